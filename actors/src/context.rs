@@ -160,7 +160,7 @@ impl LeaseState {
 
 /// An attempt that this node has leased, and the proof that its processes are gone.
 #[derive(Debug, Clone)]
-pub(crate) struct RosterEntry {
+pub(crate) struct RegistryEntry {
     pub(crate) token: FencingToken,
     pub(crate) attempt: AttemptNumber,
     pub(crate) failures: u32,
@@ -170,10 +170,10 @@ pub(crate) struct RosterEntry {
 /// Everything that this node has leased. It outlives the supervisor, so that a new one can clean up
 /// after the old.
 #[derive(Debug, Default)]
-pub(crate) struct Roster(Mutex<HashMap<ScanId, RosterEntry>>);
+pub(crate) struct AttemptRegistry(Mutex<HashMap<ScanId, RegistryEntry>>);
 
-impl Roster {
-    pub(crate) fn entries(&self) -> MutexGuard<'_, HashMap<ScanId, RosterEntry>> {
+impl AttemptRegistry {
+    pub(crate) fn entries(&self) -> MutexGuard<'_, HashMap<ScanId, RegistryEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,7 +210,7 @@ pub(crate) struct Shared {
     followed: Mutex<HashMap<ScanId, Instant>>,
     /// The supervisor of the moment; its restart puts another one here.
     pub(crate) supervisor: watch::Sender<Option<ActorRef<supervisor::Message>>>,
-    pub(crate) roster: Roster,
+    pub(crate) registry: AttemptRegistry,
 }
 
 impl Shared {
@@ -229,7 +229,7 @@ impl Shared {
             heterogeneous_cluster: AtomicBool::new(false),
             followed: Mutex::default(),
             supervisor: watch::Sender::new(None),
-            roster: Roster::default(),
+            registry: AttemptRegistry::default(),
         })
     }
 
@@ -264,7 +264,7 @@ impl Shared {
     }
 
     pub(crate) fn registration(&self) -> NodeRegistration {
-        let running = self.roster.entries().len();
+        let running = self.registry.entries().len();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         NodeRegistration {
             id: self.config.id.clone(),
@@ -395,11 +395,11 @@ impl Shared {
         }
     }
 
-    /// Takes an attempt that this node ran off its roster and its snapshot cache's list.
-    pub(crate) fn leave_roster(&self, id: ScanId, token: FencingToken) {
-        self.roster.remove(id, token);
+    /// Takes an attempt that this node ran off its registry and its snapshot cache's list.
+    pub(crate) fn leave_registry(&self, id: ScanId, token: FencingToken) {
+        self.registry.remove(id, token);
         self.ports.snapshots.disown(id, token);
-        if self.directives.borrow().drain.is_some() && self.roster.entries().is_empty() {
+        if self.directives.borrow().drain.is_some() && self.registry.entries().is_empty() {
             self.news.send_replace(());
         }
     }

@@ -54,7 +54,7 @@ impl Actor for Lease {
         let phase = match *shared.lease.borrow() {
             LeaseState::Trusted { sent, .. } => Phase::Held { sent },
             // Whatever the node still runs, it runs without a lease.
-            LeaseState::None if !shared.roster.entries().is_empty() => Phase::Clearing,
+            LeaseState::None if !shared.registry.entries().is_empty() => Phase::Clearing,
             LeaseState::None => Phase::Acquiring,
         };
         let bus = listen(&shared, myself.clone());
@@ -269,16 +269,17 @@ impl State {
         let cleared = supervisor::OnCleared::new(move || {
             let _ = lease.cast(Message::Cleared);
         });
-        // Dropped unsent, it says so as well; the roster decides.
+        // Dropped unsent, it says so as well; the registry decides.
         let _ = self.shared.tell_supervisor(supervisor::Message::KillAll(cleared));
     }
 
-    /// The supervisor says that nothing is left, or is gone itself. Only an empty roster proves it.
+    /// The supervisor says that nothing is left, or is gone itself. Only an empty registry proves
+    /// it.
     fn cleared(&mut self, myself: &ActorRef<Message>) {
         if self.phase != Phase::Clearing {
             return;
         }
-        if self.shared.roster.entries().is_empty() {
+        if self.shared.registry.entries().is_empty() {
             self.shared.ports.guard.disarm();
             self.phase = Phase::Acquiring;
             self.tick(myself);

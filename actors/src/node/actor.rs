@@ -226,7 +226,7 @@ impl State {
         let lease = self.lease.clone();
         let work = async move {
             if !finished(&shared, finish).await {
-                info!(scans = shared.roster.entries().len(), "interrupting the scans that still run");
+                info!(scans = shared.registry.entries().len(), "interrupting the scans that still run");
             }
             for puller in pullers {
                 // One that does not stop in time is stopped with the node.
@@ -258,23 +258,24 @@ impl State {
 /// Waits until every scan has come to its own end. `false`: not within `limit`.
 async fn finished(shared: &Shared, limit: Duration) -> bool {
     let wait = async {
-        while !shared.roster.entries().is_empty() {
+        while !shared.registry.entries().is_empty() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::time::timeout(limit, wait).await.is_ok()
 }
 
-/// Tells the supervisor of the moment, and waits until the roster is empty. `false`: not within
+/// Tells the supervisor of the moment, and waits until the registry is empty. `false`: not within
 /// `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
     let wait = async {
         loop {
             let (sender, receiver) = oneshot::channel::<()>();
-            // The sender's drop is the signal, in whichever way it comes; the roster is the proof.
+            // The sender's drop is the signal, in whichever way it comes; the registry is the
+            // proof.
             let _ = shared.tell_supervisor(message(OnCleared::new(move || drop(sender))));
             let _ = receiver.await;
-            if shared.roster.entries().is_empty() {
+            if shared.registry.entries().is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

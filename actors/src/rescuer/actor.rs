@@ -254,7 +254,7 @@ async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects,
     let running = shared.ports.store.running_on(&shared.config.id).await?;
     let now = Instant::now();
     let mut remaining = Suspects::new();
-    for scan in running.into_iter().filter(|scan| !shared.roster.holds(scan.id, scan.token)) {
+    for scan in running.into_iter().filter(|scan| !shared.registry.holds(scan.id, scan.token)) {
         // One that came to its end needs no owner. It cannot be one whose owner is on its way: that
         // has not started.
         if adopt(shared, &scan).await? {

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 
 use super::state::{Child, ChildPhase, Mode, State};
 use super::{Launch, Message};
-use crate::context::{RosterEntry, Shared};
+use crate::context::{RegistryEntry, Shared};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
 use crate::policy::classify::StopCause;
@@ -148,7 +148,7 @@ impl State {
     async fn launch(&mut self, myself: &ActorRef<Message>, launch: Launch) {
         let Launch { record, credit } = launch;
         let (alive_guard, alive_watch) = AliveWatch::new();
-        let entry = RosterEntry {
+        let entry = RegistryEntry {
             token: record.token,
             attempt: record.last_attempt().map(|attempt| attempt.number).unwrap_or_default(),
             failures: record.failures,
@@ -162,16 +162,20 @@ impl State {
         if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
             let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
-            self.shared.roster.entries().insert(id, entry.clone());
-            let leaving =
-                Leaving { shared: Arc::clone(&self.shared), scan: id, token: entry.token, supervisor: myself.clone() };
+            self.shared.registry.entries().insert(id, entry.clone());
+            let registry_guard = RegistryGuard {
+                shared: Arc::clone(&self.shared),
+                scan: id,
+                token: entry.token,
+                supervisor: myself.clone(),
+            };
             tokio::spawn(async move {
-                back.write(Arc::clone(&leaving.shared), Some(3)).await;
-                drop((credit, alive_guard, leaving));
+                back.write(Arc::clone(&registry_guard.shared), Some(3)).await;
+                drop((credit, alive_guard, registry_guard));
             });
             return;
         }
-        self.shared.roster.entries().insert(id, entry.clone());
+        self.shared.registry.entries().insert(id, entry.clone());
         self.shared.publish_own(record.clone());
         let (alive_watch, target) = (Arc::clone(&entry.alive_watch), record.request.target.to_string());
         let arguments = ScanArguments {
@@ -197,7 +201,7 @@ impl State {
                 // Its `pre_start` failed, so no process exists; the rescuer finds the row without
                 // an owner.
                 error!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not start a scan's actor");
-                self.shared.leave_roster(id, entry.token);
+                self.shared.leave_registry(id, entry.token);
             }
         }
     }
@@ -268,24 +272,24 @@ impl State {
     }
 }
 
-/// Takes an attempt without an actor off the roster when its task ends, in whichever way.
-struct Leaving {
+/// Takes an attempt without an actor off the registry when its task ends, in whichever way.
+struct RegistryGuard {
     shared: Arc<Shared>,
     scan: ScanId,
     token: FencingToken,
     supervisor: ActorRef<Message>,
 }
 
-impl Drop for Leaving {
+impl Drop for RegistryGuard {
     fn drop(&mut self) {
-        self.shared.leave_roster(self.scan, self.token);
+        self.shared.leave_registry(self.scan, self.token);
         // A supervisor that is gone waits for nobody.
         let _ = self.supervisor.cast(Message::Settle);
     }
 }
 
 /// Waits until an attempt without an actor has no process, then records its failure.
-async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RosterEntry, why: String) {
+async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RegistryEntry, why: String) {
     entry.alive_watch.released().await;
     let resolution = retry_or_fail(&shared, Failure::new(FailureKind::ActorCrashed, why), entry.failures);
     let record = Record::new(scan, entry.token, resolution, None);
@@ -300,15 +304,15 @@ async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RosterEntry, why: Str
 /// Cleans up after a supervisor that failed: its children died with it, but their rows are still
 /// ours.
 fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
-    let left: Vec<(ScanId, RosterEntry)> =
-        shared.roster.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
+    let left: Vec<(ScanId, RegistryEntry)> =
+        shared.registry.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
     for (id, entry) in left {
         info!(scan.id = id.0, "cleaning up after a failed supervisor");
-        let leaving =
-            Leaving { shared: Arc::clone(shared), scan: id, token: entry.token, supervisor: supervisor.clone() };
+        let registry_guard =
+            RegistryGuard { shared: Arc::clone(shared), scan: id, token: entry.token, supervisor: supervisor.clone() };
         tokio::spawn(async move {
-            recover(Arc::clone(&leaving.shared), id, entry, "the scan's supervisor failed".into()).await;
-            drop(leaving);
+            recover(Arc::clone(&registry_guard.shared), id, entry, "the scan's supervisor failed".into()).await;
+            drop(registry_guard);
         });
     }
 }

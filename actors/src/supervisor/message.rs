@@ -31,7 +31,7 @@ pub(crate) enum Message {
     CleanedUp(ActorId),
     /// A task of its own panicked.
     Panicked(String),
-    /// An attempt without an actor left the roster.
+    /// An attempt without an actor left the registry.
     Settle,
 }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::OnCleared;
-use crate::context::{RosterEntry, Shared};
+use crate::context::{RegistryEntry, Shared};
 use crate::model::ScanId;
 use crate::policy::classify::StopCause;
 use crate::scan;
@@ -27,7 +27,7 @@ pub(crate) enum Mode {
 pub(crate) struct Child {
     pub(crate) scan: ScanId,
     pub(crate) target: String,
-    pub(crate) entry: RosterEntry,
+    pub(crate) entry: RegistryEntry,
     pub(crate) actor: ActorRef<scan::Message>,
     pub(crate) phase: ChildPhase,
     /// Returned by its drop.
@@ -83,14 +83,14 @@ impl State {
     /// Forgets an attempt whose processes are gone, and tells whoever waits for the last one.
     pub(crate) fn forget(&mut self, actor: ActorId) {
         if let Some(child) = self.children.remove(&actor) {
-            self.shared.leave_roster(child.scan, child.entry.token);
+            self.shared.leave_registry(child.scan, child.entry.token);
         }
         self.settle();
     }
 
     /// Tells whoever waits that nothing is left, if so.
     pub(crate) fn settle(&mut self) {
-        if self.shared.roster.entries().is_empty() {
+        if self.shared.registry.entries().is_empty() {
             self.waiting.clear();
             if self.mode == Mode::Clearing {
                 self.mode = Mode::Serving;
