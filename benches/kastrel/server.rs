@@ -163,21 +163,21 @@ impl Server {
         resident_mb(&self.process)
     }
 
-    /// Memory of the server's warden that no other process uses: both run the same program, so what
-    /// is counted twice in two resident sizes is there once.
+    /// Memory of the server's watchdog that no other process uses: both run the same program, so
+    /// what is counted twice in two resident sizes is there once.
     pub(crate) fn wardens_own_mb(&self) -> f64 {
         let server = self.process.id().unwrap();
-        // The warden may have been started by any thread of the server.
+        // The watchdog may have been started by any thread of the server.
         let all = std::fs::read_dir(format!("/proc/{server}/task"))
             .unwrap()
             .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
         let pids: Vec<String> =
             all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
         let is_warden = |pid: &&String| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-warden")
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-watchdog")
         };
-        let warden = pids.iter().find(is_warden).expect("the server has a warden");
-        let parts = std::fs::read_to_string(format!("/proc/{warden}/smaps_rollup")).unwrap();
+        let watchdog = pids.iter().find(is_warden).expect("the server has a watchdog");
+        let parts = std::fs::read_to_string(format!("/proc/{watchdog}/smaps_rollup")).unwrap();
         let kilobytes = |name: &str| -> f64 {
             parts
                 .lines()

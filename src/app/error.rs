@@ -90,8 +90,8 @@ pub enum AppError {
     #[error("failed to start the runner of scans")]
     Runner(#[source] std::io::Error),
     /// The second process, which ends the scans of a node that cannot, could not be started.
-    #[error("failed to start the warden of the scans")]
-    Warden(#[source] std::io::Error),
+    #[error("failed to start the watchdog of the scans")]
+    Watchdog(#[source] std::io::Error),
     /// The files of scans are to be kept in a bucket that cannot be used.
     #[error(transparent)]
     Artifacts(#[from] ConnectError),

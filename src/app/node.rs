@@ -1,9 +1,9 @@
 //! The part of a process that runs scans: the node, the runner below it, and what accompanies them
-//! (the warden, the uploader).
+//! (the watchdog, the uploader).
 //!
 //! The order of the start is part of the promises: first the sweep of what a crashed predecessor
-//! left running, then the warden that ends the node's scans if it cannot, and only then a node that
-//! may start those scans anew.
+//! left running, then the watchdog that ends the node's scans if it cannot, and only then a node
+//! that may start those scans anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tracing::info;
 
 use super::{AppError, Role, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
-use crate::adapters::kast_runner::{ArtifactSink, Warden, sweep_leftovers};
+use crate::adapters::kast_runner::{ArtifactSink, Watchdog, sweep_leftovers};
 use crate::adapters::node_health::MachineHealth;
 use crate::config::Config;
 use crate::telemetry::Observed;
@@ -43,7 +43,7 @@ pub(super) struct Folders {
 pub(super) struct RunningNode {
     node: NodeHandle,
     uploader: Option<BucketUploader>,
-    warden: Arc<Warden>,
+    watchdog: Arc<Watchdog>,
     _processes: AbortOnDropHandle<()>,
     /// What its scanner says of itself, once it has told.
     pub(super) catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
@@ -78,7 +78,7 @@ impl RunningNode {
         if let Some(uploader) = &uploader {
             uploader.start(Arc::clone(&service.store));
         }
-        let warden = Arc::new(Warden::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Warden)?);
+        let watchdog = Arc::new(Watchdog::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Watchdog)?);
         let offer = scanner::offer_of(&runner);
         let health: Arc<dyn NodeHealth> = if role == Role::OneShot {
             // Nobody would repair anything while a command waits.
@@ -92,7 +92,7 @@ impl RunningNode {
             queue: Arc::clone(&service.queue),
             bus: Arc::clone(&service.bus),
             feed: Arc::clone(&service.feed),
-            guard: Arc::clone(&warden) as _,
+            guard: Arc::clone(&watchdog) as _,
             runner: observed.runner(Arc::new(runner), offer.clone()),
             health,
             offer,
@@ -105,7 +105,7 @@ impl RunningNode {
         Ok(Self {
             node,
             uploader,
-            warden,
+            watchdog,
             _processes: observed.watch_processes(),
             catalogue,
             renderer,
@@ -129,7 +129,7 @@ impl RunningNode {
         if let Some(uploader) = &self.uploader {
             uploader.stop().await;
         }
-        self.warden.close().await;
+        self.watchdog.close().await;
     }
 }
 

@@ -186,10 +186,10 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
     if adopt(shared, &orphan).await? {
         return Ok(());
     }
-    // Of a node that may only be frozen, nobody here can say whether its warden is there to end its
-    // scans.
+    // Of a node that may only be frozen, nobody here can say whether its watchdog is there to end
+    // its scans.
     let is_dead = shared.config.sole_node || shared.config.previous.contains(&orphan.node);
-    let hint = if is_dead { "" } else { "; if it is frozen together with its warden, its scanner may still run" };
+    let hint = if is_dead { "" } else { "; if it is frozen together with its watchdog, its scanner may still run" };
     let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease{hint}", orphan.node));
     let resolution = retry_or_fail(shared, failure, orphan.failures);
     let command = Command::Rescue { from: orphan.node.clone(), token: orphan.token, resolution };

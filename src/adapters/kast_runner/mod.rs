@@ -11,7 +11,7 @@
 //! - Between us and each scanner stands a `keeper`, which confines it (`isolation`) and holds
 //!   together what it starts.
 //! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, `keeper`
-//!   for those of a node that was killed, [`Warden`] for those of one that is frozen, and
+//!   for those of a node that was killed, [`Watchdog`] for those of one that is frozen, and
 //!   [`sweep_leftovers`] for those of earlier ones.
 
 mod argv;
@@ -56,8 +56,8 @@ mod target_note;
 mod termination;
 mod text;
 mod verdict;
-mod warden;
 mod watch;
+mod watchdog;
 
 /// This program, also for a user who cannot reach its folder.
 const OURSELVES: &str = "/proc/self/exe";
@@ -81,4 +81,4 @@ pub(crate) use start_error::INSTALL;
 pub use surroundings::{Docker, FoundTool, Surroundings, surroundings};
 pub use sweep::{Swept, count_leftovers, sweep_leftovers};
 pub use termination::Grace;
-pub use warden::{Warden, warden_arguments, warden_main};
+pub use watchdog::{Watchdog, warden_arguments, warden_main};

@@ -1,5 +1,5 @@
 //! A cluster: a real Redis, a real database server and processes of the program. Its drop fails the
-//! test if anything is left: a process, a warden, a signal in Redis, or two processes of one scan
+//! test if anything is left: a process, a watchdog, a signal in Redis, or two processes of one scan
 //! at a time. What the processes wrote is kept then, and its path is printed.
 
 use std::path::PathBuf;
@@ -154,7 +154,7 @@ impl Cluster {
             }
         }
         for member in &self.members {
-            // A warden whose node was killed looks around for a moment before it ends.
+            // A watchdog whose node was killed looks around for a moment before it ends.
             let alive = || {
                 Some((member.wardens(), member.marked()))
                     .filter(|(wardens, scans)| !wardens.is_empty() || !scans.is_empty())

@@ -18,4 +18,4 @@ mod results;
 mod sink;
 mod starts;
 mod stops;
-mod warden;
+mod watchdog;

@@ -1,5 +1,5 @@
 //! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process
-//! of a scan is left, or a warden.
+//! of a scan is left, or a watchdog.
 
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -147,7 +147,7 @@ impl TestApp {
         let mut server = self.server.take().unwrap();
         signal(&server, asks);
         let status = tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap();
-        assert_eq!(self.wardens(), [], "a server that stops in good order waits for its warden");
+        assert_eq!(self.wardens(), [], "a server that stops in good order waits for its watchdog");
         status.code()
     }
 
@@ -177,8 +177,8 @@ impl TestApp {
         wardens_of(&self.data())
     }
 
-    /// The warden of the running server.
-    pub(super) fn warden(&self) -> Pid {
+    /// The watchdog of the running server.
+    pub(super) fn watchdog(&self) -> Pid {
         let wardens = self.wardens();
         assert_eq!(wardens.len(), 1, "{wardens:?}");
         wardens[0]
@@ -243,12 +243,12 @@ impl Drop for TestApp {
         if let Some(server) = &self.server {
             signal(server, Signal::KILL);
         }
-        // A warden whose server was killed looks around for a moment before it ends.
+        // A watchdog whose server was killed looks around for a moment before it ends.
         let until = Instant::now() + PATIENCE;
         while !self.wardens().is_empty() && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        assert_eq!(self.wardens(), [], "a warden is left");
+        assert_eq!(self.wardens(), [], "a watchdog is left");
         let left = self.processes();
         assert!(left.is_empty(), "processes of scans are left: {left:?}");
     }

@@ -76,12 +76,12 @@ async fn by_ctrl_c_at_a_scan_of_its_own() {
         }
         let wild = app.processes_of(1);
         assert_eq!(wild.len(), 3, "{said:?}");
-        let warden = app.warden();
+        let watchdog = app.watchdog();
         kill_process_group(Pid::from_raw(scan.id().unwrap().cast_signed()).unwrap(), interrupt).unwrap();
         let status = tokio::time::timeout(crate::kast_runner::stage::PATIENCE, scan.wait()).await.unwrap().unwrap();
         assert_eq!(status.code(), Some(130));
         assert!(app.processes().is_empty());
-        assert!(!wild.iter().copied().any(is_alive) && !is_alive(warden));
+        assert!(!wild.iter().copied().any(is_alive) && !is_alive(watchdog));
         let shown = app.run(&["status", "1", "--json"]).await;
         assert!(shown.stdout.contains("\"cancelled\""), "{}{}", shown.stdout, shown.stderr);
     }

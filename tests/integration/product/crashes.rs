@@ -27,17 +27,17 @@ async fn a_killed_server_loses_nothing_and_leaves_nothing() {
     assert!(app.processes().is_empty());
 }
 
-/// The sweep at boot, for the case that the warden and the keepers are killed with their server.
+/// The sweep at boot, for the case that the watchdog and the keepers are killed with their server.
 #[tokio::test]
 async fn what_a_killed_server_warden_and_keepers_leave_is_gone_before_the_next_one_listens() {
     let mut app = TestApp::start().await;
     let id = app.submit("family-hang-stubborn.test").await;
     app.until_busy(id).await;
-    let (old, warden) = (app.processes_of(id), app.warden());
-    // Frozen first, or else it would start another warden at once.
+    let (old, watchdog) = (app.processes_of(id), app.watchdog());
+    // Frozen first, or else it would start another watchdog at once.
     app.signal_server(Signal::STOP);
-    let guards: Vec<_> = keepers_of(&app.data()).into_iter().chain([warden]).collect();
-    assert!(guards.len() > 1, "a keeper and the warden");
+    let guards: Vec<_> = keepers_of(&app.data()).into_iter().chain([watchdog]).collect();
+    assert!(guards.len() > 1, "a keeper and the watchdog");
     let dead = Watched::of(&guards);
     guards.iter().for_each(|guard| kill_process(*guard, Signal::KILL).unwrap());
     dead.ended().await;

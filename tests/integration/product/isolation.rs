@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::Pid;
 
 use super::app::{TestApp, Watched, is_alive};
-use super::warden::parent;
+use super::watchdog::parent;
 use crate::kast_runner::stage::{fake_kast_at, link_or_copy};
 
 /// A user that no machine has.

@@ -19,4 +19,4 @@ mod queue;
 mod repairs;
 mod restarts;
 mod secrets;
-mod warden;
+mod watchdog;

@@ -59,7 +59,7 @@ fn starts_of(journal: &Path, scan: u64) -> usize {
     text.lines().filter(|line| !line.starts_with("finish ")).count()
 }
 
-/// A server and its warden are killed together. By then some scans have come to their end, which
+/// A server and its watchdog are killed together. By then some scans have come to their end, which
 /// nobody has seen; the others go on until the next start kills them.
 #[tokio::test]
 async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
@@ -78,11 +78,11 @@ async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
         app.until_busy(*id).await;
     }
     let ends = |ids: &[u64]| Watched::of(&ids.iter().flat_map(|id| app.processes_of(*id)).collect::<Vec<_>>());
-    let (ending, others, warden) = (ends(&finished), ends(&running), app.warden());
-    // Frozen, so that it sees no end and starts no other warden.
+    let (ending, others, watchdog) = (ends(&finished), ends(&running), app.watchdog());
+    // Frozen, so that it sees no end and starts no other watchdog.
     app.signal_server(Signal::STOP);
-    let dead = Watched::of(&[warden]);
-    kill_process(warden, Signal::KILL).unwrap();
+    let dead = Watched::of(&[watchdog]);
+    kill_process(watchdog, Signal::KILL).unwrap();
     dead.ended().await;
     ending.ended().await;
     app.kill_server().await;

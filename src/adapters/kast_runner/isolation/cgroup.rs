@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <ours>/                      delegated by systemd (`Delegate=yes`) or by a container's runtime
-//!   kastrel-node/              the server and the warden: a cgroup that hands limits down may not have processes itself
+//!   kastrel-node/              the server and the watchdog: a cgroup that hands limits down may not have processes itself
 //!   kastrel-keepers/           keepers whose attempt is being killed
 //!   kastrel-attempt-<run>-<n>/ one attempt and its keeper
 //! ```

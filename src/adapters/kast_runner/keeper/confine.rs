@@ -132,7 +132,7 @@ fn restrict(settings: &KeeperSettings) -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Keeps this process readable for itself, its node and its warden: a change of user closes it to
+/// Keeps this process readable for itself, its node and its watchdog: a change of user closes it to
 /// all but root.
 fn stay_readable() {
     let _refused = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);

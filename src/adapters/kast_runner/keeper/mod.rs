@@ -11,8 +11,8 @@
 //!   so, which has then killed all that was left; so the ids of the scanner and its group name
 //!   nobody else.
 //! - **The node is gone**: the connection ends. The keeper kills all that descends from it, and
-//!   ends. It needs no warden for that.
-//! - **The node is frozen**: the warden kills what descends from the keepers of its node, and
+//!   ends. It needs no watchdog for that.
+//! - **The node is frozen**: the watchdog kills what descends from the keepers of its node, and
 //!   leaves the keepers, who tell the node what happened when it wakes.
 //! - **The keeper is killed**: what it held falls to the node, which is a subreaper as well, and
 //!   which knows that a child in a foreign session is nobody it has started. It ends with the

@@ -1,4 +1,4 @@
-//! The warden's own process.
+//! The watchdog's own process.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -15,18 +15,18 @@ use super::super::run::Run;
 use super::super::sweep::{CLEAN_PASSES, Hunt};
 use super::super::{container, environment};
 use super::boottime;
-use super::order::{Duty, NodeView, Order, Passes, duty, pause};
+use super::order::{NodeView, Order, Passes, WatchdogAction, action, pause};
 
 /// The word on the command line.
-pub(super) const COMMAND: &str = "warden";
+pub(super) const COMMAND: &str = "watchdog";
 /// What the process is called in lists of processes: at most 15 characters.
-const NAME: &str = "kastrel-warden";
+const NAME: &str = "kastrel-watchdog";
 /// The longest nap: timers stand still while the machine sleeps, and the clock does not.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 /// The most of a line that is kept.
 const LONGEST_LINE: usize = 256;
 
-/// The arguments of the warden, if the command line asks for it. Only a node starts one; it is no
+/// The arguments of the watchdog, if the command line asks for it. Only a node starts one; it is no
 /// command for people.
 #[must_use]
 pub fn warden_arguments(args: &[OsString]) -> Option<&[OsString]> {
@@ -34,7 +34,7 @@ pub fn warden_arguments(args: &[OsString]) -> Option<&[OsString]> {
     (command == COMMAND).then_some(rest)
 }
 
-/// Runs the warden until its node is gone.
+/// Runs the watchdog until its node is gone.
 #[must_use]
 pub fn main(args: &[OsString]) -> ExitCode {
     let watched = match args {
@@ -56,7 +56,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody may be there to read it; the exit code says it as well.
-            let _ = writeln!(io::stderr(), "error: failed to run the warden: {error}");
+            let _ = writeln!(io::stderr(), "error: failed to run the watchdog: {error}");
             ExitCode::from(2)
         }
     }
@@ -72,24 +72,24 @@ async fn watch(run: Run) -> io::Result<()> {
     let mut containers: Option<JoinHandle<()>> = None;
     loop {
         node.read();
-        match duty(node.view, passes.clean, boottime()) {
-            Duty::Wait => {
+        match action(node.view, passes.clean, boottime()) {
+            WatchdogAction::Wait => {
                 (hunt, passes) = rest(&mut containers);
                 node.news().await;
             }
-            Duty::WaitUntil(when) => {
+            WatchdogAction::WaitUntil(when) => {
                 (hunt, passes) = rest(&mut containers);
                 tokio::select! {
                     () = node.news() => {}
                     () = reached(when) => {}
                 }
             }
-            Duty::Kill => {
+            WatchdogAction::Kill => {
                 let found = hunt.find(&proc_table::all(), |marker| run.owns(marker));
                 // What has started since the node spoke again is not among the found, if it has
                 // spoken before this.
                 node.read();
-                if duty(node.view, passes.clean, boottime()) != Duty::Kill {
+                if action(node.view, passes.clean, boottime()) != WatchdogAction::Kill {
                     continue;
                 }
                 found.iter().for_each(super::super::process::end);
@@ -102,7 +102,7 @@ async fn watch(run: Run) -> io::Result<()> {
                     () = tokio::time::sleep(pause(node.view, &passes)) => {}
                 }
             }
-            Duty::Leave => break,
+            WatchdogAction::Leave => break,
         }
     }
     if let Some(containers) = containers {
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn the_command_line_is_the_nodes() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(warden_arguments(&args(&["kastrel", "warden", "d", "r"])), Some(&args(&["d", "r"])[..]));
-        assert_eq!(warden_arguments(&args(&["kastrel", "scan", "warden"])), None);
+        assert_eq!(warden_arguments(&args(&["kastrel", "watchdog", "d", "r"])), Some(&args(&["d", "r"])[..]));
+        assert_eq!(warden_arguments(&args(&["kastrel", "scan", "watchdog"])), None);
         assert_eq!(warden_arguments(&args(&["kastrel"])), None);
     }
 

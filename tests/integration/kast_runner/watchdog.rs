@@ -1,4 +1,4 @@
-//! The warden's process by itself, told by hand what a node tells it.
+//! The watchdog's process by itself, told by hand what a node tells it.
 
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -12,17 +12,17 @@ const NOW: &str = "trust 0\n";
 
 struct Stage {
     data: String,
-    warden: Child,
+    watchdog: Child,
     pipe: Option<ChildStdin>,
 }
 
 impl Stage {
-    /// A warden of the run `a`.
+    /// A watchdog of the run `a`.
     fn new() -> Self {
         let data = uuid::Uuid::new_v4().to_string();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
-        let mut warden = command.args(["warden", &data, "a"]).stdin(Stdio::piped()).spawn().unwrap();
-        Self { pipe: warden.stdin.take(), data, warden }
+        let mut watchdog = command.args(["watchdog", &data, "a"]).stdin(Stdio::piped()).spawn().unwrap();
+        Self { pipe: watchdog.stdin.take(), data, watchdog }
     }
 
     fn attempt(&self, scan: u32, run: &str) -> Child {
@@ -33,10 +33,10 @@ impl Stage {
         self.pipe.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
-    /// Ends the pipe, and waits for the warden.
+    /// Ends the pipe, and waits for the watchdog.
     fn end(mut self) {
         drop(self.pipe.take());
-        assert!(self.warden.wait().unwrap().success());
+        assert!(self.watchdog.wait().unwrap().success());
     }
 }
 
@@ -71,11 +71,11 @@ fn a_node_that_has_stopped_takes_its_warden_with_it() {
 
 #[test]
 fn is_no_command_for_people() {
-    for args in [&["warden"][..], &["warden", "data", "run"]] {
+    for args in [&["watchdog"][..], &["watchdog", "data", "run"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_kastrel")).args(args).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("failed to run the warden"), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("failed to run the watchdog"), "{output:?}");
     }
     let help = Command::new(env!("CARGO_BIN_EXE_kastrel")).arg("--help").output().unwrap();
-    assert!(!String::from_utf8_lossy(&help.stdout).contains("warden"));
+    assert!(!String::from_utf8_lossy(&help.stdout).contains("watchdog"));
 }

@@ -1,4 +1,4 @@
-//! A node that was killed or is frozen cannot end its scans; its warden does, in time.
+//! A node that was killed or is frozen cannot end its scans; its watchdog does, in time.
 
 use std::path::Path;
 use std::time::Duration;
@@ -69,20 +69,20 @@ pub(super) fn parent(pid: Pid) -> Pid {
     Pid::from_raw(stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()).unwrap()
 }
 
-/// Waits until a warden other than this one is there.
+/// Waits until a watchdog other than this one is there.
 async fn another_warden(app: &TestApp, than: Pid) -> Pid {
     let look = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         loop {
             again.tick().await;
-            if let [warden] = app.wardens()[..]
-                && warden != than
+            if let [watchdog] = app.wardens()[..]
+                && watchdog != than
             {
-                return warden;
+                return watchdog;
             }
         }
     };
-    tokio::time::timeout(PATIENCE, look).await.expect("no other warden was started")
+    tokio::time::timeout(PATIENCE, look).await.expect("no other watchdog was started")
 }
 
 #[tokio::test]
@@ -93,13 +93,13 @@ async fn a_killed_servers_scans_end_with_it_and_nobody_elses() {
     other.until_busy(others).await;
     let (wild, untouched) = (family(&app, id), family(&other, others));
     assert_eq!((wild.len(), untouched.len()), (4, 4), "KAST, its two relatives and the stranger");
-    let (watched, warden) = (Watched::of(&wild), Watched::of(&[app.warden()]));
+    let (watched, watchdog) = (Watched::of(&wild), Watched::of(&[app.watchdog()]));
     let killed = Instant::now();
     app.kill_server().await;
     watched.ended().await;
     let took = killed.elapsed();
     assert!(took < Duration::from_secs(2), "{took:?}");
-    warden.ended().await;
+    watchdog.ended().await;
     assert!(untouched.iter().copied().all(is_alive), "the scans of another data folder go on");
     other.post(&format!("/api/scans/{others}/cancel"), &serde_json::json!({})).await;
     other.until_status(others, "cancelled").await;
@@ -150,7 +150,7 @@ async fn what_escaped_ends_also_when_server_and_warden_are_killed_together() {
     let (escaped, keeper) = (escaped(&app).await, parent(scanner));
     let watched = Watched::of(&[escaped, scanner, keeper]);
     app.signal_server(Signal::STOP);
-    kill_process(app.warden(), Signal::KILL).unwrap();
+    kill_process(app.watchdog(), Signal::KILL).unwrap();
     app.kill_server().await;
     watched.ended().await;
 }
@@ -196,7 +196,7 @@ async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
     let id = app.submit(WILD).await;
     app.until_busy(id).await;
     let wild = family(&app, id);
-    let first = app.warden();
+    let first = app.watchdog();
     let killed = Instant::now();
     kill_process(first, Signal::KILL).unwrap();
     let second = another_warden(&app, first).await;
@@ -212,23 +212,24 @@ async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
 #[tokio::test]
 async fn polite_signals_do_not_end_a_warden() {
     let app = TestApp::start().await;
-    let warden = app.warden();
+    let watchdog = app.watchdog();
     // It takes its name after it has seen to the signals.
     let named = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
-        while std::fs::read_to_string(format!("/proc/{}/comm", warden.as_raw_nonzero())).unwrap() != "kastrel-warden\n"
+        while std::fs::read_to_string(format!("/proc/{}/comm", watchdog.as_raw_nonzero())).unwrap()
+            != "kastrel-watchdog\n"
         {
             again.tick().await;
         }
     };
-    tokio::time::timeout(PATIENCE, named).await.expect("the warden never got ready");
+    tokio::time::timeout(PATIENCE, named).await.expect("the watchdog never got ready");
     for polite in [Signal::INT, Signal::TERM, Signal::HUP] {
-        kill_process(warden, polite).unwrap();
+        kill_process(watchdog, polite).unwrap();
     }
-    // Long enough for a signal to do what it does, and for another warden to be there if it did.
+    // Long enough for a signal to do what it does, and for another watchdog to be there if it did.
     let id = app.submit("200ms-1p.test").await;
     app.until_status(id, "completed").await;
-    assert_eq!(app.wardens(), [warden]);
+    assert_eq!(app.wardens(), [watchdog]);
 }
 
 #[tokio::test]
@@ -236,8 +237,8 @@ async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
     let mut app = TestApp::with(SHORT_LEASE).await;
     let id = app.submit(WILD).await;
     app.until_busy(id).await;
-    // Also a warden that was started meanwhile knows of the lease.
-    let first = app.warden();
+    // Also a watchdog that was started meanwhile knows of the lease.
+    let first = app.watchdog();
     kill_process(first, Signal::KILL).unwrap();
     another_warden(&app, first).await;
     let wild = family(&app, id);
@@ -260,7 +261,7 @@ async fn a_thawed_server_runs_its_scan_again() {
     let id = app.submit("4000ms-2p.test").await;
     app.until_busy(id).await;
     let first = app.processes_of(id);
-    let (watched, warden) = (Watched::of(&first), app.warden());
+    let (watched, watchdog) = (Watched::of(&first), app.watchdog());
     app.signal_server(Signal::STOP);
     let frozen = Instant::now();
     watched.ended().await;
@@ -270,5 +271,5 @@ async fn a_thawed_server_runs_its_scan_again() {
     let scan = app.until_status(id, "completed").await;
     assert_eq!(ends(&scan), ["lease_lost", "completed"], "{scan:#}");
     assert_eq!(scan["failures"], 0, "an interruption costs no attempt");
-    assert_eq!(app.wardens(), [warden], "the same one goes on");
+    assert_eq!(app.wardens(), [watchdog], "the same one goes on");
 }

@@ -1,4 +1,4 @@
-//! The node's side: starts the warden, tells it what the lease is worth, and starts another one
+//! The node's side: starts the watchdog, tells it what the lease is worth, and starts another one
 //! when it dies.
 
 use std::io::{self, PipeWriter, Write};
@@ -22,25 +22,25 @@ use super::order::Order;
 use super::watch::COMMAND;
 use crate::descriptors::SpawnAsBefore as _;
 
-/// The pause before another attempt to start a warden where the last one failed at once.
+/// The pause before another attempt to start a watchdog where the last one failed at once.
 const START_AGAIN: Duration = Duration::from_millis(500);
 /// The pause before another attempt to tell something to a full pipe.
 const TELL_AGAIN: Duration = Duration::from_millis(50);
-/// How long the warden of a node that has stopped may take to end.
+/// How long the watchdog of a node that has stopped may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// A node's warden: kills the node's scans when the node cannot. See the module.
+/// A node's watchdog: kills the node's scans when the node cannot. See the module.
 ///
-/// Dropped without [`Warden::close`], it leaves the warden to itself, which then finds its node
+/// Dropped without [`Watchdog::close`], it leaves the watchdog to itself, which then finds its node
 /// gone.
 #[derive(Debug)]
-pub struct Warden {
+pub struct Watchdog {
     link: Arc<Link>,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Warden {
-    /// Starts the warden of the attempts of `run`, which is `program` again, and the task that
+impl Watchdog {
+    /// Starts the watchdog of the attempts of `run`, which is `program` again, and the task that
     /// keeps one alive. Must be called within a tokio runtime.
     ///
     /// # Errors
@@ -56,25 +56,25 @@ impl Warden {
         Ok(Self { link, keeper: Mutex::new(Some(tokio::spawn(keeper.keep(first)))) })
     }
 
-    /// Lets the warden end, and waits until it has. Call it when the node has stopped.
+    /// Lets the watchdog end, and waits until it has. Call it when the node has stopped.
     pub async fn close(&self) {
         self.link.close();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper
             && tokio::time::timeout(CLOSING, keeper).await.is_err()
         {
-            warn!("the warden is still busy with what the node has left; it ends by itself");
+            warn!("the watchdog is still busy with what the node has left; it ends by itself");
         }
     }
 }
 
-impl Drop for Warden {
+impl Drop for Watchdog {
     fn drop(&mut self) {
         self.link.close();
     }
 }
 
-impl LeaseGuard for Warden {
+impl LeaseGuard for Watchdog {
     fn now(&self) -> Duration {
         boottime()
     }
@@ -100,7 +100,7 @@ struct Link {
 #[derive(Debug)]
 struct Line {
     order: Order,
-    /// To the warden of the moment. Never blocks.
+    /// To the watchdog of the moment. Never blocks.
     pipe: Option<PipeWriter>,
 }
 
@@ -123,7 +123,8 @@ impl Link {
         }
     }
 
-    /// Gives the pipe to the next warden; it already holds the last order when the warden starts.
+    /// Gives the pipe to the next watchdog; it already holds the last order when the watchdog
+    /// starts.
     fn connect(&self, pipe: PipeWriter) {
         let mut line = self.line();
         if !self.closing.is_cancelled() {
@@ -141,7 +142,7 @@ impl Link {
 }
 
 impl Line {
-    /// Whether the order is in the pipe, or nobody reads it: the next warden begins with it.
+    /// Whether the order is in the pipe, or nobody reads it: the next watchdog begins with it.
     fn tell(&mut self) -> bool {
         let Some(pipe) = &mut self.pipe else { return true };
         // Shorter than what the kernel writes in one piece or not at all.
@@ -153,7 +154,7 @@ impl Line {
     }
 }
 
-/// Starts one warden after the other.
+/// Starts one watchdog after the other.
 struct Keeper {
     link: Arc<Link>,
     program: PathBuf,
@@ -172,7 +173,7 @@ impl Keeper {
         // A group of its own from its first moment, so that no key at the terminal reaches it.
         command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let child = command.spawn_as_before()?;
-        debug!(process.pid = child.id(), "the warden runs");
+        debug!(process.pid = child.id(), "the watchdog runs");
         Ok(child)
     }
 
@@ -184,9 +185,9 @@ impl Keeper {
                 return;
             }
             match status {
-                Ok(status) => error!(status = %status, "the warden has ended; starting another one"),
+                Ok(status) => error!(status = %status, "the watchdog has ended; starting another one"),
                 Err(error) => {
-                    error!(error = &error as &dyn std::error::Error, "lost sight of the warden; starting another one")
+                    error!(error = &error as &dyn std::error::Error, "lost sight of the watchdog; starting another one")
                 }
             }
             // One that was killed is replaced at once; one that cannot live is not tried without a
@@ -201,7 +202,7 @@ impl Keeper {
                     Err(error) => {
                         error!(
                             error = &error as &dyn std::error::Error,
-                            "failed to start the warden; nobody could end the scans if this process were killed"
+                            "failed to start the watchdog; nobody could end the scans if this process were killed"
                         );
                     }
                 }
@@ -210,7 +211,7 @@ impl Keeper {
         }
     }
 
-    /// Waits for the warden's end, and sees to it that it is told what did not fit into the pipe.
+    /// Waits for the watchdog's end, and sees to it that it is told what did not fit into the pipe.
     async fn attend(&self, child: &mut Child) -> io::Result<ExitStatus> {
         loop {
             tokio::select! {

@@ -1,4 +1,4 @@
-//! What the warden is told, and what follows from it: no I/O here.
+//! What the watchdog is told, and what follows from it: no I/O here.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::super::sweep::{self, CLEAN_PASSES};
 
-/// How long the warden looks around after its node is gone: a scan that was just being started gets
-/// its marker only when its program is loaded.
-const AFTERLIFE: Duration = Duration::from_secs(1);
+/// How long the watchdog looks around after its node is gone: a scan that was just being started
+/// gets its marker only when its program is loaded.
+const LINGER: Duration = Duration::from_secs(1);
 /// The pause between two passes in that time.
 const AFTERLIFE_PAUSE: Duration = Duration::from_millis(25);
 /// What SIGKILL does not end within this time hangs in the kernel, and ends with whatever it hangs
@@ -67,10 +67,10 @@ pub(super) struct NodeView {
     pub(super) gone: Option<Duration>,
 }
 
-/// What the warden does now.
+/// What the watchdog does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Duty {
+pub(super) enum WatchdogAction {
     /// Wait for news.
     Wait,
     /// Wait for news, at most until this moment.
@@ -82,16 +82,16 @@ pub(super) enum Duty {
 }
 
 /// Decides at `now`, after `clean` passes in a row without a find.
-pub(super) fn duty(node: NodeView, clean: u32, now: Duration) -> Duty {
+pub(super) fn action(node: NodeView, clean: u32, now: Duration) -> WatchdogAction {
     match (node.gone, node.order) {
-        (Some(_), Order::Disarmed) => Duty::Leave,
+        (Some(_), Order::Disarmed) => WatchdogAction::Leave,
         (Some(gone), Order::TrustedUntil(_)) => {
-            let over = clean >= CLEAN_PASSES && now >= gone + AFTERLIFE;
-            if over || now >= gone + GIVE_UP { Duty::Leave } else { Duty::Kill }
+            let over = clean >= CLEAN_PASSES && now >= gone + LINGER;
+            if over || now >= gone + GIVE_UP { WatchdogAction::Leave } else { WatchdogAction::Kill }
         }
-        (None, Order::Disarmed) => Duty::Wait,
-        (None, Order::TrustedUntil(when)) if now < when => Duty::WaitUntil(when),
-        (None, Order::TrustedUntil(_)) => Duty::Kill,
+        (None, Order::Disarmed) => WatchdogAction::Wait,
+        (None, Order::TrustedUntil(when)) if now < when => WatchdogAction::WaitUntil(when),
+        (None, Order::TrustedUntil(_)) => WatchdogAction::Kill,
     }
 }
 
@@ -139,26 +139,26 @@ mod tests {
     fn the_scans_live_as_long_as_the_node_is_there_and_trusted() {
         let trusted = Order::TrustedUntil(at(20));
         for (order, gone, clean, now, expected) in [
-            (Order::Disarmed, None, 0, 10, Duty::Wait),
-            (Order::Disarmed, None, 9, 99, Duty::Wait),
-            (trusted, None, 0, 10, Duty::WaitUntil(at(20))),
-            (trusted, None, 0, 20, Duty::Kill),
-            (trusted, None, 0, 99, Duty::Kill),
+            (Order::Disarmed, None, 0, 10, WatchdogAction::Wait),
+            (Order::Disarmed, None, 9, 99, WatchdogAction::Wait),
+            (trusted, None, 0, 10, WatchdogAction::WaitUntil(at(20))),
+            (trusted, None, 0, 20, WatchdogAction::Kill),
+            (trusted, None, 0, 99, WatchdogAction::Kill),
             // However often nothing was found: what a frozen node starts when it wakes must not
             // live either.
-            (trusted, None, 99, 99, Duty::Kill),
-            (trusted, Some(10), 0, 10, Duty::Kill),
-            (trusted, Some(10), 0, 15, Duty::Kill),
-            (trusted, Some(10), CLEAN_PASSES, 10, Duty::Kill),
-            (trusted, Some(10), CLEAN_PASSES - 1, 11, Duty::Kill),
-            (trusted, Some(10), CLEAN_PASSES, 11, Duty::Leave),
-            (trusted, Some(10), 0, 39, Duty::Kill),
-            (trusted, Some(10), 0, 40, Duty::Leave),
-            (trusted, Some(30), 0, 30, Duty::Kill),
-            (Order::Disarmed, Some(10), 0, 10, Duty::Leave),
+            (trusted, None, 99, 99, WatchdogAction::Kill),
+            (trusted, Some(10), 0, 10, WatchdogAction::Kill),
+            (trusted, Some(10), 0, 15, WatchdogAction::Kill),
+            (trusted, Some(10), CLEAN_PASSES, 10, WatchdogAction::Kill),
+            (trusted, Some(10), CLEAN_PASSES - 1, 11, WatchdogAction::Kill),
+            (trusted, Some(10), CLEAN_PASSES, 11, WatchdogAction::Leave),
+            (trusted, Some(10), 0, 39, WatchdogAction::Kill),
+            (trusted, Some(10), 0, 40, WatchdogAction::Leave),
+            (trusted, Some(30), 0, 30, WatchdogAction::Kill),
+            (Order::Disarmed, Some(10), 0, 10, WatchdogAction::Leave),
         ] {
             let node = NodeView { order, gone: gone.map(at) };
-            assert_eq!(duty(node, clean, at(now)), expected, "{order:?} gone {gone:?}, {clean} clean, at {now}");
+            assert_eq!(action(node, clean, at(now)), expected, "{order:?} gone {gone:?}, {clean} clean, at {now}");
         }
     }
 
