@@ -25,7 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::config_file::Forgetting;
 use super::container::{self, ZapContainer};
 use super::folder::TmpFolder;
-use super::observer::{Conclusion, Look, Observer};
+use super::observer::{Conclusion, FolderDiff, Observer};
 use super::output::Output;
 use super::probe::{Probe, Silence};
 use super::process::Leader;
@@ -44,7 +44,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// What was asked of the task; a later wish never weakens an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wish {
+pub(super) enum StopRequest {
     Run,
     Stop,
     Kill,
@@ -53,19 +53,19 @@ pub(super) enum Wish {
 /// The caller's hold on the attempt.
 #[derive(Debug)]
 pub(super) struct Control {
-    pub(super) wish: watch::Sender<Wish>,
+    pub(super) stop_request: watch::Sender<StopRequest>,
     pub(super) leader: Arc<Leader>,
 }
 
 impl AttemptControl for Control {
     fn stop(&self, mode: StopMode) {
-        let wish = match mode {
-            StopMode::Graceful => Wish::Stop,
-            StopMode::Kill => Wish::Kill,
+        let stop_request = match mode {
+            StopMode::Graceful => StopRequest::Stop,
+            StopMode::Kill => StopRequest::Kill,
         };
-        self.wish.send_if_modified(|current| {
-            let stronger = wish > *current;
-            *current = wish.max(*current);
+        self.stop_request.send_if_modified(|current| {
+            let stronger = stop_request > *current;
+            *current = stop_request.max(*current);
             stronger
         });
         if mode == StopMode::Kill {
@@ -85,7 +85,7 @@ impl Drop for Control {
 pub(super) struct Attempt {
     pub(super) leader: Arc<Leader>,
     pub(super) exit: AsyncFd<OwnedFd>,
-    pub(super) wish: watch::Receiver<Wish>,
+    pub(super) stop_request: watch::Receiver<StopRequest>,
     pub(super) output: Output,
     pub(super) activity: Arc<Notify>,
     pub(super) observer: Observer,
@@ -109,12 +109,12 @@ pub(super) struct Attempt {
 }
 
 /// Tells of signs of life, not too often.
-struct Pulse {
+struct HeartbeatThrottle {
     events: EventSink,
     last: Option<Instant>,
 }
 
-impl Pulse {
+impl HeartbeatThrottle {
     fn beat(&mut self) {
         let now = Instant::now();
         if self.last.is_none_or(|last| now.duration_since(last) >= ALIVE_EVERY) {
@@ -124,9 +124,9 @@ impl Pulse {
     }
 }
 
-type Looking = JoinHandle<(Observer, Look)>;
+type PendingDiff = JoinHandle<(Observer, FolderDiff)>;
 
-fn look(mut observer: Observer) -> Looking {
+fn look(mut observer: Observer) -> PendingDiff {
     tokio::task::spawn_blocking(move || {
         let look = observer.look();
         (observer, look)
@@ -138,7 +138,7 @@ pub(super) async fn run(attempt: Attempt) {
     let Attempt {
         leader,
         exit,
-        mut wish,
+        mut stop_request,
         output,
         activity,
         observer,
@@ -168,7 +168,7 @@ pub(super) async fn run(attempt: Attempt) {
             ((observer, look), watch)
         })
     };
-    let mut pulse = Pulse { events: Arc::clone(&events), last: None };
+    let mut throttle = HeartbeatThrottle { events: Arc::clone(&events), last: None };
     let mut termination = Termination::NotAsked;
     // The plugins that run, by the last look; and those that ran when the attempt was asked to end
     // before its time.
@@ -180,7 +180,7 @@ pub(super) async fn run(attempt: Attempt) {
     relisting.reset();
 
     // The observer is either here or on a blocking thread that looks with it.
-    let mut looking: Option<Looking> = None;
+    let mut looking: Option<PendingDiff> = None;
     let mut waiting: Option<Observer> = None;
     let mut stale = false;
     let mut next_look = Instant::now();
@@ -199,13 +199,13 @@ pub(super) async fn run(attempt: Attempt) {
         tokio::select! {
             biased;
             _ended = exit.readable() => break,
-            asked = wish.changed(), if control_lives => {
+            asked = stop_request.changed(), if control_lives => {
                 control_lives = asked.is_ok();
-                let wanted = *wish.borrow_and_update();
+                let wanted = *stop_request.borrow_and_update();
                 let mode = match wanted {
-                    Wish::Run => continue,
-                    Wish::Stop => StopMode::Graceful,
-                    Wish::Kill => StopMode::Kill,
+                    StopRequest::Run => continue,
+                    StopRequest::Stop => StopMode::Graceful,
+                    StopRequest::Kill => StopMode::Kill,
                 };
                 at_stop.get_or_insert_with(|| running.clone());
                 termination = send(&leader, termination, termination.on_request(mode, Instant::now(), grace));
@@ -215,7 +215,7 @@ pub(super) async fn run(attempt: Attempt) {
                 watching = None;
                 if let Some(((observer, look), folder_watch)) = found {
                     watch = Some(folder_watch);
-                    tell(look, &events, &mut pulse, &mut running);
+                    tell(look, &events, &mut throttle, &mut running);
                     waiting = Some(observer);
                     next_look = Instant::now() + LOOK_EVERY;
                 }
@@ -223,7 +223,7 @@ pub(super) async fn run(attempt: Attempt) {
             found = joined(&mut looking) => {
                 looking = None;
                 if let Some((observer, look)) = found {
-                    tell(look, &events, &mut pulse, &mut running);
+                    tell(look, &events, &mut throttle, &mut running);
                     waiting = Some(observer);
                     next_look = Instant::now() + LOOK_EVERY;
                 }
@@ -231,7 +231,7 @@ pub(super) async fn run(attempt: Attempt) {
             () = changed.notified() => stale = true,
             _ = relisting.tick() => stale = true,
             () = at(look_timer) => {}
-            () = activity.notified() => pulse.beat(),
+            () = activity.notified() => throttle.beat(),
         }
     }
 
@@ -274,7 +274,7 @@ pub(super) async fn run(attempt: Attempt) {
     if !concluded.unsure.is_empty() {
         // The processes are gone, so that this is no silence of the scanner.
         events(AttemptEvent::Alive);
-        let answers = ask(&probe, &concluded.unsure, &mut wish).await;
+        let answers = ask(&probe, &concluded.unsure, &mut stop_request).await;
         verdict::settle(&mut concluded.plugins, &concluded.unsure, &answers);
     }
     if cleared.is_cut_off && termination == Termination::NotAsked {
@@ -295,7 +295,7 @@ pub(super) async fn run(attempt: Attempt) {
     if let Some(sink) = sink {
         // The processes are gone, so that this is no silence of the scanner.
         events(AttemptEvent::Alive);
-        notes.extend(hand_over(sink.as_ref(), &files, &mut wish).await);
+        notes.extend(hand_over(sink.as_ref(), &files, &mut stop_request).await);
     }
     events(AttemptEvent::Ended(AttemptReport {
         exit: exit_kind,
@@ -309,10 +309,14 @@ pub(super) async fn run(attempt: Attempt) {
 
 /// Asks the target for the plugins that do not show whether it answered. Who stops the attempt does
 /// not wait for that.
-async fn ask(probe: &Probe, unsure: &[Unsure], wish: &mut watch::Receiver<Wish>) -> Vec<Result<(), Silence>> {
+async fn ask(
+    probe: &Probe,
+    unsure: &[Unsure],
+    stop_request: &mut watch::Receiver<StopRequest>,
+) -> Vec<Result<(), Silence>> {
     let stopped = async {
         // Without a caller there was a kill before.
-        let _ = wish.wait_for(|wish| *wish != Wish::Run).await;
+        let _ = stop_request.wait_for(|stop_request| *stop_request != StopRequest::Run).await;
     };
     tokio::select! {
         biased;
@@ -323,10 +327,14 @@ async fn ask(probe: &Probe, unsure: &[Unsure], wish: &mut watch::Receiver<Wish>)
 
 /// Has the files kept elsewhere. A kill ends the wait and not the keeping: the node may be about to
 /// lose its lease, and nobody must wait for a slow store then.
-async fn hand_over(sink: &dyn ArtifactSink, files: &AttemptFiles, wish: &mut watch::Receiver<Wish>) -> Vec<String> {
+async fn hand_over(
+    sink: &dyn ArtifactSink,
+    files: &AttemptFiles,
+    stop_request: &mut watch::Receiver<StopRequest>,
+) -> Vec<String> {
     let killed = async {
         // Without a caller there was a kill before.
-        let _ = wish.wait_for(|wish| *wish == Wish::Kill).await;
+        let _ = stop_request.wait_for(|stop_request| *stop_request == StopRequest::Kill).await;
     };
     tokio::select! {
         notes = sink.attempt_ended(files) => notes,
@@ -348,9 +356,9 @@ fn send(leader: &Leader, from: Termination, step: Step) -> Termination {
     }
 }
 
-fn tell(look: Look, events: &EventSink, pulse: &mut Pulse, running: &mut BTreeSet<String>) {
+fn tell(diff: FolderDiff, events: &EventSink, throttle: &mut HeartbeatThrottle, running: &mut BTreeSet<String>) {
     if look.changed {
-        pulse.beat();
+        throttle.beat();
     }
     if let Some(plugins) = look.plugins {
         *running = verdict::running(&plugins);

@@ -24,7 +24,7 @@ const MOST_BYTES: u64 = 8 << 30;
 
 /// What a look found.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct FolderDiff {
     /// Whether any file changed since the last look: a sign of life.
     pub(super) changed: bool,
     /// The plugins, if their state changed.
@@ -73,8 +73,8 @@ impl Observer {
     }
 
     /// Looks once.
-    pub(super) fn look(&mut self) -> Look {
-        let Ok(entries) = result_file::list(&self.dir) else { return Look { changed: false, plugins: None } };
+    pub(super) fn look(&mut self) -> FolderDiff {
+        let Ok(entries) = result_file::list(&self.dir) else { return FolderDiff { changed: false, plugins: None } };
         // Our own log is the output, which counts on its own.
         let entries: BTreeMap<String, Entry> = entries
             .into_iter()
@@ -89,10 +89,10 @@ impl Observer {
         self.read_log();
         let plugins = progress::live(&self.expected, &self.seen);
         if plugins == self.last {
-            return Look { changed, plugins: None };
+            return FolderDiff { changed, plugins: None };
         }
         self.last.clone_from(&plugins);
-        Look { changed, plugins: Some(plugins) }
+        FolderDiff { changed, plugins: Some(plugins) }
     }
 
     /// The scanner's own log says something of plugins that are known.
@@ -259,7 +259,7 @@ mod tests {
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         let mut observer = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() });
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
-        let states = |look: Look| {
+        let states = |diff: FolderDiff| {
             (look.changed, look.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()))
         };
 

@@ -21,7 +21,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 
 use super::argv::{ArgvParts, argv};
-use super::attempt::{self, Attempt, Control, Wish};
+use super::attempt::{self, Attempt, Control, StopRequest};
 use super::catalogue::Catalogue;
 use super::catalogue_cache::CatalogueCache;
 use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
@@ -522,12 +522,12 @@ impl ScanRunner for KastRunner {
         if let Some(sink) = &self.config.sink {
             sink.attempt_started(&files);
         }
-        let (sender, wish) = watch::channel(Wish::Run);
-        let control = Control { wish: sender, leader: Arc::clone(&leader) };
+        let (sender, stop_request) = watch::channel(StopRequest::Run);
+        let control = Control { stop_request: sender, leader: Arc::clone(&leader) };
         tokio::spawn(attempt::run(Attempt {
             leader,
             exit,
-            wish,
+            stop_request,
             output,
             activity,
             probe: self.probe(&job, catalogue.as_deref()),
