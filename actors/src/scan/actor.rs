@@ -27,11 +27,11 @@ use crate::task;
 
 /// How long the end of an attempt is offered to a store that does not answer, once the lease is
 /// lost. A node that shuts down in vain ends with this as well.
-const HASTE: Duration = Duration::from_secs(5);
+const ABANDON_AFTER: Duration = Duration::from_secs(5);
 
 /// How long after the last process is gone its end may take to be told. A runner that says nothing
 /// by then never will.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const END_REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Scan;
 
@@ -101,7 +101,7 @@ impl Actor for Scan {
             &myself,
             async move {
                 alive_watch.released().await;
-                tokio::time::sleep(LAST_WORDS).await;
+                tokio::time::sleep(END_REPORT_TIMEOUT).await;
                 Message::Gone
             },
             Message::Panicked,
@@ -314,7 +314,7 @@ impl State {
     }
 
     fn give_up_soon(&mut self, myself: &ActorRef<Message>) {
-        self.timer = Some(task::timer(myself, Instant::now() + HASTE, Message::Recorded(Recorded::Abandoned)));
+        self.timer = Some(task::timer(myself, Instant::now() + ABANDON_AFTER, Message::Recorded(Recorded::Abandoned)));
     }
 
     fn stop(&mut self, myself: &ActorRef<Message>, cause: StopCause) {
@@ -326,7 +326,7 @@ impl State {
                 }
             }
             OnStop::Stop(cause, mode) => self.stop_process(cause, mode),
-            OnStop::Hasten => {
+            OnStop::ShortenDeadline => {
                 if let Stage::Recording { may_abandon } = &mut self.stage
                     && !*may_abandon
                 {

@@ -42,7 +42,7 @@ pub(crate) enum OnStop {
     /// A weightier stop is under way.
     Ignore,
     /// There is no process; stop insisting on the record.
-    Hasten,
+    ShortenDeadline,
 }
 
 /// How weighty causes are, lightest first: a weightier one replaces the one under way, so that a
@@ -61,7 +61,7 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
         Stage::Stopping { cause: earlier, .. } if *earlier >= cause => OnStop::Ignore,
         Stage::Stopping { .. } => OnStop::Stop(cause, mode),
         Stage::Recording { .. } => match cause {
-            StopCause::LeaseLost | StopCause::ShutdownOver => OnStop::Hasten,
+            StopCause::LeaseLost | StopCause::ShutdownOver => OnStop::ShortenDeadline,
             StopCause::Stalled | StopCause::TimedOut | StopCause::Drain | StopCause::Shutdown | StopCause::Cancel => {
                 OnStop::Ignore
             }
@@ -140,7 +140,7 @@ mod tests {
             (stopping(LeaseLost), Cancel, OnStop::Ignore),
             (Stage::Recording { may_abandon: false }, Cancel, OnStop::Ignore),
             (Stage::Recording { may_abandon: false }, Shutdown, OnStop::Ignore),
-            (Stage::Recording { may_abandon: false }, LeaseLost, OnStop::Hasten),
+            (Stage::Recording { may_abandon: false }, LeaseLost, OnStop::ShortenDeadline),
         ] {
             assert_eq!(on_stop(&stage, cause), expected, "{cause:?}");
         }
