@@ -47,8 +47,8 @@ pub struct NodeConfig {
     pub retry: RetryPolicy,
     /// An attempt's limits.
     pub limits: Limits,
-    /// How often the rescuer looks around; the nodes of a cluster take turns in looking at all of
-    /// it.
+    /// How often the reconciler looks around; the nodes of a cluster take turns in looking at all
+    /// of it.
     pub rescue_every: Duration,
     /// How many failures of its own actors the node bears before it gives up.
     pub actor_intensity: Intensity,
@@ -390,7 +390,7 @@ impl Shared {
             tracing::warn!(
                 scan.id = id.0,
                 error = &error as &dyn std::error::Error,
-                "could not signal a waiting scan; the rescuer will"
+                "could not signal a waiting scan; the reconciler will"
             );
         }
     }

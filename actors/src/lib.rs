@@ -11,7 +11,7 @@
 //! │   └─ Scan #id      one running attempt; holds one process
 //! ├─ Health            checks what every scan needs; while something is missing, none starts
 //! ├─ Dispatcher        pulls a job only when there is a free credit; leases its row
-//! └─ Rescuer           takes over the scans of dead nodes; signals rows that no signal exists for
+//! └─ Reconciler           takes over the scans of dead nodes; signals rows that no signal exists for
 //! ```
 
 pub mod changes;
@@ -28,9 +28,9 @@ pub mod ports;
 mod queue_gate;
 pub mod queue_watch;
 mod reads;
+mod reconciler;
 mod record;
 pub mod replica_sync;
-mod rescuer;
 mod scan;
 pub mod scan_service;
 pub mod snapshot_cache;

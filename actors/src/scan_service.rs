@@ -2,7 +2,7 @@
 //! and the command line have in common.
 //!
 //! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that
-//! does not answer never loses a scan: the row is the truth, and the rescuer signals it later.
+//! does not answer never loses a scan: the row is the truth, and the reconciler signals it later.
 
 use std::sync::Arc;
 use std::time::Duration;

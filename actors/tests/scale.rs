@@ -87,7 +87,7 @@ async fn a_large_cluster_costs_what_the_arithmetic_says() {
         ("writes a scan: finish", per_scan("finish")),
         ("calls a second: renewals", per_second("renew_node")),
         ("calls a second: own rows", per_second("running_on")),
-        ("calls a second: whose turn it is to look at the cluster", per_second("claim_look")),
+        ("calls a second: whose turn it is to look at the cluster", per_second("claim_turn")),
         ("calls a second: rows of the cluster (orphans and due, each)", per_second("orphans")),
     ]);
     assert!(took <= ideal.mul_f64(1.0 + 2.0 / rounds) + Duration::from_secs(90), "{took:?} instead of {ideal:?}");

@@ -208,7 +208,7 @@ spans! {
         "The scan is committed. Its context is the one that the row keeps, so that every later span of the scan, on any node, belongs to this trace.";
     QUEUE_PUBLISH = "queue.publish", "producer", under "scan.submit", [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, ERROR_TYPE],
         "The row is signalled: after the submission, and for each further attempt. The queue entry carries this span's context.";
-    QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish, or scan.submit where a rescuer repeated the signal",
+    QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish, or scan.submit where a reconciler repeated the signal",
         [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, MESSAGING_MESSAGE_ID, QUEUE_RESULT, ERROR_TYPE],
         "A dispatcher has the signal in hand, until it acknowledges it or gives it back.";
     SCAN_LEASE = "scan.lease", "internal", under "queue.process", [SCAN_TOKEN, WAIT_BACKOFF, WAIT_QUEUED], "The row is leased: the attempt is granted to the node.";

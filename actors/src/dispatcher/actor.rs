@@ -139,7 +139,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             Err(error) => {
                 failures += 1;
                 shared.show("dispatcher", "store does not answer");
-                // The lease may have been granted all the same: then the rescuer finds a running
+                // The lease may have been granted all the same: then the reconciler finds a running
                 // row of ours that nobody runs.
                 warn!(
                     scan.id = delivery.signal.id.0,

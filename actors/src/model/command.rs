@@ -78,7 +78,7 @@ pub enum Command {
     Rescue {
         /// The node that must still be the scan's.
         from: NodeId,
-        /// The attempt's token, as the rescuer saw it.
+        /// The attempt's token, as the reconciler saw it.
         token: FencingToken,
         /// What becomes of the scan.
         resolution: Resolution,

@@ -16,8 +16,8 @@ use crate::lease::{self, Lease};
 use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
+use crate::reconciler::Reconciler;
 use crate::record::Record;
-use crate::rescuer::Rescuer;
 use crate::supervisor::{self, OnCleared, ScanSupervisor};
 use crate::task;
 
@@ -41,11 +41,11 @@ enum Role {
     Lease,
     Health,
     Dispatcher,
-    Rescuer,
+    Reconciler,
 }
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Rescuer];
+    const ALL: [Self; 5] = [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Reconciler];
 
     const fn name(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Role {
             Self::Lease => "lease",
             Self::Health => "health",
             Self::Dispatcher => "dispatcher",
-            Self::Rescuer => "rescuer",
+            Self::Reconciler => "reconciler",
         }
     }
 }
@@ -162,7 +162,7 @@ impl State {
                 let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
                 Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()
             }
-            Role::Rescuer => Actor::spawn_linked(None, Rescuer, shared, parent).await?.0.get_cell(),
+            Role::Reconciler => Actor::spawn_linked(None, Reconciler, shared, parent).await?.0.get_cell(),
         };
         self.children.push(Child { role, cell });
         Ok(())
@@ -219,7 +219,7 @@ impl State {
         let pullers: Vec<ActorCell> = self
             .children
             .iter()
-            .filter(|child| matches!(child.role, Role::Dispatcher | Role::Rescuer))
+            .filter(|child| matches!(child.role, Role::Dispatcher | Role::Reconciler))
             .map(|child| child.cell.clone())
             .collect();
         let shared = Arc::clone(&self.shared);

@@ -301,7 +301,7 @@ async fn nodes_that_start_together_do_not_all_look_after_the_cluster() {
     }
     tokio::time::sleep(SECOND).await;
     let calls = cluster.store.calls();
-    assert_eq!((calls["claim_look"], calls["orphans"], calls["due"]), (50, 1, 1));
+    assert_eq!((calls["claim_turn"], calls["orphans"], calls["due"]), (50, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,7 +81,7 @@ pub struct RunningScan {
     pub failures: u32,
 }
 
-/// The node has no lease any more: it expired and a rescuer ended it.
+/// The node has no lease any more: it expired and a reconciler ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the node's lease has ended")]
 pub struct NodeLeaseRefused;
@@ -342,7 +342,7 @@ pub trait ScanStore: Send + Sync + 'static {
     /// Whether `node` is the one to look after the whole cluster now: at most one every `every`,
     /// whoever asks. Any node may die with the task; the next one has it after that time, and at
     /// once when the store has forgotten the node that had it.
-    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError>;
+    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError>;
 
     /// Tells a node to take no new scan and to be without any `within` this time, or (`None`) takes
     /// that back. `false`: no such node.

@@ -198,8 +198,8 @@ impl State {
                 self.children.insert(actor.get_id(), child);
             }
             Err(error) => {
-                // Its `pre_start` failed, so no process exists; the rescuer finds the row without
-                // an owner.
+                // Its `pre_start` failed, so no process exists; the reconciler finds the row
+                // without an owner.
                 error!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not start a scan's actor");
                 self.shared.leave_registry(id, entry.token);
             }

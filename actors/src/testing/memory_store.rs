@@ -416,10 +416,10 @@ impl ScanStore for MemoryStore {
         Ok(state.nodes.values().map(|node| NodeRecord { is_alive: node.expires_at > now, ..node.clone() }).collect())
     }
 
-    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
         let (now, next) = (self.clock.now(), self.after(every));
         let mut state = self.state();
-        state.count("claim_look");
+        state.count("claim_turn");
         let is_free = state.turn.as_ref().is_none_or(|(_, until)| is_over(now, *until, every));
         if is_free {
             state.turn = Some((node.clone(), next));

@@ -637,7 +637,8 @@ pub async fn an_ended_scan_refuses_a_cancel<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A rescuer must name the node and the token that it saw; afterwards the old token writes nothing.
+/// A reconciler must name the node and the token that it saw; afterwards the old token writes
+/// nothing.
 pub async fn a_rescue_takes_the_scan_by_node_and_token<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let rescue = |from: &str, token| Command::Rescue {
@@ -663,7 +664,7 @@ pub async fn a_good_lease_has_no_orphans<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A rescuer finds the scans of expired nodes and ends their leases: they are refused until they
+/// A reconciler finds the scans of expired nodes and ends their leases: they are refused until they
 /// register anew.
 pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H>) {
     let (lost, waiting) = (world.running("a").await, world.scan("example.com").await);
@@ -800,13 +801,13 @@ pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: 
 pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
     let nodes: Vec<NodeId> = (0..8).map(|number| node(&format!("node-{number}"))).collect();
-    let claims = futures_util::future::join_all(nodes.iter().map(|node| world.store.claim_look(node, every))).await;
+    let claims = futures_util::future::join_all(nodes.iter().map(|node| world.store.claim_turn(node, every))).await;
     assert_eq!(claims.into_iter().filter(|claim| *claim.as_ref().unwrap()).count(), 1);
     for node in &nodes {
-        assert!(!world.store.claim_look(node, every).await.unwrap());
+        assert!(!world.store.claim_turn(node, every).await.unwrap());
     }
     world.harness.advance(every);
-    assert!(world.store.claim_look(&nodes[0], every).await.unwrap());
+    assert!(world.store.claim_turn(&nodes[0], every).await.unwrap());
 }
 
 /// A node that leaves takes its turn with it, and nobody else's; so does one that the only process
@@ -815,15 +816,15 @@ pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World
     let every = Duration::from_secs(60);
     let (first, second, third) = (node("a"), node("b"), node("c"));
     world.register("a").await;
-    assert!(world.store.claim_look(&first, every).await.unwrap());
+    assert!(world.store.claim_turn(&first, every).await.unwrap());
     world.store.remove_node(&second).await.unwrap();
-    assert!(!world.store.claim_look(&second, every).await.unwrap(), "the turn is another node's");
+    assert!(!world.store.claim_turn(&second, every).await.unwrap(), "the turn is another node's");
     world.store.remove_node(&first).await.unwrap();
-    assert!(world.store.claim_look(&second, every).await.unwrap());
+    assert!(world.store.claim_turn(&second, every).await.unwrap());
     world.store.end_other_nodes(&second).await.unwrap();
-    assert!(!world.store.claim_look(&third, every).await.unwrap(), "the turn is that of the node that lives");
+    assert!(!world.store.claim_turn(&third, every).await.unwrap(), "the turn is that of the node that lives");
     world.store.end_other_nodes(&third).await.unwrap();
-    assert!(world.store.claim_look(&third, every).await.unwrap());
+    assert!(world.store.claim_turn(&third, every).await.unwrap());
 }
 
 /// What was due stays due, whatever the clock says: it is listed as due now, and leased. So is what
@@ -875,12 +876,12 @@ pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarnes
     let every = Duration::from_secs(60);
     world.register("a").await;
     assert!(world.store.order_drain(&node("a"), Some(every)).await.unwrap());
-    assert!(world.store.claim_look(&node("a"), every).await.unwrap());
+    assert!(world.store.claim_turn(&node("a"), every).await.unwrap());
     world.harness.set_back(Duration::from_secs(5 * 3600));
     assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));
     assert_eq!(world.register("a").await.drain, Some(Duration::ZERO));
-    assert!(world.store.claim_look(&node("b"), every).await.unwrap());
-    assert!(!world.store.claim_look(&node("a"), every).await.unwrap(), "one at a time, by the new time");
+    assert!(world.store.claim_turn(&node("b"), every).await.unwrap());
+    assert!(!world.store.claim_turn(&node("a"), every).await.unwrap(), "one at a time, by the new time");
 }
 
 /// A clock that leaps ends the lease of nobody who renews it within some seconds of the next look;

@@ -9,8 +9,8 @@
 //!   [`RedisHealth`].
 //! - **When Redis dies** a call fails within 1.5 s, and at once while the connection is known to be
 //!   down; readers wait; the keeper connects again, with growing pauses of at most 3 s. A lost
-//!   signal comes again from the rescuer, because the rows are the truth; a lost message is in the
-//!   rows as well.
+//!   signal comes again from the reconciler, because the rows are the truth; a lost message is in
+//!   the rows as well.
 //! - **On shutdown** it stops with the drop of its parts. What a reader held then is delivered
 //!   again after [`RedisOptions::reclaim_after`].
 //! - **Never** decides what a signal means, never fails to start because Redis is down, never reads
@@ -59,18 +59,18 @@
 //!
 //! # What happens when …
 //! - a reader dies with a signal in hand: **tend** of any other node puts it back after
-//!   [`RedisOptions::reclaim_after`]. The rescuer is faster if the row still waits.
+//!   [`RedisOptions::reclaim_after`]. The reconciler is faster if the row still waits.
 //! - a reader dies between a blocking read and **settle**: what is behind in line is offered by the
 //!   next **tend**, within a second.
 //! - a node dies that knew the next due: likewise.
 //! - a caller of `next` goes away: a delivery that was on its way to it goes to the next caller or
 //!   back in line, with its due.
 //! - Redis loses its data: streams and groups are made anew; receipts from before name nothing and
-//!   do nothing; the rescuer signals what waits.
+//!   do nothing; the reconciler signals what waits.
 //! - an entry is no signal: its reader removes and logs it.
 //! - Redis refuses what takes room (`OOM`, `MISCONF`, `NOREPLICAS`, a right that is missing):
 //!   signals fail with its words, [`RedisState::Refusing`] says so, and what is in line still goes
-//!   out where Redis lets it. The rescuer signals what waits when it is over.
+//!   out where Redis lets it. The reconciler signals what waits when it is over.
 //!
 //! Only commands of Redis 6.2 and Valkey 7.2 are used: `XREADGROUP`, `XACK`, `XDEL`, `XADD`,
 //! `XRANGE` with exclusive ranges, `XAUTOCLAIM`, `XINFO`, `XGROUP`, `XLEN`, sorted sets, hashes,

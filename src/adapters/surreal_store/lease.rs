@@ -8,7 +8,7 @@
 //!
 //! The name makes asking again harmless: a lease whose answer was lost is found by it. One that is
 //! held up on its way for so long that the row waits again is granted to a node that does not know
-//! of it; that node's rescuer hands it back.
+//! of it; that node's reconciler hands it back.
 
 use kastrel_actors::model::{Command, NodeId, ScanId};
 use kastrel_actors::policy::transition::{Refusal, Transition, transition};
@@ -40,7 +40,7 @@ struct Answer {
 }
 
 /// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let
-/// this lease slip past a rescuer that ends the node's lease just now.
+/// this lease slip past a reconciler that ends the node's lease just now.
 const LEASE: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE lease FROM ONLY $key) != $lease {

@@ -166,7 +166,7 @@ impl ScanStore for SurrealStore {
         self.all_nodes().await
     }
 
-    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
         self.claim(node, every).await
     }
 

@@ -3,7 +3,7 @@
 //! What goes out is records, not rows: columns, keys and the counter follow from them and are made
 //! anew on the way in, so that a backup outlives the schema. Nodes stay out: their leases are over.
 //! A scan that ran when the backup was made comes in as running on a node that does not exist,
-//! which makes it an orphan that the rescuer hands back.
+//! which makes it an orphan that the reconciler hands back.
 //!
 //! - **On the way out** the set of scans is that of one moment, since ids are given out in order;
 //!   each scan is as it was when its page was read. A row that cannot be read is left out and

@@ -355,11 +355,11 @@ async fn a_scan_that_another_node_takes_over() {
     let lost = stage.node("a").await;
     stage.cluster.until_status(id, ScanStatus::Running).await;
     lost.crash().await;
-    let rescuer = stage.node("b").await;
+    let reconciler = stage.node("b").await;
     stage.cluster.until_status(id, ScanStatus::Completed).await;
-    rescuer.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
+    reconciler.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
-    // When the rescuer looks around is up to chance.
+    // When the reconciler looks around is up to chance.
     insta::assert_snapshot!(stage.tree(false), @r"
     scan.submit
       queue.publish

@@ -155,8 +155,8 @@ impl ScanStore for FaultyStore {
         self.check()?.nodes().await
     }
 
-    async fn claim_look(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
-        self.check()?.claim_look(node, every).await
+    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+        self.check()?.claim_turn(node, every).await
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {

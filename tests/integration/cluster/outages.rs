@@ -166,7 +166,7 @@ async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
     assert_eq!(ends(&web.until_status(submitted, "completed").await), ["completed"]);
     let scan = web.until_status(running, "completed").await;
     // The end of the first attempt could not be written while the database was away. The node tries
-    // for some seconds; after that its rescuer ends the attempt that nobody owns.
+    // for some seconds; after that its reconciler ends the attempt that nobody owns.
     let ends = ends(&scan);
     assert!(
         matches!(ends[0].as_str(), "lease_lost" | "unowned")

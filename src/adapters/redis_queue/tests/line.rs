@@ -17,9 +17,11 @@ async fn repeated_signals_do_not_make_the_queue_grow() {
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
     for round in 0..20 {
         for id in 1..=5 {
-            let rescuer = if round % 2 == 0 { &one } else { &two };
+            let reconciler = if round % 2 == 0 { &one } else { &two };
             // On offer, behind it in line, and not due yet.
-            send(&*rescuer.queue, signal(id, Priority::Normal, if id == 5 { 3_600_000 } else { -1000 })).await.unwrap();
+            send(&*reconciler.queue, signal(id, Priority::Normal, if id == 5 { 3_600_000 } else { -1000 }))
+                .await
+                .unwrap();
         }
         assert_eq!(one.queue.depth().await.unwrap(), 5);
     }

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How many rows a look-around signals; the rest is for the next one.
 const SIGNALS: usize = 1_000;
 
-pub(crate) struct Rescuer;
+pub(crate) struct Reconciler;
 
 pub(crate) struct State {
     shared: Arc<Shared>,
@@ -32,20 +32,20 @@ pub(crate) struct State {
     dead: Vec<NodeId>,
     /// The look-around of the moment, or the timer of the next.
     work: Option<AbortOnDropHandle<()>>,
-    is_looking: bool,
+    is_reconciling: bool,
     /// Another look-around was asked for while one is under way.
-    look_again: bool,
+    reconcile_again: bool,
     _lease: AbortOnDropHandle<()>,
 }
 
-impl Actor for Rescuer {
+impl Actor for Reconciler {
     type Msg = Message;
     type State = State;
     type Arguments = Arc<Shared>;
 
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        shared.show("rescuer", "watching");
-        myself.cast(Message::Look)?;
+        shared.show("reconciler", "watching");
+        myself.cast(Message::Reconcile)?;
         let dead = shared.config.previous.clone();
         let lease = look_with_a_new_lease(&shared, myself);
         Ok(State {
@@ -53,8 +53,8 @@ impl Actor for Rescuer {
             suspects: Suspects::new(),
             dead,
             work: None,
-            is_looking: false,
-            look_again: false,
+            is_reconciling: false,
+            reconcile_again: false,
             _lease: lease,
         })
     }
@@ -66,9 +66,9 @@ impl Actor for Rescuer {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Look if state.is_looking => state.look_again = true,
-            Message::Look => {
-                state.is_looking = true;
+            Message::Reconcile if state.is_reconciling => state.reconcile_again = true,
+            Message::Reconcile => {
+                state.is_reconciling = true;
                 let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), state.dead.clone());
                 let limited = async move {
                     Message::Looked(
@@ -80,22 +80,22 @@ impl Actor for Rescuer {
                 state.work = Some(task::answer(&myself, limited, Message::Panicked));
             }
             Message::Looked(result) => {
-                state.is_looking = false;
+                state.is_reconciling = false;
                 match result {
                     Ok(suspects) => {
                         state.suspects = suspects;
                         state.dead.clear();
-                        state.shared.show("rescuer", "watching");
+                        state.shared.show("reconciler", "watching");
                     }
                     Err(error) => {
-                        state.shared.show("rescuer", "store does not answer");
+                        state.shared.show("reconciler", "store does not answer");
                         warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
                     }
                 }
                 // Not in step with the other nodes.
                 let wait = state.shared.config.rescue_every.mul_f64(rand::random_range(0.75..1.25));
-                let wait = if std::mem::take(&mut state.look_again) { Duration::ZERO } else { wait };
-                state.work = Some(task::timer(&myself, Instant::now() + wait, Message::Look));
+                let wait = if std::mem::take(&mut state.reconcile_again) { Duration::ZERO } else { wait };
+                state.work = Some(task::timer(&myself, Instant::now() + wait, Message::Reconcile));
             }
             Message::Panicked(why) => return Err(why.into()),
         }
@@ -105,7 +105,7 @@ impl Actor for Rescuer {
 
 /// A node that has a lease again looks at once: what it finished without one must be written before
 /// others take it over.
-fn look_with_a_new_lease(shared: &Shared, rescuer: ActorRef<Message>) -> AbortOnDropHandle<()> {
+fn look_with_a_new_lease(shared: &Shared, reconciler: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut lease = shared.lease.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut before = *lease.borrow_and_update();
@@ -113,7 +113,7 @@ fn look_with_a_new_lease(shared: &Shared, rescuer: ActorRef<Message>) -> AbortOn
         while lease.changed().await.is_ok() {
             let now = *lease.borrow_and_update();
             let is_new = before == LeaseState::None && now != LeaseState::None;
-            if is_new && had_one && rescuer.cast(Message::Look).is_err() {
+            if is_new && had_one && reconciler.cast(Message::Reconcile).is_err() {
                 return;
             }
             had_one |= is_new;
@@ -130,7 +130,7 @@ async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Res
         succeed(&shared, &node).await?;
     }
     // Less than the pause between looks, so that a node that is alone has every turn.
-    if shared.ports.store.claim_look(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
+    if shared.ports.store.claim_turn(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
         look_after_the_cluster(&shared).await?;
     }
     own

@@ -1,4 +1,4 @@
-//! The rescuer: finds what nobody cares for.
+//! The reconciler: finds what nobody cares for.
 //!
 //! - **Owns** one look-around at a time.
 //! - **Messages** come from its own timer and task.
@@ -6,7 +6,7 @@
 //!   rows that run on this node without anybody running them (handed back); rows that are due and
 //!   that no signal may exist for (signalled again). Rescue goes by lease, never by age. The nodes
 //!   of a cluster take turns in looking at all scans
-//!   ([`ScanStore::claim_look`](crate::ports::ScanStore::claim_look)); each looks after its own
+//!   ([`ScanStore::claim_turn`](crate::ports::ScanStore::claim_turn)); each looks after its own
 //!   rows, and after those of earlier runs on its data folder, which are known to be dead. An
 //!   attempt that came to its end unseen, because its node died or the store was away, is not lost
 //!   where its files are here and whole ([`crate::policy::adoption`]): its result is kept.
@@ -18,4 +18,4 @@
 mod actor;
 mod message;
 
-pub(crate) use actor::Rescuer;
+pub(crate) use actor::Reconciler;
