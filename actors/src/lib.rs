@@ -14,6 +14,7 @@
 //! └─ Reconciler           takes over the scans of dead nodes; signals rows that no signal exists for
 //! ```
 
+mod attempt_finisher;
 pub mod changes;
 mod context;
 mod dispatcher;
@@ -29,7 +30,6 @@ mod queue_gate;
 pub mod queue_watch;
 mod reads;
 mod reconciler;
-mod record;
 pub mod replica_sync;
 mod scan;
 pub mod scan_service;

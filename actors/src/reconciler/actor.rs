@@ -7,11 +7,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
 use super::message::{Message, Suspects};
+use crate::attempt_finisher::{AttemptFinisher, FinishOutcome, retry_or_fail};
 use crate::context::{LeaseState, Shared};
 use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, ScanState};
 use crate::policy::adoption::{Adoption, adoption};
 use crate::ports::{Applied, AttemptJob, JobSignal, RunningScan, StoreError};
-use crate::record::{Record, Recorded, retry_or_fail};
 use crate::task;
 
 /// The longest that one look-around may take.
@@ -243,8 +243,9 @@ async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreEr
 /// Writes the end of an attempt that nobody saw. `true`: whether it was written or not, it must not
 /// be thrown away; the next look-around finds out.
 async fn keep(shared: &Arc<Shared>, scan: &RunningScan, resolution: Resolution, plugins: Vec<PluginResult>) -> bool {
-    match Record::new(scan.id, scan.token, resolution, Some(plugins)).write(Arc::clone(shared), Some(1)).await {
-        Recorded::Done | Recorded::Stale | Recorded::Abandoned => true,
+    match AttemptFinisher::new(scan.id, scan.token, resolution, Some(plugins)).write(Arc::clone(shared), Some(1)).await
+    {
+        FinishOutcome::Done | FinishOutcome::Superseded | FinishOutcome::Abandoned => true,
     }
 }
 
@@ -266,7 +267,7 @@ async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects,
             continue;
         }
         warn!(scan.id = scan.id.0, "a scan of this node has no actor; handing it back");
-        let back = Record::new(scan.id, scan.token, Resolution::Requeue(Interruption::Unowned), None);
+        let back = AttemptFinisher::new(scan.id, scan.token, Resolution::Requeue(Interruption::Unowned), None);
         back.write(Arc::clone(shared), Some(1)).await;
     }
     Ok(remaining)

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::Message;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
+use crate::attempt_finisher::{AttemptFinisher, FinishOutcome, resolve};
 use crate::context::Shared;
 use crate::health;
 use crate::model::{
@@ -21,7 +22,6 @@ use crate::ports::{
     AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, StartError,
     StopMode, StoreError,
 };
-use crate::record::{Record, Recorded, resolve};
 use crate::supervisor::{self, ABANDONED, RECORDED};
 use crate::task;
 
@@ -129,8 +129,8 @@ impl Actor for Scan {
                     state.write_progress(&myself);
                 }
             }
-            Message::Recorded(Recorded::Done | Recorded::Stale) => myself.stop(Some(RECORDED.into())),
-            Message::Recorded(Recorded::Abandoned) => myself.stop(Some(ABANDONED.into())),
+            Message::Recorded(FinishOutcome::Done | FinishOutcome::Superseded) => myself.stop(Some(RECORDED.into())),
+            Message::Recorded(FinishOutcome::Abandoned) => myself.stop(Some(ABANDONED.into())),
             Message::Gone => {
                 if !matches!(state.stage, Stage::Recording { .. }) {
                     return Err(
@@ -308,13 +308,14 @@ impl State {
             Resolution::Complete(verdict) | Resolution::Adopt(verdict) => Some(verdict.plugins.clone()),
             _ => Some(std::mem::take(&mut self.plugins)),
         };
-        let end = Record::new(self.record.id, self.record.token, resolution, plugins);
+        let end = AttemptFinisher::new(self.record.id, self.record.token, resolution, plugins);
         let work = end.write(Arc::clone(&self.shared), None);
         self.recorder = Some(task::answer(myself, async move { Message::Recorded(work.await) }, Message::Panicked));
     }
 
     fn give_up_soon(&mut self, myself: &ActorRef<Message>) {
-        self.timer = Some(task::timer(myself, Instant::now() + ABANDON_AFTER, Message::Recorded(Recorded::Abandoned)));
+        self.timer =
+            Some(task::timer(myself, Instant::now() + ABANDON_AFTER, Message::Recorded(FinishOutcome::Abandoned)));
     }
 
     fn stop(&mut self, myself: &ActorRef<Message>, cause: StopCause) {

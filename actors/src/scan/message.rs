@@ -1,7 +1,7 @@
+use crate::attempt_finisher::Recorded;
 use crate::model::AttemptEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
-use crate::record::Recorded;
 
 /// What a scan is told.
 pub(crate) enum Message {

@@ -9,12 +9,12 @@ use tracing::{error, info, warn};
 
 use super::state::{Child, ChildPhase, Mode, State};
 use super::{Launch, Message};
+use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::context::{RegistryEntry, Shared};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
 use crate::policy::classify::StopCause;
 use crate::ports::{AliveWatch, Control, ControlBus};
-use crate::record::{Record, retry_or_fail};
 use crate::scan::{Scan, ScanArguments};
 use crate::{scan, task};
 
@@ -161,7 +161,7 @@ impl State {
         let drained = self.shared.directives.borrow().drain.is_some_and(|by| by <= now);
         if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
             // Leased a moment too late. Nothing has started, so the row goes back as it was.
-            let back = Record::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
+            let back = AttemptFinisher::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.registry.entries().insert(id, entry.clone());
             let registry_guard = RegistryGuard {
                 shared: Arc::clone(&self.shared),
@@ -292,7 +292,7 @@ impl Drop for RegistryGuard {
 async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RegistryEntry, why: String) {
     entry.alive_watch.released().await;
     let resolution = retry_or_fail(&shared, Failure::new(FailureKind::ActorCrashed, why), entry.failures);
-    let record = Record::new(scan, entry.token, resolution, None);
+    let record = AttemptFinisher::new(scan, entry.token, resolution, None);
     let mut lease = shared.lease.subscribe();
     tokio::select! {
         _ = record.write(Arc::clone(&shared), None) => {}

@@ -19,12 +19,12 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How the writing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Recorded {
+pub(crate) enum FinishOutcome {
     /// Committed.
     Done,
     /// The row has moved on without us, or this is a repetition of what was committed: nothing
     /// changed.
-    Stale,
+    Superseded,
     /// Given up.
     Abandoned,
 }
@@ -51,7 +51,7 @@ pub(crate) fn retry_or_fail(shared: &Shared, failure: Failure, failures_before: 
 
 /// One attempt's end, on its way into the store.
 #[derive(Debug, Clone)]
-pub(crate) struct Record {
+pub(crate) struct AttemptFinisher {
     pub(crate) scan: ScanId,
     pub(crate) token: FencingToken,
     pub(crate) resolution: Resolution,
@@ -59,7 +59,7 @@ pub(crate) struct Record {
     shortened: bool,
 }
 
-impl Record {
+impl AttemptFinisher {
     pub(crate) const fn new(
         scan: ScanId,
         token: FencingToken,
@@ -84,7 +84,7 @@ impl Record {
     }
 
     /// Writes until the store has answered. `tries` bounds how often; `None` never gives up.
-    pub(crate) async fn write(self, shared: Arc<Shared>, tries: Option<u32>) -> Recorded {
+    pub(crate) async fn write(self, shared: Arc<Shared>, tries: Option<u32>) -> FinishOutcome {
         let mut failed = 0;
         let mut record = self;
         loop {
@@ -98,19 +98,19 @@ impl Record {
                 Ok(Applied::Committed(row)) => {
                     info!(scan.id = record.scan.0, scan.attempt = row.attempts.len(), status = %row.status(), "recorded the end of an attempt");
                     shared.announce(row).await;
-                    return Recorded::Done;
+                    return FinishOutcome::Done;
                 }
                 Ok(Applied::Refused(_, row)) if row.token == record.token => {
                     // Our own write, whose answer was lost, has ended the attempt already.
                     shared.announce(row).await;
-                    return Recorded::Stale;
+                    return FinishOutcome::Superseded;
                 }
                 Ok(Applied::Refused(why, row)) => {
                     warn!(scan.id = record.scan.0, scan.token = record.token.0, row.token = row.token.0, %why, "the end of an attempt changed nothing: its token is stale");
                     shared.announce(row).await;
-                    return Recorded::Stale;
+                    return FinishOutcome::Superseded;
                 }
-                Ok(Applied::Missing) => return Recorded::Stale,
+                Ok(Applied::Missing) => return FinishOutcome::Superseded,
                 Err(error @ StoreError::Corrupt(_)) if !record.shortened => {
                     error!(
                         scan.id = record.scan.0,
@@ -125,7 +125,7 @@ impl Record {
                         error = &error as &dyn std::error::Error,
                         "the row of a scan cannot be changed"
                     );
-                    return Recorded::Abandoned;
+                    return FinishOutcome::Abandoned;
                 }
                 Err(error) => {
                     failed += 1;
@@ -136,7 +136,7 @@ impl Record {
                         "could not record the end of an attempt"
                     );
                     if tries.is_some_and(|most| failed >= most) {
-                        return Recorded::Abandoned;
+                        return FinishOutcome::Abandoned;
                     }
                     tokio::time::sleep(persistence(failed)).await;
                 }
