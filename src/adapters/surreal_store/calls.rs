@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::embedded::{EmbeddedDatabase, Engine, RefusedBatch};
 use super::error::{CallError, Failure};
-use super::link::{self, Link};
-use super::wire::Wire;
+use super::reconnecting_client::{self, ReconnectingClient};
+use super::ws_connection::WsConnection;
 
 /// The longest that one call of the database may take, the wait for a connection included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,9 +29,9 @@ pub(super) enum Database {
     /// In this process, by this one engine: in memory, or being made ready.
     Engine(Arc<Engine>),
     /// On a server, by whatever connection there is.
-    Remote(Link),
+    Remote(ReconnectingClient),
     /// On a server, by this one connection, which is being made ready.
-    Wire(Arc<Wire>),
+    WsConnection(Arc<WsConnection>),
 }
 
 impl Database {
@@ -45,7 +45,7 @@ impl Database {
             Self::Embedded(database) => database.query(sql, variables).await,
             Self::Engine(engine) => engine.query(sql, variables).await,
             Self::Remote(link) => link.query(sql, variables).await,
-            Self::Wire(wire) => link::query_on(wire, sql, variables).await,
+            Self::WsConnection(connection) => reconnecting_client::query_on(connection, sql, variables).await,
         }
     }
 
@@ -53,7 +53,7 @@ impl Database {
     pub(super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
         match self {
             Self::Engine(engine) => engine.select(namespace, database).await,
-            Self::Wire(wire) => link::select(wire, namespace, database).await,
+            Self::WsConnection(connection) => reconnecting_client::select(connection, namespace, database).await,
             // They come with the database selected.
             Self::Remote(_) | Self::Embedded(_) => Ok(()),
         }
@@ -64,7 +64,7 @@ impl Database {
         match self {
             Self::Remote(link) => link.check(),
             Self::Embedded(database) => database.check(),
-            Self::Engine(_) | Self::Wire(_) => Ok(()),
+            Self::Engine(_) | Self::WsConnection(_) => Ok(()),
         }
     }
 
@@ -72,7 +72,7 @@ impl Database {
     pub(super) fn check_submission(&self) -> Result<(), CallError> {
         match self {
             Self::Embedded(database) => database.check_submission(),
-            Self::Remote(_) | Self::Engine(_) | Self::Wire(_) => Ok(()),
+            Self::Remote(_) | Self::Engine(_) | Self::WsConnection(_) => Ok(()),
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) enum Purpose {
 
 /// What is expected of a database.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ground<'a> {
+pub(super) enum ExpectedDatabase<'a> {
     /// Nothing: what is missing is made.
     Any,
     /// To be the one that was used before. One that was emptied or replaced is not made ready: to
@@ -80,11 +80,11 @@ pub(super) async fn prepare(
     database: &str,
     level: AuthLevel,
     purpose: Purpose,
-    ground: Ground<'_>,
+    expected: ExpectedDatabase<'_>,
 ) -> Result<(), OpenError> {
-    match ground {
-        Ground::Any => select_database(db, namespace, database, level).await?,
-        Ground::Known(expected) => {
+    match expected {
+        ExpectedDatabase::Any => select_database(db, namespace, database, level).await?,
+        ExpectedDatabase::Known(expected) => {
             db.select(namespace, database).await.map_err(failed("select the database"))?;
             let found = installation(db).await.map_err(failed("ask the database which installation it is"))?;
             if found.as_deref() != Some(expected) {

@@ -11,9 +11,9 @@ use super::before_migration::BeforeMigration;
 use super::calls::Database;
 use super::embedded::{self, EmbeddedDatabase, Engine, Opening};
 use super::error::OpenError;
-use super::link::Link;
 use super::lock::FolderLock;
-use super::migrate::{self, Ground, Purpose};
+use super::migrate::{self, ExpectedDatabase, Purpose};
+use super::reconnecting_client::ReconnectingClient;
 use super::replace;
 use super::store::{Inner, SurrealStore};
 
@@ -94,7 +94,7 @@ impl SurrealStore {
     /// What the database said.
     pub async fn in_memory() -> Result<Self, OpenError> {
         let db = Database::Engine(Arc::new(Engine::in_memory().await?));
-        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, Purpose::Use, Ground::Any).await?;
+        migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, Purpose::Use, ExpectedDatabase::Any).await?;
         Self::whole(db, None, Purpose::Use).await
     }
 
@@ -114,7 +114,7 @@ impl SurrealStore {
     pub async fn read_every_key(&self) -> Result<Option<u64>, OpenError> {
         match &self.inner.db {
             Database::Embedded(database) => database.read_every_key().await.map(Some),
-            Database::Engine(_) | Database::Remote(_) | Database::Wire(_) => Ok(None),
+            Database::Engine(_) | Database::Remote(_) | Database::WsConnection(_) => Ok(None),
         }
     }
 
@@ -123,7 +123,7 @@ impl SurrealStore {
     pub async fn lost(&self) -> String {
         match &self.inner.db {
             Database::Embedded(database) => database.lost().await,
-            Database::Engine(_) | Database::Remote(_) | Database::Wire(_) => std::future::pending().await,
+            Database::Engine(_) | Database::Remote(_) | Database::WsConnection(_) => std::future::pending().await,
         }
     }
 
@@ -152,7 +152,12 @@ impl SurrealStore {
         purpose: Purpose,
         allow_unsafe_engine: bool,
     ) -> Result<Self, OpenError> {
-        Self::whole(Database::Remote(Link::open(address, purpose, allow_unsafe_engine).await?), None, purpose).await
+        Self::whole(
+            Database::Remote(ReconnectingClient::open(address, purpose, allow_unsafe_engine).await?),
+            None,
+            purpose,
+        )
+        .await
     }
 
     /// Fills in what earlier versions did not keep: here and not where connections are made,

@@ -8,7 +8,7 @@ use surrealdb::types::{Object, SurrealValue, Uuid, Value};
 use surrealdb_rpc::DbResult;
 
 use super::error::CallError;
-use super::wire::Wire;
+use super::ws_connection::WsConnection;
 
 /// A storage engine of a database server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +43,11 @@ impl ServerEngine {
 /// # Errors
 /// The connection broke. A server that refuses transactions over several requests is
 /// [`ServerEngine::Unknown`].
-pub(super) async fn detect(wire: &Wire) -> Result<ServerEngine, CallError> {
+pub(super) async fn detect(connection: &WsConnection) -> Result<ServerEngine, CallError> {
     let row = uuid::Uuid::new_v4().to_string();
-    let found = conflict(wire, &row).await?;
+    let found = conflict(connection, &row).await?;
     // Rows of this table that stay behind are removed after a day.
-    let _ = wire
+    let _ = connection
         .ask(
             "query",
             vec!["DELETE type::record('submitter', $row) RETURN NONE;".to_owned().into_value(), variables(&row, 0)],
@@ -69,10 +69,10 @@ pub(super) async fn detect(wire: &Wire) -> Result<ServerEngine, CallError> {
 }
 
 /// The answer to the commit that comes second, or to the first request that was refused.
-async fn conflict(wire: &Wire, row: &str) -> Result<surrealdb::Result<()>, CallError> {
+async fn conflict(connection: &WsConnection, row: &str) -> Result<surrealdb::Result<()>, CallError> {
     let mut open = Vec::new();
     for number in 0..2 {
-        let transaction = match wire.ask("begin", Vec::new()).await? {
+        let transaction = match connection.ask("begin", Vec::new()).await? {
             Ok(DbResult::Other(Value::Uuid(transaction))) => transaction,
             Ok(_) => return Ok(Ok(())),
             Err(error) => return Ok(Err(error)),
@@ -82,7 +82,7 @@ async fn conflict(wire: &Wire, row: &str) -> Result<surrealdb::Result<()>, CallE
     const WRITE: &str =
         "UPSERT type::record('submitter', $row) SET batch = $batch, at = time::nano(time::now()) RETURN NONE;";
     for (number, transaction) in &open {
-        let written = wire
+        let written = connection
             .ask_within(*transaction, "query", vec![WRITE.to_owned().into_value(), variables(row, *number)])
             .await?;
         if let Err(error) = statement_error(written) {
@@ -91,7 +91,7 @@ async fn conflict(wire: &Wire, row: &str) -> Result<surrealdb::Result<()>, CallE
     }
     let mut last = Ok(());
     for (_, transaction) in open {
-        last = wire.ask("commit", vec![Value::Uuid(transaction)]).await?.map(drop);
+        last = connection.ask("commit", vec![Value::Uuid(transaction)]).await?.map(drop);
     }
     Ok(last)
 }

@@ -27,7 +27,7 @@ use super::{RefusedBatch, convert, failure, marks, withdraw};
 use crate::adapters::surreal_store::before_migration::BeforeMigration;
 use crate::adapters::surreal_store::calls::Database;
 use crate::adapters::surreal_store::error::{CallError, OpenError};
-use crate::adapters::surreal_store::migrate::{Ground, Purpose};
+use crate::adapters::surreal_store::migrate::{ExpectedDatabase, Purpose};
 use crate::error_chain::chain;
 
 /// The longest between a commit and the record that covers it, but for the time that the disk
@@ -103,7 +103,7 @@ impl EmbeddedDatabase {
             Recorded::Damaged if opening.accept_loss => None,
             Recorded::Damaged => return Err(OpenError::Lost(Loss::Unknown)),
         };
-        let engine = open_engine(data, opening, Ground::Any, record.is_some(), before).await?;
+        let engine = open_engine(data, opening, ExpectedDatabase::Any, record.is_some(), before).await?;
         let db = Database::Engine(Arc::clone(&engine));
         let checked = check(&db, record.as_ref(), recorded == Recorded::Damaged, opening.accept_loss).await;
         drop(db);
@@ -414,7 +414,8 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
     tried.await.map_err(|source| OpenError::Folder { folder: shared.data.clone(), source })?;
     let record = shared.record.lock().await.now.clone();
     // An engine whose database folder is gone would begin an empty one.
-    let engine = open_engine(&shared.data, shared.opening, Ground::Known(&record.installation), true, None).await?;
+    let engine =
+        open_engine(&shared.data, shared.opening, ExpectedDatabase::Known(&record.installation), true, None).await?;
     let checked = check(&Database::Engine(Arc::clone(&engine)), Some(&record), false, false).await;
     if let Err(error) = checked {
         Engine::close(engine).await;

@@ -11,7 +11,7 @@ use crate::adapters::surreal_store::address::AuthLevel;
 use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
 use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
 use crate::adapters::surreal_store::error::OpenError;
-use crate::adapters::surreal_store::migrate::{self, Ground, Purpose};
+use crate::adapters::surreal_store::migrate::{self, ExpectedDatabase, Purpose};
 use crate::error_chain::chain;
 
 const NAMESPACE: &str = "kastrel";
@@ -35,7 +35,7 @@ pub(in super::super) struct Opening {
 pub(super) async fn open_engine(
     data: &Path,
     opening: Opening,
-    ground: Ground<'_>,
+    expected: ExpectedDatabase<'_>,
     must_exist: bool,
     before: Option<&dyn BeforeMigration>,
 ) -> Result<Arc<Engine>, OpenError> {
@@ -62,7 +62,7 @@ pub(super) async fn open_engine(
         First::Read { accept: opening.accept_loss }
     };
     let mut engine = Arc::new(Engine::open(&path, first, Some(CALL_TIMEOUT)).await?);
-    if content != folder::Content::Nothing && matches!(ground, Ground::Any) {
+    if content != folder::Content::Nothing && matches!(expected, ExpectedDatabase::Any) {
         let is_outdated;
         (engine, is_outdated) = used(engine, async |db| to_migrate(db, before).await).await?;
         if is_outdated {
@@ -70,7 +70,7 @@ pub(super) async fn open_engine(
         }
     }
     let (engine, ()) = used(engine, async |db| {
-        migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, ground).await
+        migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, expected).await
     })
     .await?;
     if is_large {

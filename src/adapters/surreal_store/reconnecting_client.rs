@@ -22,9 +22,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::address::{AuthLevel, RemoteDatabase};
 use super::calls::Database;
 use super::error::{CallError, ConnectError, OpenError};
-use super::migrate::{self, Ground, Purpose};
+use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::server_engine::{self, ServerEngine};
-use super::wire::Wire;
+use super::ws_connection::WsConnection;
 use crate::error_chain::chain;
 
 /// For how long of an outage calls wait for its end.
@@ -52,18 +52,18 @@ const SERVER_MAJOR: u64 = 3;
 
 /// A database server, with the connection to it as it is now. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
+pub(super) struct ReconnectingClient {
     state: watch::Receiver<State>,
     _keeper: Arc<AbortOnDropHandle<()>>,
 }
 
 #[derive(Debug, Clone)]
 enum State {
-    Up(Arc<Wire>),
+    Up(Arc<WsConnection>),
     Down { since: Instant, why: String },
 }
 
-impl Link {
+impl ReconnectingClient {
     /// Connects, and tries for half a minute where the server does not answer. An error that
     /// another try does not change fails at once; so does a server on an engine that loses rows,
     /// unless `allow_unsafe_engine` is set.
@@ -74,9 +74,9 @@ impl Link {
     ) -> Result<Self, OpenError> {
         let start = Instant::now();
         let mut tried = 0;
-        let wire = loop {
-            let error = match attach(address, purpose, Ground::Any).await {
-                Ok(wire) => break wire,
+        let connection = loop {
+            let error = match attach(address, purpose, ExpectedDatabase::Any).await {
+                Ok(connection) => break connection,
                 Err(error) => error,
             };
             if !error.may_pass() || start.elapsed() + LONGEST_EARLY_PAUSE >= FIRST_CONNECTION {
@@ -88,16 +88,17 @@ impl Link {
             tokio::time::sleep(pause(tried + 3, Duration::ZERO)).await;
             tried += 1;
         };
-        check_engine(&wire, address, allow_unsafe_engine).await?;
+        check_engine(&connection, address, allow_unsafe_engine).await?;
         tracing::info!(database = %address, "connected to the database");
-        let wire = Arc::new(wire);
-        let identity = migrate::installation(&Database::Wire(Arc::clone(&wire))).await;
+        let connection = Arc::new(connection);
+        let identity = migrate::installation(&Database::WsConnection(Arc::clone(&connection))).await;
         let identity = identity.map_err(|source| OpenError::Database {
             doing: "ask the database which installation it is",
             source: Box::new(source),
         })?;
-        let (sender, state) = watch::channel(State::Up(Arc::clone(&wire)));
-        let keeper = tokio::spawn(keep(address.clone(), purpose, identity.unwrap_or_default(), wire, sender));
+        let (sender, state) = watch::channel(State::Up(Arc::clone(&connection)));
+        let keeper =
+            tokio::spawn(reconnect_loop(address.clone(), purpose, identity.unwrap_or_default(), connection, sender));
         Ok(Self { state, _keeper: Arc::new(AbortOnDropHandle::new(keeper)) })
     }
 
@@ -107,10 +108,10 @@ impl Link {
         sql: String,
         variables: Value,
     ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
-        let wire = self.wire().await?;
-        let statements = query_on(&wire, sql, variables).await?;
+        let connection = self.connection().await?;
+        let statements = query_on(&connection, sql, variables).await?;
         if statements.iter().filter_map(|result| result.as_ref().err()).any(lacks_ground) {
-            wire.give_up();
+            connection.give_up();
             return Err(CallError::Lost);
         }
         Ok(statements)
@@ -119,17 +120,17 @@ impl Link {
     /// Whether there is a connection; does not wait for one.
     pub(super) fn check(&self) -> Result<(), CallError> {
         match &*self.state.borrow() {
-            State::Up(wire) if wire.is_alive() => Ok(()),
+            State::Up(connection) if connection.is_alive() => Ok(()),
             State::Up(_) => Err(CallError::Unreachable(BROKE.to_owned())),
             State::Down { why, .. } => Err(CallError::Unreachable(why.clone())),
         }
     }
 
-    async fn wire(&self) -> Result<Arc<Wire>, CallError> {
+    async fn connection(&self) -> Result<Arc<WsConnection>, CallError> {
         let mut state = self.state.clone();
         loop {
             let (since, why) = match &*state.borrow_and_update() {
-                State::Up(wire) if wire.is_alive() => return Ok(Arc::clone(wire)),
+                State::Up(connection) if connection.is_alive() => return Ok(Arc::clone(connection)),
                 // It broke just now, and its keeper has not noticed yet.
                 State::Up(_) => (Instant::now(), BROKE.to_owned()),
                 State::Down { since, why } => (*since, why.clone()),
@@ -153,23 +154,23 @@ fn lacks_ground(error: &surrealdb::Error) -> bool {
 }
 
 /// The keeper's task: one connection after the other, for as long as the store lives.
-async fn keep(
+async fn reconnect_loop(
     address: RemoteDatabase,
     purpose: Purpose,
     installation: String,
-    first: Arc<Wire>,
+    first: Arc<WsConnection>,
     state: watch::Sender<State>,
 ) {
-    let mut wire = first;
+    let mut connection = first;
     loop {
-        wire.gone().await;
+        connection.gone().await;
         let since = Instant::now();
         tracing::warn!(database = %address, "the connection to the database broke; connecting anew");
         state.send_replace(State::Down { since, why: BROKE.to_owned() });
         let mut tried = 0;
-        wire = loop {
-            match attach(&address, purpose, Ground::Known(&installation)).await {
-                Ok(wire) => break Arc::new(wire),
+        connection = loop {
+            match attach(&address, purpose, ExpectedDatabase::Known(&installation)).await {
+                Ok(connection) => break Arc::new(connection),
                 Err(error) => {
                     let why = chain(&error);
                     let wait = if error.may_pass() {
@@ -186,7 +187,7 @@ async fn keep(
             }
         };
         tracing::info!(database = %address, outage_ms = since.elapsed().as_millis(), "connected to the database again");
-        state.send_replace(State::Up(Arc::clone(&wire)));
+        state.send_replace(State::Up(Arc::clone(&connection)));
     }
 }
 
@@ -200,30 +201,38 @@ fn pause(tried: u32, outage: Duration) -> Duration {
 
 /// A connection that is ready for calls: signed in, with the database selected and its schema up to
 /// date.
-async fn attach(address: &RemoteDatabase, purpose: Purpose, ground: Ground<'_>) -> Result<Wire, OpenError> {
+async fn attach(
+    address: &RemoteDatabase,
+    purpose: Purpose,
+    expected: ExpectedDatabase<'_>,
+) -> Result<WsConnection, OpenError> {
     let ready = async {
-        let wire = Wire::connect(address).await?;
-        check_version(&wire).await?;
-        sign_in(&wire, address).await?;
-        let wire = Arc::new(wire);
+        let connection = WsConnection::connect(address).await?;
+        check_version(&connection).await?;
+        sign_in(&connection, address).await?;
+        let connection = Arc::new(connection);
         migrate::prepare(
-            &Database::Wire(Arc::clone(&wire)),
+            &Database::WsConnection(Arc::clone(&connection)),
             &address.namespace,
             &address.database,
             address.auth,
             purpose,
-            ground,
+            expected,
         )
         .await?;
-        Arc::into_inner(wire).ok_or_else(|| OpenError::Connect(ConnectError::Broke))
+        Arc::into_inner(connection).ok_or_else(|| OpenError::Connect(ConnectError::Broke))
     };
     tokio::time::timeout(TRY_LIMIT, ready).await.unwrap_or(Err(OpenError::Connect(ConnectError::Slow(TRY_LIMIT))))
 }
 
 /// A server that is restarted on another engine has another database, which is refused as such; so
 /// the first connection alone is asked.
-async fn check_engine(wire: &Wire, address: &RemoteDatabase, allow_unsafe: bool) -> Result<(), OpenError> {
-    let engine = server_engine::detect(wire).await;
+async fn check_engine(
+    connection: &WsConnection,
+    address: &RemoteDatabase,
+    allow_unsafe: bool,
+) -> Result<(), OpenError> {
+    let engine = server_engine::detect(connection).await;
     match engine.map_err(|source| OpenError::Database {
         doing: "find the storage engine of the database server",
         source: Box::new(source),
@@ -241,8 +250,8 @@ async fn check_engine(wire: &Wire, address: &RemoteDatabase, allow_unsafe: bool)
     Ok(())
 }
 
-async fn check_version(wire: &Wire) -> Result<(), ConnectError> {
-    let answer = match ask(wire, "version", Vec::new()).await? {
+async fn check_version(connection: &WsConnection) -> Result<(), ConnectError> {
+    let answer = match ask(connection, "version", Vec::new()).await? {
         Ok(DbResult::Other(Value::String(text))) => text,
         Ok(other) => return Err(ConnectError::NotADatabase(format!("it says of its version: {other:?}"))),
         // A server may be told not to say its version.
@@ -256,7 +265,7 @@ async fn check_version(wire: &Wire) -> Result<(), ConnectError> {
     }
 }
 
-async fn sign_in(wire: &Wire, address: &RemoteDatabase) -> Result<(), ConnectError> {
+async fn sign_in(connection: &WsConnection, address: &RemoteDatabase) -> Result<(), ConnectError> {
     let mut credentials = Object::new();
     let mut put = |name: &str, value: &str| credentials.insert(name.to_owned(), value.to_owned().into_value());
     put("user", &address.user);
@@ -267,7 +276,7 @@ async fn sign_in(wire: &Wire, address: &RemoteDatabase) -> Result<(), ConnectErr
     if address.auth == AuthLevel::Database {
         put("db", &address.database);
     }
-    match ask(wire, "signin", vec![Value::Object(credentials)]).await? {
+    match ask(connection, "signin", vec![Value::Object(credentials)]).await? {
         Ok(_) => Ok(()),
         Err(error) => {
             Err(ConnectError::SignIn { user: address.user.clone(), level: address.auth, source: Box::new(error) })
@@ -276,25 +285,25 @@ async fn sign_in(wire: &Wire, address: &RemoteDatabase) -> Result<(), ConnectErr
 }
 
 async fn ask(
-    wire: &Wire,
+    connection: &WsConnection,
     method: &'static str,
     parameters: Vec<Value>,
 ) -> Result<surrealdb::Result<DbResult>, ConnectError> {
-    wire.ask(method, parameters).await.map_err(|_| ConnectError::Broke)
+    connection.ask(method, parameters).await.map_err(|_| ConnectError::Broke)
 }
 
 /// Selects the database for all that follows on this connection.
-pub(super) async fn select(wire: &Wire, namespace: &str, database: &str) -> Result<(), CallError> {
+pub(super) async fn select(connection: &WsConnection, namespace: &str, database: &str) -> Result<(), CallError> {
     let parameters = vec![namespace.to_owned().into_value(), database.to_owned().into_value()];
-    wire.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
+    connection.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
 }
 
 pub(super) async fn query_on(
-    wire: &Wire,
+    connection: &WsConnection,
     sql: String,
     variables: Value,
 ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
-    match wire.ask("query", vec![sql.into_value(), variables]).await?.map_err(CallError::Failed)? {
+    match connection.ask("query", vec![sql.into_value(), variables]).await?.map_err(CallError::Failed)? {
         DbResult::Query(results) => Ok(results.into_iter().map(|result| result.result).collect()),
         DbResult::Other(_) | DbResult::Live(_) => Err(CallError::Shape("the answer to a query is not one".into())),
     }

@@ -53,7 +53,7 @@ type Answer = surrealdb::Result<DbResult>;
 
 /// A connection. Dropping it closes it.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct WsConnection {
     requests: mpsc::Sender<Request>,
     gone: CancellationToken,
 }
@@ -67,7 +67,7 @@ struct Request {
     answer: oneshot::Sender<Answer>,
 }
 
-impl Wire {
+impl WsConnection {
     /// Connects, without signing in.
     pub(super) async fn connect(address: &RemoteDatabase) -> Result<Self, ConnectError> {
         let mut request = address.endpoint().into_client_request().map_err(socket_error)?;
