@@ -45,14 +45,14 @@ struct Rows {
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Beside {
-    aims: Vec<Aim>,
+    aims: Vec<TargetRow>,
     all: Vec<Ended>,
     /// Keys of an earlier version, which kept a plugin's own spelling.
     stale: Vec<RecordId>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
-struct Aim {
+struct TargetRow {
     key: RecordId,
     first: i64,
 }
@@ -177,9 +177,10 @@ async fn read(
                 continue;
             }
         };
-        beside
-            .aims
-            .push(Aim { key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)), first: number });
+        beside.aims.push(TargetRow {
+            key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)),
+            first: number,
+        });
         let Some(ended) = Ended::of(&record)? else { continue };
         beside.stale.extend(ended::keys_of_other_spelling(&record)?);
         let part = record.id.0 % PARTS;

@@ -141,7 +141,7 @@ impl SurrealStore {
         let from = query.from.clone().unwrap_or(ListPlace { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
         let Some(targets) =
-            self.inner.aims.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await?
+            self.inner.targets.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await?
         else {
             return Ok(None);
         };
@@ -182,7 +182,7 @@ impl SurrealStore {
     async fn plan(&self, query: &ListQuery) -> Result<Plan, StoreError> {
         let targets = match query.target.as_deref() {
             Some(text) if !text.is_empty() && query.plugin.is_none() => {
-                let found = self.inner.aims.containing(&self.inner.db, text, "", MAX_TARGETS + 1).await?;
+                let found = self.inner.targets.containing(&self.inner.db, text, "", MAX_TARGETS + 1).await?;
                 found.filter(|targets| targets.len() <= MAX_TARGETS)
             }
             _ => None,

@@ -22,7 +22,6 @@
 //! not on tokio's default of 2 MiB.
 
 mod address;
-mod aims;
 mod apply;
 mod backfill;
 mod before_migration;
@@ -45,6 +44,7 @@ mod row;
 mod server_engine;
 mod store;
 mod submit;
+mod target_index;
 #[cfg(test)]
 mod tests;
 mod transfer;

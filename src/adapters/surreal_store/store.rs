@@ -15,13 +15,13 @@ use kastrel_actors::ports::{
 };
 use surrealdb::types::SurrealValue;
 
-use super::aims::Aims;
 use super::calls::{self, Database};
 use super::list::Unreadable;
 use super::lock::FolderLock;
 use super::migrate;
 use super::row;
 use super::submit::Queue;
+use super::target_index::TargetIndex;
 
 /// Keeps scans and nodes in SurrealDB. Clones share one connection.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) db: Database,
     clock_offset_ms: Arc<AtomicI64>,
     pub(super) submissions: Queue,
-    pub(super) aims: Aims,
+    pub(super) targets: TargetIndex,
     pub(super) unreadable: Unreadable,
     _lock: Option<FolderLock>,
 }
@@ -47,7 +47,7 @@ impl Inner {
             db,
             clock_offset_ms,
             submissions: Queue::default(),
-            aims: Aims::default(),
+            targets: TargetIndex::default(),
             unreadable: Unreadable::default(),
             _lock: lock,
         }

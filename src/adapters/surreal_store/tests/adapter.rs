@@ -259,7 +259,7 @@ fn a_row_that_cannot_be_read_hides_only_itself() {
 }
 
 #[derive(Clone, SurrealValue)]
-struct Aim {
+struct TargetRow {
     key: RecordId,
     first: i64,
 }
@@ -272,7 +272,7 @@ fn many_targets_without_scans_hide_none_that_comes_after_them() {
         let store = SurrealStore::in_memory().await.unwrap();
         store.submit(fixtures::new_scan("z.test")).await.unwrap();
         for first in 2..=900 {
-            let aim = Aim { key: text_key("aim", &format!("gone-{first}.test")), first };
+            let aim = TargetRow { key: text_key("aim", &format!("gone-{first}.test")), first };
             calls::execute(&store.inner.db, "CREATE $key SET first = $first;", aim).await.unwrap();
         }
         let mut query = ListQuery { order: ScanOrder::Target, ..ListQuery::default() };

@@ -18,7 +18,7 @@ const CHUNK: i64 = 5_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Aims(Mutex<Known>);
+pub(super) struct TargetIndex(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -49,7 +49,7 @@ struct Rows {
 
 const NEW: &str = "RETURN { rows: (SELECT record::id(id)[0] AS target, first FROM aim WHERE first > $upto ORDER BY first LIMIT $limit) };";
 
-impl Aims {
+impl TargetIndex {
     /// The targets that contain `text`, in the order of the alphabet and not before `from`, at most
     /// `most`. `None`: there are more targets than are held, so nobody knows.
     pub(super) async fn containing(
