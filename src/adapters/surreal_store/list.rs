@@ -21,8 +21,8 @@ use surrealdb::types::RecordId;
 
 use self::found::Found;
 pub(super) use self::found::Unreadable;
-use self::page::{MAX_IN_VAIN, Page, at_number};
-use self::plan::{Between, Plan, Walk, plan};
+use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, at_number};
+use self::plan::{IndexScan, KeyRange, Plan, plan};
 use self::sql::{Bound, Counts, Keys, Last, Moment, Nothing, Numbers, RankStep, RankedScans, Rows, Sql, Step};
 use super::calls;
 use super::ended;
@@ -62,29 +62,29 @@ impl SurrealStore {
             return Ok(page.finish(query));
         }
         let oldest_first = (query.order == ScanOrder::Oldest) != query.from_the_end;
-        let days = self.between_days(query).await?;
+        let days = self.range_of_days(query).await?;
         let before = query.before.map_or(i64::MAX, number_of);
-        let mut between = Between { lo: days.lo.max(query.after.map_or(-1, number_of)), hi: days.hi.min(before) };
-        let Plan { walk, checks } = self.plan(query).await?;
+        let mut range = KeyRange { lo: days.lo.max(query.after.map_or(-1, number_of)), hi: days.hi.min(before) };
+        let Plan { scan, checks } = self.plan(query).await?;
         let mut start = if checks { 0 } else { std::mem::take(&mut page.skip) };
-        if walk == Walk::All && start > 0 && !oldest_first {
+        if scan == IndexScan::All && start > 0 && !oldest_first {
             // Where no scan was ever deleted the ids have no gaps, and skipping is subtracting.
             let Last { last } = calls::call_again(&self.inner.db, sql::LAST, Nothing {}).await?;
             if self.counts().await?.all() == row::unsigned(last)? {
-                between.hi = between.hi.min(last + 1).saturating_sub(at_most(start));
+                range.hi = range.hi.min(last + 1).saturating_sub(at_most(start));
                 start = 0;
             }
         }
         loop {
             let want = if checks { CHUNK } else { page.missing() };
-            let rows = self.step(&walk, between, oldest_first, want, start).await?;
+            let rows = self.fetch_page(&scan, range, oldest_first, want, start).await?;
             start = 0;
             let is_last = rows.len() < want;
             for Found { number, record } in rows {
                 if page.is_over() {
                     break;
                 }
-                between = between.after(number, oldest_first);
+                range = range.after(number, oldest_first);
                 page.take(record, at_number(number), |record| !checks || matches(record, query));
             }
             if is_last || page.is_over() || page.gives_up() {
@@ -140,18 +140,22 @@ impl SurrealStore {
         let mut page = Page::new(query);
         let from = query.from.clone().unwrap_or(ListPlace { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
-        let Some(targets) =
-            self.inner.targets.containing(&self.inner.db, text, &from.rank, page.missing() + MAX_IN_VAIN).await?
+        let Some(targets) = self
+            .inner
+            .targets
+            .containing(&self.inner.db, text, &from.rank, page.missing() + MAX_SCANNED_WITHOUT_MATCH)
+            .await?
         else {
             return Ok(None);
         };
         'targets: for target in targets {
             let mut hi = if target == from.rank { number_of(from.id) } else { i64::MAX };
-            page.in_vain += 1;
+            page.scanned_without_match += 1;
             loop {
                 let want = page.missing().clamp(5, CHUNK);
-                let rows =
-                    self.step(&Walk::Targets(vec![target.clone()]), Between { lo: -1, hi }, false, want, 0).await?;
+                let rows = self
+                    .fetch_page(&IndexScan::Targets(vec![target.clone()]), KeyRange { lo: -1, hi }, false, want, 0)
+                    .await?;
                 let is_last = rows.len() < want;
                 for Found { number, record } in rows {
                     if page.is_over() {
@@ -165,7 +169,8 @@ impl SurrealStore {
                     break 'targets;
                 }
                 if is_last {
-                    // Also where all its scans were deleted: the next page must not walk it again.
+                    // Also where all its scans were deleted: the next page must not index scan it
+                    // again.
                     page.last = Some(end_of(&target));
                 }
                 if page.gives_up() {
@@ -191,53 +196,53 @@ impl SurrealStore {
     }
 
     /// The days of a query as numbers: scans are numbered in the order in which they are accepted.
-    async fn between_days(&self, query: &ListQuery) -> Result<Between, StoreError> {
-        let mut between = Between { lo: -1, hi: i64::MAX };
+    async fn range_of_days(&self, query: &ListQuery) -> Result<KeyRange, StoreError> {
+        let mut range = KeyRange { lo: -1, hi: i64::MAX };
         if let Some(from) = query.created_from {
             let Bound { number } =
                 calls::call_again(&self.inner.db, sql::FIRST_SINCE, Moment { at: row::nanoseconds(from) }).await?;
-            between.lo = number.map_or(i64::MAX, |number| number - 1);
+            range.lo = number.map_or(i64::MAX, |number| number - 1);
         }
         if let Some(until) = query.created_until {
             let Bound { number } =
                 calls::call_again(&self.inner.db, sql::LAST_BEFORE, Moment { at: row::nanoseconds(until) }).await?;
-            between.hi = number.map_or(-1, |number| number + 1);
+            range.hi = number.map_or(-1, |number| number + 1);
         }
-        Ok(between)
+        Ok(range)
     }
 
-    /// The next rows along a walk, in its order.
-    async fn step(
+    /// The next rows along an index scan, in its order.
+    async fn fetch_page(
         &self,
-        walk: &Walk,
-        between: Between,
+        scan: &IndexScan,
+        range: KeyRange,
         oldest_first: bool,
         limit: usize,
         start: usize,
     ) -> Result<Vec<Found>, StoreError> {
-        let single = match walk {
-            Walk::All => Some((sql::ALL, String::new())),
-            Walk::Mode(mode) => Some((sql::OF_MODE, mode.as_str().to_owned())),
-            Walk::Statuses(statuses) => match statuses.as_slice() {
+        let single = match scan {
+            IndexScan::All => Some((sql::ALL, String::new())),
+            IndexScan::Mode(mode) => Some((sql::OF_MODE, mode.as_str().to_owned())),
+            IndexScan::Statuses(statuses) => match statuses.as_slice() {
                 [status] => Some((sql::OF_STATUS, status.as_str().to_owned())),
                 _ => None,
             },
-            Walk::Targets(targets) => match targets.as_slice() {
+            IndexScan::Targets(targets) => match targets.as_slice() {
                 [target] => Some((sql::OF_TARGET, target.clone())),
                 _ => None,
             },
-            Walk::Found(_) | Walk::Severe(_) => None,
+            IndexScan::Found(_) | IndexScan::Severe(_) => None,
         };
         let mut rows = if let Some((sql, value)) = single {
-            let step = Step { value, bound: between.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
+            let step = Step { value, bound: range.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
             let Rows { rows } =
                 calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
             self.inner.unreadable.read(rows)?
         } else {
-            let numbers = self.numbers(walk, between, oldest_first, limit, start).await?;
+            let numbers = self.numbers(scan, range, oldest_first, limit, start).await?;
             self.rows(&numbers).await?
         };
-        rows.retain(|found| between.holds(found.number));
+        rows.retain(|found| range.holds(found.number));
         rows.sort_unstable_by_key(|found| found.number);
         if !oldest_first {
             rows.reverse();
@@ -245,28 +250,30 @@ impl SurrealStore {
         Ok(rows)
     }
 
-    /// The next numbers along a walk, in its order. A walk with several values is one walk each,
-    /// merged.
+    /// The next numbers along an index scan, in its order. an index scan with several values is one
+    /// index scan each, merged.
     async fn numbers(
         &self,
-        walk: &Walk,
-        between: Between,
+        scan: &IndexScan,
+        range: KeyRange,
         oldest_first: bool,
         limit: usize,
         start: usize,
     ) -> Result<Vec<i64>, StoreError> {
         let choose = |sql: Sql| if oldest_first { sql.oldest_numbers } else { sql.newest_numbers };
-        let parts: Vec<(&'static str, String)> = match walk {
-            Walk::All => vec![(choose(sql::ALL), String::new())],
-            Walk::Mode(mode) => vec![(choose(sql::OF_MODE), mode.as_str().to_owned())],
-            Walk::Statuses(statuses) => {
+        let parts: Vec<(&'static str, String)> = match scan {
+            IndexScan::All => vec![(choose(sql::ALL), String::new())],
+            IndexScan::Mode(mode) => vec![(choose(sql::OF_MODE), mode.as_str().to_owned())],
+            IndexScan::Statuses(statuses) => {
                 statuses.iter().map(|status| (choose(sql::OF_STATUS), status.as_str().to_owned())).collect()
             }
-            Walk::Targets(targets) => targets.iter().map(|target| (choose(sql::OF_TARGET), target.clone())).collect(),
-            Walk::Found(plugin) => {
+            IndexScan::Targets(targets) => {
+                targets.iter().map(|target| (choose(sql::OF_TARGET), target.clone())).collect()
+            }
+            IndexScan::Found(plugin) => {
                 vec![(if oldest_first { sql::FOUND_OLDEST } else { sql::FOUND_NEWEST }, plugin_text(plugin))]
             }
-            Walk::Severe(least) => {
+            IndexScan::Severe(least) => {
                 let statement = if oldest_first { sql::WORST_OLDEST } else { sql::WORST_NEWEST };
                 Severity::ALL
                     .iter()
@@ -280,7 +287,7 @@ impl SurrealStore {
         let steps = parts.into_iter().map(|(sql, value)| {
             let step = Step {
                 value,
-                bound: between.begin(oldest_first),
+                bound: range.begin(oldest_first),
                 limit: at_most(limit_each),
                 start: at_most(start_each),
             };
@@ -290,7 +297,7 @@ impl SurrealStore {
             .await?
             .into_iter()
             .flat_map(|found| found.numbers)
-            .filter(|number| between.holds(*number))
+            .filter(|number| range.holds(*number))
             .collect();
         numbers.sort_unstable();
         if !oldest_first {
@@ -322,23 +329,23 @@ impl SurrealStore {
             count: false,
             ..query.clone()
         };
-        let Plan { walk, checks } = self.plan(&whole).await?;
+        let Plan { scan, checks } = self.plan(&whole).await?;
         let has_days = whole.created_from.is_some() || whole.created_until.is_some();
         if !has_days && !checks && query.order.is_by_number() {
             let stats = self.counts().await?;
-            match &walk {
-                Walk::All => return Ok((stats.all(), false)),
-                Walk::Statuses(statuses) => {
+            match &scan {
+                IndexScan::All => return Ok((stats.all(), false)),
+                IndexScan::Statuses(statuses) => {
                     return Ok((
                         statuses.iter().fold(0, |sum: u64, status| sum.saturating_add(stats.of(*status))),
                         false,
                     ));
                 }
-                Walk::Targets(_) | Walk::Mode(_) | Walk::Found(_) | Walk::Severe(_) => {}
+                IndexScan::Targets(_) | IndexScan::Mode(_) | IndexScan::Found(_) | IndexScan::Severe(_) => {}
             }
         }
         if !checks {
-            let found = self.numbers(&walk, self.between_days(&whole).await?, false, MAX_COUNT + 1, 0).await?.len();
+            let found = self.numbers(&scan, self.range_of_days(&whole).await?, false, MAX_COUNT + 1, 0).await?.len();
             return Ok((found.min(MAX_COUNT) as u64, found > MAX_COUNT));
         }
         let page = self.page_by_number(&whole).await?;

@@ -7,7 +7,7 @@ use kastrel_actors::ports::{ListPlace, ListQuery, ScanPage};
 /// The most rows that one page holds, whatever was asked: a page is held in memory.
 const MAX_PAGE: usize = 1000;
 /// How many rows may be read without being shown before a page ends early.
-pub(super) const MAX_IN_VAIN: usize = 400;
+pub(super) const MAX_SCANNED_WITHOUT_MATCH: usize = 400;
 
 /// It holds one scan more than is shown, to know whether there is more.
 pub(super) struct Page {
@@ -15,7 +15,7 @@ pub(super) struct Page {
     pub(super) skip: usize,
     order: ScanOrder,
     records: Vec<ScanRecord>,
-    pub(super) in_vain: usize,
+    pub(super) scanned_without_match: usize,
     pub(super) last: Option<ListPlace>,
     unreadable: Vec<ScanId>,
 }
@@ -27,7 +27,7 @@ impl Page {
             skip: query.offset,
             order: query.order,
             records: Vec::new(),
-            in_vain: 0,
+            scanned_without_match: 0,
             last: None,
             unreadable: Vec::new(),
         }
@@ -42,7 +42,7 @@ impl Page {
     }
 
     pub(super) fn gives_up(&self) -> bool {
-        self.in_vain >= MAX_IN_VAIN
+        self.scanned_without_match >= MAX_SCANNED_WITHOUT_MATCH
     }
 
     /// A row. `at` is its place where the row itself cannot say.
@@ -56,12 +56,12 @@ impl Page {
         match record {
             Err(id) => {
                 self.unreadable.push(id);
-                self.in_vain += 1;
+                self.scanned_without_match += 1;
             }
-            Ok(record) if !belongs(&record) => self.in_vain += 1,
+            Ok(record) if !belongs(&record) => self.scanned_without_match += 1,
             Ok(_) if self.skip > 0 => {
                 self.skip -= 1;
-                self.in_vain += 1;
+                self.scanned_without_match += 1;
             }
             Ok(record) => self.records.push(*record),
         }
@@ -114,7 +114,7 @@ mod tests {
             (2, Some(ScanId(8)), false, vec![])
         );
         let mut page = Page::new(&query);
-        for id in (0..MAX_IN_VAIN as u64).rev() {
+        for id in (0..MAX_SCANNED_WITHOUT_MATCH as u64).rev() {
             assert!(!page.gives_up());
             // One that does not belong, and one that cannot be read.
             let row = if id % 2 == 1 { Ok(record(id)) } else { Err(ScanId(id)) };
@@ -122,6 +122,6 @@ mod tests {
         }
         let page = page.finish(&query);
         assert_eq!((page.scans.len(), page.next.map(|next| next.id), page.is_partial), (0, Some(ScanId(0)), true));
-        assert_eq!(page.unreadable.len(), MAX_IN_VAIN / 2);
+        assert_eq!(page.unreadable.len(), MAX_SCANNED_WITHOUT_MATCH / 2);
     }
 }

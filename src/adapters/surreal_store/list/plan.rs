@@ -5,7 +5,7 @@ use kastrel_actors::ports::ListQuery;
 
 /// What a page walks along.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Walk {
+pub(super) enum IndexScan {
     All,
     Statuses(Vec<ScanStatus>),
     Targets(Vec<String>),
@@ -15,45 +15,45 @@ pub(super) enum Walk {
     Severe(Severity),
 }
 
-/// A walk, and whether what it finds must still be checked.
+/// an index scan, and whether what it finds must still be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
-    pub(super) walk: Walk,
+    pub(super) scan: IndexScan,
     pub(super) checks: bool,
 }
 
-/// Chooses the walk that narrows most. `targets` are those that contain the text, where they are
-/// few enough.
+/// Chooses the index scan that narrows most. `targets` are those that contain the text, where they
+/// are few enough.
 pub(super) fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
     let asks_target = query.target.as_deref().is_some_and(|text| !text.is_empty());
     let narrows_status = distinct(&query.statuses).len() < ScanStatus::ALL.len();
     let filters =
         [query.plugin.is_some(), asks_target, query.min_severity.is_some(), narrows_status, query.mode.is_some()];
-    let (walk, covered) = if let Some(plugin) = &query.plugin {
-        (Walk::Found(plugin.clone()), 1)
+    let (scan, covered) = if let Some(plugin) = &query.plugin {
+        (IndexScan::Found(plugin.clone()), 1)
     } else if let Some(targets) = targets.filter(|_| asks_target) {
-        (Walk::Targets(targets), 1)
+        (IndexScan::Targets(targets), 1)
     } else if let Some(least) = query.min_severity {
-        (Walk::Severe(least), 1)
+        (IndexScan::Severe(least), 1)
     } else if narrows_status {
-        (Walk::Statuses(distinct(&query.statuses)), 1)
+        (IndexScan::Statuses(distinct(&query.statuses)), 1)
     } else if let Some(mode) = query.mode {
-        (Walk::Mode(mode), 1)
+        (IndexScan::Mode(mode), 1)
     } else {
-        (Walk::All, 0)
+        (IndexScan::All, 0)
     };
-    Plan { walk, checks: filters.into_iter().filter(|filter| *filter).count() > covered }
+    Plan { scan, checks: filters.into_iter().filter(|filter| *filter).count() > covered }
 }
 
 /// The numbers between which a page lies, both left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Between {
+pub(super) struct KeyRange {
     pub(super) lo: i64,
     pub(super) hi: i64,
 }
 
-impl Between {
-    /// The bound at which a walk begins.
+impl KeyRange {
+    /// The bound at which an index scan begins.
     pub(super) const fn begin(self, oldest_first: bool) -> i64 {
         if oldest_first { self.lo } else { self.hi }
     }
@@ -83,54 +83,59 @@ mod tests {
         let targets = || Some(vec!["example.com".to_owned()]);
         let failed = vec![ScanStatus::Failed];
         let high = Some(Severity::High);
-        for (query, targets, walk, checks) in [
-            (all(), None, Walk::All, false),
-            (ListQuery { statuses: ScanStatus::ALL.to_vec(), ..all() }, None, Walk::All, false),
-            (ListQuery { statuses: failed.clone(), ..all() }, None, Walk::Statuses(failed.clone()), false),
-            (ListQuery { mode: Some(ScanMode::Active), ..all() }, None, Walk::Mode(ScanMode::Active), false),
+        for (query, targets, scan, checks) in [
+            (all(), None, IndexScan::All, false),
+            (ListQuery { statuses: ScanStatus::ALL.to_vec(), ..all() }, None, IndexScan::All, false),
+            (ListQuery { statuses: failed.clone(), ..all() }, None, IndexScan::Statuses(failed.clone()), false),
+            (ListQuery { mode: Some(ScanMode::Active), ..all() }, None, IndexScan::Mode(ScanMode::Active), false),
             (
                 ListQuery { statuses: failed.clone(), mode: Some(ScanMode::Active), ..all() },
                 None,
-                Walk::Statuses(failed.clone()),
+                IndexScan::Statuses(failed.clone()),
                 true,
             ),
             (
                 ListQuery { target: Some("ex".into()), ..all() },
                 targets(),
-                Walk::Targets(vec!["example.com".into()]),
+                IndexScan::Targets(vec!["example.com".into()]),
                 false,
             ),
             (
                 ListQuery { target: Some("ex".into()), statuses: failed.clone(), ..all() },
                 targets(),
-                Walk::Targets(vec!["example.com".into()]),
+                IndexScan::Targets(vec!["example.com".into()]),
                 true,
             ),
-            (ListQuery { target: Some("e".into()), ..all() }, None, Walk::All, true),
-            (ListQuery { target: Some(String::new()), ..all() }, None, Walk::All, false),
-            (ListQuery { plugin: Some("zap".into()), ..all() }, None, Walk::Found("zap".into()), false),
+            (ListQuery { target: Some("e".into()), ..all() }, None, IndexScan::All, true),
+            (ListQuery { target: Some(String::new()), ..all() }, None, IndexScan::All, false),
+            (ListQuery { plugin: Some("zap".into()), ..all() }, None, IndexScan::Found("zap".into()), false),
             (
                 ListQuery { plugin: Some("zap".into()), target: Some("ex".into()), ..all() },
                 None,
-                Walk::Found("zap".into()),
+                IndexScan::Found("zap".into()),
                 true,
             ),
-            (ListQuery { min_severity: high, ..all() }, None, Walk::Severe(Severity::High), false),
-            (ListQuery { min_severity: high, statuses: failed, ..all() }, None, Walk::Severe(Severity::High), true),
+            (ListQuery { min_severity: high, ..all() }, None, IndexScan::Severe(Severity::High), false),
+            (
+                ListQuery { min_severity: high, statuses: failed, ..all() },
+                None,
+                IndexScan::Severe(Severity::High),
+                true,
+            ),
             (
                 ListQuery { min_severity: high, target: Some("ex".into()), ..all() },
                 targets(),
-                Walk::Targets(vec!["example.com".into()]),
+                IndexScan::Targets(vec!["example.com".into()]),
                 true,
             ),
             (
                 ListQuery { min_severity: high, plugin: Some("zap".into()), ..all() },
                 None,
-                Walk::Found("zap".into()),
+                IndexScan::Found("zap".into()),
                 true,
             ),
         ] {
-            assert_eq!(plan(&query, targets), Plan { walk, checks }, "{query:?}");
+            assert_eq!(plan(&query, targets), Plan { scan, checks }, "{query:?}");
         }
     }
 }

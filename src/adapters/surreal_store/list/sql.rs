@@ -82,7 +82,7 @@ pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), 
 ///
 /// Only the bound at which a step begins stands in the condition: the engine takes one bound of a
 /// compound index as its range and would check the other on every row up to the index's end. The
-/// bound at which a walk ends is looked after by the caller.
+/// bound at which an index scan ends is looked after by the caller.
 macro_rules! step {
     ($condition:literal) => {
         Sql {
