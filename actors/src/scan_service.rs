@@ -22,7 +22,7 @@ use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{
-    Applied, Clock, Control, ControlBus, Deleted, JobQueue, JobSignal, ListPlace, ListQuery, LiveFeed, ScanStore,
+    Applied, Clock, Control, ControlBus, Cursor, Deleted, JobQueue, JobSignal, ListQuery, LiveFeed, ScanStore,
     SecretSealer, StoreError, StoreStats, Submitted, secret_sealer,
 };
 use crate::queue_gate::{Client, Place};
@@ -131,7 +131,7 @@ pub struct SnapshotPage {
     /// Whether there are more matches than `total`.
     pub total_is_floor: bool,
     /// Where the next page begins.
-    pub next: Option<ListPlace>,
+    pub next: Option<Cursor>,
     /// Whether the search ended before the page was full, and goes on at `next`.
     pub is_partial: bool,
     /// The scans whose rows cannot be read: they are left out, and the log says why.

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::policy::listing::search_text;
-use kastrel_actors::ports::{ListPlace, ListQuery};
+use kastrel_actors::ports::{Cursor, ListQuery};
 use url::form_urlencoded;
 
 use super::zone::Zone;
@@ -36,7 +36,7 @@ pub(crate) struct ScanListQuery {
     /// The page that ends there, and not the one that begins there.
     pub(crate) back: bool,
     /// Where the page begins in an order that is not by number.
-    pub(crate) at: Option<ListPlace>,
+    pub(crate) at: Option<Cursor>,
 }
 
 /// A day or a moment, as it was written and as it is meant.
@@ -156,7 +156,7 @@ impl ScanListQuery {
     }
 
     /// The page after a place.
-    pub(crate) fn onward(&self, place: &ListPlace) -> Self {
+    pub(crate) fn next_page(&self, place: &Cursor) -> Self {
         let start = self.without_place();
         match self.order {
             ScanOrder::Newest => Self { before: Some(place.id), ..start },
@@ -179,13 +179,13 @@ impl ScanListQuery {
 
     /// The page on the other side of where this one begins; `None` at the beginning of the list,
     /// and in orders that do not go back.
-    pub(crate) fn turned(&self) -> Option<Self> {
-        let turned = Self { back: !self.back, ..self.without_place() };
+    pub(crate) fn reversed(&self) -> Option<Self> {
+        let reversed = Self { back: !self.back, ..self.without_place() };
         // The scan at which this page begins is not on it.
         match ((self.order == ScanOrder::Newest) != self.back, self.before, self.after) {
             _ if !self.order.is_by_number() => None,
-            (true, Some(before), _) => Some(Self { after: Some(ScanId(before.0.saturating_sub(1))), ..turned }),
-            (false, _, Some(after)) => Some(Self { before: Some(ScanId(after.0.saturating_add(1))), ..turned }),
+            (true, Some(before), _) => Some(Self { after: Some(ScanId(before.0.saturating_sub(1))), ..reversed }),
+            (false, _, Some(after)) => Some(Self { before: Some(ScanId(after.0.saturating_add(1))), ..reversed }),
             (true, None, _) | (false, _, None) => None,
         }
     }
@@ -276,18 +276,18 @@ impl ScanListQuery {
 }
 
 /// A place as it stands in an address.
-pub(crate) fn place_text(place: &ListPlace) -> String {
+pub(crate) fn place_text(place: &Cursor) -> String {
     format!("{}~{}", place.rank, place.id)
 }
 
-fn place(text: &str) -> Result<Option<ListPlace>, String> {
+fn place(text: &str) -> Result<Option<Cursor>, String> {
     if text.is_empty() {
         return Ok(None);
     }
     let wrong = || "expected a place that an earlier page named".to_owned();
     let (rank, id) = text.rsplit_once('~').ok_or_else(wrong)?;
     let id = digits(id).map(ScanId).ok_or_else(wrong)?;
-    if rank.len() > MAX_TEXT { Err(wrong()) } else { Ok(Some(ListPlace { rank: rank.to_owned(), id })) }
+    if rank.len() > MAX_TEXT { Err(wrong()) } else { Ok(Some(Cursor { rank: rank.to_owned(), id })) }
 }
 
 /// A number in digits alone, without a sign.
@@ -554,21 +554,21 @@ mod tests {
 
     #[test]
     fn the_next_page_begins_where_this_one_ends_in_any_order() {
-        let place = ListPlace { rank: "9".into(), id: ScanId(4) };
+        let place = Cursor { rank: "9".into(), id: ScanId(4) };
         let list = |order| ScanListQuery { order, page: 3, ..ScanListQuery::default() };
-        for (order, onward, backward) in [
+        for (order, next_page, backward) in [
             (ScanOrder::Newest, "/?before=4", Some("/?after=4&back=1")),
             (ScanOrder::Oldest, "/?sort=oldest&after=4", Some("/?sort=oldest&before=4&back=1")),
             (ScanOrder::Longest, "/?sort=longest&at=9%7E4", None),
         ] {
-            assert_eq!(list(order).onward(&place).link("/"), onward);
+            assert_eq!(list(order).next_page(&place).link("/"), next_page);
             assert_eq!(list(order).backward(ScanId(4)).map(|list| list.link("/")).as_deref(), backward);
         }
     }
 
     #[test]
     fn a_page_turns_where_it_begins() {
-        for (query, turned) in [
+        for (query, reversed) in [
             ("before=4", Some("/?after=3&back=1")),
             ("after=4&back=1", Some("/?before=5")),
             ("sort=oldest&after=4", Some("/?sort=oldest&before=5&back=1")),
@@ -579,7 +579,7 @@ mod tests {
         ] {
             let (list, errors) = ScanListQuery::parse(Some(query));
             assert_eq!(errors, []);
-            assert_eq!(list.turned().map(|list| list.link("/")).as_deref(), turned, "{query}");
+            assert_eq!(list.reversed().map(|list| list.link("/")).as_deref(), reversed, "{query}");
         }
     }
 

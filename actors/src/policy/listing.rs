@@ -1,7 +1,7 @@
 //! Which scans a list shows and where each stands in it: pure, and the same for every store.
 
 use crate::model::{PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count};
-use crate::ports::{ListPlace, ListQuery};
+use crate::ports::{Cursor, ListQuery};
 
 /// The last word on a scan's plugins: the verdict's, or those of the last attempt.
 #[must_use]
@@ -104,7 +104,7 @@ pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
 
 /// Where a scan stands in an order; `None` where it has no place in it.
 #[must_use]
-pub fn place(record: &ScanRecord, order: ScanOrder) -> Option<ListPlace> {
+pub fn cursor(record: &ScanRecord, order: ScanOrder) -> Option<Cursor> {
     let rank = match order {
         ScanOrder::Newest | ScanOrder::Oldest => String::new(),
         ScanOrder::Target => target_text(record),
@@ -112,7 +112,7 @@ pub fn place(record: &ScanRecord, order: ScanOrder) -> Option<ListPlace> {
         ScanOrder::Findings => record.ended_at().map(|_| findings_of(record).to_string())?,
         ScanOrder::Worst => record.ended_at().map(|_| severity_rank(&record.severities()).to_string())?,
     };
-    Some(ListPlace { rank, id: record.id })
+    Some(Cursor { rank, id: record.id })
 }
 
 #[cfg(test)]
@@ -279,13 +279,13 @@ mod tests {
             (ScanOrder::Worst, Some("0"), None),
         ] {
             assert_eq!(
-                place(&done, order),
-                of_done.map(|rank| ListPlace { rank: rank.into(), id: ScanId(7) }),
+                cursor(&done, order),
+                of_done.map(|rank| Cursor { rank: rank.into(), id: ScanId(7) }),
                 "{order}"
             );
             assert_eq!(
-                place(&waiting, order),
-                of_waiting.map(|rank| ListPlace { rank: rank.into(), id: ScanId(8) }),
+                cursor(&waiting, order),
+                of_waiting.map(|rank| Cursor { rank: rank.into(), id: ScanId(8) }),
                 "{order}"
             );
         }

@@ -24,7 +24,7 @@ pub use scan_runner::{
     Remains, ScanRunner, StartError, StopMode,
 };
 pub use scan_store::{
-    Applied, DayOutcomes, Deleted, DueScan, ListPlace, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
+    Applied, Cursor, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
     ScanPage, ScanStore, StoreError, StoreStats, Submitted,
 };
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};

@@ -88,7 +88,7 @@ pub struct NodeLeaseRefused;
 
 /// Where a page begins or ends in an order other than that of the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListPlace {
+pub struct Cursor {
     /// What the order compares, as text: a target, milliseconds or a count. Empty in an order by
     /// number.
     pub rank: String,
@@ -121,7 +121,7 @@ pub struct ListQuery {
     /// Keyset: only scans with an id above this one.
     pub after: Option<ScanId>,
     /// Keyset of the orders that are not by number: only what comes after this place.
-    pub from: Option<ListPlace>,
+    pub from: Option<Cursor>,
     /// Take the page from the other end of what is left: the way back. Only in an order by number;
     /// the page itself keeps its order.
     pub from_the_end: bool,
@@ -170,7 +170,7 @@ pub struct ScanPage {
     pub total_is_floor: bool,
     /// Where the walk goes on, in the direction in which this page was taken: after this place.
     /// `None`: there is no more.
-    pub next: Option<ListPlace>,
+    pub next: Option<Cursor>,
     /// Whether the page is shorter than it could be: the search is bounded, and goes on at `next`.
     pub is_partial: bool,
     /// The rows that were met and cannot be read. They are left out; the log says why.

@@ -16,12 +16,12 @@ use std::collections::HashMap;
 use futures_util::future::try_join_all;
 use kastrel_actors::model::{ScanId, ScanOrder, Severity};
 use kastrel_actors::policy::listing::{matches, plugin_text};
-use kastrel_actors::ports::{ListPlace, ListQuery, ScanPage, StoreError, StoreStats};
+use kastrel_actors::ports::{Cursor, ListQuery, ScanPage, StoreError, StoreStats};
 use surrealdb::types::RecordId;
 
 use self::found::Found;
 pub(super) use self::found::Unreadable;
-use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, at_number};
+use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, cursor_at};
 use self::plan::{IndexScan, KeyRange, Plan, plan};
 use self::sql::{Bound, Counts, Keys, Last, Moment, Nothing, Numbers, RankStep, RankedScans, Rows, Sql, Step};
 use super::calls;
@@ -85,7 +85,7 @@ impl SurrealStore {
                     break;
                 }
                 range = range.after(number, oldest_first);
-                page.take(record, at_number(number), |record| !checks || matches(record, query));
+                page.take(record, cursor_at(number), |record| !checks || matches(record, query));
             }
             if is_last || page.is_over() || page.gives_up() {
                 return Ok(page.finish(query));
@@ -124,7 +124,7 @@ impl SurrealStore {
                 below = one.rank.unwrap_or(below);
                 // One that was deleted since has no row.
                 let Some(Found { number, record }) = rows.remove(&one.number) else { continue };
-                let at = ListPlace { rank: ended::value_of(below).to_string(), ..at_number(number) };
+                let at = Cursor { rank: ended::value_of(below).to_string(), ..cursor_at(number) };
                 page.take(record, at, |record| matches(record, query));
             }
             if is_last || page.is_over() || page.gives_up() {
@@ -138,7 +138,7 @@ impl SurrealStore {
     /// than can be put in order.
     async fn page_by_target(&self, query: &ListQuery) -> Result<Option<ScanPage>, StoreError> {
         let mut page = Page::new(query);
-        let from = query.from.clone().unwrap_or(ListPlace { rank: String::new(), id: ScanId(u64::MAX) });
+        let from = query.from.clone().unwrap_or(Cursor { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
         let Some(targets) = self
             .inner
@@ -162,7 +162,7 @@ impl SurrealStore {
                         break 'targets;
                     }
                     hi = number;
-                    let at = ListPlace { rank: target.clone(), ..at_number(number) };
+                    let at = Cursor { rank: target.clone(), ..cursor_at(number) };
                     page.take(record, at, |record| matches(record, query));
                 }
                 if page.is_over() {
@@ -365,8 +365,8 @@ impl SurrealStore {
 }
 
 /// After all scans of a target: their numbers begin with 1.
-fn end_of(target: &str) -> ListPlace {
-    ListPlace { rank: target.to_owned(), id: ScanId(0) }
+fn end_of(target: &str) -> Cursor {
+    Cursor { rank: target.to_owned(), id: ScanId(0) }
 }
 
 fn number_of(id: ScanId) -> i64 {

@@ -177,7 +177,7 @@ impl Export {
         let page = self.web.service().list(store).await?;
         // A store that cannot give the order goes on in another.
         let query = if page.order == query.order { query } else { query.newest_first() };
-        self.query = page.next.as_ref().map(|next| query.onward(next));
+        self.query = page.next.as_ref().map(|next| query.next_page(next));
         let is_last = self.query.is_none();
         let bytes = match self.format {
             Format::Csv => csv_rows(&page, self.is_first)?,

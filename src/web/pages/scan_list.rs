@@ -134,25 +134,25 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     let layout = Layout::of(&web, &viewer, Here::Scans, "Scans").await;
     let clock = web.clock(&viewer);
     let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
-    let place = |id| kastrel_actors::ports::ListPlace { rank: String::new(), id };
+    let place = |id| kastrel_actors::ports::Cursor { rank: String::new(), id };
     let (first_row, last_row) =
         (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
     let is_back = query.back && query.order.is_by_number();
     // A walk that ended early goes on in its own direction, from where it ended.
     let (next, rest) = if list.is_partial { (None, list.next.as_ref()) } else { (list.next.as_ref(), None) };
-    let search_on = rest.and_then(|rest| if is_back { query.backward(rest.id) } else { Some(query.onward(rest)) });
+    let search_on = rest.and_then(|rest| if is_back { query.backward(rest.id) } else { Some(query.next_page(rest)) });
     // On the way back, what follows the page is where one came from; what precedes it is what the
     // walk found more of. A page without rows has the place at which it begins.
     let (before, after) = if is_back {
         (
             next.and(first_row).and_then(|id| query.backward(id)),
-            last_row.map(|id| query.onward(&place(id))).or_else(|| query.turned()),
+            last_row.map(|id| query.next_page(&place(id))).or_else(|| query.reversed()),
         )
     } else {
         let is_first = query == start;
         (
-            first_row.filter(|_| !is_first).and_then(|id| query.backward(id)).or_else(|| query.turned()),
-            next.map(|next| query.onward(next)),
+            first_row.filter(|_| !is_first).and_then(|id| query.backward(id)).or_else(|| query.reversed()),
+            next.map(|next| query.next_page(next)),
         )
     };
     let export = |kind: &str| start.link(&format!("/api/scans/export.{kind}"));

@@ -1,8 +1,8 @@
 //! A page in the making: what belongs to it, whether there is more, and when it gives up.
 
 use kastrel_actors::model::{ScanId, ScanOrder, ScanRecord};
-use kastrel_actors::policy::listing::place;
-use kastrel_actors::ports::{ListPlace, ListQuery, ScanPage};
+use kastrel_actors::policy::listing::cursor;
+use kastrel_actors::ports::{Cursor, ListQuery, ScanPage};
 
 /// The most rows that one page holds, whatever was asked: a page is held in memory.
 const MAX_PAGE: usize = 1000;
@@ -16,7 +16,7 @@ pub(super) struct Page {
     order: ScanOrder,
     records: Vec<ScanRecord>,
     pub(super) scanned_without_match: usize,
-    pub(super) last: Option<ListPlace>,
+    pub(super) last: Option<Cursor>,
     unreadable: Vec<ScanId>,
 }
 
@@ -49,10 +49,10 @@ impl Page {
     pub(super) fn take(
         &mut self,
         record: Result<Box<ScanRecord>, ScanId>,
-        at: ListPlace,
+        at: Cursor,
         belongs: impl FnOnce(&ScanRecord) -> bool,
     ) {
-        self.last = Some(record.as_ref().ok().and_then(|record| place(record, self.order)).unwrap_or(at));
+        self.last = Some(record.as_ref().ok().and_then(|record| cursor(record, self.order)).unwrap_or(at));
         match record {
             Err(id) => {
                 self.unreadable.push(id);
@@ -72,7 +72,7 @@ impl Page {
         let is_partial = !is_over && self.gives_up();
         self.records.truncate(self.limit);
         let next = if is_over {
-            self.records.last().and_then(|record| place(record, self.order))
+            self.records.last().and_then(|record| cursor(record, self.order))
         } else {
             self.last.filter(|_| is_partial)
         };
@@ -92,8 +92,8 @@ impl Page {
 }
 
 /// The place of a number in an order by number.
-pub(super) fn at_number(number: i64) -> ListPlace {
-    ListPlace { rank: String::new(), id: ScanId(u64::try_from(number).unwrap_or_default()) }
+pub(super) fn cursor_at(number: i64) -> Cursor {
+    Cursor { rank: String::new(), id: ScanId(u64::try_from(number).unwrap_or_default()) }
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
         let query = ListQuery { limit: 2, ..ListQuery::default() };
         let mut page = Page::new(&query);
         for id in [9, 8, 7] {
-            page.take(Ok(record(id)), at_number(0), |_| true);
+            page.take(Ok(record(id)), cursor_at(0), |_| true);
         }
         let page = page.finish(&query);
         assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
             assert!(!page.gives_up());
             // One that does not belong, and one that cannot be read.
             let row = if id % 2 == 1 { Ok(record(id)) } else { Err(ScanId(id)) };
-            page.take(row, at_number(i64::try_from(id).unwrap()), |_| false);
+            page.take(row, cursor_at(i64::try_from(id).unwrap()), |_| false);
         }
         let page = page.finish(&query);
         assert_eq!((page.scans.len(), page.next.map(|next| next.id), page.is_partial), (0, Some(ScanId(0)), true));
