@@ -23,7 +23,7 @@ pub trait BeforeMigration: Send + Sync {
 pub(super) async fn run(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
     let Some(schema) = migrate::outdated(db).await? else { return Ok(false) };
     let Some(before) = before else { return Ok(true) };
-    let store = SurrealStore::over(db.clone(), None);
+    let store = SurrealStore::from_database(db.clone(), None);
     before.run(&store, schema).await.map_err(|source| OpenError::BeforeMigration { schema, source })?;
     Ok(true)
 }

@@ -95,7 +95,7 @@ impl SurrealStore {
     pub async fn in_memory() -> Result<Self, OpenError> {
         let db = Database::Engine(Arc::new(Engine::in_memory().await?));
         migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, Purpose::Use, ExpectedDatabase::Any).await?;
-        Self::whole(db, None, Purpose::Use).await
+        Self::finish_open(db, None, Purpose::Use).await
     }
 
     /// Closes an embedded database: calls in flight end, what is committed is written out, and the
@@ -144,7 +144,7 @@ impl SurrealStore {
         let lock = FolderLock::take(folder)?;
         replace::check(folder)?;
         let database = EmbeddedDatabase::open(folder, opening, before).await?;
-        Self::whole(Database::Embedded(database), Some(lock), opening.purpose).await
+        Self::finish_open(Database::Embedded(database), Some(lock), opening.purpose).await
     }
 
     async fn connect_for(
@@ -152,7 +152,7 @@ impl SurrealStore {
         purpose: Purpose,
         allow_unsafe_engine: bool,
     ) -> Result<Self, OpenError> {
-        Self::whole(
+        Self::finish_open(
             Database::Remote(ReconnectingClient::open(address, purpose, allow_unsafe_engine).await?),
             None,
             purpose,
@@ -162,20 +162,20 @@ impl SurrealStore {
 
     /// Fills in what earlier versions did not keep: here and not where connections are made,
     /// because it may take longer than those may.
-    async fn whole(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
+    async fn finish_open(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
         if purpose == Purpose::Use {
             backfill::run(&db).await?;
         }
-        Ok(Self::over(db, lock))
+        Ok(Self::from_database(db, lock))
     }
 
     /// Another store on the same database, as another process would have it.
     #[cfg(test)]
-    pub(super) fn twin(&self) -> Self {
-        Self::over(self.inner.db.clone(), None)
+    pub(super) fn second_handle(&self) -> Self {
+        Self::from_database(self.inner.db.clone(), None)
     }
 
-    pub(super) fn over(db: Database, lock: Option<FolderLock>) -> Self {
+    pub(super) fn from_database(db: Database, lock: Option<FolderLock>) -> Self {
         Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) }
     }
 }

@@ -39,7 +39,7 @@ impl StoredScan {
         if of_document == 0 {
             // A submission is written before its id and its time are known, so its document holds
             // neither; the first change writes both.
-            born(&mut record, self.number, self.created_at)?;
+            with_identity(&mut record, self.number, self.created_at)?;
         }
         if let (Some(at), Some(node)) = (self.leased_at, &self.node) {
             record = leased(&record, node, at)?;
@@ -100,7 +100,7 @@ fn leased(before: &ScanRecord, node: &str, at: i64) -> Result<ScanRecord, StoreE
 }
 
 /// Gives a submission its id and its time.
-pub(super) fn born(record: &mut ScanRecord, number: i64, now: i64) -> Result<(), StoreError> {
+pub(super) fn with_identity(record: &mut ScanRecord, number: i64, now: i64) -> Result<(), StoreError> {
     record.id = ScanId(unsigned(number)?);
     record.created_at = timestamp(now)?;
     if let ScanState::Pending { due, .. } = &mut record.state {

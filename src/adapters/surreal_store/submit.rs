@@ -409,7 +409,7 @@ async fn answers(
 ) -> Result<Vec<Result<Submitted, StoreError>>, WriteError> {
     if let Some(born) = born {
         for (record, number) in records.iter_mut().zip(born.last + 1..) {
-            row::born(record, number, born.now)?;
+            row::with_identity(record, number, born.now)?;
         }
     }
     let mut answers = Vec::with_capacity(places.len());

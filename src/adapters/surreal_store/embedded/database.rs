@@ -466,7 +466,7 @@ mod tests {
     async fn opened(folder: &Path) -> (EmbeddedDatabase, SurrealStore) {
         let opening = Opening { purpose: Purpose::Use, accept_loss: false };
         let database = EmbeddedDatabase::open(folder, opening, None).await.unwrap();
-        let store = SurrealStore::over(Database::Embedded(database.clone()), None);
+        let store = SurrealStore::from_database(Database::Embedded(database.clone()), None);
         (database, store)
     }
 
@@ -487,7 +487,7 @@ mod tests {
         let kept = store.submit(fixtures::new_scan("kept.test")).await.unwrap().into_record().id;
         let mut refused = Vec::new();
         for number in 0..24 {
-            let other = SurrealStore::over(Database::Embedded(database.clone()), None);
+            let other = SurrealStore::from_database(Database::Embedded(database.clone()), None);
             other.submit(fixtures::new_scan(&format!("refused-{number}.test"))).await.unwrap();
             let sent = other.submitter().await;
             refused.push(RefusedBatch { submitter: sent.0, batch: sent.1, amount: 1 });

@@ -187,7 +187,7 @@ mod tests {
         assert!(Engine::close(first).await);
         let opening = Opening { purpose: Purpose::Use, accept_loss: false };
         let database = EmbeddedDatabase::open(folder.path(), opening, None).await.unwrap();
-        let store = SurrealStore::over(Database::Embedded(database.clone()), None);
+        let store = SurrealStore::from_database(Database::Embedded(database.clone()), None);
         assert_eq!(migrate::outdated(&Database::Embedded(database.clone())).await.unwrap(), None);
         let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
         assert_eq!(

@@ -421,7 +421,7 @@ fn programs_that_start_together_migrate_once() {
 fn two_programs_share_one_database() {
     run(async {
         let one = SurrealStore::in_memory().await.unwrap();
-        let two = one.twin();
+        let two = one.second_handle();
         let submissions: Vec<_> = (0..80)
             .map(|number| {
                 let store = if number % 2 == 0 { one.clone() } else { two.clone() };
