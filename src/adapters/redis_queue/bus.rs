@@ -12,14 +12,14 @@ use super::calls::CallObserver;
 use super::connections::Kept;
 use super::envelope;
 use super::link::Link;
-use super::pubsub::Heard;
+use super::pubsub::Dispatcher;
 
 /// The [`ControlBus`] of a node in a group of nodes: its own subscribers hear a message at once and
 /// also without Redis, those of other nodes by a channel.
 pub struct RedisBus {
     pub(super) link: Arc<Link>,
     pub(super) node: NodeId,
-    pub(super) heard: Arc<Heard>,
+    pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) calls: CallObserver,
     pub(super) _kept: Kept,
 }
@@ -29,7 +29,7 @@ impl ControlBus for RedisBus {
     async fn publish(&self, control: Control) {
         let message = envelope::seal(&self.node, &control);
         // An error only says that nobody listens just now; the row holds what it says.
-        let _ = self.heard.control.send(control);
+        let _ = self.dispatcher.control.send(control);
         match message {
             Ok(message) => {
                 let mut command = redis::cmd("PUBLISH");
@@ -46,6 +46,6 @@ impl ControlBus for RedisBus {
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Control> {
-        self.heard.control.subscribe()
+        self.dispatcher.control.subscribe()
     }
 }

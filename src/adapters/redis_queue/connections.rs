@@ -10,13 +10,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::address;
 use super::bus::RedisBus;
 use super::calls::CallObserver;
+use super::connection_manager::ConnectionManager;
 use super::error::RedisUrlError;
 use super::feed::RedisLiveFeed;
 use super::health::RedisHealth;
-use super::keeper::Keeper;
 use super::keys::Keys;
 use super::link::Link;
-use super::pubsub::{Heard, listen};
+use super::pubsub::{Dispatcher, listen};
 use super::queue::RedisQueue;
 
 /// What can be chosen beside the address.
@@ -70,7 +70,7 @@ pub struct RedisConnections {
     pub feed: Arc<RedisLiveFeed>,
     health: RedisHealth,
     #[cfg(test)]
-    pub(super) heard: Arc<Heard>,
+    pub(super) dispatcher: Arc<Dispatcher>,
     #[cfg(test)]
     pub(super) link: Arc<Link>,
 }
@@ -105,26 +105,31 @@ impl RedisConnections {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (client, address) = address::client(url, &node, options)?;
         let link = Arc::new(Link::new(client, address.clone(), Keys::new(&options.prefix), clock));
-        let heard = Arc::new(Heard::default());
+        let dispatcher = Arc::new(Dispatcher::default());
         let consumer = node.to_string();
-        let keeper =
-            Keeper { link: Arc::clone(&link), consumer: consumer.clone(), reclaim_after: options.reclaim_after };
-        let tasks =
-            [tokio::spawn(keeper.run()), tokio::spawn(listen(Arc::clone(&link), node.clone(), Arc::clone(&heard)))];
+        let keeper = ConnectionManager {
+            link: Arc::clone(&link),
+            consumer: consumer.clone(),
+            reclaim_after: options.reclaim_after,
+        };
+        let tasks = [
+            tokio::spawn(keeper.run()),
+            tokio::spawn(listen(Arc::clone(&link), node.clone(), Arc::clone(&dispatcher))),
+        ];
         let kept = Kept { _tasks: Arc::new(tasks.map(AbortOnDropHandle::new)) };
         Ok(Self {
             queue: Arc::new(RedisQueue::new(&link, consumer, kept.clone())),
             bus: Arc::new(RedisBus {
                 link: Arc::clone(&link),
                 node: node.clone(),
-                heard: Arc::clone(&heard),
+                dispatcher: Arc::clone(&dispatcher),
                 calls: options.calls.clone(),
                 _kept: kept.clone(),
             }),
-            feed: Arc::new(RedisLiveFeed::new(&link, node, Arc::clone(&heard), options.calls.clone(), kept)),
-            health: RedisHealth::new(address, link.health(), heard.deaf()),
+            feed: Arc::new(RedisLiveFeed::new(&link, node, Arc::clone(&dispatcher), options.calls.clone(), kept)),
+            health: RedisHealth::new(address, link.health(), dispatcher.subscription_denied()),
             #[cfg(test)]
-            heard,
+            dispatcher,
             #[cfg(test)]
             link,
         })

@@ -14,7 +14,7 @@ use super::calls::CallObserver;
 use super::connections::Kept;
 use super::envelope;
 use super::link::Link;
-use super::pubsub::Heard;
+use super::pubsub::Dispatcher;
 
 /// How many snapshots may wait to be sent. One that comes then replaces the oldest, which a newer
 /// one outdates.
@@ -26,7 +26,7 @@ const MAX_BYTES: usize = 64 * 1024;
 /// The [`LiveFeed`] of a node in a group of nodes.
 pub struct RedisLiveFeed {
     outbox: Arc<Outbox>,
-    heard: Arc<Heard>,
+    dispatcher: Arc<Dispatcher>,
     _writer: AbortOnDropHandle<()>,
     _kept: Kept,
 }
@@ -56,10 +56,16 @@ impl Outbox {
 }
 
 impl RedisLiveFeed {
-    pub(super) fn new(link: &Arc<Link>, node: NodeId, heard: Arc<Heard>, calls: CallObserver, kept: Kept) -> Self {
+    pub(super) fn new(
+        link: &Arc<Link>,
+        node: NodeId,
+        dispatcher: Arc<Dispatcher>,
+        calls: CallObserver,
+        kept: Kept,
+    ) -> Self {
         let outbox = Arc::new(Outbox::default());
         let writer = tokio::spawn(write(Arc::clone(link), node, Arc::clone(&outbox), calls));
-        Self { outbox, heard, _writer: AbortOnDropHandle::new(writer), _kept: kept }
+        Self { outbox, dispatcher, _writer: AbortOnDropHandle::new(writer), _kept: kept }
     }
 
     /// How many snapshots were not sent since the start.
@@ -75,7 +81,7 @@ impl LiveFeed for RedisLiveFeed {
     }
 
     fn subscribe(&self) -> broadcast::Receiver<ScanSnapshot> {
-        self.heard.live()
+        self.dispatcher.live()
     }
 }
 

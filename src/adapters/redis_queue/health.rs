@@ -60,24 +60,24 @@ impl fmt::Display for RedisState {
 pub struct RedisHealth {
     address: String,
     state: watch::Receiver<RedisState>,
-    deaf: watch::Receiver<Option<String>>,
+    subscription_denied: watch::Receiver<Option<String>>,
 }
 
 impl RedisHealth {
     pub(super) const fn new(
         address: String,
         state: watch::Receiver<RedisState>,
-        deaf: watch::Receiver<Option<String>>,
+        subscription_denied: watch::Receiver<Option<String>>,
     ) -> Self {
-        Self { address, state, deaf }
+        Self { address, state, subscription_denied }
     }
 
     /// Why Redis does not let this node hear other nodes, in Redis's words, although the connection
     /// is good: the user may lack the right to a channel.
     #[must_use]
-    pub fn deaf(&self) -> Option<String> {
+    pub fn subscription_denied(&self) -> Option<String> {
         if matches!(*self.state.borrow(), RedisState::Connected { .. } | RedisState::Refusing { .. }) {
-            self.deaf.borrow().clone()
+            self.subscription_denied.borrow().clone()
         } else {
             None
         }

@@ -13,7 +13,7 @@ pub(super) struct Keys {
     /// The streams, in the order of [`Priority::ALL`].
     pub(super) streams: Vec<String>,
     /// The lines, likewise.
-    lines: Vec<String>,
+    delay_queues: Vec<String>,
     traces: String,
     passes: String,
     /// What stands for a line, the traces and a stream when it is tried out whether signals are
@@ -32,7 +32,7 @@ impl Keys {
         let name = |name| format!("{{{prefix}}}:{name}");
         Self {
             streams: per_priority("stream"),
-            lines: per_priority("line"),
+            delay_queues: per_priority("line"),
             traces: name("traces"),
             passes: name("passes"),
             probe: ["line", "traces", "stream"].map(|kind| format!("{{{prefix}}}:probe:{kind}")),
@@ -43,7 +43,7 @@ impl Keys {
 
     /// The keys that a script may touch, in the order in which `scripts/line.lua` numbers them.
     pub(super) fn of_scripts(&self) -> impl Iterator<Item = &str> {
-        self.streams.iter().chain(&self.lines).chain([&self.traces, &self.passes]).map(String::as_str)
+        self.streams.iter().chain(&self.delay_queues).chain([&self.traces, &self.passes]).map(String::as_str)
     }
 
     /// Whose stream it is.

@@ -80,13 +80,13 @@
 mod address;
 mod bus;
 mod calls;
+mod connection_manager;
 mod connections;
 mod entry;
 mod envelope;
 mod error;
 mod feed;
 mod health;
-mod keeper;
 mod keys;
 mod link;
 mod pubsub;

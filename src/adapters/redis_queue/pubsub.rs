@@ -24,7 +24,7 @@ const KEPT: usize = 1024;
 
 /// What other nodes say, for the subscribers of this process.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct Dispatcher {
     pub(super) control: broadcast::Sender<Control>,
     live: broadcast::Sender<ScanSnapshot>,
     /// Whether somebody here reads snapshots. A worker never does, and Redis would send it those of
@@ -35,10 +35,10 @@ pub(super) struct Heard {
     /// How often the channels have been subscribed to.
     pub(super) subscribed: watch::Sender<u64>,
     /// Why Redis lets this node hear nothing, or not all, although the connection is good.
-    deaf: watch::Sender<Option<String>>,
+    subscription_denied: watch::Sender<Option<String>>,
 }
 
-impl Default for Heard {
+impl Default for Dispatcher {
     fn default() -> Self {
         Self {
             control: broadcast::Sender::new(KEPT),
@@ -46,12 +46,12 @@ impl Default for Heard {
             live_wanted: watch::Sender::new(false),
             live_heard: watch::Sender::new(false),
             subscribed: watch::Sender::new(0),
-            deaf: watch::Sender::new(None),
+            subscription_denied: watch::Sender::new(None),
         }
     }
 }
 
-impl Heard {
+impl Dispatcher {
     /// The snapshots of other nodes; the first caller has the channel subscribed to.
     pub(super) fn live(&self) -> broadcast::Receiver<ScanSnapshot> {
         let snapshots = self.live.subscribe();
@@ -59,8 +59,8 @@ impl Heard {
         snapshots
     }
 
-    pub(super) fn deaf(&self) -> watch::Receiver<Option<String>> {
-        self.deaf.subscribe()
+    pub(super) fn subscription_denied(&self) -> watch::Receiver<Option<String>> {
+        self.subscription_denied.subscribe()
     }
 
     /// Says once what Redis refuses, and once that it does so no longer. A connection that broke is
@@ -74,7 +74,9 @@ impl Heard {
                 return;
             }
         };
-        let changed = self.deaf.send_if_modified(|deaf| std::mem::replace(deaf, why.clone()) != why);
+        let changed = self
+            .subscription_denied
+            .send_if_modified(|subscription_denied| std::mem::replace(subscription_denied, why.clone()) != why);
         match why {
             Some(why) if changed => {
                 warn!(
@@ -90,7 +92,7 @@ impl Heard {
 }
 
 /// Listens for ever, over one connection after the other.
-pub(super) async fn listen(link: Arc<Link>, node: NodeId, heard: Arc<Heard>) {
+pub(super) async fn listen(link: Arc<Link>, node: NodeId, dispatcher: Arc<Dispatcher>) {
     let mut failures = 0;
     loop {
         // The keeper finds out when Redis is back; until then there is nothing to connect to.
@@ -100,12 +102,12 @@ pub(super) async fn listen(link: Arc<Link>, node: NodeId, heard: Arc<Heard>) {
         match tokio::time::timeout(CONNECT_TIMEOUT, subscribe(&link)).await {
             Ok(Ok((sink, stream))) => {
                 failures = 0;
-                heard.judge(&link, &Ok(()));
-                forward(&link, &node, &heard, sink, stream).await;
-                heard.live_heard.send_replace(false);
+                dispatcher.judge(&link, &Ok(()));
+                forward(&link, &node, &dispatcher, sink, stream).await;
+                dispatcher.live_heard.send_replace(false);
                 debug!(redis.address = link.address, "lost the connection that listens to other nodes");
             }
-            Ok(Err(error)) => heard.judge(&link, &Err(error)),
+            Ok(Err(error)) => dispatcher.judge(&link, &Err(error)),
             Err(_) => debug!(redis.address = link.address, error = "no answer in time", "cannot listen to other nodes"),
         }
         failures += 1;
@@ -120,41 +122,46 @@ async fn subscribe(link: &Link) -> redis::RedisResult<(PubSubSink, PubSubStream)
 }
 
 /// Until the connection ends or does not answer.
-async fn forward(link: &Link, node: &NodeId, heard: &Heard, mut sink: PubSubSink, mut stream: PubSubStream) {
-    let mut wanted = heard.live_wanted.subscribe();
+async fn forward(link: &Link, node: &NodeId, dispatcher: &Dispatcher, mut sink: PubSubSink, mut stream: PubSubStream) {
+    let mut wanted = dispatcher.live_wanted.subscribe();
     // What was wanted before this connection was there is part of its beginning.
-    hear_live_if_wanted(link, heard, &mut wanted, &mut sink).await;
-    heard.subscribed.send_modify(|times| *times += 1);
+    hear_live_if_wanted(link, dispatcher, &mut wanted, &mut sink).await;
+    dispatcher.subscribed.send_modify(|times| *times += 1);
     loop {
         tokio::select! {
             message = tokio::time::timeout(SILENCE, stream.next()) => match message {
-                Ok(Some(message)) if message.get_channel_name() == link.keys.control => deliver(node, &message, &heard.control),
-                Ok(Some(message)) => deliver(node, &message, &heard.live),
+                Ok(Some(message)) if message.get_channel_name() == link.keys.control => deliver(node, &message, &dispatcher.control),
+                Ok(Some(message)) => deliver(node, &message, &dispatcher.live),
                 Ok(None) => return,
                 Err(_) => {
                     if !matches!(tokio::time::timeout(CALL_TIMEOUT, sink.ping::<Value>()).await, Ok(Ok(_))) {
                         return;
                     }
                     // It may have been refused, and be allowed by now.
-                    hear_live_if_wanted(link, heard, &mut wanted, &mut sink).await;
+                    hear_live_if_wanted(link, dispatcher, &mut wanted, &mut sink).await;
                 }
             },
             // Its sender lives in `heard`.
-            _ = wanted.changed() => hear_live_if_wanted(link, heard, &mut wanted, &mut sink).await,
+            _ = wanted.changed() => hear_live_if_wanted(link, dispatcher, &mut wanted, &mut sink).await,
         }
     }
 }
 
 /// Subscribes to the channel of snapshots, unless nobody wants it or it is subscribed to. A refusal
 /// leaves the control messages alone.
-async fn hear_live_if_wanted(link: &Link, heard: &Heard, wanted: &mut watch::Receiver<bool>, sink: &mut PubSubSink) {
-    if !*wanted.borrow_and_update() || *heard.live_heard.borrow() {
+async fn hear_live_if_wanted(
+    link: &Link,
+    dispatcher: &Dispatcher,
+    wanted: &mut watch::Receiver<bool>,
+    sink: &mut PubSubSink,
+) {
+    if !*wanted.borrow_and_update() || *dispatcher.live_heard.borrow() {
         return;
     }
     // Without an answer the silence that follows tells that the connection is gone.
     if let Ok(answer) = tokio::time::timeout(CALL_TIMEOUT, sink.subscribe(&link.keys.live)).await {
-        heard.judge(link, &answer);
-        heard.live_heard.send_replace(answer.is_ok());
+        dispatcher.judge(link, &answer);
+        dispatcher.live_heard.send_replace(answer.is_ok());
     }
 }
 

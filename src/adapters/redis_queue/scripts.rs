@@ -6,7 +6,11 @@ use super::keys::{GROUP, Keys};
 
 macro_rules! script {
     ($name:literal) => {
-        Script::new(concat!(include_str!("scripts/line.lua"), "\n", include_str!(concat!("scripts/", $name, ".lua"))))
+        Script::new(concat!(
+            include_str!("scripts/delay_queue.lua"),
+            "\n",
+            include_str!(concat!("scripts/", $name, ".lua"))
+        ))
     };
 }
 
@@ -18,7 +22,7 @@ pub(super) struct Scripts {
     settle: Script,
     acknowledge: Script,
     release: Script,
-    tend: Script,
+    promote_due: Script,
     sweep: Script,
     depth: Script,
     probe: Script,
@@ -43,7 +47,7 @@ impl Scripts {
             settle: script!("settle"),
             acknowledge: script!("acknowledge"),
             release: script!("release"),
-            tend: script!("tend"),
+            promote_due: script!("promote_due"),
             sweep: script!("sweep"),
             depth: script!("depth"),
             // It touches keys of its own, and needs nothing of the line.
@@ -51,7 +55,7 @@ impl Scripts {
         }
     }
 
-    invocations! { signal take settle acknowledge release tend sweep depth }
+    invocations! { signal take settle acknowledge release promote_due sweep depth }
 
     pub(super) fn probe(&self) -> ScriptInvocation<'_> {
         let mut invocation = self.probe.prepare_invoke();

@@ -18,8 +18,8 @@ use super::{RedisConnections, RedisOptions, RedisState};
 
 mod access;
 mod channels;
+mod delay_queue;
 mod faults;
-mod line;
 mod measure;
 #[path = "../../../tests/helpers/redis_server.rs"]
 mod redis_server;

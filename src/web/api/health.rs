@@ -86,7 +86,7 @@ async fn queue_check(web: &WebInner) -> Check {
         address: redis.address().to_owned(),
         state: redis.state().to_string(),
         is_well: redis.is_connected(),
-        deaf: redis.deaf(),
+        deaf: redis.subscription_denied(),
     });
     queue_of(depth, redis)
 }

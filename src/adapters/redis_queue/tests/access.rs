@@ -92,10 +92,15 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     add_user(&server, "kastrel", &without("&")).await;
     let node = open(&server.url_for(CREDENTIALS), "one", &installation());
     connected(&node).await;
-    let mut deaf = node.heard.deaf();
-    let why = tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
+    let mut subscription_denied = node.heard.subscription_denied();
+    let why = tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_some))
+        .await
+        .unwrap()
+        .unwrap()
+        .clone()
+        .unwrap();
     assert!(why.contains("NOPERM") && why.contains("channel"), "{why}");
-    assert_eq!(node.health().deaf(), Some(why));
+    assert_eq!(node.health().subscription_denied(), Some(why));
     send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap();
     assert_eq!(take(&node).await, 1);
 
@@ -103,9 +108,9 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     let control_only: Vec<&str> = without("&").into_iter().chain(["&{kastrel-*}:control"]).collect();
     add_user(&server, "kastrel", &control_only).await;
     listening(&node, 1).await;
-    tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_none)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_none)).await.unwrap().unwrap();
     drop(node.feed.subscribe());
-    tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_some)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_some)).await.unwrap().unwrap();
     let other = open(&server.url(), "two", &installation());
     listening(&other, 1).await;
     let mut control = node.bus.subscribe();
@@ -114,7 +119,7 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
 
     // Once it is allowed it is heard, on the same connection.
     add_user(&server, "kastrel", &grants()).await;
-    tokio::time::timeout(PATIENCE, deaf.wait_for(Option::is_none)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_none)).await.unwrap().unwrap();
     assert!(*node.heard.live_heard.borrow());
 }
 

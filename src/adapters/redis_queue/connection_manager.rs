@@ -36,13 +36,13 @@ pub(super) fn pause(failures: u32) -> Duration {
 }
 
 /// See the module.
-pub(super) struct Keeper {
+pub(super) struct ConnectionManager {
     pub(super) link: Arc<Link>,
     pub(super) consumer: String,
     pub(super) reclaim_after: Duration,
 }
 
-impl Keeper {
+impl ConnectionManager {
     pub(super) async fn run(self) {
         let mut failures = 0;
         for generation in 0.. {
@@ -52,7 +52,7 @@ impl Keeper {
                     failures = 0;
                     self.link.up(connection, generation, version);
                     tokio::select! {
-                        error = self.tend() => self.link.down(error.cause()),
+                        error = self.promote_due() => self.link.down(error.cause()),
                         () = self.link.until_lost() => {}
                     }
                     warn!(
@@ -129,7 +129,7 @@ impl Keeper {
 
     /// Looks at the line whenever something becomes due, and now and then. Returns why it cannot
     /// any more.
-    async fn tend(&self) -> CallError {
+    async fn promote_due(&self) -> CallError {
         let mut look = self.link.look().subscribe();
         loop {
             let latest = Instant::now() + LOOK_EVERY;
@@ -162,9 +162,9 @@ impl Keeper {
     }
 
     fn looking(&self) -> redis::ScriptInvocation<'_> {
-        let mut tend = self.link.scripts.tend();
-        tend.arg(&self.consumer).arg(ms(self.reclaim_after));
-        tend
+        let mut promote_due = self.link.scripts.promote_due();
+        promote_due.arg(&self.consumer).arg(ms(self.reclaim_after));
+        promote_due
     }
 }
 
