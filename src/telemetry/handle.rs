@@ -15,7 +15,7 @@ use super::ids::Ids;
 use super::instruments::Instruments;
 use super::process_groups::ProcessGroups;
 use super::readings::Readings;
-use super::scans::ScanPlaces;
+use super::scans::ScanTraceIndex;
 use super::spans::Spans;
 
 /// What spans and metrics are said to come from.
@@ -33,7 +33,7 @@ struct Inner {
     instruments: Arc<Instruments>,
     readings: Readings,
     groups: Arc<ProcessGroups>,
-    places: Arc<ScanPlaces>,
+    trace_index: Arc<ScanTraceIndex>,
     registry: Registry,
     traces: Option<SdkTracerProvider>,
     metrics: SdkMeterProvider,
@@ -49,13 +49,14 @@ pub(super) struct Destinations {
     pub(super) metrics: MeterProviderBuilder,
     pub(super) pushes_metrics: bool,
     pub(super) logs: Option<SdkLoggerProvider>,
-    pub(super) places: Arc<ScanPlaces>,
+    pub(super) trace_index: Arc<ScanTraceIndex>,
     pub(super) ignores_callers: bool,
 }
 
 impl Telemetry {
     pub(super) fn new(destinations: Destinations) -> Self {
-        let Destinations { resource, traces, metrics, pushes_metrics, logs, places, ignores_callers } = destinations;
+        let Destinations { resource, traces, metrics, pushes_metrics, logs, trace_index, ignores_callers } =
+            destinations;
         let registry = Registry::new();
         let text = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
@@ -79,7 +80,7 @@ impl Telemetry {
             instruments: Instruments::new(&metrics.meter(SCOPE), &readings),
             readings,
             groups: Arc::default(),
-            places,
+            trace_index,
             registry,
             traces,
             metrics,
@@ -98,7 +99,7 @@ impl Telemetry {
             metrics: SdkMeterProvider::builder(),
             pushes_metrics: false,
             logs: None,
-            places: Arc::default(),
+            trace_index: Arc::default(),
             ignores_callers: false,
         })
     }
@@ -113,7 +114,7 @@ impl Telemetry {
             metrics: SdkMeterProvider::builder(),
             pushes_metrics: false,
             logs: None,
-            places: Arc::default(),
+            trace_index: Arc::default(),
             ignores_callers: false,
         });
         (telemetry, exporter)
@@ -159,8 +160,8 @@ impl Telemetry {
         &self.0.groups
     }
 
-    pub(super) fn places(&self) -> &Arc<ScanPlaces> {
-        &self.0.places
+    pub(super) fn trace_index(&self) -> &Arc<ScanTraceIndex> {
+        &self.0.trace_index
     }
 
     pub(super) fn tracer(&self) -> Option<opentelemetry_sdk::trace::SdkTracer> {

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use super::scans::ScanPlaces;
+use super::scans::ScanTraceIndex;
 use crate::app::Role;
 use crate::config::{LogConfig, LogFormat};
 
@@ -31,7 +31,7 @@ pub(super) fn filter(config: &LogConfig, role: Role) -> EnvFilter {
 pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
     config: &LogConfig,
     role: Role,
-    places: Arc<ScanPlaces>,
+    trace_index: Arc<ScanTraceIndex>,
 ) -> Box<dyn Layer<S> + Send + Sync> {
     let filter = filter(config, role);
     let json = match config.format {
@@ -41,7 +41,7 @@ pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
     };
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     if json {
-        let format = JsonLines { places };
+        let format = JsonLines { trace_index };
         tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
             .event_format(format)
@@ -97,7 +97,7 @@ fn directives(level: &str) -> String {
 /// A line as one JSON object: `timestamp`, `level`, `target`, `message`, the line's own fields, and
 /// where known `trace_id`, `span_id`, `scan.id` and `scan.attempt`.
 struct JsonLines {
-    places: Arc<ScanPlaces>,
+    trace_index: Arc<ScanTraceIndex>,
 }
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -144,7 +144,7 @@ where
 impl JsonLines {
     /// A line that names a scan belongs to the scan's trace, also outside of every span.
     fn complete(&self, fields: &mut Map<String, Value>) {
-        let Some(place) = fields.get("scan.id").and_then(Value::as_u64).and_then(|id| self.places.of(id)) else {
+        let Some(place) = fields.get("scan.id").and_then(Value::as_u64).and_then(|id| self.trace_index.of(id)) else {
             return;
         };
         if let Some(attempt) = place.attempt {
@@ -304,11 +304,11 @@ mod tests {
         }
     }
 
-    fn logged(places: ScanPlaces, log: impl FnOnce()) -> Vec<Value> {
+    fn logged(trace_index: ScanTraceIndex, log: impl FnOnce()) -> Vec<Value> {
         let lines = Lines::default();
         let provider = SdkTracerProvider::builder().build();
         let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        let format = JsonLines { places: Arc::new(places) };
+        let format = JsonLines { trace_index: Arc::new(trace_index) };
         let layer = tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
             .event_format(format)
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_line_within_a_span_has_its_ids_and_its_fields() {
-        let lines = logged(ScanPlaces::default(), || {
+        let lines = logged(ScanTraceIndex::default(), || {
             let span = tracing::info_span!("request", otel.kind = "server", http.route = "/x");
             span.in_scope(|| tracing::warn!(number = 7, flag = true, message_of = %"x", "it is \"so\""));
         });
@@ -336,9 +336,9 @@ mod tests {
 
     #[test]
     fn a_line_of_a_scan_has_its_trace_and_attempt_outside_of_every_span() {
-        let places = ScanPlaces::default();
-        places.note(&fixtures::record(3, jiff::Timestamp::UNIX_EPOCH));
-        let lines = logged(places, || {
+        let trace_index = ScanTraceIndex::default();
+        trace_index.note(&fixtures::record(3, jiff::Timestamp::UNIX_EPOCH));
+        let lines = logged(trace_index, || {
             tracing::info!(scan.id = 3, "known");
             tracing::info!(scan.id = 4, "unknown");
         });
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_error_is_told_with_its_causes() {
-        let lines = logged(ScanPlaces::default(), || {
+        let lines = logged(ScanTraceIndex::default(), || {
             let error = kastrel_actors::ports::QueueError("down".into());
             tracing::error!(error = &error as &dyn std::error::Error, "x");
         });

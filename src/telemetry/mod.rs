@@ -6,7 +6,7 @@
 //!   and [`Telemetry`] holds what came of it and flushes it at the end.
 //! - The ports of the orchestration are observed from outside, and know nothing of it: `store`
 //!   tells what is committed, `queue` what is published and processed, `runner` what runs. What a
-//!   commit means is a pure function in `story`.
+//!   commit means is a pure function in `span_rules`.
 //! - `logs` is standard error; `instruments` and [`readings`] are the metrics.
 //!
 //! Telemetry never fails a scan: what cannot be delivered is dropped, and said once.
@@ -18,10 +18,10 @@ mod filter;
 mod handle;
 mod ids;
 mod instruments;
+mod logged_exporter;
 mod logs;
 mod observed;
 mod observer;
-mod placing;
 mod probe;
 mod process_groups;
 mod queue;
@@ -30,11 +30,11 @@ mod request;
 mod resource;
 mod runner;
 mod scans;
+mod span_rules;
 mod spans;
 mod start;
 mod store;
-mod story;
-mod told;
+mod trace_correlator;
 pub mod variable_table;
 pub mod variables;
 

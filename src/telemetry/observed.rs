@@ -17,7 +17,7 @@ use super::store::ObservedStore;
 /// What the observed ports of one process share.
 pub struct Observed(Observer);
 
-/// Observes the ports of this process. One call for all of them: they tell one story.
+/// Observes the ports of this process. One call for all of them: they tell one span_rules.
 #[must_use]
 pub fn observe(telemetry: &Telemetry, clock: Arc<dyn Clock>) -> Observed {
     Observed(Observer::new(telemetry, clock))

@@ -16,9 +16,9 @@ use super::catalog::attribute;
 use super::instruments::Instruments;
 use super::process_groups::ProcessGroups;
 use super::readings::Readings;
-use super::scans::ScanPlaces;
+use super::scans::ScanTraceIndex;
+use super::span_rules::{self, Asked, Call};
 use super::spans::{OpenSpan, Spans};
-use super::story::{self, Asked, Call};
 
 /// A delivery that is in this process's hands.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Observer {
     pub(crate) readings: Readings,
     pub(crate) groups: Arc<ProcessGroups>,
     pub(crate) clock: Arc<dyn Clock>,
-    places: Arc<ScanPlaces>,
+    trace_index: Arc<ScanTraceIndex>,
     in_hand: Arc<Mutex<HashMap<Receipt, InHand>>>,
 }
 
@@ -47,14 +47,14 @@ impl Observer {
             instruments: Arc::clone(telemetry.instruments()),
             readings: telemetry.readings().clone(),
             groups: Arc::clone(telemetry.groups()),
-            places: Arc::clone(telemetry.places()),
+            trace_index: Arc::clone(telemetry.trace_index()),
             clock,
             in_hand: Arc::default(),
         }
     }
 
     pub(crate) fn note(&self, row: &ScanRecord) {
-        self.places.note(row);
+        self.trace_index.note(row);
     }
 
     /// A delivery came.
@@ -90,7 +90,7 @@ impl Observer {
         self.count(asked, row, due, end);
         if self.spans.are_taken() {
             let call = Call { start, end, delivery, request: super::ids::current() };
-            for span in story::told(asked, row, call) {
+            for span in span_rules::spans_for(asked, row, call) {
                 self.spans.write(span);
             }
         }
@@ -105,7 +105,7 @@ impl Observer {
                 return;
             }
             Asked::Finish | Asked::Rescue(_) => {
-                let end = row.last_attempt().and_then(|attempt| attempt.end.as_ref()).map(story::words);
+                let end = row.last_attempt().and_then(|attempt| attempt.end.as_ref()).map(span_rules::words);
                 if let Some((end, reason, _)) = end {
                     self.instruments.attempt_ended(end, reason);
                     if matches!(row.state, ScanState::Pending { .. }) {

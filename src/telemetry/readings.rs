@@ -40,13 +40,13 @@ pub(crate) struct Disk {
 /// The places for event streams, of which those that are taken are open.
 #[derive(Debug)]
 pub(crate) struct OpenStreams {
-    places: Arc<Semaphore>,
+    trace_index: Arc<Semaphore>,
     limit: usize,
 }
 
 impl OpenStreams {
     pub(crate) fn count(&self) -> u64 {
-        self.limit.saturating_sub(self.places.available_permits()) as u64
+        self.limit.saturating_sub(self.trace_index.available_permits()) as u64
     }
 }
 
@@ -98,8 +98,8 @@ impl Readings {
     }
 
     /// From now on the open event streams are those that hold one of the `limit` places.
-    pub fn watch_streams(&self, places: Arc<Semaphore>, limit: usize) {
-        self.change(|latest| latest.streams = Some(OpenStreams { places, limit }));
+    pub fn watch_streams(&self, trace_index: Arc<Semaphore>, limit: usize) {
+        self.change(|latest| latest.streams = Some(OpenStreams { trace_index, limit }));
     }
 
     /// Looks at everything.

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::catalog::{attribute, span};
 use super::observer::Observer;
-use super::spans::Written;
-use super::{ids, story};
+use super::spans::FinishedSpan;
+use super::{ids, span_rules};
 
 /// See the module.
 pub(crate) struct ObservedRunner {
@@ -49,7 +49,7 @@ impl ScanRunner for ObservedRunner {
         let watch = Arc::new(Watch {
             observer: self.observer.clone(),
             offer: self.offer.clone(),
-            names: story::names(job.scan.0, job.attempt.0),
+            names: span_rules::names(job.scan.0, job.attempt.0),
             attempt: ids::of_attempt(job.trace, span::ATTEMPT_START, job.token),
             process,
             asked_at: self.observer.clock.now(),
@@ -121,14 +121,14 @@ impl Watch {
     }
 
     fn not_started(&self, kind: &str) {
-        let written = Written::new(
+        let written = FinishedSpan::new(
             span::PROCESS_START,
             self.attempt,
             self.asked_at,
             self.observer.clock.now(),
             self.attributes([]),
         );
-        self.observer.spans.write(Written { own: Some(self.process), error: Some(kind.to_owned()), ..written });
+        self.observer.spans.write(FinishedSpan { own: Some(self.process), error: Some(kind.to_owned()), ..written });
     }
 
     fn started(&self, pid: u32, scanner: &ScannerInfo, now: Timestamp) {
@@ -143,8 +143,8 @@ impl Watch {
             KeyValue::new(attribute::SCANNER_KIND, scanner.kind.as_str()),
             KeyValue::new(attribute::SCANNER_VERSION, scanner.version.clone()),
         ]);
-        let written = Written::new(span::PROCESS_START, self.attempt, self.asked_at, now, attributes);
-        self.observer.spans.write(Written { own: Some(self.process), ..written });
+        let written = FinishedSpan::new(span::PROCESS_START, self.attempt, self.asked_at, now, attributes);
+        self.observer.spans.write(FinishedSpan { own: Some(self.process), ..written });
     }
 
     /// Tells of a plugin, once.
@@ -166,9 +166,9 @@ impl Watch {
         ]);
         attributes
             .push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
-        let written = Written::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
+        let written = FinishedSpan::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
         let error = matches!(outcome, "failed" | "interrupted").then(|| outcome.to_owned());
-        self.observer.spans.write(Written { error, ..written });
+        self.observer.spans.write(FinishedSpan { error, ..written });
     }
 
     /// Plugins are named by files that a scanner writes, so only names of its own list become
@@ -214,7 +214,7 @@ impl Watch {
         let error = (exit != "success").then(|| exit.to_owned());
         self.observer
             .spans
-            .write(Written { error, ..Written::new(span::PROCESS_END, self.process, now, now, attributes) });
+            .write(FinishedSpan { error, ..FinishedSpan::new(span::PROCESS_END, self.process, now, now, attributes) });
     }
 }
 

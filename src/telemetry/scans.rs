@@ -23,9 +23,9 @@ pub(crate) struct ScanPlace {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct ScanPlaces(Mutex<BTreeMap<ScanId, ScanPlace>>);
+pub(crate) struct ScanTraceIndex(Mutex<BTreeMap<ScanId, ScanPlace>>);
 
-impl ScanPlaces {
+impl ScanTraceIndex {
     /// Notes where a scan is.
     pub(crate) fn note(&self, row: &ScanRecord) {
         let attempt = row.last_attempt();
@@ -33,18 +33,18 @@ impl ScanPlaces {
             trace: attempt.map_or(row.trace, |attempt| ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token)),
             attempt: attempt.map(|attempt| attempt.number.0),
         };
-        let mut places = self.places();
-        places.insert(row.id, place);
-        if places.len() > KEPT {
-            places.pop_first();
+        let mut trace_index = self.trace_index();
+        trace_index.insert(row.id, place);
+        if trace_index.len() > KEPT {
+            trace_index.pop_first();
         }
     }
 
     pub(crate) fn of(&self, id: u64) -> Option<ScanPlace> {
-        self.places().get(&ScanId(id)).copied()
+        self.trace_index().get(&ScanId(id)).copied()
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<ScanId, ScanPlace>> {
+    fn trace_index(&self) -> MutexGuard<'_, BTreeMap<ScanId, ScanPlace>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

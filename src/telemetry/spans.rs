@@ -14,7 +14,7 @@ use super::ids;
 
 /// A span that is over.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Written {
+pub(crate) struct FinishedSpan {
     pub(crate) name: &'static str,
     pub(crate) parent: TraceContext,
     /// The span's own context, where others must be able to name it; else its id is drawn by
@@ -29,7 +29,7 @@ pub(crate) struct Written {
     pub(crate) error: Option<String>,
 }
 
-impl Written {
+impl FinishedSpan {
     /// A span without anything special.
     pub(crate) fn new(
         name: &'static str,
@@ -65,9 +65,9 @@ impl Spans {
     }
 
     /// Writes a span that is over.
-    pub(crate) fn write(&self, written: Written) {
+    pub(crate) fn write(&self, written: FinishedSpan) {
         let Some(tracer) = &self.0 else { return };
-        let Written { name, parent, own, start, end, mut attributes, links, error } = written;
+        let FinishedSpan { name, parent, own, start, end, mut attributes, links, error } = written;
         if let Some(kind) = &error {
             attributes.push(KeyValue::new(attribute::ERROR_TYPE, kind.clone()));
         }

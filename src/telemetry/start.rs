@@ -16,11 +16,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::exporters;
 use super::filter::is_ours;
 use super::handle::{Destinations, Telemetry};
+use super::logged_exporter::LoggedExporter;
 use super::logs;
-use super::placing::Placing;
 use super::resource::resource;
-use super::scans::ScanPlaces;
-use super::told::Told;
+use super::scans::ScanTraceIndex;
+use super::trace_correlator::TraceCorrelator;
 use super::variables::Plan;
 use crate::app::Role;
 use crate::config::LogConfig;
@@ -43,7 +43,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
         made(
             "spans",
             exporters::spans(export).map(|exporter| {
-                traces = Some(SdkTracerProvider::builder().with_batch_exporter(Told::new(
+                traces = Some(SdkTracerProvider::builder().with_batch_exporter(LoggedExporter::new(
                     exporter,
                     "spans",
                     export.endpoint.clone(),
@@ -56,22 +56,23 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
     if let Some(export) = &plan.metrics {
         match exporters::metrics(export) {
             Ok(exporter) => {
-                metrics = metrics.with_periodic_exporter(Told::new(exporter, "metrics", export.endpoint.clone()));
+                metrics =
+                    metrics.with_periodic_exporter(LoggedExporter::new(exporter, "metrics", export.endpoint.clone()));
                 pushes_metrics = true;
             }
             Err(error) => made("metrics", Err(error)),
         }
     }
-    let places = Arc::new(ScanPlaces::default());
+    let trace_index = Arc::new(ScanTraceIndex::default());
     let mut log_provider = None;
     if let Some(export) = &plan.logs {
         made(
             "logs",
             exporters::logs(export).map(|exporter| {
-                let exporter = Told::new(exporter, "log records", export.endpoint.clone());
+                let exporter = LoggedExporter::new(exporter, "log records", export.endpoint.clone());
                 let builder = SdkLoggerProvider::builder()
                     .with_resource(resource.clone())
-                    .with_log_processor(Placing(Arc::clone(&places)));
+                    .with_log_processor(TraceCorrelator(Arc::clone(&trace_index)));
                 log_provider = Some(builder.with_batch_exporter(exporter).build());
             }),
         );
@@ -82,7 +83,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
         metrics,
         pushes_metrics,
         logs: log_provider.clone(),
-        places: Arc::clone(&places),
+        trace_index: Arc::clone(&trace_index),
         ignores_callers: plan.ignores_callers,
     });
 
@@ -104,7 +105,8 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
     });
     // The spans before the lines, so that a line knows its span. An error says that a subscriber is
     // set already, as a test may have done.
-    let _ = tracing_subscriber::registry().with(spans).with(bridge).with(logs::lines(config, role, places)).try_init();
+    let _ =
+        tracing_subscriber::registry().with(spans).with(bridge).with(logs::lines(config, role, trace_index)).try_init();
 
     for problem in problems {
         tracing::warn!("{problem}");

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::catalog::{attribute, span};
 use super::observer::Observer;
-use super::story::Asked;
+use super::span_rules::Asked;
 
 const SYSTEM: &str = "surrealdb";
 

@@ -1,4 +1,4 @@
-//! The whole story of a scan, as it is exported.
+//! The whole span_rules of a scan, as it is exported.
 
 mod requests;
 mod trees;

@@ -13,7 +13,7 @@ use opentelemetry::KeyValue;
 
 use super::catalog::{attribute, span};
 use super::ids;
-use super::spans::Written;
+use super::spans::FinishedSpan;
 
 /// What was asked of a row, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(crate) struct Call {
 }
 
 /// The spans that follow from `asked`, which was committed as `row`.
-pub(crate) fn told(asked: &Asked, row: &ScanRecord, call: Call) -> Vec<Written> {
+pub(crate) fn spans_for(asked: &Asked, row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     match asked {
         Asked::Lease => leased(row, call),
         Asked::Progress => Vec::new(),
@@ -86,7 +86,7 @@ fn of_attempt(row: &ScanRecord, attempt: &AttemptRecord) -> Vec<KeyValue> {
     attributes
 }
 
-fn leased(row: &ScanRecord, call: Call) -> Vec<Written> {
+fn leased(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     let Some((attempt, earlier)) = row.attempts.split_last() else { return Vec::new() };
     let own = |name: &str, token: FencingToken| ids::of_attempt(row.trace, name, token);
     // What the wait before it was spent with: a scan that was held back after its moment had come
@@ -101,15 +101,15 @@ fn leased(row: &ScanRecord, call: Call) -> Vec<Written> {
     let mut attributes = of_attempt(row, attempt);
     attributes.push(KeyValue::new(attribute::WAIT_BACKOFF, spent("Backoff")));
     attributes.push(KeyValue::new(attribute::WAIT_QUEUED, spent("Queued")));
-    let lease = Written {
+    let lease = FinishedSpan {
         own: Some(own(span::SCAN_LEASE, attempt.token)),
-        ..Written::new(span::SCAN_LEASE, call.delivery.unwrap_or(row.trace), call.start, call.end, attributes)
+        ..FinishedSpan::new(span::SCAN_LEASE, call.delivery.unwrap_or(row.trace), call.start, call.end, attributes)
     };
     let before = earlier.last().map(|before| (own(span::ATTEMPT_START, before.token), "previous_attempt"));
-    let start = Written {
+    let start = FinishedSpan {
         own: Some(own(span::ATTEMPT_START, attempt.token)),
         links: before.into_iter().collect(),
-        ..Written::new(
+        ..FinishedSpan::new(
             span::ATTEMPT_START,
             own(span::SCAN_LEASE, attempt.token),
             call.end,
@@ -130,17 +130,17 @@ pub(crate) fn words(end: &AttemptEnd) -> (&'static str, Option<&'static str>, bo
     }
 }
 
-fn ended(row: &ScanRecord, call: Call) -> Vec<Written> {
+fn ended(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     let Some(attempt) = row.last_attempt() else { return Vec::new() };
     let Some((end, reason, is_error)) = attempt.end.as_ref().map(words) else { return Vec::new() };
     let mut attributes = of_attempt(row, attempt);
     attributes.push(KeyValue::new(attribute::ATTEMPT_END, end));
     attributes.extend(reason.map(|reason| KeyValue::new(attribute::ATTEMPT_REASON, reason)));
     let own = ids::of_attempt(row.trace, span::ATTEMPT_END, attempt.token);
-    let end = Written {
+    let end = FinishedSpan {
         own: Some(own),
         error: reason.filter(|_| is_error).map(str::to_owned),
-        ..Written::new(
+        ..FinishedSpan::new(
             span::ATTEMPT_END,
             ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token),
             call.start,
@@ -152,7 +152,7 @@ fn ended(row: &ScanRecord, call: Call) -> Vec<Written> {
     [end].into_iter().chain(next).collect()
 }
 
-fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<Written> {
+fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<FinishedSpan> {
     let Some(attempt) = row.last_attempt() else { return Vec::new() };
     let reason = attempt.end.as_ref().and_then(|end| words(end).1).unwrap_or("node_lost");
     let mut attributes = names(row.id.0, attempt.number.0);
@@ -160,10 +160,10 @@ fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<Written> {
     attributes.push(KeyValue::new(attribute::NODE_ID, from.to_string()));
     attributes.push(KeyValue::new(attribute::ATTEMPT_REASON, reason));
     let own = ids::of_attempt(row.trace, span::ATTEMPT_LOST, attempt.token);
-    let lost = Written {
+    let lost = FinishedSpan {
         own: Some(own),
         error: Some(reason.to_owned()),
-        ..Written::new(
+        ..FinishedSpan::new(
             span::ATTEMPT_LOST,
             ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token),
             call.start,
@@ -175,7 +175,7 @@ fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<Written> {
     [lost].into_iter().chain(next).collect()
 }
 
-fn cancelled(row: &ScanRecord, by: CancelledBy, call: Call) -> Vec<Written> {
+fn cancelled(row: &ScanRecord, by: CancelledBy, call: Call) -> Vec<FinishedSpan> {
     let own = ids::of_attempt(row.trace, span::SCAN_CANCEL, row.token);
     let result = if row.status().is_terminal() { "cancelled" } else { "requested" };
     let attributes = vec![
@@ -183,16 +183,16 @@ fn cancelled(row: &ScanRecord, by: CancelledBy, call: Call) -> Vec<Written> {
         KeyValue::new(attribute::CANCEL_BY, by.as_str()),
         KeyValue::new(attribute::CANCEL_RESULT, result),
     ];
-    let cancel = Written {
+    let cancel = FinishedSpan {
         own: Some(own),
         links: call.request.into_iter().map(|request| (request, "requested_by")).collect(),
-        ..Written::new(span::SCAN_CANCEL, row.trace, call.start, call.end, attributes)
+        ..FinishedSpan::new(span::SCAN_CANCEL, row.trace, call.start, call.end, attributes)
     };
     [cancel].into_iter().chain(next(row, own, row.token, call.end)).collect()
 }
 
 /// What follows from an end: another attempt, or the verdict.
-fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timestamp) -> Option<Written> {
+fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timestamp) -> Option<FinishedSpan> {
     let id = number(attribute::SCAN_ID, row.id.0);
     match &row.state {
         ScanState::Pending { due, reason } => {
@@ -208,7 +208,7 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
                 KeyValue::new(attribute::RESTART_COUNTS, counts),
             ];
             let own = Some(ids::of_attempt(row.trace, span::SCAN_RESTART, token));
-            Some(Written { own, ..Written::new(span::SCAN_RESTART, parent, at, at, attributes) })
+            Some(FinishedSpan { own, ..FinishedSpan::new(span::SCAN_RESTART, parent, at, at, attributes) })
         }
         ScanState::Running { .. } => None,
         ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
@@ -232,7 +232,7 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
                 _ => {}
             }
             let own = Some(ids::of_attempt(row.trace, span::SCAN_VERDICT, token));
-            Some(Written { own, error, ..Written::new(span::SCAN_VERDICT, parent, at, at, attributes) })
+            Some(FinishedSpan { own, error, ..FinishedSpan::new(span::SCAN_VERDICT, parent, at, at, attributes) })
         }
     }
 }

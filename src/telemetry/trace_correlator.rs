@@ -11,13 +11,13 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
 use super::catalog::attribute;
 use super::ids;
-use super::scans::ScanPlaces;
+use super::scans::ScanTraceIndex;
 
 /// See the module. It must stand before the processor that exports.
 #[derive(Debug)]
-pub(super) struct Placing(pub(super) Arc<ScanPlaces>);
+pub(super) struct TraceCorrelator(pub(super) Arc<ScanTraceIndex>);
 
-impl LogProcessor for Placing {
+impl LogProcessor for TraceCorrelator {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
         if record.trace_context().is_some() {
             return;

@@ -14,14 +14,14 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
 /// An exporter, and whether its last batch was delivered.
-pub(super) struct Told<E> {
+pub(super) struct LoggedExporter<E> {
     inner: E,
     what: &'static str,
     endpoint: String,
     is_failing: AtomicBool,
 }
 
-impl<E> Told<E> {
+impl<E> LoggedExporter<E> {
     pub(super) const fn new(inner: E, what: &'static str, endpoint: String) -> Self {
         Self { inner, what, endpoint, is_failing: AtomicBool::new(false) }
     }
@@ -43,13 +43,13 @@ impl<E> Told<E> {
     }
 }
 
-impl<E> fmt::Debug for Told<E> {
+impl<E> fmt::Debug for LoggedExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Told").field("what", &self.what).field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Told<E> {
+impl<E: SpanExporter> SpanExporter for LoggedExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let result = self.inner.export(batch).await;
         self.tell(&result);
@@ -69,7 +69,7 @@ impl<E: SpanExporter> SpanExporter for Told<E> {
     }
 }
 
-impl<E: LogExporter> LogExporter for Told<E> {
+impl<E: LogExporter> LogExporter for LoggedExporter<E> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let result = self.inner.export(batch).await;
         self.tell(&result);
@@ -85,7 +85,7 @@ impl<E: LogExporter> LogExporter for Told<E> {
     }
 }
 
-impl<E: PushMetricExporter> PushMetricExporter for Told<E> {
+impl<E: PushMetricExporter> PushMetricExporter for LoggedExporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = self.inner.export(metrics).await;
         self.tell(&result);
