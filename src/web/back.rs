@@ -32,7 +32,7 @@ pub(crate) fn to_list(form: &[u8]) -> Option<String> {
 }
 
 /// The list, which then tells what was done.
-pub(crate) fn telling(list: Option<String>, done: &str) -> String {
+pub(crate) fn with_flash(list: Option<String>, done: &str) -> String {
     let list = list.unwrap_or_else(|| LIST.to_owned());
     let sign = if list.contains('?') { '&' } else { '?' };
     format!("{list}{sign}{done}")
@@ -56,10 +56,10 @@ mod tests {
             assert_eq!(to_list(form.as_bytes()).as_deref(), list, "{form}");
         }
         assert_eq!(
-            telling(Some("/scans?status=failed".into()), "done=delete&n=1"),
+            with_flash(Some("/scans?status=failed".into()), "done=delete&n=1"),
             "/scans?status=failed&done=delete&n=1"
         );
-        assert_eq!(telling(None, "done=delete&n=1"), "/scans?done=delete&n=1");
+        assert_eq!(with_flash(None, "done=delete&n=1"), "/scans?done=delete&n=1");
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Problem {
     }
 
     /// What a client sees of it, for the face that fits `path`.
-    pub(crate) fn draw(self, path: &str, trace: &TraceContext, theme: Theme) -> Response {
+    pub(crate) fn render(self, path: &str, trace: &TraceContext, theme: Theme) -> Response {
         let (status, slug, title) = self.kind.about();
         let trace_id = trace.trace_id();
         // An answer is small, however large the request was.

@@ -75,7 +75,7 @@ impl Default for RequestLimits {
 }
 
 /// The layer of all routes but the hot one.
-pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let told = RequestSpan::new(&web.state.telemetry, &request);
     let trace = told.trace;
@@ -84,7 +84,7 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
     let uri = request.uri().clone();
     let theme = Theme::of(request.headers());
     let answer = async {
-        if let Err(problem) = admit(&web, &request) {
+        if let Err(problem) = guard(&web, &request) {
             return problem.into_response();
         }
         // A slow client holds its own connection, and nobody else's turn.
@@ -120,13 +120,13 @@ pub(crate) async fn attend(State(web): State<Web>, mut request: Request, next: N
 
 /// The layer of the hot route: what every request passes, and nothing else that costs while all is
 /// well.
-pub(crate) async fn attend_hot(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn hot_middleware(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let uri = request.uri().clone();
     let method = method_name(request.method());
     let traceparent = request.headers().get(TRACEPARENT).cloned();
     request.extensions_mut().insert(Principal::Anonymous(web.state.anonymous));
-    let response = match admit(&web, &request) {
+    let response = match guard(&web, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -215,7 +215,7 @@ pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem::new(ProblemKind::Internal, "the cause is in the server's log, under the trace id").into_response()
 }
 
-fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
+fn guard(web: &Web, request: &Request) -> Result<(), Problem> {
     let (uri, headers) = (request.uri(), request.headers());
     if is_old_health_check(request) {
         return Ok(());
@@ -262,12 +262,12 @@ fn admit(web: &Web, request: &Request) -> Result<(), Problem> {
 fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() -> RequestTrace) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     RequestSpan::note(&problem);
-    let drawn = problem.draw(uri.path(), &trace().0, theme);
+    let rendered = problem.render(uri.path(), &trace().0, theme);
     let (mut parts, _) = response.into_parts();
-    let (drawn, body) = drawn.into_parts();
+    let (rendered, body) = rendered.into_parts();
     // What the router said, such as `Allow`, stays; what described the empty body goes.
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.extend(drawn.headers);
+    parts.headers.extend(rendered.headers);
     Response::from_parts(parts, body)
 }
 

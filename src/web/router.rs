@@ -18,7 +18,7 @@ use super::api::{health, metrics};
 use super::edge::around;
 use super::error::{Problem, ProblemKind};
 use super::hosts::named_host;
-use super::limits::{attend, attend_hot, is_old_health_check, panicked};
+use super::limits::{hot_middleware, is_old_health_check, middleware, panicked};
 use super::state::{Web, WebInner, WebState};
 use super::{Edge, RequestLimits, archive, assets, files, pages};
 
@@ -40,11 +40,11 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(web.clone(), attend));
+        .layer(from_fn_with_state(web.clone(), middleware));
     let hot = hot
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(web.clone(), attend_hot));
+        .layer(from_fn_with_state(web.clone(), hot_middleware));
     around(api.merge(hot).with_state(web), edge)
 }
 

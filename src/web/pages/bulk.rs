@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::confirm::{ConfirmPage, NamedScan, Permission};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
-use crate::web::back::{telling, to_list};
+use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
@@ -217,7 +217,7 @@ async fn carry_out(
     }
     let not = scans.len() - done;
     let left = if left > 0 { format!("&left={left}") } else { String::new() };
-    Ok(Redirect::to(&telling(back, &format!("done={}&n={done}&not={not}{left}", action.name()))).into_response())
+    Ok(Redirect::to(&with_flash(back, &format!("done={}&n={done}&not={not}{left}", action.name()))).into_response())
 }
 
 #[cfg(test)]

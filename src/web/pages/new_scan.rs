@@ -82,7 +82,7 @@ pub(crate) async fn show(
     if let Some(target) = of("target") {
         form.target = target.to_owned();
     }
-    Ok(draw(&web, &viewer, &form, &[], clone_of, None).await)
+    Ok(render(&web, &viewer, &form, &[], clone_of, None).await)
 }
 
 /// Says what each line would become, without submitting anything.
@@ -97,7 +97,7 @@ pub(crate) async fn preview(
     let lines = judged(&web, &form, catalogue.as_deref());
     let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &form, catalogue.as_deref()) };
     let preview = Preview::new(&lines);
-    Ok(draw(&web, &viewer, &form, &errors, None, Some(preview)).await)
+    Ok(render(&web, &viewer, &form, &errors, None, Some(preview)).await)
 }
 
 /// Takes the form: to the scan's page, to the preview of several, or back with everything that is
@@ -119,11 +119,11 @@ pub(crate) async fn submit(
             problems(web.service(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
         errors = of_target.chain(errors).collect();
         if !errors.is_empty() {
-            return Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await));
+            return Ok(refused(render(&web, &viewer, &form, &errors, None, None).await));
         }
         return match accept(&web, viewer.client, &draft, form.idempotency_key(1), trace.0).await {
             Ok(accepted) => Ok(to_scan(&accepted)),
-            Err(SubmitError::Invalid(errors)) => Ok(refused(draw(&web, &viewer, &form, &errors, None, None).await)),
+            Err(SubmitError::Invalid(errors)) => Ok(refused(render(&web, &viewer, &form, &errors, None, None).await)),
             Err(error) => Err(error.into()),
         };
     }
@@ -131,8 +131,8 @@ pub(crate) async fn submit(
     let accepted = lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count();
     if !errors.is_empty() || !form.start || accepted == 0 {
         let is_wrong = !errors.is_empty() || accepted == 0;
-        let drawn = draw(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
-        return Ok(if is_wrong { refused(drawn) } else { drawn });
+        let rendered = render(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
+        return Ok(if is_wrong { refused(rendered) } else { rendered });
     }
     submit_all(&web, &viewer, &form, &lines, trace.0).await
 }
@@ -164,11 +164,11 @@ async fn submit_all(
     if let Some(refusal) = refusal {
         let lines: Vec<JudgedLine> = lines.iter().map(|line| without_room(line, &stored, refusal)).collect();
         let problem = Problem::from(refusal);
-        let mut drawn =
-            draw(web, viewer, form, &[], None, Some(Preview::after_refusal(&lines, &stored, refusal))).await;
-        *drawn.status_mut() = problem.status();
-        drawn.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refusal.retry_after.as_secs()));
-        return Ok(drawn);
+        let mut rendered =
+            render(web, viewer, form, &[], None, Some(Preview::after_refusal(&lines, &stored, refusal))).await;
+        *rendered.status_mut() = problem.status();
+        rendered.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refusal.retry_after.as_secs()));
+        return Ok(rendered);
     }
     Ok(Redirect::to(&format!("/scans?done=submitted&n={done}&not={not}")).into_response())
 }
@@ -247,7 +247,7 @@ fn refused(mut response: Response) -> Response {
     response
 }
 
-async fn draw(
+async fn render(
     web: &WebInner,
     viewer: &Viewer,
     form: &SubmitForm,

@@ -12,7 +12,7 @@ use kastrel_actors::scan_service::{CancelOutcome, SubmitError};
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;
-use crate::web::back::{telling, to_list};
+use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission};
@@ -108,7 +108,9 @@ pub(crate) async fn cancel(
     };
     if form.list.is_some() {
         let done = usize::from(notice != "ended");
-        return Ok(Redirect::to(&telling(form.list, &format!("done=cancel&n={done}&not={}", 1 - done))).into_response());
+        return Ok(
+            Redirect::to(&with_flash(form.list, &format!("done=cancel&n={done}&not={}", 1 - done))).into_response()
+        );
     }
     Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
 }
@@ -135,7 +137,7 @@ pub(crate) async fn rerun(
     }
     let accepted = web.service().rerun(viewer.client, id, trace.0, form.permitted).await?.ok_or_else(no_scan)?;
     Ok(if form.list.is_some() {
-        Redirect::to(&telling(form.list, "done=rerun&n=1&not=0")).into_response()
+        Redirect::to(&with_flash(form.list, "done=rerun&n=1&not=0")).into_response()
     } else {
         to_scan(&accepted)
     })
@@ -162,7 +164,7 @@ pub(crate) async fn ask_delete(
 pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     match remove(&web, id).await? {
         Removal::Gone { files_left } => {
-            Ok(Redirect::to(&telling(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" }))
+            Ok(Redirect::to(&with_flash(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" }))
                 .into_response())
         }
         Removal::Refused(record) => {
