@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
-use crate::adapters::surreal_store::{Stock, SurrealStore};
+use crate::adapters::surreal_store::{Metadata, SurrealStore};
 
 /// The version of the format that this program writes and reads.
 pub const FORMAT: u32 = 1;
@@ -81,14 +81,14 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 impl Header {
-    pub(super) fn new(stock: Stock, schema: i64, now: Timestamp) -> Self {
+    pub(super) fn new(metadata: Metadata, schema: i64, now: Timestamp) -> Self {
         Self {
             kastrel_backup: FORMAT,
             schema,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             written_at: now,
-            last_scan: stock.last,
-            pause: stock.pause,
+            last_scan: metadata.last,
+            pause: metadata.pause,
         }
     }
 
@@ -113,8 +113,8 @@ impl Header {
         Ok(header)
     }
 
-    pub(super) fn stock(&self) -> Stock {
-        Stock { last: self.last_scan, pause: self.pause.clone() }
+    pub(super) fn metadata(&self) -> Metadata {
+        Metadata { last: self.last_scan, pause: self.pause.clone() }
     }
 
     pub(super) fn summary(&self, scans: u64, missing: Vec<ScanId>, bytes: u64) -> Summary {
@@ -131,12 +131,12 @@ impl Header {
 
 /// The lines so far: how many bytes, and their checksum. Line ends are part of both.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Checksum {
     pub(super) bytes: u64,
     hash: Sha256,
 }
 
-impl Tally {
+impl Checksum {
     pub(super) fn add(&mut self, line: &[u8]) {
         self.bytes += line.len() as u64;
         self.hash.update(line);

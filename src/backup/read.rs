@@ -33,7 +33,7 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
     }
     batch.write(&import).await?;
     let summary = reader.summary();
-    import.end(&reader.stock(), summary.scans).await?;
+    import.end(&reader.metadata(), summary.scans).await?;
     Ok(summary)
 }
 

@@ -5,8 +5,8 @@ use kastrel_actors::model::{ScanId, ScanRecord};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::error::BackupError;
-use super::format::{Header, Line, MAX_LINE, Summary, Tally};
-use crate::adapters::surreal_store::Stock;
+use super::format::{Checksum, Header, Line, MAX_LINE, Summary};
+use crate::adapters::surreal_store::Metadata;
 
 /// A line between the first and the last.
 pub(super) enum Entry {
@@ -20,7 +20,7 @@ pub(super) enum Entry {
 pub(super) struct Reader<R> {
     lines: Lines<R>,
     header: Header,
-    tally: Tally,
+    checksum: Checksum,
     scans: u64,
     missing: Vec<ScanId>,
     last: ScanId,
@@ -30,13 +30,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Reads the header.
     pub(super) async fn open(from: R) -> Result<Self, BackupError> {
         let mut lines = Lines { from: BufReader::with_capacity(1 << 16, from), number: 0, line: Vec::new() };
-        let mut tally = Tally::default();
+        let mut checksum = Checksum::default();
         if !lines.next().await? {
             return Err(BackupError::NotABackup("it is empty".into()));
         }
         let header = Header::parse(&lines.line)?;
-        tally.add(&lines.line);
-        Ok(Self { lines, header, tally, scans: 0, missing: Vec::new(), last: ScanId(0) })
+        checksum.add(&lines.line);
+        Ok(Self { lines, header, checksum, scans: 0, missing: Vec::new(), last: ScanId(0) })
     }
 
     /// The next line. `None`: that was the last one, and the backup is whole.
@@ -56,7 +56,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 Ok(Some(Entry::Missing))
             }
             Line::End(footer) => {
-                let expected = self.tally.footer(self.scans, self.missing.len() as u64);
+                let expected = self.checksum.footer(self.scans, self.missing.len() as u64);
                 let line = std::mem::take(&mut self.lines.line);
                 if self.lines.next().await? {
                     return Err(self.lines.damaged("it follows the last line"));
@@ -64,7 +64,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 if footer != expected {
                     return Err(BackupError::Checksum);
                 }
-                self.tally.bytes += line.len() as u64;
+                self.checksum.bytes += line.len() as u64;
                 self.lines.line = line;
                 Ok(None)
             }
@@ -73,12 +73,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Counts the line in, if its scan may come after the one before it.
     fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
-        let most = self.header.stock().last;
+        let most = self.header.metadata().last;
         if id <= self.last || id > most {
             return Err(self.lines.damaged(format!("scan {id} comes after scan {} of {most}", self.last)));
         }
         self.last = id;
-        self.tally.add(&self.lines.line);
+        self.checksum.add(&self.lines.line);
         Ok(())
     }
 
@@ -88,13 +88,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// What there is besides the scans.
-    pub(super) fn stock(&self) -> Stock {
-        self.header.stock()
+    pub(super) fn metadata(&self) -> Metadata {
+        self.header.metadata()
     }
 
     /// What was read so far.
     pub(super) fn summary(&self) -> Summary {
-        self.header.summary(self.scans, self.missing.clone(), self.tally.bytes)
+        self.header.summary(self.scans, self.missing.clone(), self.checksum.bytes)
     }
 }
 

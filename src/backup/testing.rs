@@ -10,9 +10,9 @@ use kastrel_actors::testing::fixtures;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::error::BackupError;
-use super::format::{Header, Line, Summary, Tally, line};
+use super::format::{Checksum, Header, Line, Summary, line};
 use super::source::BackupSource;
-use crate::adapters::surreal_store::{Stock, SurrealStore};
+use crate::adapters::surreal_store::{Metadata, SurrealStore};
 
 #[derive(Debug, Clone)]
 enum Script {
@@ -68,8 +68,8 @@ impl BackupSource for ScriptedSource {
             Script::Fails(why) => (1, Some(why)),
             Script::Spoilt => (2, None),
         };
-        let header = Header::new(Stock { last: ScanId(scans), pause: None }, SurrealStore::schema_version(), now);
-        let mut tally = Tally::default();
+        let header = Header::new(Metadata { last: ScanId(scans), pause: None }, SurrealStore::schema_version(), now);
+        let mut checksum = Checksum::default();
         let mut lines = vec![line(&header)?];
         for number in 1..=scans {
             lines.push(line(&Line::Scan(Box::new(fixtures::record(number, now))))?);
@@ -78,15 +78,15 @@ impl BackupSource for ScriptedSource {
             lines.swap(1, 2);
         }
         for line in &lines {
-            tally.add(line);
+            checksum.add(line);
             into.write_all(line).await.map_err(BackupError::Write)?;
         }
         if let Some(why) = fails {
             return Err(BackupError::Export(StoreError::Unavailable(why.into())));
         }
-        let footer = line(&Line::End(tally.footer(scans, 0)))?;
+        let footer = line(&Line::End(checksum.footer(scans, 0)))?;
         into.write_all(&footer).await.map_err(BackupError::Write)?;
         into.flush().await.map_err(BackupError::Write)?;
-        Ok(header.summary(scans, Vec::new(), tally.bytes + footer.len() as u64))
+        Ok(header.summary(scans, Vec::new(), checksum.bytes + footer.len() as u64))
     }
 }

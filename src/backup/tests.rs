@@ -12,9 +12,9 @@ use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 
-use super::format::{Header, Line, MissingScan, Tally, line};
+use super::format::{Checksum, Header, Line, MissingScan, line};
 use super::{BackupError, Summary, check, copy, read, write};
-use crate::adapters::surreal_store::{ImportError, OpenError, Stock, SurrealStore};
+use crate::adapters::surreal_store::{ImportError, Metadata, OpenError, SurrealStore};
 
 const TTL: Duration = Duration::from_secs(30);
 
@@ -218,7 +218,7 @@ fn a_file_that_is_not_whole_is_refused() {
             for error in [read(&store, file.as_slice()).await.unwrap_err(), check(file.as_slice()).await.unwrap_err()] {
                 assert!(error.to_string().contains(expected), "{error} is not {expected}");
             }
-            assert_eq!(store.stock().await.unwrap().last, ScanId(0), "{expected}: it counts as restored");
+            assert_eq!(store.metadata().await.unwrap().last, ScanId(0), "{expected}: it counts as restored");
         }
     });
 }
@@ -228,16 +228,16 @@ fn a_file_that_is_not_whole_is_refused() {
 fn a_scan_that_cannot_be_read_is_left_out_and_named() {
     run(async {
         let now = at();
-        let mut tally = Tally::default();
-        let header = Header::new(Stock { last: ScanId(3), pause: None }, SurrealStore::schema_version(), now);
+        let mut checksum = Checksum::default();
+        let header = Header::new(Metadata { last: ScanId(3), pause: None }, SurrealStore::schema_version(), now);
         let missing = MissingScan { id: ScanId(2), why: "expected value at line 1 column 1".into() };
         let scan = |number| Line::Scan(Box::new(fixtures::record(number, now)));
         let mut file = line(&header).unwrap();
         for one in [scan(1), Line::Missing(missing), scan(3)] {
             file.extend(line(&one).unwrap());
         }
-        tally.add(&file);
-        let footer = line(&Line::End(tally.footer(2, 1))).unwrap();
+        checksum.add(&file);
+        let footer = line(&Line::End(checksum.footer(2, 1))).unwrap();
         file.extend_from_slice(&footer);
         let text = String::from_utf8(footer).unwrap();
         assert!(text.starts_with("{\"end\":{\"scans\":2,\"missing\":1,\"sha256\":"), "{text}");

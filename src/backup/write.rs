@@ -5,7 +5,7 @@ use kastrel_actors::model::ScanId;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::error::BackupError;
-use super::format::{Header, Line, MissingScan, Summary, Tally, line};
+use super::format::{Checksum, Header, Line, MissingScan, Summary, line};
 use crate::adapters::surreal_store::{Exported, SurrealStore};
 
 /// About so many bytes are read from the database at once.
@@ -40,15 +40,15 @@ pub(super) async fn write_of_schema(
     mut into: impl AsyncWrite + Unpin,
     now: Timestamp,
 ) -> Result<Summary, BackupError> {
-    let stock = store.stock().await.map_err(BackupError::Export)?;
-    let last = stock.last.0;
-    let header = Header::new(stock, schema, now);
-    let mut tally = Tally::default();
-    put(&mut into, &mut tally, &line(&header)?).await?;
+    let metadata = store.metadata().await.map_err(BackupError::Export)?;
+    let last = metadata.last.0;
+    let header = Header::new(metadata, schema, now);
+    let mut checksum = Checksum::default();
+    put(&mut into, &mut checksum, &line(&header)?).await?;
     let (mut scans, mut missing, mut first, mut page) = (0, Vec::new(), 1, FIRST_PAGE);
     while first <= last {
         let end = last.min(first + page - 1);
-        let before = tally.bytes;
+        let before = checksum.bytes;
         for exported in store.export(ScanId(first), ScanId(end)).await.map_err(BackupError::Export)? {
             let next = match exported {
                 Exported::Scan(mut record) => {
@@ -62,19 +62,19 @@ pub(super) async fn write_of_schema(
                     Line::Missing(MissingScan { id, why: why.chars().take(MAX_REASON).collect() })
                 }
             };
-            put(&mut into, &mut tally, &line(&next)?).await?;
+            put(&mut into, &mut checksum, &line(&next)?).await?;
         }
-        page = next_page(page, tally.bytes - before);
+        page = next_page(page, checksum.bytes - before);
         first = end + 1;
     }
-    let footer = line(&Line::End(tally.footer(scans, missing.len() as u64)))?;
+    let footer = line(&Line::End(checksum.footer(scans, missing.len() as u64)))?;
     into.write_all(&footer).await.map_err(BackupError::Write)?;
     into.flush().await.map_err(BackupError::Write)?;
-    Ok(header.summary(scans, missing, tally.bytes + footer.len() as u64))
+    Ok(header.summary(scans, missing, checksum.bytes + footer.len() as u64))
 }
 
-async fn put(into: &mut (impl AsyncWrite + Unpin), tally: &mut Tally, line: &[u8]) -> Result<(), BackupError> {
-    tally.add(line);
+async fn put(into: &mut (impl AsyncWrite + Unpin), checksum: &mut Checksum, line: &[u8]) -> Result<(), BackupError> {
+    checksum.add(line);
     into.write_all(line).await.map_err(BackupError::Write)
 }
 

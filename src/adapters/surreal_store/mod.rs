@@ -60,4 +60,4 @@ pub use lock::FolderLock;
 pub use open::ENGINE_VERSION;
 pub use replace::Replacement;
 pub use store::SurrealStore;
-pub use transfer::{Exported, Import, ImportError, Stock};
+pub use transfer::{Exported, Import, ImportError, Metadata};

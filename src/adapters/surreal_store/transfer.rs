@@ -28,7 +28,7 @@ use crate::error_chain::chain;
 
 /// What there is besides the scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stock {
+pub struct Metadata {
     /// The last id that was given out.
     pub last: ScanId,
     /// The pause of the queue, if there is one.
@@ -246,9 +246,9 @@ impl SurrealStore {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn stock(&self) -> Result<Stock, StoreError> {
+    pub async fn metadata(&self) -> Result<Metadata, StoreError> {
         let found: Begun = calls::call_again(&self.inner.db, LAST, Nothing {}).await?;
-        Ok(Stock { last: ScanId(row::unsigned(found.last.unwrap_or_default())?), pause: self.paused().await? })
+        Ok(Metadata { last: ScanId(row::unsigned(found.last.unwrap_or_default())?), pause: self.paused().await? })
     }
 
     /// The scans with ids from `first` to `last`, in their order, with those that cannot be read.
@@ -337,13 +337,13 @@ impl Import<'_> {
     /// # Errors
     /// Another number of scans is there, another restore has begun, or the database failed. The
     /// mark stays then.
-    pub async fn end(self, stock: &Stock, imported: u64) -> Result<(), ImportError> {
+    pub async fn end(self, metadata: &Metadata, imported: u64) -> Result<(), ImportError> {
         let end = End {
             run: self.run,
-            last: row::signed(stock.last.0)?,
+            last: row::signed(metadata.last.0)?,
             imported: row::signed(imported)?,
-            since: stock.pause.as_ref().map(|pause| row::nanoseconds(pause.since)),
-            reason: stock.pause.as_ref().and_then(|pause| pause.reason.clone()),
+            since: metadata.pause.as_ref().map(|pause| row::nanoseconds(pause.since)),
+            reason: metadata.pause.as_ref().and_then(|pause| pause.reason.clone()),
         };
         let ended: Ended = calls::call_again(&self.store.inner.db, END, end).await.map_err(refused)?;
         let found = row::unsigned(ended.found)?;
@@ -397,15 +397,15 @@ mod tests {
     async fn a_later_restore_takes_over_from_one_that_seems_to_have_failed() {
         let store = SurrealStore::in_memory().await.unwrap();
         let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
-        let stock = Stock { last: ScanId(1), pause: None };
+        let metadata = Metadata { last: ScanId(1), pause: None };
         let first = store.begin_import().await.unwrap();
         first.add(std::slice::from_ref(&record)).await.unwrap();
         let second = store.begin_import().await.unwrap();
         assert!(matches!(first.add(std::slice::from_ref(&record)).await, Err(ImportError::Overtaken)));
-        assert!(matches!(first.end(&stock, 1).await, Err(ImportError::Overtaken)));
+        assert!(matches!(first.end(&metadata, 1).await, Err(ImportError::Overtaken)));
         assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [], "the second begins with nothing");
         second.add(std::slice::from_ref(&record)).await.unwrap();
-        second.end(&stock, 1).await.unwrap();
+        second.end(&metadata, 1).await.unwrap();
         assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [Exported::Scan(Box::new(record))]);
     }
 

@@ -13,7 +13,7 @@ pub(crate) const MOST_OTHERS: usize = 1000;
 
 /// What a line becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum LineFate {
+pub(crate) enum LineOutcome {
     /// A scan of this target.
     Accepted(String),
     /// Nothing, for this reason.
@@ -28,20 +28,20 @@ pub(crate) enum LineFate {
 
 /// A line and what it becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct JudgedLine {
+pub(crate) struct ValidatedLine {
     /// From 1, as in an editor.
     pub(crate) number: usize,
     pub(crate) text: String,
-    pub(crate) fate: LineFate,
+    pub(crate) outcome: LineOutcome,
 }
 
 /// Judges the lines. `check` says how a target is written in full, or why it is refused. It is
 /// asked no more once there are [`MOST_TARGETS`], or [`MOST_OTHERS`] lines that become none: a text
 /// of any length costs no more than that, and what is left of it is one line.
-pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, String>) -> Vec<JudgedLine> {
+pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, String>) -> Vec<ValidatedLine> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let (mut accepted, mut others, mut ignored) = (0, 0, 0);
-    let mut judged: Vec<JudgedLine> = Vec::new();
+    let mut judged: Vec<ValidatedLine> = Vec::new();
     let mut unread: Option<(usize, usize)> = None;
     for (line, number) in text.lines().map(str::trim).zip(1..) {
         let is_ignored = line.is_empty() || line.starts_with('#');
@@ -52,33 +52,33 @@ pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, St
             unread = Some(unread.map_or((number, 1), |(first, count)| (first, count + 1)));
             continue;
         }
-        let fate = if is_ignored {
-            LineFate::Ignored
+        let outcome = if is_ignored {
+            LineOutcome::Ignored
         } else if accepted == MOST_TARGETS {
-            LineFate::Refused(format!("more than {MOST_TARGETS} targets at once"))
+            LineOutcome::Refused(format!("more than {MOST_TARGETS} targets at once"))
         } else {
             match check(line) {
-                Err(why) => LineFate::Refused(why),
+                Err(why) => LineOutcome::Refused(why),
                 Ok(target) => match seen.get(&target.to_lowercase()) {
-                    Some(first) => LineFate::Duplicate(*first),
-                    None => LineFate::Accepted(target),
+                    Some(first) => LineOutcome::Duplicate(*first),
+                    None => LineOutcome::Accepted(target),
                 },
             }
         };
-        match &fate {
-            LineFate::Accepted(target) => {
+        match &outcome {
+            LineOutcome::Accepted(target) => {
                 accepted += 1;
                 seen.insert(target.to_lowercase(), number);
             }
-            LineFate::Ignored => ignored += 1,
-            LineFate::Refused(_) | LineFate::Duplicate(_) | LineFate::Unread(_) => others += 1,
+            LineOutcome::Ignored => ignored += 1,
+            LineOutcome::Refused(_) | LineOutcome::Duplicate(_) | LineOutcome::Unread(_) => others += 1,
         }
-        judged.push(JudgedLine { number, text: line.chars().take(MOST_SHOWN).collect(), fate });
+        judged.push(ValidatedLine { number, text: line.chars().take(MOST_SHOWN).collect(), outcome });
     }
-    judged.extend(unread.map(|(number, count)| JudgedLine {
+    judged.extend(unread.map(|(number, count)| ValidatedLine {
         number,
         text: String::new(),
-        fate: LineFate::Unread(count),
+        outcome: LineOutcome::Unread(count),
     }));
     judged
 }
@@ -98,16 +98,16 @@ mod tests {
             if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_lowercase()) }
         };
         let lines = judge("a.test\n\n # a comment\n-oX\n  A.TEST  \nb.test", check);
-        let fates: Vec<_> = lines.iter().map(|line| (line.number, &line.fate)).collect();
+        let fates: Vec<_> = lines.iter().map(|line| (line.number, &line.outcome)).collect();
         assert_eq!(
             fates,
             [
-                (1, &LineFate::Accepted("a.test".into())),
-                (2, &LineFate::Ignored),
-                (3, &LineFate::Ignored),
-                (4, &LineFate::Refused("starts with a dash".into())),
-                (5, &LineFate::Duplicate(1)),
-                (6, &LineFate::Accepted("b.test".into())),
+                (1, &LineOutcome::Accepted("a.test".into())),
+                (2, &LineOutcome::Ignored),
+                (3, &LineOutcome::Ignored),
+                (4, &LineOutcome::Refused("starts with a dash".into())),
+                (5, &LineOutcome::Duplicate(1)),
+                (6, &LineOutcome::Accepted("b.test".into())),
             ]
         );
         assert_eq!(targets("a.test\n\n#x\n b.test "), ["a.test", "b.test"]);
@@ -118,8 +118,8 @@ mod tests {
         let text: String = (0..=MOST_TARGETS).map(|n| format!("host{n}.test\n")).collect();
         let lines = judge(&text, |line| Ok(line.to_owned()));
         assert!(
-            matches!(lines[MOST_TARGETS - 1].fate, LineFate::Accepted(_))
-                && matches!(lines[MOST_TARGETS].fate, LineFate::Refused(_))
+            matches!(lines[MOST_TARGETS - 1].outcome, LineOutcome::Accepted(_))
+                && matches!(lines[MOST_TARGETS].outcome, LineOutcome::Refused(_))
         );
     }
 
@@ -138,16 +138,18 @@ mod tests {
                 if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_owned()) }
             });
             assert_eq!(
-                (lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count(), asks),
+                (lines.iter().filter(|line| matches!(line.outcome, LineOutcome::Accepted(_))).count(), asks),
                 (accepted, asked)
             );
             assert!(lines.len() <= MOST_TARGETS + MOST_OTHERS + 1, "{}", lines.len());
             let unread = lines
                 .iter()
-                .filter_map(|line| if let LineFate::Unread(count) = line.fate { Some(count) } else { None })
+                .filter_map(|line| if let LineOutcome::Unread(count) = line.outcome { Some(count) } else { None })
                 .sum::<usize>();
-            let read =
-                lines.iter().filter(|line| !matches!(line.fate, LineFate::Unread(_) | LineFate::Ignored)).count();
+            let read = lines
+                .iter()
+                .filter(|line| !matches!(line.outcome, LineOutcome::Unread(_) | LineOutcome::Ignored))
+                .count();
             assert_eq!(read + unread, super::targets(&text).len(), "every target is accounted for");
         }
         assert_eq!(judge(&"x".repeat(100_000), |_| Err(String::new()))[0].text.len(), MOST_SHOWN);

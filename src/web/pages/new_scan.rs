@@ -16,7 +16,7 @@ use kastrel_actors::scan_service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;
-use super::batch::{JudgedLine, LineFate, MOST_TARGETS, judge, targets};
+use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
 use super::form::{FormView, SettingRules, SubmitForm};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
@@ -128,7 +128,7 @@ pub(crate) async fn submit(
         };
     }
     let lines = judged(&web, &form, catalogue.as_deref());
-    let accepted = lines.iter().filter(|line| matches!(line.fate, LineFate::Accepted(_))).count();
+    let accepted = lines.iter().filter(|line| matches!(line.outcome, LineOutcome::Accepted(_))).count();
     if !errors.is_empty() || !form.start || accepted == 0 {
         let is_wrong = !errors.is_empty() || accepted == 0;
         let rendered = render(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
@@ -141,14 +141,14 @@ async fn submit_all(
     web: &WebInner,
     viewer: &Viewer,
     form: &SubmitForm,
-    lines: &[JudgedLine],
+    lines: &[ValidatedLine],
     trace: TraceContext,
 ) -> Result<Response, Problem> {
     let (mut done, mut not) = (0, 0);
     let mut stored = HashMap::new();
     let mut refusal = None;
     for line in lines {
-        let LineFate::Accepted(target) = &line.fate else { continue };
+        let LineOutcome::Accepted(target) = &line.outcome else { continue };
         let (draft, _) = form.draft_of(target);
         match accept(web, viewer.client, &draft, form.idempotency_key(line.number), trace).await {
             Ok(accepted) => {
@@ -162,7 +162,7 @@ async fn submit_all(
         }
     }
     if let Some(refusal) = refusal {
-        let lines: Vec<JudgedLine> = lines.iter().map(|line| without_room(line, &stored, refusal)).collect();
+        let lines: Vec<ValidatedLine> = lines.iter().map(|line| without_room(line, &stored, refusal)).collect();
         let problem = Problem::from(refusal);
         let mut rendered =
             render(web, viewer, form, &[], None, Some(Preview::after_refusal(&lines, &stored, refusal))).await;
@@ -174,12 +174,12 @@ async fn submit_all(
 }
 
 /// What became of a line when there was no room for all.
-fn without_room(line: &JudgedLine, stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> JudgedLine {
-    let fate = match &line.fate {
-        LineFate::Accepted(_) if !stored.contains_key(&line.number) => LineFate::Refused(refusal.to_string()),
+fn without_room(line: &ValidatedLine, stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> ValidatedLine {
+    let outcome = match &line.outcome {
+        LineOutcome::Accepted(_) if !stored.contains_key(&line.number) => LineOutcome::Refused(refusal.to_string()),
         other => other.clone(),
     };
-    JudgedLine { number: line.number, text: line.text.clone(), fate }
+    ValidatedLine { number: line.number, text: line.text.clone(), outcome }
 }
 
 async fn accept(
@@ -230,7 +230,7 @@ fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&Catalogue
     errors
 }
 
-fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<JudgedLine> {
+fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<ValidatedLine> {
     let mut draft = form.draft_of_targets();
     judge(&form.target, |target| {
         target.clone_into(&mut draft.target);
@@ -268,13 +268,13 @@ async fn render(
 }
 
 impl Preview {
-    fn new(lines: &[JudgedLine]) -> Self {
-        let count = |fate: fn(&LineFate) -> bool| lines.iter().filter(|line| fate(&line.fate)).count();
-        let accepted = count(|fate| matches!(fate, LineFate::Accepted(_)));
-        let refused = count(|fate| matches!(fate, LineFate::Refused(_)));
+    fn new(lines: &[ValidatedLine]) -> Self {
+        let count = |outcome: fn(&LineOutcome) -> bool| lines.iter().filter(|line| outcome(&line.outcome)).count();
+        let accepted = count(|outcome| matches!(outcome, LineOutcome::Accepted(_)));
+        let refused = count(|outcome| matches!(outcome, LineOutcome::Refused(_)));
         let unread: usize =
-            lines.iter().map(|line| if let LineFate::Unread(count) = line.fate { count } else { 0 }).sum();
-        let repeated = count(|fate| matches!(fate, LineFate::Duplicate(_)));
+            lines.iter().map(|line| if let LineOutcome::Unread(count) = line.outcome { count } else { 0 }).sum();
+        let repeated = count(|outcome| matches!(outcome, LineOutcome::Duplicate(_)));
         let mut summary = counted(accepted as u64, "valid target", "valid targets");
         if refused > 0 {
             summary = format!("{summary}, {refused} invalid");
@@ -288,7 +288,7 @@ impl Preview {
         Self {
             lines: lines
                 .iter()
-                .filter(|line| line.fate != LineFate::Ignored || !line.text.is_empty())
+                .filter(|line| line.outcome != LineOutcome::Ignored || !line.text.is_empty())
                 .map(PreviewLine::new)
                 .collect(),
             summary,
@@ -301,7 +301,7 @@ impl Preview {
 impl Preview {
     /// What became of each line when there was no room for all. The button tries all of them again;
     /// what is stored is not stored twice.
-    fn after_refusal(lines: &[JudgedLine], stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> Self {
+    fn after_refusal(lines: &[ValidatedLine], stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> Self {
         let mut preview = Self::new(lines);
         for line in &mut preview.lines {
             if let Some(id) = stored.get(&line.number) {
@@ -310,7 +310,7 @@ impl Preview {
         }
         let left = lines
             .iter()
-            .filter(|line| matches!(&line.fate, LineFate::Refused(why) if *why == refusal.to_string()))
+            .filter(|line| matches!(&line.outcome, LineOutcome::Refused(why) if *why == refusal.to_string()))
             .count();
         preview.summary = format!("{} queued, {left} not: {refusal}", counted(stored.len() as u64, "scan", "scans"));
         preview.accepted = stored.len() + left;
@@ -325,17 +325,17 @@ fn labelled(target: &str) -> String {
 }
 
 impl PreviewLine {
-    fn new(line: &JudgedLine) -> Self {
-        let (badge, outcome) = match &line.fate {
-            LineFate::Accepted(target) => {
+    fn new(line: &ValidatedLine) -> Self {
+        let (badge, outcome) = match &line.outcome {
+            LineOutcome::Accepted(target) => {
                 (Badge::new("completed", "completed", "OK"), format!("→ {}", labelled(target)))
             }
-            LineFate::Refused(why) => (Badge::new("failed", "failed", "Invalid"), sentence(why)),
-            LineFate::Duplicate(first) => {
+            LineOutcome::Refused(why) => (Badge::new("failed", "failed", "Invalid"), sentence(why)),
+            LineOutcome::Duplicate(first) => {
                 (Badge::new("cancelled", "cancelled", "Duplicate"), format!("of line {first}"))
             }
-            LineFate::Ignored => (Badge::new("skipped", "skipped", "Comment"), String::new()),
-            LineFate::Unread(count) => {
+            LineOutcome::Ignored => (Badge::new("skipped", "skipped", "Comment"), String::new()),
+            LineOutcome::Unread(count) => {
                 (Badge::new("skipped", "skipped", "Not checked"), counted(*count as u64, "more line", "more lines"))
             }
         };
