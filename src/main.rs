@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel::adapters::kast_runner::{
-    keeper_arguments, keeper_main, network_arguments, network_main, warden_arguments, warden_main,
+    keeper_arguments, keeper_main, network_arguments, network_main, watchdog_arguments, watchdog_main,
 };
 use kastrel::cli;
 
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
         return kastrel_scanner::main(args);
     }
     // Before everything that costs time or memory: each node has one, and each attempt.
-    if let Some(args) = warden_arguments(&args) {
-        return warden_main(args);
+    if let Some(args) = watchdog_arguments(&args) {
+        return watchdog_main(args);
     }
     if let Some(args) = keeper_arguments(&args) {
         return keeper_main(args);

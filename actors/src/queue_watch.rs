@@ -321,7 +321,7 @@ mod tests {
     async fn a_watcher_sees_each_change_of_the_reason() {
         let second = Duration::from_secs(1);
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
-        let mut web = cluster.desk_elsewhere();
+        let mut web = cluster.service_elsewhere();
         web.consistency = Consistency::MultiWriter;
         web.snapshots.queue.expect_no_node();
         let _watch = start(web.clone());

@@ -97,7 +97,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             if fails.load(Ordering::Relaxed) > 0 { Fault::Unreachable } else { Fault::Slow(Duration::from_secs(1)) }
         });
-        let mut service = cluster.desk_elsewhere();
+        let mut service = cluster.service_elsewhere();
         service.store = Arc::new(slow);
         let ask = |id| futures_util::future::join_all((0..100).map(|_| service.scan(id)).collect::<Vec<_>>());
         for answer in ask(id).await {
@@ -124,7 +124,7 @@ mod tests {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let id = cluster.submit().await;
         let slow = FaultyStore::new(Arc::clone(&cluster.store) as _, || Fault::Slow(Duration::from_secs(1)));
-        let mut service = cluster.desk_elsewhere();
+        let mut service = cluster.service_elsewhere();
         service.store = Arc::new(slow);
         let (first, second) = (tokio::time::timeout(Duration::from_millis(500), service.scan(id)), service.scan(id));
         let (first, second) = tokio::join!(first, second);

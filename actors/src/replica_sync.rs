@@ -102,7 +102,7 @@ mod tests {
     async fn world(script: Script) -> World {
         let cluster = Cluster::new(ScriptedRunner::new(move |_| script));
         let node = node::start(NodeConfig::new("a".parse().unwrap(), 2), cluster.ports_elsewhere()).await.unwrap();
-        let web = cluster.desk_elsewhere();
+        let web = cluster.service_elsewhere();
         World { web: web.clone(), _mirror: start(web), cluster, _node: node }
     }
 
@@ -187,7 +187,7 @@ mod tests {
             .wait_for(|now| now.status() == ScanStatus::Completed)
             .await
             .unwrap();
-        let other = world.cluster.desk_elsewhere();
+        let other = world.cluster.service_elsewhere();
         assert!(matches!(other.delete(id).await.unwrap(), crate::ports::Deleted::Gone(_)));
         tokio::time::sleep(2 * SECOND).await;
         assert_eq!(world.web.scan(id).await.unwrap(), None);
@@ -200,7 +200,7 @@ mod tests {
         let id = submit(&world.web).await;
         world.cluster.until_status(id, ScanStatus::Running).await;
         tokio::time::sleep(5 * SECOND).await;
-        let late = world.cluster.desk_elsewhere();
+        let late = world.cluster.service_elsewhere();
         let _mirror = start(late.clone());
         let mut watched = late.watch(id).await.unwrap().unwrap();
         assert_eq!(watched.borrow_and_update().status(), ScanStatus::Running);

@@ -72,7 +72,7 @@ async fn idle_memory(report: &mut Report) {
     let server = Server::start(4).await;
     server.settle().await;
     report.add("memory of the idle server", server.resident_mb(), "MB", Some("at most 80"));
-    report.add("memory of its watchdog that it shares with nobody", server.wardens_own_mb(), "MB", None);
+    report.add("memory of its watchdog that it shares with nobody", server.watchdogs_own_mb(), "MB", None);
 }
 
 async fn latency(report: &mut Report) {

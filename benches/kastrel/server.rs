@@ -165,7 +165,7 @@ impl Server {
 
     /// Memory of the server's watchdog that no other process uses: both run the same program, so
     /// what is counted twice in two resident sizes is there once.
-    pub(crate) fn wardens_own_mb(&self) -> f64 {
+    pub(crate) fn watchdogs_own_mb(&self) -> f64 {
         let server = self.process.id().unwrap();
         // The watchdog may have been started by any thread of the server.
         let all = std::fs::read_dir(format!("/proc/{server}/task"))
@@ -173,10 +173,10 @@ impl Server {
             .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
         let pids: Vec<String> =
             all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
-        let is_warden = |pid: &&String| {
+        let is_watchdog = |pid: &&String| {
             std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-watchdog")
         };
-        let watchdog = pids.iter().find(is_warden).expect("the server has a watchdog");
+        let watchdog = pids.iter().find(is_watchdog).expect("the server has a watchdog");
         let parts = std::fs::read_to_string(format!("/proc/{watchdog}/smaps_rollup")).unwrap();
         let kilobytes = |name: &str| -> f64 {
             parts

@@ -14,7 +14,7 @@ use crate::context::Shared;
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution, ScanId, ScanRecord, ScanState};
 use crate::policy::placement::{Placement, place};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
-use crate::record::Record;
+use crate::attempt_finisher::AttemptFinisher;
 use crate::supervisor::{self, Launch};
 use crate::task::{self, persistence};
 
@@ -176,7 +176,7 @@ fn hand_over(shared: &Arc<Shared>, launch: Launch) {
 
 /// Writes the end of an attempt of which nothing has started.
 fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
-    let end = Record::new(launch.record.id, launch.record.token, resolution, None);
+    let end = AttemptFinisher::new(launch.record.id, launch.record.token, resolution, None);
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         end.write(shared, Some(3)).await;

@@ -17,7 +17,7 @@ use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
 use crate::reconciler::Reconciler;
-use crate::record::Record;
+use crate::attempt_finisher::AttemptFinisher;
 use crate::supervisor::{self, OnCleared, ScanSupervisor};
 use crate::task;
 
@@ -289,7 +289,7 @@ async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message,
 async fn hand_back_the_rest(shared: &Arc<Shared>) {
     let work = async {
         for scan in shared.ports.store.running_on(&shared.config.id).await? {
-            Record::new(scan.id, scan.token, Resolution::Requeue(Interruption::Shutdown), None)
+            AttemptFinisher::new(scan.id, scan.token, Resolution::Requeue(Interruption::Shutdown), None)
                 .write(Arc::clone(shared), Some(1))
                 .await;
         }

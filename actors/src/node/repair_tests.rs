@@ -112,7 +112,7 @@ async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
     // Other processes read it in the node's row.
     let told = cluster.store.nodes().await.unwrap().remove(0).registration.hold;
     assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
-    let web = cluster.desk_elsewhere();
+    let web = cluster.service_elsewhere();
     let row = cluster.row(id).await;
     let why = "Held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH). It loses no attempt and starts by itself.";
     assert_eq!(web.waiting(&row).await.map(|waiting| waiting.to_string()).as_deref(), Some(why));
@@ -199,7 +199,7 @@ async fn another_node_runs_what_one_cannot() {
         let row = cluster.until_status(id, ScanStatus::Completed).await;
         assert_eq!((row.attempts.len(), row.attempts[0].node.as_str()), (1, "well"));
     }
-    let web = cluster.desk_elsewhere();
+    let web = cluster.service_elsewhere();
     assert!(web.start_blockers().await.is_empty());
     let (held, others) = web.snapshots.holds.nodes();
     assert_eq!((held.len(), held[0].node.as_str(), others), (1, "lacks", true));

@@ -738,7 +738,7 @@ async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugi
 #[tokio::test(start_paused = true)]
 async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
-    let mut web = cluster.desk_elsewhere();
+    let mut web = cluster.service_elsewhere();
     web.consistency = crate::scan_service::Consistency::MultiWriter;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let warning = async |service: &crate::scan_service::ScanService| {

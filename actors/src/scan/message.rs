@@ -1,4 +1,4 @@
-use crate::attempt_finisher::Recorded;
+use crate::attempt_finisher::FinishOutcome;
 use crate::model::AttemptEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
@@ -20,7 +20,7 @@ pub(crate) enum Message {
     /// It is time for the next progress write.
     WriteProgress,
     /// The end was recorded, or not.
-    Recorded(Recorded),
+    Recorded(FinishOutcome),
     /// The attempt's processes have been gone for a while.
     Gone,
     /// A task of its own panicked.

@@ -90,7 +90,7 @@ impl Cluster {
 
     /// the scan service of a process of its own that runs nothing.
     #[must_use]
-    pub fn desk_elsewhere(&self) -> ScanService {
+    pub fn service_elsewhere(&self) -> ScanService {
         ScanService {
             snapshots: Arc::new(SnapshotCache::default()),
             feed: self.hub.member(),

@@ -15,7 +15,7 @@ use crate::model::{
     ScanRecord, ScanState, ScanStatus,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
-use crate::policy::listing::{matches, place, target_text, took_ms};
+use crate::policy::listing::{cursor, matches, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{
     Applied, Clock, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
@@ -173,8 +173,8 @@ impl State {
 
 /// The scans that have a place in an order, in that order; those of the same rank newest first.
 fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord> {
-    records.retain(|record| place(record, order).is_some());
-    let rank = |record: &ScanRecord| place(record, order).and_then(|place| place.rank.parse::<u64>().ok());
+    records.retain(|record| cursor(record, order).is_some());
+    let rank = |record: &ScanRecord| cursor(record, order).and_then(|place| place.rank.parse::<u64>().ok());
     match order {
         ScanOrder::Newest => records.reverse(),
         ScanOrder::Oldest => {}
@@ -257,7 +257,7 @@ impl ScanStore for MemoryStore {
         let begins = query
             .from
             .as_ref()
-            .and_then(|from| all.iter().position(|record| place(record, query.order).as_ref() == Some(from)));
+            .and_then(|from| all.iter().position(|record| cursor(record, query.order).as_ref() == Some(from)));
         let within = |record: &&&ScanRecord| {
             query.before.is_none_or(|before| record.id < before) && query.after.is_none_or(|after| record.id > after)
         };
@@ -266,7 +266,7 @@ impl ScanStore for MemoryStore {
         let walked: Vec<&ScanRecord> = if backwards { left.into_iter().rev().collect() } else { left };
         let mut page: Vec<ScanRecord> = walked.iter().skip(query.offset).take(query.limit).copied().cloned().collect();
         let there_is_more = walked.last().zip(page.last()).is_some_and(|(last, shown)| last.id != shown.id);
-        let next = page.last().filter(|_| there_is_more).and_then(|record| place(record, query.order));
+        let next = page.last().filter(|_| there_is_more).and_then(|record| cursor(record, query.order));
         if backwards {
             page.reverse();
         }

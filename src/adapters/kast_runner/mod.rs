@@ -81,4 +81,4 @@ pub(crate) use start_error::INSTALL;
 pub use surroundings::{Docker, FoundTool, Surroundings, surroundings};
 pub use sweep::{Swept, count_leftovers, sweep_leftovers};
 pub use termination::Grace;
-pub use watchdog::{Watchdog, warden_arguments, warden_main};
+pub use watchdog::{Watchdog, watchdog_arguments, watchdog_main};

@@ -156,11 +156,11 @@ impl Cluster {
         for member in &self.members {
             // A watchdog whose node was killed looks around for a moment before it ends.
             let alive = || {
-                Some((member.wardens(), member.marked()))
-                    .filter(|(wardens, scans)| !wardens.is_empty() || !scans.is_empty())
+                Some((member.watchdogs(), member.marked()))
+                    .filter(|(watchdogs, scans)| !watchdogs.is_empty() || !scans.is_empty())
             };
-            if let Some((wardens, scans)) = until(Duration::from_secs(10), alive) {
-                left.push(format!("{}: wardens {wardens:?}, processes of scans {scans:?}", member.name()));
+            if let Some((watchdogs, scans)) = until(Duration::from_secs(10), alive) {
+                left.push(format!("{}: watchdogs {watchdogs:?}, processes of scans {scans:?}", member.name()));
             }
         }
         for entry in std::fs::read_dir(self.path("journal")).unwrap() {

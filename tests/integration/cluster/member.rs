@@ -137,8 +137,8 @@ impl Member {
         processes_of(&self.data(), scan)
     }
 
-    /// The wardens of its data folder.
-    pub(super) fn wardens(&self) -> Vec<Pid> {
+    /// The watchdogs of its data folder.
+    pub(super) fn watchdogs(&self) -> Vec<Pid> {
         wardens_of(&self.data())
     }
 

@@ -147,7 +147,7 @@ impl TestApp {
         let mut server = self.server.take().unwrap();
         signal(&server, asks);
         let status = tokio::time::timeout(PATIENCE, server.wait()).await.expect("the server did not stop").unwrap();
-        assert_eq!(self.wardens(), [], "a server that stops in good order waits for its watchdog");
+        assert_eq!(self.watchdogs(), [], "a server that stops in good order waits for its watchdog");
         status.code()
     }
 
@@ -172,16 +172,16 @@ impl TestApp {
         Pid::from_raw(self.server.as_ref().unwrap().id().unwrap().cast_signed()).unwrap()
     }
 
-    /// The wardens of this data folder.
-    pub(super) fn wardens(&self) -> Vec<Pid> {
+    /// The watchdogs of this data folder.
+    pub(super) fn watchdogs(&self) -> Vec<Pid> {
         wardens_of(&self.data())
     }
 
     /// The watchdog of the running server.
     pub(super) fn watchdog(&self) -> Pid {
-        let wardens = self.wardens();
-        assert_eq!(wardens.len(), 1, "{wardens:?}");
-        wardens[0]
+        let watchdogs = self.watchdogs();
+        assert_eq!(watchdogs.len(), 1, "{watchdogs:?}");
+        watchdogs[0]
     }
 
     /// A command of the program, on this data folder.
@@ -245,25 +245,25 @@ impl Drop for TestApp {
         }
         // A watchdog whose server was killed looks around for a moment before it ends.
         let until = Instant::now() + PATIENCE;
-        while !self.wardens().is_empty() && Instant::now() < until {
+        while !self.watchdogs().is_empty() && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        assert_eq!(self.wardens(), [], "a watchdog is left");
+        assert_eq!(self.watchdogs(), [], "a watchdog is left");
         let left = self.processes();
         assert!(left.is_empty(), "processes of scans are left: {left:?}");
     }
 }
 
-/// The wardens of a data folder, by their command line.
+/// The watchdogs of a data folder, by their command line.
 pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
     let Ok(id) = std::fs::read_to_string(data.join("id")) else { return Vec::new() };
     let wanted = format!("\0warden\0{}\0", id.trim());
-    let is_warden = |pid: &i32| {
+    let is_watchdog = |pid: &i32| {
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted))
     };
     let pids =
         std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(is_warden).filter_map(Pid::from_raw).collect()
+    pids.filter(is_watchdog).filter_map(Pid::from_raw).collect()
 }
 
 /// The keepers of a data folder, by their mark.

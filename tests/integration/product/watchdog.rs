@@ -75,7 +75,7 @@ async fn another_warden(app: &TestApp, than: Pid) -> Pid {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         loop {
             again.tick().await;
-            if let [watchdog] = app.wardens()[..]
+            if let [watchdog] = app.watchdogs()[..]
                 && watchdog != than
             {
                 return watchdog;
@@ -229,7 +229,7 @@ async fn polite_signals_do_not_end_a_warden() {
     // Long enough for a signal to do what it does, and for another watchdog to be there if it did.
     let id = app.submit("200ms-1p.test").await;
     app.until_status(id, "completed").await;
-    assert_eq!(app.wardens(), [watchdog]);
+    assert_eq!(app.watchdogs(), [watchdog]);
 }
 
 #[tokio::test]
@@ -271,5 +271,5 @@ async fn a_thawed_server_runs_its_scan_again() {
     let scan = app.until_status(id, "completed").await;
     assert_eq!(ends(&scan), ["lease_lost", "completed"], "{scan:#}");
     assert_eq!(scan["failures"], 0, "an interruption costs no attempt");
-    assert_eq!(app.wardens(), [watchdog], "the same one goes on");
+    assert_eq!(app.watchdogs(), [watchdog], "the same one goes on");
 }

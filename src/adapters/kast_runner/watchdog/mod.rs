@@ -40,7 +40,7 @@ mod order;
 mod watch;
 
 pub use guard::Watchdog;
-pub use watch::{main as warden_main, warden_arguments};
+pub use watch::{main as watchdog_main, watchdog_arguments};
 
 use std::time::Duration;
 

@@ -29,7 +29,7 @@ const LONGEST_LINE: usize = 256;
 /// The arguments of the watchdog, if the command line asks for it. Only a node starts one; it is no
 /// command for people.
 #[must_use]
-pub fn warden_arguments(args: &[OsString]) -> Option<&[OsString]> {
+pub fn watchdog_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
     (command == COMMAND).then_some(rest)
 }
@@ -197,9 +197,9 @@ mod tests {
     #[test]
     fn the_command_line_is_the_nodes() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(warden_arguments(&args(&["kastrel", "watchdog", "d", "r"])), Some(&args(&["d", "r"])[..]));
-        assert_eq!(warden_arguments(&args(&["kastrel", "scan", "watchdog"])), None);
-        assert_eq!(warden_arguments(&args(&["kastrel"])), None);
+        assert_eq!(watchdog_arguments(&args(&["kastrel", "watchdog", "d", "r"])), Some(&args(&["d", "r"])[..]));
+        assert_eq!(watchdog_arguments(&args(&["kastrel", "scan", "watchdog"])), None);
+        assert_eq!(watchdog_arguments(&args(&["kastrel"])), None);
     }
 
     #[tokio::test]
