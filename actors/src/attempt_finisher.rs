@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::context::Shared;
+use crate::messages::scan::FinishOutcome;
 use crate::model::{
     AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult, Resolution,
     ScanId,
@@ -16,18 +17,6 @@ use crate::task::persistence;
 
 /// The longest that one write may take before it is tried again.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-
-/// How the writing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FinishOutcome {
-    /// Committed.
-    Done,
-    /// The row has moved on without us, or this is a repetition of what was committed: nothing
-    /// changed.
-    Superseded,
-    /// Given up.
-    Abandoned,
-}
 
 /// What becomes of a scan whose attempt came to `end`.
 #[must_use]

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
+use crate::live::SnapshotCache;
+use crate::messages::supervisor::Message as SupervisorMessage;
 use crate::model::{
     AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId,
     ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer, TargetHold,
@@ -25,8 +28,6 @@ use crate::ports::{
     AliveWatch, Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, ScanRunner,
     ScanStore,
 };
-use crate::snapshot_cache::SnapshotCache;
-use crate::supervisor;
 
 /// The numbers of a node.
 #[derive(Debug, Clone)]
@@ -209,7 +210,7 @@ pub(crate) struct Shared {
     /// Scans that somebody watches elsewhere, and until when.
     followed: Mutex<HashMap<ScanId, Instant>>,
     /// The supervisor of the moment; its restart puts another one here.
-    pub(crate) supervisor: watch::Sender<Option<ActorRef<supervisor::Message>>>,
+    pub(crate) supervisor: watch::Sender<Option<ActorRef<SupervisorMessage>>>,
     pub(crate) registry: AttemptRegistry,
 }
 
@@ -345,7 +346,7 @@ impl Shared {
             change(health);
             after = health.missing().map(|(faults, ..)| faults.to_vec());
         });
-        crate::health::log(before.as_deref(), after.as_deref());
+        log_health(before.as_deref(), after.as_deref());
         match &after {
             None => self.show("health", "well"),
             Some(faults) => self.show(
@@ -359,7 +360,7 @@ impl Shared {
     }
 
     /// Sends to the supervisor of the moment; gives the message back where there is none.
-    pub(crate) fn tell_supervisor(&self, message: supervisor::Message) -> Result<(), Box<supervisor::Message>> {
+    pub(crate) fn tell_supervisor(&self, message: SupervisorMessage) -> Result<(), Box<SupervisorMessage>> {
         let supervisor = self.supervisor.borrow().clone();
         match supervisor {
             None => Err(Box::new(message)),
@@ -367,7 +368,7 @@ impl Shared {
                 ractor::MessagingErr::SendErr(message) => Box::new(message),
                 // Of the other errors none can come from a cast to a local actor; nothing is left
                 // to give back.
-                _ => Box::new(supervisor::Message::Settle),
+                _ => Box::new(SupervisorMessage::Settle),
             }),
         }
     }
@@ -446,6 +447,19 @@ impl Shared {
     pub(crate) fn show(&self, actor: &'static str, state: impl Into<String>) {
         let state = state.into();
         self.ports.snapshots.actor(actor, self.ports.clock.now(), |view| view.state = state);
+    }
+}
+
+/// Writes a change of the node's health to the log.
+fn log_health(before: Option<&[NodeFault]>, after: Option<&[NodeFault]>) {
+    match (before, after) {
+        (before, Some(after)) if before != Some(after) => {
+            for fault in after {
+                warn!(fault.kind = %fault.kind, "no scan starts on this node: {fault}");
+            }
+        }
+        (Some(_), None) => info!("this node is well again; scans start"),
+        _ => {}
     }
 }
 

@@ -15,29 +15,23 @@
 //! ```
 
 mod attempt_finisher;
-pub mod changes;
 mod context;
 mod dispatcher;
 mod health;
-pub mod holds;
 mod lease;
+pub mod live;
+mod messages;
 pub mod model;
 pub mod node;
-pub mod offered;
 pub mod policy;
 pub mod ports;
-mod queue_gate;
-pub mod queue_watch;
-mod reads;
 mod reconciler;
-pub mod replica_sync;
 mod scan;
-pub mod scan_service;
-pub mod snapshot_cache;
+pub mod service;
 mod supervisor;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use context::{NodeConfig, NodePorts};
-pub use queue_gate::Client;
+pub use live::Client;

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{FailureKind, PendingReason, ScanId, ScanState, ScanStatus};
+use kastrel_actors::live::SnapshotCache;
+use kastrel_actors::model::{FailureKind, ListQuery, PendingReason, ScanId, ScanState, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
-use kastrel_actors::ports::{ListQuery, NoLiveFeed, ScanStore};
-use kastrel_actors::snapshot_cache::SnapshotCache;
+use kastrel_actors::ports::{NoLiveFeed, ScanStore};
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::time::Instant;

@@ -9,7 +9,7 @@ use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{
     Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
 };
-use kastrel_actors::scan_service::Consistency;
+use kastrel_actors::service::Consistency;
 use tracing::warn;
 
 use super::database::{embedded, folder_error};

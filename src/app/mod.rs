@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
-use kastrel_actors::scan_service::ScanService;
-use kastrel_actors::snapshot_cache::SnapshotCache;
-use kastrel_actors::{queue_watch, replica_sync};
+use kastrel_actors::service::ScanService;
+use kastrel_actors::service::{queue_watch, replica_sync};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;

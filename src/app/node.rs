@@ -12,7 +12,7 @@ use std::time::Duration;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
 use kastrel_actors::ports::{AlwaysHealthy, NodeHealth};
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_offers};
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::ports::ScanStore;
-use kastrel_actors::snapshot_cache::SnapshotCache;
 use tokio::sync::watch;
 use tracing::debug;
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, Verdict,
+    Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord,
+    Submitted, Verdict,
 };
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use kastrel_actors::model::ScanId;
-use kastrel_actors::ports::{ScanStore as _, StoreStats};
+use kastrel_actors::model::{ScanId, StoreStats};
+use kastrel_actors::ports::ScanStore as _;
 use serde::Serialize;
 use tokio::fs::File;
 

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Priority, ScanStatus};
-use kastrel_actors::ports::DueScan;
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::model::{DueScan, Priority, ScanStatus};
+use kastrel_actors::service::ScanService;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -40,13 +39,13 @@ pub(crate) struct Disk {
 /// The places for event streams, of which those that are taken are open.
 #[derive(Debug)]
 pub(crate) struct OpenStreams {
-    trace_index: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     limit: usize,
 }
 
 impl OpenStreams {
     pub(crate) fn count(&self) -> u64 {
-        self.limit.saturating_sub(self.trace_index.available_permits()) as u64
+        self.limit.saturating_sub(self.permits.available_permits()) as u64
     }
 }
 
@@ -98,8 +97,8 @@ impl Readings {
     }
 
     /// From now on the open event streams are those that hold one of the `limit` places.
-    pub fn watch_streams(&self, trace_index: Arc<Semaphore>, limit: usize) {
-        self.change(|latest| latest.streams = Some(OpenStreams { trace_index, limit }));
+    pub fn watch_streams(&self, permits: Arc<Semaphore>, limit: usize) {
+        self.change(|latest| latest.streams = Some(OpenStreams { permits, limit }));
     }
 
     /// Looks at everything.

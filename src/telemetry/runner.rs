@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginResult, PluginStatus, ScannerInfo, ScannerOffer, TraceContext};
-use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Remains, ScanRunner,
-    StartError,
+use kastrel_actors::model::{
+    AttemptReport, ExitKind, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer, TraceContext,
 };
+use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError};
 use opentelemetry::KeyValue;
 use tokio::sync::watch;
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId};
-use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
+use kastrel_actors::model::{
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, StoreStats, Submitted,
 };
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;

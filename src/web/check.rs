@@ -2,7 +2,7 @@
 //! plugins and the settings that it names.
 
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
-use kastrel_actors::scan_service::{ScanService, SubmitError};
+use kastrel_actors::service::{ScanService, SubmitError};
 
 use super::state::CatalogueView;
 

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{FieldError, TraceContext};
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
-use kastrel_actors::scan_service::SubmitError;
+use kastrel_actors::service::SubmitError;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -3,9 +3,8 @@
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
-use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
+use kastrel_actors::model::{Cursor, FieldError, ListQuery, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::policy::listing::search_text;
-use kastrel_actors::ports::{Cursor, ListQuery};
 use url::form_urlencoded;
 
 use super::zone::Zone;

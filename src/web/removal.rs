@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use kastrel_actors::model::{ScanId, ScanRecord};
-use kastrel_actors::ports::{Deleted, StoreError};
+use kastrel_actors::model::{Deleted, ScanId, ScanRecord};
+use kastrel_actors::ports::StoreError;
 
 use super::error::Problem;
 use super::state::WebInner;

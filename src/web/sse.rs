@@ -12,7 +12,7 @@ use axum::response::sse::Event;
 use futures_util::Stream;
 use kastrel_actors::model::ScanSnapshot;
 use kastrel_actors::ports::Clock;
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 

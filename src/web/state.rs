@@ -13,7 +13,7 @@ use kastrel_actors::model::{
 };
 use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::overrides::SettingsSchema;
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 

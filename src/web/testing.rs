@@ -11,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{
     Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
     ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
@@ -21,8 +22,7 @@ use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
-use kastrel_actors::scan_service::{Consistency, ScanService};
-use kastrel_actors::snapshot_cache::SnapshotCache;
+use kastrel_actors::service::{Consistency, ScanService};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -10,12 +10,12 @@ use tracing::{debug, error, info, warn};
 
 use super::decide::{Dispatch, decide};
 use super::message::Message;
+use crate::attempt_finisher::AttemptFinisher;
 use crate::context::Shared;
+use crate::messages::supervisor::{self, Launch};
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution, ScanId, ScanRecord, ScanState};
 use crate::policy::placement::{Placement, place};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
-use crate::attempt_finisher::AttemptFinisher;
-use crate::supervisor::{self, Launch};
 use crate::task::{self, persistence};
 
 /// The longest that a lease of a row may take.

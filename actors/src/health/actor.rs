@@ -99,16 +99,3 @@ pub(crate) async fn judged(
     };
     judge(failure, &faults, &attempts)
 }
-
-/// Writes a change of the node's health to the log.
-pub(crate) fn log(before: Option<&[NodeFault]>, after: Option<&[NodeFault]>) {
-    match (before, after) {
-        (before, Some(after)) if before != Some(after) => {
-            for fault in after {
-                warn!(fault.kind = %fault.kind, "no scan starts on this node: {fault}");
-            }
-        }
-        (Some(_), None) => info!("this node is well again; scans start"),
-        _ => {}
-    }
-}

@@ -12,4 +12,4 @@
 mod actor;
 mod message;
 
-pub(crate) use actor::{Health, judged, log};
+pub(crate) use actor::{Health, judged};

@@ -9,10 +9,11 @@ use tracing::{error, info, warn};
 
 use super::Message;
 use crate::context::{LeaseState, Shared};
-use crate::model::NodeLease;
+use crate::messages::supervisor;
+use crate::model::{NodeLease, NodeLeaseRefused};
 use crate::policy::lease::{LeaseStep, step, trusted_until};
-use crate::ports::{Control, NodeLeaseRefused, StoreError};
-use crate::{supervisor, task};
+use crate::ports::{Control, StoreError};
+use crate::task;
 
 /// The pause after a renewal that failed.
 const RETRY: Duration = Duration::from_secs(1);

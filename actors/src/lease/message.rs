@@ -3,8 +3,8 @@ use std::time::Duration;
 use ractor::RpcReplyPort;
 use tokio::time::Instant;
 
-use crate::model::NodeLease;
-use crate::ports::{NodeLeaseRefused, StoreError};
+use crate::model::{NodeLease, NodeLeaseRefused};
+use crate::ports::StoreError;
 
 /// What the lease is told.
 #[derive(Debug)]

@@ -105,6 +105,11 @@ pub struct NodeLease {
     pub paused: bool,
 }
 
+/// The node has no lease any more: it expired and a reconciler ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node's lease has ended")]
+pub struct NodeLeaseRefused;
+
 #[cfg(test)]
 mod tests {
     use super::*;

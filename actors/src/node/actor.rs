@@ -9,16 +9,17 @@ use tracing::{error, info, warn};
 
 use super::exit::NodeExit;
 use super::message::Message;
+use crate::attempt_finisher::AttemptFinisher;
 use crate::context::{LeaseState, Shared};
 use crate::dispatcher::{self, Dispatcher};
 use crate::health::Health;
 use crate::lease::{self, Lease};
+use crate::messages::supervisor::{self, OnCleared};
 use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
 use crate::reconciler::Reconciler;
-use crate::attempt_finisher::AttemptFinisher;
-use crate::supervisor::{self, OnCleared, ScanSupervisor};
+use crate::supervisor::ScanSupervisor;
 use crate::task;
 
 /// How long scans that had to be killed may take to be gone and recorded.

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::{LeaseGuard, ScanStore};
-use crate::scan_service::CancelOutcome;
+use crate::service::CancelOutcome;
 use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -673,7 +673,7 @@ fn with_scanner(cluster: &Cluster, kind: ScannerKind, plugins: &[&str]) -> crate
     crate::NodePorts { offer, ..cluster.ports() }
 }
 
-async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::scan_service::Accepted {
+async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::service::Accepted {
     let draft = ScanRequestDraft {
         target: "example.com".into(),
         plugins: plugins.iter().map(ToString::to_string).collect(),
@@ -739,9 +739,9 @@ async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugi
 async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let mut web = cluster.service_elsewhere();
-    web.consistency = crate::scan_service::Consistency::MultiWriter;
+    web.consistency = crate::service::Consistency::MultiWriter;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
-    let warning = async |service: &crate::scan_service::ScanService| {
+    let warning = async |service: &crate::service::ScanService| {
         service.submit(&draft, None, fixtures::trace()).await.unwrap().warning()
     };
     assert_eq!(

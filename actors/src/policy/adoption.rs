@@ -1,9 +1,8 @@
 //! Whether the result of an attempt counts whose end nobody saw: its node died, or the store was
 //! away.
 
-use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Verdict};
+use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Remains, Verdict};
 use crate::policy::classify::classify;
-use crate::ports::Remains;
 
 /// What becomes of an attempt that nobody runs any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +55,8 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{AttemptReport, ExitKind, InfoFile};
     use crate::model::{PluginResult, PluginStatus};
-    use crate::ports::{AttemptReport, ExitKind, InfoFile};
 
     #[test]
     fn only_the_whole_result_of_exactly_this_attempt_counts() {

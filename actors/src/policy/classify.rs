@@ -1,7 +1,9 @@
 //! From what is known of an ended attempt to how it ended. The exit code alone never decides.
 
-use crate::model::{AttemptEnd, Failure, FailureKind, Interruption, PluginResult, PluginStatus, Verdict};
-use crate::ports::{AttemptReport, ExitKind, InfoFile};
+use crate::model::{
+    AttemptEnd, AttemptReport, ExitKind, Failure, FailureKind, InfoFile, Interruption, PluginResult, PluginStatus,
+    Verdict,
+};
 
 /// Why we asked an attempt to end, where we did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

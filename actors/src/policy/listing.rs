@@ -1,7 +1,8 @@
 //! Which scans a list shows and where each stands in it: pure, and the same for every store.
 
-use crate::model::{PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count};
-use crate::ports::{Cursor, ListQuery};
+use crate::model::{
+    Cursor, ListQuery, PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count,
+};
 
 /// The last word on a scan's plugins: the verdict's, or those of the last attempt.
 #[must_use]

@@ -20,11 +20,7 @@ pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
-    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile,
-    Remains, ScanRunner, StartError, StopMode,
+    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode,
 };
-pub use scan_store::{
-    Applied, Cursor, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
-    ScanPage, ScanStore, StoreError, StoreStats, Submitted,
-};
+pub use scan_store::{Applied, ScanStore, StoreError};
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};

@@ -7,11 +7,14 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
 use super::message::{Message, Suspects};
-use crate::attempt_finisher::{AttemptFinisher, FinishOutcome, retry_or_fail};
+use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::context::{LeaseState, Shared};
-use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, ScanState};
+use crate::messages::scan::FinishOutcome;
+use crate::model::{
+    Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, RunningScan, ScanState,
+};
 use crate::policy::adoption::{Adoption, adoption};
-use crate::ports::{Applied, AttemptJob, JobSignal, RunningScan, StoreError};
+use crate::ports::{Applied, AttemptJob, JobSignal, StoreError};
 use crate::task;
 
 /// The longest that one look-around may take.

@@ -6,23 +6,23 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
-use super::Message;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
-use crate::attempt_finisher::{AttemptFinisher, FinishOutcome, resolve};
+use crate::attempt_finisher::{AttemptFinisher, resolve};
 use crate::context::Shared;
 use crate::health;
+use crate::messages::scan::{ABANDONED, FinishOutcome, Message, RECORDED};
+use crate::messages::supervisor;
 use crate::model::{
-    AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo,
-    end_with_attempt,
+    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord,
+    ScannerInfo, end_with_attempt,
 };
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
 use crate::ports::{
-    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, StartError,
-    StopMode, StoreError,
+    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, EventSink, StartError, StopMode,
+    StoreError,
 };
-use crate::supervisor::{self, ABANDONED, RECORDED};
 use crate::task;
 
 /// How long the end of an attempt is offered to a store that does not answer, once the lease is
@@ -419,7 +419,7 @@ impl State {
         }
     }
 
-    fn show(&self, change: impl FnOnce(&mut crate::snapshot_cache::LiveAttempt<'_>)) {
+    fn show(&self, change: impl FnOnce(&mut crate::live::LiveAttempt<'_>)) {
         self.shared.ports.snapshots.update_attempt(self.record.id, self.record.token, change);
         self.shared.tell_followers(self.record.id);
     }

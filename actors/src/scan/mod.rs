@@ -13,8 +13,6 @@
 //!   its token.
 
 mod actor;
-mod message;
 mod state;
 
 pub(crate) use actor::{Scan, ScanArguments};
-pub(crate) use message::Message;

@@ -8,21 +8,16 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::state::{Child, ChildPhase, Mode, State};
-use super::{Launch, Message};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::context::{RegistryEntry, Shared};
+use crate::messages::scan::{self, ABANDONED, RECORDED};
+use crate::messages::supervisor::{Launch, Message};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
 use crate::policy::classify::StopCause;
 use crate::ports::{AliveWatch, Control, ControlBus};
 use crate::scan::{Scan, ScanArguments};
-use crate::{scan, task};
-
-/// The stop reason of a Scan actor whose end is recorded.
-pub(crate) const RECORDED: &str = "recorded";
-/// The stop reason of a Scan actor that gave its row up: the lease is lost, or the store does not
-/// answer at shutdown.
-pub(crate) const ABANDONED: &str = "abandoned";
+use crate::task;
 
 /// The name of the budget of failed attempts.
 const BUDGET: &str = "attempts";

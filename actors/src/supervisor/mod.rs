@@ -17,8 +17,6 @@
 //!   process or the store in a handler.
 
 mod actor;
-mod message;
 mod state;
 
-pub(crate) use actor::{ABANDONED, RECORDED, ScanSupervisor};
-pub(crate) use message::{Launch, Message, OnCleared};
+pub(crate) use actor::ScanSupervisor;

@@ -6,11 +6,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::OnCleared;
 use crate::context::{RegistryEntry, Shared};
+use crate::messages::scan;
+use crate::messages::supervisor::OnCleared;
 use crate::model::ScanId;
 use crate::policy::classify::StopCause;
-use crate::scan;
 
 /// Whether new attempts are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

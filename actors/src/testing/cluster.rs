@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use crate::context::{NodeConfig, NodePorts};
+use crate::live::SnapshotCache;
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
-use crate::scan_service::{Consistency, ScanService};
-use crate::snapshot_cache::SnapshotCache;
+use crate::service::{Consistency, ScanService};
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
 

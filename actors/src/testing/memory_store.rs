@@ -11,16 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder,
-    ScanRecord, ScanState, ScanStatus,
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, Priority, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord,
+    ScanState, ScanStatus, StoreStats, Submitted,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{cursor, matches, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
-use crate::ports::{
-    Applied, Clock, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
-    ScanPage, ScanStore, StoreError, StoreStats, Submitted,
-};
+use crate::ports::{Applied, Clock, ScanStore, StoreError};
 
 /// See the module. Every change is kept in [`MemoryStore::history`], for tests that check what may
 /// never happen.

@@ -9,13 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::model::{
-    Failure, FailureKind, FaultKind, FencingToken, NodeFault, PluginResult, PluginStatus, ScanId, ScannerInfo,
-    ScannerKind,
+    AttemptReport, ExitKind, Failure, FailureKind, FaultKind, FencingToken, InfoFile, NodeFault, PluginResult,
+    PluginStatus, Remains, ScanId, ScannerInfo, ScannerKind,
 };
-use crate::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Remains,
-    ScanRunner, StartError, StopMode,
-};
+use crate::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode};
 
 /// How long a killed process takes to be gone: longer than the first backoff, shorter than the
 /// lease's margin.

@@ -21,16 +21,14 @@ pub use self::coverage::{
 };
 use super::fixtures;
 use crate::model::{
-    AttemptEnd, AttemptNumber, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, IssueRef,
-    NewScan, NodeId, NodeLease, PendingReason, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanMode,
-    ScanOrder, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
+    AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
+    Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, PendingReason, PluginResult,
+    PluginStatus, Priority, Resolution, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord,
+    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
-use crate::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, RunningScan, RunsLike, ScanPage, ScanStore,
-    StoreStats, Submitted,
-};
+use crate::ports::{Applied, ScanStore};
 
 /// For how long the suite's leases are good.
 const TTL: Duration = Duration::from_secs(30);

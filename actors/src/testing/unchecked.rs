@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::fixtures;
 use crate::model::{
-    AttemptEnd, CancelledBy, Command, Failure, FailureKind, NewScan, PluginResult, PluginStatus, Resolution,
-    ScanRecord, ScanRequest,
+    AttemptEnd, AttemptReport, CancelledBy, Command, ExitKind, Failure, FailureKind, InfoFile, NewScan, PluginResult,
+    PluginStatus, Resolution, ScanRecord, ScanRequest,
 };
 use crate::policy::classify::{StopCause, classify};
-use crate::ports::{Applied, AttemptReport, ExitKind, InfoFile, ScanStore};
+use crate::ports::{Applied, ScanStore};
 
 /// How the scan came to its end.
 #[derive(Debug, Clone)]

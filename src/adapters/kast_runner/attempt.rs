@@ -14,9 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, StopMode,
-};
+use kastrel_actors::model::{AttemptReport, ExitKind, InfoFile};
+use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, EventSink, StopMode};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -357,10 +356,10 @@ fn send(leader: &Leader, from: Termination, step: Step) -> Termination {
 }
 
 fn tell(diff: FolderDiff, events: &EventSink, throttle: &mut HeartbeatThrottle, running: &mut BTreeSet<String>) {
-    if look.changed {
+    if diff.changed {
         throttle.beat();
     }
-    if let Some(plugins) = look.plugins {
+    if let Some(plugins) = diff.plugins {
         *running = verdict::running(&plugins);
         events(AttemptEvent::Plugins(plugins));
     }

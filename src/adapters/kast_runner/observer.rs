@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{PluginResult, ScannerKind, SeverityCounts};
-use kastrel_actors::ports::InfoFile;
+use kastrel_actors::model::{InfoFile, PluginResult, ScannerKind, SeverityCounts};
 
 use super::catalogue::Catalogue;
 use super::folder::LOG_NAME;

@@ -10,7 +10,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kastrel_actors::ports::{AliveGuard, ExitKind, StartError};
+use kastrel_actors::model::ExitKind;
+use kastrel_actors::ports::{AliveGuard, StartError};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
 
 use super::isolation::Cgroup;

@@ -10,8 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
-use kastrel_actors::ports::{AttemptReport, ExitKind, Remains};
+use kastrel_actors::model::{AttemptNumber, AttemptReport, ExitKind, FencingToken, Remains, ScanId};
 
 use super::catalogue::Catalogue;
 use super::config_file::CONFIG_NAME;

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{AttemptNumber, PluginKind, ReportFiles, ReportFormat, ScanRecord, ScannerKind};
-use kastrel_actors::ports::{ExitKind, StartError};
+use kastrel_actors::model::{AttemptNumber, ExitKind, PluginKind, ReportFiles, ReportFormat, ScanRecord, ScannerKind};
+use kastrel_actors::ports::StartError;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Semaphore;

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{
+    AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, Remains, ScannerInfo, ScannerKind,
+};
 use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
 use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Remains, ScanRunner, SecretSealer,
-    StartError,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, ScanRunner, SecretSealer, StartError,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
 use tracing::{debug, info, warn};
 
+use super::connection_manager::{CONNECT_TIMEOUT, pause};
 use super::envelope;
 use super::error::describe;
-use super::keeper::{CONNECT_TIMEOUT, pause};
 use super::link::{CALL_TIMEOUT, Link};
 
 /// How long the channels may be silent before the connection is asked whether it is alive.

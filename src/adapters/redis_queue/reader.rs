@@ -16,9 +16,9 @@ use redis::{AsyncConnectionConfig, Value};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
+use super::connection_manager::CONNECT_TIMEOUT;
 use super::entry::{Entry, named_by, read_streams};
 use super::error::CallError;
-use super::keeper::CONNECT_TIMEOUT;
 use super::keys::{self, GROUP};
 use super::link::{CALL_TIMEOUT, Link};
 

@@ -97,14 +97,14 @@ async fn failing(connections: &RedisConnections) -> String {
 
 /// Waits until the channels were subscribed to so often.
 async fn listening(connections: &RedisConnections, times: u64) {
-    let mut subscribed = connections.heard.subscribed.subscribe();
+    let mut subscribed = connections.dispatcher.subscribed.subscribe();
     tokio::time::timeout(PATIENCE, subscribed.wait_for(|seen| *seen >= times)).await.unwrap().unwrap();
 }
 
 /// Subscribes to the snapshots of other nodes, and waits until Redis sends them.
 async fn snapshots(connections: &RedisConnections) -> broadcast::Receiver<ScanSnapshot> {
     let live = connections.feed.subscribe();
-    let mut heard = connections.heard.live_heard.subscribe();
+    let mut heard = connections.dispatcher.live_heard.subscribe();
     tokio::time::timeout(PATIENCE, heard.wait_for(|heard| *heard)).await.unwrap().unwrap();
     live
 }

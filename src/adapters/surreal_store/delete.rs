@@ -1,7 +1,7 @@
 //! Forgetting a scan that has ended, with all that is kept beside its row.
 
-use kastrel_actors::model::{ScanId, ScanRecord};
-use kastrel_actors::ports::{Deleted, StoreError};
+use kastrel_actors::model::{Deleted, ScanId, ScanRecord};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls::{self, Tries};

@@ -1,11 +1,11 @@
 //! What is kept beside the row of a scan that has ended: the few numbers that orders and trends
 //! need, which plugins have results, and the day's counts.
 
-use kastrel_actors::model::{ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
+use kastrel_actors::model::{DayOutcomes, PastRun, RunsLike, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
 use kastrel_actors::policy::listing::{
     findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms,
 };
-use kastrel_actors::ports::{DayOutcomes, PastRun, RunsLike, StoreError};
+use kastrel_actors::ports::StoreError;
 use std::time::Duration;
 use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
 

@@ -14,9 +14,9 @@ mod sql;
 use std::collections::HashMap;
 
 use futures_util::future::try_join_all;
-use kastrel_actors::model::{ScanId, ScanOrder, Severity};
+use kastrel_actors::model::{Cursor, ListQuery, ScanId, ScanOrder, ScanPage, Severity, StoreStats};
 use kastrel_actors::policy::listing::{matches, plugin_text};
-use kastrel_actors::ports::{Cursor, ListQuery, ScanPage, StoreError, StoreStats};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::RecordId;
 
 use self::found::Found;

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use kastrel_actors::model::{FencingToken, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId};
+use kastrel_actors::model::{
+    FencingToken, NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, RunningScan, ScanId,
+};
 use kastrel_actors::policy::lease::{SILENCE, SPARED, left_to_drain};
-use kastrel_actors::ports::{NodeLeaseRefused, RunningScan, StoreError};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls;

@@ -7,12 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord,
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
 };
-use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
-};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use surrealdb::types::SurrealValue;
 
 use super::calls::{self, Database};

@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kastrel_actors::model::{NewScan, ScanId, ScanRecord};
+use kastrel_actors::model::{NewScan, ScanId, ScanRecord, Submitted};
 use kastrel_actors::policy::listing::target_text;
-use kastrel_actors::ports::{StoreError, Submitted};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
 

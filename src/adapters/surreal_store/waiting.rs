@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kastrel_actors::model::{Priority, ScanId, ScanState};
-use kastrel_actors::ports::{DueScan, StoreError};
+use kastrel_actors::model::{DueScan, Priority, ScanId, ScanState};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::SurrealValue;
 
 use super::calls;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{HeldBack, NodeActivity, NodeFault, NodeId, NodeRecord, ScannerInfo};
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use kastrel_actors::model::{CancelledBy, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::model::{CancelledBy, ListQuery, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
-use kastrel_actors::ports::{ListQuery, ScanStore};
-use kastrel_actors::scan_service::{CancelOutcome, ScanService, SubmitError};
+use kastrel_actors::ports::ScanStore;
+use kastrel_actors::service::{CancelOutcome, ScanService, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 

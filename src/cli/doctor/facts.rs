@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{FaultKind, SettingValue};
+use kastrel_actors::model::{FaultKind, ListQuery, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
-use kastrel_actors::ports::{Clock as _, ListQuery, ScanStore, SystemClock};
+use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};

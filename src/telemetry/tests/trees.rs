@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, ScanRequestDraft, ScanStatus};
+use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, Remains, ScanId, ScanRequestDraft, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
 use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Remains, ScanRunner, StartError,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, ScanRunner, StartError,
 };
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;

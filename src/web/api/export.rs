@@ -6,9 +6,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kastrel_actors::model::{ScanId, ScanSnapshot};
-use kastrel_actors::ports::ListQuery;
-use kastrel_actors::scan_service::SnapshotPage;
+use kastrel_actors::model::{ListQuery, ScanId, ScanSnapshot};
+use kastrel_actors::service::SnapshotPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
-use kastrel_actors::scan_service::{Accepted, CancelOutcome};
+use kastrel_actors::service::{Accepted, CancelOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
 use kastrel_actors::policy::permission;
-use kastrel_actors::scan_service::CancelOutcome;
+use kastrel_actors::service::CancelOutcome;
 use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
@@ -195,14 +195,14 @@ async fn carry_out(
             Action::Rerun => match web.service().rerun(client, *id, trace, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // What follows would find no room either.
-                Err(kastrel_actors::scan_service::SubmitError::Queue(refusal)) => {
+                Err(kastrel_actors::service::SubmitError::Queue(refusal)) => {
                     return Err(Problem::from(refusal).after(&format!(
                         "{} of {} were submitted",
                         done,
                         counted(scans.len() as u64, "scan", "scans")
                     )));
                 }
-                Err(kastrel_actors::scan_service::SubmitError::Store(error)) => return Err(error.into()),
+                Err(kastrel_actors::service::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
             Action::Delete => match remove(web, *id).await? {

@@ -3,7 +3,7 @@
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use kastrel_actors::ports::{DayOutcomes, PastRun};
+use kastrel_actors::model::{DayOutcomes, PastRun};
 
 use crate::web::text::{clean, counted, duration};
 

@@ -1,8 +1,8 @@
 //! What is around every page.
 
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{HeldBack, ScannerKind};
 use kastrel_actors::policy::waiting::StartBlocker;
-use kastrel_actors::snapshot_cache::SnapshotCache;
 
 use crate::web::assets;
 use crate::web::state::WebInner;

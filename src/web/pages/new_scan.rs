@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
 use kastrel_actors::model::{FieldError, ScanId, Target, TraceContext};
 use kastrel_actors::policy::admission::QueueRefusal;
-use kastrel_actors::scan_service::{Accepted, SubmitError};
+use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;

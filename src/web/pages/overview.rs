@@ -9,11 +9,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanOrder, ScanSnapshot, ScanStatus};
+use kastrel_actors::model::{
+    ListQuery, NodeActivity, NodeRecord, PluginStatus, RunsLike, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
+};
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::policy::waiting::StartBlocker;
-use kastrel_actors::ports::{ListQuery, RunsLike, StoreError, StoreStats};
+use kastrel_actors::ports::StoreError;
 
 use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Failure, FailureKind, HeldBack, PluginInfo, PluginResult, QueuePause, Resolution, ScannerInfo, ScannerKind, Verdict,
+    DayOutcomes, Failure, FailureKind, HeldBack, PastRun, PluginInfo, PluginResult, QueuePause, Resolution,
+    ScannerInfo, ScannerKind, Verdict,
 };
-use kastrel_actors::ports::{DayOutcomes, PastRun};
 use kastrel_actors::testing::fixtures;
 
 use super::*;

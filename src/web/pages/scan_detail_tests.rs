@@ -1,7 +1,6 @@
-use kastrel_actors::model::ScanStatus;
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus,
-    Resolution, ScannerInfo, ScannerKind, Severity, Verdict,
+    Resolution, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
 };
 
 use kastrel_actors::testing::fixtures;

@@ -3,8 +3,7 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
-use kastrel_actors::ports::{ListQuery, StoreStats};
+use kastrel_actors::model::{FieldError, ListQuery, ScanId, ScanMode, ScanOrder, ScanStatus, Severity, StoreStats};
 
 use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
@@ -134,7 +133,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     let layout = Layout::of(&web, &viewer, Here::Scans, "Scans").await;
     let clock = web.clock(&viewer);
     let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
-    let place = |id| kastrel_actors::ports::Cursor { rank: String::new(), id };
+    let place = |id| kastrel_actors::model::Cursor { rank: String::new(), id };
     let (first_row, last_row) =
         (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
     let is_back = query.back && query.order.is_by_number();

@@ -7,13 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanOrder, ScanRecord,
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord, StoreStats,
+    Submitted,
 };
 use kastrel_actors::policy::listing::matches;
-use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
-};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::MemoryStore;
 
 /// The store in memory, until it is told to fail.

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::harness::poll;
 use crate::client::Client;
-use crate::product::app::{Watched, processes_of, wardens_of};
+use crate::product::app::{Watched, processes_of, watchdogs_of};
 
 /// See the module. It can be asked what its web or its health checks answer.
 pub(super) struct Member {
@@ -139,7 +139,7 @@ impl Member {
 
     /// The watchdogs of its data folder.
     pub(super) fn watchdogs(&self) -> Vec<Pid> {
-        wardens_of(&self.data())
+        watchdogs_of(&self.data())
     }
 
     /// All processes of its scans.

@@ -1,7 +1,9 @@
 //! Every way in which a scanner can end by itself has its name.
 
-use kastrel_actors::model::{AttemptEnd, AttemptNumber, PluginStatus, ScanRequestDraft, ScannerKind, Severity};
-use kastrel_actors::ports::{AttemptEvent, ExitKind};
+use kastrel_actors::model::{
+    AttemptEnd, AttemptNumber, ExitKind, PluginStatus, ScanRequestDraft, ScannerKind, Severity,
+};
+use kastrel_actors::ports::AttemptEvent;
 
 use super::stage::Stage;
 

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use kastrel_actors::ports::{ExitKind, StopMode};
+use kastrel_actors::model::ExitKind;
+use kastrel_actors::ports::StopMode;
 
 use super::stage::{Running, Stage};
 use super::stops::is_alive;

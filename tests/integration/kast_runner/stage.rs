@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kastrel::adapters::kast_runner::{Grace, Isolation, KastRunner, KastRunnerConfig, ScannerCommand};
-use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatus, ScanId, ScanRequestDraft};
+use kastrel_actors::model::{
+    AttemptEnd, AttemptNumber, AttemptReport, FencingToken, PluginStatus, ScanId, ScanRequestDraft,
+};
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{
-    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, ScanRunner, StartError,
-};
+use kastrel_actors::ports::{AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, ScanRunner, StartError};
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 

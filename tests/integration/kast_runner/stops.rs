@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use kastrel::adapters::kast_runner::Grace;
-use kastrel_actors::model::PluginStatus;
+use kastrel_actors::model::{ExitKind, PluginStatus};
 use kastrel_actors::policy::classify::StopCause;
-use kastrel_actors::ports::{AliveWatch, ExitKind, StopMode};
+use kastrel_actors::ports::{AliveWatch, StopMode};
 use tokio::time::Instant;
 
 use super::stage::{PATIENCE, Stage, marked};

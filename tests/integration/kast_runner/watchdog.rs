@@ -62,7 +62,7 @@ fn kills_its_own_run_and_not_the_successors_on_the_same_folder() {
 }
 
 #[test]
-fn a_node_that_has_stopped_takes_its_warden_with_it() {
+fn a_node_that_has_stopped_takes_its_watchdog_with_it() {
     let mut stage = Stage::new();
     stage.tell(NEVER);
     stage.tell("disarm\n");

@@ -174,7 +174,7 @@ impl TestApp {
 
     /// The watchdogs of this data folder.
     pub(super) fn watchdogs(&self) -> Vec<Pid> {
-        wardens_of(&self.data())
+        watchdogs_of(&self.data())
     }
 
     /// The watchdog of the running server.
@@ -255,9 +255,9 @@ impl Drop for TestApp {
 }
 
 /// The watchdogs of a data folder, by their command line.
-pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
+pub(crate) fn watchdogs_of(data: &Path) -> Vec<Pid> {
     let Ok(id) = std::fs::read_to_string(data.join("id")) else { return Vec::new() };
-    let wanted = format!("\0warden\0{}\0", id.trim());
+    let wanted = format!("\0watchdog\0{}\0", id.trim());
     let is_watchdog = |pid: &i32| {
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted))
     };

@@ -29,7 +29,7 @@ async fn a_killed_server_loses_nothing_and_leaves_nothing() {
 
 /// The sweep at boot, for the case that the watchdog and the keepers are killed with their server.
 #[tokio::test]
-async fn what_a_killed_server_warden_and_keepers_leave_is_gone_before_the_next_one_listens() {
+async fn what_a_killed_server_watchdog_and_keepers_leave_is_gone_before_the_next_one_listens() {
     let mut app = TestApp::start().await;
     let id = app.submit("family-hang-stubborn.test").await;
     app.until_busy(id).await;

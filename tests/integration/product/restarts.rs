@@ -62,7 +62,7 @@ fn starts_of(journal: &Path, scan: u64) -> usize {
 /// A server and its watchdog are killed together. By then some scans have come to their end, which
 /// nobody has seen; the others go on until the next start kills them.
 #[tokio::test]
-async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
+async fn finished_work_is_kept_when_server_and_watchdog_are_killed_together() {
     let journal = tempfile::tempdir().unwrap();
     let mut app = TestApp::with(&[
         ("FAKE_KAST_JOURNAL", journal.path().to_str().unwrap()),

@@ -70,7 +70,7 @@ pub(super) fn parent(pid: Pid) -> Pid {
 }
 
 /// Waits until a watchdog other than this one is there.
-async fn another_warden(app: &TestApp, than: Pid) -> Pid {
+async fn another_watchdog(app: &TestApp, than: Pid) -> Pid {
     let look = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         loop {
@@ -142,7 +142,7 @@ async fn what_escaped_from_a_killed_servers_scan_ends_with_it() {
 
 /// Nobody is left but the keepers, who need nobody.
 #[tokio::test]
-async fn what_escaped_ends_also_when_server_and_warden_are_killed_together() {
+async fn what_escaped_ends_also_when_server_and_watchdog_are_killed_together() {
     let mut app = TestApp::start().await;
     let id = app.submit("escape-hang-stubborn.test").await;
     app.until_busy(id).await;
@@ -191,7 +191,7 @@ async fn what_a_killed_keeper_held_falls_to_the_server() {
 }
 
 #[tokio::test]
-async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
+async fn a_killed_watchdog_is_replaced_and_the_scans_go_on() {
     let mut app = TestApp::start().await;
     let id = app.submit(WILD).await;
     app.until_busy(id).await;
@@ -199,7 +199,7 @@ async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
     let first = app.watchdog();
     let killed = Instant::now();
     kill_process(first, Signal::KILL).unwrap();
-    let second = another_warden(&app, first).await;
+    let second = another_watchdog(&app, first).await;
     let took = killed.elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert!(wild.iter().copied().all(is_alive), "the scans do not depend on it");
@@ -210,7 +210,7 @@ async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
 }
 
 #[tokio::test]
-async fn polite_signals_do_not_end_a_warden() {
+async fn polite_signals_do_not_end_a_watchdog() {
     let app = TestApp::start().await;
     let watchdog = app.watchdog();
     // It takes its name after it has seen to the signals.
@@ -240,7 +240,7 @@ async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
     // Also a watchdog that was started meanwhile knows of the lease.
     let first = app.watchdog();
     kill_process(first, Signal::KILL).unwrap();
-    another_warden(&app, first).await;
+    another_watchdog(&app, first).await;
     let wild = family(&app, id);
     assert_eq!(wild.len(), 4);
     let watched = Watched::of(&wild);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{StoreHarness, World, cancel, crash, finish, lease, progress};
 use crate::model::{
-    Command, Interruption, IssueRef, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanRecord,
-    ScanStatus, Severity, SeverityCounts, Verdict,
+    Command, Interruption, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder,
+    ScanRecord, ScanStatus, Severity, SeverityCounts, Verdict,
 };
-use crate::ports::{ListQuery, ScanStore};
+use crate::ports::ScanStore;
 
 fn issues(severity: Severity, count: usize) -> impl Iterator<Item = IssueRef> {
     (0..count).map(move |number| IssueRef { id: format!("{severity}-{number}"), severity, title: String::new() })

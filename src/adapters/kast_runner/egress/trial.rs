@@ -92,7 +92,7 @@ fn try_out(keepers: &Keepers, tools: Tools, folder: &Path) -> Result<(), String>
     let exit = keeper.exit().map_err(|error| broken(&error))?;
     // Its connection is ended with the keeper.
     drop(keeper);
-    if exit == kastrel_actors::ports::ExitKind::Code(0) {
+    if exit == kastrel_actors::model::ExitKind::Code(0) {
         return Ok(());
     }
     let mut said = String::new();

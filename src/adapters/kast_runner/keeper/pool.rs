@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kastrel_actors::ports::ExitKind;
+use kastrel_actors::model::ExitKind;
 use rustix::process::{Pid, WaitOptions};
 
 use super::super::isolation::{Cgroup, Cgroups};

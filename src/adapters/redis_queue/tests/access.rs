@@ -92,7 +92,7 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     add_user(&server, "kastrel", &without("&")).await;
     let node = open(&server.url_for(CREDENTIALS), "one", &installation());
     connected(&node).await;
-    let mut subscription_denied = node.heard.subscription_denied();
+    let mut subscription_denied = node.dispatcher.subscription_denied();
     let why = tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_some))
         .await
         .unwrap()
@@ -120,7 +120,7 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     // Once it is allowed it is heard, on the same connection.
     add_user(&server, "kastrel", &grants()).await;
     tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_none)).await.unwrap().unwrap();
-    assert!(*node.heard.live_heard.borrow());
+    assert!(*node.dispatcher.live_heard.borrow());
 }
 
 #[tokio::test]

@@ -456,8 +456,9 @@ async fn check(
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::model::ListQuery;
     use kastrel_actors::model::ScanId;
-    use kastrel_actors::ports::{ListQuery, ScanStore as _, StoreError};
+    use kastrel_actors::ports::{ScanStore as _, StoreError};
     use kastrel_actors::testing::fixtures;
 
     use super::*;

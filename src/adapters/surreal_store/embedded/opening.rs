@@ -147,7 +147,8 @@ pub(super) async fn blocking<T: Send + 'static>(
 mod tests {
     use std::time::Duration;
 
-    use kastrel_actors::ports::{ListQuery, ScanStore as _};
+    use kastrel_actors::model::ListQuery;
+    use kastrel_actors::ports::ScanStore as _;
     use kastrel_actors::testing::fixtures;
 
     use super::super::database::EmbeddedDatabase;

@@ -1,8 +1,7 @@
 //! A page in the making: what belongs to it, whether there is more, and when it gives up.
 
-use kastrel_actors::model::{ScanId, ScanOrder, ScanRecord};
+use kastrel_actors::model::{Cursor, ListQuery, ScanId, ScanOrder, ScanPage, ScanRecord};
 use kastrel_actors::policy::listing::cursor;
-use kastrel_actors::ports::{Cursor, ListQuery, ScanPage};
 
 /// The most rows that one page holds, whatever was asked: a page is held in memory.
 const MAX_PAGE: usize = 1000;

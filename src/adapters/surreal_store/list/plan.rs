@@ -1,7 +1,6 @@
 //! Which index a page walks along, and what is left to be checked on its rows.
 
-use kastrel_actors::model::{ScanMode, ScanStatus, Severity};
-use kastrel_actors::ports::ListQuery;
+use kastrel_actors::model::{ListQuery, ScanMode, ScanStatus, Severity};
 
 /// What a page walks along.
 #[derive(Debug, Clone, PartialEq, Eq)]

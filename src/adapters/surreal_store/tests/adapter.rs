@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, IssueRef, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanStatus,
-    Severity, Verdict,
+    Command, Deleted, Failure, FailureKind, IssueRef, ListQuery, PluginResult, PluginStatus, Resolution, ScanId,
+    ScanOrder, ScanStatus, Severity, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
-use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use tempfile::TempDir;

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{CancelledBy, Command, Failure, FailureKind, Resolution, ScanId, ScanStatus};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, Submitted};
+use kastrel_actors::model::{
+    CancelledBy, Command, Failure, FailureKind, ListQuery, Resolution, ScanId, ScanStatus, Submitted,
+};
+use kastrel_actors::ports::{Applied, ScanStore};
 use kastrel_actors::testing::fixtures;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore};
+use kastrel_actors::model::{Command, ListQuery, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
+use kastrel_actors::ports::{Applied, ScanStore};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 use tokio::time::Instant;

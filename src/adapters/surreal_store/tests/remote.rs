@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, PluginResult, PluginStatus, Resolution, ScanId, Verdict};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted};
+use kastrel_actors::model::{Command, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, Submitted, Verdict};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use rustix::process::Signal;
 use surrealdb::types::SurrealValue;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::{permission, reports};
-use kastrel_actors::scan_service::{CancelOutcome, SubmitError};
+use kastrel_actors::service::{CancelOutcome, SubmitError};
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
-use kastrel_actors::model::ScanRecord;
-use kastrel_actors::ports::{ListQuery, ScanStore};
+use kastrel_actors::model::{ListQuery, ScanRecord};
+use kastrel_actors::ports::ScanStore;
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};

@@ -18,16 +18,15 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-use crate::model::{HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
+use crate::live::{Known, places};
+use crate::model::{DueScan, HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
 use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
-use crate::ports::{Control, DueScan, StoreError};
-use crate::scan_service::{Consistency, ScanService};
+use crate::ports::{Control, StoreError};
+use crate::service::{Consistency, ScanService};
 
 /// The longest that anybody waits for a look.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// For how long a look counts as this moment.
-const FRESH: Duration = Duration::from_millis(500);
 /// A look that is older is taken anew before an answer goes by it.
 const OLD: Duration = Duration::from_secs(3);
 
@@ -40,70 +39,6 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
 /// So many scans that are due have a place in line; those behind them have none to tell.
 const PLACES: usize = 1_000;
-
-/// See the module.
-#[derive(Debug, Default)]
-pub struct QueueWatch {
-    known: RwLock<Arc<Known>>,
-    /// Held during a look: one answers all that wait for one.
-    looking: tokio::sync::Mutex<()>,
-    /// Somebody wanted to know since the task looked last.
-    is_wanted: AtomicBool,
-    /// This process runs no scans.
-    has_no_node: AtomicBool,
-}
-
-/// What the last look saw.
-#[derive(Debug, Default, Clone)]
-struct Known {
-    at: Option<Instant>,
-    paused: Option<QueuePause>,
-    trouble: Option<String>,
-    nodes: Option<Arc<[NodeRecord]>>,
-    places: HashMap<ScanId, u64>,
-}
-
-impl Known {
-    /// Whether the reason of any waiting scan may differ.
-    fn differs(&self, other: &Self) -> bool {
-        let workers = |known: &Self| known.nodes.as_ref().map(|nodes| nodes.iter().map(sketch).collect::<Vec<_>>());
-        self.paused != other.paused || self.trouble != other.trouble || workers(self) != workers(other)
-    }
-}
-
-/// What matters of a node here; the rest of its row changes with every renewal.
-fn sketch(
-    node: &NodeRecord,
-) -> (crate::model::NodeId, bool, crate::model::NodeActivity, Option<crate::model::ScannerOffer>) {
-    (node.registration.id.clone(), node.is_alive, node.activity(), node.registration.offer.clone())
-}
-
-impl QueueWatch {
-    /// This process runs no scans, so that no node of its own can be about to start.
-    pub fn expect_no_node(&self) {
-        self.has_no_node.store(true, Ordering::Relaxed);
-    }
-
-    fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn learn(&self, known: Known) {
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
-    }
-
-    fn is_fresh(&self) -> bool {
-        self.known().at.is_some_and(|at| at.elapsed() < FRESH)
-    }
-}
-
-/// The places of the scans that are due: by priority, then by their moment, then by number.
-fn places(mut due: Vec<DueScan>) -> HashMap<ScanId, u64> {
-    // Declared highest first.
-    let rank = |one: &DueScan| crate::model::Priority::ALL.iter().position(|priority| *priority == one.priority);
-    due.sort_by_key(|one| (rank(one), one.due, one.id));
-    due.iter().zip(1..).map(|(one, place)| (one.id, place)).collect()
-}
 
 impl ScanService {
     /// Everything that keeps a scan from starting at this moment, what decides first; empty: it

@@ -13,17 +13,17 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::changes::Changes;
-use crate::holds::Holds;
+use crate::live::ChangeLog;
+use crate::live::Holds;
+use crate::live::Offered;
+use crate::live::QueueGate;
+use crate::live::QueueState;
+use crate::live::Reads;
 use crate::model::{
     ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus,
     ScanId, ScanRecord, ScanSnapshot, ScanStatus, total_count,
 };
-use crate::offered::Offered;
 use crate::policy::restart::RestartBudget;
-use crate::queue_gate::QueueGate;
-use crate::queue_watch::QueueWatch;
-use crate::reads::Reads;
 
 /// How many scans that do not run are kept: enough for every page that people look at, bounded for
 /// those that nobody does.
@@ -35,11 +35,11 @@ pub struct SnapshotCache {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
     budgets: Mutex<BTreeMap<&'static str, RestartBudget>>,
-    changes: Changes,
+    changes: ChangeLog,
     /// Rows that are on their way to the snapshot cache.
     pub(crate) reads: Reads,
     /// What is known of the queue.
-    pub queue: QueueWatch,
+    pub queue: QueueState,
     /// Room for submissions.
     pub(crate) gate: QueueGate,
     /// What the nodes hold back.
@@ -56,9 +56,9 @@ impl Default for SnapshotCache {
             scans: RwLock::default(),
             actors: Mutex::default(),
             budgets: Mutex::default(),
-            changes: Changes::default(),
+            changes: ChangeLog::default(),
             reads: Reads::default(),
-            queue: QueueWatch::default(),
+            queue: QueueState::default(),
             gate: QueueGate::default(),
             holds: Holds::default(),
             offered: Offered::default(),
@@ -186,7 +186,7 @@ impl SnapshotCache {
 
     /// Which scans changed lately.
     #[must_use]
-    pub const fn changes(&self) -> &Changes {
+    pub const fn changes(&self) -> &ChangeLog {
         &self.changes
     }
 

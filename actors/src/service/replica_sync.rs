@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::model::ScanId;
-use crate::scan_service::ScanService;
+use crate::service::ScanService;
 
 /// How often watched scans are looked after.
 const TICK: Duration = Duration::from_millis(500);
@@ -188,7 +188,7 @@ mod tests {
             .await
             .unwrap();
         let other = world.cluster.service_elsewhere();
-        assert!(matches!(other.delete(id).await.unwrap(), crate::ports::Deleted::Gone(_)));
+        assert!(matches!(other.delete(id).await.unwrap(), crate::model::Deleted::Gone(_)));
         tokio::time::sleep(2 * SECOND).await;
         assert_eq!(world.web.scan(id).await.unwrap(), None);
         assert_eq!(world.web.snapshots.get(id), None, "nor does its board show it any more");

@@ -10,9 +10,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::warn;
 
+use crate::live::SnapshotCache;
+use crate::live::{Client, Place};
 use crate::model::{
-    CancelledBy, Command, FieldError, NewScan, NodeId, QueuePause, ScanId, ScanMode, ScanOrder, ScanRecord,
-    ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, TraceContext,
+    CancelledBy, Command, Cursor, Deleted, FieldError, ListQuery, NewScan, NodeId, QueuePause, ScanId, ScanMode,
+    ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, StoreStats, Submitted,
+    TraceContext,
 };
 use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
 use crate::policy::override_policy::OverridePolicy;
@@ -22,11 +25,9 @@ use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{
-    Applied, Clock, Control, ControlBus, Cursor, Deleted, JobQueue, JobSignal, ListQuery, LiveFeed, ScanStore,
-    SecretSealer, StoreError, StoreStats, Submitted, secret_sealer,
+    Applied, Clock, Control, ControlBus, JobQueue, JobSignal, LiveFeed, ScanStore, SecretSealer, StoreError,
+    secret_sealer,
 };
-use crate::queue_gate::{Client, Place};
-use crate::snapshot_cache::SnapshotCache;
 
 /// See the module.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ const KEPT: usize = 4_096;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Changes {
+pub struct ChangeLog {
     inner: Mutex<Inner>,
     revision: watch::Sender<u64>,
 }
@@ -40,13 +40,13 @@ pub struct Changed {
     pub revision: u64,
 }
 
-impl Default for Changes {
+impl Default for ChangeLog {
     fn default() -> Self {
         Self { inner: Mutex::default(), revision: watch::Sender::new(0) }
     }
 }
 
-impl Changes {
+impl ChangeLog {
     /// Notes that a scan changed.
     pub(crate) fn note(&self, id: ScanId) {
         let revision = {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_scan_is_told_once_and_only_what_is_new() {
-        let changes = Changes::default();
+        let changes = ChangeLog::default();
         for id in [1, 2, 1, 3] {
             changes.note(ScanId(id));
         }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn who_is_too_far_behind_or_comes_from_another_run_looks_at_everything() {
-        let changes = Changes::default();
+        let changes = ChangeLog::default();
         for id in 0..(KEPT as u64 + 10) {
             changes.note(ScanId(id));
         }
@@ -129,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_follower_is_woken() {
-        let changes = Changes::default();
+        let changes = ChangeLog::default();
         let mut follower = changes.follow();
         changes.note(ScanId(1));
         follower.changed().await.unwrap();

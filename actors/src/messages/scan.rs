@@ -1,9 +1,28 @@
-use crate::attempt_finisher::FinishOutcome;
+//! The messages of a Scan actor, and the reasons with which it stops.
+
 use crate::model::AttemptEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
 
-/// What a scan is told.
+/// The stop reason of an actor whose attempt's end is written.
+pub(crate) const RECORDED: &str = "recorded";
+
+/// The stop reason of an actor that gave up writing the end, because the lease is lost.
+pub(crate) const ABANDONED: &str = "abandoned";
+
+/// How the writing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FinishOutcome {
+    /// Committed.
+    Done,
+    /// The row has moved on without us, or this is a repetition of what was committed: nothing
+    /// changed.
+    Superseded,
+    /// Given up.
+    Abandoned,
+}
+
+/// A message to a Scan actor.
 pub(crate) enum Message {
     /// The runner has started the process, or could not.
     Started(Result<Box<dyn AttemptControl>, StartError>),

@@ -1,9 +1,11 @@
+//! The messages of the scan supervisor.
+
 use ractor::ActorId;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::model::{FailureKind, ScanId, ScanRecord};
 
-/// What the supervisor is told.
+/// A message to the supervisor.
 pub(crate) enum Message {
     /// Runs a leased attempt.
     Launch(Box<Launch>),
