@@ -3,26 +3,26 @@ use crate::model::AttemptEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
 
-/// What a scan is told.
+/// A message to a scan actor.
 pub(crate) enum Message {
-    /// The runner has started the process, or could not.
+    /// The runner has started the process, or could not start it.
     Started(Result<Box<dyn AttemptControl>, StartError>),
-    /// How the attempt ended, after it was found out whether the node lacked something.
+    /// The classified end of the attempt, after the check for a fault of the node.
     Judged(Box<AttemptEnd>),
-    /// News of the process.
+    /// An event of the process.
     Event(AttemptEvent),
-    /// End the attempt.
+    /// Ends the attempt.
     Stop(StopCause),
-    /// Look at the limits.
+    /// Checks the limits.
     CheckLimits,
-    /// A progress write was answered.
+    /// The result of a progress write.
     ProgressWritten(Box<Result<Applied, StoreError>>),
     /// It is time for the next progress write.
     WriteProgress,
-    /// The end was recorded, or not.
+    /// The result of writing the end.
     Recorded(Recorded),
     /// The attempt's processes have been gone for a while.
     Gone,
-    /// A task of its own panicked.
+    /// A task of the actor panicked.
     Panicked(String),
 }
