@@ -3,7 +3,6 @@
 //!
 //! It owns only handles to the ports, and may be called from any task on any node. An unavailable
 //! queue never loses a scan: the row is authoritative, and the reconciler signals it later.
-//! does not answer never loses a scan: the row is the truth, and the reconciler signals it later.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub enum StopCause {
 /// of this attempt, and the files belong to it.
 ///
 /// An attempt that reached its end without a completed check has failed, whatever the exit code. If
-/// Kastrel stopped it, the reason of the stop is the reason of the failure.
+/// Kastrel stopped it, the cause of the stop decides: an interruption, or a failure for a limit.
 #[must_use]
 pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
     match stop {

@@ -13,7 +13,7 @@ pub struct Passes([u32; Priority::ALL.len()]);
 /// signals, in the order of [`Priority::ALL`]. `None` if nothing is ready.
 ///
 /// Of the priorities that were passed by too often, the lowest goes first: serving a higher one
-/// would pass it by once more, while serving the lowest passes no waiting priority by.
+/// would pass it by once more, while serving the lowest passes none of them by.
 #[must_use]
 pub fn pick(ready: &[Priority], passes: Passes) -> Option<(Priority, Passes)> {
     let starving = ready.iter().rev().find(|priority| passes.0[place(**priority)] >= MAX_PASSES);
