@@ -1,7 +1,7 @@
-//! Which scans changed lately: what a page of many scans follows instead of each of them.
+//! Tracks which scans changed recently, so that a page of many scans need not watch each of them.
 //!
-//! Holds each scan once, with the revision of its last change, and forgets the oldest beyond a
-//! bound: a reader that is behind by more is told to look at everything.
+//! Holds each scan once, with the revision of its last change, and drops the oldest beyond a bound.
+//! A reader that is further behind must reload all scans.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use tokio::sync::watch;
 
 use crate::model::ScanId;
 
-/// How many scans are remembered.
+/// The maximum number of scans.
 const KEPT: usize = 4_096;
 
-/// See the module.
+/// The recently changed scans.
 #[derive(Debug)]
 pub struct ChangeLog {
     inner: Mutex<Inner>,
@@ -23,20 +23,20 @@ pub struct ChangeLog {
 #[derive(Debug, Default)]
 struct Inner {
     revision: u64,
-    /// Everything up to this revision may have been forgotten.
+    /// Changes up to this revision may have been dropped.
     forgotten: u64,
     by_revision: BTreeMap<u64, ScanId>,
     by_scan: HashMap<ScanId, u64>,
 }
 
-/// What changed after a revision.
+/// The changes after a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// The scans, each once, in the order of their last change; empty when `all` is set.
+    /// The changed scans, each once, in the order of their last change; empty if `all` is set.
     pub scans: Vec<ScanId>,
-    /// More changed than is remembered.
+    /// True if more scans changed than are kept.
     pub all: bool,
-    /// The revision that this is the state of.
+    /// The current revision.
     pub revision: u64,
 }
 
@@ -47,7 +47,7 @@ impl Default for ChangeLog {
 }
 
 impl ChangeLog {
-    /// Notes that a scan changed.
+    /// Records that a scan changed.
     pub(crate) fn note(&self, id: ScanId) {
         let revision = {
             let mut inner = self.inner();
@@ -67,7 +67,7 @@ impl ChangeLog {
         self.revision.send_replace(revision);
     }
 
-    /// Notes that every scan may be shown in another way.
+    /// Records that every scan may have changed.
     pub(crate) fn note_all(&self) {
         let revision = {
             let mut inner = self.inner();
@@ -80,13 +80,13 @@ impl ChangeLog {
         self.revision.send_replace(revision);
     }
 
-    /// Follows the revision.
+    /// Returns a receiver for the revision.
     #[must_use]
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
 
-    /// What changed after `revision`.
+    /// Returns the changes after `revision`.
     #[must_use]
     pub fn since(&self, revision: u64) -> Changed {
         let inner = self.inner();
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scan_is_told_once_and_only_what_is_new() {
+    fn changes_list_each_scan_once_and_only_new_ones() {
         let changes = ChangeLog::default();
         for id in [1, 2, 1, 3] {
             changes.note(ScanId(id));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_too_far_behind_or_comes_from_another_run_looks_at_everything() {
+    fn reader_too_far_behind_or_from_another_run_reloads_all() {
         let changes = ChangeLog::default();
         for id in 0..(KEPT as u64 + 10) {
             changes.note(ScanId(id));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_follower_is_woken() {
+    async fn changes_follower_is_woken() {
         let changes = ChangeLog::default();
         let mut follower = changes.follow();
         changes.note(ScanId(1));

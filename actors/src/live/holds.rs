@@ -1,12 +1,12 @@
-//! What the nodes hold back, as far as this process knows: its own node's at once, those of other
-//! processes as their rows say.
+//! The holds of the nodes, as this process knows them: its own node's holds at once, those of other
+//! processes from their rows.
 
 use std::sync::{PoisonError, RwLock};
 
 use crate::model::{HeldBack, NodeHold, NodeId, NodeRecord};
 use crate::policy::placement::eligible_nodes;
 
-/// See the module.
+/// The known holds.
 #[derive(Debug, Default)]
 pub struct Holds(RwLock<Known>);
 
@@ -20,9 +20,9 @@ struct Known {
 /// A node that starts no scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldNode {
-    /// Which.
+    /// The node.
     pub node: NodeId,
-    /// Why, and until when.
+    /// The reason and the end of the hold.
     pub held: HeldBack,
 }
 
@@ -33,19 +33,19 @@ impl Known {
 }
 
 impl Holds {
-    /// What this process's own node holds back from now on. Whether that is news.
+    /// Sets the holds of this process's own node. Returns true if they changed.
     pub(crate) fn own(&self, node: &NodeId, hold: NodeHold) -> bool {
         let own = Some((node.clone(), hold));
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = known.own != own;
         known.own = own;
-        // Its row may have been seen before this process spoke for it.
+        // Its row may have been read before this process set its own holds.
         known.others.retain(|(id, _)| id != node);
         is_new
     }
 
-    /// What the rows of all nodes say. The own node's row is older than what is known of it here.
-    /// Whether there is news.
+    /// Updates the holds from the rows of all nodes. The own node's row is skipped, because it is
+    /// older than the holds set here. Returns true if something changed.
     pub(crate) fn see(&self, nodes: &[NodeRecord]) -> bool {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let own = known.own.as_ref().map(|(id, _)| id.clone());
@@ -60,8 +60,8 @@ impl Holds {
         is_new
     }
 
-    /// Why no node starts a scan of `target`; of several reasons the one that may end first.
-    /// `None`: some node does, or none is known.
+    /// Returns why no node starts a scan of `target`; of several reasons, the one that may end
+    /// first. `None` if a node starts it, or if no node is known.
     #[must_use]
     pub fn of(&self, target: &str) -> Option<HeldBack> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -71,13 +71,13 @@ impl Holds {
         known.all().filter_map(|(_, hold)| hold.of(target)).min_by_key(|held| held.until).cloned()
     }
 
-    /// What this process's own node lacks, if it has one.
+    /// Returns the hold of this process's own node, if it has one.
     #[must_use]
     pub fn of_own_node(&self) -> Option<HeldBack> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).own.as_ref().and_then(|(_, hold)| hold.node.clone())
     }
 
-    /// The nodes that start no scan at all, and whether there is another that does.
+    /// Returns the nodes that start no scan at all, and whether there is another node that does.
     #[must_use]
     pub fn nodes(&self) -> (Vec<HeldNode>, bool) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +128,7 @@ mod tests {
             (Some(of_node("full", 9)), vec![node("b", false, NodeHold::default())], Some("full"), Some("full")),
             (Some(of_target("a")), vec![], Some("it fails"), None),
             (None, vec![node("b", true, of_target("a")), node("c", true, of_node("gone", 3))], Some("gone"), None),
-            // Its own row is older than what it says here.
+            // Its own row is older than its holds here.
             (Some(of_node("full", 9)), vec![node("own", true, NodeHold::default())], Some("full"), Some("full")),
         ] {
             let holds = Holds::default();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_start_nothing_are_named() {
+    fn nodes_that_start_no_scan_are_listed() {
         let holds = Holds::default();
         holds.own(&"own".parse().unwrap(), of_node("full", 9));
         assert_eq!(holds.nodes(), (vec![HeldNode { node: "own".parse().unwrap(), held: held("full", 9) }], false));

@@ -1,5 +1,5 @@
-//! What the scanner offers, as far as this process knows: its own scanner's plugins, or those of
-//! the nodes together.
+//! The scanner's offer, as this process knows it: the plugins of its own scanner, or the merged
+//! plugins of all nodes.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::model::{PluginInfo, SettingNatures, SettingsSchema};
 
-/// The offered plugins and what is known of their settings; none as long as nothing is known.
+/// The offered plugins and the properties of their settings; empty while no offer is known.
 #[derive(Debug)]
 pub struct Offered {
     plugins: watch::Sender<Arc<[PluginInfo]>>,
     settings: RwLock<(Arc<SettingNatures>, Option<Arc<SettingsSchema>>)>,
-    /// Until when it is worth waiting for the first answer.
+    /// Until when callers wait for the first offer.
     expected_until: Mutex<Option<Instant>>,
 }
 
@@ -29,51 +29,51 @@ impl Default for Offered {
 }
 
 impl Offered {
-    /// The scanner is being asked, and may take so long.
+    /// Records that the scanner is being queried, which takes at most `limit`.
     pub fn expect_within(&self, limit: Duration) {
         *self.expected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + limit);
     }
 
-    /// The scanner has said what it offers.
+    /// Sets the scanner's offer.
     pub fn set(&self, plugins: &[PluginInfo], settings: &SettingNatures, schema: Option<&SettingsSchema>) {
-        // The settings first: a task that waits for the plugins reads both.
+        // The settings are set first: a task that waits for the plugins reads both.
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) =
             (Arc::new(settings.clone()), schema.cloned().map(Arc::new));
         self.plugins.send_replace(plugins.into());
     }
 
-    /// What it offers.
+    /// Returns the offered plugins.
     #[must_use]
     pub fn get(&self) -> Arc<[PluginInfo]> {
         Arc::clone(&self.plugins.borrow())
     }
 
-    /// The same, but while the first answer is expected it is waited for: neither a selection nor a
-    /// setting can be judged without it.
+    /// Returns the offered plugins, and waits for the first offer while one is expected: neither a
+    /// selection nor a setting can be checked without it.
     pub async fn first(&self) -> Arc<[PluginInfo]> {
         let until = *self.expected_until.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until.filter(|until| *until > Instant::now()) {
             let mut plugins = self.plugins.subscribe();
-            // Without an answer the scanner has the last word when it starts.
+            // Without an offer, the scanner makes the final check when it starts.
             let _answered = timeout_at(until, plugins.wait_for(|plugins| !plugins.is_empty())).await;
         }
         self.get()
     }
 
-    /// What its settings are, once a scanner is known.
+    /// Returns the properties of the scanner's settings, once a scanner is known.
     #[must_use]
     pub fn known_settings(&self) -> Option<Arc<SettingNatures>> {
         let is_known = !self.plugins.borrow().is_empty();
         is_known.then(|| self.settings())
     }
 
-    /// What its settings are, as far as it is known.
+    /// Returns the known properties of the scanner's settings.
     #[must_use]
     pub fn settings(&self) -> Arc<SettingNatures> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// What its settings take, where that is known.
+    /// Returns the rules for the scanner's settings, if they are known.
     #[must_use]
     pub fn schema(&self) -> Option<Arc<SettingsSchema>> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).1.clone()
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_answer_is_waited_for_while_it_is_expected() {
+    async fn first_offer_is_awaited_while_it_is_expected() {
         let offered = Arc::new(Offered::default());
         let begun = Instant::now();
         assert!(offered.first().await.is_empty());

@@ -1,14 +1,14 @@
-//! The gate of the queue: counts what waits, so that a submission that finds no room is refused
-//! before it is stored.
+//! The admission gate of the queue. It counts the waiting scans, so that a submission beyond a
+//! limit is refused before it is stored.
 //!
-//! - **All that waits** is what the store counted last, and what was accepted here since. Scans
-//!   that left the queue meanwhile still count, so the sum is never too small; where it reaches the
-//!   limit, and at least every [`COUNT_EVERY`], the store counts anew. Only other servers'
-//!   submissions are missing from it, for at most that long.
-//! - **What waits of a client** is what this process accepted from it and has not seen leave the
-//!   queue for the first time. A restart begins at zero.
-//! - **A submission holds its place** from the decision until its scan is stored or refused, so
-//!   that parallel ones cannot pass the limit together.
+//! - **All waiting scans** are the store's last count plus the scans accepted here since then.
+//!   Scans that have left the queue in the meantime still count, so the sum is never too small.
+//!   When the sum reaches the limit, and at least every [`COUNT_EVERY`], the store counts again.
+//!   Only submissions to other servers are missing from the sum, for at most that long.
+//! - **A client's waiting scans** are those that this process accepted from it and has not seen
+//!   leave the queue for the first time. A restart begins at zero.
+//! - **A submission reserves its place** in the queue from the decision until its scan is stored or
+//!   refused, so that parallel submissions cannot exceed the limit together.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -21,17 +21,18 @@ use crate::model::ScanId;
 use crate::policy::admission::{Admission, QueueLimits, QueueRefusal, admit};
 use crate::ports::StoreError;
 
-/// For how long a count of the store is good.
+/// How long a count of the store remains valid.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
-/// Over how long, and over how many scans, the time between scans that leave the queue is taken.
+/// The time span, and below it the number of scans, over which the interval between scans that
+/// leave the queue is averaged.
 const RECENT: Duration = Duration::from_secs(300);
 const MOST_RECENT: usize = 1_000;
-/// How often the oldest scans of a client are looked up that seem to wait.
+/// The minimum time between two lookups of a client's oldest waiting scans.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How many of them.
+/// The number of scans in one lookup.
 const LOOKED_UP: usize = 32;
 
-/// Who submits. There are no accounts yet.
+/// The client that submits. There are no accounts yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Client {
     /// This process: the command line on its own data folder.
@@ -41,11 +42,11 @@ pub enum Client {
     Address(IpAddr),
 }
 
-/// See the module.
+/// The state of the gate.
 #[derive(Debug, Default)]
 pub(crate) struct QueueGate {
     state: Mutex<State>,
-    /// Held while the store counts: one count answers all that wait for one.
+    /// Held while the store counts: one count serves all callers that wait for one.
     counting: tokio::sync::Mutex<()>,
 }
 
@@ -53,30 +54,30 @@ pub(crate) struct QueueGate {
 struct State {
     began: Option<Instant>,
     counted: Option<Count>,
-    /// How many scans were accepted here, ever.
+    /// The number of scans accepted here since the start.
     accepted: u64,
-    /// Submissions between decision and end.
+    /// The number of submissions between decision and end.
     under_way: u64,
-    /// Those of each client, and its scans in `waiting`.
+    /// For each client the number of submissions in progress and of scans in `waiting`.
     of_client: HashMap<Client, u64>,
     waiting: BTreeMap<ScanId, Client>,
-    /// When scans left the queue.
+    /// The times when scans left the queue.
     left: VecDeque<Instant>,
     looked_at: Option<Instant>,
 }
 
-/// What the store said.
+/// A count of the store.
 #[derive(Debug, Clone, Copy)]
 struct Count {
-    /// When it was asked.
+    /// The time of the request.
     at: Instant,
     waiting: u64,
-    /// What `accepted` was then. Scans that were stored while it counted are in both; the next
-    /// count mends that.
+    /// The value of `accepted` at that time. A scan that was stored during the count is in both
+    /// numbers; the next count corrects that.
     accepted: u64,
 }
 
-/// A try to enter.
+/// The result of an attempt to enter.
 enum Entry {
     Enter,
     Refuse(QueueRefusal),
@@ -84,7 +85,7 @@ enum Entry {
     Count,
 }
 
-/// Room for one scan, given back when it is dropped.
+/// A reserved place in the queue for one scan, released on drop.
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     gate: &'a QueueGate,
@@ -93,10 +94,11 @@ pub(crate) struct Place<'a> {
 }
 
 impl QueueGate {
-    /// Finds room for a scan of `client`. `count` asks the store how many scans wait.
+    /// Reserves a place for a scan of `client`. `count` reads the number of waiting scans from the
+    /// store.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// The store does not respond.
     pub(crate) async fn enter(
         &self,
         client: Client,
@@ -109,7 +111,7 @@ impl QueueGate {
             Entry::Enter => return Ok(Ok(place())),
             Entry::Refuse(_) | Entry::Count => {}
         }
-        // Nobody is refused because of scans that have left the queue meanwhile.
+        // A recount ensures that scans which have left the queue cause no refusal.
         let _turn = self.counting.lock().await;
         if self.state().counted.is_none_or(|count| count.at < asked) {
             let (at, accepted) = (Instant::now(), self.state().accepted);
@@ -122,13 +124,13 @@ impl QueueGate {
         }
     }
 
-    /// A scan no longer waits: it started, was cancelled or is gone.
+    /// Records that a scan no longer waits: it started, was cancelled or was deleted.
     pub(crate) fn left(&self, id: ScanId) {
         self.state().leave(id, Instant::now());
     }
 
-    /// Scans of a client to look up that may have left the queue without this process seeing it;
-    /// none where some were looked up just now.
+    /// Returns scans of a client to look up, because they may have left the queue without this
+    /// process seeing it. Empty if a lookup was made just before.
     pub(crate) fn doubtful(&self, client: Client) -> Vec<ScanId> {
         let mut state = self.state();
         let now = Instant::now();
@@ -145,7 +147,7 @@ impl QueueGate {
 }
 
 impl Place<'_> {
-    /// The scan is stored and waits.
+    /// Records that the scan is stored and waits.
     pub(crate) fn accepted(mut self, id: ScanId) {
         self.accepted = Some(id);
     }
@@ -166,12 +168,12 @@ impl Drop for Place<'_> {
 }
 
 impl State {
-    /// Takes a place if there is one. A count from before `oldest` is not good any more.
+    /// Reserves a place if there is one. A count from before `oldest` is not valid any more.
     fn enter(&mut self, client: Client, limits: QueueLimits, oldest: Option<Instant>) -> Entry {
         let now = Instant::now();
         self.began.get_or_insert(now);
         let counted = self.counted.filter(|count| oldest.is_none_or(|oldest| count.at >= oldest));
-        // Without a limit nothing needs to be counted.
+        // Without a limit no count is needed.
         let counted = if limits.max_waiting == 0 { Some(Count { at: now, waiting: 0, accepted: 0 }) } else { counted };
         let Some(counted) = counted else { return Entry::Count };
         let waiting = counted.waiting + (self.accepted - counted.accepted) + self.under_way;
@@ -188,7 +190,7 @@ impl State {
     fn set(&mut self, count: Count) {
         self.counted = Some(count);
         if count.waiting == 0 && self.under_way == 0 && count.accepted == self.accepted {
-            // Whatever seems to wait has left without this process seeing it.
+            // All scans that seemed to wait have left without this process seeing it.
             self.waiting.clear();
             self.of_client.clear();
         }
@@ -213,7 +215,7 @@ impl State {
         }
     }
 
-    /// The mean time between scans that left the queue recently.
+    /// Returns the mean time between scans that recently left the queue.
     fn interval(&mut self, now: Instant) -> Option<Duration> {
         while self.left.front().is_some_and(|at| now.duration_since(*at) > RECENT) {
             self.left.pop_front();
@@ -239,7 +241,7 @@ mod tests {
         Client::Address([10, 0, 0, last].into())
     }
 
-    /// A store in which so many scans wait, and how often it was asked.
+    /// A store with this many waiting scans, and the number of counts.
     #[derive(Default)]
     struct Store {
         waiting: Cell<u64>,
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_under_way_holds_its_place() {
+    async fn submission_in_progress_counts_against_the_limit() {
         let (gate, store) = (QueueGate::default(), Store::default());
         let places = [
             store.enter(&gate, client(1), FULL).await.unwrap(),
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_store_is_asked_at_the_limit_and_every_few_seconds() {
+    async fn store_counts_at_the_limit_and_every_few_seconds() {
         let (gate, store) = (QueueGate::default(), Store::default());
         for id in 1..=3 {
             store.enter(&gate, Client::Local, FULL).await.unwrap().accepted(ScanId(id));
@@ -290,7 +292,7 @@ mod tests {
         tokio::time::advance(later).await;
         store.enter(&gate, Client::Local, FULL).await.unwrap().accepted(ScanId(4));
         assert_eq!(store.asked.get(), 3);
-        // Another server fills the queue.
+        // Submissions to another server fill the queue.
         store.waiting.set(3);
         tokio::time::advance(COUNT_EVERY + Duration::from_millis(1)).await;
         store.enter(&gate, Client::Local, FULL).await.unwrap_err();
@@ -317,7 +319,7 @@ mod tests {
         assert_eq!(refusal.retry_after.as_secs(), 20, "one scan left in 20 s");
         assert_eq!(gate.doubtful(client(1)), [ScanId(2), ScanId(4)]);
         assert_eq!(gate.doubtful(client(1)), [], "not twice at once");
-        // The store says that nothing waits.
+        // The store reports that no scan waits.
         store.waiting.set(0);
         tokio::time::advance(COUNT_EVERY * 2).await;
         store.enter(&gate, client(1), SHARED).await.unwrap().accepted(ScanId(5));

@@ -13,19 +13,19 @@ use crate::model::{DueScan, NodeActivity, NodeId, NodeRecord, Priority, QueuePau
 /// A look that is younger than this counts as current.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// The last known state of the queue, shared by all callers.
+/// The last known state of the queue, shared by all readers.
 #[derive(Debug, Default)]
 pub struct QueueState {
     pub(crate) known: RwLock<Arc<Known>>,
-    /// Held during a look: one answers all that wait for one.
+    /// Held during a refresh: one refresh serves all callers that wait for one.
     pub(crate) looking: tokio::sync::Mutex<()>,
-    /// Somebody wanted to know since the task looked last.
+    /// True if there was a reader since the last refresh of the task.
     pub(crate) is_wanted: AtomicBool,
-    /// This process runs no scans.
+    /// True if this process runs no scans.
     pub(crate) has_no_node: AtomicBool,
 }
 
-/// What the last look saw.
+/// The state of the last refresh.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Known {
     pub(crate) at: Option<Instant>,
@@ -36,20 +36,20 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Whether the reason of any waiting scan may differ.
+    /// Returns true if the reason of any waiting scan may differ.
     pub(crate) fn differs(&self, other: &Self) -> bool {
         let workers = |known: &Self| known.nodes.as_ref().map(|nodes| nodes.iter().map(sketch).collect::<Vec<_>>());
         self.paused != other.paused || self.trouble != other.trouble || workers(self) != workers(other)
     }
 }
 
-/// What matters of a node here; the rest of its row changes with every renewal.
+/// Returns the data of a node that matters here; the rest of its row changes with every renewal.
 fn sketch(node: &NodeRecord) -> (NodeId, bool, NodeActivity, Option<ScannerOffer>) {
     (node.registration.id.clone(), node.is_alive, node.activity(), node.registration.offer.clone())
 }
 
 impl QueueState {
-    /// This process runs no scans, so that no node of its own can be about to start.
+    /// Records that this process runs no scans, so no node of its own can be about to start.
     pub fn expect_no_node(&self) {
         self.has_no_node.store(true, Ordering::Relaxed);
     }
@@ -67,9 +67,9 @@ impl QueueState {
     }
 }
 
-/// The places of the scans that are due: by priority, then by their moment, then by number.
+/// Returns the positions of the due scans: by priority, then by due time, then by number.
 pub(crate) fn places(mut due: Vec<DueScan>) -> HashMap<ScanId, u64> {
-    // Declared highest first.
+    // The priorities are declared highest first.
     let rank = |one: &DueScan| Priority::ALL.iter().position(|priority| *priority == one.priority);
     due.sort_by_key(|one| (rank(one), one.due, one.id));
     due.iter().zip(1..).map(|(one, place)| (one.id, place)).collect()

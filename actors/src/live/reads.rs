@@ -1,6 +1,5 @@
-//! Reads of rows that are on their way: who asks for a row that is being read already waits for
-//! that answer, so that a thousand who begin to watch one scan at the same time cost the store one
-//! read.
+//! Single-flight reads: concurrent `get`s of the same scan share one store call, so a thousand
+//! clients that begin to watch one scan at the same time cost the store one read.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -15,7 +14,7 @@ use crate::ports::{ScanStore, StoreError};
 
 type Read = BoxFuture<'static, Result<Option<ScanRecord>, Arc<StoreError>>>;
 
-/// See the module.
+/// The reads in progress.
 #[derive(Default)]
 pub(crate) struct Reads(Mutex<HashMap<ScanId, WeakShared<Read>>>);
 
@@ -26,13 +25,13 @@ impl fmt::Debug for Reads {
 }
 
 impl Reads {
-    /// A row, as a read says that ends after this call.
+    /// Returns a row. The read may have started before this call, but it ends after it.
     pub(crate) async fn get(&self, store: &Arc<dyn ScanStore>, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
         self.join(store, id).await.map_err(told_again)
     }
 
-    /// The read that is on its way, or a new one. It goes on as long as anybody waits for it,
-    /// whoever began it.
+    /// Returns the read in progress, or starts a new one. It continues while any caller waits for
+    /// it, even if the caller that started it is gone.
     fn join(&self, store: &Arc<dyn ScanStore>, id: ScanId) -> Shared<Read> {
         let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = reads.get(&id).and_then(WeakShared::upgrade).filter(|read| read.peek().is_none()) {
@@ -46,7 +45,7 @@ impl Reads {
     }
 }
 
-/// The failure for one of several who waited.
+/// Returns the error for one of several callers.
 fn told_again(error: Arc<StoreError>) -> StoreError {
     match *error {
         StoreError::Unavailable(_) => StoreError::Unavailable(Box::new(Cause(error))),
@@ -54,7 +53,7 @@ fn told_again(error: Arc<StoreError>) -> StoreError {
     }
 }
 
-/// What is behind a failure that several are told.
+/// The cause of an error that several callers share.
 #[derive(Debug)]
 struct Cause(Arc<StoreError>);
 
@@ -87,7 +86,7 @@ mod tests {
     use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner};
 
     #[tokio::test(start_paused = true)]
-    async fn many_who_ask_for_a_cold_scan_at_once_cost_one_read() {
+    async fn concurrent_gets_of_an_uncached_scan_cost_one_read() {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let id = cluster.submit().await;
         let reads = Arc::new(AtomicU32::new(0));
@@ -105,11 +104,11 @@ mod tests {
         }
         assert_eq!(reads.swap(0, Ordering::Relaxed), 1);
 
-        // Nor do many who ask for one that there is not.
+        // Concurrent gets of a scan that does not exist share one read too.
         assert!(ask(ScanId(99)).await.into_iter().all(|answer| answer.unwrap().is_none()));
         assert_eq!(reads.swap(0, Ordering::Relaxed), 1);
 
-        // A failure is told to all, with its cause, and is not kept.
+        // All callers get a failure with its cause, and it is not kept.
         failing.store(1, Ordering::Relaxed);
         for answer in ask(ScanId(99)).await {
             let error = answer.unwrap_err();
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_began_a_read_may_leave() {
+    async fn shared_read_survives_the_caller_that_started_it() {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let id = cluster.submit().await;
         let slow = FaultyStore::new(Arc::clone(&cluster.store) as _, || Fault::Slow(Duration::from_secs(1)));

@@ -1,8 +1,9 @@
-//! The live snapshot cache: what is true right now, for readers that must never wait for an actor.
+//! The snapshot cache: the live state of scans and actors, for readers that must never wait for an
+//! actor.
 //!
-//! Owns the last snapshot of each scan that changed recently and the state of each actor. Actors,
-//! the scan service and the replica sync publish to it; the web only reads. It never decides
-//! anything, and everything on it can be rebuilt from the store.
+//! Owns the last snapshot of each recently changed scan and the state of each actor. Actors, the
+//! scan service and the replica sync publish to it; the web only reads. It never decides anything,
+//! and all its content can be rebuilt from the store.
 
 use std::collections::{BTreeMap, HashMap, VecDeque, hash_map};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,28 +26,28 @@ use crate::model::{
 };
 use crate::policy::restart::RestartBudget;
 
-/// How many scans that do not run are kept: enough for every page that people look at, bounded for
-/// those that nobody does.
+/// The number of scans that are kept although they do not run: enough for the pages that clients
+/// view, and bounded.
 const KEPT: usize = 2_000;
 
-/// See the module.
+/// The snapshot cache.
 #[derive(Debug)]
 pub struct SnapshotCache {
     scans: RwLock<Scans>,
     actors: Mutex<BTreeMap<&'static str, ActorView>>,
     budgets: Mutex<BTreeMap<&'static str, RestartBudget>>,
     changes: ChangeLog,
-    /// Rows that are on their way to the snapshot cache.
+    /// The reads of rows that are in progress.
     pub(crate) reads: Reads,
-    /// What is known of the queue.
+    /// The known state of the queue.
     pub queue: QueueState,
-    /// Room for submissions.
+    /// The admission gate for submissions.
     pub(crate) gate: QueueGate,
-    /// What the nodes hold back.
+    /// The holds of the nodes.
     pub holds: Holds,
-    /// What the scanner offers.
+    /// The scanner's offer.
     pub offered: Offered,
-    /// The beginning of the milliseconds in [`Entry`].
+    /// The start of the millisecond counters in [`Entry`].
     began: Instant,
 }
 
@@ -70,56 +71,56 @@ impl Default for SnapshotCache {
 #[derive(Debug)]
 struct Entry {
     sender: watch::Sender<Arc<ScanSnapshot>>,
-    /// When it was last known to be what the store or the scan's own node says.
+    /// The last time when the snapshot matched the store or the scan's own node.
     confirmed_ms: AtomicU64,
-    /// When somebody last set out to confirm it.
+    /// The last time when a caller claimed to refresh it.
     asked_ms: AtomicU64,
-    /// When the scan's own node was last asked to publish it.
+    /// The last time when the scan's own node was requested to publish it.
     followed_ms: AtomicU64,
     /// The token of the attempt that this process runs.
     own: Option<FencingToken>,
 }
 
-/// A moment that never was, so that the first claim always succeeds.
+/// The value of a counter that was never set, so that the first claim always succeeds.
 const NEVER: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct Scans {
     by_id: HashMap<ScanId, Entry>,
-    /// In the order in which they came, for forgetting the oldest.
+    /// The scans in the order of their insertion, for dropping the oldest.
     order: VecDeque<ScanId>,
 }
 
 impl SnapshotCache {
-    /// The last snapshot of a scan, if it is on the snapshot cache.
+    /// Returns the last snapshot of a scan, if the cache has one.
     #[must_use]
     pub fn get(&self, id: ScanId) -> Option<Arc<ScanSnapshot>> {
         self.read(|scans| scans.by_id.get(&id).map(|entry| entry.sender.borrow().clone()))
     }
 
-    /// The last snapshot of a scan, and for how long nobody has confirmed it.
+    /// Returns the last snapshot of a scan, and the time since it was last confirmed.
     #[must_use]
     pub fn get_with_age(&self, id: ScanId) -> Option<(Arc<ScanSnapshot>, Duration)> {
         let now = self.now_ms();
         self.read(|scans| scans.by_id.get(&id).map(|entry| (entry.sender.borrow().clone(), entry.age(now))))
     }
 
-    /// Whether the caller is the one to confirm this scan: at most one every `every`, so that a
-    /// thousand readers of a stale snapshot ask the store once.
+    /// Returns true if the caller must refresh this scan. At most one caller gets `true` every
+    /// `every`, so a thousand readers of a stale snapshot cause one read of the store.
     pub fn claim_refresh(&self, id: ScanId, every: Duration) -> bool {
         let now = self.now_ms();
         self.read(|scans| scans.by_id.get(&id).is_some_and(|entry| claim(&entry.asked_ms, now, every)))
     }
 
-    /// Whether the caller is the one to ask the scan's own node to publish it: at most one every
-    /// `every`.
+    /// Returns true if the caller must request the scan's own node to publish it. At most one
+    /// caller gets `true` every `every`.
     pub fn claim_follow(&self, id: ScanId, every: Duration) -> bool {
         let now = self.now_ms();
         self.read(|scans| scans.by_id.get(&id).is_some_and(|entry| claim(&entry.followed_ms, now, every)))
     }
 
-    /// The scans that somebody watches and that have not ended, with the time for which nobody has
-    /// confirmed them.
+    /// Returns the scans that have watchers and have not ended, with the time since each was last
+    /// confirmed.
     #[must_use]
     pub fn watched(&self) -> Vec<(Arc<ScanSnapshot>, Duration)> {
         let now = self.now_ms();
@@ -130,8 +131,7 @@ impl SnapshotCache {
         })
     }
 
-    /// Shows what another process tells of a scan. What is older than the snapshot cache's own
-    /// knowledge changes nothing.
+    /// Applies a snapshot from another process. Data older than the cache's own changes nothing.
     pub fn absorb(&self, told: ScanSnapshot) {
         let id = told.record.id;
         self.see(&told.record);
@@ -147,15 +147,15 @@ impl SnapshotCache {
         self.changes.note(id);
     }
 
-    /// Every snapshot from now on, beginning with the present one; the scan is put on the snapshot
-    /// cache if it is not there.
+    /// Returns a receiver for all snapshots from now on, starting with the current one. The scan is
+    /// inserted if the cache does not have it.
     pub fn watch(&self, record: ScanRecord) -> watch::Receiver<Arc<ScanSnapshot>> {
         let now = self.now_ms();
         self.write(|scans| scans.put(record, now).sender.subscribe())
     }
 
-    /// Shows a row as it was committed. An older version than the one on the snapshot cache changes
-    /// nothing, so the order of publications does not matter.
+    /// Applies a committed row. A version older than the cached one changes nothing, so the order
+    /// of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
         let id = record.id;
         self.see(&record);
@@ -166,15 +166,14 @@ impl SnapshotCache {
         self.changes.note(id);
     }
 
-    /// Tells the gate of the queue what no longer waits.
+    /// Updates the admission gate if the scan no longer waits.
     fn see(&self, record: &ScanRecord) {
         if record.status() != ScanStatus::Pending {
             self.gate.left(record.id);
         }
     }
 
-    /// Takes a scan that was deleted off the snapshot cache; whoever watches it sees that there is
-    /// nothing more to come.
+    /// Removes a deleted scan. Its watchers see that the channel is closed.
     pub fn remove(&self, id: ScanId) {
         self.gate.left(id);
         self.write(|scans| {
@@ -184,13 +183,13 @@ impl SnapshotCache {
         self.changes.note(id);
     }
 
-    /// Which scans changed lately.
+    /// Returns the recently changed scans.
     #[must_use]
     pub const fn changes(&self) -> &ChangeLog {
         &self.changes
     }
 
-    /// Shows the row of an attempt that this process runs from now on.
+    /// Applies the row of an attempt that this process runs from now on.
     pub fn publish_own(&self, record: ScanRecord) {
         let (id, token) = (record.id, record.token);
         self.publish(record);
@@ -201,7 +200,7 @@ impl SnapshotCache {
         });
     }
 
-    /// This process runs the attempt no longer, whatever its row says.
+    /// Records that this process does not run the attempt any more, whatever its row says.
     pub fn disown(&self, id: ScanId, token: FencingToken) {
         self.write(|scans| {
             if let Some(entry) = scans.by_id.get_mut(&id)
@@ -212,7 +211,7 @@ impl SnapshotCache {
         });
     }
 
-    /// Whether this process runs the attempt of this row.
+    /// Returns true if this process runs the attempt of this row.
     #[must_use]
     pub fn is_own(&self, record: &ScanRecord) -> bool {
         record.status() == ScanStatus::Running
@@ -223,8 +222,8 @@ impl SnapshotCache {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(NEVER - 1)
     }
 
-    /// Shows what the attempt under `token` tells of itself; ignored if the row on the snapshot
-    /// cache is not running under that token.
+    /// Applies a change of the running attempt under `token`. Ignored if the cached row is not
+    /// running under that token.
     pub fn update_attempt(&self, id: ScanId, token: FencingToken, change: impl FnOnce(&mut LiveAttempt<'_>)) {
         self.read(|scans| {
             let Some(entry) = scans.by_id.get(&id) else { return };
@@ -241,7 +240,7 @@ impl SnapshotCache {
         self.changes.note(id);
     }
 
-    /// All scans that this process runs now, oldest first.
+    /// Returns all scans that this process runs now, oldest first.
     #[must_use]
     pub fn running(&self) -> Vec<Arc<ScanSnapshot>> {
         let mut running: Vec<_> = self.read(|scans| {
@@ -251,28 +250,28 @@ impl SnapshotCache {
         running
     }
 
-    /// What this process's own node holds back from now on.
+    /// Sets the holds of this process's own node.
     pub fn hold(&self, node: &NodeId, hold: NodeHold) {
         if self.holds.own(node, hold) {
             self.reasons_changed();
         }
     }
 
-    /// What the nodes of other processes hold back, as their rows say.
+    /// Updates the holds of the nodes of other processes from their rows.
     pub(crate) fn see_holds(&self, nodes: &[NodeRecord]) {
         if self.holds.see(nodes) {
             self.reasons_changed();
         }
     }
 
-    /// Why scans wait is another reason now: that is news for all who look at many scans, or at one
-    /// that waits.
+    /// Notifies all readers of many scans, and the watchers of waiting scans, that the reasons for
+    /// waiting have changed.
     pub(crate) fn reasons_changed(&self) {
         self.changes.note_all();
         self.places_changed();
     }
 
-    /// Scans that wait have other places in line: that is news for all who look at one of them.
+    /// Notifies the watchers of waiting scans that the positions in the queue have changed.
     pub(crate) fn places_changed(&self) {
         self.read(|scans| {
             let watched = scans.by_id.values().filter(|entry| entry.sender.receiver_count() > 0);
@@ -288,7 +287,7 @@ impl SnapshotCache {
         });
     }
 
-    /// Changes what is shown of an infrastructure actor.
+    /// Changes the view of an infrastructure actor.
     pub fn actor(&self, name: &'static str, now: Timestamp, change: impl FnOnce(&mut ActorView)) {
         let mut actors = self.actors();
         let view = actors.entry(name).or_insert_with(|| ActorView {
@@ -306,12 +305,12 @@ impl SnapshotCache {
         }
     }
 
-    /// Shows a budget of failures as it is now.
+    /// Sets the current state of a budget of failures.
     pub fn budget(&self, name: &'static str, budget: &RestartBudget) {
         self.budgets.lock().unwrap_or_else(PoisonError::into_inner).insert(name, budget.clone());
     }
 
-    /// How much of each budget is left.
+    /// Returns how much of each budget is left.
     #[must_use]
     pub fn budgets(&self, now: Instant) -> Vec<(&'static str, usize)> {
         self.budgets
@@ -322,7 +321,7 @@ impl SnapshotCache {
             .collect()
     }
 
-    /// The actor tree as it is now.
+    /// Returns the current actor tree.
     #[must_use]
     pub fn supervision(&self, now: Timestamp) -> ActorView {
         let mut tree = self.infrastructure(now);
@@ -332,7 +331,7 @@ impl SnapshotCache {
         tree
     }
 
-    /// The actor tree as it is now, without the actors of single scans.
+    /// Returns the current actor tree without the actors of single scans.
     #[must_use]
     pub fn infrastructure(&self, now: Timestamp) -> ActorView {
         let mut actors = self.actors().clone();
@@ -381,7 +380,7 @@ impl Scans {
                     entry.confirmed_ms.store(now_ms, Ordering::Relaxed);
                 }
                 entry.sender.send_if_modified(|current| {
-                    // A row of the same version is the same row.
+                    // The same version is the same row.
                     if record.version <= current.record.version {
                         return false;
                     }
@@ -394,8 +393,8 @@ impl Scans {
     }
 
     fn forget_some(&mut self) {
-        // Looks at a few only, so that an insertion stays cheap even when everything old is still
-        // needed.
+        // Checks only a few entries, so that an insertion stays cheap even if all old entries are
+        // still needed.
         for _ in 0..4 {
             if self.order.len() <= KEPT {
                 break;
@@ -412,7 +411,7 @@ impl Scans {
     }
 }
 
-/// The snapshot that follows `current` when its row becomes `record`.
+/// Returns the snapshot that follows `current` when its row becomes `record`.
 fn succeed(current: &ScanSnapshot, record: ScanRecord) -> ScanSnapshot {
     let sequence = current.sequence + 1;
     if is_same_attempt(&current.record, &record) {
@@ -423,11 +422,11 @@ fn succeed(current: &ScanSnapshot, record: ScanRecord) -> ScanSnapshot {
     }
 }
 
-/// The snapshot that follows `current` when another process tells of the scan; `None` if that is
-/// nothing new.
+/// Returns the snapshot that follows `current` after a snapshot from another process; `None` if
+/// that contains nothing new.
 ///
-/// What is told of the attempt that is shown counts even where it is told with an older row: an
-/// attempt's plugins only ever go forward.
+/// Data of the current attempt counts even if it arrives with an older row: the plugins of an
+/// attempt only ever move forward.
 fn absorb(current: &ScanSnapshot, told: ScanSnapshot) -> Option<ScanSnapshot> {
     if !is_same_attempt(&current.record, &told.record) {
         return None;
@@ -447,8 +446,8 @@ fn is_same_attempt(one: &ScanRecord, other: &ScanRecord) -> bool {
     one.status() == ScanStatus::Running && other.status() == ScanStatus::Running && one.token == other.token
 }
 
-/// Of two tellings of one attempt's plugins, the one that has got further; the second of two equal
-/// ones.
+/// Of two states of one attempt's plugins, returns the one that is further ahead; the second one if
+/// they are equal.
 fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult> {
     let way = |plugins: &[PluginResult]| {
         let count = |state: fn(PluginStatus) -> bool| plugins.iter().filter(|plugin| state(plugin.status)).count();
@@ -469,7 +468,7 @@ impl Entry {
     }
 }
 
-/// Sets `last` to now unless it was less than `every` ago; whether it did.
+/// Sets `last` to now unless it is less than `every` ago. Returns true if it was set.
 fn claim(last: &AtomicU64, now_ms: u64, every: Duration) -> bool {
     let before = last.load(Ordering::Relaxed);
     let is_due = before == NEVER || u128::from(now_ms.saturating_sub(before)) >= every.as_millis();
@@ -495,30 +494,30 @@ fn scan_view(snapshot: &ScanSnapshot) -> Option<ActorView> {
     })
 }
 
-/// What an attempt may change of its snapshot.
+/// The parts of a snapshot that an attempt may change.
 #[derive(Debug)]
 pub struct LiveAttempt<'a>(&'a mut ScanSnapshot);
 
 impl LiveAttempt<'_> {
-    /// What the actor is doing.
+    /// Sets the phase of the attempt's actor.
     pub fn phase(&mut self, phase: AttemptPhase) -> &mut Self {
         self.0.phase = Some(phase);
         self
     }
 
-    /// The process.
+    /// Sets the process id.
     pub fn pid(&mut self, pid: u32) -> &mut Self {
         self.0.pid = Some(pid);
         self
     }
 
-    /// The plugins.
+    /// Sets the state of the plugins.
     pub fn plugins(&mut self, plugins: Vec<PluginResult>) -> &mut Self {
         self.0.plugins = plugins;
         self
     }
 
-    /// A sign of life.
+    /// Sets the time of the last sign of life.
     pub fn alive(&mut self, at: Timestamp) -> &mut Self {
         self.0.last_progress_at = Some(at);
         self
@@ -565,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempts_news_stay_until_the_attempt_ends() {
+    fn live_attempt_data_stays_until_the_attempt_ends() {
         let snapshots = SnapshotCache::default();
         let running = leased(1);
         snapshots.publish(running.clone());
@@ -593,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn forgets_the_oldest_but_nothing_that_runs_here_or_is_watched() {
+    fn snapshot_cache_drops_the_oldest_but_no_own_or_watched_scan() {
         let snapshots = SnapshotCache::default();
         snapshots.publish_own(leased(1));
         let watched = snapshots.watch(fixtures::record(2, at(0)));
@@ -607,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_sees_each_change() {
+    fn snapshot_watcher_sees_each_change() {
         let snapshots = SnapshotCache::default();
         let mut watcher = snapshots.watch(fixtures::record(1, at(0)));
         assert!(!watcher.has_changed().unwrap());
@@ -617,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_shows_running_scans_below_the_supervisor() {
+    fn actor_tree_shows_running_scans_below_the_supervisor() {
         let snapshots = SnapshotCache::default();
         for name in ["node", "supervisor", "lease"] {
             snapshots.actor(name, at(0), |view| view.state = "running".into());

@@ -10,38 +10,37 @@ pub(crate) const RECORDED: &str = "recorded";
 /// The stop reason of an actor that gave up writing the end, because the lease is lost.
 pub(crate) const ABANDONED: &str = "abandoned";
 
-/// How the writing ended.
+/// The result of `AttemptFinisher::write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FinishOutcome {
-    /// Committed.
+    /// The write is committed.
     Done,
-    /// The row has moved on without us, or this is a repetition of what was committed: nothing
-    /// changed.
+    /// Nothing changed: the row has a newer attempt, or this write repeats a committed one.
     Superseded,
-    /// Given up.
+    /// The retries are used up, or the row cannot be changed.
     Abandoned,
 }
 
 /// A message to a Scan actor.
 pub(crate) enum Message {
-    /// The runner has started the process, or could not.
+    /// The runner has started the process, or could not start it.
     Started(Result<Box<dyn AttemptControl>, StartError>),
-    /// How the attempt ended, after it was found out whether the node lacked something.
+    /// The classified end of the attempt, after the check for a fault of the node.
     Judged(Box<AttemptEnd>),
-    /// News of the process.
+    /// An event of the process.
     Event(AttemptEvent),
-    /// End the attempt.
+    /// Ends the attempt.
     Stop(StopCause),
-    /// Look at the limits.
+    /// Checks the limits.
     CheckLimits,
-    /// A progress write was answered.
+    /// The result of a progress write.
     ProgressWritten(Box<Result<Applied, StoreError>>),
     /// It is time for the next progress write.
     WriteProgress,
-    /// The end was recorded, or not.
+    /// The result of writing the end.
     Recorded(FinishOutcome),
     /// The attempt's processes have been gone for a while.
     Gone,
-    /// A task of its own panicked.
+    /// A task of the actor panicked.
     Panicked(String),
 }

@@ -15,38 +15,38 @@ pub(crate) enum Message {
     Follow(ScanId),
     /// The node's directives have changed.
     DirectivesChanged,
-    /// The time to drain may be over.
+    /// The drain time may be over.
     DrainOver,
     /// Kills every attempt at once: the lease is lost.
     KillAll(OnCleared),
-    /// Starts nothing any more and interrupts every attempt.
+    /// Starts no more scans and interrupts every attempt.
     Shutdown(OnCleared),
-    /// Kills what a shutdown has left: its time is over, and the lease is still good.
+    /// Kills the scans that are left after a shutdown's time, while the lease is still valid.
     KillRest(OnCleared),
     /// An attempt on this target failed.
     AttemptFailed(FailureKind, String),
     /// A scan of this target completed.
     AttemptCompleted(String),
-    /// What failed attempts have held back may start again.
+    /// A hold that failed attempts caused has ended.
     HoldOver,
     /// The clean-up after a failed actor is done.
     CleanedUp(ActorId),
-    /// A task of its own panicked.
+    /// A task of the supervisor panicked.
     Panicked(String),
     /// An attempt without an actor left the registry.
     Settle,
 }
 
-/// A leased attempt on its way to its actor.
+/// A leased attempt to be started by an actor.
 pub(crate) struct Launch {
-    /// The row, just leased.
+    /// The leased row.
     pub(crate) record: ScanRecord,
-    /// The credit that it uses.
+    /// The permit of the slot that it uses.
     pub(crate) credit: OwnedSemaphorePermit,
 }
 
-/// Called when the last attempt is gone; also when it is dropped, because then nobody is left who
-/// could have one.
+/// A callback that runs when the last attempt is gone. It also runs when it is dropped, because
+/// then no supervisor with attempts is left.
 pub(crate) struct OnCleared(Option<Box<dyn FnOnce() + Send>>);
 
 impl OnCleared {

@@ -2,17 +2,17 @@
 
 use super::ScanRecord;
 
-/// The answer to a submission.
+/// The result of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Submitted {
     /// A new scan, committed.
     Created(ScanRecord),
-    /// The scan that an earlier submission with the same idempotency key made.
+    /// The scan that an earlier submission with the same idempotency key created.
     Existing(ScanRecord),
 }
 
 impl Submitted {
-    /// The scan, new or not.
+    /// Returns the scan, whether it is new or not.
     #[must_use]
     pub fn into_record(self) -> ScanRecord {
         match self {
@@ -21,12 +21,12 @@ impl Submitted {
     }
 }
 
-/// The answer to a deletion.
+/// The result of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deleted {
-    /// The row is gone; the row as it was. Its id is never given out again.
+    /// The row is deleted; holds the deleted row. Its id is never assigned again.
     Gone(ScanRecord),
-    /// The scan has not ended, so nothing changed; the row as it is.
+    /// The scan has not ended, so nothing changed; holds the current row.
     Refused(ScanRecord),
     /// No such scan.
     Missing,

@@ -9,46 +9,46 @@ pub enum ExitKind {
     Code(i32),
     /// By a signal.
     Signal(i32),
-    /// The system did not tell.
+    /// The system did not report how.
     Unknown,
 }
 
-/// What became of the scanner's result file.
+/// The state of the scanner's result file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InfoFile {
-    /// Read; the report's `plugins` come from it.
+    /// The file was read; the report's `plugins` come from it.
     Read,
-    /// Not there.
+    /// The file does not exist.
     Missing,
-    /// There, but truncated, too large, too deep or not what it should be.
+    /// The file exists, but is truncated, too large, nested too deeply or not in the expected form.
     Unreadable(String),
 }
 
-/// Everything that is known of an attempt when its processes are gone.
+/// Everything that is known of an attempt once its processes are gone.
 #[derive(Debug, Clone)]
 pub struct AttemptReport {
     /// How the leader of the process group ended.
     pub exit: ExitKind,
-    /// The result file.
+    /// The state of the result file.
     pub info: InfoFile,
     /// The plugins' last state, partial or final.
     pub plugins: Vec<PluginResult>,
-    /// The last lines of standard error (or output), bounded and printable: the readable reason of
-    /// a crash.
+    /// The last lines of standard error (or of standard output), bounded and printable: the
+    /// readable reason of a crash.
     pub last_words: String,
-    /// Things worth a warning, such as processes that outlived the leader and were killed.
+    /// Conditions worth a warning, such as processes that outlived the leader and were killed.
     pub notes: Vec<String>,
 }
 
-/// What is found of an attempt that nobody runs any more. [`crate::policy::adoption`] says what it
-/// is worth.
+/// What is left of an attempt that no process supervises any more. [`crate::policy::adoption`]
+/// decides how to use it.
 #[derive(Debug, Clone)]
 pub struct Remains {
-    /// Whether its folder says that it is that of exactly this attempt, under this token, of a run
-    /// on this data folder.
+    /// True if the attempt's folder is marked with exactly this attempt and this token, by a run on
+    /// this data folder.
     pub is_marked: bool,
-    /// How many processes of it are alive.
+    /// The number of its processes that are alive.
     pub processes: usize,
-    /// What its files say.
+    /// The report that its files give.
     pub report: AttemptReport,
 }

@@ -7,30 +7,30 @@ use jiff::Timestamp;
 
 use super::{FencingToken, NodeId, Priority, ScanId, TraceContext};
 
-/// A row that waits.
+/// A pending row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DueScan {
-    /// Which.
+    /// The scan.
     pub id: ScanId,
     /// Its priority.
     pub priority: Priority,
-    /// Since when it is due, or from when on.
+    /// The time from which the scan is due; it may be in the future.
     pub due: Timestamp,
-    /// How long until then; zero for what is due.
+    /// The time until then; zero for a scan that is due.
     pub wait: Duration,
     /// Its trace.
     pub trace: TraceContext,
 }
 
-/// A row that runs.
+/// A running row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningScan {
-    /// Which.
+    /// The scan.
     pub id: ScanId,
-    /// Where.
+    /// The node that runs it.
     pub node: NodeId,
-    /// Under which token.
+    /// The fencing token of the attempt.
     pub token: FencingToken,
-    /// How many attempts failed before it.
+    /// How many attempts failed before this one.
     pub failures: u32,
 }

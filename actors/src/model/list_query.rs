@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use super::{ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus, Severity};
 
-/// Where a page begins or ends in an order other than that of the numbers.
+/// The start or end of a page, in an order other than by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// What the order compares, as text: a target, milliseconds or a count. Empty in an order by
+    /// The sort key of the order, as text: a target, milliseconds or a count. Empty in an order by
     /// number.
     pub rank: String,
-    /// Which scan, among those of the same rank.
+    /// The scan, which orders the rows with the same sort key.
     pub id: ScanId,
 }
 
@@ -19,36 +19,35 @@ pub struct Cursor {
 pub struct ListQuery {
     /// Only these states; empty means all.
     pub statuses: Vec<ScanStatus>,
-    /// Only targets that contain this text (as written in lower case).
+    /// Only targets that contain this text; the text is in lower case.
     pub target: Option<String>,
     /// Only this mode.
     pub mode: Option<ScanMode>,
-    /// Only scans that were accepted then or later.
+    /// Only scans that were accepted at or after this time.
     pub created_from: Option<Timestamp>,
-    /// Only scans that were accepted before then.
+    /// Only scans that were accepted before this time.
     pub created_until: Option<Timestamp>,
-    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case
-    /// are the same.
+    /// Only scans in which this plugin has results (collected items or issues). Case-insensitive.
     pub plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
     pub min_severity: Option<Severity>,
-    /// In which order.
+    /// The order.
     pub order: ScanOrder,
     /// Keyset: only scans with an id below this one.
     pub before: Option<ScanId>,
     /// Keyset: only scans with an id above this one.
     pub after: Option<ScanId>,
-    /// Keyset of the orders that are not by number: only what comes after this place.
+    /// Keyset of the orders other than by number: only rows after this cursor.
     pub from: Option<Cursor>,
-    /// Take the page from the other end of what is left: the way back. Only in an order by number;
-    /// the page itself keeps its order.
+    /// Takes the page from the other end of the remaining rows, to go back a page. Only in an order
+    /// by number; the page itself keeps its order.
     pub from_the_end: bool,
-    /// Skip so many of what is left: for numbered pages.
+    /// Skips this many of the remaining rows, for numbered pages.
     pub offset: usize,
-    /// At most so many.
+    /// The maximum number of rows.
     pub limit: usize,
-    /// Whether to count all matches (ignoring the keysets, `offset` and `limit`), up to a bound of
-    /// the store's.
+    /// Whether to count all matches, up to a bound of the store. The count ignores the keysets,
+    /// `offset` and `limit`.
     pub count: bool,
 }
 
@@ -77,20 +76,22 @@ impl Default for ListQuery {
 /// A page of scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage {
-    /// In `order`.
+    /// The scans, in `order`.
     pub scans: Vec<ScanRecord>,
-    /// The order that was asked for, or newest first where the store cannot give that one; then
-    /// `next` is a place in it.
+    /// The requested order, or newest first if the store cannot provide that order; `next` is then
+    /// a cursor in it.
     pub order: ScanOrder,
-    /// The matches, where the query asked to count.
+    /// The number of matches, if the query requested a count.
     pub total: Option<u64>,
-    /// Whether there are more matches than `total`: counting is bounded.
+    /// True if there are more matches than `total`, because counting is bounded.
     pub total_is_floor: bool,
-    /// Where the walk goes on, in the direction in which this page was taken: after this place.
-    /// `None`: there is no more.
+    /// The cursor after which the next page starts, in the direction of this page. `None` if there
+    /// are no more rows.
     pub next: Option<Cursor>,
-    /// Whether the page is shorter than it could be: the search is bounded, and goes on at `next`.
+    /// True if the page may be shorter than the limit although more rows match: the search is
+    /// bounded and continues at `next`.
     pub is_partial: bool,
-    /// The rows that were met and cannot be read. They are left out; the log says why.
+    /// The rows that the store found but cannot read. The page leaves them out, and the log has the
+    /// reason.
     pub unreadable: Vec<ScanId>,
 }

@@ -1,5 +1,5 @@
-//! The nouns of Kastrel: plain data that every other room speaks, with no behaviour that needs the
-//! outside world.
+//! The data types of Kastrel: plain data that every other module uses, without behaviour that needs
+//! the outside world.
 
 #[macro_use]
 mod names;

@@ -22,7 +22,7 @@ pub struct StoreStats {
 }
 
 impl StoreStats {
-    /// How many are in `status`.
+    /// Returns the number of scans in `status`.
     #[must_use]
     pub const fn of(&self, status: ScanStatus) -> u64 {
         match status {
@@ -34,7 +34,7 @@ impl StoreStats {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of all scans.
     #[must_use]
     pub const fn all(&self) -> u64 {
         self.pending
@@ -58,23 +58,23 @@ pub struct DayOutcomes {
     pub cancelled: u64,
 }
 
-/// A scan that completed, and how long it took.
+/// A completed scan and its duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastRun {
-    /// Which.
+    /// The scan.
     pub id: ScanId,
     /// Its target, in lower case.
     pub target: String,
     /// Its mode.
     pub mode: ScanMode,
-    /// From its first start to its end.
+    /// The duration from its first start to its end.
     pub took: Duration,
 }
 
-/// Which completed scans to look back at.
+/// A filter for completed scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunsLike {
-    /// The target, in lower case and whole.
+    /// The exact target, in lower case.
     pub target: String,
     /// The mode.
     pub mode: ScanMode,

@@ -1,5 +1,5 @@
-//! The outside world as traits. The doc comment of each is the contract; the module `testing` holds
-//! conformance suites for them.
+//! The ports: traits for everything outside this crate. The doc comment of each trait is its
+//! contract; the module `testing` holds conformance suites for them.
 
 mod clock;
 mod control_bus;

@@ -1,12 +1,12 @@
-//! What is known of the queue, for the reasons why scans wait: the pause, the nodes, the job
-//! queue's own trouble, and the order of what is due.
+//! The known state of the queue, from which the reasons for waiting are derived: the pause, the
+//! nodes, a fault of the job queue, and the order of the due scans.
 //!
-//! - **Owns** the last look at each. A look is shared by all who want one at the same time, and is
-//!   bounded in time: a store that does not answer changes nothing of what was known.
-//! - **Who looks**: this process after an order of its own, a page or an answer that must be true
-//!   at this moment, and one task every few seconds, as long as somebody wants to know.
-//! - **What is seen is news**: when the reason for waiting changes, everybody who watches a scan
-//!   that waits hears of it.
+//! - **Owns** the state of the last refresh. Concurrent callers share one refresh, and each refresh
+//!   has a timeout: if the store does not respond, the known state remains.
+//! - **A refresh is triggered** by a command of this process, by a page or a response that needs
+//!   the current state, and by one task every few seconds while there are such readers.
+//! - **A change is published**: when the reason for waiting changes, all watchers of waiting scans
+//!   are notified.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,25 +24,25 @@ use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_b
 use crate::ports::{Control, StoreError};
 use crate::service::{Consistency, ScanService};
 
-/// The longest that anybody waits for a look.
+/// The timeout of a refresh.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A look that is older is taken anew before an answer goes by it.
+/// The age from which the state is refreshed before it is used in a response.
 const OLD: Duration = Duration::from_secs(3);
 
-/// How often the task looks while somebody wants to know.
+/// The refresh interval of the task while there are readers.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// How often it looks where other processes change the queue, also while nobody asks: what the
-/// nodes hold back is news for every page.
+/// The refresh interval of the task without readers, if other processes change the queue: every
+/// page shows the holds of the nodes.
 const LOOK_ANYWAY: Duration = Duration::from_secs(5);
 
-/// So many scans that are due have a place in line; those behind them have none to tell.
+/// The number of due scans with a known position. Scans behind them have none.
 const PLACES: usize = 1_000;
 
 impl ScanService {
-    /// Everything that keeps a scan from starting at this moment, what decides first; empty: it
-    /// does not wait.
+    /// Returns all reasons why a scan does not start now, the decisive one first; empty if it is
+    /// not pending.
     pub async fn reasons(&self, record: &ScanRecord) -> Vec<Waiting> {
         if record.status() != ScanStatus::Pending {
             return Vec::new();
@@ -51,13 +51,13 @@ impl ScanService {
         self.reasons_seen(record)
     }
 
-    /// Why a scan waits at this moment.
+    /// Returns why a scan waits now.
     pub async fn waiting(&self, record: &ScanRecord) -> Option<Waiting> {
         self.reasons(record).await.into_iter().next()
     }
 
-    /// The same by the last look, which is a few seconds old at most while anybody asks: for
-    /// answers that may wait for nothing.
+    /// Like [`waiting`](Self::waiting), but from the last refresh, which is at most a few seconds
+    /// old while there are readers. For responses that must not wait.
     #[must_use]
     pub fn waiting_seen(&self, record: &ScanRecord) -> Option<Waiting> {
         if record.status() != ScanStatus::Pending {
@@ -67,8 +67,8 @@ impl ScanService {
         self.reasons_seen(record).into_iter().next()
     }
 
-    /// The same, but after a new look where the last one is older than three seconds, or there was
-    /// none: the queue may have been paused, or have gone, since.
+    /// Like [`waiting_seen`](Self::waiting_seen), but refreshes first if there was no refresh in
+    /// the last three seconds: the queue may have been paused or become unavailable since.
     pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
         if record.status() == ScanStatus::Pending && self.snapshots.queue.known().at.is_none_or(|at| at.elapsed() > OLD)
         {
@@ -77,13 +77,13 @@ impl ScanService {
         self.waiting_seen(record)
     }
 
-    /// What keeps every scan from starting at this moment, the weightiest first.
+    /// Returns the conditions that keep every scan from starting now, the most important first.
     pub async fn start_blockers(&self) -> Vec<StartBlocker> {
         self.look().await;
         self.start_blockers_seen()
     }
 
-    /// The same by the last look.
+    /// Like [`start_blockers`](Self::start_blockers), but from the last refresh.
     #[must_use]
     pub fn start_blockers_seen(&self) -> Vec<StartBlocker> {
         self.snapshots.queue.is_wanted.store(true, Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl ScanService {
         start_blockers(self.facts(&known), held)
     }
 
-    /// Why no node starts a scan of this request, as far as is known here without asking.
+    /// Returns why no node starts a scan of this request, without reading the store.
     #[must_use]
     pub fn held_back(&self, request: &ScanRequest) -> Option<HeldBack> {
         self.snapshots.holds.of(&request.target.to_string())
@@ -123,20 +123,19 @@ impl ScanService {
         }
     }
 
-    /// Looks at the queue, unless somebody just did.
+    /// Refreshes the state, unless it is current.
     async fn look(&self) {
         if !self.snapshots.queue.is_fresh() {
             self.look_now().await;
         }
     }
 
-    /// Looks at the queue, whatever is known already; for what this process has just changed
-    /// itself.
+    /// Refreshes the state even if it is current, for changes that this process has just made.
     pub(crate) async fn look_now(&self) {
         let asked = Instant::now();
         let look = async {
             let _turn = self.snapshots.queue.looking.lock().await;
-            // The look of another began after this one was wanted.
+            // Another task's refresh began after this one was requested.
             if self.snapshots.queue.known().at.is_some_and(|at| at > asked) {
                 return Ok(());
             }
@@ -150,7 +149,8 @@ impl ScanService {
     }
 
     async fn see(&self, at: Instant) -> Result<(), StoreError> {
-        // Without the store: it is true even where the store does not answer.
+        // Update this before the store is read, because it is also valid if the store does not
+        // respond.
         let trouble = self.queue.trouble();
         if self.snapshots.queue.known().trouble != trouble {
             self.know(Known { trouble: trouble.clone(), ..Known::clone(&self.snapshots.queue.known()) });
@@ -165,8 +165,8 @@ impl ScanService {
 
     fn know(&self, known: Known) {
         let before = self.snapshots.queue.known();
-        // Before the first look every scan that waits is shown as queued: what blocks none of them
-        // is no news.
+        // Before the first refresh every waiting scan is shown as queued, so a state that blocks
+        // none of them is not a change.
         let is_news = if before.at.is_none() {
             !start_blockers(self.facts(&known), None).is_empty()
         } else {
@@ -182,8 +182,8 @@ impl ScanService {
     }
 }
 
-/// Starts the task that keeps the scan service's knowledge of the queue fresh. It ends with the
-/// handle.
+/// Starts the task that refreshes the scan service's state of the queue. The task ends when the
+/// handle is dropped.
 #[must_use = "the task ends when its handle is dropped"]
 pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
     let mut directives = service.bus.subscribe();
@@ -196,7 +196,7 @@ pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
             let is_ordered = tokio::select! {
                 _ = ticks.tick() => false,
                 order = directives.recv(), if !is_deaf => match order {
-                    // A pause, its end, or a drain, of whichever process.
+                    // A pause, its end, or a drain, by any process.
                     Ok(Control::RefreshDirectives(_)) => true,
                     Ok(_) | Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => {
@@ -228,7 +228,7 @@ mod tests {
     use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 
     #[test]
-    fn places_go_by_priority_then_by_moment_then_by_number() {
+    fn queue_positions_follow_priority_then_due_time_then_number() {
         let due = |id, priority, second| DueScan {
             id: ScanId(id),
             priority,
@@ -272,7 +272,7 @@ mod tests {
         let _node =
             node::start(crate::NodeConfig::new("a".parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap();
         web.resume().await.unwrap();
-        // The one slot goes to the first scan; the second has a place.
+        // The one slot goes to the first scan; the second one has a position in the queue.
         let second_scan = cluster.submit().await;
         cluster.until_status(id, ScanStatus::Running).await;
         let record = cluster.row(second_scan).await;

@@ -1,12 +1,11 @@
-//! The replica sync: keeps this process's snapshot cache true about scans that run elsewhere.
+//! The replica sync: keeps this process's snapshot cache up to date about scans that run elsewhere.
 //!
-//! - **Owns** one task that reads the live feed and looks after the scans that somebody watches
-//!   here twice a second.
-//! - **Notify to be fast, ask to be right**: news from other processes are shown at once; a watched
-//!   scan of which nobody has told anything for a second and a half is read from the store. So a
-//!   lost message, a node that publishes nothing, or a Redis that is down cost a delay of seconds
-//!   and never the truth.
-//! - **It never** decides anything, and it never touches a scan that this process's own node runs.
+//! - **Owns** one task that reads the live feed and checks the watched scans twice a second.
+//! - **The feed makes it fast, the store makes it correct**: snapshots from other processes are
+//!   shown at once, and a watched scan without a message for a second and a half is read from the
+//!   store. A lost message, a node that publishes nothing, or an unavailable Redis therefore causes
+//!   a delay of seconds, but no wrong state.
+//! - **It never** decides anything, and never changes a scan that this process's own node runs.
 
 use std::time::Duration;
 
@@ -19,16 +18,17 @@ use tracing::debug;
 use crate::model::ScanId;
 use crate::service::ScanService;
 
-/// How often watched scans are looked after.
+/// The interval between checks of the watched scans.
 const TICK: Duration = Duration::from_millis(500);
 
-/// For how long nothing may be heard of a watched scan before its row is read.
+/// The time without a message after which a watched scan is read from the store.
 const QUIET: Duration = Duration::from_millis(1_500);
 
-/// How many rows are read at once.
+/// The maximum number of concurrent reads.
 const READS: usize = 16;
 
-/// Starts the replica sync of the scan service's snapshot cache. It ends with the handle.
+/// Starts the replica sync of the scan service's snapshot cache. It ends when the handle is
+/// dropped.
 #[must_use = "the mirror ends when its handle is dropped"]
 pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
     let mut news = service.feed.subscribe();
@@ -38,7 +38,7 @@ pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
                 match news.recv().await {
                     Ok(snapshot) if service.is_mine(&snapshot.record) => {}
                     Ok(snapshot) => service.snapshots.absorb(snapshot),
-                    // What was missed is read from the store.
+                    // The missed snapshots are read from the store.
                     Err(RecvError::Lagged(missed)) => debug!(missed, "the live feed was faster than this process"),
                     Err(RecvError::Closed) => return std::future::pending().await,
                 }
@@ -98,7 +98,7 @@ mod tests {
         _node: node::NodeHandle,
     }
 
-    /// A node in one process, a web node in another.
+    /// Starts a node in one process and a web node in another.
     async fn world(script: Script) -> World {
         let cluster = Cluster::new(ScriptedRunner::new(move |_| script));
         let node = node::start(NodeConfig::new("a".parse().unwrap(), 2), cluster.ports_elsewhere()).await.unwrap();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_feed_loses_comes_from_the_store_within_seconds() {
+    async fn snapshot_lost_by_the_feed_is_read_from_the_store_within_seconds() {
         let world = world(Script::Complete(30 * SECOND)).await;
         world.cluster.hub().lose(true);
         let id = submit(&world.web).await;
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_is_told_of_a_scan_that_nobody_watches() {
+    async fn feed_carries_no_attempt_events_of_an_unwatched_scan() {
         let world = world(Script::Busy).await;
         let mut news = world.web.feed.subscribe();
         let id = submit(&world.web).await;
@@ -221,7 +221,7 @@ mod tests {
         while news.try_recv().is_ok() {
             told += 1;
         }
-        // The lease of the row, and nothing of what the attempt told each second since.
+        // The lease of the row, and none of the attempt's events of each second since then.
         assert_eq!(told, 1);
     }
 }

@@ -1,8 +1,8 @@
-//! the scan service: where scans are handed in, asked about and called off. What the web, the API
-//! and the command line have in common.
+//! The scan service: submits, reads and cancels scans. The web, the API and the command line share
+//! it.
 //!
-//! Owns nothing but handles to the ports. It may be called from any task on any node. A queue that
-//! does not answer never loses a scan: the row is the truth, and the reconciler signals it later.
+//! It owns only handles to the ports, and may be called from any task on any node. An unavailable
+//! queue never loses a scan: the row is authoritative, and the reconciler signals it later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,55 +29,56 @@ use crate::ports::{
     secret_sealer,
 };
 
-/// See the module.
+/// The scan service.
 #[derive(Clone)]
 pub struct ScanService {
-    /// The truth.
+    /// The store, the source of truth.
     pub store: Arc<dyn ScanStore>,
-    /// Wake-up signals.
+    /// The queue of wake-up signals.
     pub queue: Arc<dyn JobQueue>,
-    /// Messages to the node that runs a scan.
+    /// Control messages to the node that runs a scan.
     pub bus: Arc<dyn ControlBus>,
-    /// News for other processes.
+    /// Snapshots for other processes.
     pub feed: Arc<dyn LiveFeed>,
-    /// Which scans the snapshot cache is right about without asking.
+    /// Which scans the snapshot cache is always correct about without a read.
     pub consistency: Consistency,
-    /// What is true right now.
+    /// The live state of scans and actors.
     pub snapshots: Arc<SnapshotCache>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    /// What may be scanned.
+    /// The scope policy: which targets may be scanned.
     pub scope: Arc<ScopePolicy>,
-    /// Which settings of the scanner a client may set.
+    /// The policy for the scanner settings that a client may set.
     pub overrides: Arc<OverridePolicy>,
-    /// Seals the values of secret settings.
+    /// The sealer for the values of secret settings.
     pub sealer: Arc<dyn SecretSealer>,
-    /// How many scans may wait.
+    /// The limits for waiting scans.
     pub limits: QueueLimits,
 }
 
-/// A scan that was accepted: committed.
+/// A scan that was accepted and committed.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     /// The scan.
     pub scan: Arc<ScanSnapshot>,
-    /// Whether this submission made it, or an earlier one with the same idempotency key.
+    /// True if this submission created it, false if an earlier one with the same idempotency key
+    /// did.
     pub created: bool,
-    /// What of it is left out or cannot run, a sentence each.
+    /// Notes about what is left out or cannot run, one sentence each.
     pub notes: Vec<String>,
-    /// What keeps it from starting, beside the wait for a free slot; what decides first.
+    /// The reasons why it does not start, except the wait for a free slot; the decisive one first.
     pub waiting: Vec<Waiting>,
 }
 
 impl Accepted {
-    /// What the user should know, in sentences, one for each.
+    /// Returns the warnings for the user, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let waits = self.waiting.iter().map(|waiting| format!("The scan is accepted and stored. {waiting}"));
         self.notes.iter().cloned().chain(waits).collect()
     }
 
-    /// The same in one line.
+    /// Returns the warnings in one line.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -90,79 +91,80 @@ impl Accepted {
 /// A submission that was not accepted. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// Fields that are wrong, all of them.
+    /// All invalid fields.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
-    /// The idempotency key belongs to a scan that was asked for with other fields.
+    /// The idempotency key belongs to a scan with another request.
     #[error("the idempotency key was used for a different request (scan {0})")]
     KeyReused(ScanId),
-    /// The scan that is to be run again has not ended.
+    /// The scan that is to be repeated has not ended.
     #[error("scan {0} is {1}; it can be run again when it has finished")]
     NotEnded(ScanId, ScanStatus),
-    /// There is no room in the queue.
+    /// A limit of the queue is reached.
     #[error(transparent)]
     Queue(#[from] QueueRefusal),
-    /// The store did not answer.
+    /// The store did not respond.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The answer to a cancel.
+/// The result of a cancel.
 #[derive(Debug, Clone)]
 pub enum CancelOutcome {
-    /// It waited, and is cancelled now.
+    /// The scan was pending and is now cancelled.
     Cancelled(ScanRecord),
-    /// It runs; its process is being ended, then it becomes cancelled.
+    /// The scan runs. Its process is being ended; then the scan becomes cancelled.
     Requested(ScanRecord),
-    /// It had ended before.
+    /// The scan had already ended.
     AlreadyEnded(ScanRecord),
     /// No such scan.
     Missing,
 }
 
-/// A page of scans as they are seen now.
+/// A page of scans with their live state.
 #[derive(Debug, Clone)]
 pub struct SnapshotPage {
-    /// In `order`.
+    /// The scans, in `order`.
     pub scans: Vec<Arc<ScanSnapshot>>,
-    /// The order that was asked for, or newest first where the store cannot give that one.
+    /// The requested order, or newest first if the store cannot provide it.
     pub order: ScanOrder,
-    /// The matches, where asked for.
+    /// The number of matches, if requested.
     pub total: Option<u64>,
     /// Whether there are more matches than `total`.
     pub total_is_floor: bool,
-    /// Where the next page begins.
+    /// The cursor of the next page.
     pub next: Option<Cursor>,
-    /// Whether the search ended before the page was full, and goes on at `next`.
+    /// Whether the search ended before the page was full; it continues at `next`.
     pub is_partial: bool,
-    /// The scans whose rows cannot be read: they are left out, and the log says why.
+    /// The scans whose rows cannot be read. The page leaves them out, and the log has the reason.
     pub unreadable: Vec<ScanId>,
 }
 
-/// Which scans a process's snapshot cache is always right about.
+/// Which scans a process's snapshot cache is always correct about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {
-    /// All: no other process changes the store.
+    /// All scans: no other process changes the store.
     SingleWriter,
-    /// Those that this process runs; others change, or are deleted, without it.
+    /// The scans that this process runs. Other processes change or delete the others.
     MultiWriter,
 }
 
-/// For how long a snapshot of a scan that others may change is shown without asking the store.
+/// How long a snapshot of a scan that other processes may change is served without a read of the
+/// store.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// For how long such a snapshot is still shown while the store does not answer.
+/// How long such a snapshot is still served while the store does not respond.
 const STALE: Duration = Duration::from_secs(5);
 
-/// How often the node that runs a scan is asked to publish it, as long as somebody asks for it
-/// here.
+/// The interval at which the node that runs a scan is requested to publish it, while clients of
+/// this process read it.
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
 
 impl ScanService {
-    /// Checks and accepts a scan. When this returns `Ok`, it is committed.
+    /// Checks and accepts a scan. When this returns `Ok`, the scan is committed.
     ///
     /// # Errors
-    /// Every wrong field, or the store's failure.
+    /// All invalid fields, a reached limit of the queue, or a failure of the store.
     pub async fn submit(
         &self,
         draft: &ScanRequestDraft,
@@ -172,10 +174,10 @@ impl ScanService {
         self.submit_from(Client::Local, draft, idempotency_key, trace).await
     }
 
-    /// As [`submit`](Self::submit), for `client`.
+    /// Like [`submit`](Self::submit), for `client`.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit), or there is no room in the queue.
+    /// See [`submit`](Self::submit).
     pub async fn submit_from(
         &self,
         client: Client,
@@ -194,10 +196,10 @@ impl ScanService {
         self.accept(client, NewScan { request, left_out, idempotency_key, trace, rerun_of: None }, warnings).await
     }
 
-    /// Checks a draft as a submission would, without submitting it.
+    /// Checks a draft like a submission, without submitting it.
     ///
     /// # Errors
-    /// Every wrong field.
+    /// All invalid fields.
     pub fn check(&self, draft: &ScanRequestDraft) -> Result<ScanRequest, SubmitError> {
         self.examine(draft).map(|(request, _)| request)
     }
@@ -234,12 +236,12 @@ impl ScanService {
         }
     }
 
-    /// Whether a request may be submitted, on whichever way it comes: its target and the addresses
-    /// in its settings are in scope, a client may set what it sets, the scanner can run something
-    /// of what it selects, and its user has confirmed what needs that.
+    /// Checks whether a request may be submitted, however it arrives: its target and the addresses
+    /// in its settings are in scope, the client may set its settings, the scanner can run at least
+    /// part of the selection, and the user has confirmed active plugins.
     fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
         let mut errors = Vec::new();
-        // A scan of an earlier version may have a target that is not accepted any more.
+        // A scan of an earlier version may have a target that the current rules refuse.
         errors.extend(request.target.check().err().map(|why| FieldError::new("target", format!("the target {why}"))));
         errors.extend(
             self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))),
@@ -250,7 +252,7 @@ impl ScanService {
         });
         let (known, schema) = (self.snapshots.offered.settings(), self.snapshots.offered.schema());
         for one in request.overrides.chunks(1) {
-            // What is locked is not looked into: one reason a setting.
+            // A locked setting is not checked further, so each setting has one reason.
             let locked = self.overrides.check(one, &known);
             if locked.is_empty() {
                 errors.extend(schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default());
@@ -262,13 +264,13 @@ impl ScanService {
         if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
     }
 
-    /// Submits the request of a scan that has ended once more, for `client`. `confirm_active`: its
-    /// user confirms that active plugins may run; what was confirmed for the earlier scan does not
-    /// count. `None`: no such scan.
+    /// Submits the request of an ended scan again, for `client`. `confirm_active` is the user's
+    /// confirmation that active plugins may run; the confirmation of the earlier scan does not
+    /// count. Returns `None` if there is no such scan.
     ///
     /// # Errors
-    /// The scan goes on, the target may be out of scope by now, a confirmation may be missing,
-    /// there may be no room in the queue, or the store fails.
+    /// The scan has not ended, the request is not permitted any more (for example its target is out
+    /// of scope), a confirmation is missing, a limit of the queue is reached, or the store fails.
     pub async fn rerun(
         &self,
         client: Client,
@@ -282,11 +284,12 @@ impl ScanService {
         }
         let mut request = scan.record.request.clone();
         self.snapshots.offered.first().await;
-        // Earlier versions stored secrets in clear.
+        // Earlier versions stored secrets in clear text.
         let (target, known) = (request.target.clone(), self.snapshots.offered.known_settings());
         secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &[], known.as_deref())
             .map_err(SubmitError::Invalid)?;
-        // What this key does not open would be accepted here and fail where it starts.
+        // A secret that this key cannot open would be accepted here and would fail when the scan
+        // starts.
         secret_sealer::open_all(&*self.sealer, &target, &mut request.overrides.clone())
             .map_err(|error| SubmitError::Invalid(vec![error]))?;
         let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
@@ -295,15 +298,16 @@ impl ScanService {
             .map(Some)
     }
 
-    /// Asks for a scan's end.
+    /// Requests the end of a scan.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelOutcome, StoreError> {
         match self.store.apply(id, Command::Cancel { by }).await? {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
-                // Asked for before; the message may have been lost, and a second one does no harm.
+                // A repeated request: the first message may have been lost, and a second one does
+                // no harm.
                 self.snapshots.publish(record.clone());
                 self.bus.publish(Control::Cancel(id)).await;
                 Ok(CancelOutcome::Requested(record))
@@ -324,14 +328,14 @@ impl ScanService {
         }
     }
 
-    /// A scan as it is seen now. `None`: no such scan.
+    /// Returns the live state of a scan, or `None` if there is no such scan.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
         if let Some((snapshot, age)) = self.snapshots.get_with_age(id) {
-            // A scan that has ended changes no more, but another process may have deleted it.
+            // An ended scan does not change any more, but another process may have deleted it.
             if self.is_mine(&snapshot.record) {
                 return Ok(Some(snapshot));
             }
@@ -351,29 +355,31 @@ impl ScanService {
             return Ok(None);
         };
         self.snapshots.publish(record.clone());
-        // The snapshot cache may have forgotten it again already.
+        // The snapshot cache may already have dropped it again.
         Ok(Some(self.snapshots.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
     }
 
-    /// A scan's snapshots, beginning with the present one. `None`: no such scan.
+    /// Returns a receiver for a scan's snapshots, starting with the current one, or `None` if there
+    /// is no such scan.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn watch(&self, id: ScanId) -> Result<Option<watch::Receiver<Arc<ScanSnapshot>>>, StoreError> {
         Ok(self.scan(id).await?.map(|snapshot| self.snapshots.watch(snapshot.record.clone())))
     }
 
-    /// Whether this process would know if the scan had changed.
+    /// Returns true if this process would see every change of the scan.
     pub(crate) fn is_sure_of(&self, record: &ScanRecord) -> bool {
         record.status().is_terminal() || self.is_mine(record)
     }
 
-    /// Whether nobody but this process changes the scan.
+    /// Returns true if only this process changes the scan.
     pub(crate) fn is_mine(&self, record: &ScanRecord) -> bool {
         self.consistency == Consistency::SingleWriter || self.snapshots.is_own(record)
     }
 
-    /// Asks the node that runs a scan to publish what its attempt tells, from time to time.
+    /// Requests the node that runs a scan to publish its attempt's events, at most once per
+    /// interval.
     pub(crate) async fn follow(&self, record: &ScanRecord) {
         if matches!(record.state, ScanState::Running { .. })
             && !self.is_sure_of(record)
@@ -383,7 +389,7 @@ impl ScanService {
         }
     }
 
-    /// Shows a row that was committed, here and in other processes.
+    /// Publishes a committed row, here and to other processes.
     fn publish(&self, record: ScanRecord) {
         let id = record.id;
         self.snapshots.publish(record);
@@ -392,11 +398,11 @@ impl ScanService {
         }
     }
 
-    /// Tells a node to take no new scan and to be without any `within` this time; `None` takes that
-    /// back. `false`: no such node.
+    /// Orders a node to drain: it takes no new scan, and it has none left `within` this time.
+    /// `None` revokes the order. Returns `false` if there is no such node.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         let known = self.store.order_drain(node, within).await?;
         self.bus.publish(Control::RefreshDirectives(Some(node.clone()))).await;
@@ -404,10 +410,10 @@ impl ScanService {
         Ok(known)
     }
 
-    /// Pauses the whole queue: no scan starts any more, on any node.
+    /// Pauses the queue: no scan starts any more, on any node.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
         let pause = self.store.pause(reason).await?;
         self.bus.publish(Control::RefreshDirectives(None)).await;
@@ -415,10 +421,10 @@ impl ScanService {
         Ok(pause)
     }
 
-    /// Takes a pause back. `false`: the queue was not paused.
+    /// Ends the pause. Returns `false` if the queue was not paused.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn resume(&self) -> Result<bool, StoreError> {
         let was_paused = self.store.resume().await?;
         self.bus.publish(Control::RefreshDirectives(None)).await;
@@ -426,10 +432,10 @@ impl ScanService {
         Ok(was_paused)
     }
 
-    /// A page of scans, each as it is seen now.
+    /// Returns a page of scans with their live state.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn list(&self, query: ListQuery) -> Result<SnapshotPage, StoreError> {
         let page = self.store.list(query).await?;
         let live = |record: ScanRecord| match self.snapshots.get(record.id) {
@@ -448,11 +454,11 @@ impl ScanService {
         })
     }
 
-    /// Forgets a scan that has ended. Its files are not the scan service's: whoever keeps them
-    /// removes them after a [`Deleted::Gone`].
+    /// Deletes an ended scan. The scan service does not own the scan's files: the caller removes
+    /// them after a [`Deleted::Gone`].
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
         let deleted = self.store.delete(id).await?;
         match &deleted {
@@ -462,15 +468,15 @@ impl ScanService {
         Ok(deleted)
     }
 
-    /// How many scans are in each state.
+    /// Returns the number of scans in each state.
     ///
     /// # Errors
-    /// The store's failure.
+    /// A failure of the store.
     pub async fn stats(&self) -> Result<StoreStats, StoreError> {
         self.store.stats().await
     }
 
-    /// Room for a scan of `client`.
+    /// Reserves a place in the queue for a scan of `client`.
     async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
         let count = || async { Ok(self.store.stats().await?.pending) };
         let refusal = match self.snapshots.gate.enter(client, self.limits, count()).await? {
@@ -501,7 +507,7 @@ impl ScanService {
                 }
                 submitted
             }
-            // What was accepted before is not refused now.
+            // A repeated submission of an accepted scan is not refused.
             Err(refusal) => match &scan.idempotency_key {
                 Some(key) => Submitted::Existing(self.store.submitted(key).await?.ok_or(refusal)?),
                 None => return Err(refusal.into()),
@@ -515,7 +521,7 @@ impl ScanService {
             Submitted::Existing(record) => (record, false),
         };
         self.publish(record.clone());
-        // The signal first: nothing that follows may delay the start.
+        // The signal is sent first, so that nothing that follows delays the start.
         let silent = if created { self.wake(&record).await } else { None };
         let mut waiting = self.reasons(&record).await;
         if let Some(why) = silent
@@ -528,7 +534,7 @@ impl ScanService {
         Ok(Accepted { scan, created, notes, waiting })
     }
 
-    /// Whether two requests ask for the same, also where one was sealed before it was known which
+    /// Returns true if two requests are the same, even if one was sealed before it was known which
     /// of its settings are secrets.
     fn is_same(&self, one: &ScanRequest, other: &ScanRequest) -> bool {
         let without = |request: &ScanRequest| ScanRequest { overrides: Vec::new(), ..request.clone() };
@@ -537,7 +543,7 @@ impl ScanService {
                 && secret_sealer::are_same(&*self.sealer, &one.target, &one.overrides, &other.overrides))
     }
 
-    /// Signals the scan. Why the queue did not take the signal.
+    /// Signals the scan. Returns the reason if the queue did not accept the signal.
     async fn wake(&self, record: &ScanRecord) -> Option<String> {
         let signal =
             JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
