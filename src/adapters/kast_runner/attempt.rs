@@ -237,7 +237,7 @@ pub(super) async fn run(attempt: Attempt) {
     }
 
     let cleared = reaper.clear(&leader).await;
-    // On a blocking thread, because the keeper may have to change the owner of many files.
+    // On a blocking thread, because the keeper may have to change the mode of many files.
     let exit_kind = tokio::task::spawn_blocking(move || leader.collect()).await.unwrap_or(ExitKind::Unknown);
     let (folder, ours) = (files.paths.attempt_dir.clone(), tmp);
     let taken_back = tokio::task::spawn_blocking(move || {
