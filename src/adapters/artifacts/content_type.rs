@@ -1,16 +1,16 @@
-//! The type under which a file is served and stored. Ours to say: what a scanner or a scanned site
-//! says of a file counts for nothing.
+//! The media types with which files are served and stored. Only the file name decides: the program
+//! ignores any type that a scanner or a scanned site claims.
 
-/// What a browser is told of a file.
+/// How a browser handles a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentKind {
     /// The media type.
     pub media_type: &'static str,
-    /// Whether a browser may show it, sandboxed; it is a download otherwise.
+    /// True if a browser may show the file in a sandbox; otherwise the browser downloads it.
     pub inline: bool,
 }
 
-/// The type of a file by its name.
+/// The type of a file, by the extension of its name.
 #[must_use]
 pub fn content_kind(path: &str) -> ContentKind {
     let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());

@@ -1,4 +1,4 @@
-//! Which scan and which attempt, by the names of their folders.
+//! The identity of a scan and of an attempt, as the names of their folders.
 
 use std::fmt;
 
@@ -17,8 +17,8 @@ impl ScanFolder {
         Self(scan_folder_name(&record.request.target, record.created_at, record.id))
     }
 
-    /// A folder's name, where it can be that of a scan: one plain part that ends with the scan's
-    /// id.
+    /// Parses the name of a scan's folder: a plain name that ends with the scan's id. Returns
+    /// `None` for other names.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let folder = Self(name.to_owned());
@@ -31,7 +31,7 @@ impl ScanFolder {
         &self.0
     }
 
-    /// The scan's id, which ends the name.
+    /// The scan's id, which is the last part of the name.
     pub(super) fn scan(&self) -> Option<ScanId> {
         let (_, id) = self.0.rsplit_once('-')?;
         number(id).map(ScanId)
@@ -66,13 +66,13 @@ impl AttemptKey {
     }
 }
 
-/// The number of an attempt's folder.
+/// Parses the number in the name of an attempt's folder.
 pub(super) fn attempt_of(name: &str) -> Option<AttemptNumber> {
     number(name.strip_prefix("attempt-")?).and_then(|number| u32::try_from(number).ok()).map(AttemptNumber)
 }
 
-/// A number as we write it: digits without a sign or leading zeros, so that no two names mean the
-/// same.
+/// Parses a number in canonical form: digits without a sign or leading zeros, so that no two names
+/// have the same meaning.
 fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_as_they_are_written() {
+    fn folder_names_parse_only_in_canonical_form() {
         for (name, scan) in [
             ("example.com-20261123-170659-7", Some(7)),
             ("-7", Some(7)),

@@ -1,25 +1,25 @@
-//! Parts of a file, as an HTTP range asks for them.
+//! Byte ranges of a file, with the semantics of HTTP range requests.
 
 use std::ops::Range;
 
 use super::ArtifactError;
 
-/// A part of a file whose size is not known yet.
+/// A range of a file whose size is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
-    /// From the first byte to the last one, both included; to the end without a last one.
+    /// From the first to the last byte, both inclusive. Without `last`, to the end of the file.
     From {
         /// The first byte.
         first: u64,
         /// The last byte.
         last: Option<u64>,
     },
-    /// So many bytes at the end.
+    /// The given number of bytes at the end of the file.
     Last(u64),
 }
 
 impl ByteRange {
-    /// The bytes of a file of this size.
+    /// The bytes of a file of the given size. Fails with `OutOfRange` if the range is empty.
     pub(super) fn resolve(self, size: u64) -> Result<Range<u64>, ArtifactError> {
         let range = match self {
             Self::From { first, last } => first..last.map_or(size, |last| last.saturating_add(1).min(size)),
@@ -29,8 +29,8 @@ impl ByteRange {
     }
 }
 
-/// The bytes of a file of this size, all of them without a range. The whole of an empty file is no
-/// error.
+/// The bytes of a file of the given size; all bytes if there is no range. An empty file without a
+/// range is not an error.
 pub(super) fn resolve(range: Option<ByteRange>, size: u64) -> Result<Range<u64>, ArtifactError> {
     range.map_or(Ok(0..size), |range| range.resolve(size))
 }

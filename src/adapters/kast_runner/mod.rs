@@ -1,18 +1,18 @@
 //! Runs one attempt as one process of KAST or of the built-in scanner.
 //!
-//! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of
-//!   the job.
-//! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the
-//!   process to a task that owns it.
-//! - The task selects over exit, requests, timers, output and files. What it reports comes from the
-//!   scanner's files, which are read as hostile input.
-//! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final,
-//!   by whoever keeps files elsewhere.
-//! - Between us and each scanner stands a `keeper`, which confines it (`isolation`) and holds
-//!   together what it starts.
-//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, `keeper`
-//!   for those of a node that was killed, [`Watchdog`] for those of one that is frozen, and
-//!   [`sweep_leftovers`] for those of earlier ones.
+//! - [`ScannerCommand`] is the program. Its arguments ([`argv`](self)) and its environment are pure
+//!   functions of the job.
+//! - [`KastRunner`] implements the port: it creates the attempt's folder, spawns the scanner, and
+//!   passes the process to a task that owns it.
+//! - The task selects over exit, requests, timers, output and files. Its reports come from the
+//!   scanner's files, which it parses as hostile input.
+//! - [`ArtifactSink`] receives an attempt's folder when the attempt starts and when its files are
+//!   final, so that the files can be stored elsewhere.
+//! - A `keeper` process is the parent of each scanner. It confines the scanner (`isolation`) and
+//!   adopts the processes that the scanner starts.
+//! - No process of an attempt survives the attempt: see `reaper` for attempts of this run, `keeper`
+//!   for those of a killed node, [`Watchdog`] for those of a frozen node, and [`sweep_leftovers`]
+//!   for those of earlier runs.
 
 mod argv;
 mod attempt;
@@ -59,7 +59,7 @@ mod verdict;
 mod watch;
 mod watchdog;
 
-/// This program, also for a user who cannot reach its folder.
+/// This program. The path also works for a user who cannot access the program's folder.
 const OURSELVES: &str = "/proc/self/exe";
 
 pub use catalogue::{Catalogue, IssueKind};

@@ -1,5 +1,5 @@
-//! Who else wants an attempt's files: told when its folder begins to fill, and when the files are
-//! final.
+//! The interface to a store that copies an attempt's files elsewhere. It is called when the
+//! attempt's folder starts to fill and when the files are final.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 
 use super::folder::AttemptPaths;
 
-/// An attempt and where its files are.
+/// An attempt and the paths of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptFiles {
     /// The scan.
     pub scan: ScanId,
     /// The attempt.
     pub attempt: AttemptNumber,
-    /// The token that fences it.
+    /// Its fencing token.
     pub token: FencingToken,
     /// Its folders.
     pub paths: AttemptPaths,
 }
 
-/// Keeps files of attempts elsewhere. The runner knows nothing of where.
+/// Stores the files of attempts elsewhere. The runner does not depend on the location.
 ///
-/// An attempt whose start or end was never told here, because the program died in between, is the
-/// sink's to find: its folder is still there.
+/// If the program dies, the sink misses the start or the end of an attempt. It must then find the
+/// attempt by its folder, which still exists.
 #[async_trait]
 pub trait ArtifactSink: Send + Sync + fmt::Debug + 'static {
-    /// The scanner runs, and its folder begins to fill. Does not block.
+    /// The scanner has started, and its folder starts to fill. Does not block.
     fn attempt_started(&self, attempt: &AttemptFiles);
 
-    /// All processes of the attempt are gone and its files are final. Answers within a bounded time
-    /// with what a user should be warned of; what is not stored by then stays in the folder and is
-    /// stored later. Dropping the future must not end the storing.
+    /// All processes of the attempt are gone and its files are final. Returns within a bounded
+    /// time, with warnings for the user. Files that are not stored by then stay in the folder and
+    /// are stored later. A drop of the future must not stop the upload.
     async fn attempt_ended(&self, attempt: &AttemptFiles) -> Vec<String>;
 }
