@@ -230,7 +230,7 @@ enum Next {
 }
 
 impl Tries {
-    /// Waits until the next retry, or returns the error if there is none.
+    /// Waits until the next retry, or returns the error if no retry is left.
     pub(super) async fn after(&mut self, error: CallError) -> Result<(), CallError> {
         let next = next(error.failure(), self.since.elapsed(), self.collided, self.lost);
         match error.failure() {
