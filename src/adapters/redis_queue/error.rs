@@ -126,7 +126,7 @@ fn without_script(detail: &str) -> &str {
     detail.split(" script: ").next().unwrap_or(detail).trim_end_matches('.')
 }
 
-/// What an error says about the server, beyond the failed call.
+/// The effect of an error on the server connection, beyond the failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Trouble {

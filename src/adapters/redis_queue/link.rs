@@ -246,8 +246,8 @@ impl Link {
         self.judge(generation, answer)
     }
 
-    /// Records that a script was refused. Only scripts count: a refused `PUBLISH` says nothing
-    /// about signals.
+    /// Records that a script was refused. Only scripts count: a refused `PUBLISH` does not
+    /// affect signals.
     fn note_refusal<T, E>(&self, answer: Result<redis::RedisResult<T>, E>) -> Result<redis::RedisResult<T>, E> {
         if let Ok(Err(error)) = &answer
             && trouble(error) == Trouble::Refusal

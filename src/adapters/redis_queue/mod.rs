@@ -52,7 +52,7 @@
 //! - **acknowledge** runs `XACK` and `XDEL`. **release** does that too, and puts the signal back
 //!   into the delay queue with a new due time. For an entry that is no longer pending it does
 //!   nothing.
-//! - **promote_due** runs on every node at the next due time that the node knows, and once a
+//! - **promote_due** runs on every node at the next due time that the node has read, and once a
 //!   second. It offers due signals, and requeues the entries that `XAUTOCLAIM` reports as pending
 //!   for too long.
 //! - **sweep** deletes the consumers of nodes that no longer exist. **depth** counts.
@@ -65,7 +65,7 @@
 //!   [`RedisOptions::reclaim_after`]. The reconciler is faster if the row is still queued.
 //! - A reader dies between a blocking read and **settle**: the next **promote_due**, within a
 //!   second, offers the following signals.
-//! - The node that knows the next due time dies: likewise.
+//! - The node that has read the next due time dies: likewise.
 //! - A caller of `next` is dropped: its delivery goes to the next caller, or back into the delay
 //!   queue with its due time.
 //! - Redis loses its data: streams and groups are created again. Old receipts refer to missing

@@ -193,7 +193,7 @@ fn answer_of(results: Vec<surrealdb::Result<Value>>) -> Result<Option<Value>, Ca
 }
 
 /// Ranks errors; lower is more specific. When a transaction fails, each statement reports an error,
-/// and most only say that another statement failed.
+/// and most of these only mean that another statement failed.
 fn telling(error: &CallError) -> u8 {
     match (error.failure(), error) {
         (Failure::Thrown | Failure::Exists, _) => 0,
