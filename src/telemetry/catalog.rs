@@ -1,7 +1,7 @@
-//! The one table of everything that Kastrel tells: spans, their events, metrics and attributes.
+//! The catalogue of all telemetry: spans, their events, metrics and attributes.
 //!
-//! The code takes every name from here, and `docs/telemetry.md` is generated from here. Nothing in
-//! this file does anything.
+//! The code takes every name from this file, and `docs/telemetry.md` is generated from it. The file
+//! contains only data.
 
 /// A span.
 #[derive(Debug, Clone, Copy)]
@@ -10,11 +10,12 @@ pub struct SpanEntry {
     pub name: &'static str,
     /// `internal`, `server`, `producer` or `consumer`.
     pub kind: &'static str,
-    /// Under which span it stands.
+    /// The parent span.
     pub parent: &'static str,
-    /// Its attributes, besides `scan.id`, `scan.attempt` and `node.id` where there are such.
+    /// Its attributes, without `scan.id`, `scan.attempt` and `node.id`, which are added where they
+    /// apply.
     pub attributes: &'static [&'static str],
-    /// What it stands for.
+    /// Its meaning.
     pub description: &'static str,
 }
 
@@ -23,11 +24,11 @@ pub struct SpanEntry {
 pub struct EventEntry {
     /// Its name.
     pub name: &'static str,
-    /// Within which span.
+    /// The span that contains it.
     pub span: &'static str,
     /// Its attributes.
     pub attributes: &'static [&'static str],
-    /// What it stands for.
+    /// Its meaning.
     pub description: &'static str,
 }
 
@@ -38,11 +39,11 @@ pub struct AttributeEntry {
     pub name: &'static str,
     /// `text`, `number`, `seconds`, `bytes` or `yes/no`.
     pub kind: &'static str,
-    /// What it says.
+    /// Its meaning.
     pub description: &'static str,
 }
 
-/// What a metric does.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instrument {
     /// Only grows.
@@ -54,7 +55,7 @@ pub enum Instrument {
 }
 
 impl Instrument {
-    /// The word for it.
+    /// The name of the kind.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,18 +71,18 @@ impl Instrument {
 pub struct MetricEntry {
     /// Its name in OpenTelemetry.
     pub name: &'static str,
-    /// What it does.
+    /// Its kind.
     pub instrument: Instrument,
-    /// Its unit, as UCUM writes it; empty for what is merely counted.
+    /// Its unit in UCUM notation; empty for a plain count.
     pub unit: &'static str,
-    /// Its attributes. Each has few values, whatever is scanned.
+    /// Its attributes. Each has a small number of values, whatever is scanned.
     pub attributes: &'static [&'static str],
-    /// What it says.
+    /// Its meaning.
     pub description: &'static str,
 }
 
 impl MetricEntry {
-    /// Its name at `/metrics`, without the endings that a histogram adds.
+    /// Its name at `/metrics`, without the suffixes of a histogram.
     #[must_use]
     pub fn prometheus_name(&self) -> String {
         let base = self.name.replace('.', "_");
@@ -120,7 +121,7 @@ macro_rules! spans {
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal, $instrument:ident, $unit:literal, [$($attribute:ident),*], $description:literal;)+) => {
-        /// The metrics, one by one.
+        /// The metrics.
         pub mod metric {
             use super::{Instrument, MetricEntry, attribute};
             $(
@@ -292,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_there_once_and_every_attribute_is_known() {
+    fn catalogue_names_are_unique_and_attributes_are_known() {
         let known: BTreeSet<&str> = ATTRIBUTES.iter().map(|one| one.name).collect();
         assert_eq!(known.len(), ATTRIBUTES.len(), "two attributes of one name");
         let used = SPANS
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn no_metric_has_an_attribute_without_bounds() {
+    fn metric_attributes_are_bounded() {
         for metric in METRICS {
             for unbounded in [
                 attribute::SERVER_ADDRESS,

@@ -1,4 +1,4 @@
-//! `docs/telemetry.md`, made of the tables.
+//! Generates `docs/telemetry.md` from the catalogue.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::variable_table::{UNHEEDED, VARIABLES};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
-/// The page: what is written by hand in `introduction.md`, and then every name that there is.
+/// Returns the page: the text of `introduction.md`, followed by the tables of all names.
 #[must_use]
 pub fn document() -> String {
     let mut text = String::from(
@@ -77,9 +77,10 @@ mod tests {
 
     use super::*;
 
-    /// Regenerate with `KASTREL_BLESS=1 cargo nextest run -p kastrel the_page_in_the_repository`.
+    /// Regenerate with
+    /// `KASTREL_BLESS=1 cargo nextest run -p kastrel telemetry_page_matches_the_code`.
     #[test]
-    fn the_page_in_the_repository_is_what_the_code_says() {
+    fn telemetry_page_matches_the_code() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/telemetry.md");
         if std::env::var_os("KASTREL_BLESS").is_some() {
             std::fs::write(&path, document()).unwrap();

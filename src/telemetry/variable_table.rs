@@ -1,22 +1,22 @@
-//! Every `OTEL_*` variable that Kastrel heeds, with what it takes, and those of the specification
-//! that do nothing here.
+//! The table of all supported `OTEL_*` variables with their types, and of the variables in the
+//! specification that have no effect.
 
-/// What a variable takes.
+/// The type of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     /// `true` or `false`.
     Flag,
-    /// One of these words.
+    /// One of these values.
     Word(&'static [&'static str]),
-    /// Some of these words, with commas between them.
+    /// A comma-separated list of these values.
     Words(&'static [&'static str]),
     /// A whole number.
     Number,
-    /// From 0 to 1.
+    /// A number from 0 to 1.
     Ratio,
-    /// An `http://` or `https://` address; for gRPC also without the scheme.
+    /// An `http://` or `https://` URL; for gRPC also without a scheme.
     Address,
-    /// `key=value`, with commas between them. May hold secrets.
+    /// Comma-separated `key=value` pairs. May contain secrets.
     Pairs,
     /// Any text.
     Text,
@@ -27,14 +27,14 @@ pub enum Takes {
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What it takes.
+    /// Its type.
     pub takes: Takes,
-    /// What it does.
+    /// Its effect.
     pub description: &'static str,
 }
 
 impl Takes {
-    /// Completes "expected …".
+    /// The text that completes "expected …".
     #[must_use]
     pub fn expected(self) -> String {
         match self {
@@ -69,7 +69,7 @@ impl Takes {
         }
     }
 
-    /// Whether a value may be shown.
+    /// True if a value may be shown.
     const fn is_public(self) -> bool {
         !matches!(self, Self::Pairs | Self::Address | Self::Text)
     }
@@ -82,7 +82,7 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-/// What is wrong with a value, if anything is.
+/// The problem with a value, if there is one.
 #[must_use]
 pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
     if variable.takes.accepts(value) {
@@ -93,8 +93,8 @@ pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
     } else {
         String::new()
     };
-    // Without its address a signal has nowhere to go; to send it to the default instead would be
-    // worse.
+    // Without a valid address a signal is not exported. Sending it to the default address instead
+    // would be worse.
     let effect = if variable.takes == Takes::Address { "nothing is sent there" } else { "it is ignored" };
     Some(format!("{}: expected {}{shown}; {effect}", variable.name, variable.takes.expected()))
 }
@@ -104,7 +104,7 @@ const COMPRESSIONS: Takes = Takes::Word(&["gzip", "none"]);
 
 macro_rules! variables {
     ($($name:literal $takes:expr, $description:literal;)+) => {
-        /// See the module.
+        /// The table of supported variables.
         pub const VARIABLES: &[Variable] = &[$(Variable { name: $name, takes: $takes, description: $description }),+];
     };
 }
@@ -175,7 +175,7 @@ const OWN_BOUNDS: &str = "each histogram has bounds of its own";
 const ONLY_OTLP: &str = "Kastrel exports OTLP only";
 const OWN_METRICS: &str = "Prometheus reads /metrics of each process";
 
-/// What the specification names and Kastrel does not heed, each with what to know instead.
+/// The variables of the specification that Kastrel ignores, each with the alternative.
 pub const UNHEEDED: &[(&str, &str)] = &[
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", SPANS_HAVE_THEIRS),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", VALUES_ARE_SHORT),

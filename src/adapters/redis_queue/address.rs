@@ -1,4 +1,4 @@
-//! The address of Redis: `redis[s]://[[user]:password@]host[:port][/database]`.
+//! Parses the Redis URL: `redis[s]://[[user]:password@]host[:port][/database]`.
 
 use kastrel_actors::model::NodeId;
 use redis::io::tcp::TcpSettings;
@@ -8,13 +8,13 @@ use url::{Host, Url};
 use super::connections::RedisOptions;
 use super::error::RedisUrlError;
 
-/// A client for `url`, which is not connected yet, and the address without user and password.
+/// Returns an unconnected client for `url`, and the address without user and password.
 pub(super) fn client(url: &str, node: &NodeId, options: &RedisOptions) -> Result<(Client, String), RedisUrlError> {
     let info = parse(url)?;
     let redis = info.redis_settings().clone().set_lib_name("kastrel", env!("CARGO_PKG_VERSION"));
     let address = format!("{}/{}", info.addr(), redis.db());
-    // Without this, a small request that follows another waits for the acknowledgement of the
-    // first.
+    // Without `TCP_NODELAY`, a small request waits for the acknowledgement of the previous one
+    // (Nagle's algorithm).
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true)).set_redis_settings(redis);
     let encrypted = matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. });
     let client = match (&options.root_certificate, encrypted) {
@@ -28,10 +28,10 @@ pub(super) fn client(url: &str, node: &NodeId, options: &RedisOptions) -> Result
     Ok((client, address))
 }
 
-/// Whether a Redis can be at this address; nothing is connected.
+/// Checks that `url` is a usable Redis URL. Opens no connection.
 ///
 /// # Errors
-/// Why not, without repeating the address.
+/// The reason why the URL is invalid. The error never repeats the URL.
 pub fn check_redis_url(url: &str) -> Result<(), RedisUrlError> {
     parse(url).map(drop)
 }
@@ -62,7 +62,8 @@ fn parse(text: &str) -> Result<ConnectionInfo, RedisUrlError> {
     if !url.username().is_empty() && url.password().is_none() {
         return Err(RedisUrlError::UserWithoutPassword);
     }
-    // Everything else that it could say has been looked at; its words could repeat the password.
+    // The checks above cover every other error of this call. Its own message is dropped because it
+    // could repeat the password.
     url.into_connection_info().map_err(|_| RedisUrlError::Credentials)
 }
 
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read() {
+    fn redis_urls_are_parsed() {
         for (text, address, tls, user, password, database) in [
             ("redis://localhost", "localhost:6379", false, None, None, 0),
             ("redis://[::1]:7000/3", "::1:7000", false, None, None, 3),
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_without_the_password() {
+    fn url_errors_do_not_repeat_the_password() {
         for (text, expected) in [
             ("hunter2", RedisUrlError::Syntax(url::ParseError::RelativeUrlWithoutBase)),
             ("http://:hunter2@localhost", RedisUrlError::Scheme("http".into())),

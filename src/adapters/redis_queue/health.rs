@@ -1,4 +1,4 @@
-//! How the connection to Redis is, for `/readyz` and `kastrel doctor`.
+//! The state of the Redis connection, for `/readyz` and `kastrel doctor`.
 
 use std::fmt;
 
@@ -8,34 +8,34 @@ use tokio::sync::watch;
 /// The state of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisState {
-    /// The first try is under way.
+    /// The first connection attempt is running.
     Connecting,
-    /// Good.
+    /// Connected, and the server accepts signals.
     Connected {
-        /// The server and its version, such as `Redis 7.2.5`.
+        /// The server and its version, for example `Redis 7.2.5`.
         version: String,
     },
-    /// The connection is good, and the server refuses to take signals, or gives this node none.
-    /// Kastrel keeps trying; the rows say what waits.
+    /// Connected, but the server refuses signals, or delivers none to this node. Kastrel keeps
+    /// trying. The queued scans are in the database.
     Refusing {
         /// The server and its version.
         version: String,
-        /// Since when.
+        /// The start of this state.
         since: Timestamp,
-        /// What the server said.
+        /// The error of the server.
         error: String,
     },
-    /// There is no connection: signals are refused, and readers wait. Kastrel keeps trying.
+    /// Not connected: signals fail, and readers wait. Kastrel keeps trying.
     Down {
-        /// Since when.
+        /// The start of this state.
         since: Timestamp,
-        /// What the last try said, without secrets.
+        /// The error of the last attempt, without secrets.
         error: String,
     },
 }
 
 impl RedisState {
-    /// In words, with moments as `moment` writes them.
+    /// Describes the state; `moment` formats times.
     #[must_use]
     pub fn text(&self, moment: impl Fn(Timestamp) -> String) -> String {
         match self {
@@ -55,7 +55,7 @@ impl fmt::Display for RedisState {
     }
 }
 
-/// Follows the state of the connection. Cheap to clone.
+/// A handle to the state of the connection. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct RedisHealth {
     address: String,
@@ -72,8 +72,8 @@ impl RedisHealth {
         Self { address, state, subscription_denied }
     }
 
-    /// Why Redis does not let this node hear other nodes, in Redis's words, although the connection
-    /// is good: the user may lack the right to a channel.
+    /// The error of Redis if it denies this node the channels although the connection works: the
+    /// user may lack the permission for a channel.
     #[must_use]
     pub fn subscription_denied(&self) -> Option<String> {
         if matches!(*self.state.borrow(), RedisState::Connected { .. } | RedisState::Refusing { .. }) {
@@ -83,19 +83,19 @@ impl RedisHealth {
         }
     }
 
-    /// Host, port and database, without user and password.
+    /// The host, port and database, without user and password.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The state now.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> RedisState {
         self.state.borrow().clone()
     }
 
-    /// Whether the connection is good now, and the server takes signals.
+    /// True while the node is connected and the server accepts signals.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         matches!(*self.state.borrow(), RedisState::Connected { .. })
@@ -109,11 +109,11 @@ impl RedisHealth {
     }
 }
 
-/// The server's name and version in the answer to `INFO server`, or why it is too old. A server
-/// that hides it is taken as it is.
+/// The server's name and version from the response to `INFO server`, or an error if it is too old.
+/// A server that hides its version is accepted.
 pub(super) fn version(info: &str) -> Result<String, String> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    // Valkey tells as `redis_version` which Redis it is compatible with.
+    // Valkey reports its compatible Redis version as `redis_version`.
     let Some(compatible) = field("redis_version") else { return Ok("a server that hides its version".into()) };
     let mut numbers = compatible.split('.').map_while(|part| part.parse::<u32>().ok());
     if let (Some(major), Some(minor)) = (numbers.next(), numbers.next())
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_read_and_judged() {
+    fn server_versions_are_parsed_and_checked() {
         for (info, expected) in [
             ("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n", Ok("Redis 7.0.15")),
             ("redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n", Ok("Valkey 8.0.1")),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_one_line() {
+    fn state_text_is_one_line() {
         let since = Timestamp::from_second(1_767_225_600).unwrap();
         let down = RedisState::Down { since, error: "Connection refused (os error 111)".into() };
         let refusing =

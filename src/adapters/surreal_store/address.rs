@@ -1,5 +1,4 @@
-//! Where a database server is, and who signs in there: read from one URL, shown without its
-//! password.
+//! Parses the URL of a database server, including the user, and displays it without the password.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,24 +6,24 @@ use std::str::FromStr;
 
 use url::Url;
 
-/// The port of a SurrealDB server that was started without another one.
+/// The default port of a SurrealDB server.
 const PORT: u16 = 8000;
 const TLS_PORT: u16 = 443;
 const DEFAULT_NAME: &str = "kastrel";
 const MAX_NAME: usize = 64;
 
-/// How the address is to be written.
+/// The format of the URL.
 const FORM: &str = "ws://USER:PASSWORD@HOST:PORT/NAMESPACE/DATABASE";
 
-/// The level at which a user is defined in SurrealDB, and may sign in.
+/// The level at which a SurrealDB user is defined and signs in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AuthLevel {
-    /// A user of the whole server.
+    /// A root user of the server.
     #[default]
     Root,
-    /// A user of one namespace, which must exist.
+    /// A user of a namespace, which must exist.
     Namespace,
-    /// A user of one database, which must exist.
+    /// A user of a database, which must exist.
     Database,
 }
 
@@ -38,14 +37,15 @@ impl AuthLevel {
     }
 }
 
-/// A database server: `ws://USER:PASSWORD@HOST:PORT/NAMESPACE/DATABASE`, or `wss://` for TLS.
+/// The address of a database server: `ws://USER:PASSWORD@HOST:PORT/NAMESPACE/DATABASE`, or `wss://`
+/// for TLS.
 ///
-/// User and password are percent-encoded. Namespace and database may be left out and are `kastrel`
-/// then; the port is 8000 then, and 443 with TLS. Parameters:
-/// - `auth=root|namespace|database`: where the user is defined; `root` unless told otherwise. A
-///   root user makes namespace and database, a namespace user the database.
-/// - `ca=FILE`: with `wss`, trust the authorities of this PEM file and no others; without it, those
-///   of the system.
+/// User and password are percent-encoded. The default of namespace and database is `kastrel`. The
+/// default port is 8000, and 443 with TLS. Parameters:
+/// - `auth=root|namespace|database`: the level of the user; the default is `root`. A root user
+///   creates the namespace and the database, a namespace user the database.
+/// - `ca=FILE`: with `wss`, trust only the authorities in this PEM file; the default is the
+///   system's authorities.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteDatabase {
     pub(super) tls: bool,
@@ -59,16 +59,16 @@ pub struct RemoteDatabase {
     pub(super) ca: Option<PathBuf>,
 }
 
-/// What is wrong with an address. No text of it holds the password.
+/// The reason why a database URL is invalid. No message contains the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// It is not a URL at all.
+    /// Not a URL.
     #[error("the database's address is not a URL like {FORM}: {0}")]
     Url(#[from] url::ParseError),
-    /// Another protocol.
+    /// Not `ws` or `wss`.
     #[error("the scheme of the database's address must be ws or wss, not `{0}`")]
     Scheme(String),
-    /// A storage engine and no server.
+    /// A storage engine instead of a server.
     #[error(
         "the scheme of the database's address must be ws or wss, not `{0}`, which is a storage engine: start a SurrealDB server on rocksdb:// (surrealkv:// loses committed rows at a restart), and write {FORM}"
     )]
@@ -82,13 +82,13 @@ pub enum AddressError {
     /// No password.
     #[error("the database's address has no password; write {FORM}")]
     Password,
-    /// User or password are not percent-encoded UTF-8.
+    /// The user or the password is not percent-encoded UTF-8.
     #[error("the {0} in the database's address is not percent-encoded UTF-8")]
     Encoding(&'static str),
-    /// Not a namespace and a database.
+    /// The path is not a namespace and a database.
     #[error("the path of the database's address must be /NAMESPACE/DATABASE or empty")]
     Path,
-    /// A name that SurrealDB might take for something else.
+    /// A name with characters that SurrealDB might interpret.
     #[error("the {what} `{name}` in the database's address must be 1 to {MAX_NAME} letters, digits, `_` or `-`")]
     Name {
         /// Namespace or database.
@@ -96,19 +96,19 @@ pub enum AddressError {
         /// The name.
         name: String,
     },
-    /// A parameter that does not exist.
+    /// An unknown parameter.
     #[error("the database's address has an unknown parameter `{0}`; there are `auth` and `ca`")]
     Parameter(String),
-    /// A level that does not exist.
+    /// An unknown level.
     #[error("`auth` in the database's address must be root, namespace or database, not `{0}`")]
     Auth(String),
-    /// An authority for a connection without TLS.
+    /// A certificate authority for a connection without TLS.
     #[error("`ca` in the database's address needs wss")]
     CaWithoutTls,
 }
 
 impl RemoteDatabase {
-    /// The URL to connect to: without user, password and names.
+    /// The URL to connect to, without user, password and names.
     pub(super) fn endpoint(&self) -> String {
         format!("{}://{}:{}/rpc", self.scheme(), self.host, self.port)
     }
@@ -152,7 +152,8 @@ impl FromStr for RemoteDatabase {
     }
 }
 
-/// The parser drops the scheme's own port, 80, where it was written out.
+/// The port if the URL has none. The URL parser drops port 80, the default of `ws`, even if it was
+/// written explicitly.
 fn default_port(text: &str) -> u16 {
     let authority = text.split("://").nth(1).unwrap_or_default().split(['/', '?', '#']).next().unwrap_or_default();
     if authority.ends_with(":80") { 80 } else { PORT }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn all_parts_are_read() {
+    fn database_urls_are_parsed() {
         let address =
             parsed("wss://us%3Aer:p%40ss%2Fw%C3%B6rd@db.example:9000/team/scans?auth=database&ca=/etc/ca.pem");
         assert_eq!((address.tls, address.host.as_str(), address.port), (true, "db.example", 9000));
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_a_default() {
+    fn omitted_url_parts_have_defaults() {
         for (text, port, namespace, database) in [
             ("ws://a:b@host", 8000, "kastrel", "kastrel"),
             ("ws://a:b@host:80/", 80, "kastrel", "kastrel"),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_the_password_is_not() {
+    fn url_errors_do_not_show_the_password() {
         for (text, part) in [
             ("hunter2", "is not a URL"),
             ("http://a:hunter2@host", "must be ws or wss, not `http`"),
