@@ -54,7 +54,7 @@ pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" too; clap knows their stream and exit code. A closed
+            // Help and version are "errors" too; clap provides their stream and exit code. A closed
             // pipe is not an error.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));

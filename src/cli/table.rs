@@ -133,7 +133,7 @@ pub fn scan_status(status: ScanStatus) -> Cell {
     Cell::new(status_word(status)).fg(colour)
 }
 
-/// Returns the word for a scan's state, for people; the API says `pending`.
+/// Returns the word for a scan's state, for people; the API uses `pending`.
 #[must_use]
 pub const fn status_word(status: ScanStatus) -> &'static str {
     match status {

@@ -112,8 +112,8 @@ mod tests {
     use super::*;
     use crate::config::{Origin, Sources};
 
-    /// Regenerate with
-    /// `KASTREL_BLESS=1 cargo nextest run -p kastrel config_file_in_the_repository_matches_the_keys`.
+    /// Regenerate the file with `KASTREL_BLESS=1 cargo nextest run -p kastrel TEST`, where TEST is
+    /// the name of this test.
     #[test]
     fn config_file_in_the_repository_matches_the_keys() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_FILE);

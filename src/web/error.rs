@@ -1,7 +1,7 @@
 //! The error type of the web server: one type with two representations, `application/problem+json`
 //! for programs and an HTML page for people.
 //!
-//! A handler returns a [`Problem`]. The outer middleware, which knows the path and the trace,
+//! A handler returns a [`Problem`]. The outer middleware, which has the path and the trace,
 //! renders it. The internal cause is only written to the log, where the trace id finds it.
 
 use std::borrow::Cow;
@@ -165,7 +165,7 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Puts a text in front of the detail that says what was done despite the problem.
+    /// Puts a text in front of the detail: the part of the work that was done despite the problem.
     pub(crate) fn after(self, done: &str) -> Self {
         Self { detail: format!("{done}; {}", self.detail).into(), ..self }
     }

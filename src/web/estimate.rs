@@ -28,7 +28,7 @@ pub(crate) enum TimeLeft {
     Overdue,
 }
 
-/// The number of ended plugins that an estimate needs. One plugin says too little about the others.
+/// The number of ended plugins that an estimate needs. One plugin is too little data.
 const ENOUGH_ENDED: usize = 2;
 /// A scan is overdue when it takes longer than the longest earlier scan times this factor.
 const SLACK: f64 = 1.2;

@@ -30,7 +30,7 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 const STREAM_TRIES: u32 = 3;
 /// How many polls in a row may fail, so that a client survives a restart of the server.
 const POLL_TRIES: u32 = 30;
-/// How often the client asks for plugins that the server does not know yet.
+/// How often the client retries a request for plugins that the server has not detected yet.
 const LOADING_TRIES: u32 = 15;
 /// The timeout of a proof, and the maximum size of its response.
 const PROOF_PATIENCE: Duration = Duration::from_secs(2);

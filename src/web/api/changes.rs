@@ -1,8 +1,8 @@
 //! `GET /api/events`: a stream of the numbers of changed scans, for pages that show many scans.
 //!
-//! An event says which scans changed, not how: the reader requests what it shows. The stream
-//! collects the changes of one second into one event, so a reader gets at most one event a second.
-//! Each stream stores only a revision number.
+//! An event names the changed scans, not their changes: the reader requests what it shows. The
+//! stream collects the changes of one second into one event, so a reader gets at most one event a
+//! second. Each stream stores only a revision number.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::web::viewer::Viewer;
 
 /// How long the stream collects changes before it sends an event.
 const TOGETHER: Duration = Duration::from_secs(1);
-/// How many scans one event names. With more changes, the event only says that any scan may have
+/// How many scans one event names. With more changes, the event only reports that any scan may have
 /// changed.
 const MOST_NAMED: usize = 200;
 

@@ -66,7 +66,7 @@ const UNREADABLE: &str = "unreadable";
 pub(crate) struct UnreadableScan {
     /// The scan's number.
     scan_id: u64,
-    /// Always `true`: the row cannot be read, and the log says why.
+    /// Always `true`: the row cannot be read, and the log has the reason.
     unreadable: bool,
 }
 

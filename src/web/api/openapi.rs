@@ -87,7 +87,7 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<
     serde_json::to_vec(&api).unwrap_or_default()
 }
 
-/// The names of the time zones that this machine knows. The empty name means UTC.
+/// The names of the time zones that this machine supports. The empty name means UTC.
 static ZONES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let mut names: Vec<String> =
         jiff::tz::db().available().map(|name| name.to_string()).filter(|name| Zone::is_name(name)).collect();

@@ -45,7 +45,7 @@ pub(crate) struct ScanList<'a> {
     /// Whether the search stopped before the page was full. A search is bounded; continue it with
     /// `next_before` (as `before` or `after`) or `next_at`.
     is_partial: bool,
-    /// How many scans are left out because their rows cannot be read. The log says why.
+    /// How many scans are left out because their rows cannot be read. The log has the reason.
     unreadable: usize,
     /// The numbers of the scans that cannot be read.
     unreadable_scans: Vec<u64>,

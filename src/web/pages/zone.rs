@@ -12,7 +12,7 @@ use crate::web::error::{Problem, ProblemKind};
 use crate::web::viewer::Viewer;
 use crate::web::zone::Zone;
 
-/// The form value for the browser's own zone, which only its script knows.
+/// The form value for the browser's own zone, which only its script can determine.
 const LOCAL: &str = "local";
 
 /// Stores the choice in a cookie, and redirects back to the page.
