@@ -326,6 +326,7 @@ pub(crate) struct ProblemBody<'a> {
 }
 
 /// An error in one field.
+// Documents `FieldError` of the model, which does not depend on OpenAPI.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub(crate) struct FieldErrorBody {
