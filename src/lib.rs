@@ -1,4 +1,4 @@
-//! The application: everything of Kastrel that touches the world.
+//! The Kastrel application: adapters, configuration, command line and web server.
 
 pub mod adapters;
 pub mod app;

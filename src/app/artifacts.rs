@@ -1,4 +1,4 @@
-//! Where the files of scans are kept, by the configuration.
+//! Creates the artifact store for the scans' files, as configured.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::adapters::artifacts::{
 };
 use crate::config::Config;
 
-/// What reads the files of scans.
+/// Returns the store that reads the files of scans.
 ///
 /// # Errors
-/// The bucket's settings lead nowhere.
+/// The settings of the bucket are invalid.
 pub fn artifacts(config: &Config, results_dir: &Path) -> Result<Arc<dyn ArtifactStore>, AppError> {
     let folder = FolderArtifacts::new(results_dir);
     Ok(match bucket(config)? {
@@ -23,8 +23,8 @@ pub fn artifacts(config: &Config, results_dir: &Path) -> Result<Arc<dyn Artifact
     })
 }
 
-/// What brings the files of this node's scans to where others read them; `None`: they stay in the
-/// results folder.
+/// Returns the uploader, which copies the files of this node's scans to the bucket. `None` if the
+/// files stay in the results folder.
 pub(super) fn uploader(
     config: &Config,
     results_dir: &Path,

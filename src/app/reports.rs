@@ -1,4 +1,4 @@
-//! The runner's renderer of reports behind the web's port.
+//! Implements the web server's `RenderReport` port with the runner's report renderer.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::web::RenderReport;
 
 struct Renderer(ReportRenderer);
 
-/// What renders reports once more. `None` where the files of scans are kept in a bucket: what is
-/// stored there is final, and a report that only this machine shows would differ from it.
+/// Returns the renderer that regenerates reports. `None` if a bucket stores the scans' files:
+/// stored files are final, and a report on this machine only would differ from them.
 pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn RenderReport>> {
     config.artifacts.url.is_none().then(|| Arc::new(Renderer(runner.report_renderer())) as Arc<dyn RenderReport>)
 }

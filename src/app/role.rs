@@ -1,25 +1,24 @@
-//! What a process is for.
+//! The role of a process.
 
 use crate::config::{Config, ConfigError, Problem};
 
-/// What this process is for.
+/// The role of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The dashboard, the API and a worker.
     Serve,
     /// The dashboard and the API; workers run the scans.
     Web,
-    /// Runs scans, beside other processes that share Redis and the database.
+    /// A worker that shares Redis and the database with other processes.
     Worker,
-    /// One scan: a worker, and nobody to talk to. Where the database is shared, workers run the
-    /// scan.
+    /// A single scan: a worker without a server. If the database is shared, workers run the scan.
     OneShot,
-    /// Only looks at what is stored.
+    /// Only reads stored data.
     Offline,
 }
 
 impl Role {
-    /// Whether it runs scans. `shared`: other processes hold the database as well.
+    /// Returns whether the process runs scans. `shared`: other processes use the database as well.
     #[must_use]
     pub const fn runs_scans(self, shared: bool) -> bool {
         match self {
@@ -29,7 +28,8 @@ impl Role {
         }
     }
 
-    /// Whether it makes no sense alone: it needs a database and a queue that others share.
+    /// Returns whether the role needs other processes, and therefore a shared database and a shared
+    /// queue.
     #[must_use]
     pub const fn needs_others(self) -> bool {
         match self {
@@ -38,10 +38,11 @@ impl Role {
         }
     }
 
-    /// Whether the configuration has all that this role needs, which no key can say for itself.
+    /// Checks that the configuration has every value that this role needs. The keys cannot check
+    /// this by themselves.
     ///
     /// # Errors
-    /// What is missing, all of it.
+    /// All missing values.
     pub fn check(self, config: &Config) -> Result<(), ConfigError> {
         let keys = [
             ("database.url", "KASTREL_DATABASE_URL", config.database.url.is_none()),
@@ -53,7 +54,7 @@ impl Role {
         if problems.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(problems)) }
     }
 
-    /// Whether it shows scans that run elsewhere as they change.
+    /// Returns whether the process shows the live changes of scans that run on other nodes.
     #[must_use]
     pub const fn follows_scans(self) -> bool {
         match self {
@@ -62,7 +63,7 @@ impl Role {
         }
     }
 
-    /// The command that starts it.
+    /// Returns the command that starts this role.
     #[must_use]
     pub const fn command(self) -> &'static str {
         match self {
@@ -83,7 +84,7 @@ mod tests {
     use crate::config::Sources;
 
     #[test]
-    fn a_role_that_needs_others_says_all_that_is_missing_at_once() {
+    fn role_check_names_all_missing_values_at_once() {
         let config = Sources::of(&BTreeMap::new()).resolve().unwrap().config;
         for role in [Role::Web, Role::Worker] {
             let told = role.check(&config).unwrap_err().to_string();
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_one_shot_leaves_the_scan_to_workers_where_there_are_some() {
+    fn one_shot_leaves_scans_of_a_shared_database_to_workers() {
         for (role, alone, shared) in [
             (Role::Serve, true, true),
             (Role::Web, false, false),

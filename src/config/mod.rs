@@ -1,9 +1,9 @@
-//! Configuration: defaults < file < environment < flags, and where each value came from.
+//! The configuration: defaults < file < environment < flags, with the source of each value.
 //!
-//! `keys` declares every key once: the typed [`Config`], the file `config/kastrel.toml`,
-//! `kastrel config show` and the environment's names all come from that declaration. Nothing here
-//! reads the world but [`find_file`] and [`process_environment`]: files, environment and flags are
-//! arguments.
+//! `keys` declares every key once. The typed [`Config`], the file `config/kastrel.toml`,
+//! `kastrel config show` and the names of environment variables all come from that declaration.
+//! Only [`find_file`] and [`process_environment`] read the environment of the process: for all
+//! other functions, files, environment and flags are arguments.
 
 mod base_path;
 mod bucket;

@@ -1,4 +1,4 @@
-//! The dashboard and the HTTP API.
+//! The web server: the dashboard and the HTTP API.
 
 mod access;
 mod api;

@@ -1,4 +1,4 @@
-//! A store of files to which only the end of a log has come so far.
+//! An artifact store that has received only the end of a log.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use crate::adapters::artifacts::{
     ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
 };
 
-/// See the module.
+/// The store, with the end of the log. See the module documentation.
 #[derive(Debug)]
 pub(crate) struct LiveTail(pub(crate) &'static str);
 

@@ -1,4 +1,4 @@
-//! A store of files that never answers.
+//! An artifact store that never responds.
 
 use async_trait::async_trait;
 
@@ -6,7 +6,7 @@ use crate::adapters::artifacts::{
     ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
 };
 
-/// See the module.
+/// The unavailable store. See the module documentation.
 #[derive(Debug)]
 pub(crate) struct NoArtifacts;
 

@@ -1,5 +1,5 @@
-//! What was found, worst first: the issues that plugins named, each once, with what the scanner's
-//! registry says about it. Where a list is cut, it says how much of it is shown.
+//! The issues of a scan, worst first. Each issue is listed once, with its description from the
+//! scanner's registry. A cut list shows how many of its issues it contains.
 
 use std::collections::BTreeMap;
 
@@ -22,19 +22,19 @@ pub(crate) struct IssueView {
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) category: String,
-    /// Who named it.
+    /// The plugins that reported the issue.
     pub(crate) plugins: String,
     pub(crate) times: Option<String>,
     pub(crate) description: String,
     pub(crate) remediation: String,
 }
 
-/// Groups the issues of `plugins`.
+/// Groups the issues of `plugins` by severity.
 pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>) -> Vec<SeverityGroup> {
     let counts = SeverityCounts::of(plugins);
     let mut groups = Vec::new();
     for severity in Severity::ALL {
-        // By id: the same issue of two plugins is one issue.
+        // Grouped by id: the same issue of two plugins is one issue.
         let mut issues: BTreeMap<&str, (&IssueRef, Vec<&str>, u64)> = BTreeMap::new();
         for (plugin, issue) in plugins.iter().flat_map(|plugin| plugin.issues.iter().map(move |issue| (plugin, issue)))
         {
@@ -91,7 +91,7 @@ mod tests {
     use crate::web::testing::catalogue;
 
     #[test]
-    fn each_issue_is_there_once_under_its_severity_with_all_who_named_it() {
+    fn each_issue_is_listed_once_with_all_its_plugins() {
         let issue = |id: &str, severity| IssueRef { id: id.into(), severity, title: format!("The {id}") };
         let plugin =
             |name: &str, issues: Vec<IssueRef>| PluginResult::new(name, PluginStatus::Completed).with_issues(issues);
