@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn imports_are_read_where_they_count() {
+    fn imports_are_read_before_the_first_rule_only() {
         for (sheet, expected) in [
             ("", &[][..]),
             ("@import url(a.css);", &["a.css"]),

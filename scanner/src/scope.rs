@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typed_target_may_be_private_and_a_public_name_may_not_lead_inside() {
+    fn typed_target_may_be_private_and_public_name_must_not_resolve_to_private_address() {
         let inside: IpAddr = "10.0.0.1".parse().unwrap();
         for (host, allow_private, expected) in [
             ("example.com", false, false),
