@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headline_blames_the_suites_only_where_they_are_to_blame() {
+    fn headline_names_the_suites_only_if_they_are_the_cause() {
         const REFUSED: &str = "with suites that browsers refuse";
         const REASON: &str = "a handshake was not completed (the server wants a certificate)";
         let lost = || End::Lost("no answer within 5 s".to_owned());
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_may_be_longer_says_at_least() {
+    fn incomplete_suite_list_says_at_least() {
         for (codes, end, expected) in [
             (&[0xC02F][..], End::Complete, "TLS 1.2: offered, 1 suite"),
             (&[0xC02F, 0x002F], End::Complete, "TLS 1.2: offered, 2 suites"),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_to_be_missing_that_was_not_asked_to_its_end() {
+    fn missing_suites_are_reported_only_after_a_complete_probe() {
         let lost = || End::Lost("no answer within 5 s".to_owned());
         let closed = || End::Open("the connection was closed".to_owned());
         for (surveys, expected) in [

@@ -168,7 +168,7 @@ impl Drop for LetGo {
 }
 
 #[tokio::test]
-async fn a_plugin_that_never_waits_ends_with_its_limit_and_the_others_go_on() {
+async fn plugin_that_never_awaits_ends_with_its_limit_and_others_continue() {
     static FREE: AtomicBool = AtomicBool::new(false);
     static SPINNING_PLUGIN: Spinning = Spinning(&FREE);
     let _let_go = LetGo(&FREE);

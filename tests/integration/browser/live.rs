@@ -9,7 +9,7 @@ const TROUBLE: &str = "!document.getElementById('trouble').hidden";
 const NO_TROUBLE: &str = "document.getElementById('trouble').hidden";
 
 #[tokio::test]
-async fn a_killed_server_that_comes_back_is_noticed() {
+async fn page_recovers_when_a_killed_server_restarts() {
     let mut stage = Stage::start().await;
     let id = stage.submit("hangfirst-2p.test").await;
     stage.until_busy(id).await;

@@ -100,7 +100,7 @@ async fn status_on_another_web_node_is_never_far_behind_the_row() {
 }
 
 #[tokio::test]
-async fn a_cancel_on_another_web_node_ends_everything() {
+async fn cancel_on_another_web_node_ends_all_processes() {
     let mut cluster = Cluster::new().await;
     let (a, b, worker) = (cluster.web("web-a"), cluster.web("web-b"), cluster.worker("worker", 2));
     start([&a, &b, &worker]).await;

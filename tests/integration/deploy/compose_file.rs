@@ -84,7 +84,7 @@ fn persistent_data_is_in_named_volumes() {
     let mut used = BTreeSet::new();
     for (name, service) in &compose.services {
         for volume in &service.volumes {
-            // Files of the repository are mounted read-only.
+            // Mounts of repository files hold no persistent data.
             if volume.starts_with("./") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Tests of ending an attempt: by SIGINT, by SIGKILL, by dropping its control, and by the end of
+//! Tests of ending an attempt: gracefully, by a kill, by dropping its control, and by the end of
 //! the runtime. No process of the attempt is left at the end.
 
 use std::time::Duration;
