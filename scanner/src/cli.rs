@@ -44,7 +44,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs a scan; the word `scan` is optional
+    /// Runs a scan; this is the default command
     Scan(ScanArgs),
     /// Inspects the plugins
     Plugins {
