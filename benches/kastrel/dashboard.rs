@@ -74,7 +74,7 @@ pub(crate) async fn streams(report: &mut Report) {
         until_text(stream, "event: end").await.unwrap_or_else(|| panic!("stream {number} ended without the end"));
     }
     report.add(
-        "2,000 open event streams: the end of a scan is told to 1,000 after",
+        "2,000 open event streams: the end of a scan reaches 1,000 after",
         server::now_ms() - start,
         "ms",
         None,

@@ -63,14 +63,14 @@ impl Exit {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; a scan that was waited for completed, and passed its gate",
+            Self::Done => "success; a followed scan completed and passed its gate",
             Self::Failed => {
-                "the scan failed, or nothing could be checked, and no gate says more; or the command failed"
+                "the scan failed, or nothing could be checked, and no gate set another code; or the command failed"
             }
             Self::Usage => "wrong arguments, request or configuration",
             Self::Cancelled => "the scan was cancelled elsewhere",
             Self::Unreachable => "the server does not answer",
-            Self::Storage => "the database has lost rows or is damaged; the message says what to do",
+            Self::Storage => "the database has lost rows or is damaged; the message states the next step",
             Self::Found => "the scan found an issue at or above --fail-on, or of unknown severity",
             Self::Uncovered => "coverage is incomplete: not every check of --require-coverage ran",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",

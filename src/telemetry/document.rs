@@ -14,15 +14,15 @@ pub fn document() -> String {
         "<!-- Generated from src/telemetry: introduction.md, catalog.rs and variable_table.rs. A test fails when they differ; KASTREL_BLESS=1 writes this page anew. -->\n",
     );
     text.push_str(INTRODUCTION);
-    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is told in the log with its variable, and ignored; with a wrong address, nothing is sent there.\n");
+    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is logged with its variable, and ignored; with a wrong address, nothing is sent there.\n");
     let rows = VARIABLES.iter().map(|one| [code(one.name), one.takes.expected(), one.description.into()]);
     table(&mut text, ["variable", "takes", "meaning"], rows);
     text.push_str(
-        "\nThe specification names some that do nothing here. They are told in the log when they are set, as are unknown ones that begin with `OTEL_`.\n",
+        "\nThe specification names some variables that have no effect here. If one is set, it is logged, as are unknown variables that begin with `OTEL_`.\n",
     );
     table(&mut text, ["variable", "instead"], UNHEEDED.iter().map(|(name, instead)| [code(name), (*instead).into()]));
 
-    text.push_str("\n## Spans\n\nEach also has `scan.id`, `scan.attempt` and `node.id` where there are such.\n");
+    text.push_str("\n## Spans\n\nEach span also has `scan.id`, `scan.attempt` and `node.id` where they apply.\n");
     let rows = SPANS
         .iter()
         .map(|one| [code(one.name), one.kind.into(), one.parent.into(), codes(one.attributes), one.description.into()]);
@@ -48,7 +48,7 @@ pub fn document() -> String {
     });
     table(&mut text, ["metric", "at `/metrics`", "kind", "unit", "attributes", "meaning"], rows);
 
-    text.push_str("\n## Attributes\n\nAt `/metrics` the dots are underscores.\n");
+    text.push_str("\n## Attributes\n\nAt `/metrics` dots become underscores.\n");
     let rows = ATTRIBUTES.iter().map(|one| [code(one.name), one.kind.into(), one.description.into()]);
     table(&mut text, ["attribute", "kind", "meaning"], rows);
     text
