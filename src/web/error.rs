@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::pages::error::ErrorPage;
 use super::viewer::Theme;
-use crate::adapters::artifacts::ArtifactError;
+use crate::ports::ArtifactError;
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
