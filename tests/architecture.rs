@@ -21,12 +21,16 @@ const ACTORS: Edges = &[
     ("service", &["live", "model", "policy", "ports"]),
     ("messages", &["model", "policy", "ports"]),
     ("task", &[]),
-    ("context", &["live", "messages", "model", "policy", "ports"]),
+    ("attempt_registry", &["model", "ports"]),
+    ("context", &["attempt_registry", "live", "messages", "model", "policy", "ports"]),
     ("attempt_finisher", &["context", "messages", "model", "policy", "ports", "task"]),
     ("health", &["context", "model", "policy", "ports", "task"]),
     ("lease", &["context", "messages", "model", "policy", "ports", "task"]),
     ("scan", &["attempt_finisher", "context", "health", "live", "messages", "model", "policy", "ports", "task"]),
-    ("supervisor", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "scan", "task"]),
+    (
+        "supervisor",
+        &["attempt_finisher", "attempt_registry", "context", "messages", "model", "policy", "ports", "scan", "task"],
+    ),
     ("dispatcher", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
     ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
     (
