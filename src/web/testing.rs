@@ -21,6 +21,7 @@ use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed};
 use kastrel_actors::service::{Consistency, ScanService};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};

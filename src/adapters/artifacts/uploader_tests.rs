@@ -5,6 +5,7 @@ use futures_util::stream::BoxStream;
 use kastrel_actors::model::{AttemptNumber, Command, Failure, FailureKind, Resolution, ScanRecord};
 use kastrel_actors::ports::Applied;
 use kastrel_actors::ports::Stores;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, fixtures};
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
@@ -121,7 +122,7 @@ impl Stage {
         let rows = Arc::new(MemoryStore::new(clock.clone()));
         let id = rows.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         let node = fixtures::registration("node-a");
-        rows.register_node(node.clone(), DAY).await.unwrap();
+        rows.register(node.clone(), DAY).await.unwrap();
         let scan = apply(&rows, id, Command::Lease { node: node.id }).await;
         let bucket = Bucket::new(Arc::clone(&service) as _, "s3://scans", "");
         let stage = Self { results: tempfile::tempdir().unwrap(), service, bucket, clock, rows, scan };

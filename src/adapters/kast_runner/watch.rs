@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::ports::LOG_NAME;
 use notify::event::{AccessKind, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
@@ -95,7 +96,6 @@ fn route(folders: &Mutex<HashMap<PathBuf, Arc<Notify>>>, event: notify::Result<n
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::LOG_NAME;
 
     #[tokio::test]
     async fn folder_change_notifies_only_its_own_attempt() {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -146,6 +145,8 @@ fn data_dir_id(dir: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use kastrel_actors::testing::{MemoryStore, PausedClock};
+
+    use std::sync::Arc;
 
     use super::*;
     use crate::telemetry::variables::Silence;

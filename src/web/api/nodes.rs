@@ -173,7 +173,7 @@ async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Res
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::ports::Stores;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
     use serde_json::json;
 
@@ -185,7 +185,7 @@ mod tests {
         for (name, running) in [("b", 3), ("a", 1)] {
             let mut node = fixtures::registration(name);
             node.running = running;
-            app.memory.register_node(node, Duration::from_secs(30)).await.unwrap();
+            app.memory.register(node, Duration::from_secs(30)).await.unwrap();
         }
         app
     }

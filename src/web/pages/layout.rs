@@ -276,7 +276,7 @@ mod tests {
     use std::time::Duration;
 
     use kastrel_actors::model::{FaultKind, HeldBack, NodeFault, NodeHold, NodeRegistration};
-    use kastrel_actors::ports::Stores;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
     use super::*;
@@ -316,7 +316,7 @@ mod tests {
         for (name, why) in [("a", Some("no disk")), ("b", Some("no disk")), ("c", None)] {
             let hold = NodeHold { node: why.map(held), targets: Vec::new() };
             app.memory
-                .register_node(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30))
+                .register(NodeRegistration { hold, ..fixtures::registration(name) }, Duration::from_secs(30))
                 .await
                 .unwrap();
         }
