@@ -9,8 +9,11 @@ mod base_path;
 mod bucket;
 mod error;
 mod file;
+mod key;
 mod keys;
 mod layers;
+mod origin;
+mod resolver;
 mod secret;
 mod suggest;
 mod typed;
@@ -20,11 +23,14 @@ pub use base_path::BasePath;
 pub use bucket::{BucketUrl, Endpoint};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
+pub use key::Key;
 pub use keys::{
-    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, OverridesConfig,
+    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, LogConfig, NodeConfig, OverridesConfig,
     RedisConfig, ScansConfig, ScopeConfig, SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
 };
-pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
+pub use layers::{FlagValue, Resolved, Sources};
+pub use origin::Origin;
+pub use resolver::Effective;
 pub use secret::{SecretText, SecretUrl, redact};
 pub use values::{
     LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText, VariableNames,

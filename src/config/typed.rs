@@ -11,7 +11,9 @@ use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
 use kastrel_actors::policy::scope::ScopePolicy;
 
-use super::{Config, Effective, Problem};
+use super::error::Problem;
+use super::keys::Config;
+use super::resolver::Effective;
 use crate::adapters::redis_queue::check_redis_url;
 use crate::adapters::surreal_store::RemoteDatabase;
 
