@@ -17,9 +17,12 @@ use kastrel_actors::service::ScanService;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::api::status_cache::StatusCache;
-use super::limits::reserved_use;
-use super::{Edge, HostRule, RequestLimits};
+use super::edge::Edge;
+use super::hosts::HostRule;
+use super::limits::{RequestLimits, reserved_use};
+use super::status_cache::StatusCache;
+use super::viewer::Viewer;
+use super::zone::WallClock;
 use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::redis_queue::RedisHealth;
 use crate::backup::{BackupSource, BackupStatus};
@@ -28,8 +31,6 @@ use crate::connections::ReservedUse;
 use crate::server_proof::ServerKey;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
-use crate::web::viewer::Viewer;
-use crate::web::zone::WallClock;
 
 /// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
