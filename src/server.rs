@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app::{App, Role};
-use crate::config::{BasePath, Config};
+use crate::app::App;
+use crate::config::{BasePath, Config, Role};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;

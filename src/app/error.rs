@@ -7,9 +7,8 @@ use kastrel_actors::ports::StoreError;
 
 use crate::adapters::artifacts::ConnectError;
 use crate::adapters::kast_runner::{KastConfigError, RunAsError};
-use crate::adapters::redis_queue::RedisUrlError;
-use crate::adapters::surreal_store::{AddressError, OpenError};
-use crate::config::ConfigError;
+use crate::adapters::surreal_store::OpenError;
+use crate::config::{AddressError, ConfigError, RedisUrlError};
 
 /// The application could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -12,12 +12,13 @@ use kastrel_actors::ports::{
 use kastrel_actors::service::Consistency;
 use tracing::warn;
 
+use super::AppError;
 use super::database::{embedded, folder_error};
-use super::{AppError, Role};
-use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisHealth, RedisOptions, prefix_of};
-use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
+use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisOptions, prefix_of};
+use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::BackupSource;
-use crate::config::Config;
+use crate::config::{Config, RemoteDatabase, Role};
+use crate::ports::RedisHealth;
 use crate::telemetry::Observed;
 
 /// The minimum time after which a queue reader that holds a signal counts as dead: several times as

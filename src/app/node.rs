@@ -17,13 +17,13 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::{AppError, Role, artifacts, identity, reports, scanner};
+use super::{AppError, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
-use crate::adapters::kast_runner::{ArtifactSink, Watchdog, sweep_leftovers};
+use crate::adapters::kast_runner::{Watchdog, sweep_leftovers};
 use crate::adapters::node_health::MachineHealth;
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::ports::{ArtifactSink, ReportRenderer, ScannerCatalog};
 use crate::telemetry::Observed;
-use crate::web::{CatalogueView, RenderReport};
 
 /// How long leftover processes of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
@@ -45,9 +45,9 @@ pub(super) struct RunningNode {
     watchdog: Arc<Watchdog>,
     _processes: AbortOnDropHandle<()>,
     /// The catalogue of its scanner; `None` until it is known.
-    pub(super) catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    pub(super) catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// Regenerates reports; `None` if this process cannot.
-    pub(super) renderer: Option<Arc<dyn RenderReport>>,
+    pub(super) renderer: Option<Arc<dyn ReportRenderer>>,
     finish: Duration,
     grace: Duration,
 }

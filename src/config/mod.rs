@@ -7,13 +7,16 @@
 
 mod base_path;
 mod bucket;
+mod database_url;
 mod error;
 mod file;
 mod key;
 mod keys;
 mod layers;
 mod origin;
+mod redis_url;
 mod resolver;
+mod role;
 mod secret;
 mod suggest;
 mod typed;
@@ -21,6 +24,7 @@ mod values;
 
 pub use base_path::BasePath;
 pub use bucket::{BucketUrl, Endpoint};
+pub use database_url::{AddressError, AuthLevel, RemoteDatabase};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
 pub use key::Key;
@@ -30,7 +34,9 @@ pub use keys::{
 };
 pub use layers::{FlagValue, Resolved, Sources};
 pub use origin::Origin;
+pub use redis_url::{RedisUrlError, check_redis_url, parse_redis_url};
 pub use resolver::Effective;
+pub use role::Role;
 pub use secret::{SecretText, SecretUrl, redact};
 pub use values::{
     LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText, VariableNames,

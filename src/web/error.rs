@@ -17,7 +17,7 @@ use kastrel_actors::service::SubmitError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::adapters::artifacts::ArtifactError;
+use crate::ports::ArtifactError;
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;

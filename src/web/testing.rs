@@ -32,12 +32,12 @@ use tower::ServiceExt;
 
 use super::state::{Web, WebInner};
 use super::{
-    AppInfo, CatalogueView, Edge, HostRule, IssueText, RequestLimits, ServerProof, SettingLine, WebState, router,
+    AppInfo, Edge, HostRule, IssueText, RequestLimits, ScannerCatalog, ServerProof, SettingLine, WebState, router,
 };
-use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
-use crate::adapters::kast_runner::AttemptPaths;
+use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
+use crate::ports::{ArtifactStore, AttemptPaths};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -61,7 +61,7 @@ pub(crate) struct TestApp {
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
     pub(crate) backups: watch::Sender<BackupStatus>,
-    catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
+    catalogue: watch::Sender<Option<Arc<ScannerCatalog>>>,
     state: WebState,
     router: Router,
 }
@@ -317,7 +317,7 @@ impl TestApp {
 }
 
 /// A scanner with a plugin of each kind.
-pub(crate) fn catalogue() -> CatalogueView {
+pub(crate) fn catalogue() -> ScannerCatalog {
     let plugin = |name: &str, kind, available, dependencies: &[&str]| PluginInfo {
         name: name.into(),
         display_name: format!("The {name} <plugin>"),
@@ -356,7 +356,7 @@ pub(crate) fn catalogue() -> CatalogueView {
     let settings = SettingsSchema {
         plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into(),
     };
-    CatalogueView {
+    ScannerCatalog {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
             plugin("whatweb", PluginKind::Passive, true, &[]),

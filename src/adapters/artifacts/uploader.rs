@@ -38,7 +38,7 @@ use super::manifest::About;
 use super::removal::{self, Marker, Waiting};
 use super::upload::{Uploaded, upload};
 use super::{ArtifactError, AttemptKey, ScanFolder, live};
-use crate::adapters::kast_runner::{ArtifactSink, AttemptFiles};
+use crate::ports::{ArtifactSink, AttemptFiles};
 
 /// The number of files of all attempts together that are uploaded concurrently. A large file has
 /// two parts in memory, so this limits the memory.

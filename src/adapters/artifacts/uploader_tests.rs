@@ -14,7 +14,7 @@ use object_store::{
 
 use super::super::{ArtifactStore, BucketArtifacts, FolderArtifacts};
 use super::*;
-use crate::adapters::kast_runner::AttemptPaths;
+use crate::ports::AttemptPaths;
 
 /// A fake bucket that can be down or silent. It records the order of the puts.
 #[derive(Debug, Default)]

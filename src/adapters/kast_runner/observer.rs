@@ -9,12 +9,12 @@ use jiff::tz::TimeZone;
 use kastrel_actors::model::{InfoFile, PluginResult, ScannerKind, SeverityCounts};
 
 use super::catalogue::Catalogue;
-use super::folder::LOG_NAME;
 use super::plugin_name;
 use super::progress::{self, Expected, FileRole, Seen};
 use super::result_file::{self, Entry, ReadProblem};
 use super::verdict::info::{MOST_BEYOND, MOST_PLUGINS};
 use super::verdict::{self, Info, Own, Sureness, Unsure};
+use crate::ports::LOG_NAME;
 
 const INFO_FILE: &str = "kast_info.json";
 /// The maximum size of a result file in bytes. Files are read as streams, whatever their size. No

@@ -12,8 +12,6 @@ use notify::event::{AccessKind, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::folder::LOG_NAME;
-
 type Folders = Arc<Mutex<HashMap<PathBuf, Arc<Notify>>>>;
 
 /// The shared watcher.

@@ -19,12 +19,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::address::{AuthLevel, RemoteDatabase};
 use super::calls::Database;
 use super::error::{CallError, ConnectError, OpenError};
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::server_engine::{self, ServerEngine};
 use super::ws_connection::WsConnection;
+use crate::config::{AuthLevel, RemoteDatabase};
 use crate::error_chain::chain;
 
 /// How long after the start of an outage calls wait for a connection.

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use kastrel_actors::testing::store_conformance::StoreHarness;
 use tempfile::TempDir;
 
-use super::{RemoteDatabase, SurrealStore};
+use super::SurrealStore;
+use crate::config::RemoteDatabase;
 use surreal_server::SurrealServer;
 
 /// Runs `case` on a runtime like the application's: several threads, with stacks that are large

@@ -15,9 +15,8 @@ use tracing::Instrument as _;
 
 use super::error::BackendError;
 use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey};
-use crate::adapters::kast_runner::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::cli::view::ScanView;
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::{telemetry, terminal_text};
 
 /// How long to search for a report.

@@ -21,12 +21,12 @@ use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
-use crate::adapters::redis_queue::RedisState;
+use crate::ports::{RedisState, ScannerCatalog};
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::estimate::{self, Running, time_left};
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{MomentText, clean, counted, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
@@ -264,7 +264,7 @@ fn health(
     queue: Option<Option<(u64, Option<SignedDuration>)>>,
     blockers: &[StartBlocker],
     redis: Option<HealthItem>,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
 ) -> Vec<HealthItem> {
     let mut items = match database {
         Some((nodes, running)) => {

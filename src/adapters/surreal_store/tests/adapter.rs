@@ -13,7 +13,6 @@ use kastrel_actors::testing::fixtures;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use tempfile::TempDir;
 
-use super::super::address::AuthLevel;
 use super::super::apply::was_made;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
@@ -23,6 +22,7 @@ use super::super::{OpenError, SurrealStore, calls};
 use super::super::{backfill, before_migration};
 use super::run;
 use crate::backup::BackupFolder;
+use crate::config::AuthLevel;
 
 async fn memory() -> Database {
     let db = SurrealStore::in_memory().await.unwrap().inner.db.clone();

@@ -15,9 +15,10 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::super::migrate::STEPS;
-use super::super::{OpenError, RemoteDatabase, SurrealStore, calls};
+use super::super::{OpenError, SurrealStore, calls};
 use super::surreal_server::{PASSWORD, PASSWORD_IN_URL, SurrealServer, USER};
 use super::{connect, run};
+use crate::config::RemoteDatabase;
 
 const TTL: Duration = Duration::from_secs(300);
 
