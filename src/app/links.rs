@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{
-    Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
+    Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, Stores,
 };
 use kastrel_actors::service::Consistency;
 use tracing::warn;
@@ -28,7 +28,7 @@ const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
 /// The connections of a process. See the module documentation.
 pub(super) struct Links {
-    pub(super) store: Arc<dyn ScanStore>,
+    pub(super) store: Stores,
     /// The database itself, to watch and to close it.
     pub(super) database: SurrealStore,
     pub(super) backup: Arc<dyn BackupSource>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_offers};
 use kastrel_actors::policy::override_policy::natures_of;
-use kastrel_actors::ports::ScanStore;
+use kastrel_actors::ports::Stores;
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -173,11 +173,11 @@ pub(super) fn view(catalogue: &Catalogue) -> ScannerCatalog {
 
 /// Returns the common offer of the nodes that hold a lease: for a process that runs no scans
 /// itself.
-pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
+pub(super) fn view_of_the_nodes(store: Stores) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         while !sender.is_closed() {
-            match store.nodes().await {
+            match store.nodes.all().await {
                 Ok(nodes) => {
                     // If no node is left, keep the last known offer, which is still useful.
                     if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref()))

@@ -21,7 +21,7 @@ use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
+use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed};
 use kastrel_actors::service::{Consistency, ScanService};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
@@ -43,20 +43,20 @@ use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
 
 mod backups;
-mod faulty_store;
 mod live_tail;
 mod no_artifacts;
 mod schema;
+mod test_store;
 pub(crate) use backups::{ScriptedBackup, backup_status};
-pub(crate) use faulty_store::FaultyStore;
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
+pub(crate) use test_store::TestStore;
 
 /// The server and its dependencies.
 pub(crate) struct TestApp {
     pub(crate) service: ScanService,
     pub(crate) memory: Arc<MemoryStore>,
-    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) store: Arc<TestStore>,
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
@@ -129,11 +129,11 @@ impl TestApp {
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
-        let store = Arc::new(FaultyStore::new(memory.clone()));
+        let store = TestStore::new(memory.clone());
         let mut service = ScanService {
             feed: Arc::new(NoLiveFeed::default()),
             consistency: Consistency::SingleWriter,
-            store: store.clone(),
+            store: store.ports(),
             queue: Arc::new(LocalJobQueue::new(clock.clone())),
             bus: Arc::new(LocalControlBus::default()),
             snapshots: Arc::new(SnapshotCache::default()),
@@ -258,7 +258,7 @@ impl TestApp {
         let id = self.submitted(target).await;
         let node = fixtures::registration("node-a");
         let command = Command::Lease { node: node.id.clone() };
-        self.memory.register_node(node, Duration::from_secs(3600)).await.unwrap();
+        self.memory.register(node, Duration::from_secs(3600)).await.unwrap();
         self.apply(id, command).await
     }
 

@@ -1,4 +1,4 @@
-//! The contract of [`ScanStore`] as tests: one case per promise.
+//! The contracts of the store ports as tests: one case per promise.
 //!
 //! An adapter implements [`StoreHarness`] and calls
 //! [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
@@ -28,7 +28,9 @@ use crate::model::{
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
-use crate::ports::{Applied, ScanStore};
+use crate::ports::{
+    Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreHealth,
+};
 
 /// The duration of the suite's leases.
 const TTL: Duration = Duration::from_secs(30);
@@ -37,7 +39,7 @@ const TTL: Duration = Duration::from_secs(30);
 #[async_trait]
 pub trait StoreHarness: Send + Sync + 'static {
     /// The store under test.
-    type Store: ScanStore;
+    type Store: ScanRepository + ScanQueries + DispatchStore + NodeRegistry + QueueControl + Coordination + StoreHealth;
 
     /// Returns an empty store.
     async fn new_store(&self) -> Self::Store;
@@ -206,11 +208,11 @@ impl<H: StoreHarness> World<H> {
     }
 
     async fn register(&self, name: &str) -> NodeLease {
-        self.store.register_node(fixtures::registration(name), TTL).await.unwrap()
+        self.store.register(fixtures::registration(name), TTL).await.unwrap()
     }
 
     async fn renew(&self, name: &str) -> Result<NodeLease, NodeLeaseRefused> {
-        self.store.renew_node(fixtures::registration(name), TTL).await.unwrap()
+        self.store.renew(fixtures::registration(name), TTL).await.unwrap()
     }
 
     /// Creates a scan that runs on `name`, and registers that node.
@@ -418,7 +420,7 @@ pub async fn a_lease_needs_a_good_node_lease<H: StoreHarness>(world: World<H>) {
     world.orphans().await;
     assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeLeaseEnded, "ended");
     world.register("a").await;
-    world.store.remove_node(&node("a")).await.unwrap();
+    world.store.remove(&node("a")).await.unwrap();
     assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeLeaseEnded, "given back");
     world.register("a").await;
     assert_eq!(world.committed(scan.id, lease("a")).await.status(), ScanStatus::Running);
@@ -688,7 +690,7 @@ pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H
 /// A node that released its lease, or that has no row, leaves orphans like an expired node.
 pub async fn scans_of_a_node_without_a_row_are_orphans<H: StoreHarness>(world: World<H>) {
     let scan = world.running("a").await;
-    world.store.remove_node(&node("a")).await.unwrap();
+    world.store.remove(&node("a")).await.unwrap();
     assert_eq!(world.orphans().await, [as_running(&scan)]);
 }
 
@@ -707,10 +709,10 @@ pub async fn an_expired_lease_that_nobody_ended_is_renewed<H: StoreHarness>(worl
 pub async fn a_node_that_never_registered_or_left_is_not_renewed<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
     world.register("a").await;
-    world.store.remove_node(&node("a")).await.unwrap();
+    world.store.remove(&node("a")).await.unwrap();
     assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
-    world.store.remove_node(&node("a")).await.unwrap();
-    assert_eq!(world.store.nodes().await.unwrap(), []);
+    world.store.remove(&node("a")).await.unwrap();
+    assert_eq!(world.store.all().await.unwrap(), []);
 }
 
 /// The only process that can be alive ends the leases of all other nodes, even those that have not
@@ -719,7 +721,7 @@ pub async fn end_other_nodes_ends_all_but_one<H: StoreHarness>(world: World<H>) 
     let lost = world.running("a").await;
     world.register("b").await;
     let kept = world.running("c").await;
-    world.store.end_other_nodes(&node("c")).await.unwrap();
+    world.store.end_others(&node("c")).await.unwrap();
     for name in ["a", "b"] {
         assert_eq!(world.renew(name).await, Err(NodeLeaseRefused), "{name}");
     }
@@ -749,13 +751,13 @@ pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: W
     world.register("a").await;
     world.expire();
     let mut busy = fixtures::registration("b");
-    let first = world.store.register_node(busy.clone(), TTL).await.unwrap();
+    let first = world.store.register(busy.clone(), TTL).await.unwrap();
     busy.running = 3;
     busy.host = "a host\0 with \"odd\" characters".into();
     world.harness.advance(Duration::from_secs(5));
-    let renewed = world.store.renew_node(busy.clone(), TTL).await.unwrap().unwrap();
+    let renewed = world.store.renew(busy.clone(), TTL).await.unwrap().unwrap();
     assert!(renewed.expires_at >= first.expires_at + Duration::from_secs(5));
-    let mut nodes = world.store.nodes().await.unwrap();
+    let mut nodes = world.store.all().await.unwrap();
     nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
     assert_eq!(nodes.len(), 2);
     assert_eq!(nodes[0].registration, fixtures::registration("a"));
@@ -774,7 +776,7 @@ pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
     world.harness.advance(Duration::from_secs(5));
     let left = world.renew("a").await.unwrap().drain.unwrap();
     assert!(left <= limit - Duration::from_secs(5) && left > limit - Duration::from_secs(60), "{left:?}");
-    assert!(world.store.nodes().await.unwrap()[0].drain_by.is_some());
+    assert!(world.store.all().await.unwrap()[0].drain_by.is_some());
     assert!(world.store.order_drain(&node("a"), Some(Duration::ZERO)).await.unwrap());
     world.harness.advance(Duration::from_secs(1));
     assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));
@@ -812,13 +814,13 @@ pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World
     let (first, second, third) = (node("a"), node("b"), node("c"));
     world.register("a").await;
     assert!(world.store.claim_turn(&first, every).await.unwrap());
-    world.store.remove_node(&second).await.unwrap();
+    world.store.remove(&second).await.unwrap();
     assert!(!world.store.claim_turn(&second, every).await.unwrap(), "the turn is another node's");
-    world.store.remove_node(&first).await.unwrap();
+    world.store.remove(&first).await.unwrap();
     assert!(world.store.claim_turn(&second, every).await.unwrap());
-    world.store.end_other_nodes(&second).await.unwrap();
+    world.store.end_others(&second).await.unwrap();
     assert!(!world.store.claim_turn(&third, every).await.unwrap(), "the turn is that of the node that lives");
-    world.store.end_other_nodes(&third).await.unwrap();
+    world.store.end_others(&third).await.unwrap();
     assert!(world.store.claim_turn(&third, every).await.unwrap());
 }
 
@@ -1433,13 +1435,13 @@ pub async fn everything_survives_a_reopen<H: StoreHarness>(world: World<H>) {
     let mut expected = vec![world.submit(keyed("key")).await, running.clone()];
     let done = world.running("a").await;
     expected.insert(0, world.committed(done.id, complete(done.token)).await);
-    let (nodes, stats) = (world.store.nodes().await.unwrap(), world.store.stats().await.unwrap());
+    let (nodes, stats) = (world.store.all().await.unwrap(), world.store.stats().await.unwrap());
     let World { harness, store } = world;
     let Ok(store) = Arc::try_unwrap(store) else { panic!("the case shares the store with nobody") };
     let store = Arc::new(harness.reopen(store).await);
     let world = World { harness, store };
     assert_eq!(world.store.list(ListQuery::default()).await.unwrap().scans, expected);
-    assert_eq!((world.store.nodes().await.unwrap(), world.store.stats().await.unwrap()), (nodes, stats));
+    assert_eq!((world.store.all().await.unwrap(), world.store.stats().await.unwrap()), (nodes, stats));
     assert_eq!(world.store.submit(keyed("key")).await.unwrap(), Submitted::Existing(expected[1].clone()));
     assert_eq!(world.scan("example.com").await.id, ScanId(4));
     assert!(world.renew("a").await.is_ok());

@@ -1,4 +1,4 @@
-//! Stores scans and nodes in SurrealDB: the [`ScanStore`](kastrel_actors::ports::ScanStore) of the
+//! Stores scans and nodes in SurrealDB: the store ports of the
 //! application.
 //!
 //! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`,

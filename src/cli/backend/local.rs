@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use kastrel_actors::model::{CancelledBy, ListQuery, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
-use kastrel_actors::ports::ScanStore;
+use kastrel_actors::ports::Stores;
 use kastrel_actors::service::{CancelOutcome, ScanService, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
@@ -55,7 +55,7 @@ impl LocalBackend {
     }
 
     /// Returns the store of the scans.
-    pub(crate) fn store(&self) -> Arc<dyn ScanStore> {
+    pub(crate) fn store(&self) -> Stores {
         Arc::clone(&self.service.store)
     }
 

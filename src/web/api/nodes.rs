@@ -102,7 +102,7 @@ pub(crate) struct DrainBody {
     )
 )]
 pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Problem> {
-    let mut nodes = web.service().store.nodes().await?;
+    let mut nodes = web.service().store.nodes.all().await?;
     nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
     let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
     let sum = |count: fn(&NodeBody<'_>) -> u32| {
@@ -166,14 +166,14 @@ async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Res
     if !web.service().drain(&id, within).await? {
         return Err(no_node());
     }
-    let nodes = web.service().store.nodes().await?;
+    let nodes = web.service().store.nodes.all().await?;
     let node = nodes.iter().find(|node| node.registration.id == id).ok_or_else(no_node)?;
     Ok(fresh(StatusCode::OK, &NodeBody::of(node, web.now())))
 }
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::ports::Stores;
     use kastrel_actors::testing::fixtures;
     use serde_json::json;
 

@@ -136,9 +136,9 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
-            service.store.outcomes(first),
-            service.store.past_runs(None, RUNS),
-            service.store.nodes(),
+            service.store.queries.outcomes(first),
+            service.store.queries.past_runs(None, RUNS),
+            service.store.nodes.all(),
         )
     };
     let queue = async { tokio::time::timeout(QUEUE_PATIENCE, service.queue.depth()).await.ok().and_then(Result::ok) };
@@ -225,7 +225,7 @@ pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<Strin
     // Scans with a selection of plugins have other durations.
     let is_whole = scan.record.request.plugins.is_empty();
     let runs = if is_whole {
-        web.service().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
+        web.service().store.queries.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
     } else {
         Vec::new()
     };

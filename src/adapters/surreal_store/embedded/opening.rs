@@ -148,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     use kastrel_actors::model::ListQuery;
-    use kastrel_actors::ports::ScanStore as _;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
     use super::super::database::EmbeddedDatabase;
