@@ -153,9 +153,9 @@ impl Server {
                 });
             }
             if is_worker {
-                warn!(address = %wanted, "whoever reaches this address can read this worker's health and metrics: server.allow_any_address is set");
+                warn!(address = %wanted, "anyone who reaches this address can read this worker's health and metrics: server.allow_any_address is set");
             } else {
-                warn!(address = %wanted, "whoever reaches this address may start scans and read results: there are no user accounts, and server.allow_any_address is set");
+                warn!(address = %wanted, "anyone who reaches this address can start scans and read results: there are no user accounts, and server.allow_any_address is set");
             }
         }
         let listener =

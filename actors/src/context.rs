@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::attempt_registry::AttemptRegistry;
 use crate::live::SnapshotCache;
 use crate::messages::supervisor::Message as SupervisorMessage;
 use crate::model::{
-    AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId,
-    ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer, TargetHold,
+    FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId, ScanRecord, ScanSnapshot,
+    ScanState, ScannerKind, ScannerOffer, TargetHold,
 };
 use crate::policy::breaker::{Breaker, BreakerPolicy};
 use crate::policy::deadline::Limits;
@@ -25,8 +26,7 @@ use crate::policy::infrastructure::Wellness;
 use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::restart::{Intensity, RetryPolicy};
 use crate::ports::{
-    AliveWatch, Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, ScanRunner,
-    Stores,
+    Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, ScanRunner, Stores,
 };
 
 /// The configuration of a node.
@@ -158,37 +158,6 @@ impl LeaseState {
     }
 }
 
-/// An attempt that this node has leased, and the watch that shows when its processes are gone.
-#[derive(Debug, Clone)]
-pub(crate) struct RegistryEntry {
-    pub(crate) token: FencingToken,
-    pub(crate) attempt: AttemptNumber,
-    pub(crate) failures: u32,
-    pub(crate) alive_watch: Arc<AliveWatch>,
-}
-
-/// All attempts that this node has leased. The registry outlives the supervisor, so that a new
-/// supervisor can clean up after the previous one.
-#[derive(Debug, Default)]
-pub(crate) struct AttemptRegistry(Mutex<HashMap<ScanId, RegistryEntry>>);
-
-impl AttemptRegistry {
-    pub(crate) fn entries(&self) -> MutexGuard<'_, HashMap<ScanId, RegistryEntry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn remove(&self, id: ScanId, token: FencingToken) {
-        let mut entries = self.entries();
-        if entries.get(&id).is_some_and(|entry| entry.token == token) {
-            entries.remove(&id);
-        }
-    }
-
-    pub(crate) fn holds(&self, id: ScanId, token: FencingToken) -> bool {
-        self.entries().get(&id).is_some_and(|entry| entry.token == token)
-    }
-}
-
 /// The shared context.
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
@@ -264,7 +233,7 @@ impl Shared {
     }
 
     pub(crate) fn registration(&self) -> NodeRegistration {
-        let running = self.registry.entries().len();
+        let running = self.registry.len();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         NodeRegistration {
             id: self.config.id.clone(),
@@ -399,7 +368,7 @@ impl Shared {
     pub(crate) fn leave_registry(&self, id: ScanId, token: FencingToken) {
         self.registry.remove(id, token);
         self.ports.snapshots.disown(id, token);
-        if self.directives.borrow().drain.is_some() && self.registry.entries().is_empty() {
+        if self.directives.borrow().drain.is_some() && self.registry.is_empty() {
             self.news.send_replace(());
         }
     }

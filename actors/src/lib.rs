@@ -15,6 +15,7 @@
 //! ```
 
 mod attempt_finisher;
+mod attempt_registry;
 mod context;
 mod dispatcher;
 mod health;

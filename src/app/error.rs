@@ -74,7 +74,7 @@ pub enum AppError {
     /// Processes of scans of an earlier run are still alive; new attempts of these scans must not
     /// run beside them.
     #[error(
-        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`doctor` tells more), then start again"
+        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (see `kastrel doctor`), then start again"
     )]
     Leftovers(usize),
     /// The configuration of KAST is unusable, which KAST itself does not report.

@@ -82,7 +82,7 @@ impl Links {
         let consistency = if shared { Consistency::MultiWriter } else { Consistency::SingleWriter };
         let links = Self {
             backup: Arc::new(store.clone()),
-            store: Arc::new(store.clone()),
+            store: Stores::of(&Arc::new(store.clone())),
             database: store.clone(),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),

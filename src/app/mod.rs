@@ -127,7 +127,7 @@ impl App {
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
                 (Some(node), catalogue, renderer)
             } else if links.shared {
-                (None, scanner::view_of_the_nodes(Arc::clone(&service.store)), None)
+                (None, scanner::view_of_the_nodes(service.store.clone()), None)
             } else {
                 let runner = scanner::runner(
                     config,
@@ -193,7 +193,7 @@ impl App {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
         let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None, false)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
-        Ok(Arc::new(scanner::consistency(&catalogue)))
+        Ok(Arc::new(scanner::view(&catalogue)))
     }
 
     /// Returns whether this process runs scans.

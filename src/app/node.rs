@@ -75,7 +75,7 @@ impl RunningNode {
         let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
         sweep(&data_dir_id).await?;
         if let Some(uploader) = &uploader {
-            uploader.start(Arc::clone(&service.store));
+            uploader.start(Arc::clone(&service.store.scans));
         }
         let watchdog = Arc::new(Watchdog::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Watchdog)?);
         let offer = scanner::offer_of(&runner);
@@ -87,7 +87,7 @@ impl RunningNode {
             Arc::new(MachineHealth::new(runner.program(), &folders.results, &folders.data, least_free))
         };
         let ports = NodePorts {
-            store: Arc::clone(&service.store),
+            store: service.store.clone(),
             queue: Arc::clone(&service.queue),
             bus: Arc::clone(&service.bus),
             feed: Arc::clone(&service.feed),

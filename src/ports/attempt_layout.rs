@@ -1,5 +1,5 @@
-//! The names of the folders and files of an attempt. The runner writes them, and the web server, the
-//! uploader and the command line find them by the same names.
+//! The names of the folders and files of an attempt. The runner writes them, and the web server,
+//! the uploader and the command line find them by the same names.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,8 @@ pub const LOG_NAME: &str = "kast.log";
 /// The notes about an attempt for users. Not `.txt`, which would look like a
 /// plugin's file.
 pub const NOTES_NAME: &str = "notes.log";
-const TOOL_LOGS_NAME: &str = "logs";
+/// The folder of the scanner's own log files.
+pub const TOOL_LOGS_NAME: &str = "logs";
 /// The mark file in an attempt's folder, which identifies the attempt that filled it. It is hidden,
 /// so it is not part of the results.
 pub const MARK_NAME: &str = ".kastrel-attempt";

@@ -1,6 +1,6 @@
-//! The outside world of the application as traits, in addition to the ports of the actors: the files
-//! of attempts, the scanner's catalogue and the report renderer. Adapters implement them; web server
-//! and command line use them.
+//! The outside world of the application as traits, in addition to the ports of the actors: the
+//! files of attempts, the scanner's catalogue and the report renderer. Adapters implement them; web
+//! server and command line use them.
 
 mod artifact_sink;
 mod artifacts;
@@ -19,7 +19,7 @@ pub(crate) use attempt_key::attempt_of;
 pub use attempt_key::{AttemptKey, ScanFolder};
 pub use attempt_layout::{
     AttemptPaths, CONFIG_NAME, HTML_REPORT_NAME, LOG_NAME, MARK_NAME, NOTES_NAME, OWN_NAMES, PDF_REPORT_NAME,
-    attempt_folder_name, is_plain, scan_folder_name, stored_mark_name,
+    TOOL_LOGS_NAME, attempt_folder_name, is_plain, scan_folder_name, stored_mark_name,
 };
 pub use byte_range::ByteRange;
 pub(crate) use byte_range::resolve;

@@ -254,10 +254,8 @@ impl From<SubmitError> for Problem {
         match error {
             SubmitError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
             SubmitError::KeyReused(id) => {
-                let wrong = FieldError::new(
-                    "Idempotency-Key",
-                    format!("it was used for scan {id}, which was asked for with other fields"),
-                );
+                let wrong =
+                    FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which has other fields"));
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
             error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),

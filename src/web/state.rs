@@ -19,7 +19,7 @@ use super::zone::WallClock;
 use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
 use crate::connections::ReservedUse;
-use crate::ports::{ArtifactStore, RedisHealth};
+use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;

@@ -31,13 +31,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::state::{Web, WebInner};
-use super::{
-    AppInfo, Edge, HostRule, IssueText, RequestLimits, ScannerCatalog, ServerProof, SettingLine, WebState, router,
-};
+use super::{AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, WebState, router};
 use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
 use crate::ports::{ArtifactStore, AttemptPaths};
+use crate::ports::{IssueText, ScannerCatalog};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;

@@ -158,7 +158,7 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
     let command = Command::Lease { node: shared.config.id.clone() };
     let answer = tokio::time::timeout(LEASE_LIMIT, shared.ports.store.scans.apply(delivery.signal.id, command)).await;
     let answer = answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))?;
-    debug!(scan.id = delivery.signal.id.0, "asked for a lease");
+    debug!(scan.id = delivery.signal.id.0, "requested a lease");
     if let Applied::Refused(_, record) = &answer {
         // Another process has changed the row, and this process may have missed the change.
         shared.ports.snapshots.publish(record.clone());

@@ -56,7 +56,7 @@ impl Actor for Lease {
         let phase = match *shared.lease.borrow() {
             LeaseState::Trusted { sent, .. } => Phase::Held { sent },
             // Scans that the node still runs have no lease.
-            LeaseState::None if !shared.registry.entries().is_empty() => Phase::Clearing,
+            LeaseState::None if !shared.registry.is_empty() => Phase::Clearing,
             LeaseState::None => Phase::Acquiring,
         };
         let bus = listen(&shared, myself.clone());
@@ -281,7 +281,7 @@ impl State {
         if self.phase != Phase::Clearing {
             return;
         }
-        if self.shared.registry.entries().is_empty() {
+        if self.shared.registry.is_empty() {
             self.shared.ports.guard.disarm();
             self.phase = Phase::Acquiring;
             self.tick(myself);

@@ -228,7 +228,7 @@ impl State {
         let lease = self.lease.clone();
         let work = async move {
             if !finished(&shared, finish).await {
-                info!(scans = shared.registry.entries().len(), "interrupting the scans that still run");
+                info!(scans = shared.registry.len(), "interrupting the scans that still run");
             }
             for puller in pullers {
                 // A child that does not stop in time is stopped with the node.
@@ -259,28 +259,29 @@ impl State {
 
 /// Waits until every scan has ended by itself. Returns `false` if that takes longer than `limit`.
 async fn finished(shared: &Shared, limit: Duration) -> bool {
-    let wait = async {
-        while !shared.registry.entries().is_empty() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(limit, wait).await.is_ok()
+    tokio::time::timeout(limit, shared.registry.empty()).await.is_ok()
 }
 
 /// Sends the message to the current supervisor, and waits until the registry is empty. Returns
 /// `false` if that takes longer than `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
     let wait = async {
+        let mut supervisors = shared.supervisor.subscribe();
         loop {
+            supervisors.mark_unchanged();
             let (sender, receiver) = oneshot::channel::<()>();
             // The drop of the sender is the signal, however it happens; the empty registry is the
             // proof.
             let _ = shared.tell_supervisor(message(OnCleared::new(move || drop(sender))));
             let _ = receiver.await;
-            if shared.registry.entries().is_empty() {
+            if shared.registry.is_empty() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // The supervisor failed: its successor gets the message too.
+            tokio::select! {
+                () = shared.registry.empty() => {}
+                _ = supervisors.changed() => {}
+            }
         }
     };
     tokio::time::timeout(limit, wait).await.is_ok()

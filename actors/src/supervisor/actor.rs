@@ -9,7 +9,8 @@ use tracing::{error, info, warn};
 
 use super::state::{Child, ChildPhase, Mode, State};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
-use crate::context::{RegistryEntry, Shared};
+use crate::attempt_registry::RegistryEntry;
+use crate::context::Shared;
 use crate::messages::scan::{self, ABANDONED, RECORDED};
 use crate::messages::supervisor::{Launch, Message};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
@@ -157,7 +158,7 @@ impl State {
         if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
             // The lease of the row came too late. Nothing has started, so the row is requeued.
             let back = AttemptFinisher::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
-            self.shared.registry.entries().insert(id, entry.clone());
+            self.shared.registry.insert(id, entry.clone());
             let registry_guard = RegistryGuard {
                 shared: Arc::clone(&self.shared),
                 scan: id,
@@ -170,7 +171,7 @@ impl State {
             });
             return;
         }
-        self.shared.registry.entries().insert(id, entry.clone());
+        self.shared.registry.insert(id, entry.clone());
         self.shared.publish_own(record.clone());
         let (alive_watch, target) = (Arc::clone(&entry.alive_watch), record.request.target.to_string());
         let arguments = ScanArguments {
@@ -299,8 +300,7 @@ async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RegistryEntry, why: S
 /// Cleans up after a failed supervisor: its children died with it, but this node still owns their
 /// rows.
 fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
-    let left: Vec<(ScanId, RegistryEntry)> =
-        shared.registry.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
+    let left: Vec<(ScanId, RegistryEntry)> = shared.registry.all();
     for (id, entry) in left {
         info!(scan.id = id.0, "cleaning up after a failed supervisor");
         let registry_guard =

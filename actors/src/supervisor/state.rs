@@ -6,7 +6,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::context::{RegistryEntry, Shared};
+use crate::attempt_registry::RegistryEntry;
+use crate::context::Shared;
 use crate::messages::scan;
 use crate::messages::supervisor::OnCleared;
 use crate::model::ScanId;
@@ -90,7 +91,7 @@ impl State {
 
     /// Runs the callbacks if no attempt is left.
     pub(crate) fn settle(&mut self) {
-        if self.shared.registry.entries().is_empty() {
+        if self.shared.registry.is_empty() {
             self.waiting.clear();
             if self.mode == Mode::Clearing {
                 self.mode = Mode::Serving;

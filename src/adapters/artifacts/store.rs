@@ -1,5 +1,5 @@
-//! A bounded selection of an attempt's files, and the errors of file systems and buckets as errors of
-//! the port.
+//! A bounded selection of an attempt's files, and the errors of file systems and buckets as errors
+//! of the port.
 
 use std::io;
 use std::ops::ControlFlow;

@@ -24,9 +24,9 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Number, Value, json};
 
 use super::container::ZapContainer;
-use super::folder::{self};
+use super::folder;
 use super::text::clean;
-use crate::ports::AttemptPaths;
+use crate::ports::{AttemptPaths, CONFIG_NAME};
 
 /// KAST's own configuration files, in the home folder and on the machine. A file in the working
 /// folder is ignored, because the working folder is arbitrary.

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::isolation;
 use super::text::clean;
-use crate::ports::{CONFIG_NAME, MARK_NAME};
+use crate::ports::{AttemptPaths, CONFIG_NAME, LOG_NAME, MARK_NAME, NOTES_NAME, TOOL_LOGS_NAME, stored_mark_name};
 
 /// Only the owner has access: the files contain findings about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;

@@ -259,7 +259,7 @@ mod tests {
         let mut observer = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() });
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
         let states = |diff: FolderDiff| {
-            (look.changed, look.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()))
+            (diff.changed, diff.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()))
         };
 
         assert_eq!(states(observer.look()), (false, Some(vec![PluginStatus::Pending])));

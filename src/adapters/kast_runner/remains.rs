@@ -12,13 +12,13 @@ use jiff::tz::TimeZone;
 use kastrel_actors::model::{AttemptNumber, AttemptReport, ExitKind, FencingToken, Remains, ScanId};
 
 use super::catalogue::Catalogue;
-use super::folder::{self};
+use super::folder;
 use super::observer::{Conclusion, Observer};
 use super::progress::Expected;
 use super::sweep::Hunt;
 use super::verdict::Unsure;
 use super::{proc_table, result_file, run};
-use crate::ports::{AttemptPaths, CONFIG_NAME};
+use crate::ports::{AttemptPaths, MARK_NAME};
 
 /// The maximum number of bytes of a mark that are read.
 const MOST_MARK_BYTES: u64 = 1024;

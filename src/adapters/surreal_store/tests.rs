@@ -139,15 +139,21 @@ impl StoreHarness for OnAServer {
 }
 
 mod in_memory {
-    kastrel_actors::store_conformance_tests!(super::InMemory::default());
+    use super::InMemory;
+
+    kastrel_actors::store_conformance_tests!(InMemory::default());
 }
 
 mod on_disk {
-    kastrel_actors::store_conformance_tests!(super::OnDisk::default());
+    use super::OnDisk;
+
+    kastrel_actors::store_conformance_tests!(OnDisk::default());
 }
 
 mod on_a_server {
-    kastrel_actors::store_conformance_tests!(super::OnAServer::default());
+    use super::OnAServer;
+
+    kastrel_actors::store_conformance_tests!(OnAServer::default());
 }
 
 mod adapter;

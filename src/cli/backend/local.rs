@@ -56,7 +56,7 @@ impl LocalBackend {
 
     /// Returns the store of the scans.
     pub(crate) fn store(&self) -> Stores {
-        Arc::clone(&self.service.store)
+        self.service.store.clone()
     }
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {

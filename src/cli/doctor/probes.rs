@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn probe_row_is_removed_and_shows_the_clock_of_the_database() {
         // A clock in the past, as a database may have one.
-        let store: Stores = Arc::new(MemoryStore::new(Arc::new(PausedClock::default())));
+        let store = Stores::of(&Arc::new(MemoryStore::new(Arc::new(PausedClock::default()))));
         let probe = write_and_read(&store, true).await.unwrap();
         assert!(probe.skew.unwrap() > 3600.0, "{probe:?}");
         assert_eq!(write_and_read(&store, false).await.unwrap().skew, None);

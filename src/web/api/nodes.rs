@@ -117,7 +117,7 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
     post, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     request_body(content = Option<DrainBody>, content_type = "application/json"),
     responses(
-        (status = 200, description = "It is told", body = NodeBody<'_>, content_type = "application/json"),
+        (status = 200, description = "The order is stored", body = NodeBody<'_>, content_type = "application/json"),
         (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
