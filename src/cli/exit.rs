@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-use kastrel_actors::model::ScanStatus;
-
-use super::gate::Judgement;
-
 /// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -77,23 +73,6 @@ impl Exit {
         }
     }
 
-    /// Returns the exit of a command that waited for the end of a scan. A failed scan never passes,
-    /// but the gate has the more specific code. A cancelled scan has its own code.
-    #[must_use]
-    pub const fn of_scan(status: ScanStatus, interrupted: bool, judgement: &Judgement) -> Self {
-        match status {
-            ScanStatus::Completed => judgement.exit(),
-            ScanStatus::Cancelled if interrupted => Self::Interrupted,
-            ScanStatus::Cancelled => Self::Cancelled,
-            ScanStatus::Failed => match judgement.exit() {
-                Self::Done => Self::Failed,
-                refused => refused,
-            },
-            // Unfinished scans have no exit; if called with one, it did not complete.
-            ScanStatus::Pending | ScanStatus::Running => Self::Failed,
-        }
-    }
-
     /// Returns the section of `--help` that lists the codes.
     #[must_use]
     pub fn help() -> String {
@@ -112,37 +91,6 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_scan_that_completed_can_pass() {
-        use ScanStatus as S;
-        let pass = Judgement::default();
-        let found = Judgement { found: 2, ..Judgement::default() };
-        let uncovered = Judgement { uncovered: vec!["Failed: testssl".into()], ..Judgement::default() };
-        let both = Judgement { found: 1, ..uncovered.clone() };
-        for (status, interrupted, judgement, expected) in [
-            (S::Completed, false, &pass, 0),
-            (S::Completed, true, &pass, 0),
-            (S::Completed, false, &found, 10),
-            (S::Completed, false, &uncovered, 11),
-            (S::Completed, false, &both, 10),
-            (S::Failed, false, &pass, 1),
-            (S::Failed, true, &found, 10),
-            (S::Failed, false, &uncovered, 11),
-            (S::Failed, false, &both, 10),
-            (S::Cancelled, false, &pass, 3),
-            (S::Cancelled, true, &pass, 130),
-            (S::Cancelled, false, &both, 3),
-            (S::Pending, false, &pass, 1),
-            (S::Running, false, &pass, 1),
-        ] {
-            assert_eq!(
-                Exit::of_scan(status, interrupted, judgement).code(),
-                expected,
-                "{status} {interrupted} {judgement:?}"
-            );
-        }
-    }
 
     #[test]
     fn documented_exit_codes_match_the_code() {

@@ -6,7 +6,7 @@
 //!   unchecked target never passes.
 //! - A scan in which no check ran passes no gate, whatever the options are.
 
-use kastrel_actors::model::{Severity, SeverityCounts};
+use kastrel_actors::model::{ScanStatus, Severity, SeverityCounts};
 
 use super::exit::Exit;
 use super::text::{brief, count};
@@ -110,6 +110,23 @@ impl Judgement {
             Exit::Uncovered
         } else {
             Exit::Done
+        }
+    }
+
+    /// Returns the exit of a command that waited for the end of the scan. A failed scan never
+    /// passes, but the gate has the more specific code. A cancelled scan has its own code.
+    #[must_use]
+    pub const fn exit_of_scan(&self, status: ScanStatus, interrupted: bool) -> Exit {
+        match status {
+            ScanStatus::Completed => self.exit(),
+            ScanStatus::Cancelled if interrupted => Exit::Interrupted,
+            ScanStatus::Cancelled => Exit::Cancelled,
+            ScanStatus::Failed => match self.exit() {
+                Exit::Done => Exit::Failed,
+                refused => refused,
+            },
+            // Unfinished scans have no exit; if called with one, it did not complete.
+            ScanStatus::Pending | ScanStatus::Running => Exit::Failed,
         }
     }
 

@@ -152,7 +152,7 @@ async fn submit_and_follow(
             let plan = if args.dry_run { plan(session.backend.log(id).await.unwrap_or_default()) } else { Vec::new() };
             let gate = args.gate();
             let judgement = if gate.is_set() { gate.judge(&scan) } else { Judgement::default() };
-            let exit = Exit::of_scan(scan.status, interrupted, &judgement);
+            let exit = judgement.exit_of_scan(scan.status, interrupted);
             let not_passed = if matches!(scan.status, ScanStatus::Completed | ScanStatus::Failed) {
                 judgement.lines(gate.fail_on)
             } else {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Origin;
+use super::origin::Origin;
 
 /// One error in a configuration: the key, the source of the value, and the expected value.
 #[derive(Debug, Clone, PartialEq, Eq)]

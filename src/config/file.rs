@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::keys::SECTIONS;
-use super::{ConfigError, KEYS};
+use super::error::ConfigError;
+use super::keys::{KEYS, SECTIONS};
 
 /// The default path of the file, relative to the working directory.
 pub const DEFAULT_FILE: &str = "config/kastrel.toml";

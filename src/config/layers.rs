@@ -1,42 +1,16 @@
 //! Merges the layers of the configuration: defaults < file < environment < flags.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 use toml::Value;
 
-use super::secret::HIDDEN;
-use super::suggest::nearest;
-use super::values::Setting;
-use super::{Config, ConfigError, KEYS, Key, Problem, redact};
-
-/// The source of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The default; no layer sets the value.
-    Default,
-    /// The command's own default; no layer sets the value.
-    CommandDefault(&'static str),
-    /// A configuration file.
-    File(PathBuf),
-    /// An environment variable.
-    Environment(String),
-    /// A command line flag.
-    Flag(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::CommandDefault(command) => write!(f, "default of `{command}`"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Environment(name) => write!(f, "environment variable {name}"),
-            Self::Flag(name) => write!(f, "flag {name}"),
-        }
-    }
-}
+use super::error::ConfigError;
+use super::key::Key;
+use super::keys::{Config, KEYS};
+use super::origin::Origin;
+use super::resolver::{Effective, Given, Resolver};
+use super::typed::{contradictions, unusable};
 
 /// A value from a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +46,14 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// All problems at once.
     pub fn resolve(&self) -> Result<Resolved, ConfigError> {
-        let mut resolver = Resolver { layers: BTreeMap::new(), effective: Vec::new(), problems: Vec::new() };
+        let mut resolver = Resolver::default();
         for key in KEYS {
             resolver.set(key, Origin::Default, Given::Toml(key.default()));
         }
         for (command, name, text) in &self.command_defaults {
-            resolver.set_named(name, Origin::CommandDefault(command), text);
+            if let Some(key) = Key::find(name) {
+                resolver.set(key, Origin::CommandDefault(command), Given::Text((*text).to_owned()));
+            }
         }
         self.read_file(&mut resolver)?;
         self.read_environment(&mut resolver);
@@ -90,8 +66,8 @@ impl<'a> Sources<'a> {
         let Resolver { effective, mut problems, .. } = resolver;
         match config {
             Some(config) => {
-                problems.extend(super::typed::unusable(&config, &effective));
-                problems.extend(super::typed::contradictions(&config, &effective));
+                problems.extend(unusable(&config, &effective));
+                problems.extend(contradictions(&config, &effective));
                 if problems.is_empty() {
                     Ok(Resolved { config, effective })
                 } else {
@@ -193,102 +169,6 @@ fn section_name(section: &'static str) -> &'static str {
         "log" => "[log]",
         "telemetry" => "[telemetry]",
         other => other,
-    }
-}
-
-/// A value before it is parsed into its type.
-#[derive(Debug, Clone)]
-enum Given {
-    Text(String),
-    Toml(Value),
-}
-
-/// Holds the value of the highest layer for each key, while a [`Config`] is built.
-#[derive(Debug)]
-pub(super) struct Resolver<'a> {
-    layers: BTreeMap<&'a str, (&'static Key, Origin, Given)>,
-    effective: Vec<Effective>,
-    problems: Vec<Problem>,
-}
-
-impl Resolver<'_> {
-    fn set(&mut self, key: &'static Key, origin: Origin, given: Given) {
-        self.layers.insert(key.name, (key, origin, given));
-    }
-
-    fn set_named(&mut self, name: &str, origin: Origin, text: &str) {
-        if let Some(key) = Key::find(name) {
-            self.set(key, origin, Given::Text(text.to_owned()));
-        }
-    }
-
-    fn unknown<'n>(&mut self, name: String, origin: Origin, names: impl IntoIterator<Item = &'n str>) {
-        let suggestion = nearest(&name, names).map(str::to_owned);
-        self.problems.push(Problem::Unknown { name, origin, suggestion });
-    }
-
-    /// Returns the typed value of a key. If the value is invalid, it returns `None` and keeps the
-    /// problem.
-    pub(super) fn take<T: Setting>(&mut self, name: &str) -> Option<T> {
-        let (key, origin, given) = self.layers.remove(name)?;
-        let value = match &given {
-            Given::Text(text) => T::from_text(text.trim()),
-            Given::Toml(value) => T::from_toml(value),
-        };
-        let within = |value: &T| match (key.bounds, value.magnitude()) {
-            (Some((least, most)), Some(size)) => (f64::from(least)..=f64::from(most)).contains(&size),
-            _ => true,
-        };
-        if let Some(value) = value.filter(within) {
-            self.effective.push(Effective { key, value: value.to_toml(), origin });
-            return Some(value);
-        }
-        let is_hidden = |text: &str| key.secret && !text.contains("://") && !text.contains('@');
-        let shown = match given {
-            _ if key.concealed => HIDDEN.to_owned(),
-            // A text that is not a URL may be the password alone, put there by mistake.
-            Given::Text(text) if is_hidden(&text) => HIDDEN.to_owned(),
-            Given::Toml(value) if is_hidden(value.as_str().unwrap_or_default()) => HIDDEN.to_owned(),
-            Given::Text(text) => redact(&text),
-            Given::Toml(Value::String(text)) => Value::from(redact(&text)).to_string(),
-            Given::Toml(other) => other.to_string(),
-        };
-        let given = if key.name == "kast.environment" { without_values(&shown) } else { shown };
-        self.problems.push(Problem::Value { key: key.name, origin, given, expected: (key.expected)() });
-        None
-    }
-}
-
-/// Hides the values in `NAME=secret`: users may write values where names are expected.
-fn without_values(text: &str) -> String {
-    text.split(',')
-        .map(|part| part.split_once('=').map_or(part.to_owned(), |(name, _)| format!("{name}=***")))
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-/// The effective value of a key.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Effective {
-    /// The key.
-    pub key: &'static Key,
-    /// The value as written in the file, including secrets.
-    pub value: Value,
-    /// The source of the value.
-    pub origin: Origin,
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Effective {
-    /// Returns the value as it may be shown.
-    #[must_use]
-    pub fn shown(&self) -> String {
-        self.key.shown(&self.value)
     }
 }
 

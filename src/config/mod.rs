@@ -10,9 +10,12 @@ mod bucket;
 mod database_url;
 mod error;
 mod file;
+mod key;
 mod keys;
 mod layers;
+mod origin;
 mod redis_url;
+mod resolver;
 mod role;
 mod secret;
 mod suggest;
@@ -24,12 +27,15 @@ pub use bucket::{BucketUrl, Endpoint};
 pub use database_url::{AddressError, AuthLevel, RemoteDatabase};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
+pub use key::Key;
 pub use keys::{
-    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, Key, LogConfig, NodeConfig, OverridesConfig,
+    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, LogConfig, NodeConfig, OverridesConfig,
     RedisConfig, ScansConfig, ScopeConfig, SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
 };
-pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
+pub use layers::{FlagValue, Resolved, Sources};
+pub use origin::Origin;
 pub use redis_url::{RedisUrlError, check_redis_url, parse_redis_url};
+pub use resolver::Effective;
 pub use role::Role;
 pub use secret::{SecretText, SecretUrl, redact};
 pub use values::{

@@ -11,8 +11,11 @@ use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
 use kastrel_actors::policy::scope::ScopePolicy;
 
-use super::{Config, Effective, Problem};
-use super::{RemoteDatabase, check_redis_url};
+use super::database_url::RemoteDatabase;
+use super::error::Problem;
+use super::keys::Config;
+use super::redis_url::check_redis_url;
+use super::resolver::Effective;
 
 impl Config {
     /// Returns the folder of the scans' results.

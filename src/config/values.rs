@@ -10,7 +10,7 @@ use kastrel_actors::policy::override_policy::SettingPattern;
 use kastrel_actors::policy::scope::ScopeRule;
 use toml::Value;
 
-use super::{SecretText, SecretUrl};
+use super::secret::{SecretText, SecretUrl};
 
 /// A type of values.
 pub(super) trait Setting: Sized {

@@ -1,31 +1,28 @@
-//! The error type of the web server: one type with two representations, `application/problem+json`
-//! for programs and an HTML page for people.
+//! The error type of the web server, as plain data.
 //!
-//! A handler returns a [`Problem`]. The outer middleware, which has the path and the trace,
-//! renders it. The internal cause is only written to the log, where the trace id finds it.
+//! A handler returns a [`Problem`], which travels in the extensions of its response. The outer
+//! middleware, which has the path and the trace, renders it (`problem_response`). The internal
+//! cause is only written to the log, where the trace id finds it.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{FieldError, TraceContext};
+use kastrel_actors::model::FieldError;
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::service::SubmitError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::pages::error::ErrorPage;
-use super::viewer::Theme;
 use crate::ports::ArtifactError;
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
 /// The longest detail, and the longest message of a field, in characters.
-const MOST_DETAIL: usize = 1000;
+pub(crate) const MOST_DETAIL: usize = 1000;
 /// How many wrong fields a response names.
 pub(crate) const MOST_ERRORS: usize = 20;
 
@@ -70,7 +67,7 @@ pub(crate) enum ProblemKind {
 
 impl ProblemKind {
     /// Returns the status, the slug and the title.
-    const fn about(self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) const fn about(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request could not be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid-query", "The query has invalid parameters"),
@@ -122,10 +119,10 @@ impl ProblemKind {
 /// An error response, before it is rendered.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
-    kind: ProblemKind,
-    detail: Cow<'static, str>,
-    errors: Vec<FieldError>,
-    retry_after: Option<u32>,
+    pub(super) kind: ProblemKind,
+    pub(super) detail: Cow<'static, str>,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) retry_after: Option<u32>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -179,50 +176,24 @@ impl Problem {
         self.kind.about().0
     }
 
-    /// Renders the problem for the clients of `path`: JSON for programs, a page for people.
-    pub(crate) fn render(self, path: &str, trace: &TraceContext, theme: Theme) -> Response {
-        let (status, slug, title) = self.kind.about();
-        let trace_id = trace.trace_id();
-        // The response is small, however large the request was.
-        let (detail, instance) = (shortened(&self.detail, MOST_DETAIL), shortened(path, MOST_NAME));
-        if status.is_server_error() {
-            match &self.source {
-                Some(source) => tracing::error!(
-                    trace_id,
-                    http.path = path,
-                    problem = slug,
-                    error = source.as_ref() as &dyn Error,
-                    "a request failed"
-                ),
-                None => {
-                    tracing::warn!(trace_id, http.path = path, problem = slug, detail = %self.detail, "a request was turned away")
-                }
+    /// Writes a failure of the server to the log, with its cause.
+    pub(crate) fn log(&self, path: &str, trace_id: &str) {
+        if !self.status().is_server_error() {
+            return;
+        }
+        let problem = self.slug();
+        match &self.source {
+            Some(source) => tracing::error!(
+                trace_id,
+                http.path = path,
+                problem,
+                error = source.as_ref() as &dyn Error,
+                "a request failed"
+            ),
+            None => {
+                tracing::warn!(trace_id, http.path = path, problem, detail = %self.detail, "a request was turned away")
             }
         }
-        let mut response = if is_for_programs(path) {
-            let body = ProblemBody {
-                kind: format!("urn:kastrel:problem:{slug}"),
-                title,
-                status: status.as_u16(),
-                detail: &detail,
-                instance: &instance,
-                trace_id: &trace_id,
-                errors: &self.errors,
-            };
-            let mut response = (status, Json(body)).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-            response
-        } else {
-            (status, ErrorPage::new(status.as_u16(), title, &detail, trace_id, theme, path)).into_response()
-        };
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.kind == ProblemKind::SlowBody {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
     }
 }
 
@@ -306,21 +277,21 @@ pub(crate) struct ProblemBody<'a> {
     /// The stable name of the kind of problem.
     #[serde(rename = "type")]
     #[schema(example = "urn:kastrel:problem:invalid-fields")]
-    kind: String,
+    pub(super) kind: String,
     /// The kind of problem in words.
-    title: &'a str,
+    pub(super) title: &'a str,
     /// The HTTP status code of the response.
-    status: u16,
+    pub(super) status: u16,
     /// What is wrong with this request.
-    detail: &'a str,
+    pub(super) detail: &'a str,
     /// The path of the request.
-    instance: &'a str,
+    pub(super) instance: &'a str,
     /// The trace id, which finds the request in the log and in the traces.
-    trace_id: &'a str,
+    pub(super) trace_id: &'a str,
     /// The wrong fields, if the problem is about fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<FieldErrorBody>, required = false)]
-    errors: &'a [FieldError],
+    pub(super) errors: &'a [FieldError],
 }
 
 /// An error in one field.
@@ -332,91 +303,4 @@ pub(crate) struct FieldErrorBody {
     field: String,
     /// What is wrong with the field.
     message: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::web::testing::{TestApp, header_of, json_of, text_of};
-
-    #[tokio::test]
-    async fn unknown_paths_give_json_to_programs_and_a_page_to_people() {
-        let app = TestApp::new();
-        let api = app.get("/api/nothing").await;
-        assert_eq!(
-            (api.status(), header_of(&api, "content-type")),
-            (StatusCode::NOT_FOUND, "application/problem+json")
-        );
-        let body = json_of(api).await;
-        assert_eq!((body["status"].as_u64(), body["instance"].as_str()), (Some(404), Some("/api/nothing")));
-        assert_eq!(body["trace_id"].as_str().map(str::len), Some(32));
-        let page = app.get("/nothing").await;
-        assert_eq!(
-            (page.status(), header_of(&page, "content-type")),
-            (StatusCode::NOT_FOUND, "text/html; charset=utf-8")
-        );
-    }
-
-    #[tokio::test]
-    async fn an_error_is_small_however_large_the_request_was() {
-        let app = TestApp::new();
-        let long = "\u{1f600}<&\"".repeat(10_000);
-        let encoded: String = url::form_urlencoded::byte_serialize(long.as_bytes()).take(5_000).collect();
-        let many = format!("status={encoded}&") + &"page=x&".repeat(5000);
-        let body = serde_json::json!({ "target": long, long.as_str(): 1, "plugins": vec![long.as_str(); 3], "overrides": vec![long.as_str(); 3] }).to_string();
-        let origin = format!("http://{}", "x".repeat(10_000));
-        let json = [("content-type", "application/json")];
-        for (method, path, headers, body) in [
-            ("GET", format!("/api/{encoded}"), &[][..], ""),
-            ("GET", format!("/{encoded}"), &[], ""),
-            ("GET", format!("/scans/1/{encoded}"), &[], ""),
-            ("GET", format!("/api/scans?{many}"), &[], ""),
-            ("POST", "/api/scans".to_owned(), &json, body.as_str()),
-            ("POST", "/api/queue/pause".to_owned(), &json, body.as_str()),
-            ("POST", "/scans".to_owned(), &[("origin", origin.as_str())], ""),
-        ] {
-            let response = app.send(method, &path, headers, body).await;
-            assert!(response.status().is_client_error(), "{} {}", response.status(), &path[..20]);
-            let headers: usize = response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-            let size = text_of(response).await.len();
-            assert!(
-                headers < 2000 && size < 50_000,
-                "{method} {}: {headers} and {size} bytes",
-                &path[..20.min(path.len())]
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn the_wrong_method_is_a_problem_that_names_the_right_one() {
-        let response = TestApp::new().send("DELETE", "/api/scans", &[], "").await;
-        assert_eq!(
-            (response.status(), header_of(&response, "content-type")),
-            (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json")
-        );
-        assert!(header_of(&response, "allow").contains("POST"), "{response:?}");
-        let hot = TestApp::new().send("DELETE", "/api/scans/1/status", &[], "").await;
-        assert_eq!(
-            (hot.status(), header_of(&hot, "content-type")),
-            (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json")
-        );
-    }
-
-    #[tokio::test]
-    async fn causes_of_a_failure_stay_in_the_log_under_the_callers_trace() {
-        let app = TestApp::new();
-        app.store.fail_with("secret-host:8000 refused");
-        let response = app
-            .send(
-                "GET",
-                "/api/scans/7",
-                &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")],
-                "",
-            )
-            .await;
-        assert_eq!((response.status(), header_of(&response, "retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
-        let body = json_of(response).await;
-        assert_eq!(body["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert!(!body.to_string().contains("secret"), "{body}");
-    }
 }

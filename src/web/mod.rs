@@ -15,8 +15,10 @@ mod forwarded;
 mod headers;
 mod hosts;
 mod limits;
+mod middleware;
 mod pages;
 mod path;
+mod problem_response;
 mod query;
 mod range;
 mod removal;
@@ -25,6 +27,7 @@ mod router;
 mod same_origin;
 mod sse;
 mod state;
+mod status_cache;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;

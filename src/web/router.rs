@@ -15,12 +15,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::access::guarded;
 use super::api::openapi::{describe, hot_routes, routes};
 use super::api::{health, metrics};
-use super::edge::around;
+use super::edge::{Edge, around};
 use super::error::{Problem, ProblemKind};
 use super::hosts::named_host;
-use super::limits::{hot_middleware, is_old_health_check, middleware, panicked};
+use super::limits::{RequestLimits, is_old_health_check};
+use super::middleware::{hot_middleware, middleware, panicked};
 use super::state::{Web, WebInner, WebState};
-use super::{Edge, RequestLimits, archive, assets, files, pages};
+use super::{archive, assets, files, pages};
 
 /// Returns the dashboard and the API as a router that is ready to serve.
 pub fn router(state: WebState, limits: RequestLimits) -> Router {

@@ -10,9 +10,12 @@ use kastrel_actors::service::ScanService;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::api::status_cache::StatusCache;
-use super::limits::reserved_use;
-use super::{Edge, HostRule, RequestLimits};
+use super::edge::Edge;
+use super::hosts::HostRule;
+use super::limits::{RequestLimits, reserved_use};
+use super::status_cache::StatusCache;
+use super::viewer::Viewer;
+use super::zone::WallClock;
 use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
 use crate::connections::ReservedUse;
@@ -20,8 +23,6 @@ use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
-use crate::web::viewer::Viewer;
-use crate::web::zone::WallClock;
 
 /// One line of the effective configuration, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use reqwest::StatusCode;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
-use super::{BackendError, RemoteBackend};
+use super::error::BackendError;
+use super::remote::{RemoteBackend, problem};
 
 /// A server that sends nothing for this long counts as dead.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ impl RemoteBackend {
             StatusCode::NOT_FOUND => {
                 return Err(self.strange("it makes no backups; it is an older version, or a worker"));
             }
-            status => return Err(super::remote::problem(status, response).await),
+            status => return Err(problem(status, response).await),
         }
         let chunks = stream::unfold(Box::pin(response.bytes_stream()), async |mut chunks| {
             let chunk = match tokio::time::timeout(SILENCE, chunks.next()).await {

@@ -10,7 +10,10 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{BackendError, LocalBackend, RemoteBackend};
+use super::error::BackendError;
+use super::local::LocalBackend;
+use super::remote::{RemoteBackend, is_json, problem};
+use super::scans::ScanBackend;
 
 /// A process that runs scans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +145,11 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueView, BackendError>;
 }
 
+/// The scans, the nodes and the queue of a backend.
+pub trait Backend: ScanBackend + ClusterBackend {}
+
+impl<T: ScanBackend + ClusterBackend> Backend for T {}
+
 async fn queue(service: &ScanService) -> Result<QueueView, BackendError> {
     let (pause, stats) = (service.store.queue.paused().await?, service.stats().await?);
     Ok(QueueView {
@@ -231,9 +239,9 @@ impl RemoteBackend {
     async fn order(&self, method: Method, path: &str, body: &Value) -> Result<Option<Value>, BackendError> {
         let response = self.send(method, path, body).await?;
         match response.status() {
-            StatusCode::NOT_FOUND if super::remote::is_json(&response) => Ok(None),
+            StatusCode::NOT_FOUND if is_json(&response) => Ok(None),
             status if status.is_success() => self.body(response).await.map(Some),
-            status => Err(super::remote::problem(status, response).await),
+            status => Err(problem(status, response).await),
         }
     }
 }

@@ -13,7 +13,8 @@ use kastrel_actors::service::{CancelOutcome, ScanService, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
-use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
+use super::error::BackendError;
+use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use crate::cli::view::ScanView;
 use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::{telemetry, terminal_text};

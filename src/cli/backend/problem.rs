@@ -5,7 +5,6 @@ use std::fmt;
 use kastrel_actors::model::FieldError;
 use serde::Deserialize;
 
-use super::BackendError;
 use crate::cli::text::brief;
 
 /// The details of an error response.
@@ -32,12 +31,6 @@ impl ProblemDetails {
         problem.status = status;
         problem
     }
-
-    /// Converts the problem into the error of a command.
-    #[must_use]
-    pub fn into_error(self) -> BackendError {
-        if self.errors.is_empty() { BackendError::Problem(self) } else { BackendError::Invalid(self.errors) }
-    }
 }
 
 impl fmt::Display for ProblemDetails {
@@ -59,6 +52,7 @@ impl fmt::Display for ProblemDetails {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::backend::BackendError;
 
     #[test]
     fn problems_are_printed_clearly_and_without_control_characters() {
@@ -76,7 +70,7 @@ mod tests {
                 "the scan was not accepted:\n  target: the target is empty\n  mode: odd",
             ),
         ] {
-            assert_eq!(ProblemDetails::read(status, body.as_bytes()).into_error().to_string(), shown);
+            assert_eq!(BackendError::from(ProblemDetails::read(status, body.as_bytes())).to_string(), shown);
         }
     }
 }

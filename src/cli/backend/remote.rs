@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use url::Url;
 
+use super::error::BackendError;
+use super::problem::ProblemDetails;
+use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use super::sse::EventReader;
-use super::{
-    BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ProblemDetails, ScanBackend, SubmitAnswer, Views,
-};
 use crate::cli::view::ScanView;
 use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
@@ -512,7 +512,7 @@ fn without_nulls(draft: &ScanRequestDraft) -> Value {
 
 pub(super) async fn problem(status: StatusCode, response: Response) -> BackendError {
     let body = response.bytes().await.unwrap_or_default();
-    ProblemDetails::read(status.as_u16(), &body).into_error()
+    ProblemDetails::read(status.as_u16(), &body).into()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {

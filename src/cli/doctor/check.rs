@@ -4,10 +4,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use kastrel_actors::policy::backups::is_overdue;
-use serde::Serialize;
 
-use super::deep::Rows;
-use super::facts::{Collector, Engine, Facts, Folder, Listen, Probe, RedisFacts, ServerFileFact, Store};
+use super::model::{
+    Check, Collector, Engine, Facts, Folder, Level, Listen, Probe, RedisFacts, Rows, ServerFileFact, Store,
+};
+use super::{isolation, surroundings};
 use crate::adapters::secret_box::KeyFile;
 use crate::adapters::surreal_store::ENGINE_VERSION;
 use crate::cli::backup::missing;
@@ -27,39 +28,6 @@ const TOO_EARLY: i64 = 1_735_689_600;
 const SKEW: f64 = 2.0;
 /// The Unix time of 2100 in UTC.
 const TOO_LATE: i64 = 4_102_444_800;
-
-/// The level of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Level {
-    Ok,
-    Warning,
-    Failure,
-}
-
-/// The result of one check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Check {
-    pub(super) name: &'static str,
-    pub(super) level: Level,
-    pub(super) message: String,
-    /// How to fix the problem.
-    pub(super) fix: Option<String>,
-}
-
-impl Check {
-    pub(super) fn ok(name: &'static str, message: impl Into<String>) -> Self {
-        Self { name, level: Level::Ok, message: message.into(), fix: None }
-    }
-
-    pub(super) fn warning(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { name, level: Level::Warning, message: message.into(), fix: Some(fix.into()) }
-    }
-
-    pub(super) fn failure(name: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { name, level: Level::Failure, message: message.into(), fix: Some(fix.into()) }
-    }
-}
 
 /// Formats the checks as lines for people.
 pub(super) fn lines(checks: &[Check]) -> Vec<String> {
@@ -110,8 +78,8 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
-    checks.extend(facts.isolation.iter().map(super::isolation::judge));
-    checks.extend(facts.surroundings.iter().flat_map(super::surroundings::judge));
+    checks.extend(facts.isolation.iter().map(isolation::judge));
+    checks.extend(facts.surroundings.iter().flat_map(surroundings::judge));
     checks.extend(skew(facts));
     checks.extend(telemetry(&facts.collector));
     checks.extend(facts.held.iter().map(|held| {
@@ -483,7 +451,7 @@ mod tests {
 
     use kastrel_actors::policy::backups::BackupMark;
 
-    use super::super::facts::{BackupFacts, Held, Tried};
+    use super::super::model::{BackupFacts, Held, Tried};
     use super::*;
     use crate::cli::backend::PluginList;
     use crate::config::Sources;

@@ -1,23 +1,10 @@
 //! `kastrel doctor --deep`: reads every row of the database, as a backup does, and discards it.
 
-use kastrel_actors::model::ScanId;
-
+use super::model::Rows;
 use crate::cli::backup::{Source, source, write};
 use crate::cli::context::Opener;
 use crate::cli::error::CliError;
 use crate::config::Config;
-
-/// The result of reading every row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rows {
-    /// How many scans are readable.
-    pub(super) scans: u64,
-    /// The scans that are not readable.
-    pub(super) unreadable: Vec<ScanId>,
-    /// How many keys the engine's files contain, for rows and indexes. They are read only if this
-    /// process opens the files.
-    pub(super) keys: Option<u64>,
-}
 
 /// Reads every row: from the server that holds the data folder, or from the database itself.
 ///

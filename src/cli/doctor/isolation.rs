@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::check::Check;
+use super::model::Check;
 use crate::adapters::kast_runner::{CgroupState, Holds, holds};
 use crate::config::Config;
 
@@ -68,7 +68,7 @@ pub(super) fn judge(found: &Result<Holds, String>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Level;
+    use super::super::model::Level;
     use super::*;
 
     #[test]

@@ -4,10 +4,11 @@ mod check;
 mod deep;
 mod facts;
 mod isolation;
+mod model;
 mod probes;
 mod surroundings;
 
-use check::{Check, Level};
+use model::{Check, Level};
 use serde::Serialize;
 
 use super::args::DoctorArgs;

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use kastrel_actors::model::{NodeActivity, NodeHold, NodeId, NodeRegistration};
 use kastrel_actors::ports::{Clock as _, Stores, SystemClock};
 
-use super::facts::{Collector, Probe, RedisFacts, Tried};
+use super::model::{Collector, Probe, RedisFacts, Tried};
 use crate::adapters::kast_runner::count_leftovers;
 use crate::config::Config;
 use crate::telemetry::variables::Plan;

@@ -1,7 +1,7 @@
 //! Checks the tools that KAST needs. KAST itself ignores a broken configuration, and runs a tool of
 //! a wrong version.
 
-use super::check::Check;
+use super::model::Check;
 use crate::adapters::kast_runner::{Docker, FoundTool, ScannerCommand, Surroundings, surroundings};
 use crate::config::{Config, ScannerChoice};
 use kastrel_actors::model::ScannerKind;
@@ -116,7 +116,7 @@ fn docker(docker: &Docker) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Level;
+    use super::super::model::Level;
     use super::*;
 
     fn good() -> Surroundings {

@@ -40,7 +40,7 @@ fn gate(require: Option<Require>, allowed: &[&str]) -> Gate {
 
 /// Returns the exit code of a scan with a gate.
 fn code(scan: &ScanView, gate: &Gate) -> u8 {
-    Exit::of_scan(scan.status, false, &gate.judge(scan)).code()
+    gate.judge(scan).exit_of_scan(scan.status, false).code()
 }
 
 #[test]
@@ -225,5 +225,36 @@ async fn played_scans_with_missing_checks_never_pass_a_gate() {
         if way.ran == 0 {
             assert_ne!(code(&scan, &gate(Some(Require::None), &[])), 0, "{}: nothing was checked", way.name);
         }
+    }
+}
+
+#[test]
+fn only_a_scan_that_completed_can_pass() {
+    use ScanStatus as S;
+    let pass = Judgement::default();
+    let found = Judgement { found: 2, ..Judgement::default() };
+    let uncovered = Judgement { uncovered: vec!["Failed: testssl".into()], ..Judgement::default() };
+    let both = Judgement { found: 1, ..uncovered.clone() };
+    for (status, interrupted, judgement, expected) in [
+        (S::Completed, false, &pass, 0),
+        (S::Completed, true, &pass, 0),
+        (S::Completed, false, &found, 10),
+        (S::Completed, false, &uncovered, 11),
+        (S::Completed, false, &both, 10),
+        (S::Failed, false, &pass, 1),
+        (S::Failed, true, &found, 10),
+        (S::Failed, false, &uncovered, 11),
+        (S::Failed, false, &both, 10),
+        (S::Cancelled, false, &pass, 3),
+        (S::Cancelled, true, &pass, 130),
+        (S::Cancelled, false, &both, 3),
+        (S::Pending, false, &pass, 1),
+        (S::Running, false, &pass, 1),
+    ] {
+        assert_eq!(
+            judgement.exit_of_scan(status, interrupted).code(),
+            expected,
+            "{status} {interrupted} {judgement:?}"
+        );
     }
 }

@@ -20,7 +20,6 @@ pub(crate) mod queue;
 pub(crate) mod scans;
 pub(crate) mod stats;
 pub(crate) mod status;
-pub(crate) mod status_cache;
 pub(crate) mod submission;
 pub(crate) mod supervision;
 pub(crate) mod wire;

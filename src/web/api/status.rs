@@ -168,7 +168,7 @@ pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> R
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
     let json = match web.service().waiting_soon(&scan.record).await {
-        None => web.statuses.json(&scan, max_attempts, trace_url)?,
+        None => web.statuses.json(&scan, || StatusBody::new(&scan, None, max_attempts, trace_url).json())?,
         // Not cached: the reason can change while the scan does not.
         Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
     };

@@ -7,10 +7,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::body::Bytes;
 use kastrel_actors::model::{ScanId, ScanSnapshot};
 
-use super::status::StatusBody;
-use crate::config::TraceUrl;
-use crate::web::error::Problem;
-
 /// The maximum number of cached responses: more scans than users watch at once, and at most a few
 /// megabytes.
 const KEPT: usize = 512;
@@ -27,17 +23,17 @@ struct Written {
 }
 
 impl StatusCache {
-    /// Returns the JSON response for exactly this snapshot.
-    pub(crate) fn json(
+    /// Returns the JSON response for exactly this snapshot, which `write` serializes if it is not
+    /// cached.
+    pub(crate) fn json<E>(
         &self,
         scan: &Arc<ScanSnapshot>,
-        max_attempts: u32,
-        trace_url: Option<&TraceUrl>,
-    ) -> Result<Bytes, Problem> {
+        write: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Bytes, E> {
         if let Some(json) = self.known(scan) {
             return Ok(json);
         }
-        let json = Bytes::from(StatusBody::new(scan, None, max_attempts, trace_url).json()?);
+        let json = Bytes::from(write()?);
         let mut written = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if written.len() >= KEPT && !written.contains_key(&scan.record.id) {
             written.clear();
@@ -58,6 +54,7 @@ mod tests {
     use kastrel_actors::testing::fixtures;
 
     use super::*;
+    use crate::web::api::status::StatusBody;
 
     fn snapshot(id: u64, failures: u32) -> Arc<ScanSnapshot> {
         let mut record = fixtures::record(id, Timestamp::UNIX_EPOCH);
@@ -65,21 +62,25 @@ mod tests {
         Arc::new(ScanSnapshot::of(record))
     }
 
+    fn json(cache: &StatusCache, scan: &Arc<ScanSnapshot>) -> Bytes {
+        cache.json(scan, || StatusBody::new(scan, None, 3, None).json()).unwrap()
+    }
+
     #[test]
     fn cached_response_is_reused_for_the_same_snapshot_only() {
         let cache = StatusCache::default();
         let scan = snapshot(1, 0);
-        let first = cache.json(&scan, 3, None).unwrap();
-        assert_eq!(cache.json(&scan, 3, None).unwrap().as_ptr(), first.as_ptr());
-        assert_ne!(cache.json(&snapshot(1, 1), 3, None).unwrap(), first);
-        assert_eq!(cache.json(&scan, 3, None).unwrap(), first);
+        let first = json(&cache, &scan);
+        assert_eq!(json(&cache, &scan).as_ptr(), first.as_ptr());
+        assert_ne!(json(&cache, &snapshot(1, 1)), first);
+        assert_eq!(json(&cache, &scan), first);
     }
 
     #[test]
     fn cache_size_is_bounded() {
         let cache = StatusCache::default();
         for id in 0..(KEPT as u64 + 10) {
-            cache.json(&snapshot(id, 0), 3, None).unwrap();
+            json(&cache, &snapshot(id, 0));
         }
         assert!(cache.0.read().unwrap().len() <= KEPT);
     }

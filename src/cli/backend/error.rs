@@ -1,0 +1,60 @@
+//! The errors of a backend.
+
+use kastrel_actors::model::FieldError;
+use kastrel_actors::ports::StoreError;
+
+use super::problem::ProblemDetails;
+use crate::cli::exit::Exit;
+use crate::cli::text::plain;
+
+/// The errors of a backend.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// All invalid fields of a submission.
+    #[error("the scan was not accepted:{}", .0.iter().map(|error| format!("\n  {}: {}", plain(&error.field), plain(&error.message))).collect::<String>())]
+    Invalid(Vec<FieldError>),
+    /// The server does not respond.
+    #[error("failed to reach the server at {url}; is it running? (`kastrel serve`)")]
+    Unreachable {
+        /// The URL of the server.
+        url: String,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The server responded with a problem.
+    #[error("the server refused: {0}")]
+    Problem(ProblemDetails),
+    /// The response is not one of a Kastrel server.
+    #[error("the server at {url} does not answer as Kastrel does: {what}")]
+    Strange {
+        /// The URL of the server.
+        url: String,
+        /// What is unexpected in the response.
+        what: String,
+    },
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Any other error, as text.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl BackendError {
+    /// Returns the exit code of the error.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Invalid(_) => Exit::Usage,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Problem(_) | Self::Strange { .. } | Self::Store(_) | Self::Other(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<ProblemDetails> for BackendError {
+    fn from(problem: ProblemDetails) -> Self {
+        if problem.errors.is_empty() { Self::Problem(problem) } else { Self::Invalid(problem.errors) }
+    }
+}
