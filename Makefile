@@ -57,7 +57,6 @@ lint: dependencies
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
-	./scripts/check-dependency-rule
 
 fmt:
 	cargo fmt --all

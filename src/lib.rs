@@ -9,6 +9,7 @@ pub mod connections;
 pub mod descriptors;
 mod error_chain;
 pub mod human_time;
+pub mod ports;
 pub mod private;
 pub mod server;
 pub mod server_proof;

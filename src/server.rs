@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app::{App, Role};
-use crate::config::{BasePath, Config};
+use crate::app::App;
+use crate::config::{BasePath, Config, Role};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
@@ -153,9 +153,9 @@ impl Server {
                 });
             }
             if is_worker {
-                warn!(address = %wanted, "whoever reaches this address can read this worker's health and metrics: server.allow_any_address is set");
+                warn!(address = %wanted, "anyone who reaches this address can read this worker's health and metrics: server.allow_any_address is set");
             } else {
-                warn!(address = %wanted, "whoever reaches this address may start scans and read results: there are no user accounts, and server.allow_any_address is set");
+                warn!(address = %wanted, "anyone who reaches this address can start scans and read results: there are no user accounts, and server.allow_any_address is set");
             }
         }
         let listener =

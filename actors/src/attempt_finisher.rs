@@ -82,7 +82,7 @@ impl AttemptFinisher {
                 resolution: record.resolution.clone(),
                 plugins: record.plugins.clone(),
             };
-            let answer = tokio::time::timeout(WRITE_LIMIT, shared.ports.store.apply(record.scan, command)).await;
+            let answer = tokio::time::timeout(WRITE_LIMIT, shared.ports.store.scans.apply(record.scan, command)).await;
             match answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))) {
                 Ok(Applied::Committed(row)) => {
                     info!(scan.id = record.scan.0, scan.attempt = row.attempts.len(), status = %row.status(), "recorded the end of an attempt");

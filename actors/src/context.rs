@@ -26,7 +26,7 @@ use crate::policy::lease::{LeasePolicy, trusted_until};
 use crate::policy::restart::{Intensity, RetryPolicy};
 use crate::ports::{
     AliveWatch, Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, ScanRunner,
-    ScanStore,
+    Stores,
 };
 
 /// The configuration of a node.
@@ -105,7 +105,7 @@ impl NodeConfig {
 #[derive(Clone)]
 pub struct NodePorts {
     /// The store, the source of truth.
-    pub store: Arc<dyn ScanStore>,
+    pub store: Stores,
     /// The queue of wake-up signals.
     pub queue: Arc<dyn JobQueue>,
     /// Control messages from other nodes.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use kastrel_actors::model::{CancelledBy, ScanId};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::deadline::Limits;
-use kastrel_actors::ports::{JobSignal, ScanStore};
-use kastrel_actors::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner, fixtures};
+use kastrel_actors::ports::JobSignal;
+use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::testing::{Cluster, Fault, Faults, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
@@ -64,7 +65,7 @@ impl World {
         let cut_off = Arc::clone(cut_off);
         let faults = Arc::clone(&self.faults);
         let random = Mutex::new(SmallRng::seed_from_u64(self.seed ^ self.started as u64));
-        let store = FaultyStore::new(Arc::clone(&self.cluster.store) as _, move || {
+        let faults_of_calls = Faults::new(move || {
             if cut_off.load(Ordering::Relaxed) {
                 return Fault::Unreachable;
             }
@@ -80,7 +81,8 @@ impl World {
                 _ => Fault::None,
             }
         });
-        NodePorts { store: Arc::new(store), ..self.cluster.ports() }
+        let ports = self.cluster.ports();
+        NodePorts { store: ports.store.clone().hooked(&faults_of_calls), ..ports }
     }
 
     async fn start(&mut self, slot: usize) {

@@ -73,12 +73,7 @@ pub(crate) async fn streams(report: &mut Report) {
     for (number, stream) in open.iter_mut().enumerate().filter(|(number, _)| number % 2 == 1) {
         until_text(stream, "event: end").await.unwrap_or_else(|| panic!("stream {number} ended without the end"));
     }
-    report.add(
-        "2,000 open event streams: the end of a scan reaches 1,000 after",
-        server::now_ms() - start,
-        "ms",
-        None,
-    );
+    report.add("2,000 open event streams: the end of a scan reaches 1,000 after", server::now_ms() - start, "ms", None);
 }
 
 async fn open_stream(server: &Server, path: &str) -> TcpStream {

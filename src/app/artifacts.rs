@@ -7,9 +7,10 @@ use kastrel_actors::ports::Clock;
 
 use super::AppError;
 use crate::adapters::artifacts::{
-    ArtifactStore, Bucket, BucketArtifacts, BucketSettings, BucketUploader, FolderArtifacts, UploadRules,
+    Bucket, BucketArtifacts, BucketSettings, BucketUploader, FolderArtifacts, UploadRules,
 };
 use crate::config::Config;
+use crate::ports::ArtifactStore;
 
 /// Returns the store that reads the files of scans.
 ///

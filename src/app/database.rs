@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use kastrel_actors::ports::{Clock as _, SystemClock};
 
 use super::AppError;
-use crate::adapters::surreal_store::{BeforeMigration, OpenError, RemoteDatabase, Replacement, SurrealStore};
+use crate::adapters::surreal_store::{BeforeMigration, OpenError, Replacement, SurrealStore};
 use crate::backup::BackupFolder;
-use crate::config::Config;
+use crate::config::{Config, RemoteDatabase};
 use crate::private;
 
 /// The folder of the engine's files in the data folder.

@@ -7,9 +7,8 @@ use kastrel_actors::ports::StoreError;
 
 use crate::adapters::artifacts::ConnectError;
 use crate::adapters::kast_runner::{KastConfigError, RunAsError};
-use crate::adapters::redis_queue::RedisUrlError;
-use crate::adapters::surreal_store::{AddressError, OpenError};
-use crate::config::ConfigError;
+use crate::adapters::surreal_store::OpenError;
+use crate::config::{AddressError, ConfigError, RedisUrlError};
 
 /// The application could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,7 @@ pub enum AppError {
     /// Processes of scans of an earlier run are still alive; new attempts of these scans must not
     /// run beside them.
     #[error(
-        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`doctor` tells more), then start again"
+        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (see `kastrel doctor`), then start again"
     )]
     Leftovers(usize),
     /// The configuration of KAST is unusable, which KAST itself does not report.

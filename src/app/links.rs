@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{
-    Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
+    Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, Stores,
 };
 use kastrel_actors::service::Consistency;
 use tracing::warn;
 
+use super::AppError;
 use super::database::{embedded, folder_error};
-use super::{AppError, Role};
-use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisHealth, RedisOptions, prefix_of};
-use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
+use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisOptions, prefix_of};
+use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::BackupSource;
-use crate::config::Config;
+use crate::config::{Config, RemoteDatabase, Role};
+use crate::ports::RedisHealth;
 use crate::telemetry::Observed;
 
 /// The minimum time after which a queue reader that holds a signal counts as dead: several times as
@@ -27,7 +28,7 @@ const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
 /// The connections of a process. See the module documentation.
 pub(super) struct Links {
-    pub(super) store: Arc<dyn ScanStore>,
+    pub(super) store: Stores,
     /// The database itself, to watch and to close it.
     pub(super) database: SurrealStore,
     pub(super) backup: Arc<dyn BackupSource>,
@@ -81,7 +82,7 @@ impl Links {
         let consistency = if shared { Consistency::MultiWriter } else { Consistency::SingleWriter };
         let links = Self {
             backup: Arc::new(store.clone()),
-            store: Arc::new(store.clone()),
+            store: Stores::of(&Arc::new(store.clone())),
             database: store.clone(),
             queue: Arc::new(LocalJobQueue::new(Arc::clone(clock))),
             bus: Arc::new(LocalControlBus::default()),

@@ -12,7 +12,6 @@ mod identity;
 mod links;
 mod node;
 mod reports;
-mod role;
 mod scanner;
 
 use std::path::{Path, PathBuf};
@@ -27,23 +26,20 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::kast_runner::RunAs;
-use crate::adapters::redis_queue::RedisHealth;
 use crate::adapters::secret_box::SecretBox;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::private;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
-use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
 use links::Links;
 use node::{Folders, RunningNode};
-pub use role::Role;
 pub(crate) use scanner::isolation;
 
 /// Why the application cannot continue.
@@ -68,14 +64,14 @@ pub struct App {
     /// The store of the scans' files.
     pub artifacts: Arc<dyn ArtifactStore>,
     /// Regenerates reports; `None` if this process cannot.
-    pub renderer: Option<Arc<dyn RenderReport>>,
+    pub renderer: Option<Arc<dyn ReportRenderer>>,
     /// The source of backups.
     pub backup: Arc<dyn BackupSource>,
     database: SurrealStore,
     /// The automatic backups. Only the `serve` role with an embedded database makes them.
     backups: Option<RunningBackups>,
     node: Option<RunningNode>,
-    catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// The telemetry of this process.
     pub telemetry: Telemetry,
     /// The sources of its metrics.
@@ -131,7 +127,7 @@ impl App {
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
                 (Some(node), catalogue, renderer)
             } else if links.shared {
-                (None, scanner::view_of_the_nodes(Arc::clone(&service.store)), None)
+                (None, scanner::view_of_the_nodes(service.store.clone()), None)
             } else {
                 let runner = scanner::runner(
                     config,
@@ -193,11 +189,11 @@ impl App {
     ///
     /// # Errors
     /// The scanner is missing or does not respond.
-    pub async fn ask_scanner(config: &Config) -> Result<Arc<CatalogueView>, AppError> {
+    pub async fn ask_scanner(config: &Config) -> Result<Arc<ScannerCatalog>, AppError> {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
         let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None, false)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
-        Ok(Arc::new(scanner::consistency(&catalogue)))
+        Ok(Arc::new(scanner::view(&catalogue)))
     }
 
     /// Returns whether this process runs scans.
@@ -208,7 +204,7 @@ impl App {
 
     /// Returns the scanner's catalogue; `None` until it is known.
     #[must_use]
-    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
         self.catalogue.clone()
     }
 

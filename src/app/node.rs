@@ -17,13 +17,13 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::{AppError, Role, artifacts, identity, reports, scanner};
+use super::{AppError, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
-use crate::adapters::kast_runner::{ArtifactSink, Watchdog, sweep_leftovers};
+use crate::adapters::kast_runner::{Watchdog, sweep_leftovers};
 use crate::adapters::node_health::MachineHealth;
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::ports::{ArtifactSink, ReportRenderer, ScannerCatalog};
 use crate::telemetry::Observed;
-use crate::web::{CatalogueView, RenderReport};
 
 /// How long leftover processes of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
@@ -45,9 +45,9 @@ pub(super) struct RunningNode {
     watchdog: Arc<Watchdog>,
     _processes: AbortOnDropHandle<()>,
     /// The catalogue of its scanner; `None` until it is known.
-    pub(super) catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    pub(super) catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// Regenerates reports; `None` if this process cannot.
-    pub(super) renderer: Option<Arc<dyn RenderReport>>,
+    pub(super) renderer: Option<Arc<dyn ReportRenderer>>,
     finish: Duration,
     grace: Duration,
 }
@@ -75,7 +75,7 @@ impl RunningNode {
         let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
         sweep(&data_dir_id).await?;
         if let Some(uploader) = &uploader {
-            uploader.start(Arc::clone(&service.store));
+            uploader.start(Arc::clone(&service.store.scans));
         }
         let watchdog = Arc::new(Watchdog::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Watchdog)?);
         let offer = scanner::offer_of(&runner);
@@ -87,7 +87,7 @@ impl RunningNode {
             Arc::new(MachineHealth::new(runner.program(), &folders.results, &folders.data, least_free))
         };
         let ports = NodePorts {
-            store: Arc::clone(&service.store),
+            store: service.store.clone(),
             queue: Arc::clone(&service.queue),
             bus: Arc::clone(&service.bus),
             feed: Arc::clone(&service.feed),

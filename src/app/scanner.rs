@@ -7,17 +7,17 @@ use std::time::Duration;
 use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_offers};
 use kastrel_actors::policy::override_policy::natures_of;
-use kastrel_actors::ports::ScanStore;
+use kastrel_actors::ports::Stores;
 use tokio::sync::watch;
 use tracing::debug;
 
 use super::AppError;
 use crate::adapters::kast_runner::{
-    ArtifactSink, Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits,
-    NodeConfig, RunAs, RunAsError, ScannerCommand,
+    Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs,
+    RunAsError, ScannerCommand,
 };
 use crate::config::{Config, ScannerChoice};
-use crate::web::{CatalogueView, IssueText};
+use crate::ports::{ArtifactSink, IssueText, ScannerCatalog};
 
 /// How often a process without a scanner reads the nodes' catalogues.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -114,7 +114,7 @@ pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<Scanne
 }
 
 /// Returns the complete catalogue of the runner's scanner, once known: for pages and commands.
-pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
     derived(runner.catalogue(), view)
 }
 
@@ -138,7 +138,7 @@ fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
 
 /// Keeps the snapshot cache's copy of the catalogue up to date. Submissions are checked against
 /// that copy.
-pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
+pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>) {
     snapshots.offered.expect_within(FIRST_OFFER);
     let snapshots = Arc::downgrade(snapshots);
     tokio::spawn(async move {
@@ -157,12 +157,12 @@ pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Rece
 }
 
 /// Converts the catalogue into the web server's type.
-pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
+pub(super) fn view(catalogue: &Catalogue) -> ScannerCatalog {
     let issue = |(id, kind): (&String, &IssueKind)| {
         let IssueKind { severity, title, description, remediation, category } = kind.clone();
         (id.clone(), IssueText { severity, title, description, remediation, category })
     };
-    CatalogueView {
+    ScannerCatalog {
         scanner: catalogue.scanner.clone(),
         plugins: catalogue.plugins.clone(),
         issues: catalogue.registry.iter().map(issue).collect(),
@@ -173,16 +173,16 @@ pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
 
 /// Returns the common offer of the nodes that hold a lease: for a process that runs no scans
 /// itself.
-pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+pub(super) fn view_of_the_nodes(store: Stores) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         while !sender.is_closed() {
-            match store.nodes().await {
+            match store.nodes.all().await {
                 Ok(nodes) => {
                     // If no node is left, keep the last known offer, which is still useful.
                     if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref()))
                     {
-                        let view = CatalogueView::from(&offer);
+                        let view = ScannerCatalog::from(&offer);
                         sender.send_if_modified(|known| {
                             let changed = known.as_deref() != Some(&view);
                             *known = Some(Arc::new(view));

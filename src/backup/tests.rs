@@ -9,7 +9,8 @@ use kastrel_actors::model::{
     Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord,
     Submitted, Verdict,
 };
-use kastrel_actors::ports::{Applied, ScanStore, StoreError};
+use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::ports::{Applied, StoreError};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 
@@ -37,7 +38,7 @@ fn at() -> Timestamp {
 /// A store with one scan in each state, with a key, hostile text and a paused queue.
 async fn full() -> SurrealStore {
     let store = SurrealStore::in_memory().await.unwrap();
-    store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+    store.register(fixtures::registration("a"), TTL).await.unwrap();
     for number in 1..=6 {
         let mut scan = fixtures::new_scan(&format!("Host-{number}.example.com"));
         scan.idempotency_key = Some(format!("key\0 {number}\n\"é"));
@@ -271,7 +272,7 @@ fn a_failed_restore_is_detected_and_can_be_repeated() {
             matches!(&error, StoreError::Unavailable(cause) if format!("{cause:?}").contains("being restored")),
             "{error:?}"
         );
-        assert!(store.register_node(fixtures::registration("b"), TTL).await.is_err());
+        assert!(store.register(fixtures::registration("b"), TTL).await.is_err());
         drop(store);
         match SurrealStore::open(folder.path()).await {
             Err(OpenError::HalfRestored { .. }) => {}
@@ -289,12 +290,12 @@ fn a_database_in_use_is_not_restored_into() {
     run(async {
         let (file, _) = backup(&full().await).await;
         let store = SurrealStore::in_memory().await.unwrap();
-        store.register_node(fixtures::registration("busy"), TTL).await.unwrap();
+        store.register(fixtures::registration("busy"), TTL).await.unwrap();
         match read(&store, file.as_slice()).await {
             Err(BackupError::Import(ImportError::InUse { node })) => assert_eq!(node, "busy"),
             other => panic!("{other:?}"),
         }
-        store.remove_node(&"busy".parse().unwrap()).await.unwrap();
+        store.remove(&"busy".parse().unwrap()).await.unwrap();
         read(&store, file.as_slice()).await.unwrap();
     });
 }

@@ -14,9 +14,9 @@ use super::host::{AppHost, Role, RunningApp};
 use crate::app::{App, AppFailure};
 use crate::config::{Config, process_environment};
 use crate::descriptors;
+use crate::ports::ScannerCatalog;
 use crate::server::{Server, ServerError};
 use crate::telemetry::{self, Telemetry};
-use crate::web::CatalogueView;
 
 /// How long to wait for the scanner's list of plugins.
 const CATALOGUE_LIMIT: Duration = Duration::from_secs(60);
@@ -87,7 +87,7 @@ impl AppHost for KastrelHost {
     }
 }
 
-fn plugin_list(catalogue: &CatalogueView) -> PluginList {
+fn plugin_list(catalogue: &ScannerCatalog) -> PluginList {
     PluginList { scanner: Some(catalogue.scanner.clone()), plugins: catalogue.plugins.clone() }
 }
 
@@ -157,7 +157,7 @@ impl RunningApp for Running {
     }
 }
 
-struct Catalogue(watch::Receiver<Option<Arc<CatalogueView>>>);
+struct Catalogue(watch::Receiver<Option<Arc<ScannerCatalog>>>);
 
 #[async_trait]
 impl PluginSource for Catalogue {
@@ -167,7 +167,7 @@ impl PluginSource for Catalogue {
         match known {
             Ok(Ok(catalogue)) => Ok(catalogue.as_deref().map(plugin_list).unwrap_or_default()),
             Ok(Err(_)) | Err(_) => Err(BackendError::Other(
-                "the scanner does not say which plugins it has; `kastrel doctor` tells more".into(),
+                "the scanner does not say which plugins it has; `kastrel doctor` shows more".into(),
             )),
         }
     }

@@ -8,7 +8,7 @@ use super::error::CliError;
 use crate::app::AppFailure;
 use crate::config::Config;
 
-pub use crate::app::Role;
+pub use crate::config::Role;
 
 /// Starts the application.
 #[async_trait]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kastrel_actors::model::{ScanId, StoreStats};
-use kastrel_actors::ports::ScanStore as _;
+use kastrel_actors::ports::store::prelude::*;
 use serde::Serialize;
 use tokio::fs::File;
 

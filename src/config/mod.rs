@@ -7,10 +7,13 @@
 
 mod base_path;
 mod bucket;
+mod database_url;
 mod error;
 mod file;
 mod keys;
 mod layers;
+mod redis_url;
+mod role;
 mod secret;
 mod suggest;
 mod typed;
@@ -18,6 +21,7 @@ mod values;
 
 pub use base_path::BasePath;
 pub use bucket::{BucketUrl, Endpoint};
+pub use database_url::{AddressError, AuthLevel, RemoteDatabase};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
 pub use keys::{
@@ -25,6 +29,8 @@ pub use keys::{
     RedisConfig, ScansConfig, ScopeConfig, SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
 };
 pub use layers::{Effective, FlagValue, Origin, Resolved, Sources};
+pub use redis_url::{RedisUrlError, check_redis_url, parse_redis_url};
+pub use role::Role;
 pub use secret::{SecretText, SecretUrl, redact};
 pub use values::{
     LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText, VariableNames,

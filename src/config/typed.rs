@@ -12,8 +12,7 @@ use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
 use kastrel_actors::policy::scope::ScopePolicy;
 
 use super::{Config, Effective, Problem};
-use crate::adapters::redis_queue::check_redis_url;
-use crate::adapters::surreal_store::RemoteDatabase;
+use super::{RemoteDatabase, check_redis_url};
 
 impl Config {
     /// Returns the folder of the scans' results.

@@ -45,7 +45,10 @@ impl<E> LoggedExporter<E> {
 
 impl<E> fmt::Debug for LoggedExporter<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Told").field("what", &self.what).field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("LoggedExporter")
+            .field("what", &self.what)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::scans::ScanTraceIndex;
-use crate::app::Role;
+use crate::config::Role;
 use crate::config::{LogConfig, LogFormat};
 
 /// The level filter of log lines. A command that is not a server shows its own progress, so by

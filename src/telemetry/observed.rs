@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::ScannerOffer;
-use kastrel_actors::ports::{Clock, JobQueue, ScanRunner, ScanStore};
+use kastrel_actors::ports::{Clock, JobQueue, ScanRunner, Stores};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -12,7 +12,7 @@ use super::Telemetry;
 use super::observer::Observer;
 use super::queue::{ObservedQueue, QueueSystem};
 use super::runner::ObservedRunner;
-use super::store::ObservedStore;
+use super::store::StoreHook;
 
 /// The shared observer of the ports of one process.
 pub struct Observed(Observer);
@@ -25,10 +25,10 @@ pub fn observe(telemetry: &Telemetry, clock: Arc<dyn Clock>) -> Observed {
 }
 
 impl Observed {
-    /// Wraps the store.
+    /// Returns the store's ports with an observer around each call.
     #[must_use]
-    pub fn store(&self, inner: Arc<dyn ScanStore>) -> Arc<dyn ScanStore> {
-        Arc::new(ObservedStore::new(inner, self.0.clone()))
+    pub fn store(&self, inner: Stores) -> Stores {
+        inner.hooked(&StoreHook::new(self.0.clone()))
     }
 
     /// Wraps the queue.

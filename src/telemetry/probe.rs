@@ -21,7 +21,7 @@ use super::exporters;
 use super::logs::causes;
 use super::resource::resource;
 use super::variables::{Export, Plan};
-use crate::app::Role;
+use crate::config::Role;
 
 /// The timeout for shutting down the probe.
 const LIMIT: Duration = Duration::from_secs(2);

@@ -107,8 +107,8 @@ impl Readings {
         let now = service.clock.now();
         let (stats, due, nodes, signals) = tokio::join!(
             tokio::time::timeout(PATIENCE, service.stats()),
-            tokio::time::timeout(PATIENCE, service.store.due(Duration::ZERO, MOST_WAITING)),
-            tokio::time::timeout(PATIENCE, service.store.nodes()),
+            tokio::time::timeout(PATIENCE, service.store.dispatch.due(Duration::ZERO, MOST_WAITING)),
+            tokio::time::timeout(PATIENCE, service.store.nodes.all()),
             tokio::time::timeout(PATIENCE, service.queue.depth()),
         );
         let stats = stats.ok().and_then(Result::ok);

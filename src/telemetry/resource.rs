@@ -4,7 +4,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 
-use crate::app::Role;
+use crate::config::Role;
 
 /// Builds the resource from Kastrel's attributes. `OTEL_RESOURCE_ATTRIBUTES` and
 /// `OTEL_SERVICE_NAME` override them.

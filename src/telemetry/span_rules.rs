@@ -35,17 +35,6 @@ impl Asked {
             Command::Rescue { from, .. } => Self::Rescue(from.clone()),
         }
     }
-
-    /// The name of the store call.
-    pub(crate) const fn operation(&self) -> &'static str {
-        match self {
-            Self::Lease => "lease",
-            Self::Progress => "progress",
-            Self::Finish => "finish",
-            Self::Cancel(_) => "cancel",
-            Self::Rescue(_) => "rescue",
-        }
-    }
 }
 
 /// A call of the store, and its context.

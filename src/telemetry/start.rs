@@ -23,8 +23,8 @@ use super::resource::resource;
 use super::scans::ScanTraceIndex;
 use super::trace_correlator::TraceCorrelator;
 use super::variables::Plan;
-use crate::app::Role;
 use crate::config::LogConfig;
+use crate::config::Role;
 
 /// Starts logging and the exports that the variables request. Must be called within the runtime,
 /// which gRPC needs. A second call returns separate metrics and spans, but does not replace the

@@ -26,7 +26,7 @@ use super::path::{PathId, no_scan};
 use super::state::Web;
 use super::text::clean;
 use super::viewer::Viewer;
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, Walked};
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, Walked};
 
 const CHUNK: usize = 64 * 1024;
 /// How many chunks may wait for a slow reader.

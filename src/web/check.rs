@@ -4,14 +4,14 @@
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
 use kastrel_actors::service::{ScanService, SubmitError};
 
-use super::state::CatalogueView;
+use crate::ports::ScannerCatalog;
 
 /// Returns every error of a draft; empty if a submission accepts the draft. While the scanner's
 /// catalogue is unknown, plugins and settings are not checked.
 pub(crate) fn problems(
     service: &ScanService,
     draft: &ScanRequestDraft,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
 ) -> Vec<FieldError> {
     let request = match service.check(draft) {
         Ok(request) => request,

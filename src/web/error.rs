@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use super::pages::error::ErrorPage;
 use super::viewer::Theme;
-use crate::adapters::artifacts::ArtifactError;
+use crate::ports::ArtifactError;
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
@@ -283,10 +283,8 @@ impl From<SubmitError> for Problem {
         match error {
             SubmitError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
             SubmitError::KeyReused(id) => {
-                let wrong = FieldError::new(
-                    "Idempotency-Key",
-                    format!("it was used for scan {id}, which was asked for with other fields"),
-                );
+                let wrong =
+                    FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which has other fields"));
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
             error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),

@@ -22,9 +22,9 @@ use super::path::{FilePath, no_scan};
 use super::range::requested;
 use super::state::{Web, WebInner};
 use super::viewer::Viewer;
-use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
-pub(crate) use crate::adapters::kast_runner::{HTML_REPORT_NAME as REPORT, LOG_NAME, PDF_REPORT_NAME as PDF_REPORT};
 use crate::config::BasePath;
+use crate::ports::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
+pub(crate) use crate::ports::{HTML_REPORT_NAME as REPORT, LOG_NAME, PDF_REPORT_NAME as PDF_REPORT};
 use crate::terminal_text::{line, lines, safe_end};
 
 /// The file with the scanner's command line.

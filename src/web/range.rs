@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 
-use crate::adapters::artifacts::ByteRange;
+use crate::ports::ByteRange;
 
 /// Returns the single range that a request asks for. A range that the parser does not support,
 /// several ranges, and a range with an `If-Range` condition get the complete file, as the standard

@@ -7,7 +7,7 @@ use kastrel_actors::ports::StoreError;
 
 use super::error::Problem;
 use super::state::WebInner;
-use crate::adapters::artifacts::{ArtifactStore, ScanFolder};
+use crate::ports::{ArtifactStore, ScanFolder};
 
 /// The result of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,11 @@
 //! The state that every handler gets.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::body::Bytes;
 use jiff::Timestamp;
-use kastrel_actors::model::{
-    AttemptNumber, PluginInfo, ReportFiles, ReportFormat, ScanRecord, ScannerInfo, ScannerOffer, SettingNatures,
-    Severity,
-};
 use kastrel_actors::policy::access::Role;
-use kastrel_actors::policy::overrides::SettingsSchema;
 use kastrel_actors::service::ScanService;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -20,60 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::api::status_cache::StatusCache;
 use super::limits::reserved_use;
 use super::{Edge, HostRule, RequestLimits};
-use crate::adapters::artifacts::ArtifactStore;
-use crate::adapters::redis_queue::RedisHealth;
 use crate::backup::{BackupSource, BackupStatus};
 use crate::config::TraceUrl;
 use crate::connections::ReservedUse;
+use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::viewer::Viewer;
 use crate::web::zone::WallClock;
-
-/// A kind of issue, as the scanner's registry describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssueText {
-    /// The severity of the issue.
-    pub severity: Severity,
-    /// The title of the issue.
-    pub title: String,
-    /// The meaning of the issue.
-    pub description: String,
-    /// The remediation of the issue.
-    pub remediation: String,
-    /// The category of the issue.
-    pub category: String,
-}
-
-/// A scanner and its catalogue: that of this node, or the common one of all nodes.
-///
-/// It consists of a [`ScannerOffer`] and the data that is too large for the row of every node.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CatalogueView {
-    /// The scanner and its version.
-    pub scanner: ScannerInfo,
-    /// Its plugins.
-    pub plugins: Vec<PluginInfo>,
-    /// The issues that the scanner knows, by id; empty if this process does not run the scanner.
-    pub issues: BTreeMap<String, IssueText>,
-    /// The natures of its settings, where their names do not show them.
-    pub natures: SettingNatures,
-    /// The schema of its settings; `None` if the scanner does not provide it.
-    pub settings: Option<SettingsSchema>,
-}
-
-impl From<&ScannerOffer> for CatalogueView {
-    fn from(offer: &ScannerOffer) -> Self {
-        Self {
-            scanner: offer.scanner.clone(),
-            plugins: offer.plugins.clone(),
-            issues: BTreeMap::new(),
-            natures: offer.settings.clone(),
-            settings: offer.schema.clone(),
-        }
-    }
-}
 
 /// One line of the effective configuration, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,19 +30,6 @@ pub struct SettingLine {
     pub key: String,
     /// The value of the key.
     pub value: String,
-}
-
-/// Regenerates the reports of an ended attempt.
-#[async_trait]
-pub trait RenderReport: Send + Sync + 'static {
-    /// Renders the reports and returns which ones were written, at least one. The error is a
-    /// sentence for people with the reason.
-    async fn render(
-        &self,
-        record: &ScanRecord,
-        attempt: AttemptNumber,
-        format: ReportFormat,
-    ) -> Result<ReportFiles, String>;
 }
 
 /// The key of the data folder, and the URL at which commands on this machine reach this server.
@@ -122,11 +57,11 @@ pub struct WebState {
     /// The scan service, which submits, reads and cancels scans.
     pub service: ScanService,
     /// The scanner's catalogue; `None` until it is known.
-    pub catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
+    pub catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// The store of the scans' files.
     pub artifacts: Arc<dyn ArtifactStore>,
     /// Regenerates reports; `None` if this process cannot.
-    pub renderer: Option<Arc<dyn RenderReport>>,
+    pub renderer: Option<Arc<dyn ReportRenderer>>,
     /// The effective configuration, for the settings page.
     pub settings: Arc<Vec<SettingLine>>,
     /// The source of backups.
@@ -251,7 +186,7 @@ impl WebInner {
         self.state.trace_url.as_ref().map(|url| url.of(trace_id))
     }
 
-    pub(crate) fn catalogue(&self) -> Option<Arc<CatalogueView>> {
+    pub(crate) fn catalogue(&self) -> Option<Arc<ScannerCatalog>> {
         self.state.catalogue.borrow().clone()
     }
 }

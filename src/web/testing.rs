@@ -21,7 +21,7 @@ use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
+use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed};
 use kastrel_actors::service::{Consistency, ScanService};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
@@ -31,37 +31,36 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::state::{Web, WebInner};
-use super::{
-    AppInfo, CatalogueView, Edge, HostRule, IssueText, RequestLimits, ServerProof, SettingLine, WebState, router,
-};
-use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
-use crate::adapters::kast_runner::AttemptPaths;
+use super::{AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, WebState, router};
+use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
+use crate::ports::{ArtifactStore, AttemptPaths};
+use crate::ports::{IssueText, ScannerCatalog};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
 
 mod backups;
-mod faulty_store;
 mod live_tail;
 mod no_artifacts;
 mod schema;
+mod test_store;
 pub(crate) use backups::{ScriptedBackup, backup_status};
-pub(crate) use faulty_store::FaultyStore;
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
+pub(crate) use test_store::TestStore;
 
 /// The server and its dependencies.
 pub(crate) struct TestApp {
     pub(crate) service: ScanService,
     pub(crate) memory: Arc<MemoryStore>,
-    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) store: Arc<TestStore>,
     pub(crate) closing: CancellationToken,
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
     pub(crate) backups: watch::Sender<BackupStatus>,
-    catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
+    catalogue: watch::Sender<Option<Arc<ScannerCatalog>>>,
     state: WebState,
     router: Router,
 }
@@ -129,11 +128,11 @@ impl TestApp {
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
-        let store = Arc::new(FaultyStore::new(memory.clone()));
+        let store = TestStore::new(memory.clone());
         let mut service = ScanService {
             feed: Arc::new(NoLiveFeed::default()),
             consistency: Consistency::SingleWriter,
-            store: store.clone(),
+            store: store.ports(),
             queue: Arc::new(LocalJobQueue::new(clock.clone())),
             bus: Arc::new(LocalControlBus::default()),
             snapshots: Arc::new(SnapshotCache::default()),
@@ -258,7 +257,7 @@ impl TestApp {
         let id = self.submitted(target).await;
         let node = fixtures::registration("node-a");
         let command = Command::Lease { node: node.id.clone() };
-        self.memory.register_node(node, Duration::from_secs(3600)).await.unwrap();
+        self.memory.register(node, Duration::from_secs(3600)).await.unwrap();
         self.apply(id, command).await
     }
 
@@ -317,7 +316,7 @@ impl TestApp {
 }
 
 /// A scanner with a plugin of each kind.
-pub(crate) fn catalogue() -> CatalogueView {
+pub(crate) fn catalogue() -> ScannerCatalog {
     let plugin = |name: &str, kind, available, dependencies: &[&str]| PluginInfo {
         name: name.into(),
         display_name: format!("The {name} <plugin>"),
@@ -356,7 +355,7 @@ pub(crate) fn catalogue() -> CatalogueView {
     let settings = SettingsSchema {
         plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into(),
     };
-    CatalogueView {
+    ScannerCatalog {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
             plugin("whatweb", PluginKind::Passive, true, &[]),

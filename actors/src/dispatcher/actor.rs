@@ -156,9 +156,9 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
 
 async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreError> {
     let command = Command::Lease { node: shared.config.id.clone() };
-    let answer = tokio::time::timeout(LEASE_LIMIT, shared.ports.store.apply(delivery.signal.id, command)).await;
+    let answer = tokio::time::timeout(LEASE_LIMIT, shared.ports.store.scans.apply(delivery.signal.id, command)).await;
     let answer = answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))?;
-    debug!(scan.id = delivery.signal.id.0, "asked for a lease");
+    debug!(scan.id = delivery.signal.id.0, "requested a lease");
     if let Applied::Refused(_, record) = &answer {
         // Another process has changed the row, and this process may have missed the change.
         shared.ports.snapshots.publish(record.clone());
@@ -193,13 +193,13 @@ async fn look_first(shared: &Shared, id: ScanId) -> Placement {
         return Placement::Here;
     }
     let looked = async {
-        let Some(record) = shared.ports.store.get(id).await? else { return Ok(Placement::Here) };
+        let Some(record) = shared.ports.store.scans.get(id).await? else { return Ok(Placement::Here) };
         let ScanState::Pending { due, .. } = record.state else { return Ok(Placement::Here) };
         if offer.lacks(&record.request).is_empty() {
             return Ok(Placement::Here);
         }
         let waited = shared.ports.clock.now().duration_since(due);
-        let nodes = shared.ports.store.nodes().await?;
+        let nodes = shared.ports.store.nodes.all().await?;
         Ok::<Placement, StoreError>(place(
             &shared.config.id,
             &offer,
@@ -226,9 +226,13 @@ async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     // The request of a scan never changes, so the cached row is as good as the stored one.
     let target = match shared.ports.snapshots.get(id) {
         Some(known) => known.record.request.target.to_string(),
-        None => {
-            tokio::time::timeout(LEASE_LIMIT, shared.ports.store.get(id)).await.ok()?.ok()??.request.target.to_string()
-        }
+        None => tokio::time::timeout(LEASE_LIMIT, shared.ports.store.scans.get(id))
+            .await
+            .ok()?
+            .ok()??
+            .request
+            .target
+            .to_string(),
     };
     held.into_iter().find(|(one, _)| *one == target).map(|(_, until)| until.saturating_duration_since(now))
 }

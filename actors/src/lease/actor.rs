@@ -149,9 +149,9 @@ impl State {
             let store = &shared.ports.store;
             let answer = async {
                 if register {
-                    store.register_node(registration, ttl).await.map(Ok)
+                    store.nodes.register(registration, ttl).await.map(Ok)
                 } else {
-                    store.renew_node(registration, ttl).await
+                    store.nodes.renew(registration, ttl).await
                 }
             };
             // A renewal that takes this long is too late; a new one may succeed.
@@ -229,7 +229,7 @@ impl State {
         let left = by.saturating_duration_since(Instant::now());
         let shared = Arc::clone(&self.shared);
         drop(tokio::spawn(async move {
-            if let Err(error) = shared.ports.store.order_drain(&shared.config.id, Some(left)).await {
+            if let Err(error) = shared.ports.store.nodes.order_drain(&shared.config.id, Some(left)).await {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "could not write the order to drain again; the next renewal takes it back"
@@ -297,7 +297,7 @@ impl State {
         self.shared.lease.send_replace(LeaseState::None);
         self.shared.show("lease", "released");
         self.shared.ports.guard.disarm();
-        let removal = self.shared.ports.store.remove_node(&self.shared.config.id);
+        let removal = self.shared.ports.store.nodes.remove(&self.shared.config.id);
         match tokio::time::timeout(Duration::from_secs(2), removal).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(

@@ -1,5 +1,6 @@
-//! What is true right now, in memory: the snapshots of scans, the change log, the state of the queue
-//! and of the nodes. Actors and services write here; nothing here decides or reaches the store.
+//! What is true right now, in memory: the snapshots of scans, the change log, the state of the
+//! queue and of the nodes. Actors and services write here; nothing here decides or reaches the
+//! store.
 
 mod change_log;
 mod holds;

@@ -1,5 +1,5 @@
-//! The last known state of the queue: the pause, the nodes, the job queue's trouble and the positions
-//! of the due scans. `service::queue_watch` refreshes it; this file only holds it.
+//! The last known state of the queue: the pause, the nodes, the job queue's trouble and the
+//! positions of the due scans. `service::queue_watch` refreshes it; this file only holds it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use crate::model::{ScanId, ScanRecord};
-use crate::ports::{ScanStore, StoreError};
+use crate::ports::{ScanRepository, StoreError};
 
 type Read = BoxFuture<'static, Result<Option<ScanRecord>, Arc<StoreError>>>;
 
@@ -26,13 +26,17 @@ impl fmt::Debug for Reads {
 
 impl Reads {
     /// Returns a row. The read may have started before this call, but it ends after it.
-    pub(crate) async fn get(&self, store: &Arc<dyn ScanStore>, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {
+    pub(crate) async fn get(
+        &self,
+        store: &Arc<dyn ScanRepository>,
+        id: ScanId,
+    ) -> Result<Option<ScanRecord>, StoreError> {
         self.join(store, id).await.map_err(told_again)
     }
 
     /// Returns the read in progress, or starts a new one. It continues while any caller waits for
     /// it, even if the caller that started it is gone.
-    fn join(&self, store: &Arc<dyn ScanStore>, id: ScanId) -> Shared<Read> {
+    fn join(&self, store: &Arc<dyn ScanRepository>, id: ScanId) -> Shared<Read> {
         let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(read) = reads.get(&id).and_then(WeakShared::upgrade).filter(|read| read.peek().is_none()) {
             return read;
@@ -83,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner};
+    use crate::testing::{Cluster, Fault, Faults, Script, ScriptedRunner};
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_gets_of_an_uncached_scan_cost_one_read() {
@@ -92,12 +96,12 @@ mod tests {
         let reads = Arc::new(AtomicU32::new(0));
         let failing = Arc::new(AtomicU32::new(0));
         let (counted, fails) = (Arc::clone(&reads), Arc::clone(&failing));
-        let slow = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
+        let slow = Faults::new(move || {
             counted.fetch_add(1, Ordering::Relaxed);
             if fails.load(Ordering::Relaxed) > 0 { Fault::Unreachable } else { Fault::Slow(Duration::from_secs(1)) }
         });
         let mut service = cluster.service_elsewhere();
-        service.store = Arc::new(slow);
+        service.store = service.store.hooked(&slow);
         let ask = |id| futures_util::future::join_all((0..100).map(|_| service.scan(id)).collect::<Vec<_>>());
         for answer in ask(id).await {
             assert_eq!(answer.unwrap().unwrap().record.id, id);
@@ -122,9 +126,9 @@ mod tests {
     async fn shared_read_survives_the_caller_that_started_it() {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let id = cluster.submit().await;
-        let slow = FaultyStore::new(Arc::clone(&cluster.store) as _, || Fault::Slow(Duration::from_secs(1)));
+        let slow = Faults::new(|| Fault::Slow(Duration::from_secs(1)));
         let mut service = cluster.service_elsewhere();
-        service.store = Arc::new(slow);
+        service.store = service.store.hooked(&slow);
         let (first, second) = (tokio::time::timeout(Duration::from_millis(500), service.scan(id)), service.scan(id));
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_err());

@@ -85,3 +85,17 @@ pub enum Command {
         resolution: Resolution,
     },
 }
+
+impl Command {
+    /// The name of the command, in metrics and spans.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Lease { .. } => "lease",
+            Self::Progress { .. } => "progress",
+            Self::Finish { .. } => "finish",
+            Self::Cancel { .. } => "cancel",
+            Self::Rescue { .. } => "rescue",
+        }
+    }
+}

@@ -290,7 +290,7 @@ async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message,
 /// this node is left, so none runs under them.
 async fn hand_back_the_rest(shared: &Arc<Shared>) {
     let work = async {
-        for scan in shared.ports.store.running_on(&shared.config.id).await? {
+        for scan in shared.ports.store.dispatch.running_on(&shared.config.id).await? {
             AttemptFinisher::new(scan.id, scan.token, Resolution::Requeue(Interruption::Shutdown), None)
                 .write(Arc::clone(shared), Some(1))
                 .await;

@@ -35,7 +35,7 @@ pub struct NodeHandle {
 /// The store does not respond, or an actor cannot be started.
 pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, NodeStartError> {
     if config.sole_node {
-        ports.store.end_other_nodes(&config.id).await?;
+        ports.store.nodes.end_others(&config.id).await?;
     }
     let (sender, exit) = watch::channel(None);
     let (actor, _) = Actor::spawn(None, Node, Arguments { shared: Shared::new(config, ports), exit: sender }).await?;

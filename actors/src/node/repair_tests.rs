@@ -15,7 +15,7 @@ use crate::model::{
 use crate::policy::breaker::BreakerPolicy;
 use crate::policy::restart::Intensity;
 use crate::policy::waiting::StartBlocker;
-use crate::ports::ScanStore;
+use crate::ports::store::prelude::*;
 use crate::testing::{Cluster, Script, ScriptedHealth, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ async fn node_starts_no_scan_before_its_first_successful_check() {
         assert_eq!(state, "held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH)", "{actor}");
     }
     // Other processes read the hold from the node's row.
-    let told = cluster.store.nodes().await.unwrap().remove(0).registration.hold;
+    let told = cluster.store.all().await.unwrap().remove(0).registration.hold;
     assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
     let web = cluster.service_elsewhere();
     let row = cluster.row(id).await;
@@ -123,7 +123,7 @@ async fn node_starts_no_scan_before_its_first_successful_check() {
     let repaired = tokio::time::Instant::now();
     let row = cluster.until_status(id, ScanStatus::Completed).await;
     assert!(repaired.elapsed() < 12 * SECOND && row.attempts.len() == 1, "{:?}", repaired.elapsed());
-    assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.is_empty(), "it says so at once");
+    assert!(cluster.store.all().await.unwrap()[0].registration.hold.is_empty(), "it says so at once");
     assert!(web.start_blockers().await.is_empty());
     cluster.check();
 }
@@ -257,7 +257,7 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
         "too many attempts of bad.test failed (the failed attempts say why; scans start again by themselves)"
     );
     assert_eq!(held.until.duration_since(held.since).as_secs(), 30);
-    assert_eq!(cluster.store.nodes().await.unwrap()[0].registration.hold.targets[0].target, "bad.test");
+    assert_eq!(cluster.store.all().await.unwrap()[0].registration.hold.targets[0].target, "bad.test");
 
     let begun = tokio::time::Instant::now();
     let good = submit(&cluster, 5).await;
@@ -272,7 +272,7 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
     }
     tokio::time::sleep(600 * SECOND).await;
     assert_eq!(cluster.service.held_back(&request("bad.test")), None, "it ends by itself");
-    assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.is_empty());
+    assert!(cluster.store.all().await.unwrap()[0].registration.hold.is_empty());
     cluster.check();
 }
 
@@ -291,13 +291,13 @@ async fn several_failing_targets_hold_the_node_back_for_a_limited_time() {
     let good = cluster.submit_to("good.test").await;
     let why = cluster.service.held_back(&request("good.test")).unwrap();
     assert_eq!(why.faults[0].kind, FaultKind::Failures);
-    assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.node.is_some());
+    assert!(cluster.store.all().await.unwrap()[0].registration.hold.node.is_some());
     tokio::time::sleep(28 * SECOND).await;
     assert_eq!(cluster.row(good).await.attempts.len(), 0);
     tokio::time::sleep(2 * SECOND).await;
     assert_eq!(supervisor(), "serving", "the state is true again when the hold is over");
     assert_eq!(cluster.service.held_back(&request("good.test")), None);
-    assert!(cluster.store.nodes().await.unwrap()[0].registration.hold.is_empty());
+    assert!(cluster.store.all().await.unwrap()[0].registration.hold.is_empty());
     cluster.until_status(good, ScanStatus::Completed).await;
     cluster.check();
 }

@@ -12,9 +12,10 @@ use crate::model::{
 };
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
-use crate::ports::{LeaseGuard, ScanStore};
+use crate::ports::store::prelude::*;
+use crate::ports::{LeaseGuard, Stores};
 use crate::service::CancelOutcome;
-use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner, fixtures};
+use crate::testing::{Cluster, Fault, Faults, Script, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -137,7 +138,7 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(3 * SECOND).await;
     // Only change the row, as if the node's message had been lost.
-    ScanStore::apply(&*cluster.store, id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    cluster.store.apply(id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
     let asked = tokio::time::Instant::now();
     cluster.until_status(id, ScanStatus::Cancelled).await;
     assert!(asked.elapsed() <= 12 * SECOND);
@@ -177,7 +178,7 @@ async fn shutdown_costs_no_attempt_and_the_next_node_continues() {
         let row = cluster.row(*id).await;
         assert_eq!((row.status(), row.failures), (ScanStatus::Pending, 0));
     }
-    assert!(ScanStore::nodes(&*cluster.store).await.unwrap().is_empty(), "the lease is given back");
+    assert!(cluster.store.all().await.unwrap().is_empty(), "the lease is given back");
     endless.store(false, Ordering::Relaxed);
     let _second = cluster.node("b", 4).await;
     for (index, id) in ids.iter().enumerate() {
@@ -312,10 +313,8 @@ async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them(
         ));
     let cut_off = Arc::new(AtomicBool::new(false));
     let chooser = Arc::clone(&cut_off);
-    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
-        if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None }
-    });
-    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let faulty = Faults::new(move || if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None });
+    let ports = crate::NodePorts { store: Stores::of(&cluster.store).hooked(&faulty), ..cluster.ports() };
     let _isolated = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
@@ -326,7 +325,7 @@ async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them(
     cluster.check();
     // Reconnected to the store, the node gets a new lease and runs scans again.
     cut_off.store(false, Ordering::Relaxed);
-    let nodes = || ScanStore::nodes(&*cluster.store);
+    let nodes = || cluster.store.all();
     while nodes().await.unwrap().len() < 2 {
         tokio::time::sleep(SECOND).await;
     }
@@ -437,11 +436,11 @@ async fn an_end_waits_for_a_store_that_does_not_answer() {
     let calls = Arc::new(AtomicU32::new(0));
     let down = Arc::new(AtomicBool::new(false));
     let (counted, chooser) = (Arc::clone(&calls), Arc::clone(&down));
-    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
+    let faulty = Faults::new(move || {
         counted.fetch_add(1, Ordering::Relaxed);
         if chooser.load(Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None }
     });
-    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let ports = crate::NodePorts { store: Stores::of(&cluster.store).hooked(&faulty), ..cluster.ports() };
     let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
@@ -462,10 +461,8 @@ async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>
     }));
     let is_away = Arc::new(AtomicBool::new(false));
     let chooser = Arc::clone(&is_away);
-    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
-        if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None }
-    });
-    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let faulty = Faults::new(move || if chooser.load(Ordering::Relaxed) { Fault::Unreachable } else { Fault::None });
+    let ports = crate::NodePorts { store: Stores::of(&cluster.store).hooked(&faulty), ..cluster.ports() };
     let node = super::start(NodeConfig::new("a".parse().unwrap(), 3), ports.clone()).await.unwrap();
     let mut ids = Vec::new();
     for _ in 0..3 {
@@ -476,7 +473,7 @@ async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>
     }
     tokio::time::sleep(SECOND).await;
     is_away.store(true, Ordering::Relaxed);
-    ScanStore::apply(&*cluster.store, ids[2], crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    cluster.store.apply(ids[2], crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
     tokio::time::sleep(60 * SECOND).await;
     assert!(cluster.row(ids[0]).await.attempts[0].end.is_none(), "nobody could write its end");
     let _nodes = match then {
@@ -535,10 +532,9 @@ async fn a_lease_whose_answer_was_lost_is_handed_back_and_runs() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let lose = Arc::new(AtomicBool::new(false));
     let chooser = Arc::clone(&lose);
-    let faulty = FaultyStore::new(Arc::clone(&cluster.store) as _, move || {
-        if chooser.swap(false, Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None }
-    });
-    let ports = crate::NodePorts { store: Arc::new(faulty), ..cluster.ports() };
+    let faulty =
+        Faults::new(move || if chooser.swap(false, Ordering::Relaxed) { Fault::LostAnswer } else { Fault::None });
+    let ports = crate::NodePorts { store: Stores::of(&cluster.store).hooked(&faulty), ..cluster.ports() };
     let _node = super::start(NodeConfig::new("a".parse().unwrap(), 2), ports).await.unwrap();
     tokio::time::sleep(SECOND).await;
     lose.store(true, Ordering::Relaxed);
@@ -580,13 +576,13 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     assert_eq!(ends(&ended), ["completed"]);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
-        cluster.store.nodes().await.unwrap()[0].registration.activity,
+        cluster.store.all().await.unwrap()[0].registration.activity,
         NodeActivity::Drained,
         "it says so at once"
     );
     tokio::time::sleep(30 * SECOND).await;
     assert_eq!(cluster.row(waiting).await.attempts.len(), 0);
-    let told = cluster.store.nodes().await.unwrap().remove(0).registration;
+    let told = cluster.store.all().await.unwrap().remove(0).registration;
     assert_eq!(told.activity, NodeActivity::Drained);
     assert!(told.actors.unwrap().children.iter().any(|actor| actor.name == "dispatcher" && actor.state == "draining"));
     assert!(cluster.service.drain(&"a".parse().unwrap(), None).await.unwrap());
@@ -641,13 +637,13 @@ async fn directive_with_a_lost_message_arrives_with_the_next_renewal() {
     tokio::time::sleep(SECOND).await;
     cluster.store.order_drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
     assert_eq!(
-        cluster.store.nodes().await.unwrap()[0].registration.activity,
+        cluster.store.all().await.unwrap()[0].registration.activity,
         NodeActivity::Active,
         "it has heard nothing"
     );
     tokio::time::sleep(11 * SECOND).await;
     assert_eq!(
-        cluster.store.nodes().await.unwrap()[0].registration.activity,
+        cluster.store.all().await.unwrap()[0].registration.activity,
         NodeActivity::Drained,
         "it says so as soon as it knows"
     );

@@ -33,7 +33,7 @@ pub enum Adoption {
 /// failed, and the others count.
 pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) -> Adoption {
     if is_cancelled {
-        return Adoption::Discard("a cancel was asked for");
+        return Adoption::Discard("a cancel was requested");
     }
     let Some(remains) = remains else { return Adoption::Discard("nothing of it is here") };
     if !remains.is_marked {

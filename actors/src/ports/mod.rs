@@ -9,8 +9,8 @@ mod live_feed;
 mod local_job_queue;
 mod node_health;
 mod scan_runner;
-mod scan_store;
 pub mod secret_sealer;
+pub mod store;
 
 pub use clock::{Clock, SystemClock};
 pub use control_bus::{Control, ControlBus, FOLLOWED_FOR, LocalControlBus};
@@ -22,5 +22,8 @@ pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
     AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode,
 };
-pub use scan_store::{Applied, ScanStore, StoreError};
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};
+pub use store::{
+    Applied, CallHook, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository,
+    StoreError, StoreHealth, Stores,
+};

@@ -133,7 +133,7 @@ async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Res
         succeed(&shared, &node).await?;
     }
     // Less than the interval, so that a single node gets every turn.
-    if shared.ports.store.claim_turn(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
+    if shared.ports.store.turns.claim_turn(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
         look_after_the_cluster(&shared).await?;
     }
     own
@@ -142,9 +142,9 @@ async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Res
 /// Takes over the scans of a node of an earlier run without waiting for its lease to expire. The
 /// application that names such a node ensures that none of its processes is left.
 async fn succeed(shared: &Arc<Shared>, node: &NodeId) -> Result<(), StoreError> {
-    take_all_over(shared, shared.ports.store.running_on(node).await?).await?;
+    take_all_over(shared, shared.ports.store.dispatch.running_on(node).await?).await?;
     // This also ends the node's turn to reconcile the cluster.
-    shared.ports.store.remove_node(node).await
+    shared.ports.store.nodes.remove(node).await
 }
 
 async fn look_after_the_cluster(shared: &Arc<Shared>) -> Result<(), StoreError> {
@@ -153,7 +153,7 @@ async fn look_after_the_cluster(shared: &Arc<Shared>) -> Result<(), StoreError> 
     if shared.config.adopts_waiting {
         signal_what_waits(shared).await?;
     }
-    let mut orphans = shared.ports.store.orphans().await?;
+    let mut orphans = shared.ports.store.dispatch.orphans().await?;
     // If this node's lease has ended, its own actors kill and requeue its scans.
     orphans.retain(|orphan| orphan.node != shared.config.id);
     take_all_over(shared, orphans).await
@@ -161,7 +161,7 @@ async fn look_after_the_cluster(shared: &Arc<Shared>) -> Result<(), StoreError> 
 
 async fn signal_what_waits(shared: &Shared) -> Result<(), StoreError> {
     // Twice the interval, so that a scan is signalled before it is due and starts on time.
-    for due in shared.ports.store.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
+    for due in shared.ports.store.dispatch.due(shared.config.rescue_every.saturating_mul(2), SIGNALS).await? {
         let signal = JobSignal { id: due.id, priority: due.priority, due: due.due, trace: due.trace };
         if let Err(error) = shared.ports.queue.remind(signal, due.wait).await {
             warn!(error = &error as &dyn std::error::Error, "could not signal waiting scans; they wait for the queue");
@@ -196,7 +196,7 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
     let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease{hint}", orphan.node));
     let resolution = retry_or_fail(shared, failure, orphan.failures);
     let command = Command::Rescue { from: orphan.node.clone(), token: orphan.token, resolution };
-    match shared.ports.store.apply(orphan.id, command).await? {
+    match shared.ports.store.scans.apply(orphan.id, command).await? {
         Applied::Committed(record) => {
             info!(scan.id = orphan.id.0, node.id = %orphan.node, status = %record.status(), "took a scan over from a node without a lease");
             if shared.config.adopts_waiting {
@@ -215,7 +215,7 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
 /// Keeps the result of an attempt whose end no process observed, if the result is complete and on
 /// this machine. Returns `false` if there is no such result; the row is then unchanged.
 async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreError> {
-    let Some(record) = shared.ports.store.get(scan.id).await? else { return Ok(false) };
+    let Some(record) = shared.ports.store.scans.get(scan.id).await? else { return Ok(false) };
     let is_as_seen =
         record.token == scan.token && matches!(&record.state, ScanState::Running { node, .. } if *node == scan.node);
     if !is_as_seen {
@@ -255,7 +255,7 @@ async fn keep(shared: &Arc<Shared>, scan: &RunningScan, resolution: Resolution, 
 /// Requeues the rows that run on this node and have had no owner for long enough. Returns the other
 /// rows without an owner.
 async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
-    let running = shared.ports.store.running_on(&shared.config.id).await?;
+    let running = shared.ports.store.dispatch.running_on(&shared.config.id).await?;
     let now = Instant::now();
     let mut remaining = Suspects::new();
     for scan in running.into_iter().filter(|scan| !shared.registry.holds(scan.id, scan.token)) {

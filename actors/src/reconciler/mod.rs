@@ -5,7 +5,7 @@
 //! - **What it handles**: scans of nodes whose lease has ended (taken over with a new token); rows
 //!   that run on this node without an owner (requeued); due rows that may have no signal (signalled
 //!   again). A takeover depends on the lease, never on age. The nodes of a cluster take turns to
-//!   reconcile all scans ([`ScanStore::claim_turn`](crate::ports::ScanStore::claim_turn)). Each
+//!   reconcile all scans ([`Coordination::claim_turn`](crate::ports::Coordination::claim_turn)). Each
 //!   node reconciles its own rows, and those of earlier runs on its data folder, which are known to
 //!   be dead. The result of an attempt whose end no process observed, because its node died or the
 //!   store was unavailable, is kept if its files are on this machine and complete

@@ -134,7 +134,7 @@ impl Actor for Scan {
             Message::Gone => {
                 if !matches!(state.stage, Stage::Recording { .. }) {
                     return Err(
-                        "the runner lost sight of the attempt: its processes are gone, and it never told their end"
+                        "the runner lost sight of the attempt: its processes are gone, and it never reported their end"
                             .into(),
                     );
                 }
@@ -376,9 +376,9 @@ impl State {
             scanner: self.scanner.clone(),
             plugins: self.plugins.clone(),
         };
-        let (store, id) = (Arc::clone(&self.shared.ports.store), self.record.id);
+        let (scans, id) = (Arc::clone(&self.shared.ports.store.scans), self.record.id);
         let work = async move {
-            let answer = tokio::time::timeout(Duration::from_secs(10), store.apply(id, command)).await;
+            let answer = tokio::time::timeout(Duration::from_secs(10), scans.apply(id, command)).await;
             Message::ProgressWritten(Box::new(
                 answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))),
             ))

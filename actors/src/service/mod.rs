@@ -1,5 +1,5 @@
-//! The application services: the operations that the web server and the command line offer. They use
-//! the ports and the live state; no actor calls them.
+//! The application services: the operations that the web server and the command line offer. They
+//! use the ports and the live state; no actor calls them.
 
 pub mod queue_watch;
 pub mod replica_sync;

@@ -8,9 +8,8 @@
 //! - **A change is published**: when the reason for waiting changes, all watchers of waiting scans
 //!   are notified.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -19,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use crate::live::{Known, places};
-use crate::model::{DueScan, HeldBack, NodeRecord, QueuePause, ScanId, ScanRecord, ScanRequest, ScanStatus};
+use crate::model::{HeldBack, NodeRecord, ScanRecord, ScanRequest, ScanStatus};
 use crate::policy::waiting::{QueueFacts, StartBlocker, Waiting, reasons, start_blockers};
 use crate::ports::{Control, StoreError};
 use crate::service::{Consistency, ScanService};
@@ -155,9 +154,9 @@ impl ScanService {
         if self.snapshots.queue.known().trouble != trouble {
             self.know(Known { trouble: trouble.clone(), ..Known::clone(&self.snapshots.queue.known()) });
         }
-        let paused = self.store.paused().await?;
-        let nodes: Arc<[NodeRecord]> = self.store.nodes().await?.into();
-        let due = self.store.due(Duration::ZERO, PLACES).await?;
+        let paused = self.store.queue.paused().await?;
+        let nodes: Arc<[NodeRecord]> = self.store.nodes.all().await?.into();
+        let due = self.store.dispatch.due(Duration::ZERO, PLACES).await?;
         self.snapshots.see_holds(&nodes);
         self.know(Known { at: Some(at), paused, trouble, nodes: Some(nodes), places: places(due) });
         Ok(())
@@ -223,7 +222,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{Priority, TargetHold};
+    use crate::model::{DueScan, Priority, ScanId, TargetHold};
     use crate::node;
     use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 

@@ -68,7 +68,7 @@ async fn look_after(service: &ScanService) {
 }
 
 async fn read(service: &ScanService, id: ScanId) {
-    match service.store.get(id).await {
+    match service.store.scans.get(id).await {
         Ok(Some(record)) => service.snapshots.publish(record),
         Ok(None) => {}
         Err(error) => debug!(

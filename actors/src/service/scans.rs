@@ -25,15 +25,14 @@ use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{
-    Applied, Clock, Control, ControlBus, JobQueue, JobSignal, LiveFeed, ScanStore, SecretSealer, StoreError,
-    secret_sealer,
+    Applied, Clock, Control, ControlBus, JobQueue, JobSignal, LiveFeed, SecretSealer, StoreError, Stores, secret_sealer,
 };
 
 /// The scan service.
 #[derive(Clone)]
 pub struct ScanService {
     /// The store, the source of truth.
-    pub store: Arc<dyn ScanStore>,
+    pub store: Stores,
     /// The queue of wake-up signals.
     pub queue: Arc<dyn JobQueue>,
     /// Control messages to the node that runs a scan.
@@ -303,7 +302,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelOutcome, StoreError> {
-        match self.store.apply(id, Command::Cancel { by }).await? {
+        match self.store.scans.apply(id, Command::Cancel { by }).await? {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
                 // A repeated request: the first message may have been lost, and a second one does
@@ -345,7 +344,7 @@ impl ScanService {
             }
             too_old = Some((snapshot, age));
         }
-        let record = match (self.snapshots.reads.get(&self.store, id).await, too_old) {
+        let record = match (self.snapshots.reads.get(&self.store.scans, id).await, too_old) {
             (Ok(record), _) => record,
             (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
             (Err(error), _) => return Err(error),
@@ -404,7 +403,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
-        let known = self.store.order_drain(node, within).await?;
+        let known = self.store.nodes.order_drain(node, within).await?;
         self.bus.publish(Control::RefreshDirectives(Some(node.clone()))).await;
         self.look_now().await;
         Ok(known)
@@ -415,7 +414,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        let pause = self.store.pause(reason).await?;
+        let pause = self.store.queue.pause(reason).await?;
         self.bus.publish(Control::RefreshDirectives(None)).await;
         self.look_now().await;
         Ok(pause)
@@ -426,7 +425,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn resume(&self) -> Result<bool, StoreError> {
-        let was_paused = self.store.resume().await?;
+        let was_paused = self.store.queue.resume().await?;
         self.bus.publish(Control::RefreshDirectives(None)).await;
         self.look_now().await;
         Ok(was_paused)
@@ -437,7 +436,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn list(&self, query: ListQuery) -> Result<SnapshotPage, StoreError> {
-        let page = self.store.list(query).await?;
+        let page = self.store.queries.list(query).await?;
         let live = |record: ScanRecord| match self.snapshots.get(record.id) {
             Some(snapshot) if snapshot.record.version >= record.version => snapshot,
             _ => Arc::new(ScanSnapshot::of(record)),
@@ -460,7 +459,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        let deleted = self.store.delete(id).await?;
+        let deleted = self.store.scans.delete(id).await?;
         match &deleted {
             Deleted::Gone(_) | Deleted::Missing => self.snapshots.remove(id),
             Deleted::Refused(record) => self.snapshots.publish(record.clone()),
@@ -473,12 +472,12 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.store.stats().await
+        self.store.queries.stats().await
     }
 
     /// Reserves a place in the queue for a scan of `client`.
     async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
-        let count = || async { Ok(self.store.stats().await?.pending) };
+        let count = || async { Ok(self.store.queries.stats().await?.pending) };
         let refusal = match self.snapshots.gate.enter(client, self.limits, count()).await? {
             Err(refusal) if matches!(refusal.limit, QueueLimit::ClientShare { .. }) => refusal,
             other => return Ok(other),
@@ -486,7 +485,7 @@ impl ScanService {
         // Another process may have started them.
         let mut is_less = false;
         for id in self.snapshots.gate.doubtful(client) {
-            if self.store.get(id).await?.is_none_or(|record| record.status() != ScanStatus::Pending) {
+            if self.store.scans.get(id).await?.is_none_or(|record| record.status() != ScanStatus::Pending) {
                 self.snapshots.gate.left(id);
                 is_less = true;
             }
@@ -501,7 +500,7 @@ impl ScanService {
         let request = scan.request.clone();
         let submitted = match self.enter(client).await? {
             Ok(place) => {
-                let submitted = self.store.submit(scan).await?;
+                let submitted = self.store.scans.submit(scan).await?;
                 if let Submitted::Created(record) = &submitted {
                     place.accepted(record.id);
                 }
@@ -509,7 +508,7 @@ impl ScanService {
             }
             // A repeated submission of an accepted scan is not refused.
             Err(refusal) => match &scan.idempotency_key {
-                Some(key) => Submitted::Existing(self.store.submitted(key).await?.ok_or(refusal)?),
+                Some(key) => Submitted::Existing(self.store.scans.submitted(key).await?.ok_or(refusal)?),
                 None => return Err(refusal.into()),
             },
         };

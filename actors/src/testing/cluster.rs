@@ -9,7 +9,7 @@ use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
-use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
+use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanRepository, Stores};
 use crate::service::{Consistency, ScanService};
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
@@ -40,7 +40,7 @@ impl Cluster {
         let bus = Arc::new(LocalControlBus::default());
         let hub = FeedHub::default();
         let service = ScanService {
-            store: Arc::clone(&store) as _,
+            store: Stores::of(&store),
             queue: Arc::clone(&queue) as _,
             bus: Arc::clone(&bus) as _,
             feed: hub.member(),
@@ -60,7 +60,7 @@ impl Cluster {
     #[must_use]
     pub fn ports(&self) -> NodePorts {
         NodePorts {
-            store: Arc::clone(&self.store) as _,
+            store: Stores::of(&self.store),
             queue: Arc::clone(&self.queue) as _,
             bus: Arc::clone(&self.bus) as _,
             feed: Arc::clone(&self.service.feed),

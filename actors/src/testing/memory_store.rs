@@ -18,9 +18,12 @@ use crate::model::{
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{cursor, matches, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
-use crate::ports::{Applied, Clock, ScanStore, StoreError};
+use crate::ports::{
+    Applied, Clock, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
+    StoreHealth,
+};
 
-/// An in-memory [`ScanStore`]. It keeps every change in [`MemoryStore::history`], for tests that
+/// The store in memory. It keeps every change in [`MemoryStore::history`], for tests that
 /// verify what must never happen.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
@@ -194,7 +197,7 @@ fn past_run(record: &ScanRecord) -> Option<PastRun> {
 }
 
 #[async_trait]
-impl ScanStore for MemoryStore {
+impl ScanRepository for MemoryStore {
     async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
@@ -225,13 +228,7 @@ impl ScanStore for MemoryStore {
     async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
-        state.count(match &command {
-            Command::Lease { .. } => "lease",
-            Command::Progress { .. } => "progress",
-            Command::Finish { .. } => "finish",
-            Command::Cancel { .. } => "cancel",
-            Command::Rescue { .. } => "rescue",
-        });
+        state.count(command.name());
         let Some(record) = state.scans.get(&id).cloned() else { return Ok(Applied::Missing) };
         if let Command::Lease { node } = &command
             && let Some(refusal) = state.refuse_lease(node, now)
@@ -248,6 +245,21 @@ impl ScanStore for MemoryStore {
         }
     }
 
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        let mut state = self.state();
+        let Some(record) = state.scans.get(&id).cloned() else { return Ok(Deleted::Missing) };
+        if !record.status().is_terminal() {
+            return Ok(Deleted::Refused(record));
+        }
+        state.scans.remove(&id);
+        state.keys.retain(|_, scan| *scan != id);
+        self.changed.notify_waiters();
+        Ok(Deleted::Gone(record))
+    }
+}
+
+#[async_trait]
+impl ScanQueries for MemoryStore {
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         let state = self.state();
         let all: Vec<&ScanRecord> =
@@ -280,16 +292,18 @@ impl ScanStore for MemoryStore {
         })
     }
 
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        let mut state = self.state();
-        let Some(record) = state.scans.get(&id).cloned() else { return Ok(Deleted::Missing) };
-        if !record.status().is_terminal() {
-            return Ok(Deleted::Refused(record));
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        let mut stats = StoreStats::default();
+        for record in self.state().scans.values() {
+            *match record.status() {
+                ScanStatus::Pending => &mut stats.pending,
+                ScanStatus::Running => &mut stats.running,
+                ScanStatus::Completed => &mut stats.completed,
+                ScanStatus::Failed => &mut stats.failed,
+                ScanStatus::Cancelled => &mut stats.cancelled,
+            } += 1;
         }
-        state.scans.remove(&id);
-        state.keys.retain(|_, scan| *scan != id);
-        self.changed.notify_waiters();
-        Ok(Deleted::Gone(record))
+        Ok(stats)
     }
 
     async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
@@ -315,21 +329,10 @@ impl ScanStore for MemoryStore {
             |run: &PastRun| like.as_ref().is_none_or(|like| like.target == run.target && like.mode == run.mode);
         Ok(runs.filter(wanted).take(limit).collect())
     }
+}
 
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
-        let mut stats = StoreStats::default();
-        for record in self.state().scans.values() {
-            *match record.status() {
-                ScanStatus::Pending => &mut stats.pending,
-                ScanStatus::Running => &mut stats.running,
-                ScanStatus::Completed => &mut stats.completed,
-                ScanStatus::Failed => &mut stats.failed,
-                ScanStatus::Cancelled => &mut stats.cancelled,
-            } += 1;
-        }
-        Ok(stats)
-    }
-
+#[async_trait]
+impl DispatchStore for MemoryStore {
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let (now, until) = (self.clock.now(), self.after(within));
         let mut state = self.state();
@@ -380,12 +383,15 @@ impl ScanStore for MemoryStore {
         orphans.sort_by_key(|scan| scan.id);
         Ok(orphans)
     }
+}
 
-    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+#[async_trait]
+impl NodeRegistry for MemoryStore {
+    async fn register(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
         Ok(self.state().grant(node, self.clock.now(), ttl))
     }
 
-    async fn renew_node(
+    async fn renew(
         &self,
         node: NodeRegistration,
         ttl: Duration,
@@ -398,32 +404,21 @@ impl ScanStore for MemoryStore {
         Ok(Ok(state.grant(node, self.clock.now(), ttl)))
     }
 
-    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
+    async fn remove(&self, node: &NodeId) -> Result<(), StoreError> {
         self.state().forget(|id| id == node);
         Ok(())
     }
 
-    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
+    async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
         self.state().forget(|id| id != keep);
         Ok(())
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn all(&self) -> Result<Vec<NodeRecord>, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         state.count("nodes");
         Ok(state.nodes.values().map(|node| NodeRecord { is_alive: node.expires_at > now, ..node.clone() }).collect())
-    }
-
-    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
-        let (now, next) = (self.clock.now(), self.after(every));
-        let mut state = self.state();
-        state.count("claim_turn");
-        let is_free = state.turn.as_ref().is_none_or(|(_, until)| is_over(now, *until, every));
-        if is_free {
-            state.turn = Some((node.clone(), next));
-        }
-        Ok(is_free)
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
@@ -434,7 +429,10 @@ impl ScanStore for MemoryStore {
         }
         Ok(state.nodes.get_mut(node).map(|node| node.drain_by = by).is_some())
     }
+}
 
+#[async_trait]
+impl QueueControl for MemoryStore {
     async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
@@ -449,7 +447,24 @@ impl ScanStore for MemoryStore {
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
         Ok(self.state().pause.clone())
     }
+}
 
+#[async_trait]
+impl Coordination for MemoryStore {
+    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+        let (now, next) = (self.clock.now(), self.after(every));
+        let mut state = self.state();
+        state.count("claim_turn");
+        let is_free = state.turn.as_ref().is_none_or(|(_, until)| is_over(now, *until, every));
+        if is_free {
+            state.turn = Some((node.clone(), next));
+        }
+        Ok(is_free)
+    }
+}
+
+#[async_trait]
+impl StoreHealth for MemoryStore {
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 pub mod bus_conformance;
 mod cluster;
-mod faulty_store;
+mod faults;
 pub mod feed_conformance;
 mod feed_hub;
 pub mod fixtures;
@@ -18,7 +18,7 @@ mod test_sealer;
 pub mod unchecked;
 
 pub use cluster::Cluster;
-pub use faulty_store::{Fault, FaultyStore};
+pub use faults::{Fault, Faults};
 pub use feed_hub::FeedHub;
 pub use memory_store::MemoryStore;
 pub use paused_clock::PausedClock;

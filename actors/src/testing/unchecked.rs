@@ -9,7 +9,7 @@ use crate::model::{
     PluginStatus, Resolution, ScanRecord, ScanRequest,
 };
 use crate::policy::classify::{StopCause, classify};
-use crate::ports::{Applied, ScanStore};
+use crate::ports::{Applied, NodeRegistry, ScanRepository};
 
 /// How the scan ended.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl Way {
     }
 
     /// Runs the scan to its end in a store and returns its row.
-    pub async fn play(&self, store: &dyn ScanStore) -> ScanRecord {
+    pub async fn play(&self, store: &(impl ScanRepository + NodeRegistry)) -> ScanRecord {
         let scan = NewScan { request: self.request(), ..fixtures::new_scan("example.com") };
         let record = store.submit(scan).await.unwrap().into_record();
         let apply = async |command| match store.apply(record.id, command).await.unwrap() {
@@ -144,7 +144,7 @@ impl Way {
         };
         let node = fixtures::registration("node-a");
         let id = node.id.clone();
-        store.register_node(node, Duration::from_secs(3_600)).await.unwrap();
+        store.register(node, Duration::from_secs(3_600)).await.unwrap();
         let running = apply(Command::Lease { node: id.clone() }).await;
         apply(Command::Progress { token: running.token, scanner: None, plugins: self.plugins.clone() }).await;
         if matches!(self.how, How::NodeLost) {

@@ -20,13 +20,12 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt
 use super::layout::Bucket;
 use super::manifest::{MAX_BYTES, Manifest, ManifestError};
 use super::path::ArtifactPath;
-use super::range::resolve;
-use super::store::{FileStream, Kept, MAX_LISTED, Walked};
+use super::store::{Kept, MAX_LISTED};
 use super::{
     Artifact, ArtifactError, ArtifactStore, AttemptKey, ByteRange, FolderArtifacts, Listing, LogTail, OpenArtifact,
     ScanFolder,
 };
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::{FileStream, LOG_NAME, Walked, resolve};
 
 /// The number of cached manifests. A browser requests a report, then its style sheet and pictures;
 /// a manifest never changes, so it can be cached.

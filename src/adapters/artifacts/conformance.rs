@@ -8,7 +8,8 @@ use kastrel_actors::model::AttemptNumber;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio_util::bytes::BytesMut;
 
-use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder, Walked};
+use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder};
+use crate::ports::Walked;
 
 /// The size of a large file in bytes: more than two parts of a multipart upload.
 const LARGE: usize = 20 << 20;

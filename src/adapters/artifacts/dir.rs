@@ -11,10 +11,10 @@ use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use super::path::{ArtifactPath, is_plain};
+use super::path::ArtifactPath;
 use super::store::Kept;
 use super::{Artifact, AttemptKey};
-use crate::adapters::kast_runner::OWN_NAMES;
+use crate::ports::{OWN_NAMES, is_plain};
 
 /// The limits of a walk through a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

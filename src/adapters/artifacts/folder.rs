@@ -18,11 +18,10 @@ use tokio_util::io::ReaderStream;
 
 use super::dir::{self, AttemptDir, Reach};
 use super::path::ArtifactPath;
-use super::range::resolve;
-use super::store::{FileStream, MAX_LISTED, Walked};
+use super::store::MAX_LISTED;
 use super::upload::REACH;
 use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::{FileStream, LOG_NAME, Walked, resolve};
 
 /// A list shows nested folders up to this depth.
 const LISTED: Reach = Reach { depth: 4, files: MAX_LISTED };

@@ -8,8 +8,9 @@ use object_store::path::{Path, PathPart};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::path::{ArtifactPath, is_plain};
+use super::path::ArtifactPath;
 use super::{AttemptKey, ScanFolder};
+use crate::ports::is_plain;
 
 /// The maximum length of a file's encoded path in a key. S3 allows keys of 1024 bytes; the
 /// difference is for the prefix and the scan's name.

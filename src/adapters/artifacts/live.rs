@@ -15,7 +15,7 @@ use super::folder::{blocking, tail};
 use super::layout::Bucket;
 use super::path::ArtifactPath;
 use super::{ArtifactError, AttemptKey};
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::LOG_NAME;
 
 /// The number of bytes of the log to upload.
 pub(super) const TAIL_BYTES: u64 = 64 * 1024;

@@ -1,6 +1,6 @@
 //! Stores and serves the files of attempts: reports, logs and raw results.
 //!
-//! - [`ArtifactStore`] is the only interface that the web and the command line use.
+//! - [`ArtifactStore`](crate::ports::ArtifactStore) is the only interface that the web and the command line use.
 //! - [`FolderArtifacts`] is the default. It reads the results folder, where the scanner wrote the
 //!   files; nothing is copied.
 //! - [`BucketArtifacts`] reads an S3-compatible bucket, for clusters of several machines.
@@ -21,15 +21,12 @@
 
 mod bucket;
 mod connect;
-mod content_type;
 mod dir;
 mod folder;
-mod key;
 mod layout;
 mod live;
 mod manifest;
 mod path;
-mod range;
 mod removal;
 mod store;
 mod upload;
@@ -40,13 +37,11 @@ mod conformance;
 #[cfg(test)]
 mod tests;
 
+use crate::ports::{
+    Artifact, ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
+};
 pub use bucket::BucketArtifacts;
 pub use connect::{BucketSettings, ConnectError};
-pub use content_type::{ContentKind, content_kind};
 pub use folder::FolderArtifacts;
-pub use key::{AttemptKey, ScanFolder};
 pub use layout::Bucket;
-pub use path::is_plain;
-pub use range::ByteRange;
-pub use store::{Artifact, ArtifactError, ArtifactStore, FileStream, Listing, LogTail, OpenArtifact, Walked};
 pub use uploader::{BucketUploader, UploadRules};

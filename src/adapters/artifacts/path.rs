@@ -1,7 +1,7 @@
 //! Validates the paths of files within an attempt. The paths come from URLs, which anybody can
 //! type, and the scanner chose the names of the files.
 
-use super::ArtifactError;
+use crate::ports::{ArtifactError, is_plain};
 
 /// The maximum length of a path in bytes; the kernel has the same limit.
 const MAX_BYTES: usize = 4096;
@@ -27,12 +27,6 @@ impl<'a> ArtifactPath<'a> {
         let (folders, name) = self.0.rsplit_once('/').unwrap_or(("", self.0));
         (folders.split('/').filter(|part| !part.is_empty()), name)
     }
-}
-
-/// Returns true if `part` is the visible name of a single file or folder.
-#[must_use]
-pub fn is_plain(part: &str) -> bool {
-    !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\', '/'])
 }
 
 #[cfg(test)]

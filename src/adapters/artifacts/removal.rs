@@ -17,10 +17,9 @@ use kastrel_actors::model::{ScanRecord, ScanState};
 use tracing::warn;
 
 use super::dir::{open_inner, open_results};
-use super::key::attempt_of;
 use super::manifest::About;
 use super::{AttemptKey, ScanFolder};
-use crate::adapters::kast_runner::stored_mark_name;
+use crate::ports::{attempt_of, stored_mark_name};
 
 /// The state of a folder's copy in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

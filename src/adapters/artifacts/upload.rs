@@ -23,7 +23,6 @@ use tokio::sync::Semaphore;
 use tokio_util::bytes::BytesMut;
 use tracing::warn;
 
-use super::content_type::content_kind;
 use super::dir::{AttemptDir, Reach, Walk};
 use super::folder::blocking;
 use super::layout::{Bucket, hex};
@@ -31,6 +30,7 @@ use super::manifest::{About, Manifest, ManifestFile};
 use super::path::ArtifactPath;
 use super::store::is_passing;
 use super::{Artifact, ArtifactError, AttemptKey};
+use crate::ports::content_kind;
 
 /// The limits of an upload. Files beyond them stay in the folder.
 pub(super) const REACH: Reach = Reach { depth: 32, files: 200_000 };

@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
-use kastrel_actors::ports::{Clock, ScanStore, StoreError};
+use kastrel_actors::ports::{Clock, ScanRepository, StoreError};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -38,7 +38,7 @@ use super::manifest::About;
 use super::removal::{self, Marker, Waiting};
 use super::upload::{Uploaded, upload};
 use super::{ArtifactError, AttemptKey, ScanFolder, live};
-use crate::adapters::kast_runner::{ArtifactSink, AttemptFiles};
+use crate::ports::{ArtifactSink, AttemptFiles};
 
 /// The number of files of all attempts together that are uploaded concurrently. A large file has
 /// two parts in memory, so this limits the memory.
@@ -160,7 +160,7 @@ impl BucketUploader {
 
     /// Starts the scans of the results folder. No process of an earlier run of the program may be
     /// alive.
-    pub fn start(&self, store: Arc<dyn ScanStore>) {
+    pub fn start(&self, store: Arc<dyn ScanRepository>) {
         let inner = Arc::clone(&self.0);
         self.0.spawn(async move { inner.go_around(store.as_ref()).await });
     }
@@ -223,7 +223,7 @@ impl ArtifactSink for BucketUploader {
             Err(_) => {
                 self.0.silent.store(true, Ordering::Relaxed);
                 vec![format!(
-                    "storing the attempt's files takes longer than {} s and goes on in the background",
+                    "storing the attempt's files takes longer than {} s and continues in the background",
                     self.0.rules.wait.as_secs_f64()
                 )]
             }
@@ -307,7 +307,7 @@ impl Inner {
         blocking(move || removal::remove(&results, &of)).await
     }
 
-    async fn go_around(&self, store: &dyn ScanStore) {
+    async fn go_around(&self, store: &dyn ScanRepository) {
         let mut wait = Duration::ZERO;
         loop {
             let round = self.round(store).await.unwrap_or_else(|error| {
@@ -326,7 +326,7 @@ impl Inner {
     /// Uploads the attempts that wait, one after the other, and removes folders whose retention
     /// time is over. Stops at the first failure that would affect the next attempt too. A failure
     /// of a single attempt is logged, and the next round retries it.
-    async fn round(&self, store: &dyn ScanStore) -> Result<Round, RoundError> {
+    async fn round(&self, store: &dyn ScanRepository) -> Result<Round, RoundError> {
         let results = Arc::clone(&self.results);
         let mut round = Round::Done;
         for (scan, attempts) in blocking(move || removal::find(&results)).await? {
@@ -348,7 +348,7 @@ impl Inner {
     /// Processes one attempt of a round.
     async fn look_at(
         &self,
-        store: &dyn ScanStore,
+        store: &dyn ScanRepository,
         id: ScanId,
         key: &AttemptKey,
         marker: Option<Marker>,
@@ -374,7 +374,7 @@ impl Inner {
     }
 
     /// Removes the empty folder of a scan that will have no further attempt.
-    async fn clear_away(&self, store: &dyn ScanStore, scan: &ScanFolder, id: ScanId) -> Result<(), RoundError> {
+    async fn clear_away(&self, store: &dyn ScanRepository, scan: &ScanFolder, id: ScanId) -> Result<(), RoundError> {
         if store.get(id).await?.is_some_and(|record| record.status().is_terminal()) {
             let (results, scan) = (Arc::clone(&self.results), scan.clone());
             // If the folder still contains something, this fails and the folder stays.

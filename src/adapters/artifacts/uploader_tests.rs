@@ -4,7 +4,8 @@ use std::sync::atomic::AtomicUsize;
 use futures_util::stream::BoxStream;
 use kastrel_actors::model::{AttemptNumber, Command, Failure, FailureKind, Resolution, ScanRecord};
 use kastrel_actors::ports::Applied;
-use kastrel_actors::testing::{Fault, FaultyStore, MemoryStore, PausedClock, fixtures};
+use kastrel_actors::ports::Stores;
+use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, fixtures};
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
 use object_store::{
@@ -14,7 +15,7 @@ use object_store::{
 
 use super::super::{ArtifactStore, BucketArtifacts, FolderArtifacts};
 use super::*;
-use crate::adapters::kast_runner::AttemptPaths;
+use crate::ports::AttemptPaths;
 
 /// A fake bucket that can be down or silent. It records the order of the puts.
 #[derive(Debug, Default)]
@@ -499,16 +500,17 @@ async fn corrupt_row_blocks_no_other_attempt_but_a_silent_store_does() {
     let other = AttemptKey::of(&stage.another().await, AttemptNumber(1));
     let faults = Arc::new(Mutex::new(vec![Fault::Corrupt]));
     let chooser = Arc::clone(&faults);
-    let store =
-        FaultyStore::new(Arc::clone(&stage.rows) as _, move || chooser.lock().unwrap().pop().unwrap_or(Fault::None));
+    let store = Stores::of(&stage.rows)
+        .hooked(&Faults::new(move || chooser.lock().unwrap().pop().unwrap_or(Fault::None)))
+        .scans;
     let uploader = stage.uploader(DAY);
-    assert_eq!(uploader.0.round(&store).await.unwrap(), Round::Done);
+    assert_eq!(uploader.0.round(&*store).await.unwrap(), Round::Done);
     let stored = |keys: &[AttemptKey]| keys.iter().filter(|key| stage.marker_of(key).is_some()).count();
     let keys = [stage.key(), other];
     assert_eq!(stored(&keys), 1, "one row could not be read");
     faults.lock().unwrap().push(Fault::Unreachable);
-    assert!(uploader.0.round(&store).await.is_err());
-    assert_eq!(uploader.0.round(&store).await.unwrap(), Round::Done);
+    assert!(uploader.0.round(&*store).await.is_err());
+    assert_eq!(uploader.0.round(&*store).await.unwrap(), Round::Done);
     assert_eq!(stored(&keys), 2);
 }
 

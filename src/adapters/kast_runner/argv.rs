@@ -4,10 +4,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::ports::{AttemptPaths, CONFIG_NAME};
 use kastrel_actors::model::ScanRequest;
-
-use super::config_file::CONFIG_NAME;
-use super::folder::AttemptPaths;
 
 /// The inputs of the argument list other than the request.
 #[derive(Debug, Clone, Copy)]

@@ -30,10 +30,10 @@ use super::output::Output;
 use super::probe::{Probe, Silence};
 use super::process::Leader;
 use super::reaper::{Cleared, Reaper};
-use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::{Grace, Step, Termination};
 use super::verdict::{self, Unsure};
 use super::watch::WatchHub;
+use crate::ports::{ArtifactSink, AttemptFiles};
 
 /// The minimum interval between two `Alive` events.
 const ALIVE_EVERY: Duration = Duration::from_millis(500);

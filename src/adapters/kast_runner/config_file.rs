@@ -24,11 +24,10 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Number, Value, json};
 
 use super::container::ZapContainer;
-use super::folder::{self, AttemptPaths};
+use super::folder;
 use super::text::clean;
+use crate::ports::{AttemptPaths, CONFIG_NAME};
 
-/// The name of the file in an attempt's folder.
-pub(super) const CONFIG_NAME: &str = ".kastrel-config.yaml";
 /// KAST's own configuration files, in the home folder and on the machine. A file in the working
 /// folder is ignored, because the working folder is arbitrary.
 const OF_THE_USER: &str = ".config/kast/config.yaml";

@@ -12,76 +12,20 @@ use kastrel_actors::model::{AttemptNumber, ScanId, Target};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use tracing::warn;
 
-use super::config_file::CONFIG_NAME;
 use super::isolation;
-use super::remains::MARK_NAME;
 use super::text::clean;
+use crate::ports::{AttemptPaths, CONFIG_NAME, LOG_NAME, MARK_NAME, NOTES_NAME, TOOL_LOGS_NAME, stored_mark_name};
 
 /// Only the owner has access: the files contain findings about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
 
-/// The HTML report of an attempt.
-pub const HTML_REPORT_NAME: &str = "kast_report.html";
-/// The PDF report of an attempt.
-pub const PDF_REPORT_NAME: &str = "kast_report.pdf";
-/// The scanner's standard output and error.
-pub const LOG_NAME: &str = "kast.log";
 /// The command line. The extension is not `.txt` or `.json`, because such a file would look like a
 /// plugin's.
 const COMMAND_NAME: &str = "command.sh";
-/// The notes about an attempt for users. Not `.txt` for the same reason.
-pub const NOTES_NAME: &str = "notes.log";
 const MOST_NOTE_CHARS: usize = 500;
-const TOOL_LOGS_NAME: &str = "logs";
 /// The maximum number of folders that are set aside for one attempt. More of them mean an error,
 /// not restored backups.
 const MAX_LIVES: u32 = 100;
-
-/// The paths of one attempt. They are computed and not looked up, so that the web finds the
-/// runner's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttemptPaths {
-    /// The folder of all attempts of the scan: `<results>/<target>-<YYYYmmdd-HHMMSS>-<scan id>`.
-    pub scan_dir: PathBuf,
-    /// The attempt's folder in it, `attempt-<n>`: the scanner's output, including its reports.
-    pub attempt_dir: PathBuf,
-    /// The scanner's standard output and error, up to the size limit.
-    pub log: PathBuf,
-    /// The scanner's own log files.
-    pub log_dir: PathBuf,
-}
-
-impl AttemptPaths {
-    /// Creates the paths of an attempt of a scan that was accepted at `created_at`. The folder's
-    /// name has this time in UTC.
-    #[must_use]
-    pub fn new(results: &Path, target: &Target, created_at: Timestamp, scan: ScanId, attempt: AttemptNumber) -> Self {
-        let scan_dir = results.join(scan_folder_name(target, created_at, scan));
-        let attempt_dir = scan_dir.join(attempt_folder_name(attempt));
-        Self { log: attempt_dir.join(LOG_NAME), log_dir: attempt_dir.join(TOOL_LOGS_NAME), attempt_dir, scan_dir }
-    }
-}
-
-/// The name of a scan's folder: `<target>-<YYYYmmdd-HHMMSS>-<scan id>`, with the time of acceptance
-/// in UTC.
-#[must_use]
-pub fn scan_folder_name(target: &Target, created_at: Timestamp, scan: ScanId) -> String {
-    let time = created_at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
-    format!("{}-{time}-{scan}", target.folder_name())
-}
-
-/// The name of an attempt's folder in its scan's folder: `attempt-<n>`.
-#[must_use]
-pub fn attempt_folder_name(attempt: AttemptNumber) -> String {
-    format!("attempt-{attempt}")
-}
-
-/// The name of the marker file beside an attempt's folder. It means that all of the attempt's files
-/// are stored elsewhere.
-#[must_use]
-pub fn stored_mark_name(attempt_folder: &str) -> String {
-    format!("{attempt_folder}.uploaded")
-}
 
 /// The handles of a folder that was just created.
 #[derive(Debug)]

@@ -48,7 +48,6 @@ mod scanner;
 mod scope_check;
 mod settings_check;
 mod settings_text;
-mod sink;
 mod start_error;
 mod surroundings;
 mod sweep;
@@ -65,18 +64,12 @@ const OURSELVES: &str = "/proc/self/exe";
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
 pub use egress::{EgressLimit, network_arguments, network_main};
-pub use folder::{
-    AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name,
-    stored_mark_name,
-};
 pub use isolation::{CgroupState, Holds, Isolation, Limits, RunAs, RunAsError, holds};
 pub use keeper::{keeper_arguments, keeper_main};
-pub use remains::{MARK_NAME, OWN_NAMES};
-pub use report::{RenderError, ReportRenderer};
+pub use report::{KastReportRenderer, RenderError};
 pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
-pub use sink::{ArtifactSink, AttemptFiles};
 pub(crate) use start_error::INSTALL;
 pub use surroundings::{Docker, FoundTool, Surroundings, surroundings};
 pub use sweep::{Swept, count_leftovers, sweep_leftovers};

@@ -9,12 +9,12 @@ use jiff::tz::TimeZone;
 use kastrel_actors::model::{InfoFile, PluginResult, ScannerKind, SeverityCounts};
 
 use super::catalogue::Catalogue;
-use super::folder::LOG_NAME;
 use super::plugin_name;
 use super::progress::{self, Expected, FileRole, Seen};
 use super::result_file::{self, Entry, ReadProblem};
 use super::verdict::info::{MOST_BEYOND, MOST_PLUGINS};
 use super::verdict::{self, Info, Own, Sureness, Unsure};
+use crate::ports::LOG_NAME;
 
 const INFO_FILE: &str = "kast_info.json";
 /// The maximum size of a result file in bytes. Files are read as streams, whatever their size. No
@@ -259,7 +259,7 @@ mod tests {
         let mut observer = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() });
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
         let states = |diff: FolderDiff| {
-            (look.changed, look.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()))
+            (diff.changed, diff.plugins.map(|plugins| plugins.iter().map(|plugin| plugin.status).collect::<Vec<_>>()))
         };
 
         assert_eq!(states(observer.look()), (false, Some(vec![PluginStatus::Pending])));

@@ -12,20 +12,14 @@ use jiff::tz::TimeZone;
 use kastrel_actors::model::{AttemptNumber, AttemptReport, ExitKind, FencingToken, Remains, ScanId};
 
 use super::catalogue::Catalogue;
-use super::config_file::CONFIG_NAME;
-use super::folder::{self, AttemptPaths};
+use super::folder;
 use super::observer::{Conclusion, Observer};
 use super::progress::Expected;
 use super::sweep::Hunt;
 use super::verdict::Unsure;
 use super::{proc_table, result_file, run};
+use crate::ports::{AttemptPaths, MARK_NAME};
 
-/// The mark file in an attempt's folder, which identifies the attempt that filled it. It is hidden,
-/// so it is not part of the results.
-pub const MARK_NAME: &str = ".kastrel-attempt";
-/// The names of Kastrel's own files in an attempt's folder. They are not results: they are never
-/// shown and never stored elsewhere.
-pub const OWN_NAMES: [&str; 2] = [MARK_NAME, CONFIG_NAME];
 /// The maximum number of bytes of a mark that are read.
 const MOST_MARK_BYTES: u64 = 1024;
 

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use super::catalogue_cache::CatalogueCache;
 use super::egress::Network;
 use super::environment;
-use super::folder::{AttemptPaths, TmpFolder};
+use super::folder::TmpFolder;
 use super::isolation::RunAs;
 use super::keeper::{Keepers, Start};
 use super::process::{self, Spawned};
@@ -34,6 +34,7 @@ use super::run::Run;
 use super::runner::watch_exit;
 use super::scanner::ScannerCommand;
 use super::text::clean;
+use crate::ports::AttemptPaths;
 
 /// The timeout of a rendering.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -85,7 +86,7 @@ const PASSIVE_PLUGIN: &str = "whatweb";
 
 /// Renders reports. Clones share the limit of concurrent renderings.
 #[derive(Debug, Clone)]
-pub struct ReportRenderer {
+pub struct KastReportRenderer {
     scanner: ScannerCommand,
     environment: Arc<Vec<(OsString, OsString)>>,
     catalogue: Arc<CatalogueCache>,
@@ -106,7 +107,7 @@ pub(super) struct Launcher {
     pub(super) tmp_root: PathBuf,
 }
 
-impl ReportRenderer {
+impl KastReportRenderer {
     pub(super) fn new(
         scanner: ScannerCommand,
         environment: Arc<Vec<(OsString, OsString)>>,

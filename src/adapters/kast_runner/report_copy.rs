@@ -8,11 +8,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::ports::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 use kastrel_actors::model::ReportFiles;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-
-use super::folder::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 
 const INFO_NAME: &str = "kast_info.json";
 const PROCESSED_END: &str = "_processed.json";

@@ -30,7 +30,7 @@ use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
 use super::egress::{self, EgressLimit, Tools};
 use super::environment;
-use super::folder::{self, AttemptPaths, TmpFolder};
+use super::folder::{self, TmpFolder};
 use super::isolation::{self, Cgroups, Isolation};
 use super::keeper::{KeeperSettings, Keepers, Start};
 use super::observer::Observer;
@@ -40,12 +40,11 @@ use super::process;
 use super::progress::Expected;
 use super::reaper::Reaper;
 use super::remains::{self, Wanted};
-use super::report::{Launcher, ReportRenderer};
+use super::report::{KastReportRenderer, Launcher};
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
 use super::settings_check;
-use super::sink::{ArtifactSink, AttemptFiles};
 use super::start_error;
 use super::target_note;
 use super::termination::Grace;
@@ -53,6 +52,7 @@ use super::verdict;
 use super::watch::WatchHub;
 use crate::adapters::node_health::{is_mount_point, not_mounted};
 use crate::error_chain;
+use crate::ports::{ArtifactSink, AttemptFiles, AttemptPaths};
 
 /// How long the first scans of a data folder wait for the scanner's plugin list.
 const FIRST_CATALOGUE: Duration = Duration::from_secs(10);
@@ -242,14 +242,14 @@ impl KastRunner {
 
     /// Returns the renderer that regenerates the reports of ended attempts.
     #[must_use]
-    pub fn report_renderer(&self) -> ReportRenderer {
+    pub fn report_renderer(&self) -> KastReportRenderer {
         let config = &self.config;
         let (environment, catalogue) = (Arc::clone(&self.environment), Arc::clone(&self.catalogue));
         let user = config.isolation.as_ref().and_then(|isolation| isolation.run_as.clone());
         let is_offline = self.egress.is_some();
         let launcher =
             self.keepers.clone().map(|keepers| Launcher { keepers, user, is_offline, tmp_root: self.tmp_root.clone() });
-        ReportRenderer::new(
+        KastReportRenderer::new(
             config.scanner.clone(),
             environment,
             catalogue,

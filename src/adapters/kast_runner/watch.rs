@@ -12,8 +12,6 @@ use notify::event::{AccessKind, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::folder::LOG_NAME;
-
 type Folders = Arc<Mutex<HashMap<PathBuf, Arc<Notify>>>>;
 
 /// The shared watcher.
@@ -97,6 +95,7 @@ fn route(folders: &Mutex<HashMap<PathBuf, Arc<Notify>>>, event: notify::Result<n
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::LOG_NAME;
 
     #[tokio::test]
     async fn folder_change_notifies_only_its_own_attempt() {

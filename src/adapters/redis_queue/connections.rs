@@ -11,13 +11,13 @@ use super::address;
 use super::bus::RedisBus;
 use super::calls::CallObserver;
 use super::connection_manager::ConnectionManager;
-use super::error::RedisUrlError;
 use super::feed::RedisLiveFeed;
-use super::health::RedisHealth;
 use super::keys::Keys;
 use super::link::Link;
 use super::pubsub::{Dispatcher, listen};
 use super::queue::RedisQueue;
+use crate::config::RedisUrlError;
+use crate::ports::RedisHealth;
 
 /// Options for the Redis connections, in addition to the URL.
 #[derive(Debug, Clone)]

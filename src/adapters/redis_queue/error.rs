@@ -4,51 +4,6 @@ use std::time::Duration;
 
 use kastrel_actors::ports::QueueError;
 
-/// The reason why a Redis URL is invalid. It never repeats the URL, which may hold a password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RedisUrlError {
-    /// Not a URL.
-    #[error("the address of Redis is no URL: {0}")]
-    Syntax(#[from] url::ParseError),
-    /// Not a Redis scheme.
-    #[error("the address of Redis begins with `{0}:`, but must begin with `redis://`, or with `rediss://` for TLS")]
-    Scheme(String),
-    /// No host.
-    #[error("the address of Redis names no host")]
-    NoHost,
-    /// A wildcard address, which is for listening and not for connecting.
-    #[error("the address of Redis names {0}, which is no host to connect to")]
-    Wildcard(String),
-    /// The path is not a number.
-    #[error("the path of Redis's address must be empty or the number of a database, such as `/0`")]
-    Database,
-    /// A user name without a password.
-    #[error(
-        "the address of Redis names a user without a password; a password alone is written `redis://:password@host`"
-    )]
-    UserWithoutPassword,
-    /// The password or the user is not UTF-8 after percent-decoding.
-    #[error("the user or the password in the address of Redis is not UTF-8 text")]
-    Credentials,
-    /// A query parameter.
-    #[error("the address of Redis holds the parameter `{0}`, but it can hold none")]
-    Parameter(String),
-    /// A fragment, such as `#insecure`.
-    #[error(
-        "the address of Redis must hold no `#`: certificates are always checked, and a `#` in a password is written `%23`"
-    )]
-    Fragment,
-    /// The prefix contains a character that would break the hash tag of the keys.
-    #[error("the prefix of the keys in Redis must be 1 to 64 characters of a-z, A-Z, 0-9, `.`, `_` and `-`")]
-    Prefix,
-    /// The root certificate is invalid.
-    #[error("the root certificate for Redis cannot be used: {0}")]
-    Certificate(String),
-    /// Any other error.
-    #[error("the address of Redis cannot be used: {0}")]
-    Other(String),
-}
-
 /// The reason why a Redis call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum CallError {

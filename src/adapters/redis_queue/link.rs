@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{CallError, Trouble, describe, trouble};
-use super::health::RedisState;
 use super::keys::Keys;
 use super::scripts::Scripts;
+use crate::ports::RedisState;
 
 /// The timeout of one call. Scripts take well under a millisecond, so a slower Redis counts as
 /// down.

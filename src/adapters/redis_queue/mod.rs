@@ -100,11 +100,8 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 
-pub use address::check_redis_url;
 pub use bus::RedisBus;
 pub use calls::CallObserver;
 pub use connections::{RedisConnections, RedisOptions, prefix_of};
-pub use error::RedisUrlError;
 pub use feed::RedisLiveFeed;
-pub use health::{RedisHealth, RedisState};
 pub use queue::RedisQueue;

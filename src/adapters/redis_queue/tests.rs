@@ -14,7 +14,8 @@ use kastrel_actors::testing::queue_conformance::QueueHarness;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Mutex, broadcast};
 
-use super::{RedisConnections, RedisOptions, RedisState};
+use super::{RedisConnections, RedisOptions};
+use crate::ports::RedisState;
 
 mod access;
 mod channels;

@@ -39,8 +39,8 @@ struct PauseAnswer {
 const DRAIN: &str = "
     BEGIN;
     LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
-    LET $told = UPDATE $key SET drain_by = $by, drain_within = $within RETURN VALUE name;
-    RETURN { changed: array::len($told) };
+    LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within RETURN VALUE name;
+    RETURN { changed: array::len($changed) };
     COMMIT;";
 
 const PAUSE: &str = "

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::QueryError;
 
-use super::address::AuthLevel;
 use super::embedded::{Damage, Loss};
+use crate::config::AuthLevel;
 
 /// The options of an operator after loss or damage.
 const WAYS_OUT: &str = "bring a backup back with `kastrel restore --latest --replace`, or start with `--accept-loss` to go on with what is left";

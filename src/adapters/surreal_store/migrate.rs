@@ -5,10 +5,10 @@
 
 use surrealdb::types::SurrealValue;
 
-use super::address::AuthLevel;
 use super::calls::{self, Database, Tries};
 use super::error::{CallError, Failure, OpenError};
 use super::row;
+use crate::config::AuthLevel;
 
 /// The purpose of opening a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Stores scans and nodes in SurrealDB: the [`ScanStore`](kastrel_actors::ports::ScanStore) of the
+//! Stores scans and nodes in SurrealDB: the store ports of the
 //! application.
 //!
 //! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`,
@@ -21,7 +21,6 @@
 //! The parser of the embedded SurrealDB recurses deeply: run it on threads with stacks of 8 MiB,
 //! not with tokio's default of 2 MiB.
 
-mod address;
 mod apply;
 mod backfill;
 mod before_migration;
@@ -51,7 +50,6 @@ mod transfer;
 mod waiting;
 mod ws_connection;
 
-pub use address::{AddressError, AuthLevel, RemoteDatabase};
 pub use before_migration::BeforeMigration;
 pub use calls::CALL_TIMEOUT;
 pub use embedded::{Damage, Loss};

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use super::address::{AuthLevel, RemoteDatabase};
 use super::backfill;
 use super::before_migration::BeforeMigration;
 use super::calls::Database;
@@ -16,6 +15,7 @@ use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::reconnecting_client::ReconnectingClient;
 use super::replace;
 use super::store::{Inner, SurrealStore};
+use crate::config::{AuthLevel, RemoteDatabase};
 
 /// The version of the embedded engine, because the engine does not report it. A test compares it
 /// with the locked dependencies.

@@ -19,12 +19,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::address::{AuthLevel, RemoteDatabase};
 use super::calls::Database;
 use super::error::{CallError, ConnectError, OpenError};
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::server_engine::{self, ServerEngine};
 use super::ws_connection::WsConnection;
+use crate::config::{AuthLevel, RemoteDatabase};
 use crate::error_chain::chain;
 
 /// How long after the start of an outage calls wait for a connection.
@@ -176,7 +176,7 @@ async fn reconnect_loop(
                         tracing::warn!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "failed to connect to the database; trying again");
                         pause(tried, since.elapsed())
                     } else {
-                        tracing::error!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "cannot use the database; somebody must mend this");
+                        tracing::error!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "cannot use the database; an operator must fix this");
                         PAUSE_IN_VAIN.mul_f64(rand::random_range(0.5..=1.0))
                     };
                     state.send_replace(State::Down { since, why });

@@ -10,7 +10,10 @@ use kastrel_actors::model::{
     Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
     NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
 };
-use kastrel_actors::ports::{Applied, ScanStore, StoreError};
+use kastrel_actors::ports::{
+    Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
+    StoreHealth,
+};
 use surrealdb::types::SurrealValue;
 
 use super::calls::{self, Database};
@@ -91,7 +94,7 @@ struct Alive {
 }
 
 #[async_trait]
-impl ScanStore for SurrealStore {
+impl ScanRepository for SurrealStore {
     async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
         self.enqueue(scan).await
     }
@@ -108,12 +111,19 @@ impl ScanStore for SurrealStore {
         self.change(id, &command).await
     }
 
+    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+        self.forget_scan(id).await
+    }
+}
+
+#[async_trait]
+impl ScanQueries for SurrealStore {
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         self.page(&query).await
     }
 
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        self.forget_scan(id).await
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.counts().await
     }
 
     async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
@@ -123,11 +133,10 @@ impl ScanStore for SurrealStore {
     async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
         self.runs(like, limit).await
     }
+}
 
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.counts().await
-    }
-
+#[async_trait]
+impl DispatchStore for SurrealStore {
     async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         self.waiting(within, limit).await
     }
@@ -139,12 +148,15 @@ impl ScanStore for SurrealStore {
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
         self.end_expired().await
     }
+}
 
-    async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
+#[async_trait]
+impl NodeRegistry for SurrealStore {
+    async fn register(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
         self.grant(&node, ttl).await
     }
 
-    async fn renew_node(
+    async fn renew(
         &self,
         node: NodeRegistration,
         ttl: Duration,
@@ -152,26 +164,25 @@ impl ScanStore for SurrealStore {
         self.renew(&node, ttl).await
     }
 
-    async fn remove_node(&self, node: &NodeId) -> Result<(), StoreError> {
+    async fn remove(&self, node: &NodeId) -> Result<(), StoreError> {
         self.forget(node).await
     }
 
-    async fn end_other_nodes(&self, keep: &NodeId) -> Result<(), StoreError> {
+    async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError> {
         self.end_others(keep).await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
+    async fn all(&self) -> Result<Vec<NodeRecord>, StoreError> {
         self.all_nodes().await
-    }
-
-    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
-        self.claim(node, every).await
     }
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
         self.drain(node, within).await
     }
+}
 
+#[async_trait]
+impl QueueControl for SurrealStore {
     async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
         self.set_pause(reason).await
     }
@@ -183,7 +194,17 @@ impl ScanStore for SurrealStore {
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
         self.current_pause().await
     }
+}
 
+#[async_trait]
+impl Coordination for SurrealStore {
+    async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
+        self.claim(node, every).await
+    }
+}
+
+#[async_trait]
+impl StoreHealth for SurrealStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.db.check()?;
         // Reads a row, so that a hung storage engine behind a healthy connection is detected.

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use kastrel_actors::testing::store_conformance::StoreHarness;
 use tempfile::TempDir;
 
-use super::{RemoteDatabase, SurrealStore};
+use super::SurrealStore;
+use crate::config::RemoteDatabase;
 use surreal_server::SurrealServer;
 
 /// Runs `case` on a runtime like the application's: several threads, with stacks that are large
@@ -138,15 +139,21 @@ impl StoreHarness for OnAServer {
 }
 
 mod in_memory {
-    kastrel_actors::store_conformance_tests!(super::InMemory::default());
+    use super::InMemory;
+
+    kastrel_actors::store_conformance_tests!(InMemory::default());
 }
 
 mod on_disk {
-    kastrel_actors::store_conformance_tests!(super::OnDisk::default());
+    use super::OnDisk;
+
+    kastrel_actors::store_conformance_tests!(OnDisk::default());
 }
 
 mod on_a_server {
-    kastrel_actors::store_conformance_tests!(super::OnAServer::default());
+    use super::OnAServer;
+
+    kastrel_actors::store_conformance_tests!(OnAServer::default());
 }
 
 mod adapter;

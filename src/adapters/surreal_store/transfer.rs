@@ -16,7 +16,8 @@
 
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
-use kastrel_actors::ports::{ScanStore, StoreError};
+use kastrel_actors::ports::StoreError;
+use kastrel_actors::ports::store::prelude::*;
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls;

@@ -33,9 +33,9 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
-use super::address::RemoteDatabase;
 use super::error::{CallError, ConnectError};
 use super::server_engine::Transaction;
+use crate::config::RemoteDatabase;
 
 /// How long the server may be silent before the connection sends a ping.
 const QUIET: Duration = Duration::from_secs(2);

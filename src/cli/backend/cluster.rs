@@ -143,7 +143,7 @@ pub trait ClusterBackend: Send + Sync {
 }
 
 async fn queue(service: &ScanService) -> Result<QueueView, BackendError> {
-    let (pause, stats) = (service.store.paused().await?, service.stats().await?);
+    let (pause, stats) = (service.store.queue.paused().await?, service.stats().await?);
     Ok(QueueView {
         paused: pause.is_some(),
         paused_since: pause.as_ref().map(|pause| pause.since),
@@ -161,7 +161,7 @@ async fn queue(service: &ScanService) -> Result<QueueView, BackendError> {
 #[async_trait]
 impl ClusterBackend for LocalBackend {
     async fn nodes(&self) -> Result<Vec<NodeView>, BackendError> {
-        let mut nodes: Vec<NodeView> = self.service.store.nodes().await?.into_iter().map(NodeView::of).collect();
+        let mut nodes: Vec<NodeView> = self.service.store.nodes.all().await?.into_iter().map(NodeView::of).collect();
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(nodes)
     }

@@ -8,15 +8,14 @@ use futures_util::StreamExt;
 use kastrel_actors::model::{CancelledBy, ListQuery, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
-use kastrel_actors::ports::ScanStore;
+use kastrel_actors::ports::Stores;
 use kastrel_actors::service::{CancelOutcome, ScanService, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey};
-use crate::adapters::kast_runner::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::cli::view::ScanView;
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::{telemetry, terminal_text};
 
 /// How long to search for a report.
@@ -55,8 +54,8 @@ impl LocalBackend {
     }
 
     /// Returns the store of the scans.
-    pub(crate) fn store(&self) -> Arc<dyn ScanStore> {
-        Arc::clone(&self.service.store)
+    pub(crate) fn store(&self) -> Stores {
+        self.service.store.clone()
     }
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {

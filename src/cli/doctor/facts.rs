@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel_actors::model::{FaultKind, ListQuery, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
-use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
+use kastrel_actors::ports::{Clock as _, Stores, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};
@@ -172,8 +172,9 @@ pub(super) struct Facts {
 const NEWEST: usize = 100;
 
 /// Returns the keys that sealed the secrets of the newest scans.
-async fn keys_of(store: &Arc<dyn ScanStore>) -> BTreeSet<String> {
+async fn keys_of(store: &Stores) -> BTreeSet<String> {
     let newest = store
+        .queries
         .list(ListQuery { limit: NEWEST, ..ListQuery::default() })
         .await
         .map(|page| page.scans)
@@ -280,8 +281,8 @@ async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
 }
 
 /// Returns the holds in the rows of living nodes.
-async fn held_by_nodes(store: &Arc<dyn ScanStore>) -> Vec<Held> {
-    let nodes = store.nodes().await.unwrap_or_default();
+async fn held_by_nodes(store: &Stores) -> Vec<Held> {
+    let nodes = store.nodes.all().await.unwrap_or_default();
     let alive = nodes.into_iter().filter(|node| node.is_alive);
     let held = alive.filter_map(|node| Some((node.registration.id, node.registration.hold.node?)));
     held.map(|(id, held)| Held {

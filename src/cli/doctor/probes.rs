@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use kastrel_actors::model::{NodeActivity, NodeHold, NodeId, NodeRegistration};
-use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
+use kastrel_actors::ports::{Clock as _, Stores, SystemClock};
 
 use super::facts::{Collector, Probe, RedisFacts, Tried};
 use crate::adapters::kast_runner::count_leftovers;
@@ -23,7 +23,7 @@ const ROW_LIVES: Duration = Duration::from_secs(30);
 
 /// Writes a row of a node that takes no scans, reads it back, and removes it. The row also shows
 /// the database's clock.
-pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) -> Result<Probe, String> {
+pub(super) async fn write_and_read(store: &Stores, is_shared: bool) -> Result<Probe, String> {
     let told = |error: kastrel_actors::ports::StoreError| error.to_string();
     let id =
         format!("doctor-{}", uuid::Uuid::new_v4().simple()).parse::<NodeId>().map_err(|error| error.to_string())?;
@@ -42,10 +42,10 @@ pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) 
         hold: NodeHold::default(),
     };
     let id = node.id.clone();
-    store.register_node(node, ROW_LIVES).await.map_err(told)?;
+    store.nodes.register(node, ROW_LIVES).await.map_err(told)?;
     let after = SystemClock.now();
-    let read = store.nodes().await.map_err(told);
-    let removed = store.remove_node(&id).await.map_err(told);
+    let read = store.nodes.all().await.map_err(told);
+    let removed = store.nodes.remove(&id).await.map_err(told);
     let row = read?
         .into_iter()
         .find(|node| node.registration.id == id)
@@ -168,11 +168,11 @@ mod tests {
     #[tokio::test]
     async fn probe_row_is_removed_and_shows_the_clock_of_the_database() {
         // A clock in the past, as a database may have one.
-        let store: Arc<dyn ScanStore> = Arc::new(MemoryStore::new(Arc::new(PausedClock::default())));
+        let store = Stores::of(&Arc::new(MemoryStore::new(Arc::new(PausedClock::default()))));
         let probe = write_and_read(&store, true).await.unwrap();
         assert!(probe.skew.unwrap() > 3600.0, "{probe:?}");
         assert_eq!(write_and_read(&store, false).await.unwrap().skew, None);
-        assert!(store.nodes().await.unwrap().is_empty());
+        assert!(store.nodes.all().await.unwrap().is_empty());
     }
 
     #[tokio::test]

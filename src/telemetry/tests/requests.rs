@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use kastrel_actors::model::ScanId;
-use kastrel_actors::ports::ScanStore as _;
+use kastrel_actors::ports::store::prelude::*;
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::json;

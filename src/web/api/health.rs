@@ -67,7 +67,7 @@ pub(crate) async fn readyz(State(web): State<Web>) -> Response {
 }
 
 async fn store_check(web: &WebInner) -> Check {
-    let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.service().store.ping()).await {
+    let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.service().store.health.ping()).await {
         Ok(Ok(())) => (true, "answers"),
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the store failed its readiness check");

@@ -29,7 +29,7 @@ pub(crate) async fn metrics(State(web): State<Web>) -> Response {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use kastrel_actors::ports::ScanStore as _;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
     use crate::telemetry::Telemetry;
@@ -113,7 +113,7 @@ mod tests {
     async fn metrics_text_is_valid_and_has_the_store_gauges() {
         let app = TestApp::new();
         app.submitted("example.com").await;
-        app.memory.register_node(fixtures::registration("node-a"), std::time::Duration::from_secs(60)).await.unwrap();
+        app.memory.register(fixtures::registration("node-a"), std::time::Duration::from_secs(60)).await.unwrap();
         let text = text_of(app.get("/metrics").await).await;
         checked(&text);
         for line in [

@@ -102,7 +102,7 @@ pub(crate) struct DrainBody {
     )
 )]
 pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Problem> {
-    let mut nodes = web.service().store.nodes().await?;
+    let mut nodes = web.service().store.nodes.all().await?;
     nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
     let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
     let sum = |count: fn(&NodeBody<'_>) -> u32| {
@@ -117,7 +117,7 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
     post, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     request_body(content = Option<DrainBody>, content_type = "application/json"),
     responses(
-        (status = 200, description = "It is told", body = NodeBody<'_>, content_type = "application/json"),
+        (status = 200, description = "The order is stored", body = NodeBody<'_>, content_type = "application/json"),
         (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
@@ -166,14 +166,14 @@ async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Res
     if !web.service().drain(&id, within).await? {
         return Err(no_node());
     }
-    let nodes = web.service().store.nodes().await?;
+    let nodes = web.service().store.nodes.all().await?;
     let node = nodes.iter().find(|node| node.registration.id == id).ok_or_else(no_node)?;
     Ok(fresh(StatusCode::OK, &NodeBody::of(node, web.now())))
 }
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::ports::Stores;
     use kastrel_actors::testing::fixtures;
     use serde_json::json;
 

@@ -121,7 +121,7 @@ mod tests {
     use std::time::Duration;
 
     use kastrel_actors::model::ScanStatus;
-    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
     use crate::web::testing::{TestApp, api_description, json_of};
@@ -177,7 +177,7 @@ mod tests {
         for (path, item) in api["paths"].as_object().unwrap() {
             for method in ["GET", "POST", "PUT", "DELETE"] {
                 let id = app.submitted("example.com").await.0.to_string();
-                app.memory.register_node(fixtures::registration(&id), Duration::from_secs(60)).await.unwrap();
+                app.memory.register(fixtures::registration(&id), Duration::from_secs(60)).await.unwrap();
                 let response =
                     app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();

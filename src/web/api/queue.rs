@@ -101,7 +101,7 @@ pub(crate) async fn resume_queue(State(web): State<Web>) -> Result<Response, Pro
 }
 
 async fn show(web: &WebInner) -> Result<Response, Problem> {
-    let (pause, stats) = (web.service().store.paused().await?, web.service().stats().await?);
+    let (pause, stats) = (web.service().store.queue.paused().await?, web.service().stats().await?);
     let max_waiting = Some(web.service().limits.max_waiting).filter(|most| *most > 0);
     let body = QueueBody {
         paused: pause.is_some(),

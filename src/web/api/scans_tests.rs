@@ -4,7 +4,7 @@ use kastrel_actors::Client;
 use kastrel_actors::model::{
     Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict,
 };
-use kastrel_actors::ports::ScanStore as _;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 use serde_json::json;
 

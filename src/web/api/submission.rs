@@ -9,10 +9,10 @@ use kastrel_actors::service::ScanService;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::ports::ScannerCatalog;
 use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
-use crate::web::state::CatalogueView;
 
 const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
@@ -22,7 +22,7 @@ const OVERRIDES_FORM: &str = "expected a list of texts of the form plugin.key=va
 /// draft finds no further error.
 pub(crate) fn read_draft(
     service: &ScanService,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<ScanRequestDraft, Problem> {

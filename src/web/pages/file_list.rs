@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::{Here, Layout};
-use crate::adapters::artifacts::Artifact;
+use crate::ports::Artifact;
 use crate::web::error::Problem;
 use crate::web::files::{list, notice_of};
 use crate::web::headers::page;

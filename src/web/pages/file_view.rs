@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::{Here, Layout};
-use crate::adapters::artifacts::{ContentKind, content_kind};
+use crate::ports::{ContentKind, content_kind};
 use crate::web::error::Problem;
 use crate::web::files::head;
 use crate::web::headers::page;

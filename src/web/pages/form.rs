@@ -14,7 +14,7 @@ use kastrel_actors::policy::permission;
 use kastrel_actors::ports::{SecretSealer, secret_sealer};
 use url::form_urlencoded;
 
-use crate::web::state::CatalogueView;
+use crate::ports::ScannerCatalog;
 use crate::web::text::{clean, sentence};
 
 /// An upper bound of a sealed value: 1,000 bytes that are sealed twice, in hexadecimal digits.
@@ -340,7 +340,7 @@ impl FormView {
     pub(crate) fn new(
         form: &SubmitForm,
         errors: &[FieldError],
-        catalogue: Option<&CatalogueView>,
+        catalogue: Option<&ScannerCatalog>,
         rules: &SettingRules<'_>,
     ) -> Self {
         let (overrides, kept) = hidden(&form.overrides, rules);
@@ -481,7 +481,7 @@ const fn mode_about(mode: ScanMode) -> &'static str {
 }
 
 /// Returns the settings as `plugin.key`.
-fn settings(catalogue: &CatalogueView, policy: &OverridePolicy) -> Vec<SettingHint> {
+fn settings(catalogue: &ScannerCatalog, policy: &OverridePolicy) -> Vec<SettingHint> {
     let plugins = catalogue.settings.iter().flat_map(|settings| &settings.plugins);
     let hint = |plugin: &str, key: &str, rule: &SettingRule| {
         let nature = catalogue.natures.nature(plugin, key);

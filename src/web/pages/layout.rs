@@ -276,7 +276,7 @@ mod tests {
     use std::time::Duration;
 
     use kastrel_actors::model::{FaultKind, HeldBack, NodeFault, NodeHold, NodeRegistration};
-    use kastrel_actors::ports::ScanStore;
+    use kastrel_actors::ports::Stores;
     use kastrel_actors::testing::fixtures;
 
     use super::*;

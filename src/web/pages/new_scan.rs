@@ -18,12 +18,13 @@ use super::badge::Badge;
 use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
 use super::form::{FormView, SettingRules, SubmitForm};
 use super::layout::{Here, Layout};
+use crate::ports::ScannerCatalog;
 use crate::web::api::submission::unreadable;
 use crate::web::assets;
 use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted, sentence};
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
@@ -215,7 +216,7 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
 /// Returns the errors of all fields except the targets. The check needs a target, because kept
 /// secrets belong to one: the first valid target of the form, or a placeholder that is always
 /// valid.
-fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
+fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
     let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
     errors.extend(problems(web.service(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
@@ -229,7 +230,7 @@ fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&Catalogue
     errors
 }
 
-fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<ValidatedLine> {
+fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<ValidatedLine> {
     let mut draft = form.draft_of_targets();
     judge(&form.target, |target| {
         target.clone_into(&mut draft.target);

@@ -1,6 +1,6 @@
 use kastrel_actors::model::SettingValue;
 use kastrel_actors::policy::override_policy::OverridePolicy;
-use kastrel_actors::ports::ScanStore as _;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::TestSealer;
 
 use super::*;

@@ -21,12 +21,12 @@ use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
-use crate::adapters::redis_queue::RedisState;
+use crate::ports::{RedisState, ScannerCatalog};
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::estimate::{self, Running, time_left};
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{MomentText, clean, counted, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
@@ -136,9 +136,9 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
-            service.store.outcomes(first),
-            service.store.past_runs(None, RUNS),
-            service.store.nodes(),
+            service.store.queries.outcomes(first),
+            service.store.queries.past_runs(None, RUNS),
+            service.store.nodes.all(),
         )
     };
     let queue = async { tokio::time::timeout(QUEUE_PATIENCE, service.queue.depth()).await.ok().and_then(Result::ok) };
@@ -225,7 +225,7 @@ pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<Strin
     // Scans with a selection of plugins have other durations.
     let is_whole = scan.record.request.plugins.is_empty();
     let runs = if is_whole {
-        web.service().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
+        web.service().store.queries.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
     } else {
         Vec::new()
     };
@@ -264,7 +264,7 @@ fn health(
     queue: Option<Option<(u64, Option<SignedDuration>)>>,
     blockers: &[StartBlocker],
     redis: Option<HealthItem>,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
 ) -> Vec<HealthItem> {
     let mut items = match database {
         Some((nodes, running)) => {

@@ -79,7 +79,7 @@ fn health_line_is_never_better_than_the_state() {
         drain_by: None,
     };
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
-    let none_available = CatalogueView {
+    let none_available = ScannerCatalog {
         scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() },
         plugins,
         ..catalogue()

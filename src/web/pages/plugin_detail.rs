@@ -11,7 +11,7 @@ use super::file_view::Content;
 use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
 use super::scan_detail::rows::message_of;
-use crate::adapters::artifacts::Artifact;
+use crate::ports::Artifact;
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::files::{head, list};

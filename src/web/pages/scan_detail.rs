@@ -13,7 +13,7 @@ use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use super::overview::left_of;
-use crate::adapters::kast_runner::NOTES_NAME;
+use crate::ports::NOTES_NAME;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;

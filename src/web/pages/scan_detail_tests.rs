@@ -6,7 +6,7 @@ use kastrel_actors::model::{
 use kastrel_actors::testing::fixtures;
 
 use super::*;
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::LOG_NAME;
 use crate::web::pages::layout::HOSTILE;
 use crate::web::testing::{TestApp, header_of, text_of};
 

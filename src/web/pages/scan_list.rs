@@ -8,10 +8,11 @@ use kastrel_actors::model::{FieldError, ListQuery, ScanId, ScanMode, ScanOrder, 
 use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::ScanRow;
+use crate::ports::ScannerCatalog;
 use crate::web::error::{MOST_ERRORS, Problem};
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::Zone;
@@ -245,7 +246,7 @@ fn wrong(error: &FieldError) -> String {
 }
 
 impl FilterView {
-    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&CatalogueView>) -> Self {
+    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&ScannerCatalog>) -> Self {
         let choice =
             |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
         let has_days = query.from.is_some() || query.to.is_some();

@@ -7,9 +7,10 @@ use axum::response::Response;
 use super::badge::Badge;
 use super::layout::{Here, Layout};
 use crate::backup::{BackupFailure, BackupFile};
+use crate::ports::ScannerCatalog;
 use crate::web::error::Problem;
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, SettingLine, Web};
+use crate::web::state::{SettingLine, Web};
 use crate::web::text::{MomentText, clean, counted, duration, size};
 use crate::web::viewer::Viewer;
 use crate::web::zone::WallClock;
@@ -112,7 +113,7 @@ fn failure(failure: &BackupFailure) -> String {
     format!("The last backup failed ({times}): {}. The next try follows automatically.", clean(&failure.why))
 }
 
-fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
+fn plugins(catalogue: &ScannerCatalog) -> Vec<PluginLine> {
     let line = |plugin: &kastrel_actors::model::PluginInfo| PluginLine {
         name: clean(&plugin.name),
         label: clean(&plugin.display_name),

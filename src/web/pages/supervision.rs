@@ -71,7 +71,7 @@ struct NodeRow {
 /// Shows the supervision page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let store = &web.service().store;
-    let (nodes, paused) = tokio::try_join!(store.nodes(), store.paused())?;
+    let (nodes, paused) = tokio::try_join!(store.nodes.all(), store.queue.paused())?;
     let clock = web.clock(&viewer);
     let mut tree = Vec::new();
     lay_out(&web.service().snapshots.supervision(clock.now), &clock, 0, &mut tree);

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::adapters::artifacts::{
-    ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
-};
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
 
 /// The unavailable store. See the module documentation.
 #[derive(Debug)]

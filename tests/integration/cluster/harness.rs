@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
 use kastrel_actors::model::{ScanId, ScanRecord};
-use kastrel_actors::ports::ScanStore;
+use kastrel_actors::ports::store::prelude::*;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;

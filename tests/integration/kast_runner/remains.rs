@@ -1,6 +1,6 @@
 //! Tests the adoption of results from attempts that no process runs any more.
 
-use kastrel::adapters::kast_runner::MARK_NAME;
+use kastrel::ports::MARK_NAME;
 use kastrel_actors::model::{AttemptNumber, FencingToken, PluginStatus};
 use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::ports::{AttemptJob, ScanRunner};

@@ -3,14 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use kastrel::adapters::kast_runner::{AttemptPaths, RenderError, ReportRenderer, ScannerCommand};
+use kastrel::adapters::kast_runner::{KastReportRenderer, RenderError, ScannerCommand};
+use kastrel::ports::AttemptPaths;
 use kastrel_actors::model::{AttemptNumber, ReportFiles, ReportFormat, ScanRecord};
 use kastrel_actors::testing::fixtures;
 
 use super::stage::Stage;
 
 /// Creates a renderer whose scanner is a script.
-async fn renderer(script: &str) -> (Stage, ReportRenderer, ScanRecord, PathBuf) {
+async fn renderer(script: &str) -> (Stage, KastReportRenderer, ScanRecord, PathBuf) {
     let stage = Stage::without_catalogue(|config| {
         let program = config.results_dir.with_file_name("kast");
         std::fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = --report-only ] || exit 0\n{script}\n")).unwrap();

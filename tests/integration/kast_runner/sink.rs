@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use kastrel::adapters::kast_runner::{ArtifactSink, AttemptFiles};
+use kastrel::ports::{ArtifactSink, AttemptFiles};
 use kastrel_actors::policy::classify::StopCause;
 use kastrel_actors::ports::StopMode;
 use tokio::sync::Notify;

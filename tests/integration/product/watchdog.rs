@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
-use kastrel_actors::ports::{Clock, ScanStore, SystemClock};
+use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::ports::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
@@ -252,7 +253,7 @@ async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
     app.kill_server().await;
     // The row of the node holds the time until which no other node may take over its scans.
     let store = SurrealStore::open(&app.data()).await.unwrap();
-    let nodes = store.nodes().await.unwrap();
+    let nodes = store.all().await.unwrap();
     assert_eq!(nodes.len(), 1);
     assert!(dead < nodes[0].expires_at, "dead at {dead}, and the lease ended at {}", nodes[0].expires_at);
 }

@@ -7,7 +7,7 @@ use crate::model::{
     Command, Interruption, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder,
     ScanRecord, ScanStatus, Severity, SeverityCounts, Verdict,
 };
-use crate::ports::ScanStore;
+use crate::ports::store::prelude::*;
 
 fn issues(severity: Severity, count: usize) -> impl Iterator<Item = IssueRef> {
     (0..count).map(move |number| IssueRef { id: format!("{severity}-{number}"), severity, title: String::new() })

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::adapters::redis_queue::{RedisUrlError, prefix_of};
+use crate::adapters::redis_queue::prefix_of;
+use crate::config::RedisUrlError;
 
 /// The rights that the documentation lists for a user.
 fn grants() -> Vec<&'static str> {

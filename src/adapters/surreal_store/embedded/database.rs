@@ -462,7 +462,8 @@ async fn check(
 mod tests {
     use kastrel_actors::model::ListQuery;
     use kastrel_actors::model::ScanId;
-    use kastrel_actors::ports::{ScanStore as _, StoreError};
+    use kastrel_actors::ports::StoreError;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
     use super::*;

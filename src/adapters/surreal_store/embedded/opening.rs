@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::engine::{Engine, First};
 use super::folder::{self, DATABASE_FOLDER, Damage};
 use super::verify;
-use crate::adapters::surreal_store::address::AuthLevel;
 use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
 use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
 use crate::adapters::surreal_store::error::OpenError;
 use crate::adapters::surreal_store::migrate::{self, ExpectedDatabase, Purpose};
+use crate::config::AuthLevel;
 use crate::error_chain::chain;
 
 const NAMESPACE: &str = "kastrel";
@@ -148,7 +148,7 @@ mod tests {
     use std::time::Duration;
 
     use kastrel_actors::model::ListQuery;
-    use kastrel_actors::ports::ScanStore as _;
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
     use super::super::database::EmbeddedDatabase;

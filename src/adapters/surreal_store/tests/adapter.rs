@@ -8,12 +8,12 @@ use kastrel_actors::model::{
     ScanOrder, ScanStatus, Severity, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
-use kastrel_actors::ports::{Applied, ScanStore, StoreError};
+use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::ports::{Applied, StoreError};
 use kastrel_actors::testing::fixtures;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use tempfile::TempDir;
 
-use super::super::address::AuthLevel;
 use super::super::apply::was_made;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
@@ -23,6 +23,7 @@ use super::super::{OpenError, SurrealStore, calls};
 use super::super::{backfill, before_migration};
 use super::run;
 use crate::backup::BackupFolder;
+use crate::config::AuthLevel;
 
 async fn memory() -> Database {
     let db = SurrealStore::in_memory().await.unwrap().inner.db.clone();
@@ -66,7 +67,7 @@ fn a_folder_is_opened_once_and_names_its_holder() {
 fn missing_rows_of_an_earlier_version_are_created_once() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
-        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
         for (target, findings) in [("a.test", 3), ("b.test", 0)] {
             let id = store.submit(fixtures::new_scan(target)).await.unwrap().into_record().id;
             let Applied::Committed(record) =
@@ -117,7 +118,7 @@ fn missing_rows_of_an_earlier_version_are_created_once() {
 fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
-        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
         for (target, severity) in [("a.test", Severity::Low), ("b.test", Severity::High)] {
             let id = store.submit(fixtures::new_scan(target)).await.unwrap().into_record().id;
             let Applied::Committed(record) =
@@ -160,7 +161,7 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
 fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
-        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
         for (name, findings, issues) in [("wafw00f", 0, 1), ("WafW00f", 2, 0), ("wafw00f", 0, 0)] {
             let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
             let Applied::Committed(record) =
@@ -484,7 +485,7 @@ fn a_dropped_submission_does_not_cancel_others() {
 fn a_row_that_is_too_large_is_refused_and_the_store_keeps_working() {
     run(async {
         let store = Arc::new(SurrealStore::in_memory().await.unwrap());
-        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         let Applied::Committed(running) = store.apply(id, Command::Lease { node: "a".parse().unwrap() }).await.unwrap()
         else {

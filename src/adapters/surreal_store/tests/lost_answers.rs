@@ -8,7 +8,8 @@ use std::time::Duration;
 use kastrel_actors::model::{
     CancelledBy, Command, Failure, FailureKind, ListQuery, Resolution, ScanId, ScanStatus, Submitted,
 };
-use kastrel_actors::ports::{Applied, ScanStore};
+use kastrel_actors::ports::Applied;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -131,8 +132,8 @@ async fn stage() -> (SurrealServer, Relay, SurrealStore) {
     let server = SurrealServer::in_memory().await;
     let relay = Relay::before(&server).await;
     let store = connect(&relay.url()).await;
-    store.register_node(fixtures::registration("a"), TTL).await.unwrap();
-    store.register_node(fixtures::registration("b"), TTL).await.unwrap();
+    store.register(fixtures::registration("a"), TTL).await.unwrap();
+    store.register(fixtures::registration("b"), TTL).await.unwrap();
     (server, relay, store)
 }
 
@@ -236,7 +237,7 @@ fn idempotent_calls_are_retried() {
         relay.let_pass(0, Fate::LoseAnswer).await;
         assert_eq!(store.get(id).await.unwrap().unwrap().id, id);
         relay.let_pass(0, Fate::LoseAnswer).await;
-        store.renew_node(fixtures::registration("a"), TTL).await.unwrap().unwrap();
+        store.renew(fixtures::registration("a"), TTL).await.unwrap().unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;
         store.pause(None).await.unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use kastrel_actors::model::{Command, ListQuery, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
-use kastrel_actors::ports::{Applied, ScanStore};
+use kastrel_actors::ports::Applied;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -56,7 +57,7 @@ fn latencies_and_memory() {
         let start = Instant::now();
         let store = SurrealStore::open(folder.path()).await.unwrap();
         println!("open: {:?}, {}", start.elapsed(), resident());
-        store.register_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
+        store.register(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
         let node = || "a".parse().unwrap();
         let [mut submit, mut lease, mut get, mut finish] = [const { Vec::new() }; 4];
         for _ in 0..TRIES {
@@ -183,7 +184,7 @@ fn latencies_and_memory() {
         let orphans = store.orphans().await.unwrap().len();
         println!("orphans ({orphans} among 300 running): {:?}", start.elapsed());
         let start = Instant::now();
-        store.renew_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap().unwrap();
+        store.renew(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap().unwrap();
         println!("renew (300 running): {:?}", start.elapsed());
         drop(store);
         let start = Instant::now();
@@ -205,7 +206,7 @@ fn round_trips() {
         let server = SurrealServer::on_disk().await;
         let remote = connect(&server.url("measure", "measure")).await;
         for (name, store) in [("embedded", embedded), ("remote", remote)] {
-            store.register_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
+            store.register(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
             let [mut nothing, mut ping, mut get, mut submit, mut keyed, mut lease, mut finish, mut renew] =
                 [const { Vec::new() }; 8];
             for number in 0..300 {
@@ -242,7 +243,7 @@ fn round_trips() {
                 store.apply(id, end).await.unwrap();
                 finish.push(start.elapsed());
                 let start = Instant::now();
-                store.renew_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap().unwrap();
+                store.renew(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap().unwrap();
                 renew.push(start.elapsed());
             }
             println!(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{Command, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, Submitted, Verdict};
-use kastrel_actors::ports::{Applied, ScanStore, StoreError};
+use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::ports::{Applied, StoreError};
 use kastrel_actors::testing::fixtures;
 use rustix::process::Signal;
 use surrealdb::types::SurrealValue;
@@ -15,9 +16,10 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::super::migrate::STEPS;
-use super::super::{OpenError, RemoteDatabase, SurrealStore, calls};
+use super::super::{OpenError, SurrealStore, calls};
 use super::surreal_server::{PASSWORD, PASSWORD_IN_URL, SurrealServer, USER};
 use super::{connect, run};
+use crate::config::RemoteDatabase;
 
 const TTL: Duration = Duration::from_secs(300);
 
@@ -197,12 +199,12 @@ fn collisions_of_fifty_nodes_are_not_surfaced() {
                 tokio::spawn(async move {
                     let name = format!("node-{number}");
                     let registration = fixtures::registration(&name);
-                    store.register_node(registration.clone(), TTL).await.unwrap();
+                    store.register(registration.clone(), TTL).await.unwrap();
                     let renewals = {
                         let store = store.clone();
                         tokio::spawn(async move {
                             for _ in 0..10 {
-                                store.renew_node(registration.clone(), TTL).await.unwrap().unwrap();
+                                store.renew(registration.clone(), TTL).await.unwrap().unwrap();
                             }
                         })
                     };
@@ -233,7 +235,7 @@ fn collisions_of_fifty_nodes_are_not_surfaced() {
         }
         println!("50 nodes with 10 renewals and 2 scans each: {:?}", started.elapsed());
         assert_eq!(store.stats().await.unwrap().completed, 100);
-        assert_eq!(store.nodes().await.unwrap().len(), 50);
+        assert_eq!(store.all().await.unwrap().len(), 50);
     });
 }
 
@@ -242,7 +244,7 @@ fn a_restarted_server_is_used_again_at_once() {
     run(async {
         let mut server = SurrealServer::on_disk().await;
         let store = connect(&server.url("a", "b")).await;
-        store.register_node(fixtures::registration("a"), TTL).await.unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         for _ in 0..3 {
             server.kill();
@@ -391,7 +393,7 @@ fn a_server_that_is_killed_among_leases_reports_them_correctly() {
         let mut server = SurrealServer::on_disk().await;
         let store = connect(&server.url("a", "b")).await;
         for name in ["a", "b"] {
-            store.register_node(fixtures::registration(name), TTL).await.unwrap();
+            store.register(fixtures::registration(name), TTL).await.unwrap();
         }
         for _ in 0..40 {
             store.submit(fixtures::new_scan("example.com")).await.unwrap();

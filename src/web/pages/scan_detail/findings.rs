@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use kastrel_actors::model::{IssueRef, PluginResult, Severity, SeverityCounts, grouped_count, total_count};
 
+use crate::ports::{IssueText, ScannerCatalog};
 use crate::web::pages::badge::SeverityChip;
-use crate::web::state::{CatalogueView, IssueText};
 use crate::web::text::{clean, counted};
 
 /// The issues of one severity.
@@ -30,7 +30,7 @@ pub(crate) struct IssueView {
 }
 
 /// Groups the issues of `plugins` by severity.
-pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>) -> Vec<SeverityGroup> {
+pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&ScannerCatalog>) -> Vec<SeverityGroup> {
     let counts = SeverityCounts::of(plugins);
     let mut groups = Vec::new();
     for severity in Severity::ALL {
@@ -69,7 +69,7 @@ pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>)
     groups
 }
 
-fn view(issue: &IssueRef, plugins: &[&str], times: u64, catalogue: Option<&CatalogueView>) -> IssueView {
+fn view(issue: &IssueRef, plugins: &[&str], times: u64, catalogue: Option<&ScannerCatalog>) -> IssueView {
     let known: Option<&IssueText> = catalogue.and_then(|catalogue| catalogue.issues.get(&issue.id));
     let text = |of: fn(&IssueText) -> &str| known.map(|known| clean(of(known))).unwrap_or_default();
     IssueView {

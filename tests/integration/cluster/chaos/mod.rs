@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
 use kastrel_actors::model::{ListQuery, ScanRecord};
-use kastrel_actors::ports::ScanStore;
+use kastrel_actors::ports::store::prelude::*;
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};

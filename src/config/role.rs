@@ -1,6 +1,6 @@
 //! The role of a process.
 
-use crate::config::{Config, ConfigError, Problem};
+use super::{Config, ConfigError, Problem};
 
 /// The role of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,8 @@ impl Role {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::Sources;
     use super::*;
-    use crate::config::Sources;
 
     #[test]
     fn role_check_names_all_missing_values_at_once() {

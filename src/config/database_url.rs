@@ -28,7 +28,7 @@ pub enum AuthLevel {
 }
 
 impl AuthLevel {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Root => "root",
             Self::Namespace => "namespace",
@@ -48,15 +48,15 @@ impl AuthLevel {
 ///   system's authorities.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RemoteDatabase {
-    pub(super) tls: bool,
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) namespace: String,
-    pub(super) database: String,
-    pub(super) auth: AuthLevel,
-    pub(super) ca: Option<PathBuf>,
+    pub(crate) tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) namespace: String,
+    pub(crate) database: String,
+    pub(crate) auth: AuthLevel,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// The reason why a database URL is invalid. No message contains the password.
@@ -109,7 +109,7 @@ pub enum AddressError {
 
 impl RemoteDatabase {
     /// The URL to connect to, without user, password and names.
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("{}://{}:{}/rpc", self.scheme(), self.host, self.port)
     }
 

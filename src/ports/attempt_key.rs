@@ -4,7 +4,7 @@ use std::fmt;
 
 use kastrel_actors::model::{AttemptNumber, ScanId, ScanRecord};
 
-use crate::adapters::kast_runner::{attempt_folder_name, scan_folder_name};
+use super::{attempt_folder_name, is_plain, scan_folder_name};
 
 /// The name of a scan's folder: `<target>-<YYYYmmdd-HHMMSS>-<scan id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ impl ScanFolder {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let folder = Self(name.to_owned());
-        (super::is_plain(name) && folder.scan().is_some()).then_some(folder)
+        (is_plain(name) && folder.scan().is_some()).then_some(folder)
     }
 
     /// The name.
@@ -32,7 +32,7 @@ impl ScanFolder {
     }
 
     /// The scan's id, which is the last part of the name.
-    pub(super) fn scan(&self) -> Option<ScanId> {
+    pub(crate) fn scan(&self) -> Option<ScanId> {
         let (_, id) = self.0.rsplit_once('-')?;
         number(id).map(ScanId)
     }
@@ -61,13 +61,13 @@ impl AttemptKey {
     }
 
     /// `attempt-<n>`.
-    pub(super) fn attempt_folder(&self) -> String {
+    pub(crate) fn attempt_folder(&self) -> String {
         attempt_folder_name(self.attempt)
     }
 }
 
 /// Parses the number in the name of an attempt's folder.
-pub(super) fn attempt_of(name: &str) -> Option<AttemptNumber> {
+pub(crate) fn attempt_of(name: &str) -> Option<AttemptNumber> {
     number(name.strip_prefix("attempt-")?).and_then(|number| u32::try_from(number).ok()).map(AttemptNumber)
 }
 

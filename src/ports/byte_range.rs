@@ -20,7 +20,7 @@ pub enum ByteRange {
 
 impl ByteRange {
     /// The bytes of a file of the given size. Fails with `OutOfRange` if the range is empty.
-    pub(super) fn resolve(self, size: u64) -> Result<Range<u64>, ArtifactError> {
+    pub(crate) fn resolve(self, size: u64) -> Result<Range<u64>, ArtifactError> {
         let range = match self {
             Self::From { first, last } => first..last.map_or(size, |last| last.saturating_add(1).min(size)),
             Self::Last(bytes) => size.saturating_sub(bytes)..size,
@@ -31,7 +31,7 @@ impl ByteRange {
 
 /// The bytes of a file of the given size; all bytes if there is no range. An empty file without a
 /// range is not an error.
-pub(super) fn resolve(range: Option<ByteRange>, size: u64) -> Result<Range<u64>, ArtifactError> {
+pub(crate) fn resolve(range: Option<ByteRange>, size: u64) -> Result<Range<u64>, ArtifactError> {
     range.map_or(Ok(0..size), |range| range.resolve(size))
 }
 

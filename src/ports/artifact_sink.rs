@@ -6,7 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 
-use super::folder::AttemptPaths;
+use super::AttemptPaths;
 
 /// An attempt and the paths of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]

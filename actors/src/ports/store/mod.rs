@@ -1,0 +1,33 @@
+//! The store of scans and nodes, one port per entity. An adapter implements the ports directly; a
+//! new method needs its port, the adapter, `testing::MemoryStore`, the decorator [`Hooked`](hooked)
+//! and a case in the port's conformance suite.
+
+mod dispatch;
+mod error;
+mod health;
+pub mod hooked;
+mod nodes;
+mod queries;
+mod queue;
+mod scans;
+mod stores;
+mod turns;
+
+/// The methods of all store ports, for callers that hold an adapter.
+pub mod prelude {
+    pub use super::{
+        Coordination as _, DispatchStore as _, NodeRegistry as _, QueueControl as _, ScanQueries as _,
+        ScanRepository as _, StoreHealth as _,
+    };
+}
+
+pub use dispatch::DispatchStore;
+pub use error::StoreError;
+pub use health::StoreHealth;
+pub use hooked::CallHook;
+pub use nodes::NodeRegistry;
+pub use queries::ScanQueries;
+pub use queue::QueueControl;
+pub use scans::{Applied, ScanRepository};
+pub use stores::Stores;
+pub use turns::Coordination;

@@ -1,0 +1,39 @@
+//! The nodes and their leases.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+use crate::model::{NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration};
+
+/// Keeps the nodes and their leases. An `Ok` means committed.
+#[async_trait]
+pub trait NodeRegistry: Send + Sync + 'static {
+    /// Grants a lease to a node that has none.
+    async fn register(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError>;
+
+    /// Renews a node's lease, unless the lease has ended. An expired lease that no reconciler has
+    /// ended yet is renewed.
+    async fn renew(
+        &self,
+        node: NodeRegistration,
+        ttl: Duration,
+    ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError>;
+
+    /// Releases a node's lease and deletes the node, including its turn to reconcile the cluster.
+    async fn remove(&self, node: &NodeId) -> Result<(), StoreError>;
+
+    /// Ends the leases of all nodes but `keep`, and their turns to reconcile the cluster. For a
+    /// store that only one process can hold, where all other nodes must be dead.
+    async fn end_others(&self, keep: &NodeId) -> Result<(), StoreError>;
+
+    /// Returns all nodes with their leases, valid or not.
+    async fn all(&self) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// Orders a node to drain: it takes no new scan, and it has none left `within` this time.
+    /// `None` revokes the order. Returns `false` if there is no such node.
+    ///
+    /// A node that registers again under the same id keeps its order.
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError>;
+}

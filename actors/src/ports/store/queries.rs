@@ -1,0 +1,25 @@
+//! Read-only queries of pages: lists, counts and trends.
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+
+use super::StoreError;
+use crate::model::{DayOutcomes, ListQuery, PastRun, RunsLike, ScanPage, StoreStats};
+
+/// Answers the queries of pages. They change nothing, and no decision about a scan depends on them.
+#[async_trait]
+pub trait ScanQueries: Send + Sync + 'static {
+    /// Reads a page of rows. A row that cannot be read is left out alone.
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError>;
+
+    /// Counts the scans by state.
+    async fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// Returns the outcomes of each day since `since`, oldest first. Days on which no scan ended
+    /// are left out. Deleted scans do not count.
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError>;
+
+    /// Returns the newest completed scans, at most `limit`, newest first, without dry runs. With
+    /// `like`, only those of one target and mode.
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError>;
+}

@@ -1,0 +1,65 @@
+//! The store ports of a process in one value.
+
+use std::sync::Arc;
+
+use super::hooked::{CallHook, Hooked};
+use super::{Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreHealth};
+
+/// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
+/// The store is the source of truth.
+#[derive(Clone)]
+pub struct Stores {
+    /// The rows of scans.
+    pub scans: Arc<dyn ScanRepository>,
+    /// The queries of pages.
+    pub queries: Arc<dyn ScanQueries>,
+    /// The rows that wait or run.
+    pub dispatch: Arc<dyn DispatchStore>,
+    /// The nodes and their leases.
+    pub nodes: Arc<dyn NodeRegistry>,
+    /// The pause of the queue.
+    pub queue: Arc<dyn QueueControl>,
+    /// Turns of nodes.
+    pub turns: Arc<dyn Coordination>,
+    /// The health of the store.
+    pub health: Arc<dyn StoreHealth>,
+}
+
+impl Stores {
+    /// Uses `store` for all ports.
+    #[must_use]
+    pub fn of<S>(store: &Arc<S>) -> Self
+    where
+        S: ScanRepository + ScanQueries + DispatchStore + NodeRegistry + QueueControl + Coordination + StoreHealth,
+    {
+        Self {
+            scans: Arc::<S>::clone(store),
+            queries: Arc::<S>::clone(store),
+            dispatch: Arc::<S>::clone(store),
+            nodes: Arc::<S>::clone(store),
+            queue: Arc::<S>::clone(store),
+            turns: Arc::<S>::clone(store),
+            health: Arc::<S>::clone(store),
+        }
+    }
+
+    /// Returns the same ports with `hook` around each call.
+    #[must_use]
+    pub fn hooked<H: CallHook>(self, hook: &Arc<H>) -> Self {
+        Self {
+            scans: Arc::new(Hooked::new(self.scans, hook)),
+            queries: Arc::new(Hooked::new(self.queries, hook)),
+            dispatch: Arc::new(Hooked::new(self.dispatch, hook)),
+            nodes: Arc::new(Hooked::new(self.nodes, hook)),
+            queue: Arc::new(Hooked::new(self.queue, hook)),
+            turns: Arc::new(Hooked::new(self.turns, hook)),
+            health: Arc::new(Hooked::new(self.health, hook)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stores").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,386 @@
+//! The contract of lists, counts and trends.
+
+use super::*;
+
+/// Newest first. A page continues where the previous one ended, even if scans were added in
+/// between.
+pub async fn a_list_is_newest_first_and_goes_on_below_a_key<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.listed(ListQuery::default()).await, [0_u64; 0]);
+    let mut whole = Vec::new();
+    for _ in 0..5 {
+        whole.insert(0, world.scan("example.com").await);
+    }
+    assert_eq!(world.store.list(ListQuery::default()).await.unwrap().scans, whole);
+    let below = |before, limit| ListQuery { before: Some(ScanId(before)), limit, ..ListQuery::default() };
+    assert_eq!(world.listed(below(4, 2)).await, [3, 2]);
+    world.scan("example.com").await;
+    assert_eq!(world.listed(below(2, 2)).await, [1]);
+    assert_eq!(world.listed(below(1, 2)).await, [0_u64; 0]);
+    assert_eq!(world.listed(below(0, 2)).await, [0_u64; 0]);
+    assert_eq!(world.listed(below(u64::MAX, 2)).await, [6, 5]);
+}
+
+/// Numbered pages: offset, limit, and the number of all matches on every page.
+pub async fn a_list_skips_limits_and_counts<H: StoreHarness>(world: World<H>) {
+    for _ in 0..5 {
+        world.scan("example.com").await;
+    }
+    for (before, offset, limit, expected) in [
+        (None, 0, 2, vec![5, 4]),
+        (None, 2, 2, vec![3, 2]),
+        (None, 4, 2, vec![1]),
+        (None, 9, 2, vec![]),
+        (None, 0, 0, vec![]),
+        (None, usize::MAX, 20, vec![]),
+        (None, 0, usize::MAX, vec![5, 4, 3, 2, 1]),
+        (Some(ScanId(4)), 1, 1, vec![2]),
+    ] {
+        // All filters that match everything give the same pages.
+        for (statuses, target) in [
+            (vec![], None),
+            (vec![ScanStatus::Pending, ScanStatus::Pending], None),
+            (vec![], Some("example".to_owned())),
+        ] {
+            for count in [true, false] {
+                let query = ListQuery {
+                    statuses: statuses.clone(),
+                    target: target.clone(),
+                    before,
+                    offset,
+                    limit,
+                    count,
+                    ..ListQuery::default()
+                };
+                let page = world.store.list(query.clone()).await.unwrap();
+                assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+                assert_eq!(page.total, count.then_some(5), "{query:?}");
+            }
+        }
+    }
+}
+
+/// Only the requested states; an empty list means all.
+pub async fn a_list_is_filtered_by_status<H: StoreHarness>(world: World<H>) {
+    world.scan("example.com").await;
+    world.running("a").await;
+    let done = world.running("a").await;
+    world.committed(done.id, complete(done.token)).await;
+    let cancelled = world.scan("example.com").await;
+    world.committed(cancelled.id, cancel()).await;
+    world.scan("example.com").await;
+    for (statuses, expected) in [
+        (vec![ScanStatus::Pending], vec![5, 1]),
+        (vec![ScanStatus::Running], vec![2]),
+        (vec![ScanStatus::Completed, ScanStatus::Cancelled], vec![4, 3]),
+        (vec![ScanStatus::Cancelled, ScanStatus::Pending, ScanStatus::Completed], vec![5, 4, 3, 1]),
+        (vec![ScanStatus::Failed], vec![]),
+        (ScanStatus::ALL.to_vec(), vec![5, 4, 3, 2, 1]),
+    ] {
+        let query = ListQuery { statuses, count: true, ..ListQuery::default() };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+        assert_eq!(page.total, Some(expected.len() as u64), "{query:?}");
+    }
+    let below =
+        ListQuery { statuses: vec![ScanStatus::Pending], before: Some(ScanId(5)), count: true, ..ListQuery::default() };
+    let page = world.store.list(below).await.unwrap();
+    assert_eq!((page.scans.len(), page.total), (1, Some(2)));
+}
+
+/// Only targets that contain the text, taken literally.
+pub async fn a_list_is_filtered_by_target<H: StoreHarness>(world: World<H>) {
+    for target in ["Shop.Example.com", "https://example.com:444/App/50%25_off", "[::1]:8080", "other.test"] {
+        world.scan(target).await;
+    }
+    world.committed(ScanId(1), cancel()).await;
+    for (target, expected) in [
+        ("example.com", vec![2, 1]),
+        ("shop.", vec![1]),
+        ("::1]", vec![3]),
+        ("/app/50%25_off", vec![2]),
+        ("exa%", vec![]),
+        ("example_com", vec![]),
+        ("example.c.m", vec![]),
+        ("' OR true --", vec![]),
+        ("\0", vec![]),
+        ("", vec![4, 3, 2, 1]),
+    ] {
+        let query = ListQuery { target: Some(target.into()), count: true, ..ListQuery::default() };
+        let page = world.store.list(query).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{target:?}");
+        assert_eq!(page.total, Some(expected.len() as u64), "{target:?}");
+    }
+    let both = ListQuery {
+        target: Some("example".into()),
+        statuses: vec![ScanStatus::Pending],
+        count: true,
+        ..ListQuery::default()
+    };
+    let page = world.store.list(both).await.unwrap();
+    assert_eq!((page.scans[0].id, page.scans.len(), page.total), (ScanId(2), 1, Some(1)));
+}
+
+/// Only that mode; only scans accepted within the days.
+pub async fn a_list_is_filtered_by_mode_and_day<H: StoreHarness>(world: World<H>) {
+    let mut times = Vec::new();
+    for mode in [ScanMode::Passive, ScanMode::Active, ScanMode::Both, ScanMode::Active] {
+        let mut scan = fixtures::new_scan("example.com");
+        scan.request.mode = mode;
+        times.push(world.submit(scan).await.created_at);
+        world.harness.advance(Duration::from_secs(3600));
+    }
+    let all = ListQuery::default;
+    for (query, expected) in [
+        (ListQuery { mode: Some(ScanMode::Active), ..all() }, vec![4, 2]),
+        (ListQuery { mode: Some(ScanMode::Both), ..all() }, vec![3]),
+        (ListQuery { created_from: Some(times[1]), ..all() }, vec![4, 3, 2]),
+        (ListQuery { created_until: Some(times[1]), ..all() }, vec![1]),
+        (ListQuery { created_from: Some(times[1]), created_until: Some(times[3]), ..all() }, vec![3, 2]),
+        (ListQuery { created_from: Some(times[1]), mode: Some(ScanMode::Active), ..all() }, vec![4, 2]),
+        (ListQuery { created_from: Some(times[3] + SignedDuration::from_secs(1)), ..all() }, vec![]),
+        (ListQuery { created_until: Some(times[0]), ..all() }, vec![]),
+    ] {
+        let query = ListQuery { count: true, ..query };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+        assert_eq!(
+            (page.total, page.total_is_floor, page.next),
+            (Some(expected.len() as u64), false, None),
+            "{query:?}"
+        );
+    }
+}
+
+/// Only scans in which the plugin has results, by its full name, case-insensitive.
+pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: World<H>) {
+    let second = Duration::from_secs(1);
+    world.completed("a.test", second, &[("whatweb", 3), ("testssl", 0)]).await;
+    world.completed("b.test", second, &[("whatweb", 0), ("testssl", 2)]).await;
+    world.completed("c.test", second, &[("whatweb", 1), ("testssl", 1)]).await;
+    world.scan("d.test").await;
+    // A plugin may report an issue and collect nothing.
+    let waits = world.scan("e.test").await;
+    let running = world.committed(waits.id, lease("a")).await;
+    let issue = IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() };
+    let plugins = vec![
+        PluginResult::new("WafW00f", PluginStatus::Completed).with_issues([issue]),
+        PluginResult::new("testssl", PluginStatus::Completed),
+    ];
+    world.committed(running.id, finish(running.token, Resolution::Complete(Verdict { plugins, dry_run: false }))).await;
+    for (plugin, expected) in [
+        ("whatweb", vec![3, 1]),
+        ("WhatWeb", vec![3, 1]),
+        ("testssl", vec![3, 2]),
+        ("wafw00f", vec![5]),
+        ("WafW00f", vec![5]),
+        ("what", vec![]),
+        ("'; DELETE scan", vec![]),
+        ("", vec![]),
+    ] {
+        let query = ListQuery { plugin: Some(plugin.into()), count: true, ..ListQuery::default() };
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{plugin}");
+        assert_eq!(page.total, Some(expected.len() as u64), "{plugin}");
+        let page = world.store.list(ListQuery { order: ScanOrder::Oldest, ..query }).await.unwrap();
+        assert_eq!(
+            page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(),
+            expected.into_iter().rev().collect::<Vec<_>>(),
+            "{plugin}"
+        );
+    }
+}
+
+/// All filters apply at once, whichever index the store scans.
+pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
+    let second = Duration::from_secs(1);
+    world.completed("a.example.com", second, &[("whatweb", 3)]).await;
+    world.completed("b.example.com", second, &[("whatweb", 3)]).await;
+    let cancelled = world.scan("a.example.com").await;
+    world.committed(cancelled.id, cancel()).await;
+    for target in ["a.example.com", "c.example.com"] {
+        let mut scan = fixtures::new_scan(target);
+        scan.request.mode = ScanMode::Active;
+        world.submit(scan).await;
+    }
+    let all = ListQuery::default;
+    for (query, expected) in [
+        (
+            ListQuery {
+                target: Some("a.exa".into()),
+                statuses: vec![ScanStatus::Cancelled, ScanStatus::Completed],
+                ..all()
+            },
+            vec![3, 1],
+        ),
+        (ListQuery { target: Some("a.exa".into()), mode: Some(ScanMode::Active), ..all() }, vec![4]),
+        (ListQuery { plugin: Some("whatweb".into()), target: Some("b.".into()), ..all() }, vec![2]),
+        (ListQuery { plugin: Some("whatweb".into()), statuses: vec![ScanStatus::Failed], ..all() }, vec![]),
+        (
+            ListQuery {
+                statuses: vec![ScanStatus::Pending],
+                mode: Some(ScanMode::Active),
+                before: Some(ScanId(5)),
+                ..all()
+            },
+            vec![4],
+        ),
+        (ListQuery { target: Some("example".into()), mode: Some(ScanMode::Active), offset: 1, ..all() }, vec![4]),
+        (
+            ListQuery { target: Some("example".into()), statuses: vec![ScanStatus::Completed], limit: 1, ..all() },
+            vec![2],
+        ),
+    ] {
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+    }
+}
+
+/// A page has a cursor for the next one, and going back gives the same pages.
+pub async fn pages_go_both_ways<H: StoreHarness>(world: World<H>) {
+    for _ in 0..5 {
+        world.scan("example.com").await;
+    }
+    let of_two = |query: ListQuery| ListQuery { limit: 2, ..query };
+    let shown = |page: &ScanPage| page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>();
+    let all = ListQuery::default;
+    for (query, expected, next) in [
+        (all(), vec![5, 4], Some(4)),
+        (ListQuery { before: Some(ScanId(4)), ..all() }, vec![3, 2], Some(2)),
+        (ListQuery { before: Some(ScanId(2)), ..all() }, vec![1], None),
+        (ListQuery { after: Some(ScanId(2)), from_the_end: true, ..all() }, vec![4, 3], Some(4)),
+        (ListQuery { after: Some(ScanId(3)), from_the_end: true, ..all() }, vec![5, 4], None),
+        (ListQuery { order: ScanOrder::Oldest, ..all() }, vec![1, 2], Some(2)),
+        (ListQuery { order: ScanOrder::Oldest, after: Some(ScanId(4)), ..all() }, vec![5], None),
+        (
+            ListQuery { order: ScanOrder::Oldest, before: Some(ScanId(4)), from_the_end: true, ..all() },
+            vec![2, 3],
+            Some(2),
+        ),
+        (
+            ListQuery { statuses: vec![ScanStatus::Pending], after: Some(ScanId(2)), from_the_end: true, ..all() },
+            vec![4, 3],
+            Some(4),
+        ),
+    ] {
+        let query = of_two(query);
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(
+            (shown(&page), page.next.map(|next| next.id.0), page.is_partial),
+            (expected, next, false),
+            "{query:?}"
+        );
+    }
+}
+
+/// By target, by duration and by findings, page by page without gaps or duplicates.
+pub async fn a_list_has_other_orders<H: StoreHarness>(world: World<H>) {
+    let seconds = Duration::from_secs;
+    world.completed("b.test", seconds(30), &[("x", 1)]).await;
+    world.completed("a.test", seconds(90), &[("x", 7)]).await;
+    world.completed("c.test", seconds(10), &[]).await;
+    let cancelled = world.scan("a.test").await;
+    world.committed(cancelled.id, cancel()).await;
+    world.scan("b.test").await;
+    for (order, target, expected) in [
+        (ScanOrder::Target, None, vec![4, 2, 5, 1, 3]),
+        (ScanOrder::Target, Some("b."), vec![5, 1]),
+        (ScanOrder::Longest, None, vec![2, 1, 3]),
+        (ScanOrder::Longest, Some("a."), vec![2]),
+        (ScanOrder::Findings, None, vec![2, 1, 4, 3]),
+    ] {
+        for limit in [1, 2, 20] {
+            let mut query = ListQuery { order, target: target.map(str::to_owned), limit, ..ListQuery::default() };
+            let mut seen = Vec::new();
+            loop {
+                let page = world.store.list(query.clone()).await.unwrap();
+                seen.extend(page.scans.iter().map(|scan| scan.id.0));
+                let Some(next) = page.next else { break };
+                query.from = Some(next);
+            }
+            assert_eq!(seen, expected, "{order} {target:?} {limit}");
+        }
+    }
+}
+
+/// Every end counts on its day, once, however many attempts the scan had.
+pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
+    let day_of = |record: &ScanRecord| record.ended_at().unwrap().to_zoned_datetime(TimeZone::UTC).date();
+    let mut ended = Vec::new();
+    for (name, resolution) in [
+        ("a", Resolution::Complete(Verdict::default())),
+        ("a", Resolution::Fail(crash())),
+        ("a", Resolution::Cancel(CancelledBy::User)),
+    ] {
+        for _ in 0..2 {
+            let scan = world.running(name).await;
+            ended.push(world.committed(scan.id, finish(scan.token, resolution.clone())).await);
+        }
+        world.harness.advance(Duration::from_secs(86_400));
+    }
+    let days = world.store.outcomes(date(1970, 1, 1)).await.unwrap();
+    // The days come from the rows, because the store's own clock may pass midnight between two of
+    // them.
+    let mut by_day: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
+    for record in &ended {
+        let outcomes = by_day.entry(day_of(record)).or_insert(DayOutcomes {
+            day: day_of(record),
+            completed: 0,
+            failed: 0,
+            cancelled: 0,
+        });
+        match record.status() {
+            ScanStatus::Completed => outcomes.completed += 1,
+            ScanStatus::Failed => outcomes.failed += 1,
+            _ => outcomes.cancelled += 1,
+        }
+    }
+    let expected: Vec<DayOutcomes> = by_day.into_values().collect();
+    assert!(expected.len() >= 3);
+    assert_eq!(days, expected);
+    assert_eq!(world.store.outcomes(expected[1].day).await.unwrap(), expected[1..]);
+}
+
+/// Newest first, filtered by target and mode if requested. Failed scans and dry runs do not count.
+pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) {
+    let seconds = Duration::from_secs;
+    for (target, took) in [("a.test", 30), ("b.test", 60), ("a.test", 90)] {
+        world.completed(target, seconds(took), &[]).await;
+    }
+    let failed = world.running("a").await;
+    world.committed(failed.id, finish(failed.token, Resolution::Fail(crash()))).await;
+    let dry = world.running("a").await;
+    let verdict = Verdict { dry_run: true, ..Verdict::default() };
+    world.committed(dry.id, finish(dry.token, Resolution::Complete(verdict))).await;
+    let runs = world.store.past_runs(None, 10).await.unwrap();
+    assert_eq!(
+        runs.iter().map(|run| (run.id.0, run.target.as_str())).collect::<Vec<_>>(),
+        [(3, "a.test"), (2, "b.test"), (1, "a.test")]
+    );
+    for run in &runs {
+        assert_eq!(took_ms(&world.get(run.id).await), Some(run.took.as_millis() as u64));
+    }
+    assert_eq!(world.store.past_runs(None, 1).await.unwrap(), runs[..1]);
+    let like = |mode| Some(RunsLike { target: "a.test".into(), mode });
+    let of_a = world.store.past_runs(like(ScanMode::Passive), 10).await.unwrap();
+    assert_eq!(of_a.iter().map(|run| run.id.0).collect::<Vec<_>>(), [3, 1]);
+    assert_eq!(world.store.past_runs(like(ScanMode::Active), 10).await.unwrap(), []);
+}
+
+/// The counts follow every change.
+pub async fn stats_count_every_state<H: StoreHarness>(world: World<H>) {
+    assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    for _ in 0..4 {
+        world.scan("example.com").await;
+    }
+    assert_eq!(world.store.stats().await.unwrap(), StoreStats { pending: 4, ..StoreStats::default() });
+    let (completed, failed) = (world.running("a").await, world.running("a").await);
+    world.running("a").await;
+    world.committed(completed.id, complete(completed.token)).await;
+    world.committed(failed.id, finish(failed.token, Resolution::Fail(crash()))).await;
+    world.committed(ScanId(1), cancel()).await;
+    assert_eq!(
+        world.store.stats().await.unwrap(),
+        StoreStats { pending: 3, running: 1, completed: 1, failed: 1, cancelled: 1 }
+    );
+}
