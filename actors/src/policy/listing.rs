@@ -36,8 +36,7 @@ pub fn findings_of(record: &ScanRecord) -> u64 {
 }
 
 /// Returns the severity of a scan's issues as one number: the worst severity first, then how many
-/// issues have it, then how many others there are. Less than 2 to the power of 43, so that it fits
-/// an index together with the scan's number.
+/// issues have it, then how many others there are. Less than 2 to the power of 43.
 #[must_use]
 pub fn severity_rank(counts: &SeverityCounts) -> u64 {
     const COUNT_BITS: u32 = 20;

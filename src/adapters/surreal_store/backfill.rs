@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use kastrel_actors::ports::StoreError;
-use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue};
+use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls::{self, Database};
 use super::ended::{self, Ended, PARTS};
 use super::error::{Failure, OpenError};
-use super::row::{StoredScan, stored};
+use super::row::{self, Keyed, stored};
 use super::submit::text_key;
 
 const CHUNK: i64 = 200;
@@ -19,18 +19,11 @@ struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
 struct State {
-    /// Every finished scan has its `ended` row.
-    ended: bool,
-    /// Those rows hold the worst severity.
-    severity: bool,
-    /// Each plugin with results (collected items or issues) has its `found` row.
-    results: bool,
+    /// All rows are filled in.
+    is_complete: bool,
+    /// The number of the first scan that exists.
+    first: i64,
     last: i64,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct Upto {
-    upto: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -38,9 +31,10 @@ struct Range {
     range: RecordId,
 }
 
+/// Rows are decoded separately, so that one with a different shape does not affect the others.
 #[derive(Debug, SurrealValue)]
 struct Rows {
-    rows: Vec<StoredScan>,
+    rows: Vec<Value>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -49,6 +43,8 @@ struct Beside {
     all: Vec<Ended>,
     /// Keys that an earlier version stored with the plugin's own spelling.
     stale: Vec<RecordId>,
+    /// The `ended` rows of unreadable scans.
+    unreadable: Vec<RecordId>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -72,15 +68,18 @@ struct Day {
     cancelled: i64,
 }
 
+/// The marks of the backfills: `ended` (every finished scan has its `ended` row), `severity` (those
+/// rows hold the worst severity), `results` (each plugin with results has its `found` row), and
+/// `ranks` (the `ended` rows hold each rank in a column of its own). Each version added one, so the
+/// last one exists only if all exist.
 const STATE: &str = "
     RETURN {
-        ended: (SELECT VALUE upto FROM ONLY backfill:ended) != NONE,
-        severity: (SELECT VALUE upto FROM ONLY backfill:severity) != NONE,
-        results: (SELECT VALUE upto FROM ONLY backfill:results) != NONE,
+        is_complete: (SELECT VALUE upto FROM ONLY backfill:ranks) != NONE,
+        first: (SELECT VALUE record::id(id) FROM scan LIMIT 1)[0] ?? 1,
         last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0,
     };";
 
-const READ: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $range) };");
+const READ: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $range) };");
 
 const WRITE: &str = "
     BEGIN;
@@ -88,35 +87,29 @@ const WRITE: &str = "
     FOR $ended IN $all {
         UPSERT $ended.key SET
             number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
-            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings,
-            worst = $ended.worst, by_severity = $ended.by_severity RETURN NONE;
+            took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity,
+            by_took = NONE, by_findings = NONE, by_severity = NONE RETURN NONE;
         FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
     };
     DELETE $stale RETURN NONE;
+    UPDATE $unreadable SET findings = findings RETURN NONE;
     COMMIT;";
 
-/// The counts come last and in one transaction with the completion marks. A process that finds the
-/// marks may increment the counts, and a slower process changes nothing any more.
+/// The counts per day come last and in one transaction with the completion marks, unless the
+/// database already has them. A process that finds the marks may increment the counts, and a slower
+/// process changes nothing any more.
 const FINISH: &str = "
     BEGIN;
-    CREATE backfill:ended SET upto = $upto RETURN NONE;
-    CREATE backfill:severity SET upto = $upto RETURN NONE;
-    CREATE backfill:results SET upto = $upto RETURN NONE;
-    FOR $day IN $days {
-        UPSERT $day.key SET date = $day.date, completed = $day.completed, failed = $day.failed, cancelled = $day.cancelled RETURN NONE;
+    CREATE backfill:ranks SET upto = $upto RETURN NONE;
+    UPSERT backfill:results SET upto = $upto RETURN NONE;
+    UPSERT backfill:severity SET upto = $upto RETURN NONE;
+    IF (SELECT VALUE upto FROM ONLY backfill:ended) = NONE {
+        CREATE backfill:ended SET upto = $upto RETURN NONE;
+        FOR $day IN $days {
+            UPSERT $day.key SET date = $day.date, completed = $day.completed, failed = $day.failed, cancelled = $day.cancelled RETURN NONE;
+        };
     };
     COMMIT;";
-
-/// For a database that already has the counts per day, but no severities.
-const FINISH_SEVERITY: &str = "
-    BEGIN;
-    CREATE backfill:severity SET upto = $upto RETURN NONE;
-    CREATE backfill:results SET upto = $upto RETURN NONE;
-    COMMIT;";
-
-/// For a database that also has severities, but no row for a plugin that reported an issue and
-/// collected nothing.
-const FINISH_RESULTS: &str = "CREATE backfill:results SET upto = $upto RETURN NONE;";
 
 /// Fills in the missing rows when the database is opened.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
@@ -128,24 +121,18 @@ pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
 
 /// Fills in the missing rows.
 pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
-    let State { ended, severity, results, last } = calls::call_again(db, STATE, Nothing {}).await?;
-    if results {
+    let State { is_complete, mut first, last } = calls::call_again(db, STATE, Nothing {}).await?;
+    if is_complete {
         return Ok(());
     }
     let mut days: BTreeMap<(i64, u64), Day> = BTreeMap::new();
-    let mut first = 1;
     while first <= last {
         let until = (first + CHUNK - 1).min(last);
         let beside = read(db, first, until, &mut days).await?;
         calls::execute_again(db, WRITE, beside).await?;
         first = until + 1;
     }
-    let finished = match (ended, severity) {
-        (true, true) => calls::execute_again(db, FINISH_RESULTS, Upto { upto: last }).await,
-        (true, false) => calls::execute_again(db, FINISH_SEVERITY, Upto { upto: last }).await,
-        (false, _) => calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await,
-    };
-    match finished {
+    match calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await {
         // Another process that started at the same time finished first, or the response was lost.
         Err(error) if error.failure() == Failure::Exists => Ok(()),
         other => Ok(other?),
@@ -160,24 +147,25 @@ async fn read(
 ) -> Result<Beside, StoreError> {
     let range = RecordId::new("scan", RecordIdKeyRange::from(first..=until));
     let Rows { rows } = calls::call_again(db, READ, Range { range }).await?;
-    let mut beside = Beside { aims: Vec::new(), all: Vec::new(), stale: Vec::new() };
-    for stored in rows {
-        let number = stored.number;
-        let record = match stored.into_record() {
+    let mut beside = Beside { aims: Vec::new(), all: Vec::new(), stale: Vec::new(), unreadable: Vec::new() };
+    for row in rows {
+        let Keyed { id, record, .. } = row::keyed(row)?;
+        let record = match record {
             Ok(record) => record,
             // An unreadable row must not block the others.
             Err(error) => {
                 tracing::error!(
-                    scan.id = number,
+                    scan.id = id.0,
                     error = &error as &dyn std::error::Error,
                     "the row of a scan cannot be read; lists go on without it"
                 );
+                beside.unreadable.push(RecordId::new("ended", row::signed(id.0)?));
                 continue;
             }
         };
         beside.aims.push(TargetRow {
             key: text_key("aim", &kastrel_actors::policy::listing::target_text(&record)),
-            first: number,
+            first: row::signed(id.0)?,
         });
         let Some(ended) = Ended::of(&record)? else { continue };
         beside.stale.extend(ended::keys_of_other_spelling(&record)?);

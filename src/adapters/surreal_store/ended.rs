@@ -16,10 +16,6 @@ use super::store::SurrealStore;
 /// The number of rows per day. Several rows reduce conflicts between scans that end together.
 pub(super) const PARTS: u64 = 8;
 
-/// The number of low bits of a rank that hold the scan number. The remaining bits hold 278 years in
-/// milliseconds, or that many findings.
-const NUMBER_BITS: u32 = 20;
-
 /// The rows of one scan, with their keys.
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct Ended {
@@ -29,10 +25,9 @@ pub(super) struct Ended {
     mode: String,
     run: bool,
     took: Option<i64>,
-    by_took: Option<i64>,
-    by_findings: i64,
+    findings: i64,
     worst: Option<String>,
-    by_severity: i64,
+    severity: i64,
     found: Vec<Found>,
     pub(super) day: RecordId,
     pub(super) date: i64,
@@ -68,10 +63,9 @@ impl Ended {
             mode: record.request.mode.as_str().to_owned(),
             run: matches!(&record.state, ScanState::Completed { verdict, .. } if !verdict.dry_run),
             took,
-            by_took: took.map(|took| rank(took, number)),
-            by_findings: rank(i64::try_from(findings_of(record)).unwrap_or(i64::MAX), number),
+            findings: row::signed(findings_of(record))?,
             worst: severities.worst().map(|worst| worst.as_str().to_owned()),
-            by_severity: rank(i64::try_from(severity_rank(&severities)).unwrap_or(i64::MAX), number),
+            severity: row::signed(severity_rank(&severities))?,
             found: found.collect(),
             day: array_key(
                 "day",
@@ -92,18 +86,6 @@ pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId
     Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
 }
 
-/// A sort key: the value, with the scan number in the lowest bits. For equal values it increases
-/// with the scan number, so it is unique for each scan.
-pub(super) fn rank(value: i64, number: i64) -> i64 {
-    let most = i64::MAX >> NUMBER_BITS;
-    (value.clamp(0, most) << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
-}
-
-/// The value in a sort key.
-pub(super) const fn value_of(rank: i64) -> i64 {
-    rank >> NUMBER_BITS
-}
-
 fn array_key(table: &str, parts: [Value; 2]) -> RecordId {
     RecordId::new(table, Array::from(parts.to_vec()))
 }
@@ -113,8 +95,7 @@ macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET
             number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
-            took = $ended.took, by_took = $ended.by_took, by_findings = $ended.by_findings,
-            worst = $ended.worst, by_severity = $ended.by_severity RETURN NONE;
+            took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity RETURN NONE;
         FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
         UPSERT $ended.day SET
             date = $ended.date, completed = (completed ?? 0) + $ended.completed,
@@ -231,14 +212,6 @@ fn date_of(number: i64) -> Result<jiff::civil::Date, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranks_compare_by_value_then_by_number_and_never_overflow() {
-        let ranks = [rank(0, 1), rank(0, 2), rank(1, 1), rank(1_000_000_000, 99_999), rank(i64::MAX, 7)];
-        assert!(ranks.is_sorted() && ranks.iter().all(|rank| *rank >= 0), "{ranks:?}");
-        assert_ne!(rank(5, 1), rank(5, 2));
-        assert_eq!((value_of(rank(5, 99_999)), value_of(rank(0, 3))), (5, 0));
-    }
 
     #[test]
     fn dates_round_trip() {

@@ -9,6 +9,7 @@
 mod found;
 mod page;
 mod plan;
+mod ranked;
 mod sql;
 
 use std::collections::HashMap;
@@ -23,9 +24,9 @@ use self::found::Found;
 pub(super) use self::found::Unreadable;
 use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, cursor_at};
 use self::plan::{IndexScan, KeyRange, Plan, plan};
-use self::sql::{Bound, Counts, Keys, Last, Moment, Nothing, Numbers, RankStep, RankedScans, Rows, Sql, Step};
+use self::ranked::Place;
+use self::sql::{Bound, Counts, Keys, Last, Moment, Nothing, Numbers, RankedScans, Rows, Sql, Step};
 use super::calls;
-use super::ended;
 use super::row::{self, at_most};
 use super::store::SurrealStore;
 
@@ -102,15 +103,12 @@ impl SurrealStore {
             ScanOrder::Longest | ScanOrder::Newest | ScanOrder::Oldest | ScanOrder::Target => sql::LONGEST,
         };
         let mut page = Page::new(query);
-        let mut below = match &query.from {
-            Some(from) => ended::rank(from.rank.parse().map_err(row::corrupt)?, number_of(from.id)),
-            None => i64::MAX,
-        };
+        let mut place = query.from.as_ref().map_or(Ok(Place::START), Place::of)?;
         while page.limit > 0 {
             let want = page.missing().clamp(20, CHUNK);
-            let RankedScans { mut ranked } =
-                calls::call_again(&self.inner.db, sql, RankStep { below, limit: at_most(want) }).await?;
-            // Scans without a sort key come last and are not part of this order.
+            let found: RankedScans = calls::call_again(&self.inner.db, sql, place.step(at_most(want))).await?;
+            let mut ranked = found.in_order(want);
+            // Scans without a rank come last and are not part of this order.
             let read = ranked.len();
             ranked.retain(|one| one.rank.is_some());
             let is_last = read < want || ranked.len() < read;
@@ -121,10 +119,10 @@ impl SurrealStore {
                 if page.is_over() {
                     break;
                 }
-                below = one.rank.unwrap_or(below);
+                place = Place { rank: one.rank.unwrap_or(place.rank), number: one.number };
                 // A scan that was deleted in the meantime has no row.
                 let Some(Found { number, record }) = rows.remove(&one.number) else { continue };
-                let at = Cursor { rank: ended::value_of(below).to_string(), ..cursor_at(number) };
+                let at = Cursor { rank: place.rank.to_string(), ..cursor_at(number) };
                 page.take(record, at, |record| matches(record, query));
             }
             if is_last || page.is_over() || page.gives_up() {

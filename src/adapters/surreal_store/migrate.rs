@@ -50,6 +50,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 7, sql: include_str!("migrations/0007_turns_and_clocks.surql") },
     Step { version: 8, sql: include_str!("migrations/0008_severity.surql") },
     Step { version: 9, sql: include_str!("migrations/0009_plugins_with_results.surql") },
+    Step { version: 10, sql: include_str!("migrations/0010_ranks_in_two_columns.surql") },
 ];
 
 #[derive(Debug, Clone, SurrealValue)]

@@ -159,6 +159,7 @@ mod on_a_server {
 mod adapter;
 mod lost_answers;
 mod measure;
+mod ranks;
 mod remote;
 #[path = "../../../tests/helpers/surreal_server.rs"]
 mod surreal_server;

@@ -38,20 +38,23 @@ pub(super) struct Step {
 
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct RankStep {
-    pub(super) below: i64,
+    pub(super) rank: i64,
+    pub(super) number: i64,
     pub(super) limit: i64,
 }
 
-/// A scan in an order by sort key. A scan without a key comes last.
-#[derive(Debug, SurrealValue)]
+/// A scan in an order by rank. A scan without a rank comes last.
+#[derive(Debug, Clone, SurrealValue)]
 pub(super) struct Ranked {
     pub(super) number: i64,
     pub(super) rank: Option<i64>,
 }
 
+/// The scans after a place, in two parts: those with its rank, and those with a lower rank.
 #[derive(Debug, SurrealValue)]
 pub(super) struct RankedScans {
-    pub(super) ranked: Vec<Ranked>,
+    pub(super) same: Vec<Ranked>,
+    pub(super) lower: Vec<Ranked>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -137,12 +140,31 @@ pub(super) const WORST_NEWEST: &str = "
 pub(super) const WORST_OLDEST: &str = "
     RETURN { numbers: (SELECT VALUE number FROM ended WHERE worst = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
 
-pub(super) const LONGEST: &str = "
-    RETURN { ranked: (SELECT number, by_took AS rank FROM ended WHERE by_took < $below ORDER BY by_took DESC LIMIT $limit) };";
-pub(super) const MOST_FINDINGS: &str = "
-    RETURN { ranked: (SELECT number, by_findings AS rank FROM ended WHERE by_findings < $below ORDER BY by_findings DESC LIMIT $limit) };";
-pub(super) const WORST_FIRST: &str = "
-    RETURN { ranked: (SELECT number, by_severity AS rank FROM ended WHERE by_severity < $below ORDER BY by_severity DESC LIMIT $limit) };";
+/// The scans after `$rank` and `$number` in the order by a column, highest first.
+///
+/// Two queries, because the engine follows the index on the column and the number in each of them,
+/// but would read all rows for one query with `OR`.
+macro_rules! ranked {
+    ($column:literal) => {
+        concat!(
+            "RETURN { same: (SELECT number, ",
+            $column,
+            " AS rank FROM ended WHERE ",
+            $column,
+            " = $rank AND number < $number ORDER BY number DESC LIMIT $limit), lower: (SELECT number, ",
+            $column,
+            " AS rank FROM ended WHERE ",
+            $column,
+            " < $rank ORDER BY ",
+            $column,
+            " DESC, number DESC LIMIT $limit) };"
+        )
+    };
+}
+
+pub(super) const LONGEST: &str = ranked!("took");
+pub(super) const MOST_FINDINGS: &str = ranked!("findings");
+pub(super) const WORST_FIRST: &str = ranked!("severity");
 
 pub(super) const FIRST_SINCE: &str = "
     RETURN { number: (SELECT VALUE number FROM scan WHERE created_at >= $at ORDER BY created_at ASC LIMIT 1)[0] };";

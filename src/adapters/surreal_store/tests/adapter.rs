@@ -134,7 +134,7 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
         let db = &store.inner.db;
         calls::execute(
             db,
-            "UPDATE ended SET worst = NONE, by_severity = NONE; DELETE backfill:severity; DELETE backfill:results;",
+            "UPDATE ended SET worst = NONE, severity = NONE; DELETE backfill:severity; DELETE backfill:results; DELETE backfill:ranks;",
             Nothing {},
         )
         .await
@@ -177,7 +177,12 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
             store.apply(id, Command::Finish { token: record.token, resolution: end, plugins: None }).await.unwrap();
         }
         let db = &store.inner.db;
-        let earlier = "DEFINE FIELD OVERWRITE plugin ON found TYPE string; DELETE found; CREATE found:['WafW00f', 2] SET plugin = 'WafW00f', number = 2; DELETE backfill:results; DELETE migration WHERE version = 9;";
+        let earlier = "
+            DEFINE FIELD OVERWRITE plugin ON found TYPE string; DELETE found; CREATE found:['WafW00f', 2] SET plugin = 'WafW00f', number = 2;
+            REMOVE INDEX ended_took_number ON ended; REMOVE INDEX ended_findings_number ON ended; REMOVE INDEX ended_severity_number ON ended;
+            REMOVE FIELD findings ON ended; REMOVE FIELD severity ON ended;
+            DEFINE INDEX ended_by_took ON ended FIELDS by_took; DEFINE INDEX ended_by_findings ON ended FIELDS by_findings; DEFINE INDEX ended_by_severity ON ended FIELDS by_severity;
+            DELETE backfill:results; DELETE backfill:ranks; DELETE migration WHERE version >= 9;";
         calls::execute(db, earlier, Nothing {}).await.unwrap();
         let listed = async |plugin: &str| {
             let page = store.list(ListQuery { plugin: Some(plugin.into()), ..ListQuery::default() }).await.unwrap();

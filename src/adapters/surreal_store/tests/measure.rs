@@ -286,7 +286,7 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
                     document: string::replace($document, '\"id\":1,', '\"id\":' + <string>$number + ','),
                 }} RETURN NONE;
                 CREATE type::record('ended', $number) SET number = $number, target = 'host-' + <string>($number % 500) + '.example.com', mode = 'passive', run = true, took = $number % 9000,
-                    by_took = ($number % 9000) * 1048576 + $number % 1048576, by_findings = ($number % 90) * 1048576 + $number % 1048576 RETURN NONE;
+                    findings = $number % 90, severity = $number % 7 RETURN NONE;
             }};
             UPSERT counter:scan SET value = {end} RETURN NONE; COMMIT;"
         );

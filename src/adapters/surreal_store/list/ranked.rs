@@ -1,0 +1,109 @@
+//! The place of a scan in an order by rank: by duration, number of findings or worst severity.
+
+use kastrel_actors::model::Cursor;
+use kastrel_actors::ports::StoreError;
+
+use super::number_of;
+use super::sql::{RankStep, Ranked, RankedScans};
+use crate::adapters::surreal_store::row;
+
+/// A place in an order by rank. Scans with the same rank are ordered by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) rank: i64,
+    pub(super) number: i64,
+}
+
+impl Place {
+    /// The place before all scans, highest first.
+    pub(super) const START: Self = Self { rank: i64::MAX, number: i64::MAX };
+
+    /// The place of a cursor.
+    pub(super) fn of(cursor: &Cursor) -> Result<Self, StoreError> {
+        Ok(Self { rank: cursor.rank.parse().map_err(row::corrupt)?, number: number_of(cursor.id) })
+    }
+
+    /// The arguments of the statement that reads the scans after this place.
+    pub(super) const fn step(self, limit: i64) -> RankStep {
+        RankStep { rank: self.rank, number: self.number, limit }
+    }
+}
+
+impl RankedScans {
+    /// The first `limit` scans of both parts.
+    pub(super) fn in_order(self, limit: usize) -> Vec<Ranked> {
+        self.same.into_iter().chain(self.lower).take(limit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Reverse;
+
+    use kastrel_actors::model::ScanId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the statement returns for these places. With `is_rising` it reads the order from its
+    /// other end.
+    fn statement(all: &[Place], step: &RankStep, is_rising: bool) -> RankedScans {
+        let ordered = |kept: &dyn Fn(&Place) -> bool| {
+            let mut kept: Vec<Place> = all.iter().copied().filter(|place| kept(place)).collect();
+            kept.sort_by_key(|place| (place.rank, place.number));
+            if !is_rising {
+                kept.reverse();
+            }
+            let limit = usize::try_from(step.limit).unwrap();
+            kept.into_iter().take(limit).map(|Place { rank, number }| Ranked { number, rank: Some(rank) }).collect()
+        };
+        let is_after = |one: i64, bound: i64| if is_rising { one > bound } else { one < bound };
+        RankedScans {
+            same: ordered(&|place| place.rank == step.rank && is_after(place.number, step.number)),
+            lower: ordered(&|place| is_after(place.rank, step.rank)),
+        }
+    }
+
+    /// All pages of `limit` scans, where each page begins at the cursor of the last scan.
+    fn pages(all: &[Place], limit: usize, is_rising: bool) -> Vec<Place> {
+        let mut place = if is_rising { Place { rank: -1, number: -1 } } else { Place::START };
+        let mut seen = Vec::new();
+        while seen.len() <= all.len() {
+            let page = statement(all, &place.step(row::at_most(limit)), is_rising).in_order(limit);
+            let Some(last) = page.last() else { break };
+            let id = ScanId(last.number.unsigned_abs());
+            place = Place::of(&Cursor { rank: last.rank.unwrap().to_string(), id }).unwrap();
+            seen.extend(page.iter().map(|one| Place { rank: one.rank.unwrap(), number: one.number }));
+        }
+        seen
+    }
+
+    fn rank() -> impl Strategy<Value = i64> {
+        prop_oneof![0..4_i64, Just(1 << 20), Just((1 << 43) - 1), Just(1 << 43), (i64::MAX - 2)..=i64::MAX]
+    }
+
+    fn number() -> impl Strategy<Value = i64> {
+        prop_oneof![
+            1..40_i64,
+            ((1 << 20) - 20)..((1 << 20) + 20_i64),
+            ((1 << 32) - 20)..((1 << 32) + 20_i64),
+            (i64::MAX - 20)..i64::MAX,
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn pages_contain_each_scan_once_and_in_order(
+            ranks in proptest::collection::btree_map(number(), rank(), 0..80),
+            limit in 1..12_usize,
+        ) {
+            let mut all: Vec<Place> = ranks.into_iter().map(|(number, rank)| Place { rank, number }).collect();
+            let rising = pages(&all, limit, true);
+            let falling = pages(&all, limit, false);
+            all.sort_unstable();
+            prop_assert_eq!(rising, all.clone());
+            all.sort_unstable_by_key(|place| Reverse(*place));
+            prop_assert_eq!(falling, all);
+        }
+    }
+}
