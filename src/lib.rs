@@ -10,6 +10,7 @@ pub mod descriptors;
 mod error_chain;
 pub mod human_time;
 pub mod private;
+mod sentence;
 pub mod server;
 pub mod server_proof;
 pub mod telemetry;

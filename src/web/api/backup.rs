@@ -32,15 +32,14 @@ type Chunk = Result<Option<Bytes>, BackupError>;
 #[utoipa::path(
     get, path = "/api/backup", tag = "server",
     responses(
-        (status = 200, description = "A backup, as JSON lines; it is whole if its last line is an `end`", body = String, content_type = "application/x-ndjson"),
-        (status = 503, description = "Another backup is on its way, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "A backup as JSON lines; complete if its last line is an `end`", body = String, content_type = "application/x-ndjson"),
+        (status = 503, description = "Another backup is running, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, Problem> {
     let Ok(place) = Arc::clone(&web.backups).try_acquire_owned() else {
-        return Err(
-            Problem::new(ProblemKind::Busy, "another backup is on its way; try again when it is done").retry_after(10)
-        );
+        return Err(Problem::new(ProblemKind::Busy, "another backup is running; try again when it has finished")
+            .retry_after(10));
     };
     let name = format!("kastrel-{}.ndjson", web.now().strftime("%Y%m%dT%H%M%SZ"));
     let (sender, mut chunks) = mpsc::channel(1);

@@ -112,7 +112,7 @@ async fn a_selection_that_cannot_check_anything_is_refused_and_a_mixed_one_says_
     let refused = submit(only_zap()).await;
     assert_eq!(refused.status(), 422);
     let refused = json_of(refused).await;
-    let expected = json!([{"field": "plugins", "message": "zap is an active plugin; choose mode active or both"}]);
+    let expected = json!([{"field": "plugins", "message": "`zap` is an active plugin; choose mode active or both"}]);
     assert_eq!(refused["errors"], expected);
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let rerun = json_of(app.send("POST", "/api/scans/1/rerun", &[], "").await).await;
@@ -123,7 +123,10 @@ async fn a_selection_that_cannot_check_anything_is_refused_and_a_mixed_one_says_
         (&json!(["zap"]), &json!(["zap"]), &1.into())
     );
     assert!(
-        mixed["warnings"][0].as_str().unwrap().starts_with("zap is an active plugin and not part of this passive scan"),
+        mixed["warnings"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("`zap` is an active plugin and not part of this passive scan"),
         "{mixed}"
     );
     assert_eq!(json_of(app.get("/api/scans/2").await).await["left_out"], json!(["zap"]), "the record keeps it");
