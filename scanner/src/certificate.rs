@@ -66,7 +66,7 @@ pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: 
             if verify_server_name(parsed, yardstick.name).is_err() {
                 add(
                     &issues::TLS_NAME_MISMATCH,
-                    format!("asked for {}, certificate names: {}", yardstick.name.to_str(), or_none(&names)),
+                    format!("requested {}, certificate names: {}", yardstick.name.to_str(), or_none(&names)),
                 );
             }
             if x509.issuer() == x509.subject() && x509.verify_signature(None).is_ok() {

@@ -161,7 +161,7 @@ issues! {
             "Browsers may guess a content type other than the declared one, and so run an upload as script.",
             "Send `X-Content-Type-Options: nosniff`.";
         REFERRER_POLICY_MISSING = "referrer_policy_missing", Low, "No safe Referrer-Policy",
-            "The full address of a page, with whatever its query carries, may be told to other sites, or its origin may be sent without encryption.",
+            "The full address of a page, with whatever its query carries, may be sent to other sites, or its origin may be sent without encryption.",
             "Send `Referrer-Policy: strict-origin-when-cross-origin` or stricter.";
         PERMISSIONS_POLICY_MISSING = "permissions_policy_missing", Informational, "No Permissions-Policy",
             "Camera, location and other browser features are not restricted for this page and its frames.",
@@ -262,7 +262,7 @@ issues! {
             "A diagnostic page of the server is public and shows configuration, requests or environment.",
             "Restrict the page to administrators or turn it off.";
         BUILD_FILE_EXPOSED = "build_file_exposed", Low, "Build or deployment file is readable",
-            "A file that describes how the site is built or deployed is served and tells versions and inner structure.",
+            "A file that describes how the site is built or deployed is served and discloses versions and internal structure.",
             "Keep build files out of the web root.";
         API_DESCRIPTION = "api_description_public", Informational, "API description is public",
             "A machine-readable API description is served. It lists every operation, the forgotten ones too.",
@@ -294,7 +294,7 @@ issues! {
             "Receivers treat the domain as having no usable SPF: there is more than one record, or it needs more than ten DNS look-ups (RFC 7208, 4.6.4).",
             "Keep one record with at most ten look-ups.";
         DMARC_MISSING = "dmarc_missing", Medium, "No DMARC record",
-            "Receivers are not told what to do with mail that fails SPF and DKIM (RFC 7489).",
+            "Receivers have no instruction for mail that fails SPF and DKIM (RFC 7489).",
             "Publish a `_dmarc` TXT record, at first with `p=none` and a report address.";
         DMARC_NONE = "dmarc_policy_none", Low, "DMARC only observes",
             "The policy `p=none` asks receivers to deliver forged mail as usual.",
@@ -307,8 +307,8 @@ issues! {
             "Publish CAA records that name the authorities you use.";
     }
     "Technology" {
-        VERSION_DISCLOSED = "version_disclosed", Low, "Software version is told",
-            "A header or a page tells the exact version of the software, which lets known weaknesses be matched.",
+        VERSION_DISCLOSED = "version_disclosed", Low, "Software version is disclosed",
+            "A header or a page discloses the exact version of the software, which lets known weaknesses be matched.",
             "Turn version banners off, and keep the software current.";
         TECHNOLOGY_SEEN = "technology_detected", Informational, "Technology recognised",
             "The site shows which software it runs. That is normal; it helps to keep an inventory.",

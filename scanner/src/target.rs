@@ -13,7 +13,7 @@ pub enum TargetError {
     #[error("the target is empty")]
     Empty,
     /// It would be read as an option by some program.
-    #[error("the target starts with `-`")]
+    #[error("the target cannot start with `-`")]
     LeadingDash,
     /// It holds a character that no host or URL of ours may have.
     #[error("the target holds a character that is not allowed: {0:?}")]

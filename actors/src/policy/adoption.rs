@@ -33,9 +33,9 @@ pub enum Adoption {
 /// and the others count.
 pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) -> Adoption {
     if is_cancelled {
-        return Adoption::Discard("a cancel was asked for");
+        return Adoption::Discard("a cancel was requested");
     }
-    let Some(remains) = remains else { return Adoption::Discard("nothing of it is here") };
+    let Some(remains) = remains else { return Adoption::Discard("its files are not on this node") };
     if !remains.is_marked {
         return Adoption::Discard("its folder does not carry its mark");
     }

@@ -181,7 +181,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
     }
     report.findings.extend(missing);
     report.headline =
-        format!("{asked} paths asked for at {}{}", landing.url().origin().ascii_serialization(), silent.remark());
+        format!("{asked} paths requested at {}{}", landing.url().origin().ascii_serialization(), silent.remark());
     report.observations.extend(silent.0);
     Ok(report)
 }

@@ -178,7 +178,7 @@ fn describe(survey: &Survey) -> String {
     let (least, end) = match &survey.end {
         End::Complete => ("", String::new()),
         End::Open(what) => ("at least ", format!(" (the list ends without a refusal: {what})")),
-        End::Limit => ("at least ", " (no more were asked for)".to_owned()),
+        End::Limit => ("at least ", " (no more were requested)".to_owned()),
         End::Lost(reason) => ("at least ", format!(" (the list broke off: {reason})")),
     };
     match (&survey.refusal, survey.suites.len()) {
@@ -342,7 +342,7 @@ mod tests {
         for (codes, end, expected) in [
             (&[0xC02F][..], End::Complete, "TLS 1.2: offered, 1 suite"),
             (&[0xC02F, 0x002F], End::Complete, "TLS 1.2: offered, 2 suites"),
-            (&[0xC02F], End::Limit, "TLS 1.2: offered, at least 1 suite (no more were asked for)"),
+            (&[0xC02F], End::Limit, "TLS 1.2: offered, at least 1 suite (no more were requested)"),
             (
                 &[0xC02F, 0x002F],
                 End::Lost("no answer within 5 s".to_owned()),

@@ -150,7 +150,7 @@ pub struct LogTail {
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// Nothing is there.
-    #[error("there is no such file")]
+    #[error("file not found")]
     NotFound,
     /// The path is none that a file of an attempt can have.
     #[error("the path does not name a file of an attempt")]
@@ -257,9 +257,9 @@ mod tests {
     #[test]
     fn errors_of_one_file_are_told_from_those_of_the_moment() {
         for (errno, expected) in [
-            (Errno::NOENT, "there is no such file"),
-            (Errno::ACCESS, "there is no such file"),
-            (Errno::LOOP, "there is no such file"),
+            (Errno::NOENT, "file not found"),
+            (Errno::ACCESS, "file not found"),
+            (Errno::LOOP, "file not found"),
             (Errno::MFILE, "failed to reach the store of the scans' files"),
             (Errno::NOMEM, "failed to reach the store of the scans' files"),
             (Errno::IO, "failed to work with the files of this attempt"),

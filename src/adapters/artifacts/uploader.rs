@@ -220,7 +220,7 @@ impl ArtifactSink for BucketUploader {
             Err(_) => {
                 self.0.silent.store(true, Ordering::Relaxed);
                 vec![format!(
-                    "storing the attempt's files takes longer than {} s and goes on in the background",
+                    "storing the attempt's files takes longer than {} s and continues in the background",
                     self.0.rules.wait.as_secs_f64()
                 )]
             }

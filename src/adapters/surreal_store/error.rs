@@ -10,7 +10,7 @@ use super::address::AuthLevel;
 use super::embedded::{Damage, Loss};
 
 /// What an operator can do about a database that lost rows or is damaged.
-const WAYS_OUT: &str = "bring a backup back with `kastrel restore --latest --replace`, or start with `--accept-loss` to go on with what is left";
+const WAYS_OUT: &str = "restore a backup with `kastrel restore --latest --replace`, or start with `--accept-loss` to continue with what is left";
 
 /// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]

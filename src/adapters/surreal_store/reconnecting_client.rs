@@ -177,7 +177,7 @@ async fn reconnect_loop(
                         tracing::warn!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "failed to connect to the database; trying again");
                         pause(tried, since.elapsed())
                     } else {
-                        tracing::error!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "cannot use the database; somebody must mend this");
+                        tracing::error!(database = %address, error = why, outage_ms = since.elapsed().as_millis(), "cannot use the database; an operator must fix this");
                         PAUSE_IN_VAIN.mul_f64(rand::random_range(0.5..=1.0))
                     };
                     state.send_replace(State::Down { since, why });

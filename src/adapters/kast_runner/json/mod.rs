@@ -46,7 +46,7 @@ pub(super) enum Fault {
     #[error("it is no JSON at byte {0}")]
     Malformed(u64),
     /// It is JSON, and about something else.
-    #[error("it names no result")]
+    #[error("it contains no result")]
     NoResult,
     /// The system does not give it.
     #[error("reading failed ({0})")]
