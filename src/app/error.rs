@@ -56,7 +56,7 @@ pub enum AppError {
         source: OpenError,
     },
     /// The database did not answer.
-    #[error("failed to ask the database which installation it is")]
+    #[error("failed to read the installation id of the database")]
     Installation(#[from] StoreError),
     /// The address of Redis is none.
     #[error("redis.url or redis.prefix cannot be used")]
@@ -74,14 +74,14 @@ pub enum AppError {
     NoKast,
     /// Scans of an earlier run are still alive; their successors must not run beside them.
     #[error(
-        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`doctor` tells more), then start again"
+        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`kastrel doctor` shows details), then start again"
     )]
     Leftovers(usize),
     /// KAST's configuration cannot be used, which KAST itself would not say.
     #[error(transparent)]
     KastConfig(#[from] KastConfigError),
     /// The scanner does not say what it offers.
-    #[error("failed to ask the scanner for its plugins: {0}")]
+    #[error("failed to list the scanner's plugins: {0}")]
     Scanner(String),
     /// Nobody can be run as.
     #[error(transparent)]

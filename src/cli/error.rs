@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::text::plain;
 use crate::app::{AppError, AppFailure};
 use crate::config::ConfigError;
+use crate::sentence::sentence;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +70,11 @@ impl From<AppFailure> for CliError {
 }
 
 /// The error and its causes, each once. What a server or the scanned site said cannot steer the
-/// terminal.
+/// terminal. The message begins with a capital letter, its causes follow in lower case.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");
-    let mut text = format!("error: {}", lines(&error.to_string()));
+    let mut text = format!("error: {}", sentence(&lines(&error.to_string())));
     let mut last = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -106,6 +107,6 @@ mod tests {
     #[test]
     fn each_cause_is_told_once() {
         let error = link("failed to open: disk full", Some(link("disk full", Some(link("errno\u{1b}[31m 28", None)))));
-        assert_eq!(chain(&error), "error: failed to open: disk full\n  caused by: errno 28");
+        assert_eq!(chain(&error), "error: Failed to open: disk full\n  caused by: errno 28");
     }
 }

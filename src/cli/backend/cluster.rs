@@ -224,7 +224,7 @@ impl RemoteBackend {
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, value: Value) -> Result<T, BackendError> {
-        serde_json::from_value(value).map_err(|error| self.strange(format!("an answer that cannot be read: {error}")))
+        serde_json::from_value(value).map_err(|error| self.strange(format!("the response cannot be read: {error}")))
     }
 
     /// Sends an order. `None`: what it is for does not exist.

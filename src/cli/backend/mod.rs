@@ -130,7 +130,7 @@ pub enum BackendError {
     #[error("the server refused: {0}")]
     Problem(ProblemDetails),
     /// The server answered something that is not Kastrel's.
-    #[error("the server at {url} does not answer as Kastrel does: {what}")]
+    #[error("unexpected response from the server at {url}: {what}")]
     Strange {
         /// Where.
         url: String,
