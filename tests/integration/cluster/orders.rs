@@ -52,7 +52,7 @@ async fn a_drained_worker_finishes_what_runs_and_takes_nothing_new() {
     }
     let nobody = cluster.run(&["drain", "nobody"]).await;
     assert_eq!(nobody.code, Some(1));
-    assert!(nobody.stderr.contains("there is no node nobody"), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("There is no node nobody"), "{}", nobody.stderr);
 }
 
 #[tokio::test]
