@@ -546,10 +546,10 @@ mod tests {
             let response = app.get(&format!("{base}{path}")).await;
             assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"), "{path}");
             let html = text_of(response).await;
-            assert!(html.contains("files does not answer") && !html.contains("10.1.2.3"), "{html}");
+            assert!(html.contains("File store not responding") && !html.contains("10.1.2.3"), "{html}");
         }
         assert_eq!(app.get(&base).await.status(), 200);
-        assert!(text_of(app.get(&format!("{base}/files")).await).await.contains("does not answer"));
+        assert!(text_of(app.get(&format!("{base}/files")).await).await.contains("not responding"));
     }
 
     #[test]

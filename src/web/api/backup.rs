@@ -150,7 +150,7 @@ mod tests {
         let first = app.get("/api/backup").await;
         let busy = app.get("/api/backup").await;
         assert_eq!((busy.status().as_u16(), header_of(&busy, "retry-after")), (503, "10"));
-        assert!(json_of(busy).await["detail"].as_str().unwrap().contains("another backup"));
+        assert!(json_of(busy).await["detail"].as_str().unwrap().contains("Another backup"));
         let made = app.backup.taken.load(Ordering::SeqCst);
         assert!(made * 25 <= 4 * CHUNK as u64, "{made} lines lie in memory");
         // A client that goes away, and one that stands still, both give their place back.
