@@ -6,7 +6,8 @@
 #   docker build -t kastrel --build-arg BASE=registry.example/kast:3 .
 #                                                               # on an image that has KAST: a worker with the full tool set
 #
-# The base must be Debian or one of its descendants, of bookworm or later, and must have `kast` on the PATH to be of use.
+# The base must be Debian bookworm or later, or a derivative of it. A base image for KAST must have
+# `kast` on the PATH.
 #
 #   docker run --rm --init -p 127.0.0.1:5000:5000 -v kastrel:/var/lib/kastrel -e KASTREL_SERVER__ALLOW_ANY_ADDRESS=true kastrel serve --listen 0.0.0.0:5000
 #                                                               # one container by itself; several: docker-compose.yml
@@ -15,7 +16,7 @@ ARG RUST=1.95-bookworm
 ARG BASE=debian:bookworm-20251117-slim
 
 FROM rust:${RUST} AS build
-# The bindings of the storage engine are generated with libclang.
+# libclang generates the bindings of the storage engine.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends clang libclang-dev \
     && rm -rf /var/lib/apt/lists/*
@@ -36,7 +37,7 @@ RUN apt-get update \
     && usermod --append --groups kastrel-scan kastrel \
     && install -d -o kastrel -g kastrel -m 0700 /var/lib/kastrel/results /var/lib/kastrel/secrets
 COPY --from=build /out/kastrel /usr/local/lib/kastrel/kastrel
-# Gives root up at once; docs/isolation.md.
+# Drops root before it starts the program; see docs/isolation.md.
 COPY config/container/kastrel /usr/local/bin/kastrel
 
 WORKDIR /var/lib/kastrel
@@ -45,7 +46,8 @@ ENV KASTREL_DATA_DIR=/var/lib/kastrel \
 VOLUME /var/lib/kastrel
 EXPOSE 5000
 STOPSIGNAL SIGTERM
-# A server listens on port 5000 and a worker on 5001; which of them this will be is not known here. Commands that end by themselves end before it is asked.
+# A server listens on port 5000 and a worker on port 5001, and the image may run either. Other
+# commands end before the first check.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD kastrel ready || kastrel ready --server http://127.0.0.1:5001
 ENTRYPOINT ["kastrel"]
 CMD ["serve"]

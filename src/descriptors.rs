@@ -1,18 +1,18 @@
-//! The limit of open files: raised for this process at its start, and as it was before for what it
-//! starts.
+//! The limit of open files: raised for this process at its start, and restored for the programs
+//! that it starts.
 //!
-//! The soft limit of most systems, 1024, is for programs that use `select`. This one does not; the
-//! tools of a scanner may.
+//! The soft limit of most systems, 1024, protects programs that use `select`. This program does not
+//! use it; the tools of a scanner may.
 
 use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
-/// The limits at the start.
+/// The limits at the start of the process.
 static AT_START: OnceLock<Rlimit> = OnceLock::new();
 
-/// Raises the soft limit to the hard one.
+/// Raises the soft limit to the hard limit.
 pub fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let limit = AT_START.get_or_init(|| limit);
@@ -24,22 +24,22 @@ pub fn raise() {
     }
 }
 
-/// How many files this process may have open; `None` without a limit.
+/// Returns how many files this process may have open; `None` without a limit.
 #[must_use]
 pub fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
 /// Starts a program with the limit of open files that this process had at its start. All programs
-/// are started so.
+/// are started this way.
 pub(crate) trait SpawnAsBefore {
     /// A running program.
     type Child;
 
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Errors
-    /// As `spawn`.
+    /// The errors of `spawn`.
     fn spawn_as_before(&mut self) -> io::Result<Self::Child>;
 }
 
@@ -65,8 +65,8 @@ impl SpawnAsBefore for tokio::process::Command {
     }
 }
 
-/// Gives a process that was just started the limits that this one had at its start. A process that
-/// has ended needs none.
+/// Gives a new process the limits that this process had at its start. A process that has already
+/// ended needs none.
 fn restore_for(process: Pid) {
     if let Some(limit) = AT_START.get()
         && limit.current != limit.maximum
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_started_process_has_the_limit_of_before() {
+    fn started_process_has_the_original_limit() {
         raise();
         let before = *AT_START.get().unwrap();
         assert_eq!(limit(), before.maximum, "this process has all that it may");

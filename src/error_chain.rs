@@ -1,7 +1,7 @@
-//! An error with its causes as one line: for values that are text and not an error, such as a state
-//! that is shown.
+//! Formats an error with its causes as one line, for values that are text and not an error, such as
+//! a displayed state.
 
-/// The error and each of its causes, with colons between them.
+/// Returns the error and each of its causes, separated by colons.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

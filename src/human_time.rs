@@ -1,15 +1,15 @@
-//! Times and durations as people read them: one place, so that pages, the command line and messages
-//! round alike.
+//! Formats times and durations for people. All pages, commands and messages use these functions, so
+//! that they round alike.
 //!
-//! Everything rounds down, as a clock does: a scan that has run for 59.9 s says `59 s`, and no text
-//! ever runs ahead of the time. Machines get exact values elsewhere (`datetime` attributes,
+//! Everything rounds down, as a clock does: a scan that has run for 59.9 s shows `59 s`, and no
+//! text is ever ahead of the time. Machines get exact values elsewhere (`datetime` attributes,
 //! `--json`).
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A duration in at most two units: `0.8 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`. A
-/// negative one is `0.0 s`.
+/// Formats a duration in at most two units: `0.8 s`, `42 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`. A
+/// negative duration is `0.0 s`.
 #[must_use]
 pub fn duration(duration: SignedDuration) -> String {
     let duration = duration.max(SignedDuration::ZERO);
@@ -23,21 +23,21 @@ pub fn duration(duration: SignedDuration) -> String {
     }
 }
 
-/// As [`duration`], from seconds as the API has them. What is no duration (negative, infinite, not
-/// a number) is `0.0 s`.
+/// Like [`duration`], from seconds as in the API. An invalid duration (negative, infinite, not a
+/// number) is `0.0 s`.
 #[must_use]
 pub fn seconds(seconds: f64) -> String {
     duration(SignedDuration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-/// How far a moment is from `now`, in one unit: `just now`, `42 s ago`, `5 min ago`, `3 h ago`,
-/// `12 d ago`, `in 20 s`.
+/// Formats the distance of a moment from `now` in one unit: `just now`, `42 s ago`, `5 min ago`,
+/// `3 h ago`, `12 d ago`, `in 20 s`.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let distance = now.duration_since(at);
     let (seconds, is_past) = (distance.as_secs().unsigned_abs(), !distance.is_negative());
     let text = match seconds {
-        // Clocks of several machines differ by that much.
+        // The clocks of several machines may differ by that much.
         0..=1 => return "just now".into(),
         2..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -47,8 +47,8 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     if is_past { format!("{text} ago") } else { format!("in {text}") }
 }
 
-/// A moment on the clock of `zone`, with 24 hours: `14:03:22` today, `27 Nov 14:03` on another day
-/// of the year, `27 Nov 2025 14:03` in another year.
+/// Formats a moment in `zone`, with 24 hours: `14:03:22` today, `27 Nov 14:03` on another day of
+/// the year, `27 Nov 2025 14:03` in another year.
 #[must_use]
 pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, now) = (at.to_zoned_datetime(zone.clone()), now.to_zoned_datetime(zone.clone()));
@@ -60,7 +60,7 @@ pub fn clock(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     at.strftime(format).to_string()
 }
 
-/// A moment with its date and its zone, for a tooltip or where nothing says which day it is:
+/// Formats a moment with its date and its zone, for a tooltip or a text that shows no day:
 /// `2025-11-27 14:03:22 UTC`.
 #[must_use]
 pub fn full(at: Timestamp, zone: &TimeZone) -> String {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_names_the_day_where_it_is_not_today() {
+    fn clock_shows_the_day_unless_it_is_today() {
         let now = at("2025-11-27T12:00:00Z");
         let paris = TimeZone::fixed(jiff::tz::offset(1));
         for (moment, utc, there) in [

@@ -1,4 +1,4 @@
-//! The application: everything of Kastrel that touches the world.
+//! The Kastrel application: adapters, configuration, command line and web server.
 
 pub mod adapters;
 pub mod app;
@@ -9,6 +9,7 @@ pub mod connections;
 pub mod descriptors;
 mod error_chain;
 pub mod human_time;
+pub mod ports;
 pub mod private;
 mod sentence;
 pub mod server;

@@ -1,4 +1,4 @@
-//! Kastrel, the program.
+//! The entry point of the Kastrel program.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,22 +13,23 @@ use kastrel::cli;
 /// The embedded database's parser recurses deeply: tokio's default of 2 MiB is not enough for it.
 const STACK: usize = 8 << 20;
 
-/// How long threads may take to end when the command is done. What they run then is blocking work
-/// that nobody waits for.
+/// How long threads may take to end after the command is done. What still runs then is blocking
+/// work whose result is not needed.
 const LAST_GRACE: Duration = Duration::from_secs(2);
 
 /// The first descriptor that is not a standard stream.
 const FIRST_BEYOND_STANDARD: i32 = 3;
 
 fn main() -> ExitCode {
-    // Whatever started us may have left descriptors open: nothing that we start gets them, scanners
-    // least of all.
+    // The parent process may have left descriptors open: no program that we start inherits them,
+    // especially no scanner.
     close_fds::set_fds_cloexec(FIRST_BEYOND_STANDARD, &[]);
     let args: Vec<OsString> = std::env::args_os().collect();
     if let Some(args) = cli::args::scanner_arguments(&args) {
         return kastrel_scanner::main(args);
     }
-    // Before everything that costs time or memory: each node has one, and each attempt.
+    // Check for the helper processes before anything that costs time or memory: each node and each
+    // attempt has one.
     if let Some(args) = watchdog_arguments(&args) {
         return watchdog_main(args);
     }
@@ -42,12 +43,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return cli::refuse(&error),
     };
-    // In a task, and not on the main thread, whose stack is not ours to choose.
+    // Run in a task and not on the main thread, because the size of its stack is not ours to
+    // choose.
     let host = cli::KastrelHost::default();
     let command = runtime.spawn(cli::run(args, Arc::new(host.clone())));
     let code = runtime.block_on(command).unwrap_or_else(|panic| cli::refuse(&panic));
-    // While the runtime is still there, over which gRPC delivers; and after everything that could
-    // still have something to tell.
+    // Flush while the runtime exists, which the gRPC exporter needs, and after everything that may
+    // still produce telemetry.
     host.flush();
     runtime.shutdown_timeout(LAST_GRACE);
     code

@@ -1,7 +1,6 @@
-//! Files that nobody but their owner may read: the data folder and what is in it, whatever the
-//! umask.
+//! Private files: only the owner may read the data folder and its content, whatever the umask is.
 //!
-//! Programs that this one starts inherit its umask, so that what a scanner writes is private as
+//! Programs that this process starts inherit its umask, so the files of a scanner are private as
 //! well.
 
 use std::io;
@@ -10,43 +9,44 @@ use std::path::Path;
 
 use rustix::fs::Mode;
 
-/// Nothing for the group and for others.
+/// The permission bits of the group and of others.
 const OTHERS: u32 = 0o077;
-/// Only the owner of a file may remove it: a folder of many users.
+/// The sticky bit: only the owner of a file may remove it. A folder of many users has it.
 const STICKY: u32 = 0o1000;
-/// The file by which a data folder is known.
+/// The file that identifies a data folder.
 const ID: &str = "id";
-/// The mark of a data folder that held other files first.
+/// The marker of a data folder that held other files first.
 const FOREIGN: &str = "keeps-its-rights";
 const FOREIGN_TEXT: &str = "This folder held other files when Kastrel first used it, so Kastrel does not change who may enter it.\nDelete this file to let Kastrel close the folder to other users.\n";
 
-/// From now on whatever this process creates is private, also where a library creates it.
+/// Sets the umask, so that everything this process creates from now on is private, even if a
+/// library creates it.
 pub fn hide_new_files() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
 }
 
-/// What the group of `scans.run_as` may do with a folder that leads to those of attempts: pass
-/// through it, and not list it.
+/// The permission of the `scans.run_as` group on the parent folders of attempts: enter, but not
+/// list.
 pub const PASSAGE: u32 = 0o010;
 
-/// Makes a folder that only its owner may enter. One that is there stays as it is.
+/// Creates a folder that only its owner may enter. An existing folder is not changed.
 ///
 /// # Errors
-/// It cannot be made.
+/// The folder cannot be created.
 pub fn make(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Takes the rights of others off a file or folder.
+/// Removes the permissions of the group and of others from a file or folder.
 ///
 /// # Errors
-/// It is not this user's to change.
+/// This user may not change the permissions.
 pub fn tighten(path: &Path) -> io::Result<()> {
     tighten_but_for(path, None)
 }
 
-/// The same, but a folder that was opened to the group `through` stays so: another process may run
-/// scanners of that group in it.
+/// The same, but a folder that is open to the group `through` stays open to it: another process may
+/// run scanners of that group in it.
 fn tighten_but_for(path: &Path, through: Option<u32>) -> io::Result<()> {
     let about = path.metadata()?;
     let kept = if about.is_dir() && through == Some(about.gid()) { PASSAGE } else { 0 };
@@ -57,9 +57,9 @@ fn tighten_but_for(path: &Path, through: Option<u32>) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o7777 & (!OTHERS | kept)))
 }
 
-/// Whether a folder is Kastrel's own, so that its rights may change. Call it before anything is
-/// written there: a folder that holds other files, such as `/tmp` or a home directory, is not, and
-/// is marked as such, because later it holds Kastrel's files as well.
+/// Returns whether a folder is Kastrel's own, so that its permissions may change. Call this before
+/// anything is written to the folder. A folder that holds other files, such as `/tmp` or a home
+/// directory, is not Kastrel's own. It gets a marker, because later it also holds Kastrel's files.
 pub fn is_own_data_folder(path: &Path) -> bool {
     if is_shared(path) || path.join(FOREIGN).exists() {
         return false;
@@ -69,25 +69,25 @@ pub fn is_own_data_folder(path: &Path) -> bool {
     }
     let is_own = holds_only(path, is_name_in_data_folder);
     if !is_own {
-        // Where it cannot be written, nothing of Kastrel can be.
+        // If the marker cannot be written, Kastrel cannot write other files there either.
         let _none = std::fs::write(path.join(FOREIGN), FOREIGN_TEXT);
     }
     is_own
 }
 
-/// What a data folder may hold before it has its id, or instead of one, on a node that runs no
-/// scans.
+/// Returns whether a data folder may hold this name without an id: before the id is created, or on
+/// a node that runs no scans.
 fn is_name_in_data_folder(name: &str) -> bool {
     let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "server.json", "secrets.key"];
     known.contains(&name) || name.starts_with("database") || name.starts_with("server.key")
 }
 
-/// Takes the rights of others off Kastrel's own data folder and what lies directly in it: what is
-/// deeper cannot be reached then. Links lead elsewhere and stay. `through`: the group of
-/// `scans.run_as`.
+/// Removes the permissions of other users from Kastrel's own data folder and its direct entries:
+/// deeper entries are then out of reach. Symbolic links are skipped, because they lead elsewhere.
+/// `through` is the group of `scans.run_as`.
 ///
 /// # Errors
-/// The first thing that is not this user's to change; all others are changed.
+/// The first entry whose permissions this user may not change; all others are changed.
 pub fn tighten_data_folder(path: &Path, through: Option<u32>) -> io::Result<()> {
     let mut ended = tighten_but_for(path, through);
     for entry in std::fs::read_dir(path)? {
@@ -96,7 +96,7 @@ pub fn tighten_data_folder(path: &Path, through: Option<u32>) -> io::Result<()> 
             if kind.is_dir() || kind.is_file() { tighten_but_for(&entry.path(), through) } else { Ok(()) }
         });
         match tightened {
-            // Another process of this folder may have removed it.
+            // Another process of this folder may have removed the entry.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => ended = ended.and(other),
         }
@@ -104,19 +104,19 @@ pub fn tighten_data_folder(path: &Path, through: Option<u32>) -> io::Result<()> 
     ended
 }
 
-/// The same for a folder of results, if it holds nothing else. Its folders are made for their owner
-/// alone, or for the group `through`.
+/// The same for a results folder, if it holds nothing else. The folders in it are created for their
+/// owner alone, or for the group `through`.
 ///
 /// # Errors
-/// It is not this user's to change.
+/// This user may not change the permissions.
 pub fn tighten_results_folder(path: &Path, through: Option<u32>) -> io::Result<()> {
     if !is_shared(path) && holds_only(path, is_scan_folder) { tighten_but_for(path, through) } else { Ok(()) }
 }
 
-/// The same for a folder of backups.
+/// The same for a backup folder.
 ///
 /// # Errors
-/// It is not this user's to change.
+/// This user may not change the permissions.
 pub fn tighten_backup_folder(path: &Path) -> io::Result<()> {
     let is_backup = |name: &str| {
         name.starts_with(".unfinished-backup-") || (name.starts_with("kastrel-") && name.ends_with(".backup"))
@@ -124,13 +124,13 @@ pub fn tighten_backup_folder(path: &Path) -> io::Result<()> {
     if !is_shared(path) && holds_only(path, is_backup) { tighten(path) } else { Ok(()) }
 }
 
-/// Whether a folder is meant for all users, as `/tmp` is, or is none.
+/// Returns whether a path is a folder for all users, such as `/tmp`, or not a folder.
 fn is_shared(path: &Path) -> bool {
     path.metadata().map_or(true, |about| !about.is_dir() || about.mode() & STICKY != 0)
 }
 
-/// Whether all names in a folder are as wanted. The folder that a new file system has counts for
-/// nothing.
+/// Returns whether all names in a folder pass the test. The folder `lost+found` of a new file
+/// system is ignored.
 fn holds_only(path: &Path, is_wanted: impl Fn(&str) -> bool) -> bool {
     let Ok(mut entries) = std::fs::read_dir(path) else { return false };
     entries.all(|entry| {
@@ -138,7 +138,7 @@ fn holds_only(path: &Path, is_wanted: impl Fn(&str) -> bool) -> bool {
     })
 }
 
-/// Whether a name is that of a scan's folder: `<target>-<YYYYmmdd-HHMMSS>-<scan id>`.
+/// Returns whether a name is that of a scan's folder: `<target>-<YYYYmmdd-HHMMSS>-<scan id>`.
 fn is_scan_folder(name: &str) -> bool {
     let parts: Vec<&str> = name.rsplitn(4, '-').collect();
     let [scan, time, day, target] = parts[..] else { return false };
@@ -150,8 +150,8 @@ fn is_scan_folder(name: &str) -> bool {
         && [scan, time, day].into_iter().all(is_number)
 }
 
-/// The rights on a folder, where other users have more than the `allowed` ones: then they could
-/// read what is in it.
+/// Returns the permissions of a folder, if other users have more than the `allowed` ones and could
+/// read the content.
 #[must_use]
 pub fn rights_of_others(path: &Path, allowed: u32) -> Option<u32> {
     path.metadata().ok().map(|folder| folder.mode() & 0o777).filter(|mode| mode & OTHERS & !allowed != 0)
@@ -172,7 +172,7 @@ mod tests {
     const UUID: &str = "6f3c1f0e-6a0d-4f0e-9a55-1c8f5e4b2d11\n";
 
     #[test]
-    fn a_data_folder_is_its_owners_alone_also_where_it_was_not() {
+    fn data_folder_is_closed_to_other_users() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("a/data");
         make(&data).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_others_stays_as_it_is_also_when_it_holds_an_id_later() {
+    fn folder_with_other_files_is_not_changed_even_with_an_id() {
         let dir = tempfile::tempdir().unwrap();
         let (home, shared, odd) = (dir.path().join("home"), dir.path().join("tmp"), dir.path().join("odd"));
         for path in [&home, &shared, &odd] {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_results_and_backups_are_closed_where_they_hold_nothing_else() {
+    fn results_and_backup_folders_are_closed_if_they_hold_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         type Close = fn(&Path) -> io::Result<()>;
         let rows: &[(Close, &[&str], bool)] = &[
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_to_the_group_of_scanners_stays_so() {
+    fn folders_open_to_the_scanner_group_stay_open() {
         let data = tempfile::tempdir().unwrap();
         let (results, file) = (data.path().join("results"), data.path().join("file"));
         std::fs::create_dir(&results).unwrap();

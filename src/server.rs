@@ -1,4 +1,4 @@
-//! The server: binds, serves the web over the application, and stops in order.
+//! The server: binds the listener, serves the web application, and stops in order.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,61 +10,61 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app::{App, Role};
-use crate::config::{BasePath, Config};
+use crate::app::App;
+use crate::config::{BasePath, Config, Role};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
 use crate::web::{self, AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, TrustedProxies, WebState};
 
-/// How long open requests may take after the server was told to stop.
+/// How long open requests may take after the server begins to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-/// A client that takes nothing of an answer for so long is cut.
+/// A client that reads nothing of a response for this long is disconnected.
 const STALL: Duration = Duration::from_secs(60);
 
-/// The server could not do its work.
+/// The errors of starting the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Users come with another version; until then nobody but this machine may reach it.
+    /// Kastrel has no user accounts yet; until then only this machine may reach the server.
     #[error(
         "server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it, or set server.allow_any_address where the network itself keeps others out"
     )]
     NotLoopback(SocketAddr),
-    /// A worker has no users at all, so nothing but this machine needs to reach it.
+    /// A worker has no users at all, so only this machine needs to reach it.
     #[error(
         "worker.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed; set server.allow_any_address where the network itself keeps others out"
     )]
     WorkerNotLoopback(SocketAddr),
-    /// The address is taken, or not ours.
+    /// The address is in use, or does not belong to this machine.
     #[error("failed to listen on {address}")]
     Bind {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The file that tells other commands of this server could not be written.
+    /// The file with which other commands find this server could not be written.
     #[error("failed to write {}", path.display())]
     ServerFile {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }
 
-/// A bound server, about to serve.
+/// A bound server that does not serve yet.
 pub struct Server {
     listener: TcpListener,
-    /// The address, with the port that was given if 0 was asked for.
+    /// The address. If the configured port is 0, it has the port that the system chose.
     pub address: SocketAddr,
     role: Role,
     file: Option<ServerFile>,
     proof: Option<ServerProof>,
 }
 
-/// `server.json`, removed with its holder, unless another server of the same data folder has
-/// written its own there meanwhile: two web nodes may share one.
+/// The file `server.json`. It is removed on drop, unless another server of the same data folder has
+/// overwritten it: two web nodes may share a folder.
 #[derive(Debug)]
 struct ServerFile {
     path: PathBuf,
@@ -74,7 +74,7 @@ struct ServerFile {
 
 impl ServerFile {
     fn write(path: PathBuf, address: SocketAddr) -> Result<Self, ServerError> {
-        // Commands of this machine reach a server that listens everywhere by its loopback.
+        // Commands on this machine reach a server that listens on all addresses through loopback.
         let reached = match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
             IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
@@ -88,8 +88,8 @@ impl ServerFile {
         }
     }
 
-    /// Whether the file is still the one that was written here. The process id alone would not
-    /// tell: in containers, each server may be process 1.
+    /// Returns whether the file still has the content that was written here. The process id alone
+    /// would not prove that: in containers, each server may be process 1.
     fn is_ours(&self) -> bool {
         std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.content)
     }
@@ -105,22 +105,13 @@ impl Drop for ServerFile {
     }
 }
 
-/// How many connections this process takes.
+/// Returns how many connections this process accepts.
 fn connections_of(config: &Config) -> usize {
     connections_within(descriptors::limit(), config.scans.concurrency, config.server.max_connections)
 }
 
-/// A size in the largest unit in which it is a whole number.
-fn exact_size(bytes: usize) -> String {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match units.into_iter().find(|(_, unit)| bytes.is_multiple_of(*unit)) {
-        Some((name, unit)) if bytes > 0 => format!("{} {name}", bytes / unit),
-        _ => format!("{bytes} bytes"),
-    }
-}
-
-/// What the settings page shows of the configuration: the limits that people meet.
-/// `kastrel config show` tells all of it, and where each value came from.
+/// Returns the part of the configuration that the about page shows: the limits that users
+/// encounter. `kastrel config show` lists everything, with the source of each value.
 fn setting_lines(config: &Config) -> Vec<SettingLine> {
     let seconds = |duration: Duration| format!("{} s", duration.as_secs());
     [
@@ -146,10 +137,10 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
 }
 
 impl Server {
-    /// Binds. Who connects now waits for [`run`](Self::run).
+    /// Binds the listener. Clients that connect now wait for [`run`](Self::run).
     ///
     /// # Errors
-    /// The address is none of this machine's own, or taken.
+    /// The address is in use, does not belong to this machine, or is not allowed.
     pub async fn bind(config: &Config, role: Role) -> Result<Self, ServerError> {
         let is_worker = role == Role::Worker;
         let wanted = if is_worker { config.worker.listen } else { config.server.listen };
@@ -173,13 +164,14 @@ impl Server {
         Ok(Self { listener, address, role, file: None, proof: None })
     }
 
-    /// Tells other commands of this data folder where the API is, if this is one.
+    /// Writes the file with which other commands of this data folder find the API, if this process
+    /// has one.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn announce(mut self, config: &Config) -> Result<Self, ServerError> {
         if self.role != Role::Worker {
-            // The key first: whoever finds the file asks for a proof.
+            // Create the key first: a command that finds the file requests a proof.
             let key = ServerKey::open(&config.data.dir)
                 .map_err(|source| ServerError::ServerFile { path: config.data.dir.join("server.key"), source })?;
             let file = ServerFile::write(config.server_file(), self.address)?;
@@ -189,7 +181,7 @@ impl Server {
         Ok(self)
     }
 
-    /// Serves until `stop` is cancelled, then lets open requests end.
+    /// Serves until `stop` is cancelled, then waits for open requests for a limited time.
     pub async fn run(self, app: &App, config: &Config, stop: CancellationToken) {
         let state = WebState {
             service: app.service.clone(),
@@ -217,7 +209,8 @@ impl Server {
                 base: config.server.base_path.clone(),
                 trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()),
             },
-            // Without accounts everybody who reaches the server runs it; it listens on loopback.
+            // Without accounts, every client is an administrator; the server listens on loopback by
+            // default.
             anonymous: Some(access::Role::Admin),
             proof: self.proof.clone(),
             closing: stop.clone(),
@@ -235,7 +228,7 @@ impl Server {
             timeout: config.server.request_timeout_seconds,
             body_timeout: config.server.body_timeout_seconds,
             requests: config.server.max_requests,
-            // Streams leave connections for everybody else.
+            // Streams must leave connections for other requests.
             event_streams: config.server.max_event_streams.min(connections / 4 * 3),
             ..RequestLimits::default()
         };
@@ -264,7 +257,7 @@ impl Server {
     }
 }
 
-/// Where the data is, for the page's foot.
+/// Returns the location of the data, for the footer of the pages.
 fn data_label(config: &Config) -> String {
     config.database.url.as_ref().map_or_else(|| config.data.dir.display().to_string(), ToString::to_string)
 }
@@ -274,17 +267,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_has_the_largest_unit_that_is_exact() {
-        let sizes = [10_485_760, 262_144, 1 << 30, 10_485_761, 4096].map(exact_size);
-        assert_eq!(sizes, ["10 MiB", "256 KiB", "1 GiB", "10485761 bytes", "4 KiB"]);
-    }
-
-    #[test]
-    fn a_server_that_ends_leaves_the_file_of_another_alone() {
+    fn ending_server_keeps_the_file_of_another_server() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("server.json");
         let first = ServerFile::write(path.clone(), "127.0.0.1:5000".parse().unwrap()).unwrap();
-        // Of the same process id, as in two containers.
+        // Both have the same process id, as in two containers.
         let second = ServerFile::write(path.clone(), "0.0.0.0:5002".parse().unwrap()).unwrap();
         drop(first);
         let content = std::fs::read_to_string(&path).unwrap();

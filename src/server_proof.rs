@@ -1,10 +1,10 @@
-//! How a server proves to commands of its data folder that it holds that folder.
+//! Proves to a command that a server holds the command's data folder.
 //!
-//! `server.json` says where the server of a data folder is. The file may outlive it, and by then
-//! its port may be somebody else's. So a command sends a random challenge first and nothing else,
-//! and goes on only when the answer was made with the key that lies in the data folder, readable by
-//! its owner alone. The answer also covers the address that `server.json` names: whoever passes the
-//! challenge on to a true server at another port gets an answer for that one.
+//! `server.json` has the address of the data folder's server. The file may outlive the server, and
+//! another program may use its port then. So a command first sends only a random challenge, and
+//! continues only if the response was computed with the key in the data folder, which only its
+//! owner can read. The response also covers the address in `server.json`: a program that relays the
+//! challenge to a genuine server at another port gets a response for that other port.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -16,11 +16,11 @@ use sha2::Sha256;
 
 use crate::private;
 
-/// The key's file in the data folder.
+/// The name of the key file in the data folder.
 const FILE_NAME: &str = "server.key";
-/// What is proven, so that no other use of the key is ever mistaken for this one.
+/// The purpose of the proof, which separates it from any other use of the key.
 const PURPOSE: &[u8] = b"kastrel server of this data folder\n";
-/// Bytes of a key and of a challenge.
+/// The size of a key and of a challenge, in bytes.
 const SIZE: usize = 32;
 
 /// The key of a data folder.
@@ -34,11 +34,11 @@ impl std::fmt::Debug for ServerKey {
 }
 
 impl ServerKey {
-    /// The key of a data folder, made at its first use. Several servers may share a folder; they
-    /// share the key.
+    /// Returns the key of a data folder, and creates it at the first use. Several servers that
+    /// share a folder share the key.
     ///
     /// # Errors
-    /// The file cannot be read or written, or holds something else.
+    /// The file cannot be read or written, or its content is invalid.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join(FILE_NAME);
         match std::fs::read_to_string(&path) {
@@ -58,14 +58,15 @@ impl ServerKey {
         }
     }
 
-    /// The key of a data folder, if there is one that can be read.
+    /// Returns the key of a data folder, if it exists and is readable.
     #[must_use]
     pub fn read(data_dir: &Path) -> Option<Self> {
         std::fs::read_to_string(data_dir.join(FILE_NAME)).ok().as_deref().and_then(parse)
     }
 
-    /// Written whole, and then named by a hard link: no other server ever reads half of it. Where
-    /// the file system has no hard links, it is written under its name, by the first server alone.
+    /// Creates the key file. The file is written completely and then gets its name by a hard link,
+    /// so that no other server reads an incomplete key. On a file system without hard links, the
+    /// file is written under its final name, and only the first server succeeds.
     fn make(data_dir: &Path, path: &Path, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<Self> {
         let text = format!("{}\n", hex(&rand::random::<[u8; SIZE]>()));
         let fresh = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
@@ -73,7 +74,7 @@ impl ServerKey {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_new(path, &text),
             linked => linked,
         });
-        // It may not have been made.
+        // The file may not exist.
         let _none = std::fs::remove_file(&fresh);
         match named {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -83,13 +84,13 @@ impl ServerKey {
         }
     }
 
-    /// The proof for a challenge, of a server that is reached at `url`.
+    /// Returns the proof for a challenge, for a server with the address `url`.
     #[must_use]
     pub fn prove(&self, challenge: &Challenge, url: &str) -> String {
         hex(&self.mac(challenge, url).finalize().into_bytes())
     }
 
-    /// Whether a proof is that of a server of this data folder, at this address.
+    /// Returns whether a proof is that of a server of this data folder, at this address.
     #[must_use]
     pub fn accepts(&self, proof: &str, challenge: &Challenge, url: &str) -> bool {
         bytes(proof).is_some_and(|proof| self.mac(challenge, url).verify_slice(&proof).is_ok())
@@ -105,18 +106,18 @@ impl ServerKey {
     }
 }
 
-/// What a server is asked to answer with its key: random, and never the same.
+/// A challenge for a server: random, and never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Challenge([u8; SIZE]);
 
 impl Challenge {
-    /// A new one.
+    /// Creates a new challenge.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         bytes(text).map(Self)
@@ -129,8 +130,7 @@ impl std::fmt::Display for Challenge {
     }
 }
 
-/// Writes a file that was not there, for its owner alone. One that cannot be written whole is
-/// removed.
+/// Creates a file for its owner alone; the file must not exist. An incomplete file is removed.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proof_is_for_one_key_one_challenge_and_one_address() {
+    fn proof_is_valid_for_one_key_one_challenge_and_one_address() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let key = ServerKey::open(folder.path()).unwrap();
         let (challenge, url) = (Challenge::random(), "http://127.0.0.1:5000");
@@ -190,24 +190,24 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_without_hard_links_and_nothing_else_is_left() {
+    fn key_is_created_without_hard_links_and_leaves_no_other_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         let names = || std::fs::read_dir(folder.path()).unwrap().count();
         let unsupported = |_: &Path, _: &Path| Err(io::Error::from(io::ErrorKind::PermissionDenied));
         let key = ServerKey::make(folder.path(), &path, unsupported).unwrap();
         assert_eq!((path.metadata().unwrap().permissions().mode() & 0o777, names()), (0o600, 1));
-        // Another server was first.
+        // Another server created the key first.
         assert_eq!(ServerKey::make(folder.path(), &path, unsupported).unwrap(), key);
         assert_eq!(ServerKey::make(folder.path(), &path, |from, to| std::fs::hard_link(from, to)).unwrap(), key);
         assert_eq!((ServerKey::open(folder.path()).unwrap(), names()), (key, 1));
-        // There is no folder for the name.
+        // The folder does not exist.
         assert!(ServerKey::make(folder.path(), &folder.path().join("none").join(FILE_NAME), unsupported).is_err());
         assert_eq!(names(), 1);
     }
 
     #[test]
-    fn the_key_is_its_owners_alone() {
+    fn key_file_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         let mode = || path.metadata().unwrap().permissions().mode() & 0o777;

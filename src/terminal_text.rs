@@ -1,33 +1,33 @@
-//! What programs write for a terminal, as text that can be shown anywhere: whole escape sequences
-//! go, and of a line that is written again and again the last state stays.
+//! Converts terminal output of programs into text that can be shown anywhere: complete escape
+//! sequences are removed, and a line that was rewritten again and again keeps its last state.
 //!
-//! One small parser of ECMA-48 sequences (the states are those of Paul Williams' "A parser for
-//! DEC's ANSI-compatible video terminals") is behind all of it: [`plain`] for names and messages,
-//! [`lines`] for logs, and [`safe_end`] for readers of a log in parts.
+//! A small parser of ECMA-48 sequences does all of it (its states are those of Paul Williams' "A
+//! parser for DEC's ANSI-compatible video terminals"): [`plain`] for names and messages, [`lines`]
+//! for logs, and [`safe_end`] for readers of a log in parts.
 
-/// A control string (an OSC, a DCS) ends here at the latest: what follows is shown again.
+/// The maximum length of a control string (an OSC, a DCS): the text after it is shown again.
 const MOST_OF_STRING: usize = 4096;
-/// The most parameters of a sequence that matter.
+/// How many parameter characters of a sequence are kept; the others are ignored.
 const MOST_PARAMETERS: usize = 8;
-/// No cursor goes further to the right.
+/// The rightmost column of the cursor.
 const MOST_COLUMNS: usize = 1 << 16;
 
-/// What a character does.
+/// The effect of a character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// It is part of a sequence, or shows nothing.
+    /// The character is part of a sequence, or invisible.
     Nothing,
-    /// It is shown. A line feed and a tab are shown as well.
+    /// The character is shown. Line feeds and tabs are shown as well.
     Show(char),
-    /// The cursor goes to the beginning of the line.
+    /// The cursor moves to the beginning of the line.
     Return,
-    /// The cursor goes so many columns to the left.
+    /// The cursor moves this many columns to the left.
     Left(usize),
-    /// The cursor goes so many columns to the right.
+    /// The cursor moves this many columns to the right.
     Right(usize),
-    /// The line is erased from the cursor on.
+    /// The line is erased from the cursor to its end.
     EraseRest,
-    /// All of the line is erased.
+    /// The complete line is erased.
     EraseLine,
 }
 
@@ -39,15 +39,15 @@ enum State {
     Escape,
     /// After ESC and a character such as `(`, which selects a character set.
     Intermediate,
-    /// After CSI: the parameters so far.
+    /// After CSI, with the parameters so far.
     Csi(String),
-    /// In an OSC, DCS, SOS, PM or APC, which has had so many characters.
+    /// In an OSC, DCS, SOS, PM or APC, with the number of characters so far.
     String(usize),
-    /// After ESC in one of those.
+    /// After ESC in one of these strings.
     StringEscape,
 }
 
-/// The parser. It can be fed in parts, wherever they are cut.
+/// The parser. It accepts a text in parts that are cut anywhere.
 #[derive(Debug, Default)]
 struct Parser(State);
 
@@ -57,8 +57,8 @@ impl Parser {
     }
 
     fn feed(&mut self, c: char) -> Step {
-        // A line feed ends whatever was begun: no sequence goes over the end of a line, so an open
-        // one cannot swallow a log. CAN and SUB abort one.
+        // A line feed ends every sequence: no sequence continues beyond the end of a line, so an
+        // unfinished one cannot swallow a log. CAN and SUB abort a sequence.
         if matches!(c, '\n' | '\u{18}' | '\u{1a}') {
             self.0 = State::Ground;
             return if c == '\n' { Step::Show(c) } else { Step::Nothing };
@@ -116,7 +116,7 @@ impl Parser {
             '\r' => Step::Return,
             '\u{8}' => Step::Left(1),
             '\t' => Step::Show(c),
-            // Further ends of lines, which a reader of lines does not know.
+            // Other line separators, which a reader of lines does not support, become spaces.
             '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Step::Show(' '),
             c if c.is_control() || is_hidden(c) => Step::Nothing,
             c => Step::Show(c),
@@ -124,7 +124,7 @@ impl Parser {
     }
 }
 
-/// What a control sequence does, as far as it concerns one line.
+/// Returns the effect of a control sequence on the current line.
 fn sequence(parameters: &str, last: char) -> Step {
     let number = |default: usize| if parameters.is_empty() { default } else { parameters.parse().unwrap_or(default) };
     match last {
@@ -137,37 +137,37 @@ fn sequence(parameters: &str, last: char) -> Step {
     }
 }
 
-/// Characters that show nothing, and could hide a text or turn its direction: bidirectional
-/// controls, zero-width characters, tags, the byte order mark.
+/// Returns whether a character is invisible and could hide text or change its direction:
+/// bidirectional controls, zero-width characters, tags, the byte order mark.
 const fn is_hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The characters of a text that are shown, line feeds and tabs among them; nothing is overwritten.
+/// Returns the visible characters of a text, including line feeds and tabs; nothing is overwritten.
 /// A carriage return alone shows nothing.
 pub(crate) fn shown(text: &str) -> impl Iterator<Item = char> {
     let mut parser = Parser::default();
     text.chars().filter_map(move |c| match parser.feed(c) {
         Step::Show(c) => Some(c),
-        // Two words do not become one.
+        // Cursor movements and erasures show nothing.
         Step::Nothing | Step::Return | Step::Left(_) | Step::Right(_) | Step::EraseRest | Step::EraseLine => None,
     })
 }
 
-/// A text without escape sequences, control characters and those that turn the direction of what
-/// follows; line feeds and tabs stay.
+/// Removes escape sequences, control characters and characters that change the direction of text;
+/// line feeds and tabs stay.
 pub(crate) fn plain(text: &str) -> String {
     shown(text).collect()
 }
 
-/// One line, as a terminal would leave it.
+/// One line, as a terminal would show it.
 #[derive(Debug, Default)]
 struct Line {
     cells: Vec<char>,
     cursor: usize,
-    /// The cursor was sent back to the beginning; what is written next replaces the line.
+    /// The cursor is back at the beginning; the next character replaces the line.
     returned: bool,
-    /// What stood there last before the line was erased.
+    /// The text of the line before it was erased.
     erased: Option<String>,
 }
 
@@ -214,14 +214,14 @@ impl Line {
         self.cells.iter().collect::<String>().trim_end().to_owned()
     }
 
-    /// The last state that said anything: many programs erase their progress at the end.
+    /// Returns the last state with text: many programs erase their progress display at the end.
     fn finish(self) -> String {
         let text = self.text();
         if text.is_empty() { self.erased.unwrap_or_default() } else { text }
     }
 }
 
-/// The last state of the one line that `text` is, without the blanks at its end.
+/// Returns the last state of a single line, without trailing blanks.
 pub(crate) fn line(text: &str) -> String {
     let (mut parser, mut line) = (Parser::default(), Line::default());
     for c in text.trim_end_matches(['\n', '\r']).chars() {
@@ -230,13 +230,13 @@ pub(crate) fn line(text: &str) -> String {
     line.finish()
 }
 
-/// The lines of a text, each in its last state.
+/// Returns the lines of a text, each in its last state.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
     text.split_terminator('\n').map(line)
 }
 
-/// How many of these bytes can be shown without what follows them: the rest is the beginning of a
-/// character or of a sequence.
+/// Returns how many of these bytes can be shown without the bytes that follow: the rest is the
+/// beginning of a character or of a sequence.
 pub(crate) fn safe_end(bytes: &[u8]) -> usize {
     let (mut parser, mut at, mut safe) = (Parser::default(), 0, 0);
     let mut chunks = bytes.utf8_chunks().peekable();
@@ -250,7 +250,7 @@ pub(crate) fn safe_end(bytes: &[u8]) -> usize {
         }
         let invalid = chunk.invalid();
         at += invalid.len();
-        // Of the last bytes, those may be missing that would make them a character.
+        // The last bytes may be an incomplete character.
         let may_go_on =
             chunks.peek().is_none() && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
         if !invalid.is_empty() && !may_go_on && parser.is_between() {
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_sequences_go() {
+    fn complete_sequences_are_removed() {
         for (given, expected) in [
             ("\u{1b}[0;31m[ERR]\u{1b}[0m red \u{1b}[1;32mgreen\u{1b}[m", "[ERR] red green"),
             ("\u{1b}[38;5;196mx\u{1b}[0m", "x"),
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_state_of_a_line_is_shown() {
+    fn line_shows_its_last_state() {
         for (given, expected) in [
             ("Scanning:   0%\rScanning:  20%\rScanning: 100%", "Scanning: 100%"),
             ("one\rtwo\rthree", "three"),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_ends_between_sequences_and_characters() {
+    fn parts_end_between_sequences_and_characters() {
         for (text, end) in [
             ("plain".as_bytes(), 5),
             ("a\u{1b}[3".as_bytes(), 1),
@@ -350,7 +350,7 @@ mod tests {
         ] {
             assert_eq!(safe_end(text), end, "{:?}", String::from_utf8_lossy(text));
         }
-        // However it is cut, the parts show what the text shows.
+        // Wherever the text is cut, the parts show the same text.
         let whole = "a\u{1b}[31mred\u{1b}[0m b\u{1b}]0;title\u{7}ü\u{1b}(Bc⚿".as_bytes();
         for cut in 0..whole.len() {
             let first = safe_end(&whole[..cut]);

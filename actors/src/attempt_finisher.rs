@@ -1,4 +1,4 @@
-//! Writing the end of an attempt, however long the store takes.
+//! Writes the end of an attempt to the store, with retries for as long as needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::context::Shared;
+use crate::messages::scan::FinishOutcome;
 use crate::model::{
     AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult, Resolution,
     ScanId,
@@ -14,22 +15,10 @@ use crate::policy::restart::after_failure;
 use crate::ports::{Applied, StoreError};
 use crate::task::persistence;
 
-/// The longest that one write may take before it is tried again.
+/// The timeout of one write; after it the write is retried.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How the writing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FinishOutcome {
-    /// Committed.
-    Done,
-    /// The row has moved on without us, or this is a repetition of what was committed: nothing
-    /// changed.
-    Superseded,
-    /// Given up.
-    Abandoned,
-}
-
-/// What becomes of a scan whose attempt came to `end`.
+/// Returns the effect of the attempt's `end` on its scan.
 #[must_use]
 pub(crate) fn resolve(shared: &Shared, end: AttemptEnd, failures_before: u32, by: CancelledBy) -> Resolution {
     match end {
@@ -43,13 +32,13 @@ pub(crate) fn resolve(shared: &Shared, end: AttemptEnd, failures_before: u32, by
     }
 }
 
-/// What becomes of a scan after `failure`.
+/// Returns the effect of `failure` on a scan.
 #[must_use]
 pub(crate) fn retry_or_fail(shared: &Shared, failure: Failure, failures_before: u32) -> Resolution {
     after_failure(shared.config.retry, failure, failures_before, &mut rand::rng())
 }
 
-/// One attempt's end, on its way into the store.
+/// The end of one attempt, to be written to the store.
 #[derive(Debug, Clone)]
 pub(crate) struct AttemptFinisher {
     pub(crate) scan: ScanId,
@@ -69,7 +58,7 @@ impl AttemptFinisher {
         Self { scan, token, resolution, plugins, shortened: false }
     }
 
-    /// Without what a scanner wrote, of which there may be more than a row can hold.
+    /// Removes the scanner's results, which may be larger than a row can hold.
     fn shorten(self) -> Self {
         let resolution = match self.resolution {
             Resolution::Complete(_) | Resolution::Adopt(_) | Resolution::Fail(_) | Resolution::Retry { .. } => {
@@ -83,7 +72,7 @@ impl AttemptFinisher {
         Self { resolution, plugins: Some(Vec::new()), shortened: true, ..self }
     }
 
-    /// Writes until the store has answered. `tries` bounds how often; `None` never gives up.
+    /// Writes until the store responds. `tries` limits the attempts; with `None` it never gives up.
     pub(crate) async fn write(self, shared: Arc<Shared>, tries: Option<u32>) -> FinishOutcome {
         let mut failed = 0;
         let mut record = self;
@@ -101,7 +90,8 @@ impl AttemptFinisher {
                     return FinishOutcome::Done;
                 }
                 Ok(Applied::Refused(_, row)) if row.token == record.token => {
-                    // Our own write, whose answer was lost, has ended the attempt already.
+                    // An earlier write of this finisher has ended the attempt; its response was
+                    // lost.
                     shared.announce(row).await;
                     return FinishOutcome::Superseded;
                 }

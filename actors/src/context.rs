@@ -1,5 +1,5 @@
-//! What all actors of a node share: its configuration, its ports, and the few values that they
-//! publish to each other.
+//! The context that all actors of a node share: its configuration, its ports, and the few values
+//! that they publish to each other.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
+use crate::live::SnapshotCache;
+use crate::messages::supervisor::Message as SupervisorMessage;
 use crate::model::{
     AttemptNumber, FaultKind, FencingToken, HeldBack, NodeFault, NodeHold, NodeId, NodeRegistration, ScanId,
     ScanRecord, ScanSnapshot, ScanState, ScannerKind, ScannerOffer, TargetHold,
@@ -25,54 +28,50 @@ use crate::ports::{
     AliveWatch, Clock, ControlBus, FOLLOWED_FOR, JobQueue, JobSignal, LeaseGuard, LiveFeed, NodeHealth, ScanRunner,
     ScanStore,
 };
-use crate::snapshot_cache::SnapshotCache;
-use crate::supervisor;
 
-/// The numbers of a node.
+/// The configuration of a node.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
-    /// The node's identity, new at each start.
+    /// The node's id, new at each start.
     pub id: NodeId,
     /// The machine's name.
     pub host: String,
-    /// The process id; the application knows it.
+    /// The process id, set by the application.
     pub pid: u32,
     /// Kastrel's version.
     pub version: String,
-    /// How many scans run at once, at least 1.
+    /// The number of slots: how many scans run at once, at least 1.
     pub capacity: usize,
-    /// The node's lease.
+    /// The durations of the node's lease.
     pub lease: LeasePolicy,
-    /// How failed scans are tried again.
+    /// How failed scans are retried.
     pub retry: RetryPolicy,
-    /// An attempt's limits.
+    /// The time limits of an attempt.
     pub limits: Limits,
-    /// How often the reconciler looks around; the nodes of a cluster take turns in looking at all
-    /// of it.
+    /// The interval of the reconciler. The nodes of a cluster take turns to reconcile all of it.
     pub rescue_every: Duration,
-    /// How many failures of its own actors the node bears before it gives up.
+    /// The failures of its own actors that the node tolerates before it stops.
     pub actor_intensity: Intensity,
-    /// How many failed attempts of a target, and of several, the node bears before it holds new
-    /// ones back, and for how long.
+    /// The failed attempts that the node tolerates before it holds back a target or all scans, and
+    /// the duration of a hold.
     pub breaker: BreakerPolicy,
-    /// Whether scans wait while the node lacks something that every scan needs; else they fail. A
-    /// command that runs one scan and ends has nobody who would repair it.
+    /// Whether scans wait while the node has a fault; otherwise they fail. A command that runs one
+    /// scan and exits sets this to false, because nothing would repair the fault.
     pub waits_for_repair: bool,
-    /// The shortest time between two progress writes of one scan.
+    /// The minimum time between two progress writes of one scan.
     pub progress_every: Duration,
-    /// Whether the store can be held by one process only, so that every other node in it must be
-    /// dead.
+    /// True if only one process can hold the store, so that every other node in it must be dead.
     pub sole_node: bool,
-    /// Nodes of earlier runs of which nothing is left: their scans are taken over at once, whatever
-    /// their leases say.
+    /// Nodes of earlier runs that have no processes left. Their scans are taken over at once, even
+    /// if their leases have not expired.
     pub previous: Vec<NodeId>,
-    /// Whether the node also runs scans that were waiting before it started, or only those that are
-    /// signalled to it.
+    /// True if the node also runs scans that were pending before it started; false if it runs only
+    /// scans that are signalled to it.
     pub adopts_waiting: bool,
 }
 
 impl NodeConfig {
-    /// A node with the default numbers.
+    /// Creates a configuration with the default values.
     #[must_use]
     pub fn new(id: NodeId, capacity: usize) -> Self {
         Self {
@@ -87,7 +86,7 @@ impl NodeConfig {
             rescue_every: Duration::from_secs(5),
             actor_intensity: Intensity { max: 5, within: Duration::from_secs(60) },
             breaker: BreakerPolicy {
-                // All scans that run at once may be of one target, and fail at once.
+                // All scans that run at once may have one target, and may fail at once.
                 target: Intensity { max: 5.max(capacity), within: Duration::from_secs(60) },
                 node: Intensity { max: 20.max(5 * capacity), within: Duration::from_secs(60) },
                 pause: Duration::from_secs(15),
@@ -102,63 +101,64 @@ impl NodeConfig {
     }
 }
 
-/// The outside world, as a node gets it.
+/// The ports of a node.
 #[derive(Clone)]
 pub struct NodePorts {
-    /// The truth.
+    /// The store, the source of truth.
     pub store: Arc<dyn ScanStore>,
-    /// Wake-up signals.
+    /// The queue of wake-up signals.
     pub queue: Arc<dyn JobQueue>,
-    /// Messages from other nodes.
+    /// Control messages from other nodes.
     pub bus: Arc<dyn ControlBus>,
-    /// News for other processes.
+    /// Snapshots for other processes.
     pub feed: Arc<dyn LiveFeed>,
-    /// Ends the scans of a node that cannot do so itself.
+    /// The guard that ends the node's scans if the node itself cannot.
     pub guard: Arc<dyn LeaseGuard>,
-    /// Starts attempts.
+    /// The runner that starts attempts.
     pub runner: Arc<dyn ScanRunner>,
-    /// Checks what every scan needs.
+    /// The health check of what every scan needs.
     pub health: Arc<dyn NodeHealth>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    /// What the scanner offers; `None` until it has told.
+    /// The scanner's offer; `None` until the scanner has reported it.
     pub offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
-    /// What is shown.
+    /// The live state for display.
     pub snapshots: Arc<SnapshotCache>,
 }
 
-/// How many targets a node says that it holds back.
+/// The maximum number of held-back targets in a node's registration.
 const MOST_TARGETS: usize = 50;
 
-/// Whether the node's lease can be trusted.
+/// The state of the node's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeaseState {
-    /// No lease yet, or none any more.
+    /// The node has no lease.
     None,
-    /// Good.
+    /// The node has a lease.
     Trusted {
-        /// When the renewal that granted it was sent.
+        /// When the request of the renewal that granted it was sent.
         sent: Instant,
-        /// Until when it can be trusted.
+        /// The time until which the node may rely on the lease.
         until: Instant,
-        /// The same moment, by the clock of the node's guard.
+        /// The same time, by the clock of the lease guard.
         guard_until: Duration,
     },
 }
 
 impl LeaseState {
-    /// Whether the lease is good at `now`, which is `guard_now` by the guard's clock.
+    /// Returns true if the lease is valid at `now`, which is `guard_now` by the guard's clock.
     ///
-    /// Both clocks must say so: this program's stands still while the machine sleeps, the guard's
-    /// and the database's do not. So after a sleep the guard kills what this program still believes
-    /// in, and what it kills must not count as a failure of the scan.
+    /// The lease must be valid by both clocks. This program's clock stands still while the machine
+    /// sleeps; the clocks of the guard and the database do not. After a sleep the guard kills scans
+    /// that this program still considers valid, and such a kill must not count as a failure of the
+    /// scan.
     #[must_use]
     pub(crate) fn is_good(self, now: Instant, guard_now: Duration) -> bool {
         matches!(self, Self::Trusted { until, guard_until, .. } if now < until && guard_now < guard_until)
     }
 }
 
-/// An attempt that this node has leased, and the proof that its processes are gone.
+/// An attempt that this node has leased, and the watch that shows when its processes are gone.
 #[derive(Debug, Clone)]
 pub(crate) struct RegistryEntry {
     pub(crate) token: FencingToken,
@@ -167,8 +167,8 @@ pub(crate) struct RegistryEntry {
     pub(crate) alive_watch: Arc<AliveWatch>,
 }
 
-/// Everything that this node has leased. It outlives the supervisor, so that a new one can clean up
-/// after the old.
+/// All attempts that this node has leased. The registry outlives the supervisor, so that a new
+/// supervisor can clean up after the previous one.
 #[derive(Debug, Default)]
 pub(crate) struct AttemptRegistry(Mutex<HashMap<ScanId, RegistryEntry>>);
 
@@ -189,27 +189,27 @@ impl AttemptRegistry {
     }
 }
 
-/// See the module.
+/// The shared context.
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) ports: NodePorts,
     pub(crate) started_at: Timestamp,
     pub(crate) lease: watch::Sender<LeaseState>,
-    /// What is known of the node's health. Nothing starts while something is missing.
+    /// The node's health. No scan starts while there is a fault.
     pub(crate) health: watch::Sender<Wellness>,
-    /// Failed attempts, and what they hold back.
+    /// The failed attempts, and the holds that they cause.
     pub(crate) breaker: watch::Sender<Breaker>,
-    /// What operators have ordered, as the last renewal told.
+    /// The operators' directives, as the last renewal returned them.
     pub(crate) directives: watch::Sender<NodeDirectives>,
-    /// Changes when the node has news of itself that must not wait for the next renewal in turn:
-    /// its last scan is gone while it drains, or it holds scans back, or no longer.
+    /// Changes when the node must renew its lease early to publish its state: its last scan has
+    /// ended while it drains, or a hold has started or ended.
     pub(crate) news: watch::Sender<()>,
-    /// This node has met a scan that its scanner cannot run, and others may.
+    /// True once this node has received a scan that its scanner cannot run, and others may.
     heterogeneous_cluster: AtomicBool,
-    /// Scans that somebody watches elsewhere, and until when.
+    /// The scans that a client of another process watches, and until when.
     followed: Mutex<HashMap<ScanId, Instant>>,
-    /// The supervisor of the moment; its restart puts another one here.
-    pub(crate) supervisor: watch::Sender<Option<ActorRef<supervisor::Message>>>,
+    /// The current supervisor; a restart replaces it.
+    pub(crate) supervisor: watch::Sender<Option<ActorRef<SupervisorMessage>>>,
     pub(crate) registry: AttemptRegistry,
 }
 
@@ -233,26 +233,26 @@ impl Shared {
         })
     }
 
-    /// The renewal that was sent at `sent` was granted; `guard_sent` is the same moment, or one
-    /// before it, by the guard's clock.
+    /// Stores a granted renewal. Its request was sent at `sent`; `guard_sent` is the same time or
+    /// an earlier one, by the guard's clock.
     pub(crate) fn trust_lease(&self, sent: Instant, guard_sent: Duration) {
         let until = trusted_until(self.config.lease, sent);
-        // Before anything can start under this lease: who starts later is covered by what the guard
-        // has been told.
+        // Update the guard before a scan can start under this lease, so that the guard covers every
+        // scan.
         let guard_until = guard_sent + self.config.lease.trusted_for();
         self.ports.guard.trust_until(guard_until);
         self.lease.send_replace(LeaseState::Trusted { sent, until, guard_until });
     }
 
-    /// Whether the node holds a lease that is good now.
+    /// Returns true if the node holds a lease that is valid now.
     pub(crate) fn lease_is_good(&self) -> bool {
         self.lease.borrow().is_good(Instant::now(), self.ports.guard.now())
     }
 
-    /// Whether this node must look at a scan before it leases it, because others may have another
-    /// scanner: one with the built-in scanner, which has few plugins, always, and any node once it
-    /// has met a scan that it cannot run. For all others the lease itself is the first look, which
-    /// saves every start of a scan a read.
+    /// Returns true if this node must read a scan before it leases it, because other nodes may have
+    /// another scanner. That is always the case with the built-in scanner, which has few plugins,
+    /// and for any node once it has received a scan that it cannot run. All other nodes lease
+    /// without reading first, which saves one read for each start of a scan.
     pub(crate) fn must_check_capabilities(&self) -> bool {
         let is_small =
             || self.ports.offer.borrow().as_ref().is_some_and(|offer| offer.scanner.kind == ScannerKind::Builtin);
@@ -281,7 +281,7 @@ impl Shared {
         }
     }
 
-    /// What the node does not start now.
+    /// Returns what the node currently does not start.
     pub(crate) fn hold(&self) -> NodeHold {
         let (now, clock) = (Instant::now(), self.ports.clock.now());
         let moment = |at: Instant| match at.checked_duration_since(now) {
@@ -314,24 +314,24 @@ impl Shared {
         NodeHold { node: missing.or_else(storm), targets: targets.collect() }
     }
 
-    /// Shows what the node does not start now, here at once and elsewhere with a renewal out of
-    /// turn.
+    /// Publishes the current holds: in this process at once, and to other processes with an early
+    /// renewal.
     pub(crate) fn show_hold(&self) {
         self.ports.snapshots.hold(&self.config.id, self.hold());
         self.news.send_replace(());
     }
 
-    /// A check of the node that began at `began` has found `faults`.
+    /// Records the result of a health check that began at `began`.
     pub(crate) fn found(&self, faults: Vec<NodeFault>, began: Instant) {
         self.change_health(|health| health.found(faults, began, Instant::now()));
     }
 
-    /// A start has failed for the lack of something that every scan needs.
+    /// Records a start that failed because of a fault of the node.
     pub(crate) fn suspect(&self, fault: NodeFault) {
         self.change_health(|health| health.suspect(fault, Instant::now()));
     }
 
-    /// A scan has started, so the node is well.
+    /// Records that a scan has started, which shows that the node is well.
     pub(crate) fn has_started(&self) {
         self.health.send_if_modified(|health| {
             let modified = health.has_waited() && health.is_well();
@@ -349,7 +349,7 @@ impl Shared {
             change(health);
             after = health.missing().map(|(faults, ..)| faults.to_vec());
         });
-        crate::health::log(before.as_deref(), after.as_deref());
+        log_health(before.as_deref(), after.as_deref());
         match &after {
             None => self.show("health", "well"),
             Some(faults) => self.show(
@@ -362,21 +362,20 @@ impl Shared {
         }
     }
 
-    /// Sends to the supervisor of the moment; gives the message back where there is none.
-    pub(crate) fn tell_supervisor(&self, message: supervisor::Message) -> Result<(), Box<supervisor::Message>> {
+    /// Sends to the current supervisor; returns the message if there is no supervisor.
+    pub(crate) fn tell_supervisor(&self, message: SupervisorMessage) -> Result<(), Box<SupervisorMessage>> {
         let supervisor = self.supervisor.borrow().clone();
         match supervisor {
             None => Err(Box::new(message)),
             Some(actor) => actor.cast(message).map_err(|error| match error {
                 ractor::MessagingErr::SendErr(message) => Box::new(message),
-                // Of the other errors none can come from a cast to a local actor; nothing is left
-                // to give back.
-                _ => Box::new(supervisor::Message::Settle),
+                // A cast to a local actor returns no other error, so there is no message to return.
+                _ => Box::new(SupervisorMessage::Settle),
             }),
         }
     }
 
-    /// Shows a row that was committed, and signals it if it waits.
+    /// Publishes a committed row, and signals it if it is pending.
     pub(crate) async fn announce(&self, record: ScanRecord) {
         let signal = match &record.state {
             ScanState::Pending { due, .. } => {
@@ -399,7 +398,8 @@ impl Shared {
         }
     }
 
-    /// Takes an attempt that this node ran off its registry and its snapshot cache's list.
+    /// Removes an attempt that this node ran from its registry and from the own attempts of its
+    /// snapshot cache.
     pub(crate) fn leave_registry(&self, id: ScanId, token: FencingToken) {
         self.registry.remove(id, token);
         self.ports.snapshots.disown(id, token);
@@ -408,13 +408,14 @@ impl Shared {
         }
     }
 
-    /// Shows the row of an attempt that this node runs from now on, here and in other processes.
+    /// Publishes the row of an attempt that this node runs from now on, here and to other
+    /// processes.
     pub(crate) fn publish_own(&self, record: ScanRecord) {
         self.ports.snapshots.publish_own(record.clone());
         self.publish(record);
     }
 
-    /// Shows a row that was committed, here and in other processes.
+    /// Publishes a committed row, here and to other processes.
     pub(crate) fn publish(&self, record: ScanRecord) {
         let id = record.id;
         self.ports.snapshots.publish(record);
@@ -423,8 +424,8 @@ impl Shared {
         }
     }
 
-    /// Somebody elsewhere watches this scan: they are told what is known now, and for a while what
-    /// its attempt tells.
+    /// Marks a scan as watched by another process: publishes its current state, and for a while the
+    /// events of its attempt.
     pub(crate) fn follow(&self, id: ScanId) {
         let now = Instant::now();
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -434,7 +435,7 @@ impl Shared {
         self.tell_followers(id);
     }
 
-    /// Publishes a scan as it is shown here, if somebody elsewhere watches it.
+    /// Publishes the scan's snapshot, if another process watches it.
     pub(crate) fn tell_followers(&self, id: ScanId) {
         let is_followed = self
             .followed
@@ -453,12 +454,25 @@ impl Shared {
     }
 }
 
+/// Writes a change of the node's health to the log.
+fn log_health(before: Option<&[NodeFault]>, after: Option<&[NodeFault]>) {
+    match (before, after) {
+        (before, Some(after)) if before != Some(after) => {
+            for fault in after {
+                warn!(fault.kind = %fault.kind, "no scan starts on this node: {fault}");
+            }
+        }
+        (Some(_), None) => info!("this node is well again; scans start"),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_good_only_as_long_as_both_clocks_say_so() {
+    fn lease_is_valid_only_while_both_clocks_agree() {
         let sent = Instant::now();
         let (until, guard_until) = (sent + Duration::from_secs(22), Duration::from_secs(122));
         let lease = LeaseState::Trusted { sent, until, guard_until };

@@ -1,43 +1,37 @@
-//! The orchestration of Kastrel: what a scan is, what may happen to it, and the actors that make it
-//! happen.
+//! The orchestration of Kastrel: the model of a scan, the rules for what may happen to it, and the
+//! actors that apply them.
 //!
-//! Dependencies point one way: `model <- policy <- actors -> ports`. Nothing here touches a
-//! process, a database or a socket; the application hands in adapters for the [`ports`].
+//! Dependencies point one way: `model <- policy <- actors -> ports`. This crate does not access
+//! processes, databases or sockets; the application passes in adapters for the [`ports`].
 //!
 //! ```text
 //! Node                 root; a child that spends its restart budget stops the node with a failure
-//! ├─ Lease             renews the node's row; has everything killed when the lease can no longer be trusted
+//! ├─ Lease             renews the node's row; kills all scans when the lease is no longer valid
 //! ├─ ScanSupervisor    owns every Scan actor; restarts failed ones by policy
 //! │   └─ Scan #id      one running attempt; holds one process
-//! ├─ Health            checks what every scan needs; while something is missing, none starts
-//! ├─ Dispatcher        pulls a job only when there is a free credit; leases its row
-//! └─ Reconciler           takes over the scans of dead nodes; signals rows that no signal exists for
+//! ├─ Health            checks what every scan needs; no scan starts while there is a fault
+//! ├─ Dispatcher        takes a signal only when a slot is free; leases the row
+//! └─ Reconciler        takes over the scans of dead nodes; signals pending rows without a signal
 //! ```
 
 mod attempt_finisher;
-pub mod changes;
 mod context;
 mod dispatcher;
 mod health;
-pub mod holds;
 mod lease;
+pub mod live;
+mod messages;
 pub mod model;
 pub mod node;
-pub mod offered;
 pub mod policy;
 pub mod ports;
-mod queue_gate;
-pub mod queue_watch;
-mod reads;
 mod reconciler;
-pub mod replica_sync;
 mod scan;
-pub mod scan_service;
-pub mod snapshot_cache;
+pub mod service;
 mod supervisor;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use context::{NodeConfig, NodePorts};
-pub use queue_gate::Client;
+pub use live::Client;

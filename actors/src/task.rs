@@ -1,5 +1,5 @@
-//! Work that an actor must not wait for: a task that answers with one message, whatever happens to
-//! it.
+//! Tasks that run beside an actor: each sends exactly one message with its result, even if it
+//! panics.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use ractor::{ActorRef, Message};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Runs `work` beside `actor` and sends it the outcome. A panic becomes a message as well, so that
-/// an actor never waits for a task that is gone. The task ends with its handle.
+/// Runs `work` beside `actor` and sends it the result. A panic becomes a message too, so an actor
+/// never waits for a task that is gone. The task ends when its handle is dropped.
 #[must_use = "the task ends when its handle is dropped"]
 pub(crate) fn answer<M, F>(actor: &ActorRef<M>, work: F, panicked: fn(String) -> M) -> AbortOnDropHandle<()>
 where
@@ -24,7 +24,7 @@ where
             Err(error) if error.is_panic() => panicked(panic_text(error.into_panic().as_ref())),
             Err(_) => return,
         };
-        // An actor that has stopped meanwhile needs no answer.
+        // An actor that has stopped in the meantime needs no message.
         let _ = actor.cast(message);
     }))
 }
@@ -39,8 +39,8 @@ pub(crate) fn timer<M: Message>(actor: &ActorRef<M>, when: Instant, message: M) 
     }))
 }
 
-/// The wait before try number `tries` (from 0) of something that must succeed in the end: 100 ms,
-/// doubling up to 5 s.
+/// Returns the wait before try number `tries` (from 0) of an operation that is retried until it
+/// succeeds: 100 ms, doubling up to 5 s.
 pub(crate) fn persistence(tries: u32) -> Duration {
     Duration::from_millis(100).saturating_mul(1 << tries.min(6)).min(Duration::from_secs(5))
 }

@@ -1,4 +1,4 @@
-//! Random faults at several nodes, and the promises that must hold through all of them.
+//! Random faults on several nodes, and the promises that must hold under all of them.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 
 const NODES: usize = 3;
 
-/// One thing that happens during a run.
+/// One event during a run.
 #[derive(Debug, Clone)]
 enum Event {
     Submit,
@@ -45,7 +45,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A node that is started anew under another identity each time it goes down.
+/// A node that is restarted under another identity each time it stops.
 struct Slot {
     handle: Option<NodeHandle>,
     cut_off: Arc<AtomicBool>,
@@ -155,7 +155,8 @@ impl World {
     }
 }
 
-/// Each attempt plays by chance, but the same way for the same scan, token and seed.
+/// Creates a runner in which each attempt plays a random script, but always the same one for the
+/// same scan, token and seed.
 fn runner(seed: u64) -> ScriptedRunner {
     ScriptedRunner::new(move |job| {
         let mut random = SmallRng::seed_from_u64(seed ^ (job.scan.0 << 32) ^ job.token.0);
@@ -181,7 +182,7 @@ async fn run(seed: u64, events: &[Event]) {
     for event in events {
         world.happen(event, &mut accepted).await;
     }
-    // The faults end; nodes that gave up are replaced, as whatever runs the process would do.
+    // The faults end. Nodes that have failed are replaced, like a service manager would do.
     world.faults.store(0, Ordering::Relaxed);
     for slot in 0..NODES {
         if let Some(handle) = world.slots[slot].handle.take() {
@@ -210,7 +211,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_accepted_scan_ends_once_whatever_happens(seed in any::<u64>(), events in proptest::collection::vec(event(), 5..60)) {
+    fn accepted_scan_ends_exactly_once_under_random_faults(seed in any::<u64>(), events in proptest::collection::vec(event(), 5..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(seed, &events));
     }

@@ -1,4 +1,4 @@
-//! The in-memory ports keep the same promises as the real adapters.
+//! Runs the conformance suites against the in-memory ports.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use kastrel_actors::testing::store_conformance::StoreHarness;
 use kastrel_actors::testing::{MemoryStore, PausedClock};
 use kastrel_actors::{bus_conformance_tests, queue_conformance_tests, store_conformance_tests};
 
-/// A clock that only the test moves, in milliseconds since 2026.
+/// A clock that only the test advances, in milliseconds since 2026.
 #[derive(Clone, Default)]
 struct ManualClock(Arc<AtomicI64>);
 

@@ -1,5 +1,5 @@
-//! What Kastrel relies on in ractor 0.16, pinned: if an upgrade changes one of these, this file
-//! says which design decision to look at again.
+//! Pins the behaviour of ractor 0.16 that Kastrel relies on. If an upgrade changes one of these,
+//! the failing test shows which design decision to review.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, SpawnErr, SupervisionEvent};
 use tokio::sync::mpsc;
 
-/// What a child is told to do.
+/// An order to a child.
 enum Order {
     Panic,
     Fail,
@@ -67,9 +67,9 @@ impl Actor for Child {
     }
 }
 
-/// Reports the supervision events it gets.
+/// An actor that reports the supervision events it gets.
 struct Parent {
-    /// Whether it handles them itself, or leaves them to ractor.
+    /// Whether it handles the events itself; otherwise ractor's default does.
     overrides: bool,
 }
 
@@ -96,7 +96,7 @@ impl Actor for Parent {
         seen: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         if !self.overrides {
-            // What the default implementation does.
+            // The behaviour of the default implementation.
             if matches!(event, SupervisionEvent::ActorTerminated(..) | SupervisionEvent::ActorFailed(..)) {
                 myself.stop(None);
             }
@@ -112,7 +112,7 @@ impl Actor for Parent {
     }
 }
 
-/// Leaves supervision events to ractor's default.
+/// An actor that leaves supervision events to ractor's default.
 struct DefaultParent;
 
 impl Actor for DefaultParent {
@@ -159,7 +159,7 @@ async fn a_failing_pre_start_is_a_spawn_error_and_no_event() {
 }
 
 #[tokio::test]
-async fn a_panic_arrives_as_text() {
+async fn panic_of_an_actor_arrives_as_text() {
     let (_parent, child, marks, mut seen) = family().await;
     child.cast(Order::Panic).unwrap();
     let Some(Seen::Failed(why)) = seen.recv().await else { panic!("a failure") };
@@ -234,8 +234,8 @@ async fn mailboxes_are_unbounded() {
     let count = Arc::new(AtomicUsize::new(0));
     let (actor, _) = Actor::spawn(None, Sink(Arc::clone(&count)), ()).await.unwrap();
     let (hold, mut all_handled) = mpsc::channel(1);
-    // Nothing is awaited, so the actor cannot run meanwhile: all messages wait in the mailbox. This
-    // is why jobs are pulled on credit.
+    // The loop awaits nothing, so the actor cannot run in between, and all messages wait in the
+    // mailbox. For this reason the dispatcher takes a signal only with a free slot.
     for _ in 0..100_000 {
         actor.cast(hold.clone()).unwrap();
     }

@@ -1,25 +1,25 @@
-//! A large cluster in memory, under paused time: that the arithmetic of docs/scaling.md holds.
+//! A large in-memory cluster under paused time, which verifies the arithmetic of docs/scaling.md.
 //!
-//! By default a hundredth of it. `KASTREL_SIMULATION=full` runs 1,000 nodes and 100,000 scans, best
-//! in release: `make simulate`.
+//! By default it runs a hundredth of the size. `KASTREL_SIMULATION=full` runs 1,000 nodes and
+//! 100,000 scans, best in a release build: `make simulate`.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{FailureKind, PendingReason, ScanId, ScanState, ScanStatus};
+use kastrel_actors::live::SnapshotCache;
+use kastrel_actors::model::{FailureKind, ListQuery, PendingReason, ScanId, ScanState, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
-use kastrel_actors::ports::{ListQuery, NoLiveFeed, ScanStore};
-use kastrel_actors::snapshot_cache::SnapshotCache;
+use kastrel_actors::ports::{NoLiveFeed, ScanStore};
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner};
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::time::Instant;
 
-/// How many scans a node runs at once.
+/// The number of slots of a node.
 const CAPACITY: usize = 4;
-/// How long a scan takes.
+/// The duration of a scan.
 const SCAN: Duration = Duration::from_secs(60);
-/// One node in so many dies halfway.
+/// One in this many nodes dies halfway.
 const DEATHS: usize = 20;
 
 struct Size {
@@ -45,7 +45,7 @@ async fn start(cluster: &Cluster, number: usize) -> NodeHandle {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_cluster_costs_what_the_arithmetic_says() {
+async fn large_cluster_costs_what_the_arithmetic_says() {
     let Size { nodes, scans } = size();
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Quiet(SCAN)));
     cluster.store.forget_history();
@@ -57,7 +57,7 @@ async fn a_large_cluster_costs_what_the_arithmetic_says() {
     for number in 0..nodes {
         handles.push(start(&cluster, number).await);
     }
-    // Some die in the middle of their second round.
+    // Some nodes die in the middle of their second round.
     tokio::time::sleep(SCAN + SCAN / 2).await;
     let dead = nodes / DEATHS;
     for handle in handles.drain(..dead) {
@@ -100,7 +100,7 @@ async fn a_large_cluster_costs_what_the_arithmetic_says() {
     }
 }
 
-/// How long after `died` the last scan of a dead node was taken over.
+/// Returns how long after `died` the last scan of a dead node was taken over.
 async fn rescued_after(cluster: &Cluster, died: Instant) -> Duration {
     let query = ListQuery { limit: usize::MAX, ..ListQuery::default() };
     let rows = cluster.store.list(query).await.unwrap().scans;

@@ -1,4 +1,5 @@
-//! Web node and workers on a real Redis and a real SurrealDB server, each a process of its own.
+//! Benchmarks of a cluster: a web node and workers on a real Redis and a real SurrealDB server,
+//! each in its own process.
 
 use tokio::process::Child;
 
@@ -8,11 +9,11 @@ use crate::report::Report;
 use crate::server::{self, Server};
 use crate::surreal_server::SurrealServer;
 
-/// The fleet: so many workers of concurrency 1 …
+/// The number of workers in the fleet, each with concurrency 1.
 const WORKERS: usize = 8;
-/// … and so many scans …
+/// The number of queued scans.
 const QUEUE: usize = 400;
-/// … that take a second each.
+/// The target of a scan that takes one second.
 const SECOND: &str = "1000ms-1p.test";
 
 struct Cluster {
@@ -47,7 +48,8 @@ pub(crate) async fn latency(report: &mut Report) {
     report.add("memory of an idle worker", server::resident_mb(&cluster.workers[0]), "MB", None);
 }
 
-/// Paused while it fills, so that all of the queue is there when the workers begin.
+/// Measures a fleet. The queue is paused while it fills, so that all scans are queued when the
+/// workers start.
 pub(crate) async fn fleet(report: &mut Report) {
     let cluster = Cluster::start(WORKERS, 1).await;
     cluster.web.order("/api/queue/pause").await;

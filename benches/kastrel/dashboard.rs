@@ -1,5 +1,5 @@
-//! The dashboard with a past: its first page and its list with 100,000 scans, and what open pages
-//! cost.
+//! Benchmarks of the dashboard: its first page and its list with 100,000 scans, and the cost of
+//! open pages.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,14 +14,15 @@ use tokio::net::TcpStream;
 use crate::report::Report;
 use crate::server::{self, Server};
 
-/// So many scans are in the database.
+/// The number of scans in the database.
 const SCANS: u64 = 100_000;
-/// So many answers are timed.
+/// The number of timed requests.
 const ANSWERS: usize = 100;
-/// So many pages are open.
+/// The number of open streams.
 const STREAMS: usize = 2_000;
 
-/// How long the server takes for a page, from the request's last byte to the answer's.
+/// Measures the server's time for a page, from the last byte of the request to the last byte of the
+/// response.
 pub(crate) async fn pages(report: &mut Report) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kastrel.backup");
@@ -34,7 +35,7 @@ pub(crate) async fn pages(report: &mut Report) {
         ("list of failed scans, 100 on a page", "/scans?status=failed&per_page=100"),
         ("list of one target, oldest first", "/scans?target=host-7.example.com&sort=oldest"),
     ] {
-        // The first one fills the database's caches.
+        // The first request fills the database's caches.
         server.page(path).await;
         let mut samples = Vec::new();
         for _ in 0..ANSWERS {
@@ -44,7 +45,7 @@ pub(crate) async fn pages(report: &mut Report) {
     }
 }
 
-/// Open pages of one node: half of them show one scan each, half of them all scans.
+/// Measures open streams of one node: half of them show one scan each, half of them all scans.
 pub(crate) async fn streams(report: &mut Report) {
     let server = Server::start(4).await;
     server.settle().await;
@@ -56,7 +57,7 @@ pub(crate) async fn streams(report: &mut Report) {
         let path = if number % 2 == 0 { "/api/events".to_owned() } else { format!("/api/scans/{id}/events") };
         open.push(open_stream(&server, &path).await);
     }
-    // Each of them is told of each of these.
+    // Every open stream receives the events of every scan.
     for _ in 0..50 {
         let (id, _) = server.submit("1p.test").await;
         server.ended(id).await;
@@ -72,12 +73,7 @@ pub(crate) async fn streams(report: &mut Report) {
     for (number, stream) in open.iter_mut().enumerate().filter(|(number, _)| number % 2 == 1) {
         until_text(stream, "event: end").await.unwrap_or_else(|| panic!("stream {number} ended without the end"));
     }
-    report.add(
-        "2,000 open event streams: the end of a scan is told to 1,000 after",
-        server::now_ms() - start,
-        "ms",
-        None,
-    );
+    report.add("2,000 open event streams: the end of a scan reaches 1,000 after", server::now_ms() - start, "ms", None);
 }
 
 async fn open_stream(server: &Server, path: &str) -> TcpStream {
@@ -92,7 +88,7 @@ async fn open_stream(server: &Server, path: &str) -> TcpStream {
     stream
 }
 
-/// Reads until a text came, which may have come in two parts; `None` at the end.
+/// Reads until the text arrives, which may span two reads. Returns `None` at the end of the stream.
 async fn until_text(stream: &mut TcpStream, wanted: &str) -> Option<()> {
     let (mut text, mut buffer) = (String::new(), [0; 4096]);
     let read = async {
@@ -108,7 +104,7 @@ async fn until_text(stream: &mut TcpStream, wanted: &str) -> Option<()> {
     tokio::time::timeout(Duration::from_secs(60), read).await.expect("what was waited for never came")
 }
 
-/// The backup of a server with one scan that completed and one that failed.
+/// Returns the backup of a server with one completed and one failed scan.
 async fn pattern(dir: &Path) -> String {
     let server = Server::start(2).await;
     server.settle().await;
@@ -130,7 +126,7 @@ async fn pattern(dir: &Path) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-/// The same rows again and again, over 200 targets.
+/// Writes a backup that repeats the same rows for 200 targets.
 fn write_past(pattern: &str, to: &Path) {
     let mut lines = pattern.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut header = lines.next().unwrap();

@@ -1,5 +1,5 @@
-//! Load on one route: some connections that are kept alive, each asking again as soon as it is
-//! answered.
+//! Load on one route: a few keep-alive connections, each of which sends its next request after the
+//! response.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 const CONNECTIONS: usize = 32;
 
-/// Requests a second.
+/// Returns the requests per second.
 pub(crate) async fn run(address: SocketAddr, path: &str, length: Duration) -> f64 {
     let request: Arc<[u8]> = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes().into();
     let count = Arc::new(AtomicU64::new(0));
@@ -50,7 +50,7 @@ async fn ask(address: SocketAddr, request: Arc<[u8]>, count: Arc<AtomicU64>, unt
     }
 }
 
-/// Whether an answer with `Content-Length` is all there.
+/// Returns true if a response with `Content-Length` is complete.
 fn is_whole(answer: &[u8]) -> bool {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
     let text = std::str::from_utf8(&answer[..head]).unwrap();
@@ -60,7 +60,7 @@ fn is_whole(answer: &[u8]) -> bool {
     answer.len() >= head + 4 + length.expect("an answer of known length")
 }
 
-/// A process that serves nothing but an empty route, as a measure of this machine.
+/// A process that serves only an empty route, as a baseline for this machine.
 pub(crate) struct EmptyRoute {
     pub(crate) address: SocketAddr,
     _process: Child,

@@ -1,9 +1,9 @@
-//! The numbers of the README: one table, and the same as JSON in `target/bench.json`.
+//! The benchmark of the README's figures: one table, and the same as JSON in `target/bench.json`.
 //!
-//! Everything runs as in production: the release build of `kastrel serve` as a process of its own
-//! with its embedded database on disk, jobs submitted over HTTP, and the test suite's fake KAST as
-//! the program that is started. Rows of several processes run on a real Redis and a real SurrealDB
-//! server. The status route is measured against an empty axum route in the same run, turn by turn,
+//! The setup is the same as in production: the release build of `kastrel serve` as a separate
+//! process with its embedded database on disk, scans submitted over HTTP, and the test suite's fake
+//! KAST as the scanner. The rows of several processes use a real Redis and a real SurrealDB server.
+//! The status route is measured against an empty axum route in the same run, in alternation,
 //! because machines are noisy.
 #![expect(
     clippy::print_stdout,
@@ -30,15 +30,15 @@ use std::time::Duration;
 use report::Report;
 use server::Server;
 
-/// Latencies are taken over so many scans.
+/// The number of scans for latencies.
 const SCANS: usize = 200;
-/// A burst is so many submissions at once.
+/// The number of concurrent submissions in a burst.
 const BURST: usize = 300;
-/// The status route is measured while so many scans run.
+/// The number of scans that run while the status route is measured.
 const RUNNING: usize = 50;
-/// The most scans that run at once.
+/// The maximum number of concurrent scans.
 const CROWD: usize = 500;
-/// One turn of the load.
+/// The duration of one turn of the load.
 const TURN: Duration = Duration::from_secs(3);
 const TURNS: usize = 3;
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         runtime.block_on(load::serve_empty_route());
         return ExitCode::SUCCESS;
     }
-    // `cargo bench --bench kastrel -- latency` takes the rows of one part only.
+    // `cargo bench --bench kastrel -- latency` measures one part only.
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let mut report = Report::default();
     macro_rules! take {

@@ -1,4 +1,4 @@
-//! The figures, as a table for people and as JSON for programs.
+//! The results, as a table for users and as JSON for programs.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ impl Report {
         self.rows.push(Row { name: name.into(), value, unit, target });
     }
 
-    /// The median and the 95th percentile of some times in milliseconds.
+    /// Adds the median and the 95th percentile of samples in milliseconds.
     pub(crate) fn latencies(&mut self, name: &str, samples: &[f64], target: Option<&'static str>) {
         self.add(format!("{name}: median of {}", samples.len()), percentile(samples, 0.5), "ms", target);
         self.add(format!("{name}: p95"), percentile(samples, 0.95), "ms", None);

@@ -1,4 +1,4 @@
-//! `kastrel serve` as a process, with a data folder of its own and the fake KAST.
+//! `kastrel serve` as a process, with its own data folder and the fake KAST.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,19 @@ pub(crate) struct Server {
     dir: TempDir,
 }
 
-/// Milliseconds since the epoch, by the clock that the fake KAST writes as well.
+/// Returns milliseconds since the epoch, from the clock that the fake KAST also uses.
 #[expect(clippy::disallowed_methods, reason = "two processes are compared, so the wall clock is the one they share")]
 pub(crate) fn now_ms() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0
 }
 
 impl Server {
-    /// `kastrel serve` alone.
+    /// Starts `kastrel serve` alone.
     pub(crate) async fn start(concurrency: usize) -> Self {
         Self::serve(&["--concurrency", &concurrency.to_string()], &[]).await
     }
 
-    /// The same, with the rows of a backup.
+    /// Starts `kastrel serve` with the rows of a backup.
     pub(crate) async fn start_restored(backup: &Path) -> Self {
         let dir = folder();
         let status =
@@ -36,7 +36,7 @@ impl Server {
         Self::serve_in(dir, &["--concurrency", "4"], &[]).await
     }
 
-    /// `kastrel serve` with more arguments and variables.
+    /// Starts `kastrel serve` with more arguments and environment variables.
     pub(crate) async fn serve(arguments: &[&str], variables: &[(&str, String)]) -> Self {
         Self::serve_in(folder(), arguments, variables).await
     }
@@ -49,12 +49,12 @@ impl Server {
             .unwrap();
         let data = dir.path().join("data");
         let address = until(|| address(&data)).await;
-        // A client of reqwest wants a TLS provider even for plain HTTP.
+        // A reqwest client needs a TLS provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { address, process, client: reqwest::Client::new(), dir }
     }
 
-    /// `kastrel worker` beside this server, with a data folder of its own.
+    /// Starts `kastrel worker` beside this server, with its own data folder.
     pub(crate) fn worker(&self, number: usize, concurrency: usize, variables: &[(&str, String)]) -> Child {
         let mut command = command(self.dir.path(), &format!("worker-{number}"), variables);
         command.env("KAST_RESULTS_DIR", self.dir.path().join("results"));
@@ -65,7 +65,7 @@ impl Server {
             .unwrap()
     }
 
-    /// Waits until so many nodes are registered.
+    /// Waits until `count` nodes are registered.
     pub(crate) async fn nodes(&self, count: usize) {
         loop {
             let answer = self.client.get(self.url("/api/nodes")).send().await.unwrap();
@@ -77,14 +77,14 @@ impl Server {
         }
     }
 
-    /// How many scans have completed.
+    /// Returns the number of completed scans.
     pub(crate) async fn completed(&self) -> u64 {
         let answer = self.client.get(self.url("/api/stats")).send().await.unwrap();
         let stats: serde_json::Value = answer.json().await.unwrap();
         stats["scans"]["completed"].as_u64().unwrap()
     }
 
-    /// Waits until the server is ready and knows its scanner's plugins.
+    /// Waits until the server is ready and has its scanner's plugins.
     pub(crate) async fn settle(&self) {
         for path in ["/readyz", "/api/plugins"] {
             loop {
@@ -96,7 +96,7 @@ impl Server {
         }
     }
 
-    /// Submits a scan; its id, and when the request was sent.
+    /// Submits a scan. Returns its id and the time of the request.
     pub(crate) async fn submit(&self, target: &str) -> (u64, f64) {
         let sent = now_ms();
         let answer = self
@@ -111,12 +111,12 @@ impl Server {
         (id, sent)
     }
 
-    /// When the process of an attempt began its `main`.
+    /// Returns the time at which the process of an attempt entered `main`.
     pub(crate) async fn started(&self, id: u64, attempt: u32) -> f64 {
         until(|| self.mark(id, attempt, "start")).await
     }
 
-    /// When the process of an attempt ended itself.
+    /// Returns the time at which the process of an attempt ended.
     pub(crate) fn crashed(&self, id: u64, attempt: u32) -> f64 {
         self.mark(id, attempt, "end").unwrap()
     }
@@ -149,7 +149,7 @@ impl Server {
         }
     }
 
-    /// Asks for a page; how long the whole answer took, in milliseconds.
+    /// Requests a page. Returns the time until the complete response, in milliseconds.
     pub(crate) async fn page(&self, path: &str) -> f64 {
         let start = now_ms();
         let answer = self.client.get(self.url(path)).send().await.unwrap();
@@ -158,16 +158,16 @@ impl Server {
         now_ms() - start
     }
 
-    /// Resident memory of the server, without the scanners that it runs.
+    /// Returns the resident memory of the server, without its scanners.
     pub(crate) fn resident_mb(&self) -> f64 {
         resident_mb(&self.process)
     }
 
-    /// Memory of the server's watchdog that no other process uses: both run the same program, so
-    /// what is counted twice in two resident sizes is there once.
+    /// Returns the memory of the server's watchdog that no other process shares. Both processes run
+    /// the same program, so shared pages would count twice in two resident sizes.
     pub(crate) fn watchdogs_own_mb(&self) -> f64 {
         let server = self.process.id().unwrap();
-        // The watchdog may have been started by any thread of the server.
+        // Any thread of the server may have started the watchdog.
         let all = std::fs::read_dir(format!("/proc/{server}/task"))
             .unwrap()
             .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok());
@@ -187,7 +187,7 @@ impl Server {
         (kilobytes("Private_Clean:") + kilobytes("Private_Dirty:")) / 1024.0
     }
 
-    /// Sends an order that needs no body.
+    /// Sends a request without a body.
     pub(crate) async fn order(&self, path: &str) {
         let answer = self.client.post(self.url(path)).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
@@ -198,7 +198,7 @@ impl Server {
     }
 }
 
-/// Resident memory of a process.
+/// Returns the resident memory of a process.
 pub(crate) fn resident_mb(process: &Child) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
     let kilobytes: f64 = status
@@ -212,7 +212,7 @@ pub(crate) fn resident_mb(process: &Child) -> f64 {
     kilobytes / 1024.0
 }
 
-/// The program, in a folder of the bench, with the fake KAST.
+/// Returns the program's command, in a folder of the benchmark, with the fake KAST.
 fn command(dir: &Path, data: &str, variables: &[(&str, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
     command

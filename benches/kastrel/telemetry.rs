@@ -1,5 +1,5 @@
-//! What telemetry costs: two servers in one run, one of which exports everything, turn by turn,
-//! because machines are noisy.
+//! The cost of telemetry: two servers in one run, measured in alternation because machines are
+//! noisy. One of them exports all telemetry.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::report::{Report, median};
 use crate::server::Server;
 use crate::{SCANS, TURN, TURNS, load};
 
-/// A collector that takes everything and keeps nothing.
+/// A collector that accepts and discards all data.
 struct Collector {
     address: SocketAddr,
     _task: AbortOnDropHandle<()>,

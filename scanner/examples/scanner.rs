@@ -1,4 +1,4 @@
-//! The built-in scanner alone, without the application around it:
+//! Runs the built-in scanner on its own, without the application:
 //! `cargo run -p kastrel-scanner --example scanner -- -t HOST`.
 
 use std::process::ExitCode;

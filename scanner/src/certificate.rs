@@ -1,5 +1,5 @@
-//! Judges a certificate chain: dates, name, trust, key and signature (RFC 5280, RFC 9525). Pure;
-//! the time is an argument.
+//! Checks a certificate chain: dates, name, trust, key and signature (RFC 5280, RFC 9525). The
+//! functions are pure; the time is an argument.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::issues;
 use crate::plugin::{Finding, clip};
 use crate::trust;
 
-/// By what a chain is judged.
+/// The criteria for a chain.
 #[derive(Debug)]
 pub struct Yardstick<'a> {
     /// The trusted authorities.
     pub roots: &'a RootCertStore,
-    /// The host that was asked for.
+    /// The requested host.
     pub name: &'a ServerName<'a>,
-    /// The time of the judgement.
+    /// The time of the check.
     pub now: Timestamp,
-    /// How many days before its end a certificate is worth a warning.
+    /// The number of days before expiry from which a certificate yields a warning.
     pub warning_days: u64,
 }
 
-/// What was found, and the facts in words.
+/// The findings, and the facts as text.
 #[derive(Debug, Default)]
 pub struct Judgement {
     /// The weaknesses.
@@ -37,10 +37,10 @@ pub struct Judgement {
     pub facts: Vec<String>,
 }
 
-/// Judges a chain as the server sent it, leaf first.
+/// Checks a chain in the order in which the server sent it, leaf first.
 ///
 /// # Errors
-/// A readable reason, when there is no certificate or the leaf cannot be parsed.
+/// Returns a readable reason if there is no certificate or the leaf cannot be parsed.
 pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: &str) -> Result<Judgement, String> {
     let (leaf, intermediates) = chain.split_first().ok_or("the server sent no certificate")?;
     let (_, x509) =
@@ -116,8 +116,8 @@ pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: 
     Ok(judgement)
 }
 
-/// Whether the chain leads to a root. `at` lies within the leaf's own validity, so an expired leaf,
-/// which is a finding of its own, does not hide whether the chain was trusted.
+/// Returns true if the chain leads to a root. `at` lies within the leaf's validity, so an expired
+/// leaf, which is a separate finding, does not hide the trust result.
 fn trusted(
     leaf: &ParsedCertificate<'_>,
     intermediates: &[CertificateDer<'_>],
@@ -156,7 +156,7 @@ fn or_none(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// The name of the broken hash of a signature algorithm (OIDs of RFC 3279).
+/// Returns the name of the broken hash of a signature algorithm (OIDs of RFC 3279).
 #[must_use]
 pub fn broken_hash(oid: &str) -> Option<&'static str> {
     match oid {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_names_and_trust() {
+    fn certificate_dates_names_and_trust_are_checked() {
         let authority = Authority::new();
         let chain = [authority.leaf("a.test")];
         let roots = authority.roots();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn self_signed_is_told_apart_from_untrusted() {
+    fn self_signed_certificate_is_distinguished_from_untrusted_chain() {
         let certificate = leaf_params("a.test").self_signed(&KeyPair::generate().unwrap()).unwrap();
         assert_eq!(
             ids(&[certificate.der().clone()], &RootCertStore::empty(), "a.test", "2030-02-01T00:00:00Z"),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn short_keys_and_broken_hashes_are_seen() {
+    fn short_keys_and_broken_hashes_are_found() {
         use rustls::pki_types::pem::PemObject as _;
         // A self-signed certificate with an RSA key of 1024 bits and a SHA-1 signature, valid for
         // three days in November 2026.
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn no_or_broken_certificates_are_errors() {
+    fn missing_and_broken_certificates_are_errors() {
         let name = ServerName::try_from("a.test").unwrap();
         let roots = RootCertStore::empty();
         let yardstick = Yardstick { roots: &roots, name: &name, now: Timestamp::UNIX_EPOCH, warning_days: 21 };
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_hashes() {
+    fn broken_hash_oids_are_recognised() {
         assert_eq!(broken_hash("1.2.840.113549.1.1.5"), Some("SHA-1"));
         assert_eq!(broken_hash("1.2.840.113549.1.1.11"), None);
     }

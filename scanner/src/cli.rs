@@ -1,4 +1,5 @@
-//! The command line, in KAST's words: `[scan] -t TARGET …`, `plugins`, `registry` and `config`.
+//! The command line, compatible with KAST's: `[scan] -t TARGET …`, `plugins`, `registry` and
+//! `config`.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -23,7 +24,7 @@ use crate::target::Target;
 /// The exit code of a usage error.
 const USAGE: u8 = 2;
 
-/// The exit code of a scan that SIGINT stopped, as a shell counts it.
+/// The exit code of a scan that SIGINT stopped, as shells report it (128 + 2).
 const INTERRUPTED: u8 = 130;
 
 #[derive(Debug, Parser)]
@@ -43,19 +44,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs a scan; the word may be left out
+    /// Runs a scan; this is the default command
     Scan(ScanArgs),
-    /// Tells about the plugins
+    /// Inspects the plugins
     Plugins {
         #[command(subcommand)]
         command: PluginsCommand,
     },
-    /// Tells about the issues that can be found
+    /// Inspects the issues that the scanner can report
     Registry {
         #[command(subcommand)]
         command: RegistryCommand,
     },
-    /// Tells about the settings
+    /// Inspects the settings
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
@@ -117,44 +118,44 @@ struct ScanArgs {
     /// Host, host:port or http(s) URL to scan
     #[arg(short, long, allow_hyphen_values = true)]
     target: Option<String>,
-    /// Which plugins to run; there are only passive ones
+    /// The scan mode; only passive plugins exist
     #[arg(short, long, value_enum, default_value = "passive")]
     mode: Mode,
-    /// Report format; only HTML is made
+    /// The report format; only HTML is written
     #[arg(long, value_enum, default_value = "html")]
     format: Format,
-    /// A file of settings, as JSON: {"plugins": {"plugin": {"key": value}}}; "kastrel" in it sets
-    /// the scope of the scan
+    /// A JSON file of settings: {"plugins": {"plugin": {"key": value}}}; "kastrel" in it sets the
+    /// scope of the scan
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Let a public name lead to a private address, and settings name one
+    /// Allow public names that resolve to private addresses, and private addresses in settings
     #[arg(long)]
     allow_private_targets: bool,
     /// Change a setting; may be repeated
     #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
     set: Vec<String>,
-    /// PNG or JPEG for the report's head
+    /// PNG or JPEG for the report header
     #[arg(long, value_name = "FILE")]
     logo: Option<PathBuf>,
     /// Comma-separated names of the plugins to run
     #[arg(long, value_name = "NAMES")]
     run_only: Option<String>,
-    /// Run plugins at the same time
+    /// Run plugins in parallel
     #[arg(short, long)]
     parallel: bool,
-    /// How many plugins run at the same time
+    /// The number of parallel plugins
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
     max_workers: u16,
-    /// Tell more
+    /// Print more
     #[arg(short, long)]
     verbose: bool,
-    /// Tell what would be done, do and write nothing
+    /// Print the steps; run and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Make the report again from the files in a folder
+    /// Regenerate the report from the files in a folder
     #[arg(long, value_name = "DIR")]
     report_only: Option<PathBuf>,
-    /// Folder for the log file; none is written without it
+    /// Folder for the log file; without it no log file is written
     #[arg(short, long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
     /// Folder for the results [default: ~/kast_results/TARGET-TIME]
@@ -162,13 +163,13 @@ struct ScanArgs {
     output_dir: Option<PathBuf>,
 }
 
-/// Runs the command line. The first argument is the program's name.
+/// Runs the command line. The first argument is the program name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" too, with code 0 and on stdout; clap knows. A closed
-            // pipe is nobody's fault.
+            // clap also returns help and version as "errors", with exit code 0 and on stdout. A
+            // failed write to a closed pipe is ignored.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
@@ -204,14 +205,14 @@ fn scan(args: ScanArgs) -> ExitCode {
     }
 }
 
-/// What a valid command line asks for.
+/// The action of a valid command line.
 enum Plan {
     Report { folder: PathBuf, target: Option<String>, logo: Option<Logo> },
     DryRun(Box<ScanOptions>),
     Scan(Box<ScanOptions>),
 }
 
-/// Checks the whole command line before anything is written or sent.
+/// Validates the command line before the scanner writes or sends anything.
 fn prepare(args: &ScanArgs) -> Result<Plan, String> {
     let target = args.target.as_deref().map(Target::parse).transpose().map_err(|error| error.to_string())?;
     let logo = args.logo.as_deref().map(Logo::read).transpose()?;
@@ -266,7 +267,7 @@ fn prepare(args: &ScanArgs) -> Result<Plan, String> {
     Ok(if args.dry_run { Plan::DryRun(options) } else { Plan::Scan(options) })
 }
 
-/// The plugins of `--run-only`, in running order; all without it.
+/// Returns the plugins of `--run-only` in running order, or all plugins without the option.
 fn select(names: Option<&str>) -> Result<Vec<&'static dyn Plugin>, String> {
     let Some(names) = names else { return Ok(plugin::all()) };
     let wanted: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
@@ -291,7 +292,7 @@ fn default_folder(target: &Target) -> PathBuf {
     home.join("kast_results").join(format!("{name}-{}", clock::now().strftime("%Y%m%d-%H%M%S")))
 }
 
-/// `cli_arguments` of `kast_info.json`, with KAST's keys.
+/// Returns `cli_arguments` of `kast_info.json`, with KAST's keys.
 fn arguments(args: &ScanArgs, output_dir: &Path) -> Value {
     json!({
         "target": args.target,
@@ -347,7 +348,7 @@ fn execute(options: ScanOptions, args: &ScanArgs) -> ExitCode {
             Ok(()) = tokio::signal::ctrl_c() => None,
         }
     });
-    // A name look-up may still block one of the runtime's threads; there is nothing to wait for.
+    // A DNS lookup may still block a thread of the runtime. The scanner does not need its result.
     runtime.shutdown_background();
     match ended {
         Some(Ok(info)) => {
@@ -409,7 +410,7 @@ fn print_json(value: &Value) -> ExitCode {
     say(&format!("{value:#}"))
 }
 
-/// Prints to stdout. A closed pipe ends the program quietly, as it does for other programs.
+/// Prints to stdout. A closed pipe ends the program without an error, as with other programs.
 fn say(text: &str) -> ExitCode {
     match writeln!(io::stdout().lock(), "{text}") {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,5 @@
-//! Reads and judges Content Security Policies (CSP level 3) of header fields and of the page. Pure.
+//! Parses and evaluates Content Security Policies (CSP level 3) of header fields and of the page.
+//! The functions are pure.
 
 use std::collections::HashSet;
 
@@ -7,20 +8,20 @@ use reqwest::header::HeaderMap;
 use crate::markup::Element;
 use crate::target::is_local;
 
-/// How much text of all policies together is read. Real policies have some kilobytes.
+/// The limit for the total text of all policies, in bytes. Real policies have a few kilobytes.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// How many directives of one policy are read. The standards know some thirty.
+/// The limit for the directives of one policy. The standards define about thirty.
 const MAX_DIRECTIVES: usize = 100;
 
-/// One policy: its directives in their order. Of two of one name the first counts.
+/// One policy: its directives in order. If a name occurs twice, the first directive counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Policy {
     directives: Vec<(String, Vec<String>)>,
 }
 
-/// All policies that a page is under. A browser enforces each of them, so a weakness counts only
-/// where every policy has it.
+/// All policies of a page. A browser enforces each of them, so a weakness counts only if every
+/// policy has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policies {
     list: Vec<Policy>,
@@ -29,7 +30,7 @@ pub struct Policies {
     is_cut: bool,
 }
 
-/// Whether a policy has a weakness; the second argument says that the page came over TLS.
+/// A check for one weakness. The second argument is true if the page came over TLS.
 type Weakness = fn(&Policy, bool) -> bool;
 
 /// The weaknesses, worst first.
@@ -51,8 +52,8 @@ static WEAKNESSES: [(Weakness, &str); 8] = [
 ];
 
 impl Policies {
-    /// The policies of a response: those of its header fields, and those of `meta` elements in the
-    /// head (HTML, 4.2.5.3).
+    /// Reads the policies of a response: those of its header fields, and those of `meta` elements
+    /// in the head (HTML, 4.2.5.3).
     #[must_use]
     pub fn read(headers: &HeaderMap, elements: &[Element]) -> Self {
         let mut policies = Self::default();
@@ -71,7 +72,7 @@ impl Policies {
 
     fn add(&mut self, text: &str, is_meta: bool) {
         let whole = text.trim();
-        // A directive is read whole or not at all.
+        // The reader takes complete directives only.
         let room = MAX_TEXT - self.read;
         let text = if whole.len() <= room {
             whole
@@ -85,7 +86,7 @@ impl Policies {
         for part in text.split(';') {
             let mut words = part.split_ascii_whitespace();
             let Some(name) = words.next().map(str::to_ascii_lowercase) else { continue };
-            // A page cannot set these for itself.
+            // Browsers ignore these directives in a `meta` element.
             let ignored = is_meta && matches!(name.as_str(), "frame-ancestors" | "report-uri" | "sandbox");
             if ignored || names.contains(&name) {
                 continue;
@@ -105,14 +106,14 @@ impl Policies {
         }
     }
 
-    /// What is to be said where a part of the policies was not read.
+    /// Returns a remark if part of the policies was not read.
     #[must_use]
     pub fn remark(&self) -> Option<&'static str> {
         self.is_cut
             .then_some("of the Content Security Policies only the first 64 KiB, and 100 directives of each, were read")
     }
 
-    /// Whether there is no policy that is enforced.
+    /// Returns true if no policy is enforced.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -124,8 +125,8 @@ impl Policies {
         &self.text
     }
 
-    /// The worst weakness that all policies share, if there is one. `https` says that the page came
-    /// over TLS.
+    /// Returns the worst weakness that all policies share. `https` is true if the page came over
+    /// TLS.
     #[must_use]
     pub fn weakness(&self, https: bool) -> Option<&'static str> {
         if self.list.is_empty() {
@@ -134,8 +135,8 @@ impl Policies {
         WEAKNESSES.iter().find(|(has, _)| self.list.iter().all(|policy| has(policy, https))).map(|(_, text)| *text)
     }
 
-    /// Whether `frame-ancestors` keeps other sites from framing the page; `None` where no policy
-    /// has the directive.
+    /// Returns true if `frame-ancestors` stops other sites from framing the page, and `None` if no
+    /// policy has the directive.
     #[must_use]
     pub fn restricts_framing(&self) -> Option<bool> {
         let lists: Vec<_> = self.list.iter().filter_map(|policy| policy.directive(&["frame-ancestors"])).collect();
@@ -146,7 +147,7 @@ impl Policies {
         }
     }
 
-    /// Whether browsers load over HTTPS what the page names over plain HTTP (Upgrade Insecure
+    /// Returns true if browsers load the page's `http:` addresses over HTTPS (Upgrade Insecure
     /// Requests).
     #[must_use]
     pub fn upgrades_requests(&self) -> bool {
@@ -155,7 +156,7 @@ impl Policies {
 }
 
 impl Policy {
-    /// The sources of the first directive that is there.
+    /// Returns the sources of the first of these directives that the policy has.
     fn directive(&self, names: &[&str]) -> Option<&[String]> {
         names.iter().find_map(|name| {
             self.directives.iter().find(|(other, _)| other == name).map(|(_, sources)| sources.as_slice())
@@ -170,18 +171,18 @@ impl Policy {
         self.directive(&["object-src", "default-src"])
     }
 
-    /// What governs `script` elements (CSP level 3, 6.1.10).
+    /// Returns the sources for `script` elements (CSP level 3, 6.1.10).
     fn elements(&self) -> Option<&[String]> {
         self.directive(&["script-src-elem", "script-src", "default-src"])
     }
 
-    /// What governs event handlers in attributes (CSP level 3, 6.1.11).
+    /// Returns the sources for event handlers in attributes (CSP level 3, 6.1.11).
     fn handlers(&self) -> Option<&[String]> {
         self.directive(&["script-src-attr", "script-src", "default-src"])
     }
 
-    /// Whether scripts load from a source of this kind. With 'strict-dynamic' browsers ignore hosts
-    /// and schemes (CSP level 3, 6.7.1.1).
+    /// Returns true if scripts can load from a source of this kind. With 'strict-dynamic' browsers
+    /// ignore hosts and schemes (CSP level 3, 6.7.1.1).
     fn loads_from(&self, is_of_kind: impl Fn(&str) -> bool) -> bool {
         self.elements().is_none_or(|sources| {
             !sources.iter().any(|source| source == "'strict-dynamic'")
@@ -190,7 +191,7 @@ impl Policy {
     }
 }
 
-/// Whether inline script of any text runs. A nonce, a hash or 'strict-dynamic' makes browsers
+/// Returns true if any inline script can run. A nonce, a hash or 'strict-dynamic' makes browsers
 /// ignore 'unsafe-inline' (CSP level 3, 6.7.3.2).
 fn allows_inline(sources: Option<&[String]>) -> bool {
     let overrules = |source: &String| source == "'strict-dynamic'" || is_nonce_or_hash(source);
@@ -199,8 +200,8 @@ fn allows_inline(sources: Option<&[String]>) -> bool {
     })
 }
 
-/// Whether a source, in lower case, is a nonce or a hash by the grammar (CSP level 3, 2.3.1).
-/// Browsers ignore what only looks like one.
+/// Returns true if a lower-case source matches the grammar of a nonce or a hash (CSP level 3,
+/// 2.3.1). Browsers ignore a source that only resembles one.
 fn is_nonce_or_hash(source: &str) -> bool {
     let Some(inner) = source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else { return false };
     let Some((kind, value)) = inner.split_once('-') else { return false };
@@ -211,8 +212,8 @@ fn is_nonce_or_hash(source: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_'))
 }
 
-/// Whether a source, in lower case, names plain HTTP or FTP. What comes from the visitor's own
-/// machine passes no network.
+/// Returns true if a lower-case source permits plain HTTP or FTP. A source on the visitor's own
+/// machine does not count, because its traffic crosses no network.
 fn is_plain(source: &str) -> bool {
     let is_http = source.starts_with("http:")
         && !source
@@ -221,8 +222,8 @@ fn is_plain(source: &str) -> bool {
     is_http || source.starts_with("ftp:")
 }
 
-/// Whether a source, in lower case, covers sites of anybody: `*`, a scheme alone, `https://*`,
-/// `*:443`, or a wildcard right below a top-level domain.
+/// Returns true if a lower-case source covers sites of any owner: `*`, a scheme alone, `https://*`,
+/// `*:443`, or a wildcard directly below a top-level domain.
 fn is_broad(source: &str) -> bool {
     if matches!(source, "http:" | "https:" | "ftp:" | "ws:" | "wss:") {
         return true;
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn weaknesses() {
+    fn policy_weaknesses_are_found() {
         const NONE: &str = "neither script-src nor default-src";
         const INLINE: &str = "'unsafe-inline' for scripts";
         const HANDLERS: &str = "'unsafe-inline' for event handlers";
@@ -283,7 +284,7 @@ mod tests {
             ("default-src 'self' http://cdn.example.com", Some("scripts over plain HTTP")),
             ("default-src 'self' http://localhost:3000 http://127.0.0.1", None),
             ("default-src 'self' http://localhost.example.com", Some("scripts over plain HTTP")),
-            // The directives for elements and for attributes, and what they fall back to.
+            // The directives for elements and for attributes, and their fallbacks.
             ("default-src 'self'; script-src-elem * 'unsafe-inline'", Some(INLINE)),
             ("default-src 'self'; script-src-elem 'self' 'unsafe-inline'", Some(INLINE)),
             ("script-src 'self'; object-src 'none'; script-src-elem https:", Some(SCRIPTS)),
@@ -296,7 +297,7 @@ mod tests {
             ("default-src 'self'; script-src *; script-src-elem 'self'", None),
             ("default-src 'self'; script-src 'unsafe-eval'; script-src-elem 'self'", Some(EVAL)),
             ("script-src-elem 'self'; script-src-attr 'none'; object-src 'none'", Some(NONE)),
-            // What is no nonce and no hash does not switch 'unsafe-inline' off.
+            // A malformed nonce or hash does not disable 'unsafe-inline'.
             ("default-src 'self' 'nonce-' 'unsafe-inline'", Some(INLINE)),
             ("default-src 'self' 'nonce-==' 'unsafe-inline'", Some(INLINE)),
             ("default-src 'self' 'nonce-abc 'unsafe-inline'", Some(INLINE)),
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn framing() {
+    fn frame_ancestors_restricts_framing() {
         for (fields, html, expected) in [
             (&["frame-ancestors 'none'"][..], "", Some(true)),
             (&["frame-ancestors"], "", Some(true)),
@@ -371,7 +372,7 @@ mod tests {
         assert_eq!(read.weakness(true), Some("neither script-src nor default-src"));
         let spread = policies(&[], &"<meta http-equiv=content-security-policy content=a>".repeat(5000));
         assert!(spread.remark().is_none());
-        // A square of the count would take minutes.
+        // A quadratic algorithm would take minutes.
         assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
 
         let directives = |count: usize| (0..count).map(|n| format!("x{n};")).collect::<String>();

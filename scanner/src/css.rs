@@ -1,10 +1,11 @@
-//! Reads the imports of a style sheet. Pure.
+//! Reads the imports of a style sheet. The functions are pure.
 
-/// How many imports of one style sheet are read.
+/// The limit for the imports of one style sheet.
 const MAX_IMPORTS: usize = 100;
 
-/// The addresses that a style sheet imports. Imports stand before all rules but `@charset` and
-/// `@layer` (CSS Cascading and Inheritance, 2); later ones are ignored. Escapes are not resolved.
+/// Returns the addresses that a style sheet imports. Imports come before all rules but `@charset`
+/// and `@layer` (CSS Cascading and Inheritance, 2); browsers ignore later ones. Escapes are not
+/// resolved.
 #[must_use]
 pub fn imports(sheet: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -25,7 +26,7 @@ pub fn imports(sheet: &str) -> Vec<String> {
     found
 }
 
-/// Skips white space, comments, and the marks that a style sheet may have within a page.
+/// Skips white space, comments, and the HTML comment marks that a style sheet in a page may have.
 fn blank(text: &str) -> &str {
     let mut rest = text.trim_start();
     loop {
@@ -40,20 +41,21 @@ fn blank(text: &str) -> &str {
     }
 }
 
-/// What follows a word in any case, where it does not go on.
+/// Returns the text after a keyword, which is matched in any case. Returns `None` if the word is
+/// longer than the keyword.
 fn keyword<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let (start, after) = text.split_at_checked(word.len())?;
     let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '\\'));
     (start.eq_ignore_ascii_case(word) && !goes_on).then_some(after)
 }
 
-/// The text behind the semicolon that ends a statement; `None` where a block begins before.
+/// Returns the text after the semicolon that ends a statement, or `None` if a block begins first.
 fn statement(text: &str) -> Option<&str> {
     let end = text.find([';', '{'])?;
     text[end..].strip_prefix(';')
 }
 
-/// An address as a string or as `url()`, and the text behind it.
+/// Parses an address, as a string or as `url()`. Returns the address and the text after it.
 fn address(text: &str) -> Option<(&str, &str)> {
     if let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) {
         return text[1..].split_once(quote);
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn imports_are_read_where_they_count() {
+    fn imports_are_read_before_the_first_rule_only() {
         for (sheet, expected) in [
             ("", &[][..]),
             ("@import url(a.css);", &["a.css"]),

@@ -1,8 +1,8 @@
-//! Reads small files that a command line or a setting names: regular files only, with a limit of
-//! their size, and within folders where those are limited.
+//! Reads small files that a command line or a setting names. A file must be regular and below a
+//! size limit, and in an allowed folder if the folders are restricted.
 //!
-//! A device, a pipe or a file of `/proc` can be endless or block for ever, so none of them is
-//! opened for its content.
+//! A device, a pipe or a file of `/proc` can be endless or block forever, so this module does not
+//! open them to read their content.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// Why a file was not read. Each completes "the file …".
+/// The reason why a file was not read. Each message completes "the file …".
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system refused.
+    /// The system returned an error.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     /// A folder, device, pipe or socket.
     #[error("is not a regular file")]
     NotRegular,
-    /// Longer than any such file.
+    /// The file is larger than the limit.
     #[error("is larger than {} KiB", .0 / 1024)]
     TooLarge(u64),
-    /// Outside of the allowed folders.
+    /// The file is outside the allowed folders.
     #[error("{}", outside(.0))]
     Outside(Vec<PathBuf>),
 }
@@ -36,13 +36,13 @@ fn outside(folders: &[PathBuf]) -> String {
     format!("is not in one of the allowed folders ({})", names.join(", "))
 }
 
-/// Where files may lie that a setting names.
+/// The folders in which a setting may name a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Folders {
-    /// Anywhere: the person who typed the command may read the file anyway.
+    /// Any folder: the user who typed the command may read the file anyway.
     #[default]
     Any,
-    /// In these folders and below; a symbolic link does not lead out of them.
+    /// These folders and their subfolders. A symbolic link that leads out of them is refused.
     Only(Vec<PathBuf>),
 }
 
@@ -50,14 +50,14 @@ impl Folders {
     /// Reads a file of at most `most` bytes.
     ///
     /// # Errors
-    /// Why it was not read.
+    /// Returns the reason if the file is not read.
     pub fn read(&self, path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
         match self {
             Self::Any => read(path, most),
             Self::Only(folders) => {
                 let outside = || FileError::Outside(folders.clone());
-                // Nothing outside is touched, and its errors are not told apart: they would say
-                // which files exist.
+                // A file outside the folders is not opened. All errors look the same, because
+                // different errors would reveal which files exist.
                 let real = path.canonicalize().map_err(|_| outside())?;
                 let within = folders
                     .iter()
@@ -72,10 +72,10 @@ impl Folders {
 /// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// Why it was not read.
+/// Returns the reason if the file is not read.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
-    // The kind is looked at before opening, which can block or change a device, and after it,
-    // because the name may lead elsewhere by then.
+    // The kind is checked before opening, because opening can block or change a device. It is
+    // checked again afterwards, because the name may point to another file by then.
     let before = fs::metadata(path)?;
     if !before.is_file() {
         return Err(FileError::NotRegular);
@@ -89,7 +89,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     if after.len() > most {
         return Err(FileError::TooLarge(most));
     }
-    // Files of `/proc` have the length 0 and content all the same.
+    // Files of `/proc` report length 0 although they have content.
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(FileError::TooLarge(most)) } else { Ok(bytes) }
@@ -134,7 +134,7 @@ mod tests {
                 file.display()
             );
         }
-        // The kernel's symbol list says that it is empty and has megabytes.
+        // The kernel's symbol list reports length 0 and has megabytes.
         assert!(read(Path::new("/proc/kallsyms"), 100).is_err());
     }
 

@@ -1,18 +1,18 @@
-//! A writer of HTML that escapes everything but the program's own text.
+//! An HTML writer that escapes all text except the program's own markup.
 
-/// Collects a page. Only `'static` text goes in as it is, so text from a site cannot come in as
-/// markup.
+/// A page under construction. Only `'static` text is added without escaping, so text from a site
+/// cannot become markup.
 #[derive(Debug, Default)]
 pub(crate) struct Html(String);
 
 impl Html {
-    /// Markup of the program itself.
+    /// Appends markup of the program itself.
     pub(crate) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
-    /// Any text, made harmless in content and in double-quoted attributes.
+    /// Appends any text, escaped for element content and for double-quoted attributes.
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             match c {
@@ -22,8 +22,8 @@ impl Html {
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
                 '\n' | '\t' => self.0.push(c),
-                // Control characters and those that turn the direction of writing can make a line
-                // read as something else.
+                // Control characters and bidirectional formatting characters can change how a line
+                // reads.
                 c if c.is_control()
                     || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
                 {
@@ -35,7 +35,7 @@ impl Html {
         self
     }
 
-    /// The program's own prose, in which backticks mark code.
+    /// Appends the program's own prose, in which backticks mark code.
     pub(crate) fn prose(&mut self, text: &'static str) -> &mut Self {
         for (at, part) in text.split('`').enumerate() {
             if at % 2 == 1 {
@@ -47,7 +47,7 @@ impl Html {
         self
     }
 
-    /// The page so far.
+    /// Returns the page.
     pub(crate) fn finish(self) -> String {
         self.0
     }
@@ -58,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prose_marks_code() {
+    fn prose_backticks_become_code_elements() {
         let mut html = Html::default();
         html.prose("Send `<a>` now.");
         assert_eq!(html.finish(), "Send <code>&lt;a&gt;</code> now.");
     }
 
     #[test]
-    fn nothing_hostile_gets_through() {
+    fn hostile_text_is_escaped() {
         let mut html = Html::default();
         html.raw("<p title=\"").text("\"><script>alert('1')</script>&\u{1b}[31m\u{202e}\0").raw("\">");
         assert_eq!(

@@ -1,5 +1,6 @@
-//! The HTTP client of one scan. It is bound to the target's host and its once-resolved, checked
-//! addresses, bounded in time, bytes, requests and concurrency, and follows no redirect by itself.
+//! The HTTP client of one scan. It connects only to the target's host at addresses that were
+//! resolved and checked once. It has limits for time, bytes, requests and concurrency, and follows
+//! no redirect automatically.
 
 use std::error::Error as _;
 use std::net::{IpAddr, SocketAddr};
@@ -16,48 +17,48 @@ use crate::settings::Settings;
 use crate::target::{Redirect, Target, judge_redirect};
 use crate::trust;
 
-/// How many redirects one look at a page follows.
+/// The maximum number of redirects of one visit.
 const MAX_REDIRECTS: usize = 5;
 
-/// How much of a page is parsed as HTML, in bytes.
+/// The limit for the part of a page that is parsed as HTML, in bytes.
 const MAX_HTML_BYTES: usize = 512 * 1024;
 
-/// Why a request gave no answer. The text is for people and completes "could not …".
+/// The reason why a request got no answer. The text is for users and completes "could not …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
-    /// The client itself could not be made.
+    /// The client could not be created.
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
     /// The address is not on the target.
     #[error("refused to ask {0}: it is not on the target host and port")]
     OutOfScope(String),
-    /// The scan's number of requests is used up.
+    /// The scan has used its number of requests.
     #[error("the limit of {0} requests for one scan is used up (setting http.max_requests)")]
     Budget(u64),
-    /// No answer in time.
+    /// No response within the limit.
     #[error("{url}: no answer within {seconds} s")]
     TimedOut {
-        /// What was asked for.
+        /// The requested address.
         url: String,
         /// The limit that passed.
         seconds: u64,
     },
-    /// Anything else, with the innermost reason.
+    /// Any other failure, with the innermost reason.
     #[error("{url}: {reason}")]
     Failed {
-        /// What was asked for.
+        /// The requested address.
         url: String,
         /// The reason, readable.
         reason: String,
-        /// Whether no connection could be opened at all.
+        /// True if no connection could be opened.
         connecting: bool,
     },
 }
 
-/// One response, its body read up to the limit.
+/// One response. Its body is read up to the limit.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// What was asked for.
+    /// The requested address.
     pub url: Url,
     /// The status code.
     pub status: u16,
@@ -65,27 +66,27 @@ pub struct Page {
     pub headers: HeaderMap,
     /// The body, decompressed, up to the limit.
     pub body: Vec<u8>,
-    /// Whether the body was longer than the limit.
+    /// True if the body was longer than the limit.
     pub truncated: bool,
 }
 
 impl Page {
-    /// A header's value as text; bytes that are no UTF-8 are replaced. Several fields of one name
-    /// are joined by a comma (RFC 9110, 5.3).
+    /// Returns the value of a header as text. Invalid UTF-8 is replaced. Several fields with one
+    /// name are joined by a comma (RFC 9110, 5.3).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         joined(&self.headers, name)
     }
 
-    /// The body without a byte order mark of UTF-8. It is a sign of the encoding, no part of the
-    /// text (Encoding Standard, 6.1).
+    /// Returns the body without a UTF-8 byte order mark. The mark states the encoding and is not
+    /// part of the text (Encoding Standard, 6.1).
     #[must_use]
     pub fn content(&self) -> &[u8] {
         self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body)
     }
 
-    /// The beginning of the body as text, for [`crate::markup`]. The second value is a remark where
-    /// something was left out.
+    /// Returns the beginning of the body as text, for [`crate::markup`]. The second value is a
+    /// remark if something was left out.
     #[must_use]
     pub fn html(&self) -> (String, Option<String>) {
         let content = self.content();
@@ -95,14 +96,14 @@ impl Page {
         (String::from_utf8_lossy(start).into_owned(), remark)
     }
 
-    /// The body as text; bytes that are no UTF-8 are replaced.
+    /// Returns the body as text. Invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(self.content()).into_owned()
     }
 }
 
-/// The values of one header name, joined by a comma.
+/// Returns the values of one header name, joined by a comma.
 #[must_use]
 pub fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let values: Vec<_> =
@@ -110,26 +111,25 @@ pub fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     if values.is_empty() { None } else { Some(values.join(", ")) }
 }
 
-/// A page and the way to it.
+/// A page and the redirects that led to it.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    /// Every response on the way; the last one is the page.
+    /// The responses in order; the last one is the page.
     pub pages: Vec<Page>,
-    /// Where a redirect wanted to go that was not followed.
+    /// The target of a redirect that was not followed.
     pub left_for: Option<String>,
 }
 
 impl Visit {
-    /// The last response.
+    /// Returns the last response.
     #[must_use]
     pub fn page(&self) -> &Page {
-        // `Client::visit` is the only maker of a Visit and always pushes the page before it
-        // returns.
+        // Only `Client::visit` creates a `Visit`. It always pushes the page before it returns.
         &self.pages[self.pages.len() - 1]
     }
 }
 
-/// A resolver that knows one name and asks nobody.
+/// A resolver that returns fixed addresses for one name and sends no queries.
 #[derive(Debug)]
 struct Pinned {
     host: String,
@@ -148,7 +148,7 @@ impl Resolve for Pinned {
     }
 }
 
-/// The client of one scan.
+/// The HTTP client of one scan.
 #[derive(Debug)]
 pub struct Client {
     inner: reqwest::Client,
@@ -162,10 +162,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes the client. `addresses` are the only ones that it will ever connect to.
+    /// Creates the client. It connects to no other addresses than `addresses`.
     ///
     /// # Errors
-    /// [`HttpError::Setup`] when TLS or the client cannot be configured.
+    /// Returns [`HttpError::Setup`] if TLS or the client cannot be configured.
     pub fn new(target: &Target, addresses: &[IpAddr], settings: &Settings) -> Result<Self, HttpError> {
         let setup = |error: &dyn std::fmt::Display| HttpError::Setup(error.to_string());
         let tls = trust::lenient_config(rustls::ALL_VERSIONS, &[b"http/1.1"]).map_err(|error| setup(&error))?;
@@ -176,8 +176,7 @@ impl Client {
         let inner = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(user_agent())
-            // A proxy from the environment would connect to somewhere else than the pinned
-            // addresses.
+            // A proxy from the environment would connect to other addresses than the pinned ones.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(pinned))
@@ -199,16 +198,17 @@ impl Client {
         })
     }
 
-    /// How many requests were sent so far.
+    /// Returns the number of requests sent so far.
     #[must_use]
     pub fn requests_sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed).min(self.max_requests)
     }
 
-    /// Asks for one address and follows nothing.
+    /// Requests one address and follows no redirect.
     ///
     /// # Errors
-    /// An [`HttpError`] when the address is out of scope, the budget is used up, or no answer came.
+    /// Returns an [`HttpError`] if the address is out of scope, the budget is used up, or no
+    /// response arrives.
     pub async fn get(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Page, HttpError> {
         if !self.target.allows(url) {
             return Err(HttpError::OutOfScope(url.to_string()));
@@ -242,10 +242,10 @@ impl Client {
         Ok(page)
     }
 
-    /// Asks for one address and follows redirects that stay on the target.
+    /// Requests one address and follows redirects that stay on the target.
     ///
     /// # Errors
-    /// As [`Client::get`].
+    /// Same as [`Client::get`].
     pub async fn visit(&self, start: &Url) -> Result<Visit, HttpError> {
         let mut visit = Visit { pages: Vec::new(), left_for: None };
         let mut url = start.clone();
@@ -267,7 +267,7 @@ impl Client {
                     visit.left_for = Some(place);
                     return Ok(visit);
                 }
-                // A loop of redirects ends here: its last answer is the page.
+                // A redirect loop ends here: its last response is the page.
                 Some(Redirect::Follow(_)) | None => return Ok(visit),
             }
         }
@@ -289,7 +289,7 @@ impl Client {
     }
 }
 
-/// What the scanner calls itself.
+/// Returns the scanner's `User-Agent`.
 #[must_use]
 pub fn user_agent() -> String {
     format!("Kastrel-Scanner/{} (+passive security check)", crate::VERSION)
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_text() {
+    fn byte_order_mark_is_not_part_of_the_text() {
         for (body, text) in [
             ("\u{feff}<!DOCTYPE html>", "<!DOCTYPE html>"),
             ("<p>\u{feff}", "<p>\u{feff}"),
@@ -328,7 +328,7 @@ mod tests {
             );
             assert_eq!(page.html().1, None);
         }
-        // The first two bytes of the mark alone are no mark.
+        // The first two bytes alone are not a byte order mark.
         assert_eq!(page(b"\xef\xbbx").text(), "\u{fffd}x");
         let head = "\u{feff}<!DOCTYPE html><html><head><meta http-equiv=Content-Security-Policy content=\"default-src 'self'\"></head>";
         let page = page(head.as_bytes());

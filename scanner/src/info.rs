@@ -1,5 +1,5 @@
-//! `kast_info.json`: written once after the last plugin; its presence means that the scan ran to
-//! its end.
+//! The file `kast_info.json`. The scanner writes it once, after the last plugin; its presence means
+//! that the scan completed.
 
 use jiff::ZonedDateTime;
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,13 @@ use crate::output::Status;
 /// The file's name.
 pub const FILE_NAME: &str = "kast_info.json";
 
-/// The whole file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Info {
-    /// The name and version of the scanner, where KAST writes its own version.
+    /// The scanner's name and version. KAST writes its own version here.
     pub kast_version: String,
-    /// Always [`crate::NAME`], so that nobody takes the files for KAST's.
+    /// Always [`crate::NAME`], so that readers do not take the files for KAST's.
     pub scanner: String,
     /// Local time without a zone, as KAST writes it.
     pub start_timestamp: String,
@@ -24,17 +24,17 @@ pub struct Info {
     pub end_timestamp: String,
     /// Seconds, with two decimals.
     pub duration_seconds: f64,
-    /// How the scanner was called.
+    /// The arguments of the scanner.
     pub cli_arguments: Value,
     /// The plugins in the order in which they were started.
     pub plugins: Vec<PluginRun>,
-    /// KAST's record of its language model, which is not here.
+    /// KAST's record of its language model; this scanner has none.
     pub ai: Value,
-    /// What a reader has to know about this scan as a whole.
+    /// Notes for the reader about this scan.
     pub notes: Vec<String>,
 }
 
-/// One plugin's end.
+/// The result of one plugin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PluginRun {
     /// The plugin's name.
@@ -45,15 +45,15 @@ pub struct PluginRun {
     pub end_timestamp: Option<String>,
     /// Seconds, with two decimals.
     pub duration_seconds: Option<f64>,
-    /// `success`, `fail` or `skipped`; a text, because KAST has more.
+    /// `success`, `fail` or `skipped`. The type is text because KAST has more values.
     pub status: String,
-    /// Why it did not succeed.
+    /// The reason if the plugin did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl PluginRun {
-    /// The record of a plugin that ran from `start` to `end`.
+    /// Creates the record of a plugin that ran from `start` to `end`.
     #[must_use]
     pub fn new(name: &str, start: &ZonedDateTime, end: &ZonedDateTime, status: Status, reason: Option<String>) -> Self {
         let status = match status {
@@ -72,19 +72,19 @@ impl PluginRun {
     }
 }
 
-/// A time as KAST writes it here: local, with microseconds, without a zone.
+/// Formats a time as KAST does here: local, with microseconds, without a zone.
 #[must_use]
 pub fn local(time: &ZonedDateTime) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()
 }
 
-/// Seconds from one time to another, with two decimals.
+/// Returns the seconds from one time to another, with two decimals.
 #[must_use]
 pub fn seconds_between(start: &ZonedDateTime, end: &ZonedDateTime) -> f64 {
     (start.duration_until(end).as_secs_f64() * 100.0).round() / 100.0
 }
 
-/// KAST's block about language models, in the state that it has when there is none.
+/// Returns KAST's block about language models, in its state without a model.
 #[must_use]
 pub fn no_ai() -> Value {
     json!({
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_local_without_a_zone() {
+    fn info_times_are_local_without_a_zone() {
         let start: ZonedDateTime = "2030-01-02T03:04:05.1234567+09:00[Asia/Tokyo]".parse().unwrap();
         let end: ZonedDateTime = "2030-01-02T03:04:08.6+09:00[Asia/Tokyo]".parse().unwrap();
         let run = PluginRun::new("x", &start, &end, Status::Fail, Some("why".to_owned()));

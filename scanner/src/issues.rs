@@ -1,22 +1,22 @@
-//! The issue registry: every kind of finding this scanner can make, with its severity and its cure.
+//! The issue registry: every kind of finding of this scanner, with its severity and remediation.
 //!
 //! A finding holds a reference into this table, so an id that is not in the registry does not
 //! compile.
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How bad an issue is, by KAST's five names. The order is from worst to mildest.
+/// The severity of an issue, by KAST's five names. The order is from worst to mildest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Severity {
-    /// Data or control is lost already, or by one request.
+    /// Data or control is already lost, or can be lost by one request.
     Critical,
     /// An attacker gains something of value with little effort.
     High,
-    /// A weakness that needs a second one, or a victim's help.
+    /// A weakness that needs a second weakness, or a victim's help.
     Medium,
     /// A missing layer of defence.
     Low,
-    /// A fact worth knowing, no weakness by itself.
+    /// A relevant fact that is not a weakness by itself.
     Informational,
 }
 
@@ -24,7 +24,7 @@ impl Severity {
     /// All severities, worst first.
     pub const ALL: [Self; 5] = [Self::Critical, Self::High, Self::Medium, Self::Low, Self::Informational];
 
-    /// The name that files and reports use.
+    /// Returns the name that files and reports use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -37,24 +37,24 @@ impl Severity {
     }
 }
 
-/// One entry of the registry. The texts mark code by backticks, which the report shows as code and
-/// JSON leaves out.
+/// One entry of the registry. The texts mark code by backticks. The report shows them as code, and
+/// JSON omits them.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Issue {
     /// The stable id that `issues[]` of a processed file names.
     pub id: &'static str,
-    /// The title for people.
+    /// The title for users.
     #[serde(rename = "display_name")]
     pub title: &'static str,
-    /// What it means.
+    /// The meaning of the issue.
     #[serde(serialize_with = "without_marks")]
     pub description: &'static str,
-    /// What to do.
+    /// The remediation.
     #[serde(serialize_with = "without_marks")]
     pub remediation: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// The family it belongs to.
+    /// The category.
     pub category: &'static str,
 }
 
@@ -68,7 +68,7 @@ pub fn find(id: &str) -> Option<&'static Issue> {
     ALL.iter().copied().find(|issue| issue.id == id)
 }
 
-/// Declares the issues as constants and lists them all in `ALL`, so that the list cannot miss one.
+/// Declares the issues as constants and lists all of them in `ALL`, so the list is complete.
 macro_rules! issues {
     ($($category:literal { $($name:ident = $id:literal, $severity:ident, $title:literal, $description:literal, $remediation:literal;)+ })+) => {
         $($(
@@ -322,7 +322,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn ids_are_unique_and_every_text_is_there() {
+    fn issue_ids_are_unique_and_all_texts_are_present() {
         let mut seen = HashSet::new();
         for issue in ALL {
             assert!(seen.insert(issue.id), "{} is declared twice", issue.id);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn severities_write_and_read_by_one_name() {
+    fn severities_are_written_and_read_by_the_same_name() {
         for severity in Severity::ALL {
             let text = serde_json::to_string(&severity).unwrap();
             assert_eq!(text, format!("\"{}\"", severity.name()));

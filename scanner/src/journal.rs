@@ -1,4 +1,4 @@
-//! The lines that a scan prints while it runs, on stdout and in the log file.
+//! The output of a running scan, on stdout and in the log file.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock;
 
-/// Where the lines go. Cheap to clone; lines of parallel plugins stay whole.
+/// The destination of the lines. A clone is cheap. Lines of parallel plugins do not mix.
 #[derive(Debug, Clone)]
 pub struct Journal(Arc<Inner>);
 
@@ -19,10 +19,10 @@ struct Inner {
 }
 
 impl Journal {
-    /// Prints to stdout, and to `kastrel-scanner.log` in `folder` where one is given.
+    /// Opens the journal on stdout, and on `kastrel-scanner.log` in `folder` if one is given.
     ///
     /// # Errors
-    /// The error of the file system, when the folder or the file cannot be made.
+    /// Returns the file system error if the folder or the file cannot be created.
     pub fn open(folder: Option<&Path>, verbose: bool) -> io::Result<Self> {
         let file = match folder {
             Some(folder) => {
@@ -34,23 +34,23 @@ impl Journal {
         Ok(Self(Arc::new(Inner { verbose, stdout: true, file })))
     }
 
-    /// Prints nothing. For tests.
+    /// Returns a journal that prints nothing, for tests.
     #[must_use]
     pub fn silent() -> Self {
         Self(Arc::new(Inner { verbose: false, stdout: false, file: None }))
     }
 
-    /// A line that is always shown.
+    /// Writes a line that is always shown.
     pub fn info(&self, text: &str) {
         self.line("INFO", text);
     }
 
-    /// A line about something that needs attention.
+    /// Writes a warning.
     pub fn warn(&self, text: &str) {
         self.line("WARNING", text);
     }
 
-    /// A line for those who asked for more.
+    /// Writes a line that is shown in verbose mode only.
     pub fn debug(&self, text: &str) {
         if self.0.verbose {
             self.line("DEBUG", text);
@@ -58,10 +58,10 @@ impl Journal {
     }
 
     fn line(&self, level: &str, text: &str) {
-        // A site's text must not be able to forge a line or move the cursor of a terminal.
+        // The text of a site must not be able to forge a line or move the cursor of a terminal.
         let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let line = format!("[{}] {level:<8} {clean}\n", clock::now().strftime("%H:%M:%S"));
-        // A reader that went away, or a full disk under the log, is no reason to stop a scan.
+        // A closed pipe, or a full disk under the log, does not stop a scan.
         if self.0.stdout {
             let mut out = io::stdout().lock();
             let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());

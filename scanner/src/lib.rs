@@ -1,20 +1,21 @@
-//! Kastrel's built-in scanner: a small passive web scanner for machines that have no KAST.
+//! Kastrel's built-in scanner: a small passive web scanner for machines without KAST.
 //!
-//! It speaks KAST's command line, writes KAST's files in KAST's order, and has plugins of its own
-//! names. It never leaves the host and port that it was given, and a check that could not be made
-//! is a failure with a reason, never "nothing found".
+//! It accepts KAST's command line, writes KAST's files in KAST's order, and has plugins with names
+//! of its own. It never leaves the given host and port. A check that cannot be completed is a
+//! failure with a reason, never "nothing found".
 //!
-//! Where things are:
+//! Modules:
 //! - [`cli`]: the command line, from arguments to exit code.
-//! - [`target`]: what is scanned and which addresses belong to it; [`scope`]: which addresses it
-//!   may connect to; [`settings`]: what `--set` changes.
-//! - [`run`]: the order of plugins and files; [`scan`]: what the plugins of one scan share.
-//! - [`http`]: the bounded client; [`markup`]: the bounded reader of pages; [`files`]: the bounded
-//!   reader of files; `trust`, `certificate` and `tls_probe`: the TLS side.
+//! - [`target`]: the target and its addresses; [`scope`]: the addresses that the scan may connect
+//!   to; [`settings`]: the keys of `--set`.
+//! - [`run`]: the order of plugins and files; [`scan`]: the state that the plugins of one scan
+//!   share.
+//! - [`http`]: the bounded client; [`markup`]: the bounded page reader; [`files`]: the bounded file
+//!   reader; `trust`, `certificate` and `tls_probe`: TLS.
 //! - [`csp`]: Content Security Policies; [`css`]: the imports of style sheets.
-//! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: everything that a
-//!   check can find.
-//! - [`output`], [`info`], [`report`] and `html`: the files.
+//! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: every finding that a
+//!   check can report.
+//! - [`output`], [`info`], [`report`] and `html`: the output files.
 
 pub mod certificate;
 pub mod cli;
@@ -42,13 +43,13 @@ mod trust;
 
 pub use cli::main;
 
-/// What the scanner calls itself in files, where KAST has only its version.
+/// The scanner's name in files. KAST writes only its version there.
 pub const NAME: &str = "kastrel-builtin";
 
 /// The scanner's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The name and version in one text, as `kast_version` of the files holds it.
+/// Returns the name and version in one text, as in `kast_version` of the files.
 #[must_use]
 pub fn version_text() -> String {
     format!("{NAME} {VERSION}")

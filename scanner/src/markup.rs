@@ -1,20 +1,20 @@
-//! Reads the start tags of a page, in one pass and in bounded memory.
+//! Reads the start tags of a page in one pass and in bounded memory.
 //!
-//! A parser that builds a tree takes time and memory that grow with the square of the depth of a
-//! hostile page, and more. The checks only need start tags with their attributes, so this reads a
-//! page as the tokenizer of the HTML standard (13.2.5) does, and tracks just what changes how text
-//! is read: raw text, scripts, templates, foreign content and the end of the head.
+//! A tree-building parser takes time and memory that grow at least with the square of the depth of
+//! a hostile page. The checks only need start tags with their attributes. So this module reads a
+//! page as the tokenizer of the HTML standard (13.2.5) does, and tracks only the state that changes
+//! how text is read: raw text, scripts, templates, foreign content and the end of the head.
 
-/// The elements that checks look at. Others are read and dropped.
+/// The elements that checks use. Other elements are read and dropped.
 const KEPT: [&str; 9] = ["base", "embed", "frame", "iframe", "link", "meta", "object", "script", "style"];
 
-/// How many elements of one page are kept. Real pages have some hundreds.
+/// The limit for the elements of one page. Real pages have some hundreds.
 const MAX_ELEMENTS: usize = 5000;
 
-/// How much text of one style sheet is kept, in bytes. Its imports stand at its beginning.
+/// The limit for the text of one style sheet, in bytes. Its imports are at its beginning.
 const MAX_STYLE_BYTES: usize = 64 * 1024;
 
-/// How many attributes of one element are kept.
+/// The limit for the attributes of one element.
 const MAX_ATTRIBUTES: usize = 64;
 
 /// One start tag.
@@ -22,9 +22,9 @@ const MAX_ATTRIBUTES: usize = 64;
 pub struct Element {
     /// The name, in lower case.
     pub name: &'static str,
-    /// Whether it belongs to the head of the document.
+    /// True if the element belongs to the head of the document.
     pub in_head: bool,
-    /// Whether it stands within SVG or MathML.
+    /// True if the element is inside SVG or MathML.
     pub in_foreign: bool,
     /// The beginning of the text of a `style` element.
     pub text: String,
@@ -32,20 +32,20 @@ pub struct Element {
 }
 
 impl Element {
-    /// The value of an attribute, by its name in lower case.
+    /// Returns the value of an attribute, by its name in lower case.
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the value of an attribute is this word, in any case.
+    /// Returns true if the value of an attribute is this word, in any case.
     #[must_use]
     pub fn is(&self, name: &str, word: &str) -> bool {
         self.attr(name).is_some_and(|value| value.eq_ignore_ascii_case(word))
     }
 }
 
-/// The elements of a page in their order, at most 5,000 of the kinds that load something, set a
+/// Returns the elements of a page in order: at most 5,000, of the kinds that load something, set a
 /// policy or name software.
 #[must_use]
 pub fn elements(html: &str) -> Vec<Element> {
@@ -65,7 +65,7 @@ struct Reader<'a> {
     found: Vec<Element>,
 }
 
-/// A tag as it was read. Its attributes are kept only where the element is.
+/// A tag as read. The element keeps the attributes only if the element itself is kept.
 struct Tag {
     name: String,
     attributes: Vec<(String, String)>,
@@ -110,13 +110,13 @@ impl Reader<'_> {
         self.at = self.find(needle).map_or(self.bytes.len(), |found| found + needle.len());
     }
 
-    /// Comments, the document type, and what browsers read like a comment.
+    /// Skips comments, the document type, and constructs that browsers read as comments.
     fn skip_declaration(&mut self) {
         let rest = &self.bytes[self.at..];
         if rest.starts_with(b"!--") {
             self.at += 3;
             let rest = &self.bytes[self.at..];
-            // `<!-->` and `<!--->` are whole comments.
+            // `<!-->` and `<!--->` are complete comments.
             let whole = if rest.starts_with(b">") {
                 Some(1)
             } else if rest.starts_with(b"->") {
@@ -144,8 +144,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a tag whose name begins here. `None` at the end of the page, which drops an unfinished
-    /// tag.
+    /// Reads a tag whose name begins here. Returns `None` at the end of the page, which drops an
+    /// unfinished tag.
     fn tag(&mut self) -> Option<Tag> {
         let name_start = self.at;
         while !matches!(self.peek()?, b'/' | b'>') && !is_white(self.peek()?) {
@@ -167,7 +167,7 @@ impl Reader<'_> {
             let (name, value) = self.attribute()?;
             if keeps && tag.attributes.len() < MAX_ATTRIBUTES {
                 let name = self.html[name.0..name.1].to_ascii_lowercase();
-                // The first of two attributes of one name counts.
+                // If two attributes have the same name, the first one counts.
                 if !tag.attributes.iter().any(|(other, _)| *other == name) {
                     tag.attributes.push((name, unescape(&self.html[value.0..value.1])));
                 }
@@ -175,7 +175,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads one attribute and returns where its name and its value are.
+    /// Reads one attribute and returns the positions of its name and its value.
     fn attribute(&mut self) -> Option<((usize, usize), (usize, usize))> {
         let start = self.at;
         // An equals sign at the beginning belongs to the name.
@@ -236,8 +236,8 @@ impl Reader<'_> {
             });
         }
         if matches!(name, "svg" | "math") || self.foreign > 0 {
-            // Within foreign content every element nests the same way; only the outer ones are
-            // counted.
+            // Inside foreign content all elements nest the same way, so only the outermost elements
+            // are counted.
             self.foreign += usize::from(matches!(name, "svg" | "math") && !tag.self_closing);
             return;
         }
@@ -261,8 +261,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The beginning of the style sheet that begins here. Within SVG its text is read as markup, so
-    /// it ends at the next tag.
+    /// Returns the beginning of the style sheet that begins here. In SVG the text of a style sheet
+    /// is read as markup, so the style sheet ends at the next tag.
     fn style_text(&self) -> String {
         let rest = &self.bytes[self.at..];
         let rest = &rest[..rest.len().min(MAX_STYLE_BYTES)];
@@ -271,7 +271,7 @@ impl Reader<'_> {
         String::from_utf8_lossy(&rest[..end]).into_owned()
     }
 
-    /// Skips text that ends at `</name` and a delimiter. The end tag itself is read next.
+    /// Skips text up to `</name` and a delimiter. The reader reads the end tag next.
     fn skip_raw(&mut self, name: &str) {
         while let Some(close) = self.find(b"</") {
             if self.has_name(close + 2, name) {
@@ -302,7 +302,7 @@ impl Reader<'_> {
             let rest = &self.bytes[self.at..];
             match rest[0] {
                 b'-' if text != Text::Plain && rest.starts_with(b"-->") => text = Text::Plain,
-                // The two dashes stay, because `<!-->` is a whole comment.
+                // The two dashes stay, because `<!-->` is a complete comment.
                 b'<' if text == Text::Plain && rest.starts_with(b"<!--") => {
                     text = Text::Escaped;
                     self.at += 1;
@@ -325,7 +325,7 @@ const fn is_white(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | 0x0c | b'\r' | b' ')
 }
 
-/// The elements that do not end the head (HTML, 13.2.6.4.4 and 13.2.6.4.6).
+/// Returns true for the elements that do not end the head (HTML, 13.2.6.4.4 and 13.2.6.4.6).
 fn belongs_to_head(name: &str) -> bool {
     matches!(
         name,
@@ -345,7 +345,7 @@ fn belongs_to_head(name: &str) -> bool {
     )
 }
 
-/// The elements that end SVG and MathML wherever they are (HTML, 13.2.6.5).
+/// Returns true for the elements that end SVG and MathML at any depth (HTML, 13.2.6.5).
 fn leaves_foreign(name: &str) -> bool {
     const NAMES: [&str; 44] = [
         "b",
@@ -396,8 +396,8 @@ fn leaves_foreign(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
-/// Replaces the character references that occur in addresses: numbers, and the five names that XML
-/// has too.
+/// Replaces the character references that occur in addresses: numeric ones, and the five names that
+/// XML also has.
 fn unescape(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut rest = value;
@@ -419,7 +419,7 @@ fn unescape(value: &str) -> String {
     text
 }
 
-/// The character reference that `text` begins with, and its length.
+/// Returns the character reference at the beginning of `text`, and its length.
 fn reference(text: &str) -> Option<(char, usize)> {
     const NAMES: [(&str, char); 5] = [("&amp;", '&'), ("&lt;", '<'), ("&gt;", '>'), ("&quot;", '"'), ("&apos;", '\'')];
     if let Some((name, character)) = NAMES.iter().find(|(name, _)| text.starts_with(name)) {
@@ -447,7 +447,8 @@ mod tests {
 
     use tokio::time::Instant;
 
-    /// What a parser of the HTML standard says: names and attributes in the order of the document.
+    /// Returns the elements as a parser of the HTML standard reads them: names and attributes in
+    /// document order.
     fn by_the_standard(html: &str) -> Vec<(String, Vec<(String, String)>)> {
         let document = scraper::Html::parse_document(html);
         let all = scraper::Selector::parse("base, embed, frame, iframe, link, meta, object, script, style").unwrap();
@@ -470,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_tags_as_a_parser_of_the_standard_does() {
+    fn tags_match_a_parser_of_the_html_standard() {
         for html in [
             "",
             "<",
@@ -526,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_load_nothing() {
+    fn template_content_is_not_loaded() {
         let names: Vec<_> = elements("<template><script></script><template><link></template><meta></template><link>")
             .iter()
             .map(|one| one.name)
@@ -535,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_ends_where_the_standard_says() {
+    fn head_ends_where_the_html_standard_says() {
         for (html, expected) in [
             ("<meta>", true),
             ("<html><head><title>x</title><script>1</script><meta>", true),
@@ -556,7 +557,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_page_takes_linear_time() {
+    fn hostile_page_is_read_in_linear_time() {
         let fill = |part: &str| part.repeat(512 * 1024 / part.len());
         let numbered: String = (0..40_000).map(|n| format!("<b a={n}><p>x")).collect();
         let attributes = format!("<script {}>", (0..60_000).map(|n| format!("a{n}=1 ")).collect::<String>());
@@ -588,8 +589,8 @@ mod tests {
         ] {
             assert!(elements(&page).len() <= MAX_ELEMENTS);
         }
-        // Some two dozen pages of half a megabyte; a parser that builds trees needs minutes for one
-        // of them.
+        // About two dozen pages of half a megabyte. A tree-building parser needs minutes for one of
+        // them.
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 }

@@ -1,4 +1,5 @@
-//! The files of one plugin, in KAST's names and shapes, each written whole by renaming a `.tmp`.
+//! The output files of one plugin, with KAST's names and formats. Each file is written as `.tmp`
+//! and then renamed, so it is always complete.
 
 use std::io;
 use std::path::Path;
@@ -10,20 +11,20 @@ use serde_json::{Value, json};
 use crate::issues::Severity;
 use crate::plugin::{Finding, Meta, Outcome};
 
-/// How a plugin ended, by the names of `kast_info.json`.
+/// The status of a plugin, by the names of `kast_info.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// The check was made.
+    /// The check completed.
     Success,
-    /// The check could not be made.
+    /// The check could not be completed.
     Fail,
     /// The check does not apply to this target.
     Skipped,
 }
 
-/// `<name>_processed.json`. Every field has a default, so that KAST's own files, which leave some
-/// out, can be read too.
+/// The content of `<name>_processed.json`. Every field has a default, because KAST's own files omit
+/// some.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Processed {
@@ -33,32 +34,32 @@ pub struct Processed {
     /// One sentence about the plugin.
     #[serde(rename = "plugin-description")]
     pub description: String,
-    /// The plugin's name for people.
+    /// The display name of the plugin.
     #[serde(rename = "plugin-display-name")]
     pub display_name: String,
-    /// Where the matter is explained.
+    /// A page that explains the subject.
     #[serde(rename = "plugin-website-url")]
     pub website_url: String,
-    /// When the plugin ended, in UTC.
+    /// The end time of the plugin, in UTC.
     pub timestamp: String,
     /// The findings as JSON: `{name, timestamp, disposition, results}`. `results` is a list, or the
     /// reason as text.
     pub findings: Value,
-    /// How many findings there are.
+    /// The number of findings.
     pub findings_count: u64,
-    /// One line.
+    /// A one-line summary.
     pub summary: String,
-    /// What was checked, a line each.
+    /// The checks, one per line.
     pub details: String,
-    /// The ids of the issues found, each once, worst first.
+    /// The ids of the issues found, without duplicates, worst first.
     pub issues: Vec<Value>,
-    /// One sentence for a reader who is no specialist.
+    /// One sentence for a reader who is not a specialist.
     pub executive_summary: String,
-    /// How to repeat the check.
+    /// A command that repeats the check.
     pub report: String,
 }
 
-/// Builds the processed file of a plugin that ended.
+/// Builds the processed file of a finished plugin.
 #[must_use]
 pub fn processed(meta: &Meta, outcome: &Outcome, target: &str, ended: Timestamp) -> Processed {
     let timestamp = utc(ended);
@@ -129,7 +130,7 @@ fn result(finding: &Finding) -> Value {
     })
 }
 
-/// The findings by severity in words, such as "1 High, 2 Low"; or "no findings".
+/// Returns the number of findings by severity, such as "1 High, 2 Low", or "no findings".
 fn tally(findings: &[&Finding]) -> String {
     let parts: Vec<_> = Severity::ALL
         .iter()
@@ -141,26 +142,26 @@ fn tally(findings: &[&Finding]) -> String {
     if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
 }
 
-/// A time as KAST writes it in processed files: UTC, with milliseconds.
+/// Formats a time as KAST does in processed files: UTC, with milliseconds.
 #[must_use]
 pub fn utc(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%.3f+00:00").to_string()
 }
 
-/// Writes a file whole: a reader sees all of it or nothing.
+/// Writes a file atomically: a reader sees the complete file or no file.
 ///
 /// # Errors
-/// The error of the file system.
+/// Returns the error of the file system.
 pub fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let partial = folder.join(format!("{name}.tmp"));
     std::fs::write(&partial, bytes)?;
     std::fs::rename(&partial, folder.join(name))
 }
 
-/// Writes a value as indented JSON, whole.
+/// Writes a value as indented JSON, atomically.
 ///
 /// # Errors
-/// The error of the file system.
+/// Returns the error of the file system.
 pub fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
     write_whole(folder, name, &serde_json::to_vec_pretty(value)?)
 }
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_true_and_ids_are_told_once() {
+    fn finding_counts_are_correct_and_ids_are_unique() {
         let report = Report {
             findings: vec![
                 Finding::new(&issues::COOKIE_NO_SAMESITE, "a", "x"),
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_never_looks_like_a_clean_result() {
+    fn failed_check_never_looks_like_a_clean_result() {
         let file = processed(all()[0].meta(), &Outcome::Failed("connection refused".to_owned()), "a.test", ended());
         assert_eq!(file.findings["disposition"], "fail");
         assert_eq!(file.findings["results"], "connection refused");
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_those_of_kast() {
+    fn processed_file_has_the_keys_of_kast() {
         let value = serde_json::to_value(Processed::default()).unwrap();
         let mut keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
         keys.sort_unstable();
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn files_appear_whole() {
+    fn files_are_written_atomically() {
         let folder = tempfile::tempdir().unwrap();
         write_whole(folder.path(), "a.json", b"{}").unwrap();
         let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -1,4 +1,4 @@
-//! What a plugin is: its description, its contract, and the list of all of them.
+//! Defines a plugin: its description, its contract, and the list of all plugins.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -8,23 +8,23 @@ use crate::plugins;
 use crate::scan::Scan;
 use crate::settings;
 
-/// What `plugins list` tells about a plugin.
+/// The description of a plugin, as `plugins list` shows it.
 #[derive(Debug)]
 pub struct Meta {
     /// The name in files and on the command line.
     pub name: &'static str,
-    /// The name for people.
+    /// The display name.
     pub display_name: &'static str,
     /// One sentence.
     pub description: &'static str,
-    /// Where the matter is explained.
+    /// A page that explains the subject.
     pub website_url: &'static str,
-    /// Plugins run in rising order of this.
+    /// The running order: lower values run first.
     pub priority: u16,
 }
 
 impl Meta {
-    /// The JSON schema of the plugin's settings.
+    /// Returns the JSON schema of the plugin's settings.
     #[must_use]
     pub fn schema(&self) -> Value {
         settings::group_schema(
@@ -34,7 +34,7 @@ impl Meta {
         )
     }
 
-    /// One row of `plugins list --json`.
+    /// Returns one row of `plugins list --json`.
     #[must_use]
     pub fn row(&self) -> Value {
         json!({
@@ -50,44 +50,45 @@ impl Meta {
     }
 }
 
-/// The longest text of a site in one field of a report, in characters.
+/// The limit for the text of a site in one field of a report, in characters.
 const MAX_TEXT: usize = 500;
 
-/// The most findings, and the most observations, of one plugin. A hostile page could fill the disk.
+/// The limit for the findings, and for the observations, of one plugin. Without it a hostile page
+/// could fill the disk.
 const MAX_ENTRIES: usize = 2000;
 
-/// One weakness or fact that was found.
+/// One weakness or fact that a check found.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What it is.
+    /// The issue.
     pub issue: &'static Issue,
-    /// Where: an address, a cookie, a DNS name.
+    /// The location: an address, a cookie, a DNS name.
     pub location: String,
-    /// What was seen, in words. It may hold text that the site chose.
+    /// The observation in words. It may contain text from the site.
     pub evidence: String,
 }
 
 impl Finding {
-    /// A finding.
+    /// Creates a finding with shortened texts.
     pub fn new(issue: &'static Issue, location: impl Into<String>, evidence: impl Into<String>) -> Self {
         Self { issue, location: clip(&location.into(), MAX_TEXT), evidence: clip(&evidence.into(), MAX_TEXT) }
     }
 }
 
-/// Shortens hostile text to a bearable length, on a character boundary.
+/// Shortens text to at most `limit` characters.
 #[must_use]
 pub fn clip(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit { text.to_owned() } else { text.chars().take(limit).chain(['…']).collect() }
 }
 
-/// What a plugin that did its check has to say.
+/// The report of a plugin that completed its check.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// The findings, in any order.
     pub findings: Vec<Finding>,
-    /// Facts that are no findings: what was checked and was right.
+    /// Facts that are not findings: the checks that passed.
     pub observations: Vec<String>,
-    /// A sentence that comes before the count of findings, such as a grade.
+    /// A sentence before the count of findings, such as a grade.
     pub headline: String,
 }
 
@@ -101,23 +102,23 @@ impl Report {
     }
 }
 
-/// How a plugin ended.
+/// The result of a plugin.
 #[derive(Debug, Clone)]
 #[must_use]
 pub enum Outcome {
-    /// The check was made.
+    /// The check completed.
     Done(Report),
-    /// A part of the check could not be made, and this is why. What was found still counts, but the
-    /// plugin did not succeed.
+    /// A part of the check could not be completed, for this reason. The findings still count, but
+    /// the plugin did not succeed.
     Partial(Report, String),
-    /// The check could not be made, and this is why. Never used for "found nothing".
+    /// The check could not be completed, for this reason. Never used for "found nothing".
     Failed(String),
-    /// The check does not apply to this target, and this is why.
+    /// The check does not apply to this target, for this reason.
     Skipped(String),
 }
 
 impl Outcome {
-    /// The outcome with every list and text cut to a bearable size.
+    /// Returns the outcome with all lists and texts cut to their limits.
     pub fn bounded(self) -> Self {
         match self {
             Self::Done(report) => Self::Done(report.bounded()),
@@ -131,13 +132,14 @@ impl Outcome {
 /// One check.
 #[async_trait]
 pub trait Plugin: Send + Sync {
-    /// What it is.
+    /// Returns the description of the plugin.
     fn meta(&self) -> &'static Meta;
-    /// Makes the check, on a thread of its own. Cancelled by dropping; must not leave tasks behind.
+    /// Runs the check on its own thread. Dropping the future cancels it; it must not leave tasks
+    /// behind.
     async fn run(&self, scan: &Scan) -> Outcome;
 }
 
-/// All plugins, in the order in which they run.
+/// Returns all plugins in running order.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Plugin> {
     let mut list: Vec<&'static dyn Plugin> = vec![
@@ -164,7 +166,7 @@ pub fn find(name: &str) -> Option<&'static dyn Plugin> {
 mod tests {
     use super::*;
 
-    /// The names of KAST's own plugins, which ours may not take.
+    /// The names of KAST's own plugins. This scanner must not use them.
     const KAST_NAMES: [&str; 13] = [
         "org_discovery",
         "mozilla_observatory",
@@ -182,7 +184,7 @@ mod tests {
     ];
 
     #[test]
-    fn names_are_our_own_and_unique() {
+    fn plugin_names_are_unique_and_not_kasts() {
         let names: Vec<_> = all().iter().map(|plugin| plugin.meta().name).collect();
         for (at, name) in names.iter().enumerate() {
             assert!(!KAST_NAMES.contains(name), "{name} is a plugin of KAST");
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_on_characters() {
+    fn clip_cuts_on_character_boundaries() {
         assert_eq!(clip("äöü", 2), "äö…");
         assert_eq!(clip("äöü", 3), "äöü");
     }

@@ -1,8 +1,8 @@
-//! `kast_report.html`: one static page made from the files of an output folder, for reading and for
-//! printing.
+//! The report `kast_report.html`: one static page, built from the files of an output folder, for
+//! reading and printing.
 //!
-//! It is made from the files and not from memory, so `--report-only` gives the same page again. It
-//! holds no script.
+//! The report is built from the files and not from memory, so `--report-only` produces the same
+//! page again. It contains no script.
 
 use std::fs;
 use std::io;
@@ -29,16 +29,16 @@ const STYLE: &str = include_str!("report.css");
 /// The largest logo, in bytes.
 const LOGO_LIMIT: u64 = 1024 * 1024;
 
-/// A picture for the head of the report.
+/// A picture for the report header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logo(String);
 
 impl Logo {
-    /// Reads a PNG or JPEG file; the content decides, not the name.
+    /// Reads a PNG or JPEG file. The content decides the type, not the name.
     ///
     /// # Errors
-    /// A readable reason, when the file cannot be read, is larger than 1 MiB, or is another kind of
-    /// file.
+    /// Returns a readable reason if the file cannot be read, is larger than 1 MiB, or has another
+    /// format.
     pub fn read(path: &Path) -> Result<Self, String> {
         let bytes =
             files::read(path, LOGO_LIMIT).map_err(|error| format!("logo {}: the file {error}", path.display()))?;
@@ -51,7 +51,7 @@ impl Logo {
     }
 }
 
-/// One finding, ready to show.
+/// One finding, ready for display.
 struct Row {
     severity: Option<Severity>,
     title: String,
@@ -62,16 +62,16 @@ struct Row {
     remediation: &'static str,
 }
 
-/// Renders the report of the files in `folder`, and returns its path. `target` is needed where
+/// Renders the report of the files in `folder` and returns its path. `target` is needed if
 /// `kast_info.json` is missing.
 ///
 /// # Errors
-/// The error of the file system.
+/// Returns the error of the file system.
 pub fn write(folder: &Path, target: Option<&str>, logo: Option<&Logo>) -> io::Result<PathBuf> {
     let info = read_info(folder);
     let mut plugins = read_plugins(folder)?;
     if let Some(info) = &info {
-        // A folder that was used before may hold files of plugins that did not run this time.
+        // A reused folder may hold files of plugins that did not run this time.
         plugins.retain(|file| info.plugins.iter().any(|run| run.plugin_name == file.name));
     }
     let page = render(info.as_ref(), &plugins, target, logo);
@@ -80,7 +80,7 @@ pub fn write(folder: &Path, target: Option<&str>, logo: Option<&Logo>) -> io::Re
     Ok(folder.join(FILE_NAME))
 }
 
-/// Reads `kast_info.json` of a folder; `None` when it is missing or broken.
+/// Reads `kast_info.json` of a folder. Returns `None` if it is missing or invalid.
 #[must_use]
 pub fn read_info(folder: &Path) -> Option<Info> {
     serde_json::from_slice(&fs::read(folder.join(info::FILE_NAME)).ok()?).ok()
@@ -110,7 +110,7 @@ fn rows(plugins: &[Processed]) -> Vec<Row> {
             told.push(id.to_owned());
             rows.push(row(id, plugin, text_of(&result["location"]), text_of(&result["evidence"])));
         }
-        // KAST's own files name issues whose results have another shape.
+        // KAST's own files list issues whose results have another format.
         for issue in &plugin.issues {
             let id = issue.as_str().or_else(|| issue["id"].as_str()).unwrap_or("unknown issue");
             if !told.iter().any(|known| known == id) {
@@ -152,7 +152,7 @@ fn render(info: Option<&Info>, plugins: &[Processed], target: Option<&str>, logo
     page.raw("<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<title>Scan of ")
         .text(target)
         .raw("</title>\n<style>\n");
-    // The style is in the page too, so that the page can be mailed alone.
+    // The style sheet is also embedded, so that the page can be mailed as a single file.
     page.raw(STYLE).raw("</style>\n</head>\n<body>\n<header>\n");
     if let Some(Logo(data)) = logo {
         page.raw("<img class=\"logo\" alt=\"\" src=\"").text(data).raw("\">\n");
@@ -226,7 +226,8 @@ fn counts(page: &mut Html, rows: &[Row]) {
     page.raw("</ul>\n");
 }
 
-/// Says at the top which checks could not be made: a reader must not take silence for safety.
+/// Lists the failed checks at the top, so that a reader does not take a missing result for a good
+/// one.
 fn unchecked(page: &mut Html, info: Option<&Info>) {
     let failed: Vec<_> = info
         .map(|info| info.plugins.as_slice())
@@ -264,7 +265,7 @@ fn findings(page: &mut Html, rows: &[Row], info: Option<&Info>) {
             .raw("</span> ")
             .text(&group.len().to_string())
             .raw("</h3>\n");
-        // Several sightings of one issue share its explanation.
+        // Several findings of one issue share its explanation.
         for same in group.chunk_by(|a, b| a.title == b.title && a.plugin == b.plugin) {
             let first = same[0];
             page.raw("<article>\n<h4>")
@@ -323,7 +324,7 @@ fn plugin_table(page: &mut Html, info: Option<&Info>, plugins: &[Processed]) {
             "fail" | "failed" => "bad",
             _ => "other",
         });
-        // A count of nothing beside a check that was not made would read as a clean result.
+        // A count of zero beside a failed check would read as a clean result.
         let count = match (status.as_str(), file) {
             (_, Some(file)) if status == "success" || file.findings_count > 0 => file.findings_count.to_string(),
             _ => "–".to_owned(),
@@ -363,7 +364,7 @@ mod tests {
     use crate::plugin::{Finding, Outcome, Report, all};
 
     #[test]
-    fn hostile_text_stays_text_and_there_is_no_script() {
+    fn report_escapes_hostile_text_and_has_no_script() {
         let evil = "\"><script>alert(1)</script><img src=x onerror=alert(1)>";
         let report = Report {
             findings: vec![Finding::new(&issues::CORS_WILDCARD, evil, evil)],
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_kast_are_understood() {
+    fn report_reads_the_files_of_kast() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(
             folder.path().join("wafw00f_processed.json"),
@@ -394,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_an_earlier_scan_are_left_out() {
+    fn report_omits_files_of_an_earlier_scan() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("old_processed.json"), r#"{"plugin-name":"old","issues":["leftover"]}"#).unwrap();
         fs::write(folder.path().join(info::FILE_NAME), serde_json::to_vec(&Info::default()).unwrap()).unwrap();
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn logos_are_known_by_content() {
+    fn logo_type_is_detected_by_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("logo.png");
         fs::write(&path, b"\x89PNG\r\n").unwrap();

@@ -25,35 +25,35 @@ use crate::scope::Gate;
 use crate::settings::Settings;
 use crate::target::Target;
 
-/// What is told where a PDF was asked for.
+/// The message if a PDF report is requested.
 pub const NO_PDF: &str = "Kastrel's built-in scanner makes no PDF report; only the HTML report was written. Print it from a browser to get a PDF.";
 
-/// What is told where active plugins were asked for.
+/// The message if active plugins are requested.
 pub const NO_ACTIVE: &str = "Kastrel's built-in scanner has no active plugins, so an active scan runs nothing.";
 
-/// What a scan is to do.
+/// The options of a scan.
 pub struct ScanOptions {
-    /// What to scan.
+    /// The target.
     pub target: Target,
     /// The plugins to run.
     pub plugins: Vec<&'static dyn Plugin>,
-    /// How many run at once; 1 runs them one after the other.
+    /// The number of parallel plugins; 1 runs them one after the other.
     pub workers: usize,
-    /// Where the files go; made if it is not there.
+    /// The folder for the files. It is created if it does not exist.
     pub output_dir: PathBuf,
     /// The settings.
     pub settings: Settings,
-    /// Where the scan may connect to.
+    /// The addresses that the scan may connect to.
     pub gate: Gate,
-    /// A picture for the report's head.
+    /// A picture for the report header.
     pub logo: Option<Logo>,
-    /// What the report and `kast_info.json` have to tell about the whole scan.
+    /// Notes about the scan, for the report and `kast_info.json`.
     pub notes: Vec<String>,
-    /// The call, for `cli_arguments` of `kast_info.json`.
+    /// The arguments, for `cli_arguments` of `kast_info.json`.
     pub arguments: Value,
 }
 
-/// Why a scan could not write what it found.
+/// The reason why a scan could not write its results.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A file or folder could not be written.
@@ -66,11 +66,12 @@ pub enum RunError {
     },
 }
 
-/// Runs a scan to its end and returns what `kast_info.json` says. Dropping the future stops the
-/// scan; `kast_info.json` is then missing.
+/// Runs a scan to completion and returns the content of `kast_info.json`. Dropping the future stops
+/// the scan; `kast_info.json` is then missing.
 ///
 /// # Errors
-/// [`RunError::Write`] when a file cannot be written. A plugin that fails is no error of the scan.
+/// Returns [`RunError::Write`] if a file cannot be written. A failed plugin is not an error of the
+/// scan.
 pub async fn run_scan(options: ScanOptions, journal: &Journal) -> Result<Info, RunError> {
     let folder = options.output_dir.clone();
     scan_and_write(options, journal).await.map_err(|source| RunError::Write { folder, source })
@@ -160,10 +161,10 @@ async fn run_plugin(
     Ok(PluginRun::new(meta.name, &start, &end, status, reason))
 }
 
-/// Runs the check on a thread of its own: a panic, an endless wait or an endless computation in one
-/// plugin must not take the others with it. What it waits for is served by the caller's runtime. A
-/// check that is late is stopped at its next wait; one that never waits keeps its thread, which
-/// ends with the process.
+/// Runs the check on its own thread, so that a panic, an endless wait or an endless computation in
+/// one plugin does not affect the others. The caller's runtime drives the check's I/O. A check that
+/// exceeds its deadline is stopped at its next await point. A check that never awaits keeps its
+/// thread until the process ends.
 async fn guarded(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant) -> Outcome {
     let (of_plugin, of_scan) = (scan.settings.plugin_timeout, scan.settings.scan_timeout);
     let now = Instant::now();
@@ -205,7 +206,7 @@ async fn guarded(plugin: &'static dyn Plugin, scan: Arc<Scan>, deadline: Instant
     }
 }
 
-/// What a panic says.
+/// Returns the message of a panic.
 fn words_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")

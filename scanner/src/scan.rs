@@ -1,5 +1,5 @@
-//! What the plugins of one scan share: the target, its addresses resolved and checked once, the
-//! client, and one look at the landing page.
+//! The state that the plugins of one scan share: the target, its addresses resolved and checked
+//! once, the client, and one visit of the landing page.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,46 +15,46 @@ use crate::scope::Gate;
 use crate::settings::Settings;
 use crate::target::Target;
 
-/// The landing page and the address under which the site really answers.
+/// The landing page and its final address.
 #[derive(Debug)]
 pub struct Landing {
-    /// The way to the page.
+    /// The redirects to the page, and the page.
     pub visit: Visit,
 }
 
 impl Landing {
-    /// The address of the page.
+    /// Returns the address of the page.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.visit.page().url
     }
 
-    /// Whether the site answers over TLS.
+    /// Returns true if the site answers over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.url().scheme() == "https"
     }
 
-    /// An address on the same origin.
+    /// Returns an address on the same origin.
     ///
     /// # Errors
-    /// A readable reason, when `path` does not join.
+    /// Returns a readable reason if `path` cannot be joined.
     pub fn at(&self, path: &str) -> Result<Url, String> {
         self.url().join(path).map_err(|error| format!("{path}: {error}"))
     }
 }
 
-/// The shared part of one scan. Failures are kept like results: the second plugin that asks gets
-/// the same reason at once.
+/// The shared part of one scan. Failures are cached like results, so a second plugin gets the same
+/// reason immediately.
 #[derive(Debug)]
 pub struct Scan {
-    /// What is scanned.
+    /// The target.
     pub target: Target,
     /// The settings.
     pub settings: Settings,
-    /// Where the scan may connect to.
+    /// The addresses that the scan may connect to.
     pub gate: Gate,
-    /// When the scan began. Decisions about time use this, not the clock.
+    /// The start of the scan. Decisions about time use this, not the clock.
     pub now: Timestamp,
     addresses: OnceCell<Result<Vec<IpAddr>, String>>,
     client: OnceCell<Result<Client, HttpError>>,
@@ -62,7 +62,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Makes the shared part. Nothing is sent yet.
+    /// Creates the shared part. It sends nothing yet.
     #[must_use]
     pub fn new(target: Target, settings: Settings, gate: Gate, now: Timestamp) -> Arc<Self> {
         Arc::new(Self {
@@ -76,32 +76,33 @@ impl Scan {
         })
     }
 
-    /// The target's addresses, resolved once for the whole scan and checked against the scope
-    /// policy: a name that changes its address between two look-ups (DNS rebinding) cannot move a
-    /// later request elsewhere.
+    /// Returns the target's addresses. They are resolved once per scan and checked against the
+    /// scope policy. A name that changes its address between two lookups (DNS rebinding) therefore
+    /// cannot redirect a later request.
     ///
     /// # Errors
-    /// A readable reason, when the name does not resolve in time or an address is out of scope.
+    /// Returns a readable reason if the name does not resolve in time or an address is out of
+    /// scope.
     pub async fn addresses(&self) -> Result<&[IpAddr], String> {
         let resolved =
             self.addresses.get_or_init(|| self.gate.addresses(self.target.host(), self.settings.connect_timeout));
         resolved.await.as_deref().map_err(Clone::clone)
     }
 
-    /// The client.
+    /// Returns the HTTP client.
     ///
     /// # Errors
-    /// A readable reason, when the name does not resolve or the client cannot be made.
+    /// Returns a readable reason if the name does not resolve or the client cannot be created.
     pub async fn client(&self) -> Result<&Client, String> {
         let addresses = self.addresses().await?;
         let made = self.client.get_or_init(|| async { Client::new(&self.target, addresses, &self.settings) }).await;
         made.as_ref().map_err(ToString::to_string)
     }
 
-    /// The landing page: the first candidate address that gives an answer.
+    /// Returns the landing page: the first candidate address that returns a response.
     ///
     /// # Errors
-    /// A readable reason for each address that was tried.
+    /// Returns a readable reason for each address that was tried.
     pub async fn landing(&self) -> Result<&Landing, String> {
         let client = self.client().await?;
         // Each request has its limit, but a chain of slow redirects could use up the time of every
@@ -127,7 +128,7 @@ impl Scan {
         found.await.as_ref().map_err(Clone::clone)
     }
 
-    /// How many HTTP requests were sent so far.
+    /// Returns the number of HTTP requests sent so far.
     #[must_use]
     pub fn requests_sent(&self) -> u64 {
         self.client.get().and_then(|client| client.as_ref().ok()).map_or(0, Client::requests_sent)

@@ -1,5 +1,5 @@
-//! Where a scan may connect to: every address is checked against the scope policy before the first
-//! connection, and only checked addresses are used.
+//! Restricts the addresses that a scan may connect to. Every address is checked against the scope
+//! policy before the first connection, and the scan uses checked addresses only.
 
 use std::fmt;
 use std::io;
@@ -14,10 +14,10 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 use url::Host;
 
-/// How names become addresses. A scan asks once for each name.
+/// A resolver of names. A scan resolves each name once.
 #[async_trait]
 pub trait Lookup: fmt::Debug + Send + Sync {
-    /// All addresses of a name, of both families.
+    /// Returns all addresses of a name, of both families.
     async fn addresses(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -40,20 +40,20 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate with the system's resolver.
+    /// Creates a gate with the system's resolver.
     #[must_use]
     pub fn new(policy: ScopePolicy) -> Self {
         Self::with_lookup(policy, Arc::new(SystemLookup))
     }
 
-    /// A gate with a resolver of its own.
+    /// Creates a gate with the given resolver.
     #[must_use]
     pub fn with_lookup(policy: ScopePolicy, lookup: Arc<dyn Lookup>) -> Self {
         Self { policy, lookup }
     }
 
-    /// The gate of a command that a person typed: a target that is private by what was typed is
-    /// meant, and a public name must not lead inside.
+    /// Creates the gate of a command that a user typed. A private target is allowed if the typed
+    /// host itself is private. A public name must not resolve to a private address.
     #[must_use]
     pub fn typed(host: &Host<String>, allow_private: bool) -> Self {
         Self::new(ScopePolicy {
@@ -62,10 +62,10 @@ impl Gate {
         })
     }
 
-    /// Checks the host of a target as it is written.
+    /// Checks the host of a target as written.
     ///
     /// # Errors
-    /// A sentence that says why it is out of scope.
+    /// Returns a sentence with the reason if the host is out of scope.
     pub fn check_host(&self, host: &Host<String>) -> Result<(), String> {
         self.policy.check_host(&host_of(host)).map_err(|error| format!("the target {host} {error}"))
     }
@@ -73,7 +73,7 @@ impl Gate {
     /// Checks an address that a setting names.
     ///
     /// # Errors
-    /// A clause that says why it is out of scope.
+    /// Returns a clause with the reason if the address is out of scope.
     pub fn check_address(&self, address: IpAddr) -> Result<(), String> {
         let host = match address {
             IpAddr::V4(address) => model::Host::V4(address),
@@ -82,12 +82,12 @@ impl Gate {
         self.policy.check_host(&host).map_err(|error| format!("the address {address} {error}"))
     }
 
-    /// The addresses that a scan of `host` may connect to: all that the host has now, each of them
-    /// checked. One address out of scope refuses the host, because nobody says which of several
-    /// addresses a visitor gets.
+    /// Returns the addresses that a scan of `host` may connect to: all current addresses of the
+    /// host, each of them checked. One address out of scope refuses the host, because it is not
+    /// known which of several addresses a visitor gets.
     ///
     /// # Errors
-    /// A sentence that says why there is none.
+    /// Returns a sentence with the reason if the host has no usable address.
     pub async fn addresses(&self, host: &Host<String>, limit: Duration) -> Result<Vec<IpAddr>, String> {
         self.check_host(host)?;
         let name = match host {
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typed_target_may_be_private_and_a_public_name_may_not_lead_inside() {
+    fn typed_target_may_be_private_and_public_name_must_not_resolve_to_private_address() {
         let inside: IpAddr = "10.0.0.1".parse().unwrap();
         for (host, allow_private, expected) in [
             ("example.com", false, false),

@@ -1,7 +1,7 @@
-//! The settings that `--set group.key=value` changes, their limits, and the schema that
-//! `config schema` prints.
+//! The settings of `--set group.key=value`, their limits, and the schema that `config schema`
+//! prints.
 //!
-//! One table describes every key, so the parser, the schema and `plugins show` cannot disagree.
+//! One table describes every key, so the parser, the schema and `plugins show` cannot differ.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,64 +13,64 @@ use serde_json::{Map, Value, json};
 
 use crate::files::{self, Folders};
 
-/// Why a `--set` was refused.
+/// The reason why a `--set` was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// Not of the form `group.key=value`.
+    /// The text does not have the form `group.key=value`.
     #[error("`{0}` is not of the form plugin.key=value")]
     Form(String),
-    /// No such key.
+    /// The key does not exist.
     #[error("unknown setting `{0}`; `config schema` lists them")]
     Unknown(String),
-    /// The value does not fit.
+    /// The value is invalid.
     #[error("setting `{key}`: {reason}")]
     Value {
         /// The setting's full name.
         key: String,
-        /// What a value has to be.
+        /// The required form of the value.
         reason: String,
     },
 }
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Limit of one whole request.
+    /// The limit for one complete request.
     pub request_timeout: Duration,
-    /// Limit of opening one connection, TLS handshake included.
+    /// The limit for opening one connection, including the TLS handshake.
     pub connect_timeout: Duration,
-    /// How many requests a scan may send in all.
+    /// The limit for the requests of one scan.
     pub max_requests: u64,
-    /// How many requests may be under way at once.
+    /// The limit for concurrent requests.
     pub concurrency: u64,
-    /// How much of a body is read, in bytes.
+    /// The limit for the part of a body that is read, in bytes.
     pub max_body_bytes: u64,
-    /// Limit of one plugin.
+    /// The time limit of one plugin.
     pub plugin_timeout: Duration,
-    /// Limit of all plugins together.
+    /// The time limit of all plugins together.
     pub scan_timeout: Duration,
-    /// A certificate that ends within so many days is worth a warning.
+    /// The number of days before expiry from which a certificate yields a warning.
     pub expiry_warning_days: u64,
-    /// More trusted authorities, as a PEM file.
+    /// A PEM file with additional trusted authorities.
     pub extra_ca_file: Option<PathBuf>,
-    /// More paths to ask for.
+    /// Additional paths to request.
     pub extra_paths: Vec<String>,
-    /// Limit of all DNS look-ups of a scan together.
+    /// The limit for all DNS lookups of a scan together.
     pub dns_timeout: Duration,
-    /// The name server to ask instead of the system's.
+    /// The name server that replaces the system's.
     pub nameserver: Option<SocketAddr>,
-    /// Where the files of settings may lie. No setting changes this.
+    /// The folders in which settings may name files. No setting changes this.
     pub file_folders: Folders,
 }
 
-/// What the caller of a scan lays down beside the settings, under `kastrel` in the file of
-/// `--config`. No setting can change it.
+/// The limits that the caller of a scan sets, under `kastrel` in the file of `--config`. No setting
+/// can change them.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Which addresses the scan may connect to.
+    /// The addresses that the scan may connect to.
     pub scope: ScopePolicy,
-    /// The folders in which files of settings may lie.
+    /// The folders in which settings may name files.
     pub file_folders: Vec<PathBuf>,
 }
 
@@ -81,8 +81,8 @@ enum Kind {
         default: u64,
         set: fn(&mut Settings, u64),
     },
-    /// The format says what the value names: Kastrel locks settings that name something beyond the
-    /// target.
+    /// The format describes the value. Kastrel locks settings whose value refers to something other
+    /// than the target.
     Text {
         format: &'static str,
         set: fn(&mut Settings, &str) -> Result<(), String>,
@@ -98,7 +98,7 @@ struct Key {
 
 const MEBI: u64 = 1024 * 1024;
 
-/// No file of settings is larger.
+/// The maximum size of a settings file.
 const MAX_CONFIG_BYTES: u64 = 4 * MEBI;
 
 static KEYS: &[Key] = &[
@@ -167,7 +167,7 @@ static KEYS: &[Key] = &[
         name: "extra_paths",
         description: "More paths to ask for, separated by commas, each starting with a slash",
         kind: Kind::Text {
-            // Paths of the target, which every one of them is checked to be.
+            // Paths of the target; each one is checked.
             format: "target-path",
             set: |s, text| {
                 let paths: Vec<String> =
@@ -222,7 +222,7 @@ impl Default for Settings {
             nameserver: None,
             file_folders: Folders::Any,
         };
-        // The defaults live in the table only, where the schema reads them too.
+        // The defaults exist only in the table, which the schema also reads.
         for key in KEYS {
             if let Kind::Integer { default, set, .. } = &key.kind {
                 set(&mut settings, *default);
@@ -236,7 +236,7 @@ impl Settings {
     /// Applies one `group.key=value`.
     ///
     /// # Errors
-    /// A [`SettingError`] that names the key, when it is unknown or the value does not fit.
+    /// Returns a [`SettingError`] that names the key if the key is unknown or the value is invalid.
     pub fn apply(&mut self, assignment: &str) -> Result<(), SettingError> {
         let (name, value) = assignment.split_once('=').ok_or_else(|| SettingError::Form(assignment.to_owned()))?;
         let key = KEYS
@@ -254,11 +254,12 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes the settings of a file: JSON, with the groups under `plugins`, and the caller's limits
-    /// under `kastrel`. Returns the limits, where the file has some.
+    /// Applies the settings of a JSON file: the groups are under `plugins`, the caller's limits
+    /// under `kastrel`. Returns the limits if the file has any.
     ///
     /// # Errors
-    /// It cannot be read, or a setting is refused; what came before it has been set.
+    /// Returns a reason if the file cannot be read or a setting is refused. Settings before the
+    /// refused one have been applied.
     pub fn read(&mut self, path: &Path) -> Result<Option<Limits>, String> {
         let text = files::read(path, MAX_CONFIG_BYTES).map_err(|error| format!("the file {error}"))?;
         let tree: Value = serde_json::from_slice(&text).map_err(|error| format!("expected JSON: {error}"))?;
@@ -287,14 +288,14 @@ impl Settings {
     }
 }
 
-/// The JSON schema of one group's settings.
+/// Returns the JSON schema of one group's settings.
 #[must_use]
 pub fn group_schema(group: &str, title: &str, description: &str) -> Value {
     json!({ "type": "object", "title": title, "description": description, "properties": properties(group, "") })
 }
 
-/// The schema of all settings, in the shape that `kast config schema` prints. `plugins` is the
-/// groups' schemas by name.
+/// Returns the schema of all settings, in the format of `kast config schema`. `plugins` maps group
+/// names to schemas.
 #[must_use]
 pub fn schema(plugins: Map<String, Value>) -> Value {
     json!({
@@ -329,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn applies_known_settings() {
+    fn known_settings_are_applied() {
         let mut settings = Settings::default();
         assert_eq!(settings.request_timeout, Duration::from_secs(10));
         settings.apply("http.timeout_seconds=3").unwrap();
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_by_name() {
+    fn refused_settings_are_named_in_the_error() {
         for (assignment, part) in [
             ("http.speed=3", "http.speed"),
             ("nonsense", "nonsense"),

@@ -1,38 +1,38 @@
-//! What is to be scanned: a host, perhaps with a port, or an http(s) URL of one; and where the scan
-//! may go.
+//! Parses the target: a host, a host with a port, or an http(s) URL. It also decides which
+//! addresses belong to the target.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Why a text is no target.
+/// The reason why a text is not a target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("the target is empty")]
     Empty,
-    /// It would be read as an option by some program.
-    #[error("the target cannot start with `-`")]
+    /// Some program would read the text as an option.
+    #[error("the target starts with `-`")]
     LeadingDash,
-    /// It holds a character that no host or URL of ours may have.
+    /// The text contains a character that is not allowed in a host or URL.
     #[error("the target holds a character that is not allowed: {0:?}")]
     Character(char),
-    /// A scheme other than http and https.
+    /// The scheme is not http or https.
     #[error("the target's scheme is not http or https")]
     Scheme,
-    /// A query or a fragment, which a scan of a whole site cannot honour.
+    /// The text has a query or a fragment, which does not apply to a scan of a site.
     #[error("the target has a query or a fragment; give a host or the address of a page without one")]
     Query,
-    /// A path without a scheme.
+    /// The text has a path but no scheme.
     #[error("the target has a path but no scheme; write it as https://host/path")]
     PathWithoutScheme,
-    /// The host or port does not parse.
+    /// The host or port cannot be parsed.
     #[error("the target is not a host, host:port or http(s) URL: {0}")]
     Malformed(String),
 }
 
-/// The two schemes a scan speaks.
+/// The two schemes of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// Plain HTTP.
@@ -42,7 +42,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The port that the scheme means when none is written (RFC 9110, 4.2).
+    /// Returns the default port of the scheme (RFC 9110, 4.2).
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -51,7 +51,7 @@ impl Scheme {
         }
     }
 
-    /// The scheme as a URL writes it.
+    /// Returns the scheme as in a URL.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -72,10 +72,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `host`, `host:port`, `[v6]:port` or `http(s)://host[:port][/path]`.
+    /// Parses `host`, `host:port`, `[v6]:port` or `http(s)://host[:port][/path]`.
     ///
     /// # Errors
-    /// A [`TargetError`] that says what is wrong, for anything else.
+    /// Returns a [`TargetError`] with the reason for any other text.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         if text.is_empty() {
             return Err(TargetError::Empty);
@@ -109,17 +109,16 @@ impl Target {
         if scheme.is_none() && rest.contains('/') {
             return Err(TargetError::PathWithoutScheme);
         }
-        // A path may hold these; in a host `Url` would decode the one, and take the other for a
-        // letter.
+        // A path may contain these characters. In a host, `Url` would decode the percent sign and
+        // accept the apostrophe as a letter.
         if let Some(bad) = authority.chars().find(|c| matches!(c, '%' | '\'')) {
             return Err(TargetError::Character(bad));
         }
-        // `Url` would take the first word of the path for the host.
+        // `Url` would take the first path segment as the host.
         if authority.is_empty() {
             return Err(TargetError::Malformed("there is no host".to_owned()));
         }
-        // A bare IPv6 address is accepted without brackets, because there is nothing else that it
-        // could mean.
+        // A bare IPv6 address is accepted without brackets, because it has only one meaning.
         let bracketed = match authority.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]"),
             Err(_) => authority.to_owned(),
@@ -131,19 +130,19 @@ impl Target {
         Ok(Self { text: text.to_owned(), host, port, scheme, path: url.path().to_owned() })
     }
 
-    /// The target as it was given.
+    /// Returns the target as given.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The host, normalised.
+    /// Returns the normalised host.
     #[must_use]
     pub const fn host(&self) -> &Host<String> {
         &self.host
     }
 
-    /// The address, where the host is one.
+    /// Returns the address if the host is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self.host {
@@ -153,7 +152,7 @@ impl Target {
         }
     }
 
-    /// The addresses to try, in order: what was given, or else HTTPS before HTTP.
+    /// Returns the addresses to try, in order: the given scheme, or HTTPS before HTTP.
     #[must_use]
     pub fn candidates(&self) -> Vec<Url> {
         let schemes: &[Scheme] = match self.scheme {
@@ -164,20 +163,21 @@ impl Target {
         schemes.iter().filter_map(|scheme| self.url(*scheme, self.port.unwrap_or(scheme.default_port()))).collect()
     }
 
-    /// The port on which TLS is expected.
+    /// Returns the port for TLS.
     #[must_use]
     pub fn tls_port(&self) -> u16 {
         self.port.unwrap_or(Scheme::Https.default_port())
     }
 
-    /// The plain HTTP address whose redirect to HTTPS may be checked. Only a bare host leaves the
-    /// choice of port to us.
+    /// Returns the plain HTTP address whose redirect to HTTPS may be checked. It exists only for a
+    /// bare host, because any other target fixes the port or the scheme.
     #[must_use]
     pub fn plain_sibling(&self) -> Option<Url> {
         if self.port.is_none() && self.scheme.is_none() { self.url(Scheme::Http, 80) } else { None }
     }
 
-    /// Whether the scan may send a request to `url`: this host, and a port that the target means.
+    /// Returns true if the scan may send a request to `url`: it has this host and a port of the
+    /// target.
     #[must_use]
     pub fn allows(&self, url: &Url) -> bool {
         let same_host = url.host().is_some_and(|host| host.to_owned() == self.host);
@@ -201,8 +201,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// The port as written. `Url` drops a scheme's default port, but `host:80` does not mean the same
-/// as `host` here.
+/// Returns the port as written. `Url` drops the default port of a scheme, but here `host:80`
+/// differs from `host`.
 fn written_port(authority: &str) -> Result<Option<u16>, TargetError> {
     let after_host = match authority.rfind(']') {
         Some(end) => &authority[end + 1..],
@@ -218,8 +218,8 @@ fn written_port(authority: &str) -> Result<Option<u16>, TargetError> {
     }
 }
 
-/// Whether a host, in lower case, is the visitor's own machine. Browsers trust it over plain HTTP
-/// (Secure Contexts, 3.1).
+/// Returns true if a lower-case host is the visitor's own machine. Browsers trust it over plain
+/// HTTP (Secure Contexts, 3.1).
 #[must_use]
 pub fn is_local(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
@@ -229,20 +229,20 @@ pub fn is_local(host: &str) -> bool {
         || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// What to do with a redirect.
+/// The action for a redirect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Redirect {
-    /// It stays on the same host and port, or is the upgrade from http to https on the default
-    /// ports.
+    /// The redirect stays on the same host and port, or is the upgrade from http to https on the
+    /// default ports.
     Follow(Url),
-    /// It leaves. Reported, never followed.
+    /// The redirect leaves the target. It is reported and never followed.
     Leaves(String),
-    /// The location is no address.
+    /// The location cannot be parsed as an address.
     Unreadable(String),
 }
 
-/// Judges the `Location` of a redirect that came from `from`.
+/// Decides on the `Location` of a redirect from `from`.
 pub fn judge_redirect(from: &Url, location: &str) -> Redirect {
     let Ok(to) = from.join(location) else {
         return Redirect::Unreadable(location.to_owned());
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_form() {
+    fn target_forms_are_parsed() {
         assert_eq!(candidates("example.com"), ["https://example.com/", "http://example.com/"]);
         assert_eq!(candidates("Example.COM:8080"), ["https://example.com:8080/", "http://example.com:8080/"]);
         assert_eq!(candidates("http://example.com"), ["http://example.com/"]);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_target() {
+    fn invalid_targets_are_refused() {
         for text in [
             "",
             "-t",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_every_target_that_kastrel_takes() {
+    fn scanner_accepts_every_target_that_kastrel_accepts() {
         let signs = "/a-._~!$&'()*+,;=:b";
         let mut texts: Vec<String> = [
             "example.com",
@@ -361,7 +361,7 @@ mod tests {
                 kastrel_actors::model::Host::V6(address) => Host::Ipv6(*address),
             };
             assert_eq!((ours.host(), ours.port), (&host, theirs.port()), "{shown}");
-            // What is asked for is the path as it is written.
+            // The path is requested as written.
             let written =
                 shown.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
             assert!(ours.candidates().iter().all(|url| url.path() == written), "{shown}: {:?}", ours.candidates());
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_machine() {
+    fn local_hosts_are_recognised() {
         for host in ["localhost", "localhost.", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
             assert!(is_local(host), "{host}");
         }
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_is_one_host_and_its_port() {
+    fn target_allows_one_host_and_its_port() {
         let cases = [
             ("example.com", "https://example.com/x", true),
             ("example.com", "http://example.com/", true),

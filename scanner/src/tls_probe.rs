@@ -1,8 +1,8 @@
-//! Asks a server which protocol versions and cipher suites it accepts, from SSL 3.0 to TLS 1.3.
+//! Detects which protocol versions and cipher suites a server accepts, from SSL 3.0 to TLS 1.3.
 //!
-//! rustls rightly speaks only modern suites, so this file writes the ClientHello itself (RFC 5246,
-//! 7.4.1.2; RFC 8446, 4.1.2) and reads the server's first flight. The handshake is never completed.
-//! A server that answers with an alert speaks TLS and refuses what was offered.
+//! rustls supports only modern suites. So this module writes the ClientHello itself (RFC 5246,
+//! 7.4.1.2; RFC 8446, 4.1.2) and reads the server's first flight. It never completes the handshake.
+//! A server that answers with an alert speaks TLS and refuses the offer.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,10 +15,11 @@ use tokio::time::timeout;
 
 mod suites;
 
-/// How much of a server's first flight is read. A chain of certificates rarely has 10 KiB.
+/// The limit for the part of a server's first flight that is read, in bytes. A certificate chain
+/// rarely has 10 KiB.
 const MAX_FLIGHT: usize = 64 * 1024;
 
-/// How many suites of one version are enumerated.
+/// The limit for the suites of one version.
 const MAX_SUITES: usize = 60;
 
 /// A protocol version.
@@ -50,7 +51,7 @@ impl Version {
         }
     }
 
-    /// The name for people.
+    /// Returns the name for users.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -62,7 +63,7 @@ impl Version {
         }
     }
 
-    /// Whether the version was withdrawn (RFC 7568, RFC 8996).
+    /// Returns true if the version is deprecated (RFC 7568, RFC 8996).
     #[must_use]
     pub fn is_withdrawn(self) -> bool {
         self < Self::Tls12
@@ -75,7 +76,7 @@ impl Version {
             .map_or_else(|| format!("version {}.{}", wire[0], wire[1]), |version| version.name().to_owned())
     }
 
-    /// The suites that can be agreed on in this version.
+    /// Returns the suites that can be negotiated in this version.
     fn suites(self) -> Vec<Suite> {
         let fits = |suite: &Suite| match self {
             Self::Tls13 => suite.is_of_tls13(),
@@ -91,13 +92,13 @@ impl Version {
 pub struct Suite(pub u16);
 
 impl Suite {
-    /// The name of the IANA registry.
+    /// Returns the name in the IANA registry.
     #[must_use]
     pub fn name(self) -> &'static str {
         suites::TABLE.iter().find(|(code, _)| *code == self.0).map_or("an unknown suite", |(_, name)| name)
     }
 
-    /// Whether the suite belongs to TLS 1.3.
+    /// Returns true if the suite belongs to TLS 1.3.
     #[must_use]
     pub const fn is_of_tls13(self) -> bool {
         self.0 >> 8 == 0x13
@@ -108,26 +109,27 @@ impl Suite {
         self.is_authenticated() || name.ends_with("SHA256") || name.ends_with("SHA384")
     }
 
-    /// Whether an attacker who takes the server's key later cannot read what was recorded earlier.
+    /// Returns true if a later theft of the server's key does not reveal recorded traffic (forward
+    /// secrecy).
     #[must_use]
     pub fn is_forward_secret(self) -> bool {
         self.is_of_tls13() || self.name().starts_with("TLS_ECDHE_") || self.is_dhe()
     }
 
-    /// Whether the key exchange is finite-field Diffie-Hellman with a fresh key.
+    /// Returns true if the key exchange is finite-field Diffie-Hellman with an ephemeral key.
     #[must_use]
     pub fn is_dhe(self) -> bool {
         self.name().starts_with("TLS_DHE_")
     }
 
-    /// Whether encryption and authentication are one step (AEAD).
+    /// Returns true if encryption and authentication are one step (AEAD).
     #[must_use]
     pub fn is_authenticated(self) -> bool {
         ["_GCM", "_CCM", "_POLY1305"].iter().any(|mode| self.name().contains(mode))
     }
 
-    /// Whether the suite can be broken with today's means: no encryption or no certificate, export
-    /// keys, DES, 3DES, RC2, RC4 or MD5.
+    /// Returns true if the suite can be broken with current means: no encryption or no certificate,
+    /// export keys, DES, 3DES, RC2, RC4 or MD5.
     #[must_use]
     pub fn is_broken(self) -> bool {
         ["_NULL_", "_anon_", "_EXPORT", "_DES_", "_DES40_", "_3DES_", "_RC2_", "_RC4_", "_MD5"]
@@ -142,44 +144,45 @@ impl fmt::Display for Suite {
     }
 }
 
-/// What a server agreed to.
+/// The parameters that a server agreed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
     /// The suite that the server chose.
     pub suite: Suite,
-    /// The certificates as the server sent them, leaf first. Empty with TLS 1.3, which encrypts
-    /// them, and with anonymous suites.
+    /// The certificates in the order in which the server sent them, leaf first. Empty with TLS 1.3,
+    /// which encrypts them, and with anonymous suites.
     pub chain: Vec<CertificateDer<'static>>,
     /// The length of the prime of a finite-field Diffie-Hellman key, in bits.
     pub dh_bits: Option<usize>,
 }
 
-/// What the answer to one hello says.
+/// The result of one hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Answer {
-    /// A ServerHello of exactly the version that was asked for, with a suite that was offered.
+    /// A ServerHello of exactly the requested version, with an offered suite.
     Accepted(Agreement),
-    /// An answer in TLS that refuses: an alert, or another version. In words.
+    /// A refusal in TLS: an alert, or another version. The text describes it.
     Refused(String),
-    /// An answer in TLS that neither agrees nor refuses, such as a hello that breaks off. In words.
+    /// A TLS answer that neither agrees nor refuses, such as a truncated hello. The text describes
+    /// it.
     Unclear(String),
-    /// The connection was closed without a word.
+    /// The connection was closed without an answer.
     Closed,
-    /// Bytes that are no TLS.
+    /// The bytes are not TLS.
     NotTls,
 }
 
-/// The first flight of a client that speaks `version` only and these suites. `name` goes into SNI
-/// (RFC 6066, 3), which has no addresses.
+/// Returns the first flight of a client that offers only `version` and these suites. `name` is sent
+/// as SNI (RFC 6066, 3), which does not allow addresses.
 #[must_use]
 pub fn client_hello(version: Version, suites: &[Suite], name: Option<&str>) -> Vec<u8> {
     let mut body = Vec::from(version.wire().min([3, 3]));
-    // The random need not be random: no key is ever derived from this hello.
+    // The random does not need to be random: no key is derived from this hello.
     body.extend(b"kastrel-scanner: one hello, no k");
     body.push(0);
-    // The last one is no suite but says that secure renegotiation is understood (RFC 5746, 3.3),
-    // which some servers insist on.
+    // The last value is not a suite. It signals support for secure renegotiation (RFC 5746, 3.3),
+    // which some servers require.
     prefixed(
         &mut body,
         &suites.iter().map(|suite| suite.0).chain([0x00FF]).flat_map(u16::to_be_bytes).collect::<Vec<_>>(),
@@ -209,7 +212,7 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     let mut groups: Vec<u16> = vec![29, 23, 24, 25, 30];
     if version == Version::Tls13 {
         // The Brainpool curves by their numbers for TLS 1.3 (RFC 8734), and the groups of RFC 7919.
-        // With those in an older hello a server would have to use one of them.
+        // In a hello of an older version a server would have to use one of the latter.
         groups.extend([31, 32, 33]);
         groups.extend(256..=260);
     } else {
@@ -223,7 +226,7 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     extension(&mut extensions, 11, &[1, 0]);
     if version >= Version::Tls12 {
         // ECDSA, RSA-PSS, RSA, Ed25519, Ed448, ECDSA with Brainpool curves (RFC 8734), and DSA,
-        // with SHA-2 and SHA-1; older versions have no such extension (RFC 5246, 7.4.1.4.1).
+        // with SHA-2 and SHA-1. Older versions do not have this extension (RFC 5246, 7.4.1.4.1).
         const SCHEMES: [u16; 22] = [
             0x403, 0x503, 0x603, 0x804, 0x805, 0x806, 0x809, 0x80A, 0x80B, 0x401, 0x501, 0x601, 0x807, 0x808, 0x81A,
             0x81B, 0x81C, 0x203, 0x201, 0x402, 0x502, 0x202,
@@ -234,14 +237,14 @@ fn extensions(version: Version, name: Option<&str>) -> Vec<u8> {
     }
     if version == Version::Tls13 {
         extension(&mut extensions, 43, &[2, 3, 4]);
-        // No key share: the server asks for one of its groups, and so names version and suite (RFC
-        // 8446, 4.2.8).
+        // The hello has no key share. The server therefore requests one of the groups, and names
+        // the version and the suite (RFC 8446, 4.2.8).
         extension(&mut extensions, 51, &[0, 0]);
     }
     extensions
 }
 
-/// Appends `bytes` behind their length in two bytes. Everything here is far shorter than 65,536.
+/// Appends `bytes` after their two-byte length. All values here are far shorter than 65,536 bytes.
 fn prefixed(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend(bytes);
@@ -252,14 +255,13 @@ fn extension(out: &mut Vec<u8>, kind: u16, content: &[u8]) {
     prefixed(out, content);
 }
 
-/// The handshake messages of the records in `bytes`, as far as they are complete, and how the
-/// records end.
+/// The complete handshake messages of the records in `bytes`, and how the records end.
 struct Flight {
     messages: Vec<(u8, Vec<u8>)>,
     alert: Option<(u8, u8)>,
     is_tls: bool,
-    /// Whether the flight breaks off within a ServerHello. The version of TLS 1.3 stands at its
-    /// end, so its beginning says nothing.
+    /// True if the flight ends within a ServerHello. The TLS 1.3 version is at the end of the
+    /// message, so its beginning does not show the version.
     has_cut_hello: bool,
 }
 
@@ -269,11 +271,11 @@ fn read_flight(bytes: &[u8]) -> Flight {
     let mut rest = bytes;
     while let [kind, 3, _, high, low, after @ ..] = rest {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
-        // The last record may have been cut off.
+        // The last record may be truncated.
         let content = &after[..after.len().min(length)];
         match kind {
             22 => handshake.extend_from_slice(content),
-            // Warnings come before the hello of servers that do not know the name.
+            // Servers that do not recognise the name send warnings before the hello.
             21 => match content {
                 [1, description, ..] if *description != 0 => {}
                 [level, description, ..] => flight.alert = flight.alert.or(Some((*level, *description))),
@@ -298,7 +300,8 @@ fn read_flight(bytes: &[u8]) -> Flight {
     flight
 }
 
-/// Reads a server's first flight as the answer to a hello of `asked` with `offered`.
+/// Parses a server's first flight as the answer to a hello of version `asked` with the suites
+/// `offered`.
 pub fn read_answer(bytes: &[u8], asked: Version, offered: &[Suite]) -> Answer {
     if bytes.is_empty() {
         return Answer::Closed;
@@ -337,8 +340,8 @@ pub fn read_answer(bytes: &[u8], asked: Version, offered: &[Suite]) -> Answer {
     }
 }
 
-/// The version and the suite of a ServerHello. TLS 1.3 hides its version in an extension (RFC 8446,
-/// 4.2.1).
+/// Returns the version and the suite of a ServerHello. TLS 1.3 puts its version in an extension
+/// (RFC 8446, 4.2.1).
 fn server_hello(body: &[u8]) -> Option<([u8; 2], Suite)> {
     let legacy = [*body.first()?, *body.get(1)?];
     let session = usize::from(*body.get(34)?);
@@ -355,7 +358,7 @@ fn server_hello(body: &[u8]) -> Option<([u8; 2], Suite)> {
     Some((legacy, suite))
 }
 
-/// The chain in a Certificate message (RFC 5246, 7.4.2).
+/// Returns the chain of a Certificate message (RFC 5246, 7.4.2).
 fn certificates(body: &[u8]) -> Vec<CertificateDer<'static>> {
     let mut chain = Vec::new();
     let mut rest = body.get(3..).unwrap_or_default();
@@ -368,8 +371,8 @@ fn certificates(body: &[u8]) -> Vec<CertificateDer<'static>> {
     chain
 }
 
-/// The length of the prime at the beginning of a ServerKeyExchange of finite-field Diffie-Hellman
-/// (RFC 5246, 7.4.3).
+/// Returns the length of the prime at the beginning of a ServerKeyExchange of finite-field
+/// Diffie-Hellman (RFC 5246, 7.4.3).
 fn prime_bits(body: &[u8]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([*body.first()?, *body.get(1)?]));
     let prime = body.get(2..2 + length)?;
@@ -378,7 +381,7 @@ fn prime_bits(body: &[u8]) -> Option<usize> {
     Some((prime.len() - leading) * 8 - usize::try_from(first.leading_zeros()).ok()?)
 }
 
-/// The name of an alert (RFC 8446, 6, and the older ones of RFC 5246, 7.2).
+/// Returns the name of an alert (RFC 8446, 6, and the older alerts of RFC 5246, 7.2).
 fn alert_name(description: u8) -> &'static str {
     match description {
         0 => "close_notify",
@@ -406,7 +409,7 @@ fn alert_name(description: u8) -> &'static str {
     }
 }
 
-/// Where and how one server is asked.
+/// The address and the parameters of a probe.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe<'a> {
     /// The address to connect to.
@@ -421,7 +424,7 @@ impl Probe<'_> {
     /// Sends one hello and reads the answer.
     ///
     /// # Errors
-    /// A readable reason, when no connection could be opened or nothing came in time.
+    /// Returns a readable reason if no connection can be opened or no answer arrives in time.
     pub async fn ask(&self, version: Version, suites: &[Suite], whole_flight: bool) -> Result<Answer, String> {
         let mut bytes = Vec::new();
         let talk = async {
@@ -432,8 +435,8 @@ impl Probe<'_> {
                 match stream.read(&mut buffer).await {
                     Ok(0) => break,
                     Ok(read) => bytes.extend_from_slice(&buffer[..read]),
-                    // Some servers answer an unknown version with a reset, and some have said all
-                    // by then.
+                    // Some servers answer an unknown version with a reset. Some have sent their
+                    // complete answer before it.
                     Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
                     Err(error) => return Err(error),
                 }
@@ -447,17 +450,17 @@ impl Probe<'_> {
                 format!("no {}answer within {} s", if bytes.is_empty() { "" } else { "whole " }, self.limit.as_secs())
             }
         };
-        // What came before the silence still counts, if it says something.
+        // The bytes received before the timeout count if they contain an answer.
         match read_answer(&bytes, version, suites) {
             Answer::Closed | Answer::Unclear(_) => Err(fault),
             answer => Ok(answer),
         }
     }
 
-    /// Finds out all suites of one version, in the order in which the server chooses them.
+    /// Detects all suites of one version, in the order in which the server prefers them.
     ///
     /// # Errors
-    /// As [`Probe::ask`], for the first hello.
+    /// Same as [`Probe::ask`], for the first hello.
     pub async fn survey(&self, version: Version) -> Result<Survey, String> {
         let mut left = version.suites();
         let mut survey =
@@ -494,8 +497,8 @@ impl Probe<'_> {
     }
 }
 
-/// Whether an answer is complete for its purpose: a hello or an alert, or everything up to
-/// ServerHelloDone.
+/// Returns true if an answer is complete for its purpose: a hello or an alert, or all messages up
+/// to ServerHelloDone.
 fn is_enough(bytes: &[u8], whole_flight: bool) -> bool {
     if bytes.is_empty() {
         return false;
@@ -503,57 +506,58 @@ fn is_enough(bytes: &[u8], whole_flight: bool) -> bool {
     let flight = read_flight(bytes);
     let last = if whole_flight { 14 } else { 2 };
     let hello = flight.messages.iter().find(|(kind, _)| *kind == 2);
-    // With TLS 1.3 nothing readable follows the hello.
+    // In TLS 1.3 all messages after the hello are encrypted.
     let is_tls13 = hello.and_then(|(_, body)| server_hello(body)).is_some_and(|(version, _)| version == [3, 4]);
     !flight.is_tls || flight.alert.is_some() || is_tls13 || flight.messages.iter().any(|(kind, _)| *kind == last)
 }
 
-/// How the list of a version's suites ends.
+/// The way in which the list of a version's suites ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// The server accepts no more: it answered with an alert or another version, or there is
-    /// nothing left to offer.
+    /// The server accepts no more suites: it answered with an alert or another version, or no
+    /// suites are left to offer.
     Complete,
-    /// By an answer that may be a refusal or a fault, such as a closed connection. In words.
+    /// The last answer may be a refusal or a fault, such as a closed connection. The text describes
+    /// it.
     Open(String),
-    /// By the limit of suites.
+    /// The limit of suites was reached.
     Limit,
-    /// By a hello that got no answer. In words.
+    /// The last hello got no answer. The text describes the fault.
     Lost(String),
 }
 
-/// What is known about one version.
+/// The results for one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// The version.
     pub version: Version,
-    /// The suites that the server accepts; none if it does not offer the version.
+    /// The suites that the server accepts; empty if it does not offer the version.
     pub suites: Vec<Suite>,
-    /// The certificates as the server sent them.
+    /// The certificates in the order in which the server sent them.
     pub chain: Vec<CertificateDer<'static>>,
     /// The length of the server's Diffie-Hellman prime, in bits.
     pub dh_bits: Option<usize>,
-    /// How it refused, where it accepts nothing.
+    /// The refusal, if the server accepts no suite.
     pub refusal: Option<Answer>,
-    /// How the list of suites ends.
+    /// The end of the list of suites.
     pub end: End,
 }
 
 impl Survey {
-    /// Whether it may be said that the server accepts no other suites than these. Some servers
-    /// refuse by closing the connection.
+    /// Returns true if the list of suites is complete. Some servers refuse by closing the
+    /// connection, so `End::Open` counts as complete.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         matches!(self.end, End::Complete | End::Open(_))
     }
 
-    /// Whether the server offers the version.
+    /// Returns true if the server offers the version.
     #[must_use]
     pub fn is_offered(&self) -> bool {
         !self.suites.is_empty()
     }
 
-    /// Whether the answer shows that the server speaks TLS at all.
+    /// Returns true if the answer shows that the server speaks TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
         self.is_offered() || matches!(self.refusal, Some(Answer::Refused(_) | Answer::Unclear(_)))
@@ -565,7 +569,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hello_is_well_formed() {
+    fn client_hello_is_well_formed() {
         let suites = [Suite(0xC02F), Suite(0x009E)];
         for (version, name, minor, extensions) in [
             (Version::Tls11, None, 2, Some(4 + 18 + 6)),
@@ -606,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn server_answers_are_classified() {
         let warning_first = [vec![21, 3, 1, 0, 2, 1, 112], hello(1, 0x33)].concat();
         let mut tls13 = vec![22, 3, 3, 0, 50, 2, 0, 0, 46, 3, 3];
         tls13.extend([7; 32]);
@@ -651,8 +655,9 @@ mod tests {
         }
     }
 
-    /// A server that takes the first suite offered on some connections, and answers all later ones
-    /// with these bytes; with none of them it holds the connection open in silence.
+    /// Starts a server that accepts the first offered suite on the first `takes` connections. It
+    /// answers all later connections with the bytes of `then`; with `None` it keeps the connection
+    /// open and sends nothing.
     async fn server(takes: usize, then: Option<Vec<u8>>) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -664,8 +669,8 @@ mod tests {
                 stream.read_exact(&mut head).await.unwrap();
                 let mut record = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
                 stream.read_exact(&mut record).await.unwrap();
-                // The suites stand behind the message's head, the version, the random and an empty
-                // session, and their length.
+                // The suites come after the message header, the version, the random, an empty
+                // session and their length.
                 let first = u16::from_be_bytes([record[41], record[42]]);
                 let answer = if count < takes {
                     Some([hello(3, first), vec![22, 3, 3, 0, 4, 14, 0, 0, 0]].concat())
@@ -682,7 +687,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_of_suites_tells_how_it_ends() {
+    async fn suite_list_records_how_it_ends() {
         let open = |what: &str| End::Open(what.to_owned());
         for (takes, then, end) in [
             (3, Some(vec![21, 3, 3, 0, 2, 2, 40]), End::Complete),
@@ -713,9 +718,9 @@ mod tests {
         digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 
-    /// What `openssl s_server` 3.0 answered to our hello with all suites of a version.
+    /// The answers of `openssl s_server` 3.0 to the scanner's hello with all suites of a version.
     #[test]
-    fn answers_of_openssl() {
+    fn openssl_answers_are_classified() {
         macro_rules! flight {
             ($name:literal) => {
                 (include_str!(concat!("../tests/data/openssl/", $name, ".hex")), $name)
@@ -744,7 +749,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_breaks_on_any_cut() {
+    fn truncated_answers_are_handled() {
         let whole = [
             hello(3, 0x9E),
             vec![22, 3, 3, 0, 13, 11, 0, 0, 9, 0, 0, 6, 0, 0, 3, 1, 2, 3, 22, 3, 3, 0, 4, 14, 0, 0, 0],
@@ -761,14 +766,14 @@ mod tests {
     }
 
     #[test]
-    fn primes() {
+    fn prime_length_is_read_from_key_exchange() {
         assert_eq!(prime_bits(&[0, 2, 0x80, 1, 0, 1, 2]), Some(16));
         assert_eq!(prime_bits(&[0, 3, 0, 0x01, 1]), Some(9));
         assert_eq!(prime_bits(&[0, 3, 0]), None);
     }
 
     #[test]
-    fn suites_are_sorted_by_what_they_are() {
+    fn cipher_suites_are_classified() {
         for (code, forward_secret, authenticated, broken) in [
             (0xC02F, true, true, false),
             (0x009E, true, true, false),

@@ -1,5 +1,5 @@
-//! TLS client configurations: one that looks at any certificate, and the roots by which
-//! certificates are judged.
+//! TLS client configurations: one that accepts any certificate, and the roots for checking
+//! certificates.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use crate::settings::Settings;
 
-/// The one cryptography provider of this crate.
+/// Returns the only cryptography provider of this crate.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// A client configuration that completes the handshake whatever the certificate says.
+/// Returns a client configuration that completes the handshake with any certificate.
 ///
-/// A scanner has to look behind a bad certificate, and at keys so short that the provider refuses
-/// to check their signatures. The `tls_certificate` plugin judges the certificate on its own, and
-/// nothing secret is ever sent over these connections.
+/// A scanner must connect despite a bad certificate, and despite keys so short that the provider
+/// refuses to check their signatures. The `tls_certificate` plugin checks the certificate
+/// separately. These connections never carry secrets.
 ///
 /// # Errors
-/// When the provider does not support `versions`.
+/// Returns an error if the provider does not support `versions`.
 pub(crate) fn lenient_config(
     versions: &[&'static SupportedProtocolVersion],
     alpn: &[&[u8]],
@@ -38,14 +38,14 @@ pub(crate) fn lenient_config(
     Ok(config)
 }
 
-/// No file of authorities is larger; Mozilla's whole list has 220 KiB.
+/// The maximum size of a file of authorities. Mozilla's complete list has 220 KiB.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
 
-/// The authorities to trust: the system's, or Mozilla's list where the system has none, and the
-/// configured extra file.
+/// Returns the trusted authorities: the system's, or Mozilla's list if the system has none, plus
+/// the configured extra file.
 ///
 /// # Errors
-/// A readable reason, when the extra file cannot be read or holds no certificate.
+/// Returns a readable reason if the extra file cannot be read or contains no certificate.
 pub(crate) fn roots(settings: &Settings) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -55,7 +55,8 @@ pub(crate) fn roots(settings: &Settings) -> Result<RootCertStore, String> {
     if let Some(path) = &settings.extra_ca_file {
         let file = || format!("the file of tls_certificate.extra_ca_file, {},", path.display());
         let pem = settings.file_folders.read(path, MAX_CA_BYTES).map_err(|error| format!("{} {error}", file()))?;
-        // What else the file holds is not said: it may be a file of another kind.
+        // The message does not quote the content of the file, because it may be a file of another
+        // kind.
         let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().unwrap_or_default();
         if store.add_parsable_certificates(certificates).0 == 0 {
             return Err(format!("{} holds no certificate", file()));

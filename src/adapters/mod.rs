@@ -1,4 +1,4 @@
-//! The ports' real implementations.
+//! The production implementations of the ports.
 
 pub mod artifacts;
 pub mod kast_runner;

@@ -1,9 +1,9 @@
-//! The machine's side of a node's health: the scanner's program, the folders, and room for open
-//! files.
+//! Checks the machine that a node runs on: the scanner program, the results and data folders, and
+//! the number of files that the process can still open.
 //!
-//! A folder is tried and not believed: a file is made in it, written, brought to the disk and
-//! removed. A missing folder is never made again here: where it was a mount point, or lay below
-//! one, the scans would fill another disk, and in either case somebody should hear that its files
+//! The check of a folder is a real write: it creates a file, writes to it, syncs it to disk and
+//! removes it. The check never recreates a missing folder. If the folder was a mount point, or was
+//! below one, the scans would fill another disk. In any case the operator must learn that the files
 //! are gone.
 
 use std::io;
@@ -22,31 +22,32 @@ use tokio::task::JoinHandle;
 
 use crate::adapters::kast_runner::INSTALL;
 
-/// How long a folder may take to answer.
+/// The longest time that the check of one folder may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// So many files can be opened, at least: a start needs about a dozen.
+/// The number of files that the process must still be able to open. The start of a scan needs about
+/// a dozen.
 const FILES: usize = 24;
 
-/// The name of the file that is tried where a file needs a name; the same each time, so that a
-/// killed process leaves one at most.
+/// The name of the probe file, where the file system needs a name. It is always the same, so a
+/// killed process leaves at most one such file.
 const PROBE: &str = ".kastrel-health";
 
 /// A folder that scans need.
 #[derive(Debug)]
 struct Folder {
     kind: FaultKind,
-    /// Such as `results folder`.
+    /// For messages, such as `results folder`.
     name: &'static str,
     path: PathBuf,
-    /// Whether something was mounted there at the start.
+    /// True if the folder was a mount point when Kastrel started.
     was_mount_point: bool,
-    /// The check that is under way; it stays here while a disk does not answer, so that no more
-    /// threads wait for it.
+    /// The running check. It stays here while a disk does not respond, so that no further threads
+    /// block on it.
     check: Mutex<Option<JoinHandle<Option<NodeFault>>>>,
 }
 
-/// See the module.
+/// The [`NodeHealth`] of this machine. See the module docs.
 #[derive(Debug)]
 pub struct MachineHealth {
     program: PathBuf,
@@ -55,8 +56,9 @@ pub struct MachineHealth {
 }
 
 impl MachineHealth {
-    /// Of a node with this scanner and these folders, which exist now. `least_free`: the free bytes
-    /// that each folder must have, or a tenth of its disk where that is less.
+    /// Creates the health checks for a scanner and two folders, which must exist now. `least_free`
+    /// is the number of free bytes that each folder must have; a tenth of its disk is enough if
+    /// that is less.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, results: &Path, data: &Path, least_free: u64) -> Self {
         let folder = |kind, name, path: &Path| {
@@ -81,7 +83,7 @@ impl NodeHealth for MachineHealth {
     async fn check(&self, depth: CheckDepth) -> Vec<NodeFault> {
         if let Err(error) = files() {
             let text = format!("this process cannot open more files: {error}");
-            // Nothing else can be looked at.
+            // All other checks open files too.
             return resource_fault(error, &text).into_iter().collect();
         }
         let mut faults: Vec<NodeFault> = program(&self.program).into_iter().collect();
@@ -144,19 +146,18 @@ impl Folder {
     }
 }
 
-/// The free bytes that a disk of so many must have. One that does not tell its size is taken as it
-/// is.
+/// The free bytes that a disk of `all` bytes must have. A disk that reports a size of 0 needs none.
 fn least(wanted: u64, all: u64) -> u64 {
     wanted.min(all / 10)
 }
 
-/// A folder on which something was mounted at the start.
+/// The fault of a folder that was a mount point at the start and is not one now.
 pub(crate) fn not_mounted(kind: FaultKind, name: &str, path: &Path) -> NodeFault {
     let text = format!("the {name} {} is not mounted", path.display());
     NodeFault::new(kind, text, "mount it; or restart Kastrel, to use the folder that is there now")
 }
 
-/// Whether something is mounted there.
+/// Returns true if the folder is a mount point. Fails with `NOTDIR` if the path is not a directory.
 pub(crate) fn is_mount_point(path: &Path) -> Result<bool, Errno> {
     let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE)?;
     if rustix::fs::FileType::from_raw_mode(found.stx_mode.into()) != rustix::fs::FileType::Directory {
@@ -165,8 +166,8 @@ pub(crate) fn is_mount_point(path: &Path) -> Result<bool, Errno> {
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Makes a file without a name, which is gone however this process ends; where the file system has
-/// none such, one with a name.
+/// Creates, fills and removes a file. The file has no name (`O_TMPFILE`), so it disappears however
+/// this process ends. If the file system does not support that, the file gets the name [`PROBE`].
 fn write_and_remove(folder: &Path, depth: CheckDepth) -> Result<(), Errno> {
     let mode = Mode::RUSR | Mode::WUSR;
     match rustix::fs::open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode) {
@@ -180,7 +181,7 @@ fn write_and_remove(folder: &Path, depth: CheckDepth) -> Result<(), Errno> {
             )?;
             let filled = fill(&file, depth);
             match rustix::fs::unlink(&path) {
-                // Another node on the same results folder was faster.
+                // Another node with the same results folder removed the file first.
                 Ok(()) | Err(Errno::NOENT) => filled,
                 Err(errno) => filled.and(Err(errno)),
             }
@@ -197,7 +198,7 @@ fn fill(file: &OwnedFd, depth: CheckDepth) -> Result<(), Errno> {
     }
 }
 
-/// Whether some more files can be opened.
+/// Checks that the process can open [`FILES`] more files.
 fn files() -> Result<(), Errno> {
     let mut held = Vec::with_capacity(FILES);
     for _ in 0..FILES {
@@ -207,7 +208,7 @@ fn files() -> Result<(), Errno> {
 }
 
 fn program(program: &Path) -> Option<NodeFault> {
-    // Whatever is looked for on the PATH is the runner's to find.
+    // A bare name is searched on the PATH, which is the runner's job.
     if program.components().count() == 1 && !program.is_absolute() {
         return None;
     }
@@ -223,7 +224,8 @@ fn program(program: &Path) -> Option<NodeFault> {
     ))
 }
 
-/// A lack of the system itself, whatever was tried. `text` says what was.
+/// The fault of an exhausted system resource; `None` for all other errors. `text` is the
+/// description of the failed operation.
 pub(crate) fn resource_fault(errno: Errno, text: &str) -> Option<NodeFault> {
     let (kind, remedy) = match errno {
         Errno::MFILE => (
@@ -241,7 +243,7 @@ pub(crate) fn resource_fault(errno: Errno, text: &str) -> Option<NodeFault> {
     Some(NodeFault::new(kind, text, remedy))
 }
 
-/// What to do about a folder that cannot be used.
+/// The remedy for a folder that cannot be used.
 pub(crate) fn folder_remedy(errno: Errno) -> &'static str {
     match errno {
         Errno::NOENT => "mount its disk, restore it from a backup, or create it again, empty",
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_that_has_everything_is_well_and_nothing_is_left_behind() {
+    async fn healthy_machine_has_no_faults_and_checks_leave_no_files() {
         let machine = Machine::new();
         assert_eq!(machine.health(1 << 10).check(CheckDepth::Full).await, []);
         for folder in ["results", "data"] {
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_fault_is_named_and_ends_with_its_cause() {
+    async fn each_fault_has_its_own_text_and_clears_with_its_cause() {
         let machine = Machine::new();
         let health = machine.health(1 << 10);
         std::fs::rename(machine.path("kast"), machine.path("away")).unwrap();
@@ -331,8 +333,8 @@ mod tests {
     async fn too_little_space_is_a_fault() {
         let machine = Machine::new();
         let faults = machine.health(u64::MAX).check(CheckDepth::Full).await;
-        // A tenth of the disk is enough where more was asked; whether this disk has it is not this
-        // test's.
+        // The required space is never more than a tenth of the disk. This test cannot control
+        // whether the disk has that much.
         assert!(faults.iter().all(|fault| fault.text.contains(" MiB free, less than ")), "{faults:?}");
         for (wanted, all, expected) in [(64, 10_000, 64), (64, 100, 10), (64, 0, 0), (0, 10_000, 0)] {
             assert_eq!(least(wanted, all), expected);
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_point_is_told_from_a_folder() {
+    fn mount_points_differ_from_plain_folders() {
         assert_eq!(is_mount_point(Path::new("/proc")), Ok(true));
         let root = tempfile::tempdir().unwrap();
         assert_eq!(is_mount_point(root.path()), Ok(false));
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_was_mounted_and_is_not_any_more_is_never_written() {
+    fn unmounted_disk_is_a_fault_and_is_never_written() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder {
             kind: FaultKind::ResultsFolder,
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scanner_without_a_path_is_the_runners_to_find() {
+    fn scanner_without_a_path_is_not_checked_here() {
         assert_eq!(program(Path::new("kast")), None);
         assert!(program(Path::new("./no-such-kast")).is_some());
     }

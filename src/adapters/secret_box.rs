@@ -1,10 +1,10 @@
-//! Seals the values of secret settings with a key from a file: XChaCha20-Poly1305, with a nonce
-//! made from the secret itself.
+//! Encrypts the values of secret settings with a key from a file. The cipher is XChaCha20-Poly1305,
+//! with a nonce derived from the secret itself.
 //!
-//! The file holds 32 random bytes as hexadecimal digits and is made at its first use, readable by
-//! its owner alone. It is part of no backup. Because the nonce follows from the purpose and the
-//! secret, a submission that is repeated is sealed alike; whoever reads the database learns no more
-//! than that two scans of one target have the same value in one setting.
+//! The key file holds 32 random bytes as hexadecimal digits. It is created at its first use,
+//! readable only by its owner, and is never part of a backup. The nonce is a function of the
+//! purpose and the secret, so a repeated submission gets the same ciphertext. A reader of the
+//! database learns only that two scans of one target have the same value in one setting.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -17,39 +17,39 @@ use hmac::{Hmac, Mac};
 use kastrel_actors::ports::{SealError, SecretSealer};
 use sha2::Sha256;
 
-/// What every sealed text begins with: the version of its form.
+/// The prefix of every sealed text: the version of the format.
 const VERSION: &str = "v1";
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// See the module.
+/// A [`SecretSealer`] with a key file. See the module docs.
 pub struct SecretBox {
     path: PathBuf,
     keys: Mutex<Option<Keys>>,
 }
 
-/// A key file, as far as it may be told.
+/// The public facts about a key file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFile {
-    /// Names the key, and says nothing of it.
+    /// Identifies the key and reveals nothing about it.
     pub id: String,
-    /// Its mode, where other users may read it.
+    /// The file's mode, if other users can read the file.
     pub open_to_others: Option<u32>,
 }
 
-/// Which key sealed a text.
+/// Returns the id of the key that sealed a text.
 #[must_use]
 pub fn sealed_with(sealed: &str) -> Option<&str> {
     let mut parts = sealed.split('.');
     (parts.next() == Some(VERSION)).then(|| parts.next()).flatten()
 }
 
-/// The keys that follow from the one in the file.
+/// The keys derived from the key in the file.
 #[derive(Clone)]
 struct Keys {
     cipher: XChaCha20Poly1305,
     nonce: [u8; KEY_BYTES],
-    /// Names the key, and says nothing of it.
+    /// Identifies the key and reveals nothing about it.
     id: String,
 }
 
@@ -60,16 +60,17 @@ impl std::fmt::Debug for SecretBox {
 }
 
 impl SecretBox {
-    /// With the key in this file, which is read, or made, when it is needed first.
+    /// Creates a sealer for a key file. The file is read, or created, at the first use.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), keys: Mutex::new(None) }
     }
 
-    /// What is to be said of the key in a file, without making one. `None`: there is none.
+    /// Returns the facts about a key file, without creating one. Returns `None` if the file does
+    /// not exist.
     ///
     /// # Errors
-    /// It cannot be read, or is no key.
+    /// The file cannot be read, or does not hold a key.
     pub fn inspect(path: &Path) -> io::Result<Option<KeyFile>> {
         match read(path) {
             Ok(key) => Ok(Some(KeyFile { id: Keys::of(&key).id, open_to_others: rights_of_others(path) })),
@@ -112,7 +113,8 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; KEY_BYTES] {
     let mut mac =
         <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap_or_else(|_| unreachable!("a key of any length will do"));
     for part in parts {
-        // With its length, so that no two lists of parts are the same bytes.
+        // The length prefix makes the encoding unambiguous: no two lists of parts give the same
+        // bytes.
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);
     }
@@ -139,7 +141,7 @@ fn read(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     })
 }
 
-/// Makes the key, unless another process makes it at the same time: then that one's counts.
+/// Creates the key. If another process creates one at the same time, returns that key.
 fn make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let key: [u8; KEY_BYTES] = rand::random();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -205,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_for_its_purpose_with_its_key_alone() {
+    fn sealed_text_opens_only_for_its_purpose_and_with_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let (one, same, other) = (folder.path().join("a"), folder.path().join("a"), folder.path().join("b"));
         let (one, same, other) = (SecretBox::new(one), SecretBox::new(same), SecretBox::new(other));
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_made_once_for_its_owner_alone() {
+    fn key_file_is_created_once_and_readable_only_by_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.key");
         assert_eq!(SecretBox::new(&path).open("x", &format!("v1.00000000.{}", "00".repeat(50))), Err(SealError::NoKey));
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_told_of_without_its_key() {
+    fn key_file_inspection_does_not_reveal_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.key");
         assert_eq!(SecretBox::inspect(&path).unwrap(), None);
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_key_is_named() {
+    fn error_of_an_invalid_key_file_contains_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.key");
         for text in ["", "hunter2", &"0".repeat(63), &"+0".repeat(32)] {

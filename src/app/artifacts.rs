@@ -1,4 +1,4 @@
-//! Where the files of scans are kept, by the configuration.
+//! Creates the artifact store for the scans' files, as configured.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use kastrel_actors::ports::Clock;
 
 use super::AppError;
 use crate::adapters::artifacts::{
-    ArtifactStore, Bucket, BucketArtifacts, BucketSettings, BucketUploader, FolderArtifacts, UploadRules,
+    Bucket, BucketArtifacts, BucketSettings, BucketUploader, FolderArtifacts, UploadRules,
 };
 use crate::config::Config;
+use crate::ports::ArtifactStore;
 
-/// What reads the files of scans.
+/// Returns the store that reads the files of scans.
 ///
 /// # Errors
-/// The bucket's settings lead nowhere.
+/// The settings of the bucket are invalid.
 pub fn artifacts(config: &Config, results_dir: &Path) -> Result<Arc<dyn ArtifactStore>, AppError> {
     let folder = FolderArtifacts::new(results_dir);
     Ok(match bucket(config)? {
@@ -23,8 +24,8 @@ pub fn artifacts(config: &Config, results_dir: &Path) -> Result<Arc<dyn Artifact
     })
 }
 
-/// What brings the files of this node's scans to where others read them; `None`: they stay in the
-/// results folder.
+/// Returns the uploader, which copies the files of this node's scans to the bucket. `None` if the
+/// files stay in the results folder.
 pub(super) fn uploader(
     config: &Config,
     results_dir: &Path,

@@ -1,31 +1,30 @@
-//! The database by itself: opened to back it up or to restore it, without anything that works on
-//! it.
+//! Opens the database alone, for a backup or a restore, without starting anything that uses it.
 
 use std::path::{Path, PathBuf};
 
 use kastrel_actors::ports::{Clock as _, SystemClock};
 
 use super::AppError;
-use crate::adapters::surreal_store::{BeforeMigration, OpenError, RemoteDatabase, Replacement, SurrealStore};
+use crate::adapters::surreal_store::{BeforeMigration, OpenError, Replacement, SurrealStore};
 use crate::backup::BackupFolder;
-use crate::config::Config;
+use crate::config::{Config, RemoteDatabase};
 use crate::private;
 
-/// Where the engine keeps its files in the data folder.
+/// The folder of the engine's files in the data folder.
 const FILES: &str = "database";
 
-/// Opens the database that the configuration names, as it is. An embedded one must be there
-/// already: nobody wants a backup of a folder that they have mistyped.
+/// Opens the configured database for a backup. An embedded database must exist already: a backup of
+/// a mistyped folder would be empty.
 ///
 /// # Errors
-/// There is none, another process holds it, or it does not answer.
+/// The database does not exist, another process holds it, or it does not respond.
 pub async fn database_to_back_up(config: &Config) -> Result<SurrealStore, AppError> {
     match &config.database.url {
         None if !config.data.dir.join(FILES).is_dir() => Err(AppError::NoDatabase { dir: config.data.dir.clone() }),
         None => embedded(config, &config.data.dir).await,
         Some(url) => {
             let address: RemoteDatabase = url.expose().parse()?;
-            // Also one that runs on an engine that loses rows: a backup is the way out of it.
+            // An engine that may lose rows is accepted too: the backup is the way to leave it.
             SurrealStore::connect_with(&address, true)
                 .await
                 .map_err(|source| AppError::RemoteDatabase { url: url.to_string(), source })
@@ -33,21 +32,21 @@ pub async fn database_to_back_up(config: &Config) -> Result<SurrealStore, AppErr
     }
 }
 
-/// A database that is restored into.
+/// The database into which a backup is restored.
 #[derive(Debug)]
 pub enum RestoreTarget {
-    /// One that is empty.
+    /// An empty database.
     Empty(SurrealStore),
-    /// One that takes the place of another when it is whole.
+    /// A new database that replaces the existing one when the restore is complete.
     Replacement(Replacement),
 }
 
 impl RestoreTarget {
-    /// Opens the database that the configuration names, or makes it. `replace`: what an embedded
-    /// one holds makes way for it.
+    /// Opens or creates the configured database. With `replace`, the restore replaces the content
+    /// of an embedded database.
     ///
     /// # Errors
-    /// Another process holds it, it does not answer, or it is not one that can be replaced.
+    /// Another process holds the database, it does not respond, or it cannot be replaced.
     pub async fn open(config: &Config, replace: bool) -> Result<Self, AppError> {
         let dir = &config.data.dir;
         private::hide_new_files();
@@ -74,7 +73,7 @@ impl RestoreTarget {
         }
     }
 
-    /// What to restore into.
+    /// Returns the store to restore into.
     #[must_use]
     pub const fn store(&self) -> &SurrealStore {
         match self {
@@ -83,10 +82,11 @@ impl RestoreTarget {
         }
     }
 
-    /// Ends the restore: a replacement takes its place. What the old database is called now.
+    /// Ends the restore: a replacement takes the place of the old database. Returns the new paths
+    /// of the old database's files.
     ///
     /// # Errors
-    /// The data folder failed.
+    /// The data folder cannot be changed.
     pub async fn finish(self, config: &Config) -> Result<Vec<PathBuf>, AppError> {
         match self {
             Self::Empty(store) => {
@@ -100,16 +100,16 @@ impl RestoreTarget {
     }
 }
 
-/// The folder of the automatic backups.
+/// Returns the folder of the automatic backups.
 ///
 /// # Errors
-/// There is no working directory to begin at.
+/// The current directory cannot be determined.
 pub fn backup_folder(config: &Config) -> Result<BackupFolder, AppError> {
     Ok(BackupFolder::new(super::absolute(&config.backup_dir())?, config.backup.keep))
 }
 
-/// The embedded database of a data folder, with the folder's lock. It is backed up before its
-/// schema changes.
+/// Opens the embedded database of a data folder and takes the folder's lock. The database is backed
+/// up before its schema changes.
 pub(super) async fn embedded(config: &Config, data_dir: &Path) -> Result<SurrealStore, AppError> {
     let folder = config.makes_backups().then(|| backup_folder(config)).transpose()?;
     let before = folder.as_ref().map(|folder| folder as &dyn BeforeMigration);

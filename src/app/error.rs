@@ -1,4 +1,4 @@
-//! Why the application could not be started.
+//! The errors of starting the application.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,13 @@ use kastrel_actors::ports::StoreError;
 
 use crate::adapters::artifacts::ConnectError;
 use crate::adapters::kast_runner::{KastConfigError, RunAsError};
-use crate::adapters::redis_queue::RedisUrlError;
-use crate::adapters::surreal_store::{AddressError, OpenError};
-use crate::config::ConfigError;
+use crate::adapters::surreal_store::OpenError;
+use crate::config::{AddressError, ConfigError, RedisUrlError};
 
 /// The application could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The configuration lacks what the role needs.
+    /// The configuration lacks a value that the role needs.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Another process holds the data folder.
@@ -22,7 +21,7 @@ pub enum AppError {
     DataDirLocked {
         /// The folder.
         dir: PathBuf,
-        /// The holder, where known.
+        /// The process that holds the lock, if known.
         pid: Option<u32>,
     },
     /// The database could not be opened.
@@ -30,69 +29,71 @@ pub enum AppError {
     Database {
         /// The folder.
         dir: PathBuf,
-        /// Why.
+        /// The cause.
         source: OpenError,
     },
-    /// There is nothing to back up.
+    /// There is no database to back up.
     #[error("there is no database in the data folder {}", dir.display())]
     NoDatabase {
         /// The folder.
         dir: PathBuf,
     },
-    /// A database on a server has its own ways to be put aside.
+    /// A database on a server cannot be replaced: its server has its own ways to move it aside.
     #[error(
         "--replace works on the embedded database: for one on a server, name a new namespace or database in KASTREL_DATABASE_URL"
     )]
     ReplaceRemote,
-    /// The address of the database is none.
+    /// The database URL is invalid.
     #[error("database.url cannot be used")]
     DatabaseUrl(#[from] AddressError),
-    /// The database elsewhere could not be used.
+    /// The database on a server cannot be used.
     #[error("failed to open the database at {url}")]
     RemoteDatabase {
-        /// Where, without the password.
+        /// The URL without the password.
         url: String,
-        /// Why.
+        /// The cause.
         source: OpenError,
     },
-    /// The database did not answer.
-    #[error("failed to read the installation id of the database")]
+    /// The database did not respond.
+    #[error("failed to ask the database which installation it is")]
     Installation(#[from] StoreError),
-    /// The address of Redis is none.
+    /// The Redis URL is invalid.
     #[error("redis.url or redis.prefix cannot be used")]
     RedisUrl(#[from] RedisUrlError),
-    /// A folder or file could not be made.
+    /// A folder or file could not be created.
     #[error("failed to prepare {}", path.display())]
     Folder {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// `kast.scanner` is `kast`, and there is none.
+    /// `kast.scanner` is `kast`, but KAST is missing.
     #[error("kast.scanner is `kast`, but no KAST was found: set KAST_CLI_PATH, or put `kast` on the PATH")]
     NoKast,
-    /// Scans of an earlier run are still alive; their successors must not run beside them.
+    /// Processes of scans of an earlier run are still alive; new attempts of these scans must not
+    /// run beside them.
     #[error(
         "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`kastrel doctor` shows details), then start again"
     )]
     Leftovers(usize),
-    /// KAST's configuration cannot be used, which KAST itself would not say.
+    /// The configuration of KAST is unusable, which KAST itself does not report.
     #[error(transparent)]
     KastConfig(#[from] KastConfigError),
-    /// The scanner does not say what it offers.
-    #[error("failed to list the scanner's plugins: {0}")]
+    /// The scanner does not list its plugins.
+    #[error("failed to ask the scanner for its plugins: {0}")]
     Scanner(String),
-    /// Nobody can be run as.
+    /// The user of `scans.run_as` cannot be used.
     #[error(transparent)]
     RunAs(#[from] RunAsError),
-    /// The runner could not be started.
+    /// The scan runner could not be started.
     #[error("failed to start the runner of scans")]
     Runner(#[source] std::io::Error),
-    /// The second process, which ends the scans of a node that cannot, could not be started.
+    /// The watchdog could not be started: the second process, which ends the scans of a node that
+    /// cannot do so itself.
     #[error("failed to start the watchdog of the scans")]
     Watchdog(#[source] std::io::Error),
-    /// The files of scans are to be kept in a bucket that cannot be used.
+    /// The files of scans are configured to be stored in a bucket that cannot be used.
     #[error(transparent)]
     Artifacts(#[from] ConnectError),
     /// The node could not be started.
@@ -101,7 +102,7 @@ pub enum AppError {
 }
 
 impl AppError {
-    /// Whether the database lacks something that was committed, or cannot be read.
+    /// Returns whether the database has lost committed rows, or cannot be read.
     #[must_use]
     pub const fn is_storage(&self) -> bool {
         matches!(self, Self::Database { source: OpenError::Lost(_) | OpenError::Damaged(_), .. })

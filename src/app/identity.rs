@@ -1,5 +1,5 @@
-//! Who this process is: the node's id, new at each start, and the data folder's, which stays; and
-//! which nodes ran on the folder before.
+//! The identity of this process: the node id, which is new at each start; the id of the data
+//! folder, which stays; and the nodes that used the folder before.
 
 use std::path::Path;
 
@@ -8,7 +8,8 @@ use tracing::warn;
 
 use super::AppError;
 
-/// A readable name, cleaned, and a part that is new at each start.
+/// Returns a node id: a readable name without special characters, and a part that is new at each
+/// start.
 pub(super) fn node_id(name: &str) -> NodeId {
     let clean: String =
         name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(60).collect();
@@ -17,15 +18,15 @@ pub(super) fn node_id(name: &str) -> NodeId {
     text.parse().unwrap_or_else(|_| unreachable!("only characters that an id may have"))
 }
 
-/// The most nodes of earlier runs that a data folder names. More than one is there only where
-/// starts broke off before they had taken over.
+/// How many nodes of earlier runs a data folder names. It names more than one only if a start was
+/// interrupted before the node took over.
 const MOST_PREVIOUS: usize = 8;
 
-/// The nodes that ran on this data folder before, and from now on `own` as well. Call it while the
-/// folder's lock is held: then none of them lives.
+/// Returns the nodes that used this data folder before, and adds `own` to the folder's list. The
+/// caller must hold the folder's lock, which proves that none of these nodes is alive.
 ///
-/// Without the file a successor waits for the end of their leases, so a file that cannot be read or
-/// written fails no start.
+/// Without the list, the successor waits until the leases of these nodes expire. A list that cannot
+/// be read or written is therefore not an error.
 pub(super) fn succeed(data_dir: &Path, own: &NodeId) -> Vec<NodeId> {
     let path = data_dir.join("nodes");
     let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -43,8 +44,8 @@ pub(super) fn succeed(data_dir: &Path, own: &NodeId) -> Vec<NodeId> {
     previous
 }
 
-/// The data folder's own identity, made at its first use. Leftovers of other data folders on this
-/// machine are not ours to kill.
+/// Returns the id of the data folder, which is created at the first use. The id marks the leftover
+/// processes that this node may kill: those of other data folders on this machine are not its own.
 pub(super) fn data_dir_id(data_dir: &Path) -> Result<String, AppError> {
     let path = data_dir.join("id");
     let folder = |source| AppError::Folder { path: path.clone(), source };
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_ids_are_readable_valid_and_new_each_time() {
+    fn node_ids_are_readable_valid_and_unique() {
         assert!(node_id("web-1.example").as_str().starts_with("web-1.example-"));
         assert!(node_id("ü /\n").as_str().starts_with("node-"));
         assert_ne!(node_id("a"), node_id("a"));

@@ -1,5 +1,5 @@
-//! What connects this process with the truth and with other processes: the database, and with Redis
-//! the queue, the control bus and the live feed.
+//! The connections of this process: the database, and through Redis the queue, the control bus and
+//! the live feed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,47 +9,50 @@ use kastrel_actors::model::NodeId;
 use kastrel_actors::ports::{
     Clock, ControlBus, JobQueue, LiveFeed, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore,
 };
-use kastrel_actors::scan_service::Consistency;
+use kastrel_actors::service::Consistency;
 use tracing::warn;
 
+use super::AppError;
 use super::database::{embedded, folder_error};
-use super::{AppError, Role};
-use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisHealth, RedisOptions, prefix_of};
-use crate::adapters::surreal_store::{FolderLock, RemoteDatabase, SurrealStore};
+use crate::adapters::redis_queue::{CallObserver, RedisConnections, RedisOptions, prefix_of};
+use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::BackupSource;
-use crate::config::Config;
+use crate::config::{Config, RemoteDatabase, Role};
+use crate::ports::RedisHealth;
 use crate::telemetry::Observed;
 
-/// The least that a reader of the queue may hold a signal before it counts as dead: several times
-/// as long as it may take to lease a row. Otherwise it is two leases of a node, because a node that
-/// has not come back by then is gone.
+/// The minimum time after which a queue reader that holds a signal counts as dead: several times as
+/// long as leasing a row may take. The usual time is twice the lease duration of a node, because a
+/// node that does not return by then is lost.
 const RECLAIM_LEAST: Duration = Duration::from_secs(15);
 
-/// See the module.
+/// The connections of a process. See the module documentation.
 pub(super) struct Links {
     pub(super) store: Arc<dyn ScanStore>,
-    /// The same, to be watched and closed.
+    /// The database itself, to watch and to close it.
     pub(super) database: SurrealStore,
     pub(super) backup: Arc<dyn BackupSource>,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) bus: Arc<dyn ControlBus>,
     pub(super) feed: Arc<dyn LiveFeed>,
     pub(super) consistency: Consistency,
-    /// How Redis is, where there is one.
+    /// The health of the Redis connection; `None` without Redis.
     pub(super) redis: Option<RedisHealth>,
-    /// Held as long as the process uses its data folder. The embedded database holds its own.
+    /// The lock of the data folder, held for the lifetime of the process. The embedded database
+    /// holds its own lock.
     pub(super) lock: Option<FolderLock>,
-    /// Whether other processes hold the database as well.
+    /// Whether other processes use the database as well.
     pub(super) shared: bool,
 }
 
 impl Links {
-    /// Opens them for `role`, in a process whose node, if it has one, is `node`. What the bus and
-    /// the feed say to Redis is told to `observed`; the other ports are observed from outside.
+    /// Opens the connections for `role`. `node` is the id of the process's node, if it has one.
+    /// `observed` measures the Redis calls of the bus and the feed; wrappers observe the other
+    /// ports.
     ///
     /// # Errors
-    /// An address is wrong, or the database does not answer. A Redis that does not answer is no
-    /// error.
+    /// An address is invalid, or the database does not respond. A Redis that does not respond is
+    /// not an error.
     pub(super) async fn open(
         config: &Config,
         role: Role,
@@ -62,8 +65,8 @@ impl Links {
         let (store, lock) = match &config.database.url {
             None => (embedded(config, data_dir).await?, None),
             Some(url) => {
-                // Processes of scans are told apart by their data folder, so two nodes must not
-                // share one.
+                // The data folder identifies the processes of scans, so two nodes must not share
+                // one.
                 let lock = if role.runs_scans(true) {
                     Some(FolderLock::take(data_dir).map_err(|error| folder_error(error, data_dir))?)
                 } else {

@@ -1,9 +1,9 @@
-//! The application put together: which adapters stand behind the ports, and in which order they
-//! start and stop.
+//! Assembles the application: chooses the adapters behind the ports, and starts and stops the parts
+//! in order.
 //!
-//! The order is part of the promises: the data folder's lock first, because it proves that no other
-//! process of this folder lives; only then the node, which cleans up after a crashed predecessor
-//! and starts its scans anew.
+//! The order is part of the guarantees. The lock of the data folder comes first, because it proves
+//! that no other process of this folder is alive. Only then does the node start, which cleans up
+//! after a crashed predecessor and restarts its scans.
 
 mod artifacts;
 mod database;
@@ -12,73 +12,69 @@ mod identity;
 mod links;
 mod node;
 mod reports;
-mod role;
 mod scanner;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
-use kastrel_actors::scan_service::ScanService;
-use kastrel_actors::snapshot_cache::SnapshotCache;
-use kastrel_actors::{queue_watch, replica_sync};
+use kastrel_actors::service::ScanService;
+use kastrel_actors::service::{queue_watch, replica_sync};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use crate::adapters::artifacts::ArtifactStore;
 use crate::adapters::kast_runner::RunAs;
-use crate::adapters::redis_queue::RedisHealth;
 use crate::adapters::secret_box::SecretBox;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::private;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
-use crate::web::{CatalogueView, RenderReport};
 pub use artifacts::artifacts;
 pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
 use links::Links;
 use node::{Folders, RunningNode};
-pub use role::Role;
 pub(crate) use scanner::isolation;
 
-/// Why the application cannot go on.
+/// Why the application cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppFailure {
-    /// The node gave up.
+    /// The node failed permanently.
     #[error("{0}")]
     Node(String),
-    /// The database lacks something that was committed.
+    /// The database has lost committed rows.
     #[error("{0}")]
     Storage(String),
 }
 
 /// The running application.
 pub struct App {
-    /// Where scans are handed in.
+    /// The scan service, which submits, reads and cancels scans.
     pub service: ScanService,
-    /// How long a node that is told to drain may finish what it runs, where nothing else is said.
+    /// The default time limit of a drain.
     pub drain_limit: Duration,
-    /// How Redis is, where there is one.
+    /// The health of the Redis connection; `None` without Redis.
     pub redis: Option<RedisHealth>,
-    /// The files of scans.
+    /// The store of the scans' files.
     pub artifacts: Arc<dyn ArtifactStore>,
-    /// What renders reports once more, where something can.
-    pub renderer: Option<Arc<dyn RenderReport>>,
-    /// Everything that the store keeps, to be backed up.
+    /// Regenerates reports; `None` if this process cannot.
+    pub renderer: Option<Arc<dyn ReportRenderer>>,
+    /// The source of backups.
     pub backup: Arc<dyn BackupSource>,
     database: SurrealStore,
-    /// Makes backups by itself, where there is an embedded database and somebody to look after it.
+    /// The automatic backups. Only the `serve` role with an embedded database makes them.
     backups: Option<RunningBackups>,
     node: Option<RunningNode>,
-    catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
-    /// What this process tells with.
+    catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
+    /// The telemetry of this process.
     pub telemetry: Telemetry,
-    /// Where its metrics look.
+    /// The sources of its metrics.
     pub sources: Sources,
     _readings: Option<AbortOnDropHandle<()>>,
     _mirror: Option<AbortOnDropHandle<()>>,
@@ -91,7 +87,7 @@ impl App {
     /// one.
     ///
     /// # Errors
-    /// What could not be opened or started; nothing is left running then.
+    /// A part could not be opened or started. In this case nothing is left running.
     pub async fn start(config: &Config, role: Role, telemetry: &Telemetry) -> Result<Self, AppError> {
         role.check(config)?;
         let folders = Folders { data: absolute(&config.data.dir)?, results: absolute(&config.results_dir())? };
@@ -106,8 +102,8 @@ impl App {
         let artifacts = artifacts(config, &folders.results)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let node_id = identity::node_id(config.node.name.as_deref().unwrap_or(&node::host()));
-        // From outside, so that what is told is what was committed, published and run; the
-        // orchestration knows nothing of it.
+        // The ports are wrapped, so that telemetry reports what was committed, published and run.
+        // The orchestration does not depend on it.
         let observed = observe(telemetry, Arc::clone(&clock));
         let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
         let database = links.database.clone();
@@ -189,32 +185,31 @@ impl App {
         started
     }
 
-    /// Asks the scanner that the configuration leads to what it offers, without starting anything
-    /// else.
+    /// Reads the catalogue of the configured scanner, without starting anything else.
     ///
     /// # Errors
-    /// It is missing, or does not answer.
-    pub async fn ask_scanner(config: &Config) -> Result<Arc<CatalogueView>, AppError> {
+    /// The scanner is missing or does not respond.
+    pub async fn ask_scanner(config: &Config) -> Result<Arc<ScannerCatalog>, AppError> {
         let (results_dir, data_dir) = (absolute(&config.results_dir())?, absolute(&config.data.dir)?);
         let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None, false)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
         Ok(Arc::new(scanner::consistency(&catalogue)))
     }
 
-    /// Whether this process runs scans.
+    /// Returns whether this process runs scans.
     #[must_use]
     pub const fn runs_scans(&self) -> bool {
         self.node.is_some()
     }
 
-    /// The scanner's plugins; `None` while it is being asked.
+    /// Returns the scanner's catalogue; `None` until it is known.
     #[must_use]
-    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+    pub fn catalogue(&self) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
         self.catalogue.clone()
     }
 
-    /// Waits until the node gives up, which a node that does its work never does, or the database
-    /// turns out to have lost rows.
+    /// Waits until the node fails permanently, which a healthy node never does, or until the
+    /// database turns out to have lost rows.
     pub async fn failure(&self) -> AppFailure {
         let node = async {
             match &self.node {
@@ -228,14 +223,14 @@ impl App {
         }
     }
 
-    /// The automatic backups that there are, where they are made.
+    /// Returns the status of the automatic backups, if this process makes them.
     #[must_use]
     pub fn backups(&self) -> Option<watch::Receiver<BackupStatus>> {
         self.backups.as_ref().map(RunningBackups::status)
     }
 
-    /// Stops the node: running scans may finish for as long as is configured, and then go back to
-    /// pending at no cost, within the shutdown grace. The database stays open.
+    /// Stops the node. Running scans may finish for the configured time; the others return to
+    /// pending at no cost, within the shutdown grace period. The database stays open.
     pub async fn stop(&self) {
         if let Some(backups) = &self.backups {
             backups.stop().await;
@@ -245,18 +240,18 @@ impl App {
         }
     }
 
-    /// Closes the database, after everything else has stopped. Returns when what is committed is
-    /// written out and the files are let go of.
+    /// Closes the database, after everything else has stopped. Returns when all commits are written
+    /// to disk and the files are released.
     pub async fn close(&self) {
         self.database.close().await;
     }
 }
 
-/// Takes the rights of other users off the folders that are Kastrel's own. Where that fails,
-/// because of another owner or a disk without rights, doctor says it as well.
+/// Removes the permissions of other users from Kastrel's own folders. On failure, because of
+/// another owner or a file system without permissions, `doctor` reports it as well.
 fn keep_others_out(config: &Config, folders: &Folders, is_own: bool) -> Result<(), AppError> {
-    // A web node beside a worker on the same folder must not close it to the worker's scanners. A
-    // user that is none stops the start of the node.
+    // A web node beside a worker on the same folder must not close the folder to the worker's
+    // scanners. An invalid user is ignored here: it stops the start of the node.
     let scanners =
         config.scans.run_as.as_ref().and_then(|user| RunAs::resolve(user.as_str()).ok()).map(|user| user.gid);
     let tell = |path: &Path, ended: std::io::Result<()>| {
@@ -275,7 +270,7 @@ fn keep_others_out(config: &Config, folders: &Folders, is_own: bool) -> Result<(
     Ok(())
 }
 
-/// Seals and opens secrets with the key of the configuration.
+/// Returns the sealer, which encrypts and decrypts secrets with the configured key.
 fn sealer(config: &Config) -> Result<Arc<dyn SecretSealer>, AppError> {
     Ok(Arc::new(SecretBox::new(absolute(&config.secrets_key_file())?)))
 }

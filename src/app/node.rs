@@ -1,9 +1,8 @@
-//! The part of a process that runs scans: the node, the runner below it, and what accompanies them
-//! (the watchdog, the uploader).
+//! The part of a process that runs scans: the node, its runner, the watchdog and the uploader.
 //!
-//! The order of the start is part of the promises: first the sweep of what a crashed predecessor
-//! left running, then the watchdog that ends the node's scans if it cannot, and only then a node
-//! that may start those scans anew.
+//! The order of the start is part of the guarantees. First, the sweep kills the processes that a
+//! crashed predecessor left running. Then the watchdog starts, which ends the scans of a node that
+//! cannot do so itself. Only then does the node start, which may start those scans again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,52 +11,52 @@ use std::time::Duration;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
 use kastrel_actors::ports::{AlwaysHealthy, NodeHealth};
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::{AppError, Role, artifacts, identity, reports, scanner};
+use super::{AppError, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
-use crate::adapters::kast_runner::{ArtifactSink, Watchdog, sweep_leftovers};
+use crate::adapters::kast_runner::{Watchdog, sweep_leftovers};
 use crate::adapters::node_health::MachineHealth;
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::ports::{ArtifactSink, ReportRenderer, ScannerCatalog};
 use crate::telemetry::Observed;
-use crate::web::{CatalogueView, RenderReport};
 
-/// How long leftovers of a crashed predecessor may take to die after SIGKILL.
+/// How long leftover processes of a crashed predecessor may take to die after SIGKILL.
 const SWEEP_LIMIT: Duration = Duration::from_secs(10);
 
-/// This very program, also when its file has been replaced by another version meanwhile.
+/// This program's own executable, even if a new version has replaced its file.
 const OWN_EXE: &str = "/proc/self/exe";
 
-/// Where a process keeps what it has: absolute paths.
+/// The folders of a process, as absolute paths.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
     pub(super) data: PathBuf,
     pub(super) results: PathBuf,
 }
 
-/// See the module.
+/// A running node. See the module documentation.
 pub(super) struct RunningNode {
     node: NodeHandle,
     uploader: Option<BucketUploader>,
     watchdog: Arc<Watchdog>,
     _processes: AbortOnDropHandle<()>,
-    /// What its scanner says of itself, once it has told.
-    pub(super) catalogue: watch::Receiver<Option<Arc<CatalogueView>>>,
-    /// What renders reports once more, where something can.
-    pub(super) renderer: Option<Arc<dyn RenderReport>>,
+    /// The catalogue of its scanner; `None` until it is known.
+    pub(super) catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
+    /// Regenerates reports; `None` if this process cannot.
+    pub(super) renderer: Option<Arc<dyn ReportRenderer>>,
     finish: Duration,
     grace: Duration,
 }
 
 impl RunningNode {
-    /// Starts it. `shared`: other processes hold the database as well.
+    /// Starts the node. `shared`: other processes use the database as well.
     ///
     /// # Errors
-    /// What could not be started; nothing is left running then.
+    /// A part could not be started. In this case nothing is left running.
     pub(super) async fn start(
         config: &Config,
         role: Role,
@@ -81,7 +80,7 @@ impl RunningNode {
         let watchdog = Arc::new(Watchdog::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Watchdog)?);
         let offer = scanner::offer_of(&runner);
         let health: Arc<dyn NodeHealth> = if role == Role::OneShot {
-            // Nobody would repair anything while a command waits.
+            // A command does not wait for a repair of the node.
             Arc::new(AlwaysHealthy)
         } else {
             let least_free = u64::try_from(config.node.min_free_bytes).unwrap_or(u64::MAX);
@@ -99,7 +98,7 @@ impl RunningNode {
             clock: Arc::clone(&service.clock),
             snapshots: Arc::clone(&service.snapshots),
         };
-        // On a database of its own the folder's lock has proved that every other node is dead.
+        // With an embedded database, the lock of the folder proves that every other node is dead.
         let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };
         let node = node::start(NodeConfig { previous, ..node_config(config, role, id, shared) }, ports).await?;
         Ok(Self {
@@ -114,7 +113,7 @@ impl RunningNode {
         })
     }
 
-    /// Waits until the node gives up, which a node that does its work never does.
+    /// Waits until the node fails permanently, which a healthy node never does.
     pub(super) async fn failure(&self) -> String {
         match self.node.exited().await {
             NodeExit::Failed(why) => why,
@@ -122,8 +121,8 @@ impl RunningNode {
         }
     }
 
-    /// Stops it: running scans may finish for as long as is configured, and then go back to pending
-    /// at no cost, within the shutdown grace.
+    /// Stops the node. Running scans may finish for the configured time; the others return to
+    /// pending at no cost, within the shutdown grace period.
     pub(super) async fn stop(&self) {
         self.node.shutdown(self.finish, self.grace).await;
         if let Some(uploader) = &self.uploader {
@@ -133,7 +132,7 @@ impl RunningNode {
     }
 }
 
-/// The machine's name.
+/// Returns the host name of the machine.
 pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -148,7 +147,7 @@ fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeCon
         retry: config.retry_policy(),
         limits: config.limits(),
         actor_intensity: config.restart_intensity(),
-        // The embedded database has one process, and its lock is ours.
+        // Only one process uses the embedded database, and it holds the lock.
         sole_node: !shared,
         adopts_waiting: role != Role::OneShot,
         waits_for_repair: role != Role::OneShot,

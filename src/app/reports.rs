@@ -1,24 +1,24 @@
-//! The runner's renderer of reports behind the web's port.
+//! Implements the web server's `ReportRenderer` port with the runner's report renderer.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use kastrel_actors::model::{AttemptNumber, ReportFiles, ReportFormat, ScanRecord};
 
-use crate::adapters::kast_runner::{KastRunner, RenderError, ReportRenderer};
+use crate::adapters::kast_runner::{KastReportRenderer, KastRunner, RenderError};
 use crate::config::Config;
-use crate::web::RenderReport;
+use crate::ports::ReportRenderer;
 
-struct Renderer(ReportRenderer);
+struct Renderer(KastReportRenderer);
 
-/// What renders reports once more. `None` where the files of scans are kept in a bucket: what is
-/// stored there is final, and a report that only this machine shows would differ from it.
-pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn RenderReport>> {
-    config.artifacts.url.is_none().then(|| Arc::new(Renderer(runner.report_renderer())) as Arc<dyn RenderReport>)
+/// Returns the renderer that regenerates reports. `None` if a bucket stores the scans' files:
+/// stored files are final, and a report on this machine only would differ from them.
+pub(super) fn renderer(config: &Config, runner: &KastRunner) -> Option<Arc<dyn ReportRenderer>> {
+    config.artifacts.url.is_none().then(|| Arc::new(Renderer(runner.report_renderer())) as Arc<dyn ReportRenderer>)
 }
 
 #[async_trait]
-impl RenderReport for Renderer {
+impl ReportRenderer for Renderer {
     async fn render(
         &self,
         record: &ScanRecord,

@@ -1,33 +1,33 @@
-//! Which scanner runs, what runs it, and what it offers.
+//! The scanner of this process: its command, its runner and its catalogue.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_offers};
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::ports::ScanStore;
-use kastrel_actors::snapshot_cache::SnapshotCache;
 use tokio::sync::watch;
 use tracing::debug;
 
 use super::AppError;
 use crate::adapters::kast_runner::{
-    ArtifactSink, Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits,
-    NodeConfig, RunAs, RunAsError, ScannerCommand,
+    Catalogue, EgressLimit, Grace, Isolation, IssueKind, KastRunner, KastRunnerConfig, Limits, NodeConfig, RunAs,
+    RunAsError, ScannerCommand,
 };
 use crate::config::{Config, ScannerChoice};
-use crate::web::{CatalogueView, IssueText};
+use crate::ports::{ArtifactSink, IssueText, ScannerCatalog};
 
-/// How often a process without a scanner of its own asks what the nodes offer.
+/// How often a process without a scanner reads the nodes' catalogues.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
-/// How long after the start a submission waits until it is known what the scanner offers. KAST
-/// starts several times to tell.
+/// How long a submission waits after the start for the scanner's catalogue. KAST starts several
+/// times to provide it.
 const FIRST_OFFER: Duration = Duration::from_secs(10);
 
-/// The scanner that the configuration asks for: `KAST_CLI_PATH` or `kast` on the PATH wins, then
-/// the built-in one.
+/// Returns the configured scanner: `KAST_CLI_PATH` or `kast` on the PATH comes first, then the
+/// built-in scanner.
 pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
     let own_exe = std::env::current_exe().map_err(AppError::Runner)?;
     let path = std::env::var_os("PATH");
@@ -40,10 +40,10 @@ pub(super) fn scanner(config: &Config) -> Result<ScannerCommand, AppError> {
     }
 }
 
-/// Checks the configuration that KAST's attempts get.
+/// Checks the KAST configuration that attempts get.
 ///
 /// # Errors
-/// It is missing or broken; KAST would ignore that and scan with other settings.
+/// The configuration is missing or broken. KAST would ignore that and scan with other settings.
 pub(super) fn check_configuration(config: &Config, scanner: &ScannerCommand) -> Result<(), AppError> {
     if scanner.kind == ScannerKind::Kast {
         let home = std::env::var_os("HOME");
@@ -52,10 +52,10 @@ pub(super) fn check_configuration(config: &Config, scanner: &ScannerCommand) -> 
     Ok(())
 }
 
-/// How attempts are kept apart, as the configuration says.
+/// Returns the configured isolation of attempts.
 ///
 /// # Errors
-/// The user that scanners run as cannot be that.
+/// The user of `scans.run_as` cannot be used.
 pub(crate) fn isolation(config: &Config, data_dir: &Path) -> Result<Isolation, RunAsError> {
     let scans = &config.scans;
     let limited = |value: usize| (value > 0).then_some(value as u64);
@@ -103,7 +103,7 @@ pub(super) fn runner(
     .map_err(AppError::Runner)
 }
 
-/// What the runner's scanner offers, once it has told: for the rows of nodes.
+/// Returns the offer of the runner's scanner, once known: for the rows of nodes.
 pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<ScannerOffer>>> {
     derived(runner.catalogue(), |catalogue| ScannerOffer {
         scanner: catalogue.scanner.clone(),
@@ -113,12 +113,12 @@ pub(super) fn offer_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<Scanne
     })
 }
 
-/// All that the runner's scanner says of itself, once it has told: for pages and commands.
-pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+/// Returns the complete catalogue of the runner's scanner, once known: for pages and commands.
+pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
     derived(runner.catalogue(), view)
 }
 
-/// Follows `source` in other words.
+/// Returns a receiver that follows `source` and converts its values.
 fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
     mut source: watch::Receiver<Option<Arc<S>>>,
     words: impl Fn(&S) -> T + Send + 'static,
@@ -136,9 +136,9 @@ fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
     receiver
 }
 
-/// Keeps the snapshot cache's view of what the scanner offers, by which submissions are checked, at
-/// the catalogue's.
-pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Receiver<Option<Arc<CatalogueView>>>) {
+/// Keeps the snapshot cache's copy of the catalogue up to date. Submissions are checked against
+/// that copy.
+pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>) {
     snapshots.offered.expect_within(FIRST_OFFER);
     let snapshots = Arc::downgrade(snapshots);
     tokio::spawn(async move {
@@ -156,13 +156,13 @@ pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Rece
     });
 }
 
-/// The catalogue in the words of the web.
-pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
+/// Converts the catalogue into the web server's type.
+pub(super) fn view(catalogue: &Catalogue) -> ScannerCatalog {
     let issue = |(id, kind): (&String, &IssueKind)| {
         let IssueKind { severity, title, description, remediation, category } = kind.clone();
         (id.clone(), IssueText { severity, title, description, remediation, category })
     };
-    CatalogueView {
+    ScannerCatalog {
         scanner: catalogue.scanner.clone(),
         plugins: catalogue.plugins.clone(),
         issues: catalogue.registry.iter().map(issue).collect(),
@@ -171,18 +171,18 @@ pub(super) fn view(catalogue: &Catalogue) -> CatalogueView {
     }
 }
 
-/// What the nodes that hold a lease offer together: for a process that runs no scans itself.
-pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<CatalogueView>>> {
+/// Returns the common offer of the nodes that hold a lease: for a process that runs no scans
+/// itself.
+pub(super) fn view_of_the_nodes(store: Arc<dyn ScanStore>) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
         while !sender.is_closed() {
             match store.nodes().await {
                 Ok(nodes) => {
-                    // Where no node is left, what the last ones offered still tells more than
-                    // nothing.
+                    // If no node is left, keep the last known offer, which is still useful.
                     if let Some(offer) = merge_offers(nodes.iter().filter_map(|node| node.registration.offer.as_ref()))
                     {
-                        let view = CatalogueView::from(&offer);
+                        let view = ScannerCatalog::from(&offer);
                         sender.send_if_modified(|known| {
                             let changed = known.as_deref() != Some(&view);
                             *known = Some(Arc::new(view));

@@ -1,11 +1,12 @@
-//! Automatic backups: the task that makes one whenever one is due.
+//! Automatic backups: the task that makes a backup whenever one is due.
 //!
-//! - **Owns** the folder of backups while it runs, and says what is there in [`BackupStatus`].
-//! - **What is due** follows from the files ([`policy::backups`](kastrel_actors::policy::backups)),
-//!   so that a restart neither forgets nor repeats one.
-//! - **When one fails**, it says so and tries again later; nothing else is affected.
-//! - **On shutdown** it drops an unfinished backup.
-//! - **Never** holds up a scan: the database is read page by page, as for any other reader.
+//! - **Owns** the backup folder while it runs, and publishes its content in [`BackupStatus`].
+//! - **The schedule** follows from the files
+//!   ([`policy::backups`](kastrel_actors::policy::backups)), so a restart neither forgets nor
+//!   repeats a backup.
+//! - **When a backup fails**, the task logs the error and retries later. Nothing else is affected.
+//! - **On shutdown** it discards an unfinished backup.
+//! - **Never** delays a scan: it reads the database page by page, like any other reader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,43 +23,43 @@ use super::folder::{BackupFile, BackupFolder, MakeError};
 use super::source::BackupSource;
 use crate::error_chain::chain;
 
-/// The longest wait before the folder is looked at again: somebody may have removed files, and a
-/// machine may have slept.
+/// The longest wait before the folder is read again, because files may be removed and the machine
+/// may sleep.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 
-/// What there is, and what went wrong last.
+/// The existing backups and the last failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupStatus {
-    /// The backups, the newest first.
+    /// The backups, newest first.
     pub files: Vec<BackupFile>,
     /// The last failure, until a backup succeeds.
     pub failure: Option<BackupFailure>,
 }
 
-/// A backup that was not made.
+/// A failed backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupFailure {
-    /// When.
+    /// The time of the failure.
     pub at: Timestamp,
-    /// Why, with all causes.
+    /// The error with all its causes.
     pub why: String,
-    /// How many failed in a row.
+    /// The number of consecutive failures.
     pub failures: u32,
 }
 
-/// How automatic backups are made.
+/// The configuration of automatic backups.
 pub struct AutomaticBackups {
-    /// Where they are kept.
+    /// The folder of the backups.
     pub folder: BackupFolder,
-    /// How often.
+    /// The interval between backups.
     pub every: Duration,
-    /// What is backed up.
+    /// The source of the backups.
     pub source: Arc<dyn BackupSource>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The task while it runs.
+/// The running task.
 #[derive(Debug)]
 pub struct RunningBackups {
     status: watch::Receiver<BackupStatus>,
@@ -105,7 +106,7 @@ impl AutomaticBackups {
         }
     }
 
-    /// Makes a backup if one is due. What there is then, and how long until the next one.
+    /// Makes a backup if one is due. Returns the existing backups, and the time until the next one.
     async fn turn(&self) -> (Vec<BackupFile>, Result<Duration, MakeError>) {
         let files = match self.files().await {
             Ok(files) => files,
@@ -141,13 +142,13 @@ impl AutomaticBackups {
 }
 
 impl RunningBackups {
-    /// What there is, as it changes.
+    /// The status, which changes with each backup.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<BackupStatus> {
         self.status.clone()
     }
 
-    /// Stops the task. A backup that is being written leaves nothing.
+    /// Stops the task. An unfinished backup is discarded.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
@@ -201,7 +202,7 @@ mod tests {
         }
     }
 
-    /// The next status that `wanted` says is the one.
+    /// Waits for a status that satisfies `wanted`.
     async fn until(backups: &RunningBackups, wanted: impl FnMut(&BackupStatus) -> bool) -> BackupStatus {
         backups.status().wait_for(wanted).await.unwrap().clone()
     }
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_is_made_at_the_start_then_daily_and_the_last_are_kept() {
+    async fn a_backup_is_made_at_start_and_daily_and_the_last_are_kept() {
         let stage = Stage::new();
         let backups = stage.start();
         let began = stage.clock.now();
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_restart_neither_forgets_nor_repeats_one() {
+    async fn a_restart_neither_forgets_nor_repeats_a_backup() {
         let stage = Stage::new();
         let backups = stage.start();
         until(&backups, newest_is(1)).await;
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_told_and_tried_again_and_takes_no_good_one_away() {
+    async fn a_failed_backup_is_reported_and_retried_and_keeps_the_old_ones() {
         let stage = Stage::new();
         for _ in 0..3 {
             let _made = stage.folder().make(stage.source.as_ref(), None, &stage.clock).await.unwrap().unwrap();
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_empty_database_pushes_no_backup_out() {
+    async fn an_empty_database_does_not_replace_backups() {
         let stage = Stage::new();
         let _made = stage.folder().make(stage.source.as_ref(), None, &stage.clock).await.unwrap().unwrap();
         stage.source.empty();
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_read_back_is_no_backup() {
+    async fn an_unreadable_backup_is_discarded() {
         let stage = Stage::new();
         stage.source.spoil();
         let error = stage.folder().make(stage.source.as_ref(), None, &stage.clock).await.unwrap_err();
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn leftovers_go_and_files_of_others_stay() {
+    async fn unfinished_files_are_removed_and_foreign_files_stay() {
         let stage = Stage::new();
         let dir = stage.folder().path().to_owned();
         std::fs::create_dir(&dir).unwrap();

@@ -1,4 +1,4 @@
-//! A backup before a newer program changes the schema of an existing database.
+//! Makes a backup before a newer version changes the schema of an existing database.
 
 use std::error::Error;
 

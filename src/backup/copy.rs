@@ -1,5 +1,4 @@
-//! From one place to another, looked at on the way: a backup that did not arrive whole must not be
-//! taken for one.
+//! Copies a backup and verifies it, so that an incomplete backup is detected.
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
@@ -7,11 +6,11 @@ use super::error::BackupError;
 use super::format::Summary;
 use super::reader::Reader;
 
-/// Passes a backup on, and flushes it.
+/// Copies a backup to `into`, and flushes it.
 ///
 /// # Errors
-/// It is not a whole backup that this program can read, or it could not be written. What was
-/// written then is not a whole backup.
+/// The backup is incomplete or unreadable for this program, or it could not be written. In that
+/// case `into` does not hold a complete backup.
 pub async fn copy(from: impl AsyncRead + Unpin, mut into: impl AsyncWrite + Unpin) -> Result<Summary, BackupError> {
     let mut reader = Reader::open(from).await?;
     into.write_all(reader.line()).await.map_err(BackupError::Write)?;
@@ -26,10 +25,10 @@ pub async fn copy(from: impl AsyncRead + Unpin, mut into: impl AsyncWrite + Unpi
     Ok(reader.summary())
 }
 
-/// Looks whether a file is a whole backup that this program can restore.
+/// Checks that a file is a complete backup that this program can restore.
 ///
 /// # Errors
-/// It is not.
+/// The file is not such a backup.
 pub async fn check(from: impl AsyncRead + Unpin) -> Result<Summary, BackupError> {
     copy(from, tokio::io::sink()).await
 }

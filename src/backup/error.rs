@@ -1,11 +1,11 @@
-//! Why a backup was not written, or not restored.
+//! Errors of writing and restoring backups.
 
 use kastrel_actors::ports::StoreError;
 
 use super::format::FORMAT;
 use crate::adapters::surreal_store::ImportError;
 
-/// Why a backup was not written, or not restored.
+/// The reason why a backup was not written or not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The database could not be read.
@@ -17,49 +17,49 @@ pub enum BackupError {
     /// The file could not be read.
     #[error("failed to read the backup")]
     Read(#[source] std::io::Error),
-    /// The first line is no header of a backup.
+    /// The first line is not a backup header.
     #[error("the file is not a backup of Kastrel: {0}")]
     NotABackup(String),
-    /// Another program wrote it.
+    /// The backup has an unsupported format.
     #[error(
         "the backup has format {found}, but this program reads format {FORMAT}: it was written by Kastrel {version}"
     )]
     Format {
-        /// The format's version.
+        /// The format version.
         found: u32,
-        /// The program's version.
+        /// The program version that wrote the backup.
         version: String,
     },
-    /// A newer program wrote it.
+    /// A newer version wrote the backup.
     #[error(
         "the backup was made of a database with schema version {found}, but this program knows versions up to {known}: it was written by Kastrel {version}"
     )]
     TooNew {
-        /// The database's version.
+        /// The schema version of the backup.
         found: i64,
-        /// The last version that this program knows.
+        /// The newest schema version that this program supports.
         known: i64,
-        /// The program's version.
+        /// The program version that wrote the backup.
         version: String,
     },
-    /// It ends before its footer.
+    /// The backup ends before its footer.
     #[error("the backup is cut off after line {line}: its last line is missing")]
     CutOff {
-        /// The last line that is there.
+        /// The last complete line.
         line: u64,
     },
-    /// A line is not what it should be.
+    /// A line is invalid.
     #[error("line {line} of the backup is damaged: {why}")]
     Damaged {
-        /// Which.
+        /// The line number.
         line: u64,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// The lines are not those that were written.
+    /// The checksum in the footer does not match the lines.
     #[error("the backup is damaged: its lines do not have the checksum that its last line gives")]
     Checksum,
-    /// The database does not take it.
+    /// The import into the database failed.
     #[error("failed to restore into the database")]
     Import(#[from] ImportError),
 }

@@ -1,12 +1,12 @@
-//! The folder of the automatic backups: their names, how one is made, and which are removed.
+//! The folder of automatic backups: file names, creation and removal of backups.
 //!
-//! - **A name** tells what is needed to choose a file without reading it:
-//!   `kastrel-000012-20261128T052000Z.backup`. The number counts up with each backup, so that names
-//!   sort in the order in which backups were made, whatever the clock said. `-schema-5` says that
-//!   it was made before the migration of schema 5, `-missing-3` that 3 scans could not be read.
-//! - **A file** gets its name when it is on the disk and was read back and found whole. Files are
-//!   their owner's alone.
-//! - **Never** removes a file that has no such name.
+//! - **A file name** contains everything that is needed to choose a file:
+//!   `kastrel-000012-20261128T052000Z.backup`. The number increases with each backup, so names sort
+//!   in the order of creation, independent of the clock. `-schema-5` marks a backup from before the
+//!   migration of schema 5, `-missing-3` one without 3 unreadable scans.
+//! - **A file** gets its name after it is synced to disk, read back and found complete. Only the
+//!   owner can read it.
+//! - **Never** removes a file with another kind of name.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -28,18 +28,18 @@ use super::source::BackupSource;
 const PREFIX: &str = "kastrel-";
 const SUFFIX: &str = ".backup";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
-/// What an unfinished file is called. Whoever makes the next backup removes it: there is one at a
-/// time.
+/// The prefix of an unfinished file. The next backup removes it, because there is only one backup
+/// at a time.
 const UNFINISHED: &str = ".unfinished-backup-";
 
 /// An automatic backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupFile {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How many bytes it has.
+    /// The size in bytes.
     pub bytes: u64,
-    /// What its name tells.
+    /// The data in the file name.
     pub mark: BackupMark,
 }
 
@@ -51,26 +51,26 @@ impl BackupFile {
     }
 }
 
-/// Why there is no new backup.
+/// The reason why a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
-    /// The folder or a file in it.
+    /// An I/O error of the folder or a file in it.
     #[error("failed to keep backups in {}", folder.display())]
     Folder {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It could not be written.
+    /// The backup could not be written.
     #[error(transparent)]
     Write(BackupError),
-    /// What was written cannot be read back.
+    /// The written backup could not be read back.
     #[error("the backup that was just written cannot be used")]
     Check(#[source] BackupError),
 }
 
-/// See the module.
+/// The folder of automatic backups; see the module docs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupFolder {
     path: PathBuf,
@@ -78,19 +78,19 @@ pub struct BackupFolder {
 }
 
 impl BackupFolder {
-    /// The folder at `path`, which need not exist yet. `keep`: how many backups are kept.
+    /// The folder at `path`, which need not exist yet. `keep` is the number of backups to keep.
     #[must_use]
     pub const fn new(path: PathBuf, keep: usize) -> Self {
         Self { path, keep }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The backups, the newest first. A folder that does not exist has none.
+    /// The backups, newest first. Empty if the folder does not exist.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -105,7 +105,8 @@ impl BackupFolder {
             let Some(mark) = entry.file_name().to_str().and_then(parse) else { continue };
             match entry.metadata() {
                 Ok(found) if found.is_file() => files.push(BackupFile { path: entry.path(), bytes: found.len(), mark }),
-                // A link or a folder is not ours; a file may have been removed just now.
+                // A link or a folder is not a backup; and a file may have been removed in the
+                // meantime.
                 Ok(_) | Err(_) => {}
             }
         }
@@ -113,7 +114,7 @@ impl BackupFolder {
         Ok(files)
     }
 
-    /// As [`list`](Self::list), for those who must not block.
+    /// Reads like [`list`](Self::list), without blocking the async task.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -121,11 +122,11 @@ impl BackupFolder {
         self.blocking(Self::list).await.map_err(|source| MakeError::Folder { folder: self.path.clone(), source })
     }
 
-    /// Makes a backup, and removes old ones. `None`: the database has never had a scan, so there is
-    /// nothing to keep.
+    /// Makes a backup, and removes old ones. Returns `None` if the database has never had a scan,
+    /// so there is nothing to back up.
     ///
     /// # Errors
-    /// It could not be written, or cannot be read back. The old ones stay then.
+    /// The backup could not be written or read back. The old backups stay in that case.
     pub async fn make(
         &self,
         source: &dyn BackupSource,
@@ -153,7 +154,7 @@ impl BackupFolder {
         self.blocking(finish).await.map(Some).map_err(failed)
     }
 
-    /// Calls of the file system may block for as long as a disk takes.
+    /// Runs `work` on a blocking thread, because file system calls may wait for the disk.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
@@ -162,7 +163,7 @@ impl BackupFolder {
         tokio::task::spawn_blocking(move || work(&folder)).await.map_err(io::Error::other)?
     }
 
-    /// Makes the folder and a file in it. What an earlier process left unfinished goes.
+    /// Creates the folder and a file in it, and removes unfinished files of earlier processes.
     fn begin(&self) -> io::Result<(TempPath, std::fs::File)> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         for entry in std::fs::read_dir(&self.path)? {
@@ -237,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_what_it_was_made_of() {
+    fn file_names_contain_the_backup_mark() {
         let mark = |sequence, before_migration_of, missing| BackupMark {
             sequence,
             made_at: Timestamp::from_second(1_800_000_000).unwrap(),

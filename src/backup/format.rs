@@ -1,4 +1,4 @@
-//! The lines of a backup.
+//! The format of a backup file: its lines.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
@@ -8,26 +8,26 @@ use sha2::{Digest, Sha256};
 use super::error::BackupError;
 use crate::adapters::surreal_store::{Metadata, SurrealStore};
 
-/// The version of the format that this program writes and reads.
+/// The format version that this program writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// The longest line: a scan's largest row, and room for what stands around it.
+/// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
 pub(super) const MAX_LINE: usize = 16 << 20;
 
-/// What was written or read.
+/// A summary of a written or read backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// How many scans.
+    /// The number of scans.
     pub scans: u64,
-    /// The last id that was given out.
+    /// The last assigned scan id.
     pub last: ScanId,
-    /// Whether the queue was paused.
+    /// True if the queue was paused.
     pub paused: bool,
-    /// The scans that could not be read when the backup was written, and are not part of it.
+    /// The scans that were unreadable when the backup was written. They are not part of it.
     pub missing: Vec<ScanId>,
-    /// How many bytes the file has.
+    /// The size of the file, in bytes.
     pub bytes: u64,
-    /// When the backup was written.
+    /// The time of the backup.
     pub written_at: Timestamp,
 }
 
@@ -43,19 +43,19 @@ pub(super) struct Header {
     pause: Option<QueuePause>,
 }
 
-/// Every other line.
+/// Any other line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
     /// A scan.
     Scan(Box<ScanRecord>),
-    /// A scan that could not be read.
+    /// An unreadable scan.
     Missing(MissingScan),
     /// The last line.
     End(Footer),
 }
 
-/// A scan that could not be read when the backup was written.
+/// A scan that was unreadable when the backup was written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MissingScan {
@@ -63,13 +63,12 @@ pub(super) struct MissingScan {
     pub(super) why: String,
 }
 
-/// How a whole file ends.
+/// The last line of a complete file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Footer {
     pub(super) scans: u64,
-    /// Left out where nothing is missing, so that a program that does not know it can read the
-    /// file.
+    /// Omitted if no scan is missing, so that a version without this field can read the file.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) missing: u64,
     pub(super) sha256: String,
@@ -92,7 +91,8 @@ impl Header {
         }
     }
 
-    /// The version is looked at before all else: another format may have other fields.
+    /// Parses a header. Checks the format version first, because another format may have different
+    /// fields.
     pub(super) fn parse(line: &[u8]) -> Result<Self, BackupError> {
         #[derive(Deserialize)]
         struct Version {
@@ -129,7 +129,7 @@ impl Header {
     }
 }
 
-/// The lines so far: how many bytes, and their checksum. Line ends are part of both.
+/// The number of bytes so far and their checksum, including line ends.
 #[derive(Default)]
 pub(super) struct Checksum {
     pub(super) bytes: u64,
@@ -147,7 +147,7 @@ impl Checksum {
     }
 }
 
-/// A value as a line of the file.
+/// Serializes a value as a line.
 pub(super) fn line(value: &impl Serialize) -> Result<Vec<u8>, BackupError> {
     let mut line = serde_json::to_vec(value).map_err(|error| BackupError::Write(error.into()))?;
     line.push(b'\n');

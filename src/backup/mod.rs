@@ -1,22 +1,21 @@
-//! Backup and restore: everything that the store keeps, as one file of JSON lines.
+//! Backup and restore: all data of the store as one file of JSON lines.
 //!
-//! - The first line is a header: the format's version, and what there is besides the scans. Then
-//!   one line a scan, in the order of ids. The last line is a footer with the number of scans and a
-//!   checksum of all lines before it, so that a file that was cut off or changed is not taken for a
-//!   whole one.
-//! - [`write()`] reads the store page by page, while it is in use: the set of scans is that of the
-//!   beginning, each scan is as it was when it was read.
-//! - [`read()`] wants an empty database, opened with
+//! - The first line is a header with the format version and the metadata of the database. Each of
+//!   the next lines is a scan, in the order of ids. The last line is a footer with the number of
+//!   scans and a checksum of all lines before it, so that a truncated or modified file is detected.
+//! - [`write()`] reads the store page by page, while it is in use. It writes the scans that existed
+//!   at the beginning, each in its state when it was read.
+//! - [`read()`] needs an empty database, opened with
 //!   [`SurrealStore::open_to_restore`](crate::adapters::surreal_store::SurrealStore::open_to_restore)
 //!   or [`connect_to_restore`](crate::adapters::surreal_store::SurrealStore::connect_to_restore).
-//!   Whoever opens a database in which a restore has failed is told so; another restore clears it.
-//! - [`copy()`] passes a backup on and [`check`] only looks at it; both say whether it is whole.
-//! - A scan that cannot be read is left out of a backup; its number and the reason stand in its
-//!   place, and [`Summary::missing`] names it on every way.
-//! - [`AutomaticBackups`] makes them by itself into a [`BackupFolder`], which is also how one is
-//!   made before a migration.
-//! - All of them hold a few megabytes, however many scans there are.
-//! - **Never** part of it: results and reports, which are files, and nodes, whose leases are over.
+//!   Opening a database with a failed restore returns an error; another restore clears it.
+//! - [`copy()`] copies a backup and [`check`] only reads it. Both verify that it is complete.
+//! - An unreadable scan is left out of a backup. The backup contains its id and the reason instead,
+//!   and every [`Summary::missing`] lists it.
+//! - [`AutomaticBackups`] makes backups periodically in a [`BackupFolder`], which also makes the
+//!   backup before a migration.
+//! - All operations use a few megabytes of memory, independent of the number of scans.
+//! - **Never** contains results and reports, which are files, or nodes, whose leases are over.
 
 mod automatic;
 mod before_migration;

@@ -1,4 +1,4 @@
-//! From a file into an empty store.
+//! Restores a backup file into an empty store.
 
 use kastrel_actors::model::ScanRecord;
 use tokio::io::AsyncRead;
@@ -8,18 +8,17 @@ use super::format::Summary;
 use super::reader::{Entry, Reader};
 use crate::adapters::surreal_store::{Import, SurrealStore};
 
-/// So many scans, or about so many bytes of them, are written in one transaction.
+/// The limits of one transaction: the number of scans, and their approximate size in bytes.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 2 << 20;
 
 /// Restores a backup into `store`, which must be empty.
 ///
-/// The database counts as restored only when the last line was read and everything is there; until
-/// then it is marked as unfinished.
+/// The database is marked as unfinished until the last line is read and every scan is stored.
 ///
 /// # Errors
-/// The file is not a whole backup that this program can read, the database is not empty or in use,
-/// or it failed.
+/// The file is not a complete backup that this program can read, the database is not empty or is in
+/// use, or the database failed.
 pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<Summary, BackupError> {
     let mut reader = Reader::open(from).await?;
     let import = store.begin_import().await?;
@@ -37,7 +36,7 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
     Ok(summary)
 }
 
-/// Scans that wait to be written.
+/// Scans of the next transaction.
 #[derive(Default)]
 struct Batch {
     scans: Vec<ScanRecord>,

@@ -1,5 +1,4 @@
-//! Reads the lines of a backup, one scan after the other, and holds the whole against what its last
-//! line says.
+//! Reads the lines of a backup, one scan at a time, and verifies them against the footer.
 
 use kastrel_actors::model::{ScanId, ScanRecord};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -8,15 +7,15 @@ use super::error::BackupError;
 use super::format::{Checksum, Header, Line, MAX_LINE, Summary};
 use crate::adapters::surreal_store::Metadata;
 
-/// A line between the first and the last.
+/// A line between the header and the footer.
 pub(super) enum Entry {
     /// A scan.
     Scan(Box<ScanRecord>),
-    /// A scan that was left out.
+    /// A scan that is not in the backup.
     Missing,
 }
 
-/// See the module.
+/// The reader of a backup; see the module docs.
 pub(super) struct Reader<R> {
     lines: Lines<R>,
     header: Header,
@@ -39,7 +38,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(Self { lines, header, checksum, scans: 0, missing: Vec::new(), last: ScanId(0) })
     }
 
-    /// The next line. `None`: that was the last one, and the backup is whole.
+    /// Reads the next line. Returns `None` after the footer, if the backup is complete.
     pub(super) async fn next(&mut self) -> Result<Option<Entry>, BackupError> {
         if !self.lines.next().await? {
             return Err(BackupError::CutOff { line: self.lines.number });
@@ -71,7 +70,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
     }
 
-    /// Counts the line in, if its scan may come after the one before it.
+    /// Adds the line to the checksum, if its scan id follows the previous one.
     fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
         let most = self.header.metadata().last;
         if id <= self.last || id > most {
@@ -82,23 +81,23 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(())
     }
 
-    /// The line that was read last, with its end.
+    /// The last line, including its line end.
     pub(super) fn line(&self) -> &[u8] {
         &self.lines.line
     }
 
-    /// What there is besides the scans.
+    /// The metadata of the database.
     pub(super) fn metadata(&self) -> Metadata {
         self.header.metadata()
     }
 
-    /// What was read so far.
+    /// The summary of the lines read so far.
     pub(super) fn summary(&self) -> Summary {
         self.header.summary(self.scans, self.missing.clone(), self.checksum.bytes)
     }
 }
 
-/// One line after the other, none of them larger than a line may be.
+/// A reader of lines up to a maximum length.
 struct Lines<R> {
     from: BufReader<R>,
     number: u64,
@@ -106,7 +105,8 @@ struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Reads the next line, with its end, into `line`. `false`: there is none.
+    /// Reads the next line, including its line end, into `line`. Returns `false` at the end of the
+    /// file.
     async fn next(&mut self) -> Result<bool, BackupError> {
         self.line.clear();
         let most = MAX_LINE as u64 + 1;
@@ -116,7 +116,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
         if self.line.last() != Some(&b'\n') {
             self.number += 1;
-            // The last line of a file that was cut off, or no line at all.
+            // The last line of a truncated file, or not a line at all.
             return Err(match self.number {
                 1 => BackupError::NotABackup("its first line has no end".into()),
                 _ if read as u64 == most => self.damaged("it is too long"),

@@ -1,5 +1,5 @@
-//! Leaves room on the disk: a backup that fills the disk would take it from the database that it is
-//! to protect.
+//! Limits a backup to the free disk space, because a full disk would stop the database that the
+//! backup protects.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,17 +8,17 @@ use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
-/// So much stays free.
+/// The space that stays free, in bytes.
 pub(super) const RESERVE: u64 = 100 << 20;
-/// The free space is looked at again after so many bytes.
+/// The number of bytes between two checks of the free space.
 const STEP: u64 = 8 << 20;
 
-/// Fails before less than [`RESERVE`] is left where `folder` is.
+/// A writer that fails before less than [`RESERVE`] is free on the disk of `folder`.
 pub(super) struct Room<W> {
     into: W,
     folder: PathBuf,
     free: fn(&std::path::Path) -> io::Result<u64>,
-    /// How many bytes may be written before the next look.
+    /// The number of bytes until the next check.
     left: u64,
 }
 
@@ -76,8 +76,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn stops_while_there_is_room_for_others() {
-        // What is written here takes no space, so the answer falls by itself.
+    async fn a_backup_stops_before_the_disk_is_full() {
+        // The writes here use no disk space, so this function reduces the free space itself.
         fn shrinking(_: &std::path::Path) -> io::Result<u64> {
             use std::sync::atomic::{AtomicU64, Ordering};
             static LOOKS: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! Whatever can be backed up, for those who only pass the backup on.
+//! The source of backups, for code that only stores them.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,10 +9,10 @@ use super::format::Summary;
 use super::write::write_of_schema;
 use crate::adapters::surreal_store::SurrealStore;
 
-/// Writes a backup of all that it keeps.
+/// Writes a backup of its data.
 #[async_trait]
 pub trait BackupSource: Send + Sync {
-    /// As [`write`](super::write()).
+    /// Writes a backup like [`write`](super::write()).
     async fn write(&self, into: Box<dyn AsyncWrite + Send + Unpin>, now: Timestamp) -> Result<Summary, BackupError>;
 }
 

@@ -1,4 +1,4 @@
-//! A source of backups that does what a test wants.
+//! A backup source with scripted behaviour, for tests.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ enum Script {
     Spoilt,
 }
 
-/// See the module.
+/// The scripted source.
 pub(crate) struct ScriptedSource(Mutex<Script>);
 
 impl ScriptedSource {
@@ -45,7 +45,7 @@ impl ScriptedSource {
         self.set(Script::Fails(why));
     }
 
-    /// Writes what is no backup.
+    /// Writes an invalid backup from now on.
     pub(crate) fn spoil(&self) {
         self.set(Script::Spoilt);
     }

@@ -1,14 +1,15 @@
-//! Files that are whole, and files that are not. A round trip over a database server is with the
-//! tests of the store.
+//! Tests with complete and incomplete backup files. The store's tests cover a round trip over a
+//! database server.
 
 use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord, Verdict,
+    Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord,
+    Submitted, Verdict,
 };
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ use crate::adapters::surreal_store::{ImportError, Metadata, OpenError, SurrealSt
 
 const TTL: Duration = Duration::from_secs(30);
 
-/// The embedded database wants threads with large stacks.
+/// Runs `case` on threads with large stacks, which the embedded database needs.
 fn run(case: impl Future<Output = ()> + Send + 'static) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -104,10 +105,10 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
             restored.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(),
             waiting
         );
-        // What ran is an orphan, and its node may not come back to it.
+        // A running scan becomes an orphan, and its node cannot renew its lease.
         assert_eq!(restored.orphans().await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(), [ScanId(2)]);
         assert!(restored.renew_node(fixtures::registration("a"), TTL).await.unwrap().is_err());
-        // Keys still mean the same scans, and ids go on.
+        // Keys still refer to the same scans, and new ids follow the old ones.
         let mut known = fixtures::new_scan("example.com");
         known.idempotency_key = Some("key\0 3\n\"é".into());
         assert_eq!(
@@ -115,8 +116,8 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
             Submitted::Existing(restored.get(ScanId(3)).await.unwrap().unwrap())
         );
         assert_eq!(restored.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(7));
-        // A backup of the restored one, before that, would have been the same; a second restore
-        // into it is refused.
+        // A backup of the restored database before these changes would be identical. A second
+        // restore into it is refused.
         assert!(matches!(
             read(&restored, file.as_slice()).await,
             Err(BackupError::Import(ImportError::NotEmpty { last: 7 }))
@@ -125,7 +126,7 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
 }
 
 #[test]
-fn a_backup_that_is_passed_on_stays_the_same() {
+fn a_copied_backup_is_identical() {
     run(async {
         let (file, written) = backup(&full().await).await;
         let mut passed = Vec::new();
@@ -146,9 +147,9 @@ fn an_empty_database_has_a_backup_too() {
     });
 }
 
-/// More than a page and more than a batch, while others submit.
+/// More than one page and one batch, submitted concurrently.
 #[test]
-fn many_scans_go_out_and_in() {
+fn many_scans_are_backed_up_and_restored() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         let submissions: Vec<_> = (0..700)
@@ -170,7 +171,7 @@ fn many_scans_go_out_and_in() {
 }
 
 #[test]
-fn a_file_that_is_not_whole_is_refused() {
+fn an_incomplete_file_is_refused() {
     run(async {
         let (file, _) = backup(&full().await).await;
         let whole = lines(&file);
@@ -223,9 +224,9 @@ fn a_file_that_is_not_whole_is_refused() {
     });
 }
 
-/// The middle of three scans cannot be read.
+/// The second of three scans is unreadable.
 #[test]
-fn a_scan_that_cannot_be_read_is_left_out_and_named() {
+fn an_unreadable_scan_is_left_out_and_reported() {
     run(async {
         let now = at();
         let mut checksum = Checksum::default();
@@ -248,23 +249,23 @@ fn a_scan_that_cannot_be_read_is_left_out_and_named() {
         assert_eq!(read(&restored, file.as_slice()).await.unwrap(), summary);
         assert_eq!(all(&restored).await.iter().map(|record| record.id).collect::<Vec<_>>(), [ScanId(3), ScanId(1)]);
         assert_eq!(restored.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(4));
-        // A line that was taken out is missed.
+        // A removed line is detected.
         let without = lines(&file).into_iter().filter(|line| !line.starts_with("{\"missing\"")).collect::<String>();
         assert!(matches!(check(without.as_bytes()).await, Err(BackupError::Checksum)));
     });
 }
 
 #[test]
-fn a_restore_that_failed_is_known_and_can_be_made_again() {
+fn a_failed_restore_is_detected_and_can_be_repeated() {
     run(async {
         let (file, written) = backup(&full().await).await;
         let folder = TempDir::new().unwrap();
         let store = SurrealStore::open_to_restore(folder.path()).await.unwrap();
-        // Everything is brought in, and only then the file turns out not to be whole.
+        // All scans are imported before the file turns out to be invalid.
         let mut longer = file.clone();
         longer.extend_from_slice(b"more\n");
         assert!(matches!(read(&store, longer.as_slice()).await, Err(BackupError::Damaged { line: 9, .. })));
-        // A process that was connected all the time gets nothing in between.
+        // A process that stayed connected cannot use the unfinished database.
         let error = store.submit(fixtures::new_scan("example.com")).await.unwrap_err();
         assert!(
             matches!(&error, StoreError::Unavailable(cause) if format!("{cause:?}").contains("being restored")),

@@ -1,4 +1,4 @@
-//! From the store into a file.
+//! Writes a backup of the store to a file.
 
 use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
@@ -8,19 +8,19 @@ use super::error::BackupError;
 use super::format::{Checksum, Header, Line, MissingScan, Summary, line};
 use crate::adapters::surreal_store::{Exported, SurrealStore};
 
-/// About so many bytes are read from the database at once.
+/// The approximate number of bytes that are read from the database at once.
 const PAGE_BYTES: u64 = 2 << 20;
 const MAX_PAGE: u64 = 500;
 const FIRST_PAGE: u64 = 16;
-/// The longest reason why a scan is missing, in characters.
+/// The maximum length of the reason why a scan is missing, in characters.
 const MAX_REASON: usize = 200;
 
-/// Writes all that `store` keeps, and flushes it. `now` is written into the header.
+/// Writes a backup of `store`, and flushes it. `now` is the time in the header.
 ///
-/// A scan that cannot be read is left out, and its number takes its place.
+/// An unreadable scan is left out, and the backup contains its id instead.
 ///
 /// # Errors
-/// The store or the file failed. What was written then is not a whole backup, and
+/// The store or the file failed. In that case the written part is not a complete backup, and
 /// [`read()`](super::read()) refuses it.
 pub async fn write(
     store: &SurrealStore,
@@ -30,10 +30,10 @@ pub async fn write(
     write_of_schema(store, SurrealStore::schema_version(), into, now).await
 }
 
-/// As [`write()`], of a database that has the schema of an earlier version.
+/// Works like [`write()`], for a database with the schema of an earlier version.
 ///
 /// # Errors
-/// As [`write()`].
+/// As for [`write()`].
 pub(super) async fn write_of_schema(
     store: &SurrealStore,
     schema: i64,
@@ -78,8 +78,8 @@ async fn put(into: &mut (impl AsyncWrite + Unpin), checksum: &mut Checksum, line
     into.write_all(line).await.map_err(BackupError::Write)
 }
 
-/// How many rows to read next, after `rows` had so many bytes; never more than twice as many,
-/// because the next ones may be larger.
+/// The number of rows to read next, after `rows` rows with `bytes` bytes. At most twice as many,
+/// because the next rows may be larger.
 fn next_page(rows: u64, bytes: u64) -> u64 {
     let fitting = (PAGE_BYTES * rows).checked_div(bytes).unwrap_or(MAX_PAGE);
     fitting.clamp(1, MAX_PAGE.min(rows * 2))

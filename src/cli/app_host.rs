@@ -1,4 +1,4 @@
-//! The application of this program, as commands start it.
+//! The production implementation of [`AppHost`]: starts the application for the commands.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,30 +14,30 @@ use super::host::{AppHost, Role, RunningApp};
 use crate::app::{App, AppFailure};
 use crate::config::{Config, process_environment};
 use crate::descriptors;
+use crate::ports::ScannerCatalog;
 use crate::server::{Server, ServerError};
 use crate::telemetry::{self, Telemetry};
-use crate::web::CatalogueView;
 
-/// The longest to wait for a scanner that is being asked for its plugins.
+/// How long to wait for the scanner's list of plugins.
 const CATALOGUE_LIMIT: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// The host of the real application. See the module documentation.
 #[derive(Debug, Clone, Default)]
 pub struct KastrelHost {
-    /// Set once logging is.
+    /// Set when logging is set up.
     telemetry: Arc<OnceLock<Telemetry>>,
 }
 
 impl KastrelHost {
-    /// Delivers the telemetry that is left, within a time limit. Blocks; called when the command is
-    /// done, in whichever way.
+    /// Exports the remaining telemetry, within a time limit. Blocks; the caller calls it after the
+    /// command, whatever its result is.
     pub fn flush(&self) {
         if let Some(telemetry) = self.telemetry.get() {
             telemetry.flush();
         }
     }
 
-    /// What this process tells with. A command that set up no logging exports nothing.
+    /// Returns the telemetry of this process. Without logging, nothing is exported.
     fn telemetry(&self) -> &Telemetry {
         self.telemetry.get_or_init(Telemetry::without_exporters)
     }
@@ -54,14 +54,13 @@ impl AppHost for KastrelHost {
     async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| CliError::App(error);
         role.check(config)?;
-        // Before anything is started that inherits or counts them.
+        // Raise the limit before anything starts that inherits or counts descriptors.
         descriptors::raise();
-        // The address first: a process that cannot have it must not have leased scans before it
-        // finds out.
+        // Bind the address first: a process that cannot bind it must not have leased scans by then.
         let server = match role {
             Role::Serve | Role::Web | Role::Worker => {
                 Some(Server::bind(config, role).await.map_err(|error| match error {
-                    // Nobody tried to listen there: the configuration is what is wrong.
+                    // Nothing was bound: the configuration is wrong.
                     ServerError::NotLoopback(_) | ServerError::WorkerNotLoopback(_) => {
                         CliError::Usage(error.to_string())
                     }
@@ -88,7 +87,7 @@ impl AppHost for KastrelHost {
     }
 }
 
-fn plugin_list(catalogue: &CatalogueView) -> PluginList {
+fn plugin_list(catalogue: &ScannerCatalog) -> PluginList {
     PluginList { scanner: Some(catalogue.scanner.clone()), plugins: catalogue.plugins.clone() }
 }
 
@@ -100,7 +99,7 @@ struct Running {
 struct RunningServer {
     url: String,
     stop: CancellationToken,
-    /// Cancelled when the server has ended, in whichever way.
+    /// Cancelled when the server has ended for any reason.
     ended: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -146,7 +145,7 @@ impl RunningApp for Running {
         }
     }
 
-    /// The scans first: as long as they end, the dashboard shows how.
+    /// Stops the scans first: the dashboard still shows how they end.
     async fn stop(self: Box<Self>) {
         self.app.stop().await;
         if let Some(server) = self.server {
@@ -158,7 +157,7 @@ impl RunningApp for Running {
     }
 }
 
-struct Catalogue(watch::Receiver<Option<Arc<CatalogueView>>>);
+struct Catalogue(watch::Receiver<Option<Arc<ScannerCatalog>>>);
 
 #[async_trait]
 impl PluginSource for Catalogue {

@@ -1,7 +1,7 @@
-//! `kastrel backup`: everything that the database keeps, as one file.
+//! `kastrel backup`: writes a backup of the database to one file.
 //!
-//! It is read from the server that was named, from the database that `database.url` names, from the
-//! server that holds the data folder, or from the data folder itself.
+//! The source is the first of these that exists: the server that the user named, the database of
+//! `database.url`, the server that holds the data folder, or the data folder itself.
 
 use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
@@ -22,10 +22,10 @@ use crate::app::database_to_back_up;
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
 
-/// The name of the standard streams.
+/// The file name that means standard input or output.
 pub(super) const STANDARD: &str = "-";
 
-/// Where the rows are read.
+/// The source of the rows.
 pub(super) enum Source {
     Server(RemoteBackend),
     Database(SurrealStore),
@@ -41,25 +41,26 @@ impl Source {
     }
 }
 
-/// What was written, for programs.
+/// The JSON output: the written backup.
 #[derive(Debug, Serialize)]
 struct Written<'a> {
     file: &'a str,
     scans: u64,
     last_scan_id: u64,
     queue_paused: bool,
-    /// The scans that could not be read, and are not part of it.
+    /// The scans that could not be read and are missing in the backup.
     missing: &'a [ScanId],
     bytes: u64,
     written_at: Timestamp,
-    /// Where the files of scans are, which are not part of it. None where only the server knows.
+    /// The location of the scans' files, which are not part of the backup; null if only the server
+    /// knows it.
     files: Option<String>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// There is nothing to back up, or nobody to ask; or the file exists or cannot be written.
+/// There is no database to back up, or no server responds; or the file exists or cannot be written.
 pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     context.host.init_logging(&config, Role::Offline)?;
@@ -80,7 +81,7 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
     let summary = written?;
     let name = args.file.to_string_lossy();
     let text = if args.json { json(&name, &summary, files)? } else { text(&name, &summary, files) };
-    // The standard output belongs to the backup.
+    // Standard output contains the backup.
     if is_stream {
         context.output.note(&text);
     } else {
@@ -89,7 +90,8 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// The server that is named, the one that holds the data folder, or the database itself.
+/// Returns the server that the user named, the server that holds the data folder, or the database
+/// itself.
 pub(super) async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Result<Source, CliError> {
     if let Some(server) = opener.named(server)? {
         return Ok(Source::Server(server));
@@ -110,7 +112,7 @@ async fn write_file(source: &Source, file: Option<NewFile>) -> Result<Summary, C
     Ok(summary)
 }
 
-/// Reads every row, and writes a backup of them.
+/// Reads every row, and writes the backup.
 pub(super) async fn write(source: &Source, into: impl AsyncWrite + Unpin) -> Result<Summary, CliError> {
     let written = match source {
         Source::Server(server) => backup::copy(server.backup().await?, into).await,
@@ -119,7 +121,7 @@ pub(super) async fn write(source: &Source, into: impl AsyncWrite + Unpin) -> Res
     written.map_err(|error: BackupError| CliError::App(error.into()))
 }
 
-/// Where the files of scans are, in words.
+/// Returns the location of the scans' files, in words.
 pub(super) fn place_of_files(config: &Config) -> String {
     match &config.artifacts.url {
         Some(url) => format!("the bucket s3://{}", [url.bucket(), url.prefix()].join("/").trim_end_matches('/')),
@@ -153,7 +155,7 @@ fn text(file: &str, summary: &Summary, files: Option<String>) -> String {
     lines.join("\n")
 }
 
-/// The scans that are missing, in words.
+/// Returns the missing scans, in words.
 pub(super) fn missing(missing: &[ScanId]) -> Option<String> {
     const NAMED: usize = 10;
     let named = missing.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -165,7 +167,7 @@ pub(super) fn missing(missing: &[ScanId]) -> Option<String> {
     }
 }
 
-/// The verb that goes with them.
+/// Returns the verb for a list of scans.
 pub(super) const fn is_or_are(missing: &[ScanId]) -> &'static str {
     if missing.len() == 1 { "is" } else { "are" }
 }
@@ -175,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_was_written_and_what_was_not() {
+    fn backup_output_has_the_written_and_the_missing_scans() {
         let mut summary = Summary {
             scans: 2,
             last: ScanId(7),

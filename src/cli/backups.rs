@@ -14,7 +14,7 @@ use crate::app::backup_folder;
 use crate::backup::BackupFile;
 use crate::human_time::relative;
 
-/// An automatic backup, for programs.
+/// The JSON output: an automatic backup.
 #[derive(Debug, Serialize)]
 struct BackupLine {
     file: String,
@@ -22,7 +22,7 @@ struct BackupLine {
     bytes: u64,
     /// How many scans could not be read.
     missing: u64,
-    /// The schema version of the database, where the backup was made before a migration.
+    /// The schema version of the database, if the backup was made before a migration.
     before_migration_of: Option<i64>,
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn backups_stand_in_a_table() {
+    fn backups_are_listed_in_a_table() {
         let line = |file: &str, missing, before_migration_of| BackupLine {
             file: file.into(),
             made_at: Timestamp::UNIX_EPOCH,

@@ -1,4 +1,4 @@
-//! `kastrel cancel`: asks for a scan's end.
+//! `kastrel cancel`: cancels a scan.
 
 use kastrel_actors::model::{CancelledBy, ScanStatus};
 
@@ -12,7 +12,7 @@ use super::host::Role;
 /// Runs the command.
 ///
 /// # Errors
-/// There is no such scan, or nobody to ask.
+/// The scan does not exist, or neither a server nor the database is available.
 pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {

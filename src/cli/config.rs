@@ -1,4 +1,4 @@
-//! `kastrel config show`: every key, its value and where it came from.
+//! `kastrel config show`: every key with its value and its source.
 
 use serde::Serialize;
 
@@ -11,14 +11,14 @@ use super::output::Style;
 use super::table::{Column, cell, grid};
 use crate::config::{Origin, Resolved};
 
-/// A key, for programs.
+/// The JSON output: a key.
 #[derive(Serialize)]
 struct Shown<'a> {
     key: &'a str,
     value: serde_json::Value,
     /// `default`, `file`, `environment` or `flag`.
     source: &'a str,
-    /// The file's path, the variable's or the flag's name.
+    /// The path of the file, or the name of the variable or flag.
     name: Option<String>,
     default: serde_json::Value,
 }
@@ -26,7 +26,7 @@ struct Shown<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// The configuration is wrong.
+/// The configuration is invalid.
 pub(super) fn show(args: &ServeArgs, json: bool, context: &mut Context) -> Result<Exit, CliError> {
     let resolved = context.resolve(&args.config, args.flags(), None)?;
     if args.no_worker {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_get_values_of_their_types() {
+    fn json_output_has_typed_values() {
         let json = serde_json::to_value(documents(&resolved())).unwrap();
         let of = |name: &str| json.as_array().unwrap().iter().find(|one| one["key"] == name).unwrap().clone();
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What every command has at hand: the environment, the output, interrupts, the application; and
-//! the way to the scans it speaks of.
+//! The context of every command: the environment, the output, interrupts and the application; and
+//! the access to the scans.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use super::output::Output;
 use crate::app::AppFailure;
 use crate::config::{Config, FlagValue, Resolved, Sources, find_file};
 
-/// See the module.
+/// The context of a command. See the module documentation.
 pub struct Context {
-    /// The environment.
+    /// The environment variables.
     pub env: BTreeMap<String, String>,
     /// The working directory.
     pub directory: PathBuf,
-    /// Where to write.
+    /// The output streams.
     pub output: Output,
-    /// The user's wish to stop.
+    /// The interrupts of the user.
     pub interrupts: Interrupts,
     /// The application.
     pub host: Arc<dyn AppHost>,
@@ -38,15 +38,15 @@ impl std::fmt::Debug for Context {
     }
 }
 
-/// Defaults of `kastrel scan` in its own process: only its own user can reach it, so it may scan
-/// what that user can reach.
+/// The defaults of `kastrel scan` in its own process. Only its own user can reach that process, so
+/// it may scan what that user can reach.
 pub const SCAN_DEFAULTS: (&str, &str, &str) = ("kastrel scan", "scope.allow_private", "true");
 
 impl Context {
-    /// The configuration in effect.
+    /// Returns the effective configuration.
     ///
     /// # Errors
-    /// The file cannot be read, or something in the configuration is wrong.
+    /// The file cannot be read, or the configuration is invalid.
     pub fn resolve(
         &self,
         args: &ConfigArgs,
@@ -57,10 +57,10 @@ impl Context {
         Ok(Sources { env: &self.env, file, flags, command_defaults: defaults.into_iter().collect() }.resolve()?)
     }
 
-    /// Opens the way to the scans, unless the user interrupts it (`None`).
+    /// Opens the access to the scans, unless the user interrupts it (`None`).
     ///
     /// # Errors
-    /// As [`Opener::open`].
+    /// The errors of [`Opener::open`].
     pub async fn open(
         &mut self,
         server: Option<&str>,
@@ -74,24 +74,24 @@ impl Context {
         }
     }
 
-    /// What is needed to open the way to the scans.
+    /// Returns an opener with what it needs of the context.
     #[must_use]
     pub fn opener(&self) -> Opener {
         Opener { server: self.env.get("KASTREL_SERVER").cloned(), host: self.host.clone() }
     }
 }
 
-/// Opens the way to the scans.
+/// Opens the access to the scans.
 pub struct Opener {
     server: Option<String>,
     host: Arc<dyn AppHost>,
 }
 
 impl Opener {
-    /// The server to work with, if there is one.
+    /// Returns the server to use, if there is one.
     ///
     /// # Errors
-    /// Its address is none.
+    /// The URL of the server is invalid.
     pub async fn server(&self, flag: Option<&str>, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
         let file = std::fs::read_to_string(config.server_file()).ok();
         Ok(match locate(flag, self.server.as_deref(), file.as_deref())? {
@@ -101,10 +101,10 @@ impl Opener {
         })
     }
 
-    /// The server that the user named, if there is one.
+    /// Returns the server that the user named, if any.
     ///
     /// # Errors
-    /// Its address is none.
+    /// The URL of the server is invalid.
     pub fn named(&self, flag: Option<&str>) -> Result<Option<RemoteBackend>, CliError> {
         match locate(flag, self.server.as_deref(), None)? {
             Place::Named(url) | Place::Found(url) => Ok(Some(RemoteBackend::new(url)?)),
@@ -112,17 +112,17 @@ impl Opener {
         }
     }
 
-    /// The running server that holds the data folder.
+    /// Returns the running server that holds the data folder.
     pub async fn holder(&self, config: &Config) -> Option<RemoteBackend> {
         let file = std::fs::read_to_string(config.server_file()).ok();
         let Ok(Place::Found(url)) = locate(None, None, file.as_deref()) else { return None };
         holder_at(url, config).await.ok().flatten()
     }
 
-    /// Opens the way: the server, or the application in this process, started for `role`.
+    /// Opens the access: the server, or the application in this process, started for `role`.
     ///
     /// # Errors
-    /// Neither is to be had.
+    /// Neither is available.
     pub async fn open(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Session, CliError> {
         match self.open_shared(server, config, role).await? {
             Some(session) => Ok(session),
@@ -130,11 +130,11 @@ impl Opener {
         }
     }
 
-    /// The same, but only where other processes run the scans. Where none do (`None`), nothing was
-    /// opened.
+    /// The same, but only if other processes run the scans. Otherwise it returns `None` and opens
+    /// nothing.
     ///
     /// # Errors
-    /// As [`Opener::open`].
+    /// The errors of [`Opener::open`].
     pub async fn open_shared(
         &self,
         server: Option<&str>,
@@ -164,8 +164,8 @@ impl Opener {
     }
 }
 
-/// The server at the address that `server.json` names, if it holds the data folder. The file may be
-/// the leftover of a server that was killed, and the port a stranger's by now.
+/// Returns the server at the URL in `server.json`, if it holds the data folder. The file may be
+/// left over from a killed server, and another program may use the port by now.
 async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
     let server = RemoteBackend::new(url)?;
     Ok(match server.holds(&config.data.dir).await {
@@ -190,9 +190,9 @@ async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, C
     })
 }
 
-/// The way to the scans, while it is open.
+/// The open access to the scans.
 pub struct Session {
-    /// Who keeps them.
+    /// The backend of the scans.
     pub backend: Box<dyn Backend>,
     remote: Option<RemoteBackend>,
     app: Option<Box<dyn RunningApp>>,
@@ -200,25 +200,26 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether a server keeps the scans.
+    /// Returns whether a server has the scans.
     #[must_use]
     pub const fn is_remote(&self) -> bool {
         self.remote.is_some()
     }
 
-    /// Whether other processes run the scans: a server, or the workers of a shared database.
+    /// Returns whether other processes run the scans: a server, or the workers of a shared
+    /// database.
     #[must_use]
     pub const fn others_run_scans(&self) -> bool {
         self.others_run_scans
     }
 
-    /// The page of a scan, where there is one.
+    /// Returns the URL of a scan's page, if there is a server.
     #[must_use]
     pub fn page(&self, id: ScanId) -> Option<String> {
         self.remote.as_ref().map(|remote| remote.page(id))
     }
 
-    /// Waits until the application in this process can no longer work. With a server: forever.
+    /// Waits until the application in this process fails. With a server, it waits forever.
     pub async fn failed(&self) -> AppFailure {
         match &self.app {
             Some(app) => app.failed().await,
@@ -226,7 +227,7 @@ impl Session {
         }
     }
 
-    /// Ends the application in good order, if it is in this process.
+    /// Stops the application in order, if it is in this process.
     pub async fn close(self) {
         if let Some(app) = self.app {
             app.stop().await;

@@ -1,4 +1,4 @@
-//! How a command fails, and what its exit code is then.
+//! The errors of commands, and their exit codes.
 
 use std::error::Error;
 use std::io;
@@ -12,25 +12,25 @@ use crate::app::{AppError, AppFailure};
 use crate::config::ConfigError;
 use crate::sentence::sentence;
 
-/// See the module.
+/// The error of a command.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The arguments ask for what cannot be.
+    /// The arguments are invalid.
     #[error("{0}")]
     Usage(String),
-    /// Whoever keeps the scans said no, or nothing.
+    /// The backend refused, or did not respond.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// No such scan.
+    /// The scan does not exist.
     #[error("there is no scan {0}")]
     NoScan(ScanId),
-    /// No such node.
+    /// The node does not exist.
     #[error("there is no node {0}; `kastrel nodes` lists them")]
     NoNode(NodeId),
-    /// The application could not be started, or broke.
+    /// The application could not be started, or failed.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
     /// The database has lost rows or is damaged.
@@ -42,7 +42,7 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The exit code for it.
+    /// Returns the exit code of the error.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
@@ -69,8 +69,8 @@ impl From<AppFailure> for CliError {
     }
 }
 
-/// The error and its causes, each once. What a server or the scanned site said cannot steer the
-/// terminal. The message begins with a capital letter, its causes follow in lower case.
+/// Formats the error and its causes, each once. Text of a server or of the scanned site cannot
+/// control the terminal.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_is_told_once() {
+    fn each_cause_is_printed_once() {
         let error = link("failed to open: disk full", Some(link("disk full", Some(link("errno\u{1b}[31m 28", None)))));
         assert_eq!(chain(&error), "error: Failed to open: disk full\n  caused by: errno 28");
     }

@@ -1,4 +1,4 @@
-//! Exit codes: what a script learns from a command.
+//! The exit codes of the commands, for scripts.
 
 use std::process::ExitCode;
 
@@ -6,31 +6,31 @@ use kastrel_actors::model::ScanStatus;
 
 use super::gate::Judgement;
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Done; a scan that was followed completed.
+    /// Success. A followed scan completed.
     Done,
-    /// The scan failed, or the command could not do its work.
+    /// The scan failed, or the command failed.
     Failed,
-    /// The command line, the request or the configuration is wrong.
+    /// The command line, the request or the configuration is invalid.
     Usage,
-    /// The scan was cancelled by somebody else.
+    /// The scan was cancelled by another user or program.
     Cancelled,
-    /// The server does not answer.
+    /// The server does not respond.
     Unreachable,
-    /// The database has lost rows or is damaged; nothing is done with it.
+    /// The database has lost rows or is damaged, and is not used.
     Storage,
-    /// The scan found an issue that `--fail-on` does not let pass.
+    /// The scan found an issue at or above the severity of `--fail-on`.
     Found,
-    /// Checks that `--require-coverage` wants did not run.
+    /// Checks that `--require-coverage` requires did not run.
     Uncovered,
-    /// Interrupted: the scan was cancelled from here.
+    /// The command was interrupted: it cancelled the scan.
     Interrupted,
 }
 
 impl Exit {
-    /// All, in the order of their codes.
+    /// All exits, in the order of their codes.
     pub const ALL: &'static [Self] = &[
         Self::Done,
         Self::Failed,
@@ -43,7 +43,7 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// The number.
+    /// Returns the exit code.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -59,26 +59,26 @@ impl Exit {
         }
     }
 
-    /// What it means, for the help text.
+    /// Returns the meaning of the code, for the help text.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; a scan that was waited for completed, and passed its gate",
+            Self::Done => "success; a followed scan completed and passed its gate",
             Self::Failed => {
-                "the scan failed, or nothing could be checked, and no gate says more; or the command failed"
+                "the scan failed, or nothing could be checked, and no gate set another code; or the command failed"
             }
             Self::Usage => "wrong arguments, request or configuration",
             Self::Cancelled => "the scan was cancelled elsewhere",
             Self::Unreachable => "the server does not answer",
-            Self::Storage => "the database has lost rows or is damaged; the message says what to do",
+            Self::Storage => "the database has lost rows or is damaged; the message states the next step",
             Self::Found => "the scan found an issue at or above --fail-on, or of unknown severity",
             Self::Uncovered => "coverage is incomplete: not every check of --require-coverage ran",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",
         }
     }
 
-    /// The exit of a command that waited for a scan's end. A scan that failed never passes; what
-    /// its gate says is the more exact code. A scan that was cancelled keeps its own.
+    /// Returns the exit of a command that waited for the end of a scan. A failed scan never passes,
+    /// but the gate has the more specific code. A cancelled scan has its own code.
     #[must_use]
     pub const fn of_scan(status: ScanStatus, interrupted: bool, judgement: &Judgement) -> Self {
         match status {
@@ -89,12 +89,12 @@ impl Exit {
                 Self::Done => Self::Failed,
                 refused => refused,
             },
-            // Unfinished scans are not asked for their exit; if one is, it did not complete.
+            // Unfinished scans have no exit; if called with one, it did not complete.
             ScanStatus::Pending | ScanStatus::Running => Self::Failed,
         }
     }
 
-    /// The part of `--help` that lists the codes.
+    /// Returns the section of `--help` that lists the codes.
     #[must_use]
     pub fn help() -> String {
         Self::ALL
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_table_is_the_codes() {
+    fn documented_exit_codes_match_the_code() {
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());

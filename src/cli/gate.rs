@@ -1,10 +1,10 @@
-//! The gate of `kastrel scan`: whether a scan passes, as a pure function of its view.
+//! The gate of `kastrel scan`: decides whether a scan passes, as a pure function of its view.
 //!
-//! - `--fail-on S` does not pass where an issue of severity S or worse was found. An issue whose
-//!   severity nobody knows may be of any, so it counts.
-//! - `--require-coverage` does not pass where checks did not run. With `--fail-on` it is `any`
-//!   unless another one is given: an unchecked target never passes.
-//! - A scan in which nothing was checked passes no gate at all, whatever is required.
+//! - `--fail-on S` fails if the scan found an issue of severity S or worse. An issue of unknown
+//!   severity may have any severity, so it counts.
+//! - `--require-coverage` fails if checks did not run. With `--fail-on`, the default is `any`: an
+//!   unchecked target never passes.
+//! - A scan in which no check ran passes no gate, whatever the options are.
 
 use kastrel_actors::model::{Severity, SeverityCounts};
 
@@ -15,22 +15,22 @@ use super::view::{PluginView, ScanView};
 /// How many issues are listed.
 const LISTED: usize = 20;
 
-/// How much of a scan must have been checked.
+/// The required coverage of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Require {
-    /// Every check ran to its end.
+    /// Every check completed.
     All,
-    /// At least one check ran to its end, and so did all that `--allow-failed` does not list.
+    /// At least one check completed, and so did all that `--allow-failed` does not list.
     Any,
-    /// At least one check ran to its end, where there is a gate at all.
+    /// At least one check completed, if there is a gate.
     None,
 }
 
 impl Require {
-    /// All, as they are written.
+    /// All values, in the order of the help text.
     pub const ALL: &'static [Self] = &[Self::All, Self::Any, Self::None];
 
-    /// As it is written.
+    /// Returns the value as it is written on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,49 +40,49 @@ impl Require {
         }
     }
 
-    /// Reads it.
+    /// Parses a value of the command line.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|one| one.as_str() == text)
     }
 }
 
-/// What is asked of a scan.
+/// The requirements on a scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gate {
-    /// The severity that does not pass.
+    /// The minimum severity of an issue that fails the gate.
     pub fail_on: Option<Severity>,
-    /// How much must have been checked, where that was said.
+    /// The required coverage, if given.
     pub require: Option<Require>,
-    /// Checks that need not run to their end.
+    /// The checks that may fail.
     pub allowed: Vec<String>,
 }
 
-/// What the gate says.
+/// The result of the gate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Judgement {
-    /// How many issues do not pass.
+    /// How many issues fail the gate.
     pub found: u64,
-    /// Those of them that are listed: severity, title and plugin.
+    /// The listed issues: severity, title and plugin.
     pub issues: Vec<String>,
-    /// Why the coverage does not pass.
+    /// Why the coverage fails the gate.
     pub uncovered: Vec<String>,
 }
 
 impl Gate {
-    /// Whether anything is asked.
+    /// Returns whether the gate has any requirement.
     #[must_use]
     pub const fn is_set(&self) -> bool {
         self.fail_on.is_some() || self.require.is_some()
     }
 
-    /// What is required, as it is or by default.
+    /// Returns the required coverage, given or by default.
     fn required(&self) -> Option<Require> {
         self.require.or(if self.fail_on.is_some() { Some(Require::Any) } else { None })
     }
 
-    /// Judges a scan that completed or failed.
+    /// Applies the gate to a scan that completed or failed.
     pub fn judge(&self, scan: &ScanView) -> Judgement {
         let (mut found, mut issues) = (0, Vec::new());
         if let Some(least) = self.fail_on {
@@ -100,8 +100,8 @@ impl Gate {
 }
 
 impl Judgement {
-    /// What the gate makes of the exit. Of two reasons not to pass the issues are the weightier
-    /// one; [`lines`](Self::lines) says both.
+    /// Returns the exit of the gate. If both issues and coverage fail, issues take precedence;
+    /// [`lines`](Self::lines) shows both.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         if self.found > 0 {
@@ -113,7 +113,7 @@ impl Judgement {
         }
     }
 
-    /// Why the scan does not pass, for people.
+    /// Returns why the scan fails the gate, for people.
     #[must_use]
     pub fn lines(&self, fail_on: Option<Severity>) -> Vec<String> {
         let mut lines = Vec::new();
@@ -134,7 +134,7 @@ impl Judgement {
     }
 }
 
-/// How many issues are of this severity or worse, or of none that is known.
+/// Returns how many issues have this severity, a worse one or an unknown one.
 fn at_least(counts: &SeverityCounts, least: Severity) -> u64 {
     Severity::ALL
         .iter()
@@ -143,7 +143,7 @@ fn at_least(counts: &SeverityCounts, least: Severity) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The issues that do not pass, the worst first.
+/// Returns the issues that fail the gate, worst first.
 fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
     let mut issues: Vec<(Severity, String)> = Vec::new();
     for plugin in plugins {
@@ -161,7 +161,7 @@ fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
     issues.into_iter().map(|(_, text)| text).take(LISTED).collect()
 }
 
-/// Why a scan's coverage does not pass; empty: it does.
+/// Returns why the coverage of a scan fails the gate; empty if it passes.
 fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<String> {
     if scan.dry_run {
         return vec!["Dry run: nothing was checked".into()];

@@ -1,5 +1,5 @@
-//! The application, as far as commands need it in their own process. It is handed in, so that
-//! commands can be tested without one.
+//! The application as the commands need it in their own process. The traits here allow tests of
+//! commands without the application.
 
 use async_trait::async_trait;
 
@@ -8,36 +8,37 @@ use super::error::CliError;
 use crate::app::AppFailure;
 use crate::config::Config;
 
-pub use crate::app::Role;
+pub use crate::config::Role;
 
 /// Starts the application.
 #[async_trait]
 pub trait AppHost: Send + Sync {
-    /// Sets up logging; called once, before anything is started.
+    /// Sets up logging. Called once, before anything is started.
     ///
     /// # Errors
-    /// There is already another.
+    /// The environment variables cannot be read.
     fn init_logging(&self, config: &Config, role: Role) -> Result<(), CliError>;
 
-    /// Starts it. When this returns `Ok` for [`Role::Serve`], it answers requests.
+    /// Starts the application. If this returns `Ok` for [`Role::Serve`], the application responds
+    /// to requests.
     async fn start(&self, config: &Config, role: Role) -> Result<Box<dyn RunningApp>, CliError>;
 
-    /// Asks the scanner that this configuration leads to for its plugins.
+    /// Returns the plugins of the configured scanner.
     async fn scanner(&self, config: &Config) -> Result<PluginList, CliError>;
 }
 
-/// The application while it runs. Dropping it kills what it runs at once.
+/// The running application. Dropping it kills its scans at once.
 #[async_trait]
 pub trait RunningApp: Send + Sync {
-    /// Its scans.
+    /// Returns the backend of its scans.
     fn backend(&self) -> LocalBackend;
 
-    /// The address of its dashboard, if it has one.
+    /// Returns the URL of its dashboard, if it has one.
     fn url(&self) -> Option<String>;
 
-    /// Waits until it can no longer work, and says why.
+    /// Waits until the application fails permanently, and returns why.
     async fn failed(&self) -> AppFailure;
 
-    /// Ends it in good order: running scans are put back, no process is left.
+    /// Stops the application in order: running scans return to the queue, and no process is left.
     async fn stop(self: Box<Self>);
 }

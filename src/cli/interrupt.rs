@@ -1,22 +1,23 @@
-//! Ctrl-C, SIGTERM and SIGHUP, counted.
+//! Counts the signals SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 
 use tokio::sync::mpsc;
 
-/// The user's wish to stop, each time it is expressed.
+/// A receiver of the user's interrupts.
 #[derive(Debug)]
 pub struct Interrupts(mpsc::Receiver<()>);
 
 impl Interrupts {
-    /// Those of this process. From now on signals do not end it by themselves.
+    /// Returns the interrupts of this process. From now on, the signals do not end the process by
+    /// themselves.
     ///
     /// # Errors
-    /// The signals cannot be caught.
+    /// The signal handlers cannot be installed.
     #[cfg(unix)]
     pub fn of_process() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // A terminal that goes away is a wish to stop, unless whoever started the program (`nohup`)
-        // had it ignored.
+        // A closed terminal is an interrupt, unless the parent (`nohup`) made the process ignore
+        // SIGHUP.
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mut hangup = if is_ignored(&status, SignalKind::hangup().as_raw_value()) {
             None
@@ -37,43 +38,45 @@ impl Interrupts {
                     _ = terminate.recv() => {}
                     _ = hung_up => {}
                 }
-                // More than a few at once say no more than two.
+                // More than two interrupts at once mean the same as two.
                 let _ = sender.try_send(());
             }
         });
         Ok(Self(receiver))
     }
 
-    /// Those of a sender.
+    /// Returns the interrupts of a channel.
     #[must_use]
     pub const fn from_channel(receiver: mpsc::Receiver<()>) -> Self {
         Self(receiver)
     }
 
-    /// Waits for the next one.
+    /// Waits for the next interrupt.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            // Nobody can interrupt any more.
+            // The sender is closed: no interrupt can arrive any more.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// From now on a write beyond the limit of a file's size (`RLIMIT_FSIZE`) fails with EFBIG, which
-/// the caller can handle, and does not end the process by SIGXFSZ. Programs that this process
-/// starts have the signal's default again, because a handler does not outlive `exec`.
+/// Installs a handler of SIGXFSZ. A write beyond the file size limit (`RLIMIT_FSIZE`) then fails
+/// with EFBIG, which the caller can handle, and does not end the process. Programs that this
+/// process starts get the default action of the signal again, because a handler does not survive
+/// `exec`.
 ///
 /// # Errors
+/// The signal handler cannot be installed.
 /// The signal cannot be caught.
 #[cfg(unix)]
 pub fn let_large_writes_fail() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    // The handler stays when this is dropped; what it counts is not needed.
+    // The handler stays installed after the drop; the received signals are not needed.
     signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
-/// Whether a process ignores a signal, by what `/proc/<pid>/status` says of it: a mask in
-/// hexadecimal, in which the lowest bit is signal 1.
+/// Returns whether a process ignores a signal, according to its `/proc/<pid>/status`: a hexadecimal
+/// mask, in which the lowest bit is signal 1.
 #[cfg(unix)]
 fn is_ignored(status: &str, signal: i32) -> bool {
     let mask = status

@@ -1,4 +1,4 @@
-//! `kastrel list`: scans, newest first.
+//! `kastrel list`: lists scans, newest first.
 
 use super::args::ListArgs;
 use super::backend::{ListAnswer, ListFilter};
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 /// Runs the command.
 ///
 /// # Errors
-/// There is nobody to ask.
+/// Neither a server nor the database is available.
 pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
@@ -79,7 +79,7 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
     text
 }
 
-/// `10 of 12`, in yellow where there are gaps.
+/// Formats the coverage: `10 of 12`, in yellow if there are gaps.
 fn checks(scan: &ScanView) -> Cell {
     let coverage = scan.coverage_or_results();
     match coverage.total {
@@ -100,7 +100,7 @@ mod tests {
     use crate::cli::view::tests::{one, plugin, view};
 
     #[test]
-    fn scans_stand_in_a_table() {
+    fn scans_are_listed_in_a_table() {
         let mut done = view(ScanStatus::Completed);
         (done.scan_id, done.attempt, done.findings_count, done.duration) = (ScanId(12), 1, 4, Some(61.0));
         done.severities = one(Severity::Medium);

@@ -1,9 +1,8 @@
-//! The command line: its grammar, its commands, and how they show what they do.
+//! The command line: its grammar, its commands, and their output.
 //!
-//! [`args`] is the grammar; each command has a file of its own and does its work through a
-//! [`context::Context`], which can be made of test doubles. [`backend`] is the way to the scans, of
-//! this process or of a server; [`host`] is what commands need of the application in their own
-//! process.
+//! [`args`] is the grammar. Each command has its own file and works with a [`context::Context`],
+//! which tests create from test doubles. [`backend`] is the access to the scans, of this process or
+//! of a server. [`host`] is the part of the application that commands need in their own process.
 
 mod app_host;
 pub mod args;
@@ -50,13 +49,13 @@ use host::AppHost;
 use interrupt::Interrupts;
 use output::Output;
 
-/// Runs the command line in this process's world.
+/// Runs the command line with the environment of this process.
 pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are "errors" too; clap knows their stream and code. A closed pipe is
-            // nobody's fault.
+            // Help and version are "errors" too; clap provides their stream and exit code. A closed
+            // pipe is not an error.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
         }
@@ -82,7 +81,7 @@ pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
     finish(result, &mut context.output).into()
 }
 
-/// Tells of an error that keeps every command from starting.
+/// Prints an error that keeps every command from starting.
 #[must_use]
 pub fn refuse(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     Output::standard(&std::collections::BTreeMap::new()).note(&chain(error));
@@ -92,7 +91,7 @@ pub fn refuse(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 /// Runs one command.
 ///
 /// # Errors
-/// Whatever it fails with.
+/// The error of the command.
 pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, CliError> {
     match command {
         Command::Serve(args) => serve::run(&args, context).await,
@@ -112,12 +111,13 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Resume(args) => queue::resume(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
-        // Reached only with something before the word; main passes everything else on untouched.
+        // Only reached if something is in front of the word; otherwise main passes all arguments on
+        // to the scanner.
         Command::Scanner { .. } => Err(CliError::Usage("`scanner` must be the first argument".into())),
     }
 }
 
-/// Tells of an error, once, with its causes.
+/// Prints an error once, with its causes.
 fn finish(result: Result<Exit, CliError>, output: &mut Output) -> Exit {
     match result {
         Ok(exit) => exit,

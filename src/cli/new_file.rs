@@ -1,7 +1,8 @@
-//! A file that is there as a whole or not at all.
+//! Writes a file atomically: it appears completely or not at all.
 //!
-//! It is written under another name beside its place, readable for its owner alone, and takes its
-//! name when everything is on the disk. Whatever ends the command before that leaves nothing.
+//! The file is written under a temporary name in the same folder, readable for its owner only. It
+//! gets its final name when all data is on the disk. If the command ends before that, nothing
+//! remains.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,12 @@ use tokio::fs::File;
 
 use super::error::CliError;
 
-/// See the module.
+/// A file that is being written. See the module documentation.
 pub(super) struct NewFile {
     path: PathBuf,
     replace: bool,
     unfinished: TempPath,
-    /// What to write to.
+    /// The open file to write to.
     pub(super) file: File,
 }
 
@@ -28,7 +29,8 @@ struct WriteError {
 }
 
 impl NewFile {
-    /// Begins a file for `path`. `replace`: what is there may be replaced, if it is a file.
+    /// Begins a file for `path`. `replace`: an existing file may be replaced, if it is a regular
+    /// file.
     pub(super) fn begin(path: &Path, replace: bool) -> Result<Self, CliError> {
         match path.symlink_metadata() {
             Ok(found) if !found.is_file() => {
@@ -44,18 +46,18 @@ impl NewFile {
         Ok(Self { path: path.to_owned(), replace, unfinished, file: File::from_std(file) })
     }
 
-    /// Puts the file, which is written and flushed, in its place.
+    /// Moves the written and flushed file to its final name.
     pub(super) async fn finish(self) -> Result<(), CliError> {
         let Self { path, replace, unfinished, file } = self;
         file.sync_all().await.map_err(|source| failed(&path, source))?;
         let placed = if replace { unfinished.persist(&path) } else { unfinished.persist_noclobber(&path) };
         match placed {
             Ok(()) => {}
-            // Somebody else made it meanwhile.
+            // Another process created the file in the meantime.
             Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(&path)),
             Err(error) => return Err(failed(&path, error.error)),
         }
-        // The name is on the disk when the folder is.
+        // The name is durable only when the folder is synced.
         let folder = File::open(folder(&path)).await.map_err(|source| failed(&path, source))?;
         folder.sync_all().await.map_err(|source| failed(&path, source))
     }
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_appears_whole_and_is_its_owners_alone() {
+    async fn new_file_appears_completely_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.backup");
         write(&path, false, "whole").await.unwrap();
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_finished_leaves_nothing_and_takes_nothing_away() {
+    async fn unfinished_file_leaves_nothing_and_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.backup");
         drop(NewFile::begin(&path, false).unwrap());

@@ -1,4 +1,4 @@
-//! `kastrel nodes`: the processes that run scans. `kastrel drain`: one of them takes no new scan.
+//! `kastrel nodes` lists the processes that run scans; `kastrel drain` drains one of them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::human_time;
 /// Runs `kastrel nodes`.
 ///
 /// # Errors
-/// There is nobody to ask.
+/// Neither a server nor the database is available.
 pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
@@ -41,7 +41,7 @@ pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit
 /// Runs `kastrel drain`.
 ///
 /// # Errors
-/// There is no such node, or nobody to ask.
+/// The node does not exist, or neither a server nor the database is available.
 pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_stand_in_a_table() {
+    fn nodes_are_listed_in_a_table() {
         let nodes = [
             node("a-1", NodeActivity::Active, true),
             node("b-2", NodeActivity::Draining, true),

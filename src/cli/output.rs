@@ -1,27 +1,27 @@
-//! Where commands write: results to one stream, progress and errors to the other. A reader that
-//! goes away ends the writing, not the command.
+//! The output of commands: results go to one stream, progress and errors to the other. If a reader
+//! closes its stream, the output is dropped, and the command continues.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 
 use serde::Serialize;
 
-/// How output may look.
+/// The style of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
     /// Whether results may be coloured.
     pub colour: bool,
-    /// Whether progress may be drawn with moving bars.
+    /// Whether progress may be shown as moving bars.
     pub bars: bool,
-    /// How wide the terminal is, where there is one.
+    /// The width of the terminal in columns; `None` without a terminal.
     pub width: Option<u16>,
 }
 
 impl Style {
-    /// Nothing but text.
+    /// Plain text.
     pub const PLAIN: Self = Self { colour: false, bars: false, width: None };
 
-    /// Decides by what the streams are and what the user asked for: <https://no-color.org> and
+    /// Decides by the streams and by the user's settings: <https://no-color.org> and
     /// <https://bixense.com/clicolors/>.
     #[must_use]
     pub fn decide(
@@ -43,11 +43,11 @@ impl Style {
     }
 }
 
-/// See the module.
+/// The output of a command. See the module documentation.
 pub struct Output {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// How it may look.
+    /// The style of the output.
     pub style: Style,
 }
 
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Output {
 }
 
 impl Output {
-    /// The process's own streams.
+    /// Returns the output to the standard streams of this process.
     #[must_use]
     pub fn standard(env: &BTreeMap<String, String>) -> Self {
         let width = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|width| *width > 0);
@@ -66,30 +66,29 @@ impl Output {
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), style)
     }
 
-    /// Any two streams.
+    /// Returns the output to two given streams.
     #[must_use]
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, style: Style) -> Self {
         Self { out, err, style }
     }
 
-    /// A line of the result.
+    /// Writes a line of the result.
     ///
     /// # Errors
-    /// The stream cannot be written, for another reason than that nobody reads it any more.
+    /// The stream cannot be written. A closed reader is not an error.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         write_line(&mut self.out, text)
     }
 
-    /// A line beside the result: progress, hints, errors. It is lost when the stream is: there is
-    /// nobody left to tell.
+    /// Writes a line of progress, hints or errors. If the stream is closed, the line is lost.
     pub fn note(&mut self, text: &str) {
         let _ = write_line(&mut self.err, text);
     }
 
-    /// A result for machines.
+    /// Writes a result as JSON.
     ///
     /// # Errors
-    /// As [`line`](Self::line).
+    /// The errors of [`line`](Self::line).
     pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
         self.line(&text)
@@ -111,7 +110,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A stream that can be looked at.
+    /// A stream whose content a test can read.
     #[derive(Clone, Default)]
     pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -132,7 +131,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// An output, its results and its notes.
+    /// Returns an output, its results and its notes.
     pub(crate) fn captured() -> (Output, Captured, Captured) {
         let (out, err) = (Captured::default(), Captured::default());
         (Output::new(Box::new(out.clone()), Box::new(err.clone()), Style::PLAIN), out, err)
@@ -151,7 +150,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_reader_that_goes_away_is_no_error() {
+    fn closed_reader_is_not_an_error() {
         let output = |kind| Output::new(Box::new(Failing(kind)), Box::new(Failing(kind)), Style::PLAIN);
         assert!(output(io::ErrorKind::BrokenPipe).line("x").is_ok());
         assert!(output(io::ErrorKind::StorageFull).line("x").is_err());
@@ -159,7 +158,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn users_decide_about_colour() {
+    fn user_settings_decide_about_colour() {
         for (vars, out, err, colour, bars) in [
             (&[][..], true, true, true, true),
             (&[], false, false, false, false),

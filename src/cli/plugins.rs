@@ -1,4 +1,4 @@
-//! `kastrel plugins`: what the scanner offers.
+//! `kastrel plugins`: lists the scanner's plugins.
 
 use kastrel_actors::model::PluginInfo;
 
@@ -14,12 +14,12 @@ use super::text::{brief, plain};
 /// Runs the command.
 ///
 /// # Errors
-/// There is nobody to ask, or the scanner does not tell.
+/// Neither a server nor a scanner is available, or the scanner does not list its plugins.
 pub(super) async fn run(args: &PluginsArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let opener = context.opener();
     let list = match opener.server(args.server.server.as_deref(), &config).await? {
-        // Whoever names a scanner asks for that one, and not for the server's.
+        // If the user names a scanner, list the plugins of that one, and not those of the server's.
         Some(server) if !args.scanner.is_given() || args.server.server.is_some() => server.plugins().await?,
         _ => context.host.scanner(&config).await?,
     };
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn plugins_stand_in_a_table() {
+    fn plugins_are_listed_in_a_table() {
         let list = PluginList {
             scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
             plugins: vec![PluginInfo {

@@ -1,4 +1,4 @@
-//! `kastrel pause` and `kastrel resume`: whether any scan may start.
+//! `kastrel pause` and `kastrel resume`: pause and resume the queue.
 
 use super::args::{PauseArgs, ResumeArgs};
 use super::backend::{BackendError, QueueView};
@@ -11,7 +11,7 @@ use super::text::{count, plain};
 /// Runs `kastrel pause`.
 ///
 /// # Errors
-/// There is nobody to ask.
+/// Neither a server nor the database is available.
 pub(super) async fn pause(args: &PauseArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.common.config, args.common.flags(), None)?.config;
     let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else {
@@ -24,7 +24,7 @@ pub(super) async fn pause(args: &PauseArgs, context: &mut Context) -> Result<Exi
 /// Runs `kastrel resume`.
 ///
 /// # Errors
-/// There is nobody to ask.
+/// Neither a server nor the database is available.
 pub(super) async fn resume(args: &ResumeArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.common.config, args.common.flags(), None)?.config;
     let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else {
@@ -67,7 +67,7 @@ mod tests {
     use crate::cli::backend::BlockerView;
 
     #[test]
-    fn says_how_the_queue_stands() {
+    fn queue_output_shows_pause_and_queued_scans() {
         let queue = |paused, reason: Option<&str>| QueueView {
             paused,
             paused_since: None,

@@ -1,5 +1,5 @@
-//! `kastrel ready`: whether a server or a worker can do its work, for the health checks of
-//! containers and service managers.
+//! `kastrel ready`: the readiness of a server or a worker, for the health checks of containers and
+//! service managers.
 
 use super::args::ReadyArgs;
 use super::backend::RemoteBackend;
@@ -12,7 +12,7 @@ use super::text::plain;
 /// Runs the command.
 ///
 /// # Errors
-/// The address is none, or nobody answers there.
+/// The URL is invalid, or no server responds there.
 pub(super) async fn run(args: &ReadyArgs, context: &mut Context) -> Result<Exit, CliError> {
     let Place::Named(url) = locate(Some(&args.server), None, None)? else {
         return Err(CliError::Usage("--server: an address is needed".into()));

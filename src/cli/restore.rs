@@ -1,10 +1,10 @@
-//! `kastrel restore`: a backup, into an empty database that nobody uses, or in the place of one.
+//! `kastrel restore`: restores a backup into an empty, unused database, or replaces a database.
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use kastrel_actors::model::ScanId;
-use kastrel_actors::ports::{ScanStore as _, StoreStats};
+use kastrel_actors::model::{ScanId, StoreStats};
+use kastrel_actors::ports::ScanStore as _;
 use serde::Serialize;
 use tokio::fs::File;
 
@@ -34,11 +34,11 @@ struct NoBackupError {
     folder: PathBuf,
 }
 
-/// What was restored, for programs.
+/// The JSON output: the restored database.
 #[derive(Debug, Serialize)]
 struct Restored {
     database: String,
-    /// The backup; `-` is the standard input.
+    /// The backup; `-` means standard input.
     file: String,
     scans: u64,
     last_scan_id: u64,
@@ -52,16 +52,16 @@ struct Restored {
     missing: Vec<ScanId>,
     /// When the backup was written.
     written_at: Timestamp,
-    /// What the database that was there before is called now, with what stood beside it.
+    /// The new paths of the previous database and its files.
     put_aside: Vec<String>,
-    /// Where the files of scans are to be, which are not part of it.
+    /// The location at which Kastrel expects the scans' files, which are not part of the backup.
     files: String,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// The file is not a whole backup, or the database is in use, not empty, or does not answer.
+/// The file is not a complete backup, or the database is in use, not empty, or does not respond.
 pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     context.host.init_logging(&config, Role::Offline)?;
@@ -98,7 +98,7 @@ pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exi
             return interrupted(&mut context.output);
         }
     };
-    // What is complete takes its place without being interrupted.
+    // A complete restore is put in place without an interruption.
     let put_aside = target.finish(&config).await.map_err(CliError::from)?;
     let file = path.map_or_else(|| STANDARD.to_owned(), |path| path.display().to_string());
     let restored = restored(file, &summary, &stats, &put_aside, &config);
@@ -110,24 +110,23 @@ pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exi
     Ok(Exit::Done)
 }
 
-/// Where the backup comes from.
+/// The source of the backup.
 enum Source {
     Standard,
     File(PathBuf),
-    /// The newest automatic backup that is whole.
+    /// The newest complete automatic backup.
     Latest,
 }
 
-/// The backup, which is checked as far as it is a file, and what it is restored into. The standard
-/// input has no path.
+/// Opens the target of the restore, and returns it with the path of the backup. A file is checked
+/// first; standard input has no path.
 async fn open_both(
     source: Source,
     replace: bool,
     config: &Config,
     output: &mut Output,
 ) -> Result<(Option<PathBuf>, RestoreTarget), CliError> {
-    // A file that is not complete is known before anything is touched. What comes by a pipe is read
-    // once.
+    // Check a file before anything is changed. Standard input can be read only once.
     let path = match source {
         Source::Standard => None,
         Source::File(path) => {
@@ -165,7 +164,7 @@ fn refused(error: BackupError) -> CliError {
     CliError::App(error.into())
 }
 
-/// The newest automatic backup that is whole. Those that are not are named.
+/// Returns the newest complete automatic backup, and names the incomplete ones.
 async fn latest(config: &Config, output: &mut Output) -> Result<PathBuf, CliError> {
     let folder = backup_folder(config).map_err(|error| CliError::App(error.into()))?;
     for file in folder.read().await.map_err(|error| CliError::App(error.into()))? {
@@ -245,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_is_there_now_and_what_is_not() {
+    fn restore_output_has_the_restored_and_the_missing_scans() {
         let mut one = Restored {
             database: "data".into(),
             file: "k.backup".into(),

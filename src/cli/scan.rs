@@ -1,4 +1,4 @@
-//! `kastrel scan`: one scan, followed to its end.
+//! `kastrel scan`: runs one scan and follows it to its end.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanStatus};
@@ -19,33 +19,33 @@ use super::text::{brief, plain};
 use super::view::ScanView;
 use crate::sentence::sentence;
 
-/// What `--json` prints at the end.
+/// The JSON output at the end.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
     scan: &'a ScanView,
-    /// Why the scan does not pass its gate; empty where it passes or there is none.
+    /// Why the scan fails its gate; empty if it passes or there is no gate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_passed: Vec<String>,
-    /// What a dry run would do.
+    /// The steps that a dry run lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     plan: Vec<String>,
     exit_code: u8,
 }
 
-/// How following a scan ended.
+/// The result of following a scan.
 #[derive(Debug)]
 enum Followed {
-    /// The scan has ended; the flag says whether an interrupt from here asked for it.
+    /// The scan has ended; the flag says whether an interrupt of this command cancelled it.
     Ended(Box<ScanView>, bool),
-    /// The user would not wait for its end.
+    /// The user did not wait for its end.
     Abandoned,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// The scan was not accepted, or nobody keeps it any more.
+/// The scan was not accepted, or the backend failed.
 pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     if args.lacks_permission() {
         return Err(CliError::Usage(
@@ -54,7 +54,8 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
     }
     let mut config = context.resolve(&args.config, args.flags(), Some(SCAN_DEFAULTS))?.config;
     if config.database.url.is_some() {
-        // Workers run the scan, in their network and by their rules.
+        // Workers run the scan, in their network and with their configuration: use no defaults for
+        // an own process.
         config = context.resolve(&args.config, args.flags(), None)?.config;
     }
     let secrets = tokio::select! {
@@ -85,7 +86,7 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
     }
     let ended = submit_and_follow(args, secrets, context, &session).await;
     match ended {
-        // Dropping the session kills what it runs: that is what a second interrupt asks for.
+        // Dropping the session kills its scan, as the second interrupt requests.
         Ok(Ended::Abandoned) => Ok(Exit::Interrupted),
         Ok(Ended::Exit(exit)) => {
             session.close().await;
@@ -98,7 +99,7 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
     }
 }
 
-/// How the command ended.
+/// The result of the command.
 enum Ended {
     Exit(Exit),
     Abandoned,
@@ -140,8 +141,8 @@ async fn submit_and_follow(
             Ok(Ended::Abandoned)
         }
         Followed::Ended(seen, interrupted) => {
-            // The live view names no issues. Without the scan in full what was seen is what there
-            // is to say.
+            // The live view has no issues. If the details are not available, show the last live
+            // view.
             let scan = session
                 .backend
                 .details(id)
@@ -169,8 +170,8 @@ async fn submit_and_follow(
     }
 }
 
-/// The settings of `--set-secret`. They are read on a thread of their own, which nobody waits for
-/// at the end: a pipe may never give anything.
+/// Reads the settings of `--set-secret`. A separate thread reads them, and the end of the command
+/// does not wait for it: a pipe may never provide data.
 async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
     if args.set_secret.is_empty() {
         return Ok(Vec::new());
@@ -182,7 +183,8 @@ async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
     read.map_err(CliError::Usage)
 }
 
-/// A secret from a file, or from standard input. What is longer than any setting is refused later.
+/// Reads a secret from a file or standard input. A secret that is longer than any setting is
+/// refused later.
 fn read_secret(file: &str) -> std::io::Result<String> {
     use std::io::Read as _;
     const MOST: u64 = 64 << 10;
@@ -195,7 +197,7 @@ fn read_secret(file: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Shows the end: the plan of a dry run, the result, and why it does not pass.
+/// Shows the result: the plan of a dry run, the summary, and why the scan fails its gate.
 fn show(scan: &ScanView, plan: &[String], not_passed: &[String], output: &mut Output) -> Result<(), CliError> {
     if !plan.is_empty() {
         output.line("Plan:")?;
@@ -213,8 +215,8 @@ fn show(scan: &ScanView, plan: &[String], not_passed: &[String], output: &mut Ou
     Ok(())
 }
 
-/// What a dry run printed, without what the runner wrote before it and without empty lines at the
-/// ends.
+/// Returns the output of a dry run, without the lines that the runner wrote before it, and without
+/// blank lines at both ends.
 fn plan(log: Vec<String>) -> Vec<String> {
     let lines: Vec<String> = log
         .into_iter()
@@ -240,7 +242,7 @@ async fn submitted(args: &ScanArgs, context: &mut Context, session: &Session, id
     Ok(Exit::Done)
 }
 
-/// Shows the scan until it ends. The first interrupt cancels it, the second gives up waiting.
+/// Shows the scan until it ends. The first interrupt cancels it, the second one stops waiting.
 async fn follow(
     id: ScanId,
     backend: &dyn ScanBackend,

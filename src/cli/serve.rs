@@ -1,4 +1,4 @@
-//! `kastrel serve` and `kastrel worker`: run until they are told to stop.
+//! `kastrel serve` and `kastrel worker`: run until a signal stops them.
 
 use sd_notify::NotifyState;
 
@@ -12,7 +12,7 @@ use crate::config::Config;
 /// Runs `kastrel serve`.
 ///
 /// # Errors
-/// It could not start, or could not go on.
+/// The server could not start, or failed.
 pub(super) async fn run(args: &ServeArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     run_until_stopped(&config, if args.no_worker { Role::Web } else { Role::Serve }, context).await
@@ -21,14 +21,14 @@ pub(super) async fn run(args: &ServeArgs, context: &mut Context) -> Result<Exit,
 /// Runs `kastrel worker`.
 ///
 /// # Errors
-/// It could not start, or could not go on.
+/// The worker could not start, or failed.
 pub(super) async fn worker(args: &WorkerArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     run_until_stopped(&config, Role::Worker, context).await
 }
 
 async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -> Result<Exit, CliError> {
-    // Before anything is touched, however the application is hosted.
+    // Check the role before anything is opened, whatever the host is.
     role.check(config)?;
     context.host.init_logging(config, role)?;
     let host = context.host.clone();
@@ -49,7 +49,7 @@ async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -
     context.output.note(stopping(role));
     tokio::select! {
         () = app.stop() => {}
-        // Not waited for any longer, it is dropped with all that it runs.
+        // The second interrupt drops the application, which kills its scans.
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     }
     match failure {
@@ -67,7 +67,7 @@ const fn stopping(role: Role) -> &'static str {
     }
 }
 
-/// For systemd's `Type=notify`. Without a service manager it does nothing.
+/// Notifies systemd (`Type=notify`). Without a service manager, it does nothing.
 fn tell_service_manager(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!(error = &error as &dyn std::error::Error, "could not tell the service manager");

@@ -1,4 +1,4 @@
-//! `kastrel status`: where a scan stands.
+//! `kastrel status`: shows the state of a scan.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use super::summary::summary;
 /// Runs the command.
 ///
 /// # Errors
-/// There is no such scan, or nobody to ask.
+/// The scan does not exist, or neither a server nor the database is available.
 pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {

@@ -1,4 +1,4 @@
-//! A scan in a table and a few lines.
+//! The summary of a scan: a table and a few lines.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{ScanStatus, Severity};
@@ -9,7 +9,7 @@ use super::text::{brief, count, duration, uncapitalised, wrapped};
 use super::view::{PluginView, ScanView};
 use crate::human_time::relative;
 
-/// The plugins, what was checked, what was found, the report, and how it stands or ended.
+/// Returns the plugins, the coverage, the issues, the report, and the state or end of the scan.
 #[must_use]
 pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     let mut parts = Vec::new();
@@ -59,7 +59,7 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     parts.join("\n")
 }
 
-/// What was checked, and what was not, each cause once.
+/// Returns the coverage, with each cause of gaps once.
 fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
     let coverage = scan.coverage_or_results();
     if coverage.total == 0 && !scan.status.is_terminal() {
@@ -79,7 +79,7 @@ fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
     lines
 }
 
-/// `2 high, 1 low`, or why there are none.
+/// Returns the issues by severity, `2 high, 1 low`, or why there are none.
 fn issues(scan: &ScanView) -> Option<String> {
     let counts: Vec<String> = Severity::ALL
         .iter()
@@ -100,7 +100,7 @@ fn issues(scan: &ScanView) -> Option<String> {
     }
 }
 
-/// How it stands or ended, in a sentence.
+/// Returns the state or end of the scan in one sentence.
 #[must_use]
 pub fn outcome(scan: &ScanView) -> String {
     let mut text = format!("Scan {} of {}", scan.scan_id, brief(&scan.target_label(), 200));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_said_with_what_was_checked_and_what_was_not() {
+    fn summary_shows_the_end_and_the_coverage() {
         insta::assert_snapshot!(summary(&scan(), now(), Style::PLAIN), @r##"
          Plugin   State        Issues  Worst  Items  Message
          whatweb  completed         1  high      12  Apache red new line
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_that_waits_says_why() {
+    fn summary_of_a_waiting_scan_shows_the_reason() {
         let text = "Queued, 3rd in line. Starts when a slot is free.".to_owned();
         let waiting = Some(WaitingView { reason: "queued".into(), position: Some(3), text, ..WaitingView::default() });
         let scan = ScanView { waiting, ..view(ScanStatus::Pending) };
@@ -233,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_for_those_who_want_it() {
+    fn summary_has_colour_only_if_enabled() {
         assert!(!summary(&scan(), now(), Style::PLAIN).contains('\u{1b}'));
         assert!(summary(&scan(), now(), Style { colour: true, ..Style::PLAIN }).contains('\u{1b}'));
     }
 
     #[test]
-    fn a_failure_has_its_reason() {
+    fn summary_of_a_failed_scan_shows_the_reason() {
         let mut failed = view(ScanStatus::Failed);
         failed.error_message = Some("the scanner crashed".into());
         assert_eq!(outcome(&failed), "Scan 3 of example.com failed: the scanner crashed");

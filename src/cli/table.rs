@@ -1,4 +1,4 @@
-//! Tables: aligned text that survives a pipe, coloured where the user's terminal wants it.
+//! Tables: aligned text that also works in a pipe, with colours if the terminal supports them.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use kastrel_actors::model::{PluginStatus, ScanStatus, Severity};
@@ -6,45 +6,45 @@ use kastrel_actors::model::{PluginStatus, ScanStatus, Severity};
 use super::output::Style;
 use super::text::brief;
 
-/// The longest text in a cell where nothing else bounds it.
+/// The maximum length of a cell's text, in characters.
 const MAX_CELL: usize = 300;
 
 /// A column of a grid.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     title: &'static str,
-    /// 0 stays on every terminal; of the others the highest goes first where the terminal is
-    /// narrow.
+    /// 0: the column stays on every terminal. On a narrow terminal, the columns with the highest
+    /// rank are removed first.
     rank: u8,
-    /// Whether its texts may be broken over lines.
+    /// Whether its texts may be wrapped.
     breaks: bool,
 }
 
 impl Column {
-    /// One whose texts stay on one line.
+    /// Returns a column whose texts stay on one line.
     #[must_use]
     pub const fn new(title: &'static str, rank: u8) -> Self {
         Self { title, rank, breaks: false }
     }
 
-    /// One that takes what room there is, and breaks its texts.
+    /// Returns a column that uses the available width and wraps its texts.
     #[must_use]
     pub const fn text(title: &'static str, rank: u8) -> Self {
         Self { title, rank, breaks: true }
     }
 }
 
-/// The least room for a column whose texts may be broken.
+/// The minimum width of a column with wrapped texts.
 const LEAST_TEXT: u16 = 14;
 
-/// A table's lines. On a narrow terminal the columns that matter least are left out, so that the
-/// others can be read; a pipe gets all of them.
+/// Returns a table as text. On a narrow terminal, the least important columns are left out, so that
+/// the others stay readable; a pipe gets all columns.
 #[must_use]
 pub fn grid(style: Style, columns: &[Column], rows: Vec<Vec<Cell>>) -> String {
     let mut shown: Vec<usize> = (0..columns.len()).collect();
     if let Some(width) = style.width {
         let widths = built(Style { width: None, ..style }, columns, &rows, &shown).column_max_content_widths();
-        // A space on each side of a cell.
+        // Each cell has a space on both sides.
         let needs = |at: usize| {
             widths
                 .get(at)
@@ -79,7 +79,7 @@ fn built(style: Style, columns: &[Column], rows: &[Vec<Cell>], shown: &[usize]) 
     table
 }
 
-/// An empty table with these headers.
+/// Returns an empty table with these headers.
 fn table(style: Style, headers: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -95,19 +95,19 @@ fn table(style: Style, headers: &[&str]) -> Table {
     table
 }
 
-/// A text that somebody else may have chosen.
+/// Returns a cell with untrusted text.
 #[must_use]
 pub fn cell(text: &str) -> Cell {
     Cell::new(brief(text, MAX_CELL))
 }
 
-/// A number.
+/// Returns a cell with a number.
 #[must_use]
 pub fn numeric(number: u64) -> Cell {
     Cell::new(number).set_alignment(CellAlignment::Right)
 }
 
-/// A plugin's state.
+/// Returns a cell with a plugin's state.
 #[must_use]
 pub fn plugin_status(status: PluginStatus) -> Cell {
     let colour = match status {
@@ -120,7 +120,7 @@ pub fn plugin_status(status: PluginStatus) -> Cell {
     Cell::new(plugin_word(status)).fg(colour)
 }
 
-/// A scan's state.
+/// Returns a cell with a scan's state.
 #[must_use]
 pub fn scan_status(status: ScanStatus) -> Cell {
     let colour = match status {
@@ -133,7 +133,7 @@ pub fn scan_status(status: ScanStatus) -> Cell {
     Cell::new(status.word()).fg(colour)
 }
 
-/// A plugin's state in the word for people; the API says `pending`, `in_progress` and `not_run`.
+/// Returns the word for a scan's state, for people; the API uses `pending`.
 #[must_use]
 pub fn plugin_word(status: PluginStatus) -> String {
     match status {
@@ -143,7 +143,7 @@ pub fn plugin_word(status: PluginStatus) -> String {
     }
 }
 
-/// A severity, where there is one.
+/// Returns a cell with a severity, or `-`.
 #[must_use]
 pub fn severity(severity: Option<Severity>) -> Cell {
     let Some(severity) = severity else { return Cell::new("-") };
@@ -156,7 +156,7 @@ pub fn severity(severity: Option<Severity>) -> Cell {
     Cell::new(severity).fg(colour)
 }
 
-/// The table's lines, without spaces at their ends.
+/// Returns the lines of a table without trailing spaces.
 fn rendered(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }

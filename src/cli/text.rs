@@ -1,16 +1,16 @@
-//! Text for terminals: nothing that the scanned site chose may steer one.
+//! Text for terminals: text that the scanned site chose cannot control the terminal.
 
 pub use crate::human_time::seconds as duration;
 use crate::terminal_text;
 
-/// The text on one line without escape sequences and control characters, and without the invisible
-/// ones that reorder or hide text.
+/// Returns the text on one line, without escape sequences, control characters, and invisible
+/// characters that reorder or hide text.
 #[must_use]
 pub fn plain(text: &str) -> String {
     terminal_text::plain(&text.replace('\r', " ")).replace(['\n', '\t'], " ")
 }
 
-/// As [`plain`], cut to `most` characters.
+/// Like [`plain`], cut to `most` characters.
 #[must_use]
 pub fn brief(text: &str, most: usize) -> String {
     let text = plain(text);
@@ -23,20 +23,21 @@ pub fn brief(text: &str, most: usize) -> String {
     cut
 }
 
-/// `1 finding`, `2 findings`.
+/// Formats a count: `1 finding`, `2 findings`.
 #[must_use]
 pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A sentence as the part of a line behind a colon.
+/// Returns a sentence with a lower-case first letter, to follow a colon.
 #[must_use]
 pub fn uncapitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// The text behind so many spaces, broken between words where the terminal is narrower.
+/// Returns the text indented by `indent` spaces, wrapped between words at the width of the
+/// terminal.
 #[must_use]
 pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
     let margin = " ".repeat(indent);
@@ -55,7 +56,7 @@ pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
     lines.join("\n")
 }
 
-/// Bytes as people say them.
+/// Formats a number of bytes with a binary unit.
 #[must_use]
 pub fn bytes(number: u64) -> String {
     const STEPS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_loses_its_teeth() {
+    fn hostile_text_is_neutralized() {
         for (given, shown) in [
             ("plain", "plain"),
             ("a\u{1b}[31mred\u{1b}[0m", "ared"),
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_read_well() {
+    fn counts_and_bytes_are_readable() {
         assert_eq!((bytes(12), bytes(2048), bytes(5 << 30)), ("12 B".into(), "2 KiB".into(), "5 GiB".into()));
         assert_eq!((count(1, "finding"), count(0, "finding")), ("1 finding".into(), "0 findings".into()));
     }

@@ -1,5 +1,5 @@
-//! A scan as the commands show it, from whichever side it came. Its JSON is the status API's, with
-//! more fields.
+//! The view of a scan that the commands show, from any backend. Its JSON is that of the status API,
+//! with more fields.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
@@ -10,61 +10,61 @@ use kastrel_actors::policy::waiting::Waiting;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// One plugin of a scan.
+/// A plugin of a scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginView {
-    /// Its name.
+    /// The name of the plugin.
     #[serde(alias = "name")]
     pub plugin_name: String,
-    /// Its state.
+    /// The state of the plugin.
     pub status: PluginStatus,
-    /// How many items it collected. Items are no issues.
+    /// How many items it collected. Items are not issues.
     #[serde(default)]
     pub findings_count: u64,
     /// When it ended.
     #[serde(default, deserialize_with = "lenient")]
     pub executed_at: Option<Timestamp>,
-    /// How many issues of each severity it named.
+    /// How many issues of each severity it reported.
     #[serde(default, deserialize_with = "lenient")]
     pub severities: SeverityCounts,
     /// Its summary, or why it failed.
     #[serde(default, deserialize_with = "lenient")]
     pub message: Option<String>,
-    /// The issues that it named, the worst of them where there are very many; only in a scan in
-    /// full.
+    /// The issues that it reported, if there are very many only the worst; set only in the details
+    /// of a scan.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient")]
     pub issues: Vec<IssueRef>,
 }
 
-/// The checks of a scan by how they ended, as the API has it.
+/// The checks of a scan by their end, as in the API.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CoverageView {
-    /// How many ran to their end.
+    /// How many checks completed.
     pub ran: usize,
-    /// How many the scan has, as far as they are known.
+    /// How many checks the scan has, as far as known.
     pub total: usize,
-    /// How many did not run to their end and will not. A dry run has none.
+    /// How many checks did not complete and never will. A dry run has none.
     pub gaps: usize,
-    /// How many wait or run.
+    /// How many checks wait or run.
     pub unfinished: usize,
-    /// Whether every check ran to its end, and there was one.
+    /// Whether the scan had checks and all of them completed.
     pub complete: bool,
-    /// Whether no check ran to its end.
+    /// Whether no check completed.
     pub nothing_checked: bool,
-    /// In a few words: `10 of 12 checks ran`.
+    /// The coverage in words: `10 of 12 checks ran`.
     pub label: String,
-    /// Ended badly.
+    /// The checks that failed.
     pub failed: Vec<String>,
-    /// Could not run: their tool is missing.
+    /// The checks whose tool is missing.
     pub unavailable: Vec<String>,
-    /// Left out by the scanner, although they were selected.
+    /// The selected checks that the scanner skipped.
     pub skipped: Vec<String>,
-    /// Had started when the attempt ended.
+    /// The checks that had started when the attempt ended.
     pub interrupted: Vec<String>,
-    /// Had not started when the attempt ended.
+    /// The checks that had not started when the attempt ended.
     pub not_run: Vec<String>,
-    /// Left out by the user's selection.
+    /// The plugins that the user's selection leaves out.
     pub left_out: Vec<String>,
 }
 
@@ -73,19 +73,19 @@ pub struct CoverageView {
 pub struct WaitingView {
     /// `queued`, `retry`, `held_back`, `paused`, `no_worker`, `no_capable_worker` or `queue_down`.
     pub reason: String,
-    /// Its place among the scans that are due.
+    /// The position in the queue of due scans.
     #[serde(default, deserialize_with = "lenient")]
     pub position: Option<u64>,
-    /// The kind of failure or interruption, or of what is missing.
+    /// The kind of failure, interruption or missing resource.
     #[serde(default)]
     pub kind: Option<String>,
-    /// What is behind the reason.
+    /// Details of the reason.
     #[serde(default)]
     pub detail: Option<String>,
-    /// All of it in sentences.
+    /// The reason and its details in sentences.
     #[serde(default, deserialize_with = "lenient")]
     pub text: String,
-    /// The earliest moment of the next attempt.
+    /// The earliest start of the next attempt.
     #[serde(default, deserialize_with = "lenient")]
     pub due: Option<Timestamp>,
 }
@@ -105,77 +105,77 @@ impl WaitingView {
     }
 }
 
-/// See the module.
+/// The view of a scan. See the module documentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScanView {
-    /// Its identity.
+    /// The number of the scan.
     #[serde(alias = "id")]
     pub scan_id: ScanId,
-    /// Where it stands.
+    /// The state of the scan.
     pub status: ScanStatus,
-    /// What is scanned.
+    /// The target of the scan.
     pub target: String,
-    /// The same with an internationalised name as it is spelled, where it has two forms.
+    /// The target with its host in Unicode, if it has two forms.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub target_unicode: Option<String>,
-    /// When it was accepted.
+    /// When the scan was accepted.
     #[serde(default, deserialize_with = "lenient")]
     pub created_at: Option<Timestamp>,
-    /// When its first attempt started.
+    /// When the first attempt started.
     #[serde(default, deserialize_with = "lenient")]
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When the scan ended.
     #[serde(default, deserialize_with = "lenient")]
     pub completed_at: Option<Timestamp>,
-    /// How long it took, in seconds.
+    /// The duration of the scan, in seconds.
     #[serde(default, deserialize_with = "lenient")]
     pub duration: Option<f64>,
-    /// Why it failed.
+    /// Why the scan failed.
     #[serde(default, deserialize_with = "lenient")]
     pub error_message: Option<String>,
     /// The last attempt's number; 0 before the first.
     #[serde(default, deserialize_with = "lenient")]
     pub attempt: u32,
-    /// Which scanner runs or ran.
+    /// The scanner of the last attempt.
     #[serde(default, deserialize_with = "lenient")]
     pub scanner: Option<ScannerInfo>,
-    /// While it waits: why.
+    /// Why the scan waits, if it is pending.
     #[serde(default, deserialize_with = "lenient")]
     pub waiting: Option<WaitingView>,
-    /// A cancel that waits for the running attempt's end.
+    /// Who requested a cancel that waits for the end of the running attempt.
     #[serde(default, deserialize_with = "lenient")]
     pub cancel_requested: Option<CancelledBy>,
-    /// Whether the scan only showed what it would do.
+    /// Whether the scan only listed its steps.
     #[serde(default, deserialize_with = "lenient")]
     pub dry_run: bool,
-    /// Its plugins.
+    /// The plugins of the scan.
     #[serde(default, alias = "plugins")]
     pub results: Vec<PluginView>,
-    /// How much of it was checked.
+    /// Which checks of the scan ran.
     #[serde(default, deserialize_with = "lenient")]
     pub coverage: Option<CoverageView>,
-    /// The sentence about a requested report that does not exist after the end.
+    /// A sentence about a requested report that does not exist after the end.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub missing_report: Option<String>,
-    /// How many plugins.
+    /// How many plugins the scan has.
     #[serde(default)]
     pub results_count: usize,
     /// How many plugins failed.
     #[serde(default)]
     pub plugins_failed: usize,
-    /// How many items the plugins collected, together. Items are no issues.
+    /// How many items all plugins collected. Items are not issues.
     #[serde(default)]
     pub findings_count: u64,
-    /// How many issues of each severity.
+    /// How many issues of each severity the plugins reported.
     #[serde(default, deserialize_with = "lenient")]
     pub severities: SeverityCounts,
-    /// The path or address of its report.
+    /// The path or URL of the report.
     #[serde(default, alias = "report_url", deserialize_with = "lenient")]
     pub report: Option<String>,
 }
 
-/// What an older or newer server says differently is as if it said nothing: only the fields of the
-/// promised shape must be right.
+/// Deserializes a field of an older or newer server: an unexpected value becomes the default. Only
+/// the fields of the guaranteed shape must be valid.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
@@ -202,7 +202,7 @@ impl From<Coverage> for CoverageView {
 }
 
 impl CoverageView {
-    /// As far as the plugins tell.
+    /// Computes the coverage from the plugins.
     fn of_results(results: &[PluginView], dry_run: bool, ended: bool) -> Self {
         let mut coverage = Coverage { dry_run, ..Coverage::default() };
         for plugin in results {
@@ -220,7 +220,7 @@ impl CoverageView {
         coverage.into()
     }
 
-    /// The checks that did not run to their end, by the cause, in words.
+    /// Returns the checks that did not complete, by cause in words.
     #[must_use]
     pub const fn causes(&self) -> [(&'static str, &Vec<String>); 5] {
         [
@@ -246,13 +246,13 @@ impl PluginView {
         }
     }
 
-    /// How many issues it has.
+    /// Returns how many issues the plugin reported.
     #[must_use]
     pub fn issues_count(&self) -> u64 {
         self.severities.total()
     }
 
-    /// The worst severity among its issues.
+    /// Returns the worst severity of its issues.
     #[must_use]
     pub fn worst(&self) -> Option<Severity> {
         self.severities.worst()
@@ -260,23 +260,23 @@ impl PluginView {
 }
 
 impl ScanView {
-    /// The target for people: in both forms, where it has two.
+    /// Returns the target for people: in both forms, if it has two.
     #[must_use]
     pub fn target_label(&self) -> String {
         self.target.parse::<Target>().map_or_else(|_| self.target.clone(), |target| target.label())
     }
 
-    /// The view of a scan of this process. `report` is where the last attempt's report is; a scan
-    /// that has not ended has none.
+    /// Creates the view of a scan of this process. `report` is the location of the last attempt's
+    /// report, if the scan has ended.
     #[must_use]
     pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
         Self { coverage: Some(snapshot.coverage().into()), ..Self::without_coverage(snapshot, waiting, report) }
     }
 
-    /// With its coverage as far as its plugins tell, where a server did not say.
+    /// Adds the coverage, computed from the plugins, if the server did not send it.
     #[must_use]
     pub fn with_coverage(mut self) -> Self {
-        // A scan in a list has no plugins to tell.
+        // A scan in a list has no plugins to compute it from.
         if self.coverage.is_none() && self.results.len() == self.results_count {
             self.coverage = Some(self.coverage_or_results());
         }
@@ -320,7 +320,8 @@ impl ScanView {
         }
     }
 
-    /// How much of the scan was checked; of a server that does not say, as far as its plugins tell.
+    /// Returns the coverage of the scan. If the server did not send it, it is computed from the
+    /// plugins.
     #[must_use]
     pub fn coverage_or_results(&self) -> CoverageView {
         self.coverage
@@ -328,20 +329,20 @@ impl ScanView {
             .unwrap_or_else(|| CoverageView::of_results(&self.results, self.dry_run, self.status.is_terminal()))
     }
 
-    /// How many issues it has.
+    /// Returns how many issues the scan has.
     #[must_use]
     pub fn issues_count(&self) -> u64 {
         self.severities.total()
     }
 
-    /// How many plugins ended in `status`.
+    /// Returns how many plugins have the state `status`.
     #[must_use]
     pub fn plugins_in(&self, status: PluginStatus) -> usize {
         self.results.iter().filter(|plugin| plugin.status == status).count()
     }
 }
 
-/// As the API tells times.
+/// Truncates a time to seconds, as the API does.
 fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
@@ -353,7 +354,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// One issue of `severity`.
+    /// Returns the counts of one issue of `severity`.
     pub(crate) fn one(severity: Severity) -> SeverityCounts {
         let issues = vec![IssueRef { id: "x".into(), severity, title: "X".into() }];
         SeverityCounts::of(&[PluginResult { issues, ..PluginResult::new("a", PluginStatus::Completed) }])
@@ -370,7 +371,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reads_the_status_api_with_and_without_more_fields() {
+    fn view_reads_the_status_api_with_and_without_more_fields() {
         let plain = r#"{"scan_id":1,"status":"running","target":"example.com","started_at":"2025-11-07T09:00:00Z","completed_at":null,"duration":null,"error_message":null,
             "results":[{"plugin_name":"whatweb","status":"in_progress","findings_count":0,"executed_at":null}],"results_count":1}"#;
         let scan: ScanView = serde_json::from_str(plain).unwrap();
@@ -383,7 +384,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reads_back_what_it_writes() {
+    fn view_reads_back_what_it_writes() {
         let mut scan = view(ScanStatus::Completed);
         scan.results = vec![PluginView {
             severities: one(Severity::Low),
@@ -395,7 +396,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_internationalised_name_is_told_in_both_forms() {
+    fn view_has_both_forms_of_an_internationalised_target() {
         let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
         assert!(
             !serde_json::to_string(&ScanView::of(&ScanSnapshot::of(record.clone()), None, None))
@@ -412,7 +413,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_failed_scan_tells_why_and_where_its_report_is() {
+    fn view_of_a_failed_scan_has_reason_and_report() {
         let report = Some("/results/kast_report.html".to_owned());
         let mut record = fixtures::record(1, Timestamp::UNIX_EPOCH);
         record.started_at = Some(Timestamp::UNIX_EPOCH);

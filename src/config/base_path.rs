@@ -1,5 +1,5 @@
-//! The path that the dashboard and the API are under, where a proxy does not give them a host name
-//! of their own.
+//! The base path of the dashboard and the API, for a proxy that serves them below a path and not
+//! under a host name of their own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,16 @@ use toml::Value;
 
 use super::values::Setting;
 
-/// The longest.
+/// The maximum length of a base path, in bytes.
 const MOST: usize = 200;
 
-/// `/kastrel`, or nothing.
+/// A base path such as `/kastrel`, or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BasePath(Arc<str>);
 
 impl BasePath {
-    /// Reads a path such as `/kastrel` or `/tools/kastrel/`; `/` and an empty text are none.
+    /// Parses a path such as `/kastrel` or `/tools/kastrel/`; `/` and an empty text mean no base
+    /// path.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_suffix('/').unwrap_or(text);
@@ -33,7 +34,7 @@ impl BasePath {
         is_path.then(|| Self(text.into()))
     }
 
-    /// As it stands before a path of ours; empty where there is none.
+    /// Returns the prefix of our paths; empty without a base path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,8 +44,8 @@ impl BasePath {
         self.0.is_empty()
     }
 
-    /// A path without it; a path that is not under it stays as it is: a proxy may have taken it
-    /// off, and commands of this machine do not use it.
+    /// Removes the base path from a path. A path without it is not changed: a proxy may have
+    /// removed it, and commands on this machine do not use it.
     pub(crate) fn off<'a>(&self, path: &'a str) -> &'a str {
         match path.strip_prefix(self.as_str()) {
             Some("") => "/",
@@ -60,7 +61,7 @@ impl fmt::Display for BasePath {
     }
 }
 
-/// What our own paths begin with. A base path of such a name would make two paths of one.
+/// The first segments of our own paths. A base path with such a name would be ambiguous.
 const OWN: &[&str] = &[
     "api",
     "assets",
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_path_is_a_plain_path_that_is_none_of_ours() {
+    fn base_path_is_a_plain_path_without_our_own_names() {
         for (text, path) in [
             ("", ""),
             ("/", ""),

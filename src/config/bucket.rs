@@ -1,4 +1,4 @@
-//! The addresses of buckets and of the services that have them.
+//! The URLs of buckets, and the endpoints of their services.
 
 use std::fmt;
 
@@ -15,13 +15,13 @@ pub struct BucketUrl {
 }
 
 impl BucketUrl {
-    /// The bucket's name.
+    /// Returns the name of the bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// What stands before every key, without slashes around it; may be empty.
+    /// Returns the prefix of every key, without slashes around it; may be empty.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -34,8 +34,8 @@ impl Setting for BucketUrl {
     fn from_text(text: &str) -> Option<Self> {
         let (bucket, prefix) = text.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, "")))?;
         let prefix = prefix.trim_end_matches('/');
-        // The rules of S3 for names of buckets, of which the length and these characters matter to
-        // us: a name ends up in host names and paths.
+        // The rules of S3 for bucket names, as far as the length and these characters: the name
+        // becomes a part of host names and paths.
         let is_name = (3..=63).contains(&bucket.len())
             && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b));
         let is_part = |part: &str| {
@@ -61,7 +61,7 @@ impl Setting for BucketUrl {
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// Whether it is reached by TLS.
+    /// Returns whether the connection uses TLS.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.0.starts_with("https://")
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_a_bare_address() {
+    fn endpoint_is_an_address_without_a_path() {
         let endpoint = Endpoint::from_text("https://minio.example.com:9000/").unwrap();
         assert_eq!((endpoint.to_string().as_str(), endpoint.is_encrypted()), ("https://minio.example.com:9000", true));
         assert!(!Endpoint::from_text("http://127.0.0.1:9000").unwrap().is_encrypted());

@@ -1,54 +1,54 @@
-//! What can be wrong with a configuration.
+//! The errors of a configuration.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::Origin;
 
-/// One thing that is wrong: which key, where it stood, and what was expected.
+/// One error in a configuration: the key, the source of the value, and the expected value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// A value that is none for its key.
+    /// A value that is invalid for its key.
     Value {
         /// The key.
         key: &'static str,
-        /// Where the value came from.
+        /// The source of the value.
         origin: Origin,
-        /// The value, without secrets.
+        /// The given value, without secrets.
         given: String,
-        /// What would be right.
+        /// The expected value.
         expected: String,
     },
-    /// A name that no key has.
+    /// The name of a key that does not exist.
     Unknown {
-        /// The name as it was given.
+        /// The given name.
         name: String,
-        /// Where.
+        /// The source of the name.
         origin: Origin,
-        /// The nearest name that exists.
+        /// The most similar existing name.
         suggestion: Option<String>,
     },
-    /// A value that has the form of its key, and leads nowhere.
+    /// A value of the right form that cannot be used.
     Unusable {
         /// The key.
         key: &'static str,
-        /// Where the value came from.
+        /// The source of the value.
         origin: Origin,
-        /// Why, without secrets.
+        /// The reason, without secrets.
         why: String,
     },
-    /// A key that the command needs, and that nothing sets.
+    /// A key without a value that the command needs.
     Missing {
         /// The key.
         key: &'static str,
-        /// The shortest way to set it.
+        /// The environment variable that sets it.
         variable: &'static str,
         /// The command.
         command: &'static str,
     },
-    /// Values that do not go together.
+    /// Values that contradict each other.
     Contradiction {
-        /// What does not, naming every key with its value and origin.
+        /// The contradiction, which names every key with its value and source.
         text: String,
     },
 }
@@ -77,32 +77,32 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A configuration that cannot be used.
+/// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
     #[error("failed to read the configuration file {}", path.display())]
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// The file is not TOML.
-    #[error("failed to parse the configuration file {}: {place}: {why}", path.display())]
+    /// The file is not valid TOML.
+    #[error("failed to understand the configuration file {}: {place}: {why}", path.display())]
     Syntax {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
         /// The line, the column and the key, without the value, which may be a secret.
         place: String,
-        /// What is wrong there.
+        /// The syntax error.
         why: String,
     },
-    /// An environment variable of ours that is not UTF-8.
+    /// One of Kastrel's environment variables is not UTF-8.
     #[error("the environment variable {0} is not valid UTF-8")]
     NotUtf8(String),
-    /// Wrong values, all of them.
+    /// All invalid values.
     #[error("the configuration is not valid:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
     Invalid(Vec<Problem>),
 }

@@ -1,4 +1,4 @@
-//! The configuration file: where it is looked for, and the one that documents every key.
+//! The configuration file: finds it, and generates the file that documents every key.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use super::keys::SECTIONS;
 use super::{ConfigError, KEYS};
 
-/// Read from the working directory when it is there.
+/// The default path of the file, relative to the working directory.
 pub const DEFAULT_FILE: &str = "config/kastrel.toml";
 
-/// The path and text of the file: `explicit`, which must exist, or [`DEFAULT_FILE`] below
-/// `directory`, where it exists.
+/// Returns the path and the text of the file: `explicit`, which must exist, or [`DEFAULT_FILE`] in
+/// `directory`, if it exists.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -28,10 +28,11 @@ pub fn find_file(explicit: Option<&Path>, directory: &Path) -> Result<Option<(Pa
     }
 }
 
-/// The environment as text. Variables that are none of ours and not UTF-8 are left out.
+/// Returns the environment variables as text. Variables that do not belong to Kastrel and are not
+/// UTF-8 are left out.
 ///
 /// # Errors
-/// A variable of ours is not UTF-8.
+/// A variable of Kastrel is not UTF-8.
 pub fn process_environment(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<BTreeMap<String, String>, ConfigError> {
@@ -49,10 +50,11 @@ pub fn process_environment(
     Ok(env)
 }
 
-/// A key whose default depends on the command: setting it in the file would take that away.
+/// The keys whose default depends on the command. They are commented out: a value in the file would
+/// override the command's default.
 const COMMENTED_OUT: &[&str] = &["scope.allow_private"];
 
-/// The file `config/kastrel.toml`: every key with its default and its comment.
+/// Returns the text of `config/kastrel.toml`: every key with its default and its documentation.
 #[must_use]
 pub fn document() -> String {
     let mut text = String::from(
@@ -87,7 +89,7 @@ pub fn document() -> String {
     text
 }
 
-/// Adds a comment, wrapped.
+/// Adds a wrapped comment.
 fn comment(text: &mut String, line: &str) {
     const WIDTH: usize = 118;
     let mut width = 0;
@@ -110,9 +112,10 @@ mod tests {
     use super::*;
     use crate::config::{Origin, Sources};
 
-    /// Regenerate with `KASTREL_BLESS=1 cargo nextest run -p kastrel the_file_in_the_repository`.
+    /// Regenerate the file with `KASTREL_BLESS=1 cargo nextest run -p kastrel TEST`, where TEST is
+    /// the name of this test.
     #[test]
-    fn the_file_in_the_repository_is_what_the_keys_say() {
+    fn config_file_in_the_repository_matches_the_keys() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_FILE);
         if std::env::var_os("KASTREL_BLESS").is_some() {
             std::fs::write(&path, document()).unwrap();
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_holds_every_key_and_changes_nothing() {
+    fn generated_config_file_has_every_key_with_its_default() {
         let env = BTreeMap::new();
         let from_file = Sources { file: Some(("f.toml".into(), document())), ..Sources::of(&env) }.resolve().unwrap();
         assert_eq!(from_file.config, Sources::of(&env).resolve().unwrap().config);
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_that_was_asked_for_must_exist() {
+    fn only_an_explicit_config_file_must_exist() {
         let folder = tempfile::tempdir().unwrap();
         assert!(find_file(None, folder.path()).unwrap().is_none());
         let missing = folder.path().join("none.toml");
@@ -150,7 +153,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_variables_of_ours_must_be_text() {
+    fn only_kastrel_variables_must_be_utf8() {
         use std::os::unix::ffi::OsStringExt as _;
         let broken = || OsString::from_vec(vec![0xff]);
         assert!(process_environment([(OsString::from("LESS"), broken()), (broken(), broken())]).unwrap().is_empty());

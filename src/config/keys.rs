@@ -1,4 +1,4 @@
-//! Every key, declared once: its type, default, bounds, short names and doc comment.
+//! Declares every key once: its type, default, bounds, short names and documentation.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,59 +16,59 @@ use super::values::{
 };
 use super::{SecretText, SecretUrl, redact};
 
-/// What is declared of a key.
+/// The declaration of a key.
 #[derive(Debug)]
 pub struct Key {
-    /// `section.key`.
+    /// The name as `section.key`.
     pub name: &'static str,
-    /// What it means, a line each.
+    /// The documentation, one entry for each line.
     pub doc: &'static [&'static str],
-    /// Short environment variables, besides `KASTREL_<SECTION>__<KEY>`.
+    /// The short environment variables, in addition to `KASTREL_<SECTION>__<KEY>`.
     pub env: &'static [&'static str],
-    /// The flag, where a command has one.
+    /// The command line flag, if a command has one.
     pub flag: Option<&'static str>,
-    /// Completes "expected …", with bounds.
+    /// Returns the text after "expected …", with the bounds.
     pub expected: fn() -> String,
     /// Whether the value may hold a password.
     pub secret: bool,
-    /// Whether nothing at all of the value may be shown.
+    /// Whether no part of the value may be shown.
     pub concealed: bool,
     default: fn() -> Value,
     pub(super) bounds: Option<(i32, i32)>,
 }
 
 impl Key {
-    /// The key of this name.
+    /// Returns the key of this name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
 
-    /// `server` of `server.listen`.
+    /// Returns the section, such as `server` of `server.listen`.
     #[must_use]
     pub fn section(&self) -> &'static str {
         self.name.split_once('.').map_or("", |(section, _)| section)
     }
 
-    /// `listen` of `server.listen`.
+    /// Returns the field, such as `listen` of `server.listen`.
     #[must_use]
     pub fn field(&self) -> &'static str {
         self.name.split_once('.').map_or(self.name, |(_, field)| field)
     }
 
-    /// `KASTREL_SERVER__LISTEN` of `server.listen`.
+    /// Returns the environment variable, such as `KASTREL_SERVER__LISTEN` of `server.listen`.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("KASTREL_{}__{}", self.section().to_uppercase(), self.field().to_uppercase())
     }
 
-    /// The default, as the file would hold it.
+    /// Returns the default, as written in the file.
     #[must_use]
     pub fn default(&self) -> Value {
         (self.default)()
     }
 
-    /// A value of this key as it may be shown.
+    /// Returns a value of this key as it may be shown.
     #[must_use]
     pub fn shown(&self, value: &Value) -> String {
         match value {
@@ -88,7 +88,7 @@ fn expected<T: Setting>(bounds: Option<(i32, i32)>) -> String {
     }
 }
 
-/// Declares sections of keys: the structs, [`Config`], [`KEYS`] and how a `Config` is resolved.
+/// Declares sections of keys: the structs, [`Config`], [`KEYS`] and the resolution of a `Config`.
 macro_rules! settings {
     ($(
         $(#[doc = $section_doc:literal])*
@@ -107,7 +107,7 @@ macro_rules! settings {
             )+}
         )+
 
-        /// The configuration in effect.
+        /// The effective configuration.
         #[derive(Debug, Clone, PartialEq)]
         pub struct Config {$(
             $(#[doc = $section_doc])*
@@ -129,15 +129,15 @@ macro_rules! settings {
             },
         )+)+];
 
-        /// Each section with its doc comment, in the order of the file.
+        /// Each section with its documentation, in the order of the file.
         pub(super) const SECTIONS: &[(&str, &[&str])] = &[$((stringify!($section), &[$($section_doc),*])),+];
 
         impl Config {
-            /// Takes every key from its layer. `None` for each value that is wrong; the resolver
-            /// keeps the problems.
+            /// Takes the value of every key from its layer. Returns `None` if any value is invalid;
+            /// the resolver keeps the problems.
             pub(super) fn take(resolver: &mut Resolver<'_>) -> Option<Self> {
-                // Every key is looked at before the first wrong one ends the attempt, so that all
-                // problems are told at once.
+                // Take every key before the first invalid one ends the attempt, so that all
+                // problems are reported at once.
                 $($( let $field: Option<$type> = resolver.take(concat!(stringify!($section), ".", stringify!($field))); )+
                 let $section = settings!(@all $struct { $($field),+ });)+
                 Some(Self { $($section: $section?),+ })
@@ -160,7 +160,7 @@ fn none() -> Vec<String> {
     Vec::new()
 }
 
-/// Where systems keep the certificates of authorities.
+/// Returns the folders in which systems store the certificates of authorities.
 fn certificate_folders() -> Vec<String> {
     ["/etc/ssl/certs", "/etc/pki/ca-trust", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"]
         .map(str::to_owned)
@@ -173,278 +173,281 @@ settings! {
         /// The address to listen on. This version has no user accounts, so it must be a loopback
         /// address unless allow_any_address is set.
         listen: SocketAddr = "127.0.0.1:5000", env ["KASTREL_LISTEN"], flag "--listen";
-        /// How often a page without a live stream asks for news.
+        /// How often a page without an event stream polls, in seconds.
         poll_interval_seconds: Duration = 3, within 1 to 3600;
-        /// The most live streams at once; a client above it polls instead.
+        /// Maximum number of open event streams. A client above the limit polls instead.
         max_event_streams: usize = 2000, within 1 to 1000000;
-        /// The most requests answered at the same time; live streams and status polls excepted. One
-        /// above it is told to try again.
+        /// Maximum number of requests handled in parallel, not counting event streams and status
+        /// polls. A request above the limit is refused with a hint to retry.
         max_requests: usize = 512, within 1 to 1000000;
-        /// The most connections at once; fewer where the limit of open files leaves less beside the
-        /// scans. Beyond them the one that has been idle for longest is closed; health checks have
-        /// places of their own.
+        /// Maximum number of open connections; lower if the limit of open files leaves fewer
+        /// besides the scans. Above the limit, the connection that has been idle for longest is
+        /// closed. Health checks have connections of their own.
         max_connections: usize = 4096, within 16 to 1000000;
-        /// How long the head of a request may take, and how long a new connection may send nothing.
+        /// Time limit for the head of a request, and for the first byte of a new connection, in
+        /// seconds.
         header_timeout_seconds: Duration = 10, within 1 to 3600;
-        /// How long the body of a request may take, with one second more for each 16 KiB of it.
+        /// Time limit for the body of a request, in seconds; one second more for each 16 KiB of it.
         body_timeout_seconds: Duration = 10, within 1 to 3600;
-        /// How long a connection may wait for its next request. Behind a proxy, longer than the
-        /// proxy keeps its connections.
+        /// How long an idle connection stays open, in seconds. Behind a proxy, it must be longer
+        /// than the proxy keeps its connections.
         idle_timeout_seconds: Duration = 75, within 1 to 86400;
-        /// The largest request body.
+        /// Maximum size of a request body, in bytes.
         body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
-        /// The longest a request may take; live streams excepted.
+        /// Time limit for a request, in seconds; event streams have none.
         request_timeout_seconds: Duration = 30, within 1 to 3600;
         /// Allow an address that is not a loopback one although there are no user accounts: for a
         /// container whose port is published to loopback, or behind a proxy with authentication.
         allow_any_address: bool = false;
-        /// Host names under which a browser may reach the server, besides the loopback names and,
-        /// beyond loopback, its addresses.
+        /// Host names under which browsers may reach the server, in addition to the loopback names
+        /// and, if it listens beyond loopback, IP addresses.
         allowed_hosts: Vec<String> = none();
-        /// Addresses of proxies whose X-Forwarded-For, -Host, -Port, -Proto and -Prefix count.
-        /// Those of anybody else are ignored.
+        /// Addresses of proxies whose X-Forwarded-For, -Host, -Port, -Proto and -Prefix headers are
+        /// trusted. The headers of other clients are ignored.
         trusted_proxies: ProxyRules = none();
-        /// The path that everything is under, such as /kastrel, where a proxy gives Kastrel no host
-        /// name of its own. The proxy may take it off or leave it on.
+        /// Base path of all pages and routes, such as /kastrel, if a proxy gives Kastrel no host
+        /// name of its own. The proxy may remove the path from requests or keep it.
         base_path: BasePath = "";
     }
 
-    /// Where things are kept.
+    /// Folders.
     data: DataConfig {
-        /// The folder of the embedded database and of everything else that Kastrel keeps.
+        /// Folder of the embedded database and of everything else that Kastrel stores.
         dir: PathBuf = "data", env ["KASTREL_DATA_DIR"], flag "--data-dir";
-        /// The folder of the scans' results. Empty: `results` in the data folder.
+        /// Folder of the scans' results. Empty: `results` in the data folder.
         results_dir: Option<PathBuf> = "", env ["KAST_RESULTS_DIR"];
     }
 
     /// The database.
     database: DatabaseConfig {
-        /// Where it is: ws:// or wss://user:password@host:port/namespace/database. Empty: embedded,
-        /// in the data folder.
+        /// URL of the database: ws:// or wss://user:password@host:port/namespace/database. Empty:
+        /// embedded database in the data folder.
         url: Option<SecretUrl> = "", env ["KASTREL_DATABASE_URL"], secret true;
-        /// Start an embedded database that has lost rows or cannot be read as a whole, with what is
-        /// left. Give it as a flag and once: the start says what is missing.
+        /// Start with an embedded database that has lost rows or is partly unreadable, with the
+        /// data that is left. Use it once, as a flag: the start reports what is missing.
         accept_loss: bool = false, flag "--accept-loss";
-        /// Use a database server that runs on SurrealKV although that engine loses committed rows
+        /// Use a database server that runs on SurrealKV, although that engine loses committed rows
         /// at a restart.
         allow_unsafe_engine: bool = false;
     }
 
-    /// Automatic backups of the embedded database. A database on a server is backed up where it is,
-    /// or by `kastrel backup`.
+    /// Automatic backups of the embedded database. Back up a database on a server there, or with
+    /// `kastrel backup`.
     backup: BackupConfig {
-        /// Whether a server makes them: regularly, and before a newer program changes the
+        /// Whether a server makes backups: regularly, and before a newer program changes the
         /// database's schema.
         enabled: bool = true;
-        /// How often, in hours.
+        /// Interval between backups, in hours.
         every_hours: u32 = 24, within 1 to 8760;
-        /// How many are kept.
+        /// How many backups are kept.
         keep: usize = 7, within 1 to 10000;
-        /// The folder that they are kept in, for this database alone; better on another disk.
-        /// Empty: `backups` in the data folder.
+        /// Folder of the backups, for this database alone, preferably on another disk. Empty:
+        /// `backups` in the data folder.
         dir: Option<PathBuf> = "";
     }
 
-    /// Where the files of scans are kept: reports, logs and raw results.
+    /// Storage of the scans' files: reports, logs and raw results.
     artifacts: ArtifactsConfig {
         /// An S3-compatible bucket that all machines share, such as `s3://scans/kastrel`. Empty:
         /// the results folder of this machine.
         url: Option<BucketUrl> = "";
-        /// Where the S3 service is, such as `https://minio.example.com:9000`. Empty: what
-        /// AWS_ENDPOINT_URL says, else AWS.
+        /// Address of the S3 service, such as `https://minio.example.com:9000`. Empty: the value of
+        /// AWS_ENDPOINT_URL, otherwise AWS.
         endpoint: Option<Endpoint> = "";
-        /// The region. Empty: what AWS_REGION says, else us-east-1.
+        /// Region of the bucket. Empty: the value of AWS_REGION, otherwise us-east-1.
         region: Option<String> = "";
-        /// The name of the credentials. Empty: AWS_ACCESS_KEY_ID and its relatives, else those that
-        /// the machine is given.
+        /// Access key id. Empty: AWS_ACCESS_KEY_ID and related variables, otherwise the credentials
+        /// of the machine.
         access_key_id: Option<SecretText> = "", concealed true;
-        /// Their secret. Empty: AWS_SECRET_ACCESS_KEY.
+        /// Secret access key. Empty: AWS_SECRET_ACCESS_KEY.
         secret_access_key: Option<SecretText> = "", concealed true;
-        /// Whether an endpoint without TLS is taken.
+        /// Whether an endpoint without TLS is allowed.
         allow_http: bool = false;
-        /// Whether the bucket's name stands in the path of a request; it stands in the host name
-        /// otherwise.
+        /// Whether the bucket's name is in the path of a request; otherwise it is in the host name.
         path_style: bool = true;
-        /// How often the log of a running scan is brought to the bucket, if it changed.
+        /// How often the log of a running scan is uploaded, if it changed, in seconds.
         live_log_seconds: Duration = 3, within 1 to 3600;
-        /// The longest that the end of an attempt waits until its files are in the bucket; after
-        /// that they follow by themselves.
+        /// How long the end of an attempt waits for the upload of its files, in seconds. After
+        /// that, the upload continues in the background.
         upload_wait_seconds: Duration = 30, within 0 to 3600;
-        /// How long the service may be silent within a request.
+        /// How long the service may send nothing within a request, in seconds.
         request_timeout_seconds: Duration = 30, within 1 to 600;
-        /// How often a request is repeated before it counts as failed. Uploads that failed are
-        /// tried again for as long as it takes.
+        /// How often a request is retried before it counts as failed. Failed uploads are retried
+        /// without a limit.
         retries: usize = 3, within 0 to 20;
-        /// How long a worker keeps its own copy of what is in the bucket. 0: not at all.
+        /// How long a worker keeps its local copy of uploaded files, in hours. 0: not at all.
         keep_local_hours: u32 = 24, within 0 to 87600;
     }
 
     /// The job queue of several machines.
     redis: RedisConfig {
-        /// Where it is: redis:// or, with TLS, rediss://. Empty: the queue is in the process.
+        /// URL of Redis: redis:// or, with TLS, rediss://. Empty: the queue is in the process.
         url: Option<SecretUrl> = "", env ["REDIS_URL"], secret true;
-        /// What the names of all keys and channels begin with, for several installations on one
-        /// Redis.
+        /// Prefix of all keys and channels, for several installations on one Redis.
         prefix: RedisPrefix = "kastrel";
     }
 
-    /// A process that only runs scans.
+    /// A worker: a process that only runs scans.
     worker: WorkerConfig {
-        /// The address of its health checks and metrics, the only one that it has.
+        /// Address of the worker's health checks and metrics; it serves nothing else.
         listen: SocketAddr = "127.0.0.1:5001";
     }
 
     /// The scanner.
     kast: KastConfig {
-        /// KAST's program. Empty: `kast` on the PATH, and without one the built-in scanner.
+        /// Program file of KAST. Empty: `kast` on the PATH, otherwise the built-in scanner.
         path: Option<PathBuf> = "", env ["KAST_CLI_PATH"], flag "--kast";
-        /// auto (KAST where it is found), kast or builtin.
+        /// The scanner: auto (KAST if it is found), kast or builtin.
         scanner: ScannerChoice = "auto", flag "--scanner";
-        /// Names of further environment variables that the scanner may see, such as the API keys
-        /// that its plugins want, or a proxy with a password. It sees what docs/isolation.md lists.
+        /// Names of additional environment variables for the scanner, such as the API keys of its
+        /// plugins, or a proxy with a password. docs/isolation.md lists the variables that it
+        /// always gets.
         environment: VariableNames = none();
-        /// Folders in which a file must lie that a scan's settings name, such as
-        /// tls_certificate.extra_ca_file of the built-in scanner. A symbolic link does not lead out
-        /// of them. Empty: no setting may name a file.
+        /// Folders that must contain each file that a scan's settings name, such as
+        /// tls_certificate.extra_ca_file of the built-in scanner. A symbolic link out of these
+        /// folders is not followed. Empty: no setting may name a file.
         file_folders: FolderList = certificate_folders();
-        /// The largest log file of an attempt; what comes after is dropped.
+        /// Maximum size of an attempt's log file, in bytes; the rest is dropped.
         log_cap_bytes: usize = 10_485_760, within 4096 to 1073741824;
-        /// How long a scanner may take to end after SIGINT.
+        /// How long a scanner may take to end after SIGINT, in seconds.
         interrupt_grace_seconds: Duration = 10, within 0 to 600;
-        /// How long it may take after SIGTERM, before SIGKILL.
+        /// How long it may take after SIGTERM, before SIGKILL, in seconds.
         terminate_grace_seconds: Duration = 5, within 0 to 600;
-        /// A YAML configuration file for KAST, which each scan's own settings are merged into.
-        /// Empty: ~/.config/kast/config.yaml or /etc/kast/config.yaml, where there is one.
+        /// YAML configuration file of KAST, into which the settings of each scan are merged. Empty:
+        /// ~/.config/kast/config.yaml or /etc/kast/config.yaml, if it exists.
         config_file: Option<PathBuf> = "";
-        /// A picture for the reports. Empty: KAST's own.
+        /// Image file of a logo for the reports. Empty: the logo of KAST.
         logo: Option<PathBuf> = "";
     }
 
-    /// How scans run.
+    /// Scans and their attempts.
     scans: ScansConfig {
-        /// How many run at once on this node.
+        /// Number of slots: how many scans run at once on this node.
         concurrency: usize = 4, within 1 to 1000, flag "--concurrency";
-        /// The user that scanners run as: a name, or UID:GID. Kastrel must be root, or have
-        /// CAP_SETUID, CAP_SETGID and CAP_KILL and be a member of that user's group. Empty:
-        /// Kastrel's own user.
+        /// The user that runs the scanners: a name, or UID:GID. Kastrel must be root, or have
+        /// CAP_SETUID, CAP_SETGID and CAP_KILL and be a member of that user's group. Empty: the
+        /// user of Kastrel.
         run_as: Option<UserText> = "";
-        /// The most memory of an attempt: of all its processes where it has a cgroup, else of each
-        /// of them. 0: no limit.
+        /// Memory limit of an attempt, in MiB: of all its processes together with a cgroup,
+        /// otherwise of each process. 0: no limit.
         memory_limit_mib: usize = 4096, within 0 to 16777216;
-        /// The most processes and threads of an attempt. Without a cgroup: of all attempts
-        /// together, and only where they do not run as root. 0: no limit.
+        /// Maximum number of processes and threads of an attempt. Without a cgroup, it applies to
+        /// all attempts together, and only if they do not run as root. 0: no limit.
         process_limit: usize = 1024, within 0 to 1000000;
-        /// The most processor time of an attempt, in percent of one core. Without a cgroup: of each
-        /// of its processes, over the longest time that an attempt may take. 0: no limit.
+        /// Processor limit of an attempt, in percent of one core. Without a cgroup, it limits the
+        /// processor time of each process over the maximum duration of an attempt. 0: no limit.
         cpu_limit_percent: usize = 0, within 0 to 100000;
-        /// Whether an attempt has a /tmp of its own where Kastrel may mount one and nothing that
-        /// the scanner needs is in /tmp. It has a TMPDIR of its own in any case.
+        /// Whether an attempt has its own /tmp, if Kastrel may mount one and the scanner needs
+        /// nothing from /tmp. An attempt always has its own TMPDIR.
         private_tmp: bool = true;
-        /// Whether an attempt reaches nothing but its target's addresses, as they were checked, and
-        /// the resolvers: in a network of its own, which pasta connects. docs/isolation.md says
-        /// what that needs, and what it means for redirects to other hosts.
+        /// Whether an attempt reaches only the checked addresses of its target, and the resolvers:
+        /// it runs in its own network, which pasta connects. docs/isolation.md lists the
+        /// requirements and the effect on redirects to other hosts.
         egress_limit: bool = false;
-        /// What every attempt reaches as well, with scans.egress_limit: addresses, ranges such as
-        /// 10.0.0.0/8, and names, which stand for the addresses that they have when an attempt
-        /// starts.
+        /// What every attempt may reach in addition, with scans.egress_limit: addresses, ranges
+        /// such as 10.0.0.0/8, and names. Names are resolved when an attempt starts.
         egress_allow: ScopeRules = none();
-        /// How many attempts of a scan may fail.
+        /// Maximum number of failed attempts of a scan.
         max_attempts: u32 = 3, within 1 to 100;
-        /// The wait after the first failed attempt; it doubles with each further one.
+        /// Backoff after the first failed attempt, in seconds; it doubles with each further one.
         backoff_base_seconds: Duration = 2, within 0 to 86400;
-        /// The longest wait between attempts.
+        /// Maximum backoff between attempts, in seconds.
         backoff_cap_seconds: Duration = 300, within 0 to 86400;
-        /// The longest an attempt may run.
+        /// Maximum duration of an attempt, in seconds.
         wall_clock_limit_seconds: Duration = 14_400, within 1 to 2592000;
-        /// The longest an attempt may show no sign of life: no output and no changed file.
+        /// How long an attempt may make no progress (no output and no changed file), in seconds.
         no_progress_limit_seconds: Duration = 1_800, within 1 to 2592000;
-        /// How long a shutdown lets running scans come to their own end before it interrupts them.
-        /// 0: not at all.
+        /// How long a shutdown lets running scans finish before it interrupts them, in seconds. 0:
+        /// not at all.
         shutdown_finish_seconds: Duration = 0, within 0 to 86400;
-        /// How long a shutdown waits for interrupted scans to end; they are put back and start
-        /// again later.
+        /// How long a shutdown waits for interrupted scans to end, in seconds. They are requeued
+        /// and start again later.
         shutdown_grace_seconds: Duration = 20, within 0 to 86400;
-        /// How long a node that is told to drain may finish what it runs, where nothing else is
-        /// said; the rest is handed back.
+        /// Default time limit of a drain, in seconds: how long the node may finish running scans
+        /// before it hands back the rest.
         drain_limit_seconds: Duration = 600, within 0 to 2592000;
     }
 
-    /// What may wait.
+    /// Limits of the queue.
     queue: QueueConfig {
-        /// How many scans may wait for their start, on all nodes together; one more is refused and
-        /// told when to try again. 0: as many as come.
+        /// Maximum number of queued scans on all nodes together. A submission above the limit is
+        /// refused with a hint when to retry. 0: no limit.
         max_waiting: u32 = 10_000, within 0 to 100000000;
-        /// How much of that one client may fill, in percent. A client is an address; behind a proxy
-        /// all are one, and 100 is right.
+        /// The share of max_waiting that one client may use, in percent. A client is an address.
+        /// Behind a proxy, all clients have the same address: use 100.
         client_share: u32 = 50, within 1 to 100;
     }
 
-    /// This process among others that share a database.
+    /// This process, among others that share a database.
     node: NodeConfig {
-        /// Its name. Empty: the machine's name.
+        /// Name of the node. Empty: the host name of the machine.
         name: Option<String> = "";
-        /// For how long a lease is good; a dead node's scans run elsewhere after that.
+        /// Duration of a lease, in seconds. After that, other nodes take over the scans of a dead
+        /// node.
         lease_seconds: Duration = 30, within 1 to 3600;
-        /// How often the lease is renewed.
+        /// Interval between renewals of the lease, in seconds.
         renew_seconds: Duration = 10, within 1 to 3600;
-        /// How long before the end of a lease that cannot be renewed the node kills its scans.
+        /// How long before the end of a lease that it cannot renew the node kills its scans, in
+        /// seconds.
         lease_margin_seconds: Duration = 8, within 0 to 3600;
-        /// The least free space of the results folder and of the data folder, or a tenth of their
-        /// disk where that is less. With less, scans wait until there is more.
+        /// Minimum free space of the results folder and of the data folder, in bytes, or a tenth of
+        /// their disk if that is less. With less space, scans wait.
         min_free_bytes: usize = 67_108_864, within 0 to 2147483647;
     }
 
-    /// Which targets may be scanned.
+    /// The scope: which targets may be scanned.
     scope: ScopeConfig {
-        /// If not empty, only these hosts: names (with their subdomains), addresses, or ranges such
-        /// as 10.0.0.0/8.
+        /// If not empty, only these hosts may be scanned: names (with their subdomains), addresses,
+        /// or ranges such as 10.0.0.0/8.
         allow: ScopeRules = none();
-        /// Never these, whatever else allows them.
+        /// These hosts may never be scanned, even if another rule allows them.
         deny: ScopeRules = none();
         /// Whether targets in private, loopback and other special ranges may be scanned. A server
         /// denies them by default, `kastrel scan` without a server allows them.
         allow_private: bool = false, env ["KASTREL_ALLOW_PRIVATE_TARGETS"], flag "--allow-private-targets";
     }
 
-    /// Which settings of the scanner a scan may set.
+    /// Overrides: which scanner settings a scan may change.
     overrides: OverridesConfig {
-        /// If not empty, only these: `plugin.key`, `plugin.*` or `*`. A setting that names an
-        /// image, a container, an address, a proxy, arguments, a file or a URL is locked unless it
-        /// is named here in full; the form of a new scan and `/api/plugins` say which are.
+        /// If not empty, only these settings may be changed: `plugin.key`, `plugin.*` or `*`. A
+        /// setting that names an image, a container, an address, a proxy, arguments, a file or a
+        /// URL is locked unless it is listed here by its full name. The form of a new scan and
+        /// `/api/plugins` show which settings are locked.
         allow: SettingPatterns = none();
-        /// Never these, whatever else allows them.
+        /// These settings may never be changed, even if another rule allows them.
         deny: SettingPatterns = none();
     }
 
     /// Secret settings of scans, such as API keys of the scanner.
     secrets: SecretsConfig {
-        /// The file with the key that seals their values, 64 hexadecimal digits; made where it is
-        /// missing. All processes that share a database need the same one. Empty: `secrets.key` in
+        /// File with the key that encrypts their values, 64 hexadecimal digits; created if it is
+        /// missing. All processes that share a database need the same key. Empty: `secrets.key` in
         /// the data folder.
         key_file: Option<PathBuf> = "";
     }
 
-    /// When failing actors are more than bad luck.
+    /// Restarts of failing actors.
     supervision: SupervisionConfig {
-        /// So many restarts of an actor are tolerated …
+        /// Maximum number of restarts of an actor within restart_window_seconds. One more ends the
+        /// process with a failure.
         restart_max: usize = 5, within 0 to 1000;
-        /// … within this time; one more ends the process with a failure.
+        /// The time window of restart_max, in seconds.
         restart_window_seconds: Duration = 60, within 1 to 86400;
     }
 
     /// Logging.
     log: LogConfig {
-        /// error, warn, info, debug or trace, or directives such as `info,kastrel=debug`.
+        /// Log level: error, warn, info, debug or trace, or directives such as
+        /// `info,kastrel=debug`.
         level: LogLevel = "info";
-        /// auto (text on a terminal, JSON elsewhere), text or json.
+        /// Log format: auto (text on a terminal, otherwise JSON), text or json.
         format: LogFormat = "auto";
     }
 
-    /// Telemetry. Where it is sent is said by the standard OTEL_* variables; docs/telemetry.md
-    /// lists them.
+    /// Telemetry. The standard OTEL_* variables configure the export; docs/telemetry.md lists them.
     telemetry: TelemetryConfig {
-        /// The address of a trace in a tracing UI, with `{trace_id}` in it, such as
-        /// `http://127.0.0.1:16686/trace/{trace_id}`. Empty: none.
+        /// URL of a trace in a tracing UI, with `{trace_id}` in it, such as
+        /// `http://127.0.0.1:16686/trace/{trace_id}`. Empty: no links to traces.
         trace_url: Option<TraceUrl> = "";
     }
 }
@@ -456,7 +459,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_documented() {
+    fn key_names_are_unique_and_documented() {
         let mut seen = BTreeSet::new();
         for key in KEYS {
             assert!(!key.doc.is_empty(), "{} has no comment", key.name);

@@ -1,4 +1,4 @@
-//! The layers and which one wins: defaults < file < environment < flags.
+//! Merges the layers of the configuration: defaults < file < environment < flags.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,18 +11,18 @@ use super::suggest::nearest;
 use super::values::Setting;
 use super::{Config, ConfigError, KEYS, Key, Problem, redact};
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// The default; no layer sets the value.
     Default,
-    /// Nobody set it, and this command has a default of its own.
+    /// The command's own default; no layer sets the value.
     CommandDefault(&'static str),
-    /// A file.
+    /// A configuration file.
     File(PathBuf),
     /// An environment variable.
     Environment(String),
-    /// A flag.
+    /// A command line flag.
     Flag(&'static str),
 }
 
@@ -38,39 +38,39 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value that a flag gave.
+/// A value from a flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlagValue {
-    /// The key; its flag's name is declared there.
+    /// The key, whose declaration has the name of the flag.
     pub key: &'static str,
     /// The value.
     pub value: String,
 }
 
-/// Everything that a configuration is made of.
+/// The sources of a configuration.
 #[derive(Debug, Clone)]
 pub struct Sources<'a> {
-    /// The environment.
+    /// The environment variables.
     pub env: &'a BTreeMap<String, String>,
-    /// The file's path and text.
+    /// The path and the text of the file.
     pub file: Option<(PathBuf, String)>,
-    /// What the flags gave.
+    /// The values of flags.
     pub flags: Vec<FlagValue>,
-    /// Defaults of one command: its name, a key, and the value as text.
+    /// The defaults of one command: the command's name, a key, and the value as text.
     pub command_defaults: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 impl<'a> Sources<'a> {
-    /// An environment and nothing else.
+    /// Returns sources with an environment only.
     #[must_use]
     pub const fn of(env: &'a BTreeMap<String, String>) -> Self {
         Self { env, file: None, flags: Vec::new(), command_defaults: Vec::new() }
     }
 
-    /// Layers the sources.
+    /// Merges the sources.
     ///
     /// # Errors
-    /// Everything that is wrong, at once.
+    /// All problems at once.
     pub fn resolve(&self) -> Result<Resolved, ConfigError> {
         let mut resolver = Resolver { layers: BTreeMap::new(), effective: Vec::new(), problems: Vec::new() };
         for key in KEYS {
@@ -129,11 +129,11 @@ impl<'a> Sources<'a> {
     }
 
     fn read_environment(&self, resolver: &mut Resolver<'_>) {
-        // An empty variable counts as not set, as `${NAME:-}` in a compose file means it.
+        // An empty variable counts as not set, as with `${NAME:-}` in a compose file.
         let given = |name: &str| self.env.get(name).filter(|value| !value.is_empty()).cloned();
         let mut variables: BTreeMap<String, &'static Key> = BTreeMap::new();
         for key in KEYS {
-            // The long name last: it is the more explicit one.
+            // The long name comes last, because it is more explicit.
             for name in key.env.iter().map(ToString::to_string).chain([key.variable()]) {
                 if let Some(value) = given(&name) {
                     resolver.set(key, Origin::Environment(name.clone()), Given::Text(value));
@@ -151,15 +151,15 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// What is wrong with a file that is no TOML. The line itself is not repeated: its value may be a
-/// secret.
+/// Returns the error of a file that is not valid TOML. The error does not repeat the line: its
+/// value may be a secret.
 fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let at = error.span().map_or(0, |span| span.start).min(text.len());
     let before = text.get(..at).unwrap_or(text);
     let (number, start) = (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |end| end + 1));
     let line = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
     let (key, value) = line.split_once('=').unwrap_or(("", line));
-    // What is no key of ours may be a part of a secret as well.
+    // A text that is not a key may be a part of a secret as well.
     let is_key = |key: &str| {
         KEYS.iter().any(|known| known.name == key || known.name.split_once('.').is_some_and(|(_, field)| field == key))
     };
@@ -167,13 +167,13 @@ fn syntax_error(path: &std::path::Path, text: &str, error: &toml::de::Error) -> 
     let key = Some(key.trim()).filter(|key| is_key(key)).map(|key| format!(", at `{key}`")).unwrap_or_default();
     let place = format!("line {number}, column {}{key}", before[start..].chars().count() + 1);
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
-    // The words of the parser, unless they repeat a part of the value.
+    // Use the parser's message, unless it repeats a part of the value.
     let mut words = value.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2);
     let why = if words.any(|word| message.contains(word)) { "this is not valid TOML".to_owned() } else { message };
     ConfigError::Syntax { path: path.to_owned(), place, why }
 }
 
-/// Section names in the form in which the file holds them, so that a suggestion can be copied.
+/// Returns the name of a section as written in the file, so that a suggestion can be copied.
 fn section_name(section: &'static str) -> &'static str {
     match section {
         "server" => "[server]",
@@ -196,14 +196,14 @@ fn section_name(section: &'static str) -> &'static str {
     }
 }
 
-/// A value before it has a type.
+/// A value before it is parsed into its type.
 #[derive(Debug, Clone)]
 enum Given {
     Text(String),
     Toml(Value),
 }
 
-/// Holds the winning value of each key while a [`Config`] is made of them.
+/// Holds the value of the highest layer for each key, while a [`Config`] is built.
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {
     layers: BTreeMap<&'a str, (&'static Key, Origin, Given)>,
@@ -227,7 +227,8 @@ impl Resolver<'_> {
         self.problems.push(Problem::Unknown { name, origin, suggestion });
     }
 
-    /// The typed value of a key; `None` where it is wrong, and the problem is kept.
+    /// Returns the typed value of a key. If the value is invalid, it returns `None` and keeps the
+    /// problem.
     pub(super) fn take<T: Setting>(&mut self, name: &str) -> Option<T> {
         let (key, origin, given) = self.layers.remove(name)?;
         let value = match &given {
@@ -245,7 +246,7 @@ impl Resolver<'_> {
         let is_hidden = |text: &str| key.secret && !text.contains("://") && !text.contains('@');
         let shown = match given {
             _ if key.concealed => HIDDEN.to_owned(),
-            // No address at all: what was put there by mistake may be the password alone.
+            // A text that is not a URL may be the password alone, put there by mistake.
             Given::Text(text) if is_hidden(&text) => HIDDEN.to_owned(),
             Given::Toml(value) if is_hidden(value.as_str().unwrap_or_default()) => HIDDEN.to_owned(),
             Given::Text(text) => redact(&text),
@@ -258,7 +259,7 @@ impl Resolver<'_> {
     }
 }
 
-/// `NAME=secret` without what may be a secret: people put values where names are wanted.
+/// Hides the values in `NAME=secret`: users may write values where names are expected.
 fn without_values(text: &str) -> String {
     text.split(',')
         .map(|part| part.split_once('=').map_or(part.to_owned(), |(name, _)| format!("{name}=***")))
@@ -266,14 +267,14 @@ fn without_values(text: &str) -> String {
         .join(",")
 }
 
-/// A key's value in effect.
+/// The effective value of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effective {
     /// The key.
     pub key: &'static Key,
-    /// The value, as the file would hold it; secrets are in it.
+    /// The value as written in the file, including secrets.
     pub value: Value,
-    /// Where it came from.
+    /// The source of the value.
     pub origin: Origin,
 }
 
@@ -284,14 +285,14 @@ impl PartialEq for Key {
 }
 
 impl Effective {
-    /// The value as it may be shown.
+    /// Returns the value as it may be shown.
     #[must_use]
     pub fn shown(&self) -> String {
         self.key.shown(&self.value)
     }
 }
 
-/// A configuration and where each of its values came from.
+/// A configuration with the source of each value.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// The configuration.

@@ -1,19 +1,19 @@
-//! Secrets, URLs that may hold a password, and how they are shown.
+//! Secrets and URLs that may contain a password, with their redaction.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::Url;
 
-/// What stands in place of a secret.
+/// The text shown in place of a secret.
 pub(super) const HIDDEN: &str = "***";
 
-/// A URL whose password is only given out on purpose.
+/// A URL that hides its password unless it is exposed explicitly.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(String);
 
 impl SecretUrl {
-    /// The whole URL, with its password.
+    /// Returns the URL with its password.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -24,7 +24,7 @@ impl FromStr for SecretUrl {
     type Err = url::ParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // `user:password@host` would be a URL with the scheme `user`.
+        // Without this check, `user:password@host` would be a URL with the scheme `user`.
         if !text.contains("://") {
             return Err(url::ParseError::RelativeUrlWithoutBase);
         }
@@ -45,18 +45,18 @@ impl fmt::Debug for SecretUrl {
     }
 }
 
-/// A text that is only given out on purpose.
+/// A text that is hidden unless it is exposed explicitly.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 
 impl SecretText {
-    /// Keeps a text.
+    /// Creates a secret from a text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -69,8 +69,8 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// The text with the password of a URL, and query values that look like secrets, hidden. Text that
-/// is no URL but holds an `@` loses everything before it.
+/// Hides the password of a URL, and query values that look like secrets. A text that is not a URL
+/// but contains an `@` loses everything before the last `@`.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut url = match (Url::parse(text), text.rsplit_once('@')) {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_is_shown() {
+    fn redaction_hides_every_secret() {
         for (given, shown) in [
             ("redis://:hunter2@redis:6379/0", "redis://:***@redis:6379/0"),
             ("ws://root:hunter2@db:8000/a/b", "ws://root:***@db:8000/a/b"),

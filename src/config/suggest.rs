@@ -1,10 +1,11 @@
-//! The nearest of some names, for "did you mean".
+//! Finds the most similar name, for "did you mean".
 
-/// The candidate that is nearest to `given`, if one is near enough to be a typing error.
+/// Returns the candidate that is most similar to `given`, if it is similar enough to be a typing
+/// error.
 pub(super) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (given.chars().count() / 3).max(2);
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    // `server.body_limit` is what somebody remembers of `server.body_limit_bytes`.
+    // A user may remember `server.body_limit` instead of `server.body_limit_bytes`.
     if given.len() > 4
         && let Some(longer) = candidates.iter().find(|candidate| candidate.starts_with(given))
     {
@@ -18,7 +19,7 @@ pub(super) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a 
         .map(|(_, candidate)| candidate)
 }
 
-/// The Levenshtein distance: how many characters to insert, delete or replace.
+/// Returns the Levenshtein distance: the number of inserted, deleted or replaced characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_edits() {
+    fn distance_counts_edits() {
         for (a, b, expected) in [
             ("", "", 0),
             ("abc", "", 3),
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn suggests_only_what_is_near() {
+    fn suggestion_must_be_similar() {
         let names = ["server.listen", "scans.concurrency", "scope.allow"];
         assert_eq!(nearest("server.lisen", names), Some("server.listen"));
         assert_eq!(nearest("scan.concurency", names), Some("scans.concurrency"));

@@ -1,5 +1,5 @@
-//! What a configuration means to the rest: the policies it stands for, and values that do not go
-//! together.
+//! Converts the configuration into the policies of other modules, and checks values that contradict
+//! each other.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,41 +12,42 @@ use kastrel_actors::policy::restart::{Intensity, RetryPolicy};
 use kastrel_actors::policy::scope::ScopePolicy;
 
 use super::{Config, Effective, Problem};
-use crate::adapters::redis_queue::check_redis_url;
-use crate::adapters::surreal_store::RemoteDatabase;
+use super::{RemoteDatabase, check_redis_url};
 
 impl Config {
-    /// The folder of the scans' results.
+    /// Returns the folder of the scans' results.
     #[must_use]
     pub fn results_dir(&self) -> PathBuf {
         self.data.results_dir.clone().unwrap_or_else(|| self.data.dir.join("results"))
     }
 
-    /// The folder of the automatic backups.
+    /// Returns the folder of the automatic backups.
     #[must_use]
     pub fn backup_dir(&self) -> PathBuf {
         self.backup.dir.clone().unwrap_or_else(|| self.data.dir.join("backups"))
     }
 
-    /// How often an automatic backup is made.
+    /// Returns the interval between automatic backups.
     #[must_use]
     pub const fn backup_interval(&self) -> Duration {
         Duration::from_secs(self.backup.every_hours as u64 * 3600)
     }
 
-    /// Whether automatic backups are made: the embedded database alone is ours to keep.
+    /// Returns whether automatic backups are made: only of the embedded database, which belongs to
+    /// Kastrel.
     #[must_use]
     pub const fn makes_backups(&self) -> bool {
         self.backup.enabled && self.database.url.is_none()
     }
 
-    /// The file in which a running server tells its address to commands of the same data folder.
+    /// Returns the file in which a running server publishes its URL for commands of the same data
+    /// folder.
     #[must_use]
     pub fn server_file(&self) -> PathBuf {
         self.data.dir.join("server.json")
     }
 
-    /// How a scan is tried again.
+    /// Returns the retry policy of scans.
     #[must_use]
     pub const fn retry_policy(&self) -> RetryPolicy {
         RetryPolicy {
@@ -56,13 +57,13 @@ impl Config {
         }
     }
 
-    /// How long an attempt may take.
+    /// Returns the time limits of an attempt.
     #[must_use]
     pub const fn limits(&self) -> Limits {
         Limits { wall_clock: self.scans.wall_clock_limit_seconds, no_progress: self.scans.no_progress_limit_seconds }
     }
 
-    /// The numbers of the node's lease.
+    /// Returns the timing of the node's lease.
     #[must_use]
     pub const fn lease_policy(&self) -> LeasePolicy {
         LeasePolicy {
@@ -72,19 +73,19 @@ impl Config {
         }
     }
 
-    /// How many restarts of an actor are tolerated.
+    /// Returns how many restarts of an actor are allowed in a time window.
     #[must_use]
     pub const fn restart_intensity(&self) -> Intensity {
         Intensity { max: self.supervision.restart_max, within: self.supervision.restart_window_seconds }
     }
 
-    /// How many scans may wait.
+    /// Returns the limits of the queue.
     #[must_use]
     pub const fn queue_limits(&self) -> QueueLimits {
         QueueLimits { max_waiting: self.queue.max_waiting as u64, client_percent: self.queue.client_share as u64 }
     }
 
-    /// Which targets may be scanned.
+    /// Returns the policy of allowed targets.
     #[must_use]
     pub fn scope_policy(&self) -> ScopePolicy {
         ScopePolicy {
@@ -96,7 +97,7 @@ impl Config {
 }
 
 impl Config {
-    /// Which settings of the scanner a client may set.
+    /// Returns the policy of scanner settings that a client may change.
     #[must_use]
     pub fn override_policy(&self) -> OverridePolicy {
         OverridePolicy {
@@ -105,15 +106,15 @@ impl Config {
         }
     }
 
-    /// The file with the key for secret settings.
+    /// Returns the file with the key for secret settings.
     #[must_use]
     pub fn secrets_key_file(&self) -> PathBuf {
         self.secrets.key_file.clone().unwrap_or_else(|| self.data.dir.join("secrets.key"))
     }
 }
 
-/// Addresses of servers that no server can have. What such an address may be is for the adapter to
-/// say that connects to it.
+/// Validates the database and Redis URLs with the adapters' own parsers, and the path of the key
+/// file.
 pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let database = config
         .database
@@ -128,7 +129,7 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
         Some(Problem::Unusable { key: one.key.name, origin: one.origin.clone(), why: why? })
     };
     let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    // Not repeated.
+    // The value is not repeated in the message: it is a key.
     let key_file = config.secrets.key_file.as_ref().is_some_and(|path| is_hex(path.to_string_lossy().trim()));
     let key_file = key_file
         .then(|| "it is 64 hexadecimal digits, so it is a key and not a file; write them to a file that only its owner can read, and set the path of that file".to_owned());
@@ -138,7 +139,7 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
         .collect()
 }
 
-/// Values that are right alone and wrong together.
+/// Checks values that are valid alone but contradict each other.
 pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let name = |name: &str| match effective.iter().find(|one| one.key.name == name) {
         Some(one) => format!("{name} = {} (from {})", one.shown(), one.origin),
@@ -164,7 +165,7 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
         config.scans.backoff_base_seconds > config.scans.backoff_cap_seconds,
         format!("{} must not be more than {}", name("scans.backoff_base_seconds"), name("scans.backoff_cap_seconds")),
     );
-    // Without a bucket the rest says nothing.
+    // Without a bucket, the other keys of the section have no effect.
     let Some(artifacts) = Some(&config.artifacts).filter(|artifacts| artifacts.url.is_some()) else { return problems };
     check(
         artifacts.endpoint.as_ref().is_some_and(|endpoint| !endpoint.is_encrypted()) && !artifacts.allow_http,
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_policies() {
+    fn config_defaults_match_the_policies() {
         let config = defaults();
         assert_eq!(config.retry_policy(), RetryPolicy::default());
         assert_eq!(config.limits(), Limits::default());
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_lead_nowhere_are_told_with_their_keys_and_without_their_passwords() {
+    fn unusable_urls_are_named_by_key_and_without_passwords() {
         let problems = |variables: &[(&str, &str)]| {
             let env: BTreeMap<String, String> =
                 variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn results_lie_in_the_data_folder_unless_told_otherwise() {
+    fn results_folder_defaults_to_the_data_folder() {
         let mut config = defaults();
         assert_eq!(config.results_dir(), PathBuf::from("data/results"));
         config.data.results_dir = Some("/srv/results".into());

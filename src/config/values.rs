@@ -1,5 +1,4 @@
-//! The types that a key's value can have: how each is read from text and from TOML, and how it is
-//! written.
+//! The types of values: each is parsed from text and from TOML, and written as TOML.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,23 +12,24 @@ use toml::Value;
 
 use super::{SecretText, SecretUrl};
 
-/// A type of value.
+/// A type of values.
 pub(super) trait Setting: Sized {
-    /// Completes "expected …".
+    /// The text after "expected …".
     const EXPECTED: &'static str;
 
-    /// Reads it from an environment variable or a flag.
+    /// Parses the value of an environment variable or a flag.
     fn from_text(text: &str) -> Option<Self>;
 
-    /// Reads it from the file. Most types are strings there.
+    /// Parses the value of the file. Most types are strings there.
     fn from_toml(value: &Value) -> Option<Self> {
         value.as_str().and_then(Self::from_text)
     }
 
-    /// Writes it as the file holds it; an optional value that is not set is an empty string.
+    /// Returns the value as written in the file; an optional value that is not set is an empty
+    /// string.
     fn to_toml(&self) -> Value;
 
-    /// Its size, for keys with bounds.
+    /// Returns the size of the value, for keys with bounds.
     fn magnitude(&self) -> Option<f64> {
         None
     }
@@ -47,8 +47,8 @@ impl Setting for String {
     }
 }
 
-/// What the names of all keys and channels in Redis begin with. It stands in the braces of a hash
-/// tag, with the database's own mark behind it.
+/// The prefix of all keys and channels in Redis. It is inside the braces of a hash tag, followed by
+/// the installation id of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisPrefix(String);
 
@@ -111,7 +111,7 @@ impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an address with a port, such as 127.0.0.1:5000 or [::1]:5000";
 
     fn from_text(text: &str) -> Option<Self> {
-        // Everybody's name for the loopback address; other names would need a resolver.
+        // `localhost` always means the loopback address; other names would need a resolver.
         match text.strip_prefix("localhost:") {
             Some(port) => format!("127.0.0.1:{port}").parse().ok(),
             None => text.parse().ok(),
@@ -143,7 +143,7 @@ impl Setting for bool {
     }
 }
 
-/// Whole numbers of the sizes in use.
+/// Implements `Setting` for the integer types in use.
 macro_rules! whole_number {
     ($($type:ty),+) => { $(
         impl Setting for $type {
@@ -169,7 +169,7 @@ macro_rules! whole_number {
 }
 whole_number!(u32, usize);
 
-/// In seconds; fractions are allowed.
+/// A number of seconds; fractions are allowed.
 impl Setting for Duration {
     const EXPECTED: &'static str = "a number of seconds";
 
@@ -197,7 +197,7 @@ impl Setting for Duration {
     }
 }
 
-/// Not set when empty.
+/// An empty value means not set.
 impl<T: Setting> Setting for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
 
@@ -218,7 +218,7 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-/// Splits `a, b` at its commas, without empty parts.
+/// Splits `a, b` at its commas, and drops empty parts.
 fn parts(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
 }
@@ -243,7 +243,7 @@ impl Setting for Vec<String> {
     }
 }
 
-/// Entries of an allow or deny list, as they were written and as they are checked.
+/// The entries of an allow or deny list, as written and as parsed rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeRules {
     texts: Vec<String>,
@@ -251,7 +251,7 @@ pub struct ScopeRules {
 }
 
 impl ScopeRules {
-    /// The entries.
+    /// Returns the parsed rules.
     #[must_use]
     pub fn rules(&self) -> &[ScopeRule] {
         &self.rules
@@ -279,7 +279,7 @@ impl Setting for ScopeRules {
     }
 }
 
-/// Entries of a list of scanner settings, as they were written and as they are checked.
+/// The entries of a list of scanner settings, as written and as parsed patterns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingPatterns {
     texts: Vec<String>,
@@ -287,7 +287,7 @@ pub struct SettingPatterns {
 }
 
 impl SettingPatterns {
-    /// The entries.
+    /// Returns the parsed patterns.
     #[must_use]
     pub fn patterns(&self) -> &[SettingPattern] {
         &self.patterns
@@ -315,12 +315,12 @@ impl Setting for SettingPatterns {
     }
 }
 
-/// Addresses of proxies.
+/// The addresses of proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProxyRules(ScopeRules);
 
 impl ProxyRules {
-    /// The entries.
+    /// Returns the parsed rules.
     #[must_use]
     pub fn rules(&self) -> &[ScopeRule] {
         self.0.rules()
@@ -348,12 +348,12 @@ impl Setting for ProxyRules {
     }
 }
 
-/// Folders, as absolute paths.
+/// A list of folders, as absolute paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FolderList(Vec<PathBuf>);
 
 impl FolderList {
-    /// The folders.
+    /// Returns the folders.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         &self.0
@@ -386,7 +386,7 @@ impl Setting for FolderList {
 pub struct UserText(String);
 
 impl UserText {
-    /// As it was given.
+    /// Returns the user as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -407,12 +407,12 @@ impl Setting for UserText {
     }
 }
 
-/// Names of environment variables.
+/// A list of names of environment variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VariableNames(Vec<String>);
 
 impl VariableNames {
-    /// The names.
+    /// Returns the names.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
@@ -440,12 +440,12 @@ impl Setting for VariableNames {
     }
 }
 
-/// Directives of the log filter, such as `info` or `info,kastrel=debug`.
+/// The directives of the log filter, such as `info` or `info,kastrel=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLevel(String);
 
 impl LogLevel {
-    /// The directives.
+    /// Returns the directives.
     #[must_use]
     pub fn directives(&self) -> &str {
         &self.0
@@ -457,8 +457,8 @@ impl Setting for LogLevel {
 
     fn from_text(text: &str) -> Option<Self> {
         let is_level = |text: &str| text.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
-        // A bare word that is no level would be taken for the name of a module, and silence
-        // everything else.
+        // The filter would take a bare word that is not a level for the name of a module, and
+        // silence everything else.
         let plausible = text.split(',').all(|part| part.contains(['=', ':', '[']) || is_level(part.trim()));
         (!text.is_empty() && plausible && tracing_subscriber::EnvFilter::try_new(text).is_ok())
             .then(|| Self(text.to_owned()))
@@ -469,21 +469,21 @@ impl Setting for LogLevel {
     }
 }
 
-/// The address of a trace in a tracing UI.
+/// The URL template of a trace in a tracing UI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceUrl(String);
 
 impl TraceUrl {
-    /// What stands for the trace id.
+    /// The placeholder of the trace id.
     const PLACE: &'static str = "{trace_id}";
 
-    /// Reads it.
+    /// Parses the template.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::from_text(text)
     }
 
-    /// The address of one trace.
+    /// Returns the URL of one trace.
     #[must_use]
     pub fn of(&self, trace_id: &str) -> String {
         self.0.replace(Self::PLACE, trace_id)
@@ -494,7 +494,7 @@ impl Setting for TraceUrl {
     const EXPECTED: &'static str = "an http or https address with {trace_id} in it";
 
     fn from_text(text: &str) -> Option<Self> {
-        // It becomes a link on pages, so nothing but the web may be behind it.
+        // The URL becomes a link on pages, so only http and https are allowed.
         let url = url::Url::parse(&text.replace(Self::PLACE, "0")).ok()?;
         let is_web = matches!(url.scheme(), "http" | "https") && url.has_host() && url.password().is_none();
         let is_plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -514,10 +514,10 @@ macro_rules! choice {
         pub enum $name { $($(#[$variant_meta])* $variant,)+ }
 
         impl $name {
-            /// Every choice, in declaration order.
+            /// All choices, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word for it.
+            /// Returns the word of the choice.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -547,11 +547,11 @@ macro_rules! choice {
 }
 
 choice! {
-    /// Which scanner runs scans.
+    /// The scanner that runs scans.
     ScannerChoice, "auto, kast or builtin" {
-        /// KAST where it is found, else the built-in scanner.
+        /// KAST if it is found, otherwise the built-in scanner.
         Auto = "auto",
-        /// KAST, or nothing.
+        /// KAST only.
         Kast = "kast",
         /// The built-in scanner.
         Builtin = "builtin",
@@ -559,13 +559,13 @@ choice! {
 }
 
 choice! {
-    /// How log lines look.
+    /// The format of log lines.
     LogFormat, "auto, text or json" {
-        /// Text on a terminal, JSON elsewhere.
+        /// Text on a terminal, otherwise JSON.
         Auto = "auto",
-        /// For people.
+        /// Text for people.
         Text = "text",
-        /// For machines.
+        /// JSON for machines.
         Json = "json",
     }
 }
@@ -577,7 +577,7 @@ mod tests {
     use super::*;
     use crate::config::BasePath;
 
-    /// Reads `text`, and reads back what is written.
+    /// Parses `text`, and parses again what is written.
     fn read<T: Setting + PartialEq + Debug>(text: &str) -> Option<T> {
         let value = T::from_text(text)?;
         assert_eq!(T::from_toml(&value.to_toml()).as_ref(), Some(&value), "{text}");
@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn every_type_reads_back_what_it_writes() {
+    fn every_value_type_parses_what_it_writes() {
         assert_eq!(read("localhost:80"), Some(SocketAddr::from(([127, 0, 0, 1], 80))));
         assert_eq!(read::<SocketAddr>("example.com:80"), None);
         assert_eq!(read::<SocketAddr>("5000"), None);
@@ -631,7 +631,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_has_an_address_on_the_web() {
+    fn trace_url_is_an_http_url_with_a_placeholder() {
         let url = read::<TraceUrl>("https://jaeger.example/trace/{trace_id}?x=1").unwrap();
         assert_eq!(url.of("4bf9"), "https://jaeger.example/trace/4bf9?x=1");
         for bad in [
@@ -657,7 +657,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_strict_about_types() {
+    fn toml_values_must_have_the_right_type() {
         assert_eq!(u32::from_toml(&"7".into()), None);
         assert_eq!(bool::from_toml(&"true".into()), None);
         assert_eq!(String::from_toml(&Value::Integer(7)), None);

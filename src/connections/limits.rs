@@ -1,34 +1,35 @@
-//! How many connections there may be, how long each of them may wait, and which one makes room:
-//! pure.
+//! The limits of connections, as pure functions: how many are open, how long each may wait, and
+//! which one is replaced.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Connections beyond the cap that only health checks may use.
+/// The number of connections beyond the cap, which only health checks may use.
 pub const RESERVED: usize = 16;
-/// Of these, the ones that only a liveness check may use: other health checks wait for the
-/// database.
+/// The number of reserved connections that only liveness checks may use. Other health checks wait
+/// for the database.
 pub const RESERVED_FOR_LIVENESS: usize = 4;
-/// Descriptors of a connection: its socket, and the file that it may be downloading.
+/// The file descriptors of a connection: its socket, and the file that it may be downloading.
 const DESCRIPTORS_OF_A_CONNECTION: u64 = 2;
-/// So many connections are served whatever the descriptors, or nobody could see what is wrong.
+/// The minimum number of connections, regardless of the descriptors, so that the problem stays
+/// visible.
 const LEAST: usize = 16;
-/// Descriptors that the process needs without connections and scans: the database, logs, the queue,
-/// the watch on folders.
+/// The descriptors that the process needs without connections and scans: for the database, logs,
+/// the queue and the folder watcher.
 const BASE_DESCRIPTORS: u64 = 256;
-/// Descriptors that a running scan needs: pipes, its log, its files while they are read, its
+/// The descriptors that a running scan needs: for pipes, its log, the files being read, and its
 /// process.
 const DESCRIPTORS_OF_A_SCAN: u64 = 32;
 
-/// The descriptors that a process needs beside its connections.
+/// The descriptors that the process needs in addition to its connections.
 #[must_use]
 pub fn own_descriptors(concurrency: usize) -> u64 {
     BASE_DESCRIPTORS + DESCRIPTORS_OF_A_SCAN.saturating_mul(concurrency as u64)
 }
 
-/// How many connections fit beside the scans, where each of them downloads a file. `descriptors`:
-/// the limit of open files, `None` without one.
+/// The number of connections that fit beside the scans if each connection downloads a file.
+/// `descriptors` is the limit of open files; `None` means unlimited.
 #[must_use]
 pub fn connections_within(descriptors: Option<u64>, concurrency: usize, wanted: usize) -> usize {
     let Some(descriptors) = descriptors else { return wanted };
@@ -36,61 +37,61 @@ pub fn connections_within(descriptors: Option<u64>, concurrency: usize, wanted: 
     wanted.min(usize::try_from(left / DESCRIPTORS_OF_A_CONNECTION).unwrap_or(usize::MAX)).max(LEAST)
 }
 
-/// What connections may do.
+/// The limits of connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// How many there may be, besides the [`RESERVED`] ones.
+    /// The maximum number of connections, without the [`RESERVED`] ones.
     pub connections: usize,
-    /// How long the head of a request may take, from its first byte; and how long a new connection
-    /// may send nothing.
+    /// The timeout of a request's head, from its first byte; and how long a new connection may send
+    /// nothing.
     pub head: Duration,
     /// How long a connection may wait for its next request.
     pub idle: Duration,
-    /// How long a client may take nothing of an answer that is there.
+    /// How long a client may read nothing of a pending response.
     pub stall: Duration,
 }
 
 impl ConnectionLimits {
-    /// How often a connection is looked at.
+    /// The interval between two checks of a connection.
     pub(super) fn look_every(&self) -> Duration {
         self.head.min(self.idle).min(self.stall) / 4
     }
 }
 
-/// What a connection does.
+/// The current phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Nothing of its first request has arrived.
+    /// New: nothing of the first request has arrived.
     Fresh {
-        /// Since when.
+        /// The start of the phase.
         since: Instant,
     },
-    /// It waits for its next request.
+    /// Waiting for the next request.
     Idle {
-        /// Since when.
+        /// The start of the phase.
         since: Instant,
     },
     /// A part of a request's head has arrived.
     Head {
-        /// Since when.
+        /// The start of the phase.
         since: Instant,
     },
-    /// The body of a request arrives. How long it may take is for the request to say.
+    /// The body of a request is arriving. The request sets its timeout.
     Arriving {
-        /// Since when.
+        /// The start of the phase.
         since: Instant,
     },
-    /// A request is being answered.
+    /// A request is being handled.
     Busy,
-    /// The client takes nothing of an answer.
+    /// The client does not read the response.
     Stalled {
-        /// Since when.
+        /// The start of the phase.
         since: Instant,
     },
 }
 
 impl Phase {
-    /// When a connection in this phase is cut.
+    /// The time at which a connection in this phase is closed.
     pub(super) fn ends(self, limits: &ConnectionLimits) -> Option<Instant> {
         match self {
             Self::Fresh { since } | Self::Head { since } => Some(since + limits.head),
@@ -100,8 +101,8 @@ impl Phase {
         }
     }
 
-    /// Since when nothing would be lost with it. A part of a request counts: nothing of it has been
-    /// done.
+    /// The start of an idle phase, in which closing the connection loses no work. An incomplete
+    /// request counts as idle, because its handling has not started.
     pub(super) const fn idle_since(self) -> Option<Instant> {
         match self {
             Self::Fresh { since } | Self::Idle { since } | Self::Head { since } | Self::Arriving { since } => {
@@ -111,8 +112,8 @@ impl Phase {
         }
     }
 
-    /// Since when it may make room for another one: it is idle, or its client takes nothing of its
-    /// answer.
+    /// The time since which the connection may be replaced: it is idle, or its client does not read
+    /// the response.
     const fn replaceable_since(self) -> Option<Instant> {
         match self {
             Self::Stalled { since } => Some(since),
@@ -123,33 +124,33 @@ impl Phase {
     }
 }
 
-/// What a path may use of the connections beyond the cap.
+/// The reserved connections that a path may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReservedUse {
-    /// All of them: a liveness check, which waits for nothing.
+    /// All reserved connections: for a liveness check, which waits for nothing.
     Liveness,
-    /// All but the ones for liveness checks: another health check.
+    /// All except the connections for liveness checks: for another health check.
     Health,
-    /// None of them.
+    /// No reserved connection.
     Nothing,
 }
 
-/// Where a new connection goes.
+/// The decision about a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Among all others.
+    /// A regular connection.
     General,
-    /// Among all others, where this one makes room.
+    /// A regular connection, which replaces this one.
     InsteadOf(u64),
-    /// Only for health checks.
+    /// A reserved connection, for health checks only.
     Reserved,
-    /// Only for health checks, where this one makes room.
+    /// A reserved connection, which replaces this one.
     ReservedInsteadOf(u64),
-    /// Nowhere.
+    /// Refused.
     Refused,
 }
 
-/// An open connection, as far as the decision needs it.
+/// An open connection, with the data for the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Open {
     pub(super) id: u64,
@@ -157,8 +158,8 @@ pub(super) struct Open {
     pub(super) phase: Phase,
 }
 
-/// Decides where a new connection goes. The connection makes room that has been idle, or whose
-/// client has taken nothing of its answer, for longest. A client that takes its answer keeps its
+/// Decides about a new connection. It replaces the connection that has been idle for longest, or
+/// whose client has not read its response for longest. A client that reads its response keeps its
 /// connection.
 pub(super) fn place(open: impl Iterator<Item = Open> + Clone, cap: usize) -> Place {
     let count = |reserved| open.clone().filter(|one| one.reserved == reserved).count();
@@ -265,7 +266,7 @@ mod tests {
                 Place::ReservedInsteadOf(100),
             ),
             (busy.into_iter().chain(full_of(Phase::Busy)).collect(), 2, Place::Refused),
-            // Those beyond the cap do not count against it.
+            // Reserved connections do not count against the cap.
             (full_of(Phase::Busy).collect(), 2, Place::General),
         ] {
             assert_eq!(place(open.iter().copied(), cap), expected, "{open:?}");

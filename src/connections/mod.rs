@@ -1,13 +1,13 @@
-//! Connections: accepted up to a cap, cut when they are slow or idle, and counted so that
-//! descriptors are left for the scans.
+//! Serves HTTP connections up to a cap, closes slow and idle ones, and leaves file descriptors for
+//! the scans.
 //!
-//! A connection beyond the cap replaces the one that has been idle, or whose client has taken
-//! nothing of its answer, for longest. Where all of them are being served, [`RESERVED`] more are
-//! taken, for health checks alone: a process under load must not look dead. Some of these are for
-//! liveness checks alone, because a readiness check waits for the database. A request of which a
-//! part is missing counts as idle: nothing of it has been done. A head that does not arrive in
-//! time, a client that takes nothing of its answer, and a connection without a next request are
-//! cut. `web::limits` says how long the body of a request may take.
+//! A connection beyond the cap replaces the one that has been idle for longest, or whose client has
+//! not read its response for longest. If all connections are in use, [`RESERVED`] more are
+//! accepted, for health checks only: a process under load must not look dead. Some of these are for
+//! liveness checks only, because a readiness check waits for the database. An incomplete request
+//! counts as idle, because its handling has not started. Connections are closed on a slow request
+//! head, a client that does not read its response, and a missing next request. `web::limits`
+//! defines the timeout of request bodies.
 
 mod limits;
 mod state;
@@ -39,18 +39,18 @@ pub use limits::{ConnectionLimits, RESERVED, RESERVED_FOR_LIVENESS, ReservedUse,
 use limits::{Open, Place, place};
 use state::{Answer, Arriving, State, Watched};
 
-/// The largest head of a request.
+/// The maximum size of a request's head, in bytes.
 const MOST_HEAD: usize = 64 * 1024;
-/// The wait after the system had no descriptor for a new connection.
+/// The pause after the system had no descriptor for a new connection.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The connections of one listener.
 pub(crate) struct Connections {
     limits: ConnectionLimits,
     router: Router,
-    /// What a path may use beyond the cap.
+    /// Returns the reserved connections that a path may use.
     reserved_use: Box<dyn Fn(&str) -> ReservedUse + Send + Sync>,
-    /// Health checks beyond the cap that are no liveness checks.
+    /// The permits of health checks on reserved connections that are not liveness checks.
     health: Semaphore,
     table: Mutex<Table>,
 }
@@ -67,7 +67,7 @@ struct Held {
     cut: CancellationToken,
 }
 
-/// A connection's place, given back with its drop.
+/// An accepted connection. Dropping it removes the connection from the table.
 struct Lent {
     connections: Arc<Connections>,
     id: u64,
@@ -96,7 +96,8 @@ impl Connections {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts until `stop`, then lets open requests end. Dropped, it ends them at once.
+    /// Accepts connections until `stop`, and then waits for open requests. Dropping the future ends
+    /// them immediately.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
         let (tasks, abandoned) = (TaskTracker::new(), CancellationToken::new());
         let _abandon = abandoned.clone().drop_guard();
@@ -129,10 +130,10 @@ impl Connections {
         tasks.wait().await;
     }
 
-    /// A place for a new connection, if there is one.
+    /// Admits a new connection, if the limits permit it.
     fn lend(self: &Arc<Self>) -> Option<Lent> {
         let mut table = self.table();
-        // Counting is enough as long as there is room.
+        // While there is room, the number of connections decides.
         let place = if table.open.len() < self.limits.connections {
             Place::General
         } else {
@@ -185,9 +186,9 @@ impl Connections {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection until it ends.
 async fn serve_one(lent: Lent, stream: TcpStream, address: SocketAddr, stop: CancellationToken) {
-    // Answers are small and whole; waiting to fill a packet would only delay them.
+    // Responses are small and written at once, so Nagle's algorithm would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(error = &error as &dyn std::error::Error, "could not set TCP_NODELAY");
     }
@@ -229,13 +230,13 @@ async fn serve_one(lent: Lent, stream: TcpStream, address: SocketAddr, stop: Can
     }
 }
 
-/// Whether a failed `accept` says something about the connection alone.
+/// True if an `accept` error concerns only the connection.
 fn is_of_the_client(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// The answer beyond the cap to whatever is no health check.
+/// The response on a reserved connection to a request that is not a health check.
 fn too_many() -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),

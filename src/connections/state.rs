@@ -1,5 +1,4 @@
-//! What a connection does at the moment, seen from the bytes that pass and the requests that are
-//! answered.
+//! Tracks the phase of a connection from its bytes and requests.
 
 use std::io;
 use std::pin::Pin;
@@ -14,32 +13,32 @@ use tokio::time::Instant;
 
 use super::limits::Phase;
 
-/// See the module.
+/// The shared state of a connection; see the module docs.
 #[derive(Debug)]
 pub(super) struct State(Mutex<Seen>);
 
 #[derive(Debug)]
 struct Seen {
-    /// Requests that are being answered.
+    /// The number of requests being handled.
     requests: u32,
-    /// When it was opened, or the last answer ended.
+    /// The time when the connection was opened, or the last response ended.
     since: Instant,
-    /// Whether no request has arrived yet.
+    /// True until the first request arrives.
     is_fresh: bool,
-    /// Since when the body of a request arrives.
+    /// The time since which the body of a request is arriving.
     arriving: Option<Instant>,
-    /// Since when a part of a head has arrived.
+    /// The time since which a part of a head has arrived.
     head: Option<Instant>,
-    /// Since when the client takes nothing.
+    /// The time since which the client reads nothing.
     stalled: Option<Instant>,
-    /// What arrived last of the connection, and of the body of the last request.
+    /// The last bytes of the connection, and of the body of the last request.
     read: Last,
     body: Last,
 }
 
 impl Seen {
-    /// Whether what has arrived ends with the last request: with the empty line of its head, or
-    /// with its body. Otherwise it holds a part of the next one.
+    /// True if the received bytes end with the last request: with the empty line after its head, or
+    /// with its body. Otherwise they contain a part of the next request.
     fn is_at_end_of_request(&self) -> bool {
         let (read, body) = (self.read.as_slice(), self.body.as_slice());
         read.ends_with(b"\n\r\n") || read.ends_with(b"\n\n") || (!body.is_empty() && read.ends_with(body))
@@ -99,7 +98,7 @@ impl State {
         }
     }
 
-    /// A request has arrived; it is being answered until the guard is dropped.
+    /// Records that a request has arrived. It is being handled until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Answering {
         let mut seen = self.seen();
         seen.requests += 1;
@@ -112,7 +111,7 @@ impl State {
         self.seen().arriving = if is_whole { None } else { Some(Instant::now()) };
     }
 
-    /// A part of the body of a request was handed on.
+    /// Records that a part of a request's body was passed to the handler.
     fn has_taken(&self, bytes: &[u8]) {
         self.seen().body.push(bytes);
     }
@@ -135,7 +134,7 @@ impl State {
     }
 }
 
-/// A request that is being answered.
+/// The guard of a request that is being handled.
 #[derive(Debug)]
 pub(super) struct Answering(Arc<State>);
 
@@ -145,20 +144,21 @@ impl Drop for Answering {
         seen.requests -= 1;
         seen.since = Instant::now();
         if seen.requests == 0 && !seen.is_at_end_of_request() {
-            // It arrived with the last request or while that was answered, and may never go on.
+            // A part of the next request arrived before this response ended, and its rest may never
+            // come.
             seen.head = Some(seen.since);
         }
     }
 }
 
-/// The body of a request, which arrives until its end, or until nobody waits for it any more.
+/// The body of a request. It is arriving until its end, or until it is dropped.
 pub(super) struct Arriving {
     body: Incoming,
     state: Arc<State>,
 }
 
 impl Arriving {
-    /// The body as the web takes it. One that is empty does not arrive.
+    /// Wraps the body for the router. An empty body never arrives.
     pub(super) fn body(body: Incoming, state: &Arc<State>) -> Body {
         if body.is_end_stream() {
             return Body::empty();
@@ -198,7 +198,7 @@ impl HttpBody for Arriving {
     }
 }
 
-/// The body of an answer; with its end the request ends.
+/// The body of a response. The request ends together with it.
 pub(super) struct Answer {
     pub(super) body: Body,
     pub(super) _answering: Answering,
@@ -224,7 +224,7 @@ impl HttpBody for Answer {
     }
 }
 
-/// A stream whose bytes tell the state.
+/// A stream that updates the state from its bytes.
 pub(super) struct Watched<S> {
     pub(super) stream: S,
     pub(super) state: Arc<State>,
@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_phase_follows_the_bytes_and_the_requests() {
+    async fn the_phase_follows_bytes_and_requests() {
         let state = State::new();
         let opened = Instant::now();
         assert_eq!(state.phase(), Phase::Fresh { since: opened });
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_part_of_the_next_request_that_came_early_has_the_time_of_a_head() {
+    async fn an_early_part_of_the_next_request_has_the_timeout_of_a_head() {
         for (first, body, later, is_next) in [
             ("GET / HTTP/1.1\r\n\r\n", "", "", false),
             ("GET / HTTP/1.1\n\n", "", "", false),

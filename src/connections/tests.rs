@@ -1,4 +1,4 @@
-//! With real sockets.
+//! Tests with real sockets.
 
 use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
@@ -9,16 +9,16 @@ use tokio_util::task::AbortOnDropHandle;
 use super::limits::Phase;
 use super::*;
 
-/// What a test waits for at most.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// So long that no test gets there.
+/// A limit that no test reaches.
 const NEVER: Duration = Duration::from_secs(3600);
 
 struct Served {
     connections: Arc<Connections>,
     address: SocketAddr,
     stop: CancellationToken,
-    /// Lets requests for `/slow` end.
+    /// Releases requests to `/slow`.
     gate: Arc<Semaphore>,
     task: AbortOnDropHandle<()>,
 }
@@ -72,12 +72,12 @@ impl Served {
 
     async fn send(&self, text: &str) -> TcpStream {
         let mut stream = self.connect().await;
-        // The server may have cut it already; what arrives of its answer shows that.
+        // The server may have closed the connection already; the received response shows that.
         let _ = stream.write_all(text.as_bytes()).await;
         stream
     }
 
-    /// A connection that asks, and is left open.
+    /// Opens a connection, sends a request, and keeps the connection open.
     async fn ask(&self, path: &str) -> TcpStream {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
     }
@@ -88,7 +88,8 @@ impl Served {
         rest(&mut stream).await
     }
 
-    /// Waits until the connections are as wanted: the server learns of each one in its own time.
+    /// Waits until the phases of the connections satisfy `wanted`, because the server updates them
+    /// asynchronously.
     async fn until(&self, wanted: impl Fn(&[Phase]) -> bool) {
         let looks = async {
             loop {
@@ -97,7 +98,7 @@ impl Served {
                 if wanted(&phases) {
                     return;
                 }
-                // Phases change with the bytes, so there is nothing to subscribe to.
+                // Phases change with the bytes, so there is no event to subscribe to.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -105,15 +106,15 @@ impl Served {
     }
 }
 
-/// All that arrives until the connection is closed.
+/// Reads everything until the connection is closed.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ = in_time("the end of a connection", stream.read_to_end(&mut bytes)).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One answer of a connection that stays open.
+/// Reads one response from a connection that stays open.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut bytes = vec![0; 4096];
     let size = in_time("an answer", stream.read(&mut bytes)).await.unwrap();
@@ -157,9 +158,10 @@ async fn a_client_that_takes_nothing_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_part_of_the_next_request_behind_a_request_is_cut_like_any_head() {
+async fn a_partial_next_request_is_cut_like_any_head() {
     let served = serve(ConnectionLimits { head: SHORT, ..patient(100) }).await;
-    // The time of the first head counts as well, so it may be cut before it is answered.
+    // The timeout of the first head also applies, so the connection may be closed before the
+    // response.
     let mut stream = served.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nHo").await;
     let answers = rest(&mut stream).await;
     assert!(answers.matches("HTTP/1.1 200").count() <= 1, "{answers}");
@@ -178,7 +180,7 @@ async fn clients_that_take_nothing_make_room_for_others() {
         let page = served.get(path).await;
         assert!(page.starts_with("HTTP/1.1 200"), "{path}: {page}");
     }
-    // A client that is served keeps its connection, however many others come.
+    // A client that is being served keeps its connection, however many others connect.
     let mut slow = served.ask("/slow").await;
     served.until(|phases| phases.contains(&Phase::Busy)).await;
     for _ in 0..16 {
@@ -198,7 +200,7 @@ async fn readiness_checks_that_hang_leave_connections_for_liveness_checks() {
         if count <= 8 + RESERVED - RESERVED_FOR_LIVENESS {
             served.until(|phases| phases.iter().filter(|phase| **phase == Phase::Busy).count() == count).await;
         } else {
-            // No turn is left for it.
+            // No permit is left for this health check.
             assert!(rest(&mut busy[count - 1]).await.starts_with("HTTP/1.1 503"));
         }
     }
@@ -222,7 +224,8 @@ async fn idle_and_half_sent_requests_make_room_for_others() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
     }
     assert!(served.connections.table().open.len() <= 8);
-    // The longest idle one went first, and the last one is still there.
+    // The connection that was idle for longest was replaced first, and the newest one is still
+    // open.
     assert_eq!(rest(&mut open[0]).await, "");
 }
 
@@ -234,7 +237,7 @@ async fn health_checks_are_answered_when_all_connections_are_in_use() {
         busy.push(served.ask("/slow").await);
     }
     served.until(|phases| phases.iter().filter(|phase| **phase == Phase::Busy).count() == 8).await;
-    // Silent connections do not take the reserved places away either.
+    // Silent connections do not use up the reserved ones either.
     let mut silent = Vec::new();
     for _ in 0..RESERVED * 3 {
         silent.push(served.connect().await);
@@ -283,8 +286,8 @@ async fn requests_come_one_after_the_other_and_too_large_heads_are_refused() {
         let answer = answer(&mut stream).await;
         assert!(answer.to_lowercase().contains("content-length: 4") && answer.ends_with("body"), "{answer}");
     }
-    // No byte more than the server reads: it would close a connection with unread bytes by a reset,
-    // which may overtake the answer.
+    // Sends exactly as many bytes as the server reads: it would close a connection with unread
+    // bytes by a reset, which may overtake the response.
     let start = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: ";
     let large = format!("{start}{}", "x".repeat(MOST_HEAD - start.len()));
     let refused = rest(&mut served.send(&large).await).await;
@@ -292,7 +295,7 @@ async fn requests_come_one_after_the_other_and_too_large_heads_are_refused() {
         refused.starts_with("HTTP/1.1 431") && refused.ends_with("\r\n\r\n"),
         "an answer without a body: {refused}"
     );
-    // Further bytes change nothing: no handler sees such a request.
+    // More bytes change nothing: no handler sees such a request.
     let refused = rest(&mut served.send(&format!("{large}{}\r\n\r\n", "x".repeat(200_000))).await).await;
     assert!(!refused.contains("page"), "{refused}");
 }

@@ -1,7 +1,7 @@
-//! The one table of everything that Kastrel tells: spans, their events, metrics and attributes.
+//! The catalogue of all telemetry: spans, their events, metrics and attributes.
 //!
-//! The code takes every name from here, and `docs/telemetry.md` is generated from here. Nothing in
-//! this file does anything.
+//! The code takes every name from this file, and `docs/telemetry.md` is generated from it. The file
+//! contains only data.
 
 /// A span.
 #[derive(Debug, Clone, Copy)]
@@ -10,11 +10,12 @@ pub struct SpanEntry {
     pub name: &'static str,
     /// `internal`, `server`, `producer` or `consumer`.
     pub kind: &'static str,
-    /// Under which span it stands.
+    /// The parent span.
     pub parent: &'static str,
-    /// Its attributes, besides `scan.id`, `scan.attempt` and `node.id` where there are such.
+    /// Its attributes, without `scan.id`, `scan.attempt` and `node.id`, which are added where they
+    /// apply.
     pub attributes: &'static [&'static str],
-    /// What it stands for.
+    /// Its meaning.
     pub description: &'static str,
 }
 
@@ -23,11 +24,11 @@ pub struct SpanEntry {
 pub struct EventEntry {
     /// Its name.
     pub name: &'static str,
-    /// Within which span.
+    /// The span that contains it.
     pub span: &'static str,
     /// Its attributes.
     pub attributes: &'static [&'static str],
-    /// What it stands for.
+    /// Its meaning.
     pub description: &'static str,
 }
 
@@ -38,11 +39,11 @@ pub struct AttributeEntry {
     pub name: &'static str,
     /// `text`, `number`, `seconds`, `bytes` or `yes/no`.
     pub kind: &'static str,
-    /// What it says.
+    /// Its meaning.
     pub description: &'static str,
 }
 
-/// What a metric does.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Instrument {
     /// Only grows.
@@ -54,7 +55,7 @@ pub enum Instrument {
 }
 
 impl Instrument {
-    /// The word for it.
+    /// The name of the kind.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -70,18 +71,18 @@ impl Instrument {
 pub struct MetricEntry {
     /// Its name in OpenTelemetry.
     pub name: &'static str,
-    /// What it does.
+    /// Its kind.
     pub instrument: Instrument,
-    /// Its unit, as UCUM writes it; empty for what is merely counted.
+    /// Its unit in UCUM notation; empty for a plain count.
     pub unit: &'static str,
-    /// Its attributes. Each has few values, whatever is scanned.
+    /// Its attributes. Each has a small number of values, whatever is scanned.
     pub attributes: &'static [&'static str],
-    /// What it says.
+    /// Its meaning.
     pub description: &'static str,
 }
 
 impl MetricEntry {
-    /// Its name at `/metrics`, without the endings that a histogram adds.
+    /// Its name at `/metrics`, without the suffixes of a histogram.
     #[must_use]
     pub fn prometheus_name(&self) -> String {
         let base = self.name.replace('.', "_");
@@ -120,7 +121,7 @@ macro_rules! spans {
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal, $instrument:ident, $unit:literal, [$($attribute:ident),*], $description:literal;)+) => {
-        /// The metrics, one by one.
+        /// The metrics.
         pub mod metric {
             use super::{Instrument, MetricEntry, attribute};
             $(
@@ -143,10 +144,10 @@ attributes! {
     SCAN_ID = "scan.id", "number", "The scan.";
     SCAN_ATTEMPT = "scan.attempt", "number", "The attempt, from 1.";
     SCAN_TOKEN = "scan.token", "number", "The fencing token of the attempt.";
-    SCAN_MODE = "scan.mode", "text", "passive or active.";
+    SCAN_MODE = "scan.mode", "text", "passive, active or both.";
     SCAN_PRIORITY = "scan.priority", "text", "high, normal or low.";
-    SCAN_CREATED = "scan.created", "yes/no", "Whether the submission made the scan, or an earlier one with the same idempotency key.";
-    SCAN_STATUS = "scan.status", "text", "The status API's word for where a scan stands.";
+    SCAN_CREATED = "scan.created", "yes/no", "Whether the submission created the scan; no if an earlier one with the same idempotency key did.";
+    SCAN_STATUS = "scan.status", "text", "The state of a scan, in the words of the status API.";
     SCAN_OUTCOME = "scan.outcome", "text", "completed, failed or cancelled.";
     SCAN_ATTEMPTS = "scan.attempts", "number", "How many attempts the scan had.";
     SCAN_FINDINGS = "scan.findings", "number", "How many items the plugins collected.";
@@ -158,35 +159,35 @@ attributes! {
     SERVER_ADDRESS = "server.address", "text", "The host that is scanned. Only on spans, never on metrics.";
     NODE_ID = "node.id", "text", "The node.";
     ATTEMPT_END = "attempt.end", "text", "completed, failed, interrupted or cancelled.";
-    ATTEMPT_REASON = "attempt.reason", "text", "The kind of failure or interruption, as docs/supervision.md lists them; none where there is no such.";
+    ATTEMPT_REASON = "attempt.reason", "text", "The kind of failure or interruption, as listed in docs/supervision.md; none if there is neither.";
     RESTART_REASON = "restart.reason", "text", "The kind of failure or interruption that is followed by another attempt.";
     RESTART_DUE = "restart.due", "text", "The earliest moment of the next attempt.";
     RESTART_COUNTS = "restart.counts", "yes/no", "Whether the attempt counts against the scan's limit.";
-    WAIT_BACKOFF = "scan.wait.backoff", "seconds", "How long the scan waited for the moment of this attempt after a failed one.";
-    WAIT_QUEUED = "scan.wait.queued", "seconds", "How long the scan then waited for a slot, or for a node that starts it: a pause, a hold and a lack of workers count here.";
-    CANCEL_BY = "cancel.by", "text", "Who asked: user or interrupt.";
-    CANCEL_RESULT = "cancel.result", "text", "cancelled, or requested where a running attempt has to be ended first.";
-    LINK_KIND = "link.kind", "text", "What a link says: previous_attempt, or requested_by.";
-    QUEUE_RESULT = "queue.result", "text", "What became of a delivery: acknowledged, released to be delivered again, or unanswered where the queue did not take the answer.";
-    MESSAGING_SYSTEM = "messaging.system", "text", "redis, or kastrel for the queue in the process.";
+    WAIT_BACKOFF = "scan.wait.backoff", "seconds", "The wait after a failed attempt, until this attempt was due.";
+    WAIT_QUEUED = "scan.wait.queued", "seconds", "The wait after that for a slot or for a node that starts the scan; a pause, a hold and a lack of workers count here.";
+    CANCEL_BY = "cancel.by", "text", "The origin of the request: user or interrupt.";
+    CANCEL_RESULT = "cancel.result", "text", "cancelled, or requested if a running attempt has to be ended first.";
+    LINK_KIND = "link.kind", "text", "The meaning of a link: previous_attempt or requested_by.";
+    QUEUE_RESULT = "queue.result", "text", "The result of a delivery: acknowledged, released (delivered again later), or unanswered if the queue did not take the answer.";
+    MESSAGING_SYSTEM = "messaging.system", "text", "redis, or kastrel for the in-process queue.";
     MESSAGING_OPERATION = "messaging.operation.name", "text", "publish or process.";
     MESSAGING_OPERATION_TYPE = "messaging.operation.type", "text", "send or process.";
     MESSAGING_DESTINATION = "messaging.destination.name", "text", "scans.high, scans.normal or scans.low.";
-    MESSAGING_MESSAGE_ID = "messaging.message.id", "text", "The queue's name of the delivery.";
+    MESSAGING_MESSAGE_ID = "messaging.message.id", "text", "The queue's id of the delivery.";
     PROCESS_PID = "process.pid", "number", "The scanner's process, which is also its process group.";
     PROCESS_EXIT_CODE = "process.exit.code", "number", "The exit code.";
     PROCESS_SIGNAL = "process.signal", "number", "The signal that ended the process.";
     PROCESS_EXIT = "process.exit", "text", "success (0), error (another code), usage (2), signal or unknown.";
-    PROCESS_CPU = "process.cpu.time", "seconds", "Processor time of the process group, as last looked at.";
-    PROCESS_MEMORY = "process.memory.peak", "bytes", "The most resident memory of the process group that was seen.";
+    PROCESS_CPU = "process.cpu.time", "seconds", "Processor time of the process group, at the last measurement.";
+    PROCESS_MEMORY = "process.memory.peak", "bytes", "The highest measured resident memory of the process group.";
     SCANNER_KIND = "scanner.kind", "text", "kast or builtin.";
     SCANNER_VERSION = "scanner.version", "text", "The scanner's version.";
-    PLUGIN_NAME = "plugin.name", "text", "The plugin; on metrics `other` where the scanner's own list does not name it.";
-    PLUGIN_OUTCOME = "plugin.outcome", "text", "completed, failed, skipped, unavailable; interrupted where the attempt ended before the plugin did, not_run where it ended before the plugin began.";
-    PLUGIN_FINDINGS = "plugin.findings", "number", "What the plugin says that it found.";
-    ERROR_TYPE = "error.type", "text", "The kind of what went wrong. Never its text, which a scanned site may have written.";
-    HTTP_METHOD = "http.request.method", "text", "The method; _OTHER where it is none of the common ones.";
-    HTTP_ROUTE = "http.route", "text", "The route's pattern, such as /scans/{id}; none where no route matched.";
+    PLUGIN_NAME = "plugin.name", "text", "The plugin; on metrics `other` if the scanner's own list does not contain it.";
+    PLUGIN_OUTCOME = "plugin.outcome", "text", "completed, failed, skipped, unavailable; interrupted if the attempt ended before the plugin did, not_run if it ended before the plugin began.";
+    PLUGIN_FINDINGS = "plugin.findings", "number", "The number of items that the plugin reports.";
+    ERROR_TYPE = "error.type", "text", "The kind of the error. Never its text, which a scanned site may have written.";
+    HTTP_METHOD = "http.request.method", "text", "The method; _OTHER if it is not a common one.";
+    HTTP_ROUTE = "http.route", "text", "The route's pattern, such as /scans/{id}; none if no route matched.";
     HTTP_STATUS = "http.response.status_code", "number", "The answer's status.";
     URL_PATH = "url.path", "text", "The path, without the query.";
     PROBLEM_KIND = "problem.kind", "text", "The last part of the problem's `type`.";
@@ -202,22 +203,22 @@ attributes! {
 
 spans! {
     HTTP_SERVER = "http.server", "server", under "the caller's, if it sends `traceparent`", [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, URL_PATH],
-        "A request. It is shown as its method and route. Polling (the status route, event streams, health checks, metrics, logs that are followed, pages that keep themselves true, the preview of what is typed) and assets have none.";
-    CLI_SUBMIT = "cli.submit", "internal", under "nothing", [], "`kastrel scan` hands a scan in: to the server, or in its own process.";
+        "A request, named by its method and route. Polling (the status route, event streams, health checks, metrics, logs that are followed, pages that update themselves, the preview in the form) and assets have none.";
+    CLI_SUBMIT = "cli.submit", "internal", under "nothing", [], "`kastrel scan` submits a scan: to the server, or in its own process.";
     SCAN_SUBMIT = "scan.submit", "internal", under "http.server or cli.submit", [SCAN_MODE, SCAN_PRIORITY, SCAN_CREATED, SERVER_ADDRESS, ERROR_TYPE],
-        "The scan is committed. Its context is the one that the row keeps, so that every later span of the scan, on any node, belongs to this trace.";
+        "The scan is committed. The row keeps this context, so that every later span of the scan, on any node, belongs to this trace.";
     QUEUE_PUBLISH = "queue.publish", "producer", under "scan.submit", [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, ERROR_TYPE],
         "The row is signalled: after the submission, and for each further attempt. The queue entry carries this span's context.";
     QUEUE_PROCESS = "queue.process", "consumer", under "queue.publish, or scan.submit where a reconciler repeated the signal",
         [MESSAGING_SYSTEM, MESSAGING_OPERATION, MESSAGING_OPERATION_TYPE, MESSAGING_DESTINATION, MESSAGING_MESSAGE_ID, QUEUE_RESULT, ERROR_TYPE],
-        "A dispatcher has the signal in hand, until it acknowledges it or gives it back.";
+        "A dispatcher holds the signal, until it acknowledges or releases it.";
     SCAN_LEASE = "scan.lease", "internal", under "queue.process", [SCAN_TOKEN, WAIT_BACKOFF, WAIT_QUEUED], "The row is leased: the attempt is granted to the node.";
     ATTEMPT_START = "scan.attempt.start", "internal", under "scan.lease", [SCAN_TOKEN, LINK_KIND],
-        "An attempt begins. A retry links to the beginning of the attempt before it, wherever that ran.";
+        "An attempt begins. A retry links to the beginning of the previous attempt, on whatever node that ran.";
     PROCESS_START = "kast.process.start", "internal", under "scan.attempt.start", [PROCESS_PID, SCANNER_KIND, SCANNER_VERSION, ERROR_TYPE],
         "The scanner's process is started. KAST gets this span's context as `TRACEPARENT`.";
     PLUGIN = "kast.plugin", "internal", under "kast.process.start", [PLUGIN_NAME, PLUGIN_OUTCOME, PLUGIN_FINDINGS, ERROR_TYPE],
-        "A plugin, with its own start and end as the scanner's files tell them. Made when the plugin has ended.";
+        "A plugin, with its own start and end from the scanner's files. Made when the plugin has ended.";
     PROCESS_END = "kast.process.end", "internal", under "kast.process.start",
         [PROCESS_PID, PROCESS_EXIT, PROCESS_EXIT_CODE, PROCESS_SIGNAL, PROCESS_CPU, PROCESS_MEMORY, ERROR_TYPE],
         "The process and everything that it started are gone.";
@@ -226,12 +227,12 @@ spans! {
     ATTEMPT_LOST = "attempt.lost", "internal", under "scan.attempt.start", [SCAN_TOKEN, ATTEMPT_REASON, ERROR_TYPE],
         "Written by the node that took the scan over, in place of the end that the lost node could not write. `node.id` is the lost one.";
     SCAN_RESTART = "scan.restart", "internal", under "scan.attempt.end or attempt.lost", [RESTART_REASON, RESTART_DUE, RESTART_COUNTS],
-        "The scan is to be tried again.";
+        "The scan will be retried.";
     SCAN_CANCEL = "scan.cancel", "internal", under "scan.submit", [CANCEL_BY, CANCEL_RESULT, LINK_KIND],
-        "Somebody asked for the scan's end. Links to the request that asked, which has a trace of its own.";
+        "A cancel of the scan was requested. Links to that request, which has its own trace.";
     SCAN_VERDICT = "scan.verdict", "internal", under "scan.attempt.end, attempt.lost or scan.cancel",
         [SCAN_OUTCOME, SCAN_ATTEMPTS, SCAN_FINDINGS, SCAN_ISSUES, SCAN_CHECKS, SCAN_CHECKS_RAN, SCAN_GAPS, SCAN_PLUGINS_FAILED, ERROR_TYPE], "The scan has ended for good. Its last span.";
-    DOCTOR = "doctor.check", "internal", under "nothing", [], "`kastrel doctor` tries the collector.";
+    DOCTOR = "doctor.check", "internal", under "nothing", [], "`kastrel doctor` tests the collector.";
 }
 
 /// The events within spans.
@@ -245,44 +246,44 @@ pub const EVENTS: &[EventEntry] = &[EventEntry {
     name: event::PROBLEM,
     span: span::HTTP_SERVER,
     attributes: &[attribute::PROBLEM_KIND],
-    description: "The request ended in a problem, whose answer carries the trace id.",
+    description: "The request ended in a problem; the answer carries the trace id.",
 }];
 
 metrics! {
-    HTTP_DURATION = "http.server.request.duration", Histogram, "s", [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS], "How long answers took to begin, of every route.";
-    EVENT_LAG = "kastrel.event.lag", Histogram, "s", [], "How old news of a running attempt was when it was sent to a page that follows it; where the attempt runs elsewhere, by both clocks.";
+    HTTP_DURATION = "http.server.request.duration", Histogram, "s", [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS], "The time until an answer began, of every route.";
+    EVENT_LAG = "kastrel.event.lag", Histogram, "s", [], "The age of a snapshot of a running attempt when it was sent to an open page; by both clocks if the attempt runs elsewhere.";
     EVENT_STREAMS = "kastrel.event_streams.open", Gauge, "", [], "Open event streams.";
     SCANS = "kastrel.scans", Gauge, "", [SCAN_STATUS], "Scans by state, on all nodes.";
     SCANS_SUBMITTED = "kastrel.scans.submitted", Counter, "", [SCAN_PRIORITY], "Scans that were accepted here.";
     SCANS_ENDED = "kastrel.scans.ended", Counter, "", [SCAN_OUTCOME], "Scans whose end was committed here.";
     SCANS_UNCHECKED = "kastrel.scans.unchecked", Counter, "", [SCAN_OUTCOME], "Scans that ended and in which no check ran to its end, dry runs excepted.";
     SCANS_GAPS = "kastrel.scans.gaps", Counter, "", [SCAN_OUTCOME], "Scans that ended with checks that did not run to their end.";
-    QUEUE_DEPTH = "kastrel.queue.depth", Gauge, "", [SCAN_PRIORITY], "Scans that are due and wait for a free place, on all nodes; counts to 10,000.";
-    QUEUE_AGE = "kastrel.queue.oldest.age", Gauge, "s", [SCAN_PRIORITY], "For how long the oldest of them has been due.";
-    QUEUE_SIGNALS = "kastrel.queue.signals", Gauge, "", [], "Signals that wait in the queue or are in a dispatcher's hands.";
-    DISPATCH = "kastrel.dispatch.duration", Histogram, "s", [SCAN_PRIORITY], "From the moment at which an attempt was due until this node had leased it.";
+    QUEUE_DEPTH = "kastrel.queue.depth", Gauge, "", [SCAN_PRIORITY], "Scans that are due and wait for a free slot, on all nodes; counts to 10,000.";
+    QUEUE_AGE = "kastrel.queue.oldest.age", Gauge, "s", [SCAN_PRIORITY], "The time since the oldest of them was due.";
+    QUEUE_SIGNALS = "kastrel.queue.signals", Gauge, "", [], "Signals that wait in the queue or are held by a dispatcher.";
+    DISPATCH = "kastrel.dispatch.duration", Histogram, "s", [SCAN_PRIORITY], "The time from the due moment of an attempt to its lease by this node.";
     RUNNING = "kastrel.node.scans.running", Gauge, "", [], "Scans that run on this node.";
-    CAPACITY = "kastrel.node.capacity", Gauge, "", [], "How many scans this node runs at once; 0 where it runs none.";
-    NODES = "kastrel.nodes", Gauge, "", [NODE_LEASE], "Nodes by whether their lease is good.";
+    CAPACITY = "kastrel.node.capacity", Gauge, "", [], "The number of slots of this node; 0 if it runs no scans.";
+    NODES = "kastrel.nodes", Gauge, "", [NODE_LEASE], "Nodes by the state of their lease.";
     ATTEMPTS_STARTED = "kastrel.attempts.started", Counter, "", [], "Attempts that this node leased.";
-    ATTEMPTS_ENDED = "kastrel.attempts.ended", Counter, "", [ATTEMPT_END, ATTEMPT_REASON], "Attempts whose end was committed here, those of lost nodes included.";
-    RESTARTS = "kastrel.restarts", Counter, "", [RESTART_REASON], "Attempts that are followed by another one, by the reason.";
-    BUDGET_LEFT = "kastrel.restart.budget.left", Gauge, "", [BUDGET], "How many failures this node still bears within the window before it holds back attempts, or gives up.";
-    ACTOR_RESTARTS = "kastrel.actor.restarts", Counter, "", [ACTOR], "How often an actor of this node was restarted.";
+    ATTEMPTS_ENDED = "kastrel.attempts.ended", Counter, "", [ATTEMPT_END, ATTEMPT_REASON], "Attempts whose end was committed here, including those of lost nodes.";
+    RESTARTS = "kastrel.restarts", Counter, "", [RESTART_REASON], "Attempts that are followed by another one, by reason.";
+    BUDGET_LEFT = "kastrel.restart.budget.left", Gauge, "", [BUDGET], "The failures left within the window before this node holds back attempts, or gives up.";
+    ACTOR_RESTARTS = "kastrel.actor.restarts", Counter, "", [ACTOR], "Restarts of an actor of this node.";
     LEASE_RENEWALS = "kastrel.lease.renewals", Counter, "", [LEASE_RESULT], "Renewals of this node's lease.";
-    LEASE_LOSSES = "kastrel.lease.losses", Counter, "", [], "How often this node lost its lease and killed its scans; counted as soon as it is refused, or as the node asks for another one.";
-    LEASE_AGE = "kastrel.lease.age", Gauge, "s", [], "Since when this node's lease was last granted or renewed.";
-    KAST_DURATION = "kastrel.kast.duration", Histogram, "s", [PROCESS_EXIT], "How long scanner processes ran.";
-    KAST_CPU = "kastrel.kast.cpu.time", Counter, "s", [], "Processor time of this node's scanners and all that they start, looked at every 2 s.";
-    KAST_MEMORY = "kastrel.kast.memory", Gauge, "By", [], "Resident memory of this node's scanners and all that they start.";
-    KAST_MEMORY_PEAK = "kastrel.kast.memory.peak", Histogram, "By", [], "The most resident memory of one attempt's process group that was seen.";
-    PLUGIN_DURATION = "kastrel.plugin.duration", Histogram, "s", [PLUGIN_NAME, PLUGIN_OUTCOME], "How long plugins ran, where their start is known.";
+    LEASE_LOSSES = "kastrel.lease.losses", Counter, "", [], "Losses of this node's lease, after which it killed its scans; counted when a renewal is refused, or when the node requests another lease.";
+    LEASE_AGE = "kastrel.lease.age", Gauge, "s", [], "The time since this node's lease was last granted or renewed.";
+    KAST_DURATION = "kastrel.kast.duration", Histogram, "s", [PROCESS_EXIT], "The run time of scanner processes.";
+    KAST_CPU = "kastrel.kast.cpu.time", Counter, "s", [], "Processor time of this node's scanners and their descendants, measured every 2 s.";
+    KAST_MEMORY = "kastrel.kast.memory", Gauge, "By", [], "Resident memory of this node's scanners and their descendants.";
+    KAST_MEMORY_PEAK = "kastrel.kast.memory.peak", Histogram, "By", [], "The highest measured resident memory of one attempt's process group.";
+    PLUGIN_DURATION = "kastrel.plugin.duration", Histogram, "s", [PLUGIN_NAME, PLUGIN_OUTCOME], "The run time of plugins, if their start is known.";
     PLUGINS_ENDED = "kastrel.plugins.ended", Counter, "", [PLUGIN_NAME, PLUGIN_OUTCOME], "Plugins that ended.";
-    CALLS = "db.client.operation.duration", Histogram, "s", [DB_SYSTEM, DB_OPERATION, ERROR_TYPE], "Calls of the database and of Redis; with `error.type` where they failed.";
+    CALLS = "db.client.operation.duration", Histogram, "s", [DB_SYSTEM, DB_OPERATION, ERROR_TYPE], "Calls of the database and of Redis; with `error.type` if they failed.";
     STORE_UP = "kastrel.store.up", Gauge, "", [], "Whether the database answers.";
-    DISK_FREE = "kastrel.disk.free", Gauge, "By", [FOLDER], "Free space for this user where the folder is.";
-    DISK_SIZE = "kastrel.disk.size", Gauge, "By", [FOLDER], "The size of the disk where the folder is.";
-    BUILD = "kastrel.build.info", Gauge, "", [VERSION], "Which Kastrel this is.";
+    DISK_FREE = "kastrel.disk.free", Gauge, "By", [FOLDER], "Free space for this user on the disk of the folder.";
+    DISK_SIZE = "kastrel.disk.size", Gauge, "By", [FOLDER], "The size of the disk of the folder.";
+    BUILD = "kastrel.build.info", Gauge, "", [VERSION], "The version of Kastrel.";
 }
 
 #[cfg(test)]
@@ -292,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_there_once_and_every_attribute_is_known() {
+    fn catalogue_names_are_unique_and_attributes_are_known() {
         let known: BTreeSet<&str> = ATTRIBUTES.iter().map(|one| one.name).collect();
         assert_eq!(known.len(), ATTRIBUTES.len(), "two attributes of one name");
         let used = SPANS
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn no_metric_has_an_attribute_without_bounds() {
+    fn metric_attributes_are_bounded() {
         for metric in METRICS {
             for unbounded in [
                 attribute::SERVER_ADDRESS,

@@ -1,4 +1,4 @@
-//! `docs/telemetry.md`, made of the tables.
+//! Generates `docs/telemetry.md` from the catalogue.
 
 use std::fmt::Write as _;
 
@@ -7,22 +7,22 @@ use super::variable_table::{UNHEEDED, VARIABLES};
 
 const INTRODUCTION: &str = include_str!("introduction.md");
 
-/// The page: what is written by hand in `introduction.md`, and then every name that there is.
+/// Returns the page: the text of `introduction.md`, followed by the tables of all names.
 #[must_use]
 pub fn document() -> String {
     let mut text = String::from(
         "<!-- Generated from src/telemetry: introduction.md, catalog.rs and variable_table.rs. A test fails when they differ; KASTREL_BLESS=1 writes this page anew. -->\n",
     );
     text.push_str(INTRODUCTION);
-    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is told in the log with its variable, and ignored; with a wrong address, nothing is sent there.\n");
+    text.push_str("\n## Variables\n\nAn empty variable counts as not set. A wrong value is logged with its variable, and ignored; with a wrong address, nothing is sent there.\n");
     let rows = VARIABLES.iter().map(|one| [code(one.name), one.takes.expected(), one.description.into()]);
     table(&mut text, ["variable", "takes", "meaning"], rows);
     text.push_str(
-        "\nThe specification names some that do nothing here. They are told in the log when they are set, as are unknown ones that begin with `OTEL_`.\n",
+        "\nThe specification names some variables that have no effect here. If one is set, it is logged, as are unknown variables that begin with `OTEL_`.\n",
     );
     table(&mut text, ["variable", "instead"], UNHEEDED.iter().map(|(name, instead)| [code(name), (*instead).into()]));
 
-    text.push_str("\n## Spans\n\nEach also has `scan.id`, `scan.attempt` and `node.id` where there are such.\n");
+    text.push_str("\n## Spans\n\nEach span also has `scan.id`, `scan.attempt` and `node.id` where they apply.\n");
     let rows = SPANS
         .iter()
         .map(|one| [code(one.name), one.kind.into(), one.parent.into(), codes(one.attributes), one.description.into()]);
@@ -48,7 +48,7 @@ pub fn document() -> String {
     });
     table(&mut text, ["metric", "at `/metrics`", "kind", "unit", "attributes", "meaning"], rows);
 
-    text.push_str("\n## Attributes\n\nAt `/metrics` the dots are underscores.\n");
+    text.push_str("\n## Attributes\n\nAt `/metrics` dots become underscores.\n");
     let rows = ATTRIBUTES.iter().map(|one| [code(one.name), one.kind.into(), one.description.into()]);
     table(&mut text, ["attribute", "kind", "meaning"], rows);
     text
@@ -77,9 +77,10 @@ mod tests {
 
     use super::*;
 
-    /// Regenerate with `KASTREL_BLESS=1 cargo nextest run -p kastrel the_page_in_the_repository`.
+    /// Regenerate with
+    /// `KASTREL_BLESS=1 cargo nextest run -p kastrel telemetry_page_matches_the_code`.
     #[test]
-    fn the_page_in_the_repository_is_what_the_code_says() {
+    fn telemetry_page_matches_the_code() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/telemetry.md");
         if std::env::var_os("KASTREL_BLESS").is_some() {
             std::fs::write(&path, document()).unwrap();

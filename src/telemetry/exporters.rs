@@ -1,5 +1,5 @@
-//! From a plan to exporters. What the plan does not hold (headers, compression, temporality) the
-//! exporters read from the same variables themselves.
+//! Builds exporters from a plan. The exporters themselves read from the variables what the plan
+//! does not contain (headers, compression, temporality).
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,19 @@ use opentelemetry_otlp::{
 
 use super::variables::{Export, Protocol, TlsFiles};
 
-/// An exporter could not be made. Nothing of its signal is exported then.
+/// The error of building an exporter. Its signal is then not exported.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExporterError {
     /// A file for TLS could not be read.
     #[error("failed to read {}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    /// A file for TLS is not what it should be.
+    /// A file for TLS is invalid.
     #[error("failed to use the certificates for the collector")]
     Tls(#[source] reqwest::Error),
-    /// The variables do not lead to an exporter.
+    /// The exporter rejected the configuration.
     #[error("failed to make an exporter")]
     Build(#[from] ExporterBuildError),
-    /// A thread could not do its work.
+    /// The thread that builds the HTTP client failed.
     #[error("failed to start the exporter's client")]
     Client,
 }
@@ -64,9 +64,9 @@ fn grpc<B: WithTonicConfig + WithExportConfig>(builder: B, export: &Export) -> R
     if !export.is_encrypted() {
         return Ok(builder);
     }
-    // Left to itself the exporter would trust nobody at all.
+    // By default the exporter trusts no certificate at all.
     let mut tls = match &export.tls.authority {
-        // Whoever names an authority may run where there are no others, such as a small container.
+        // A configured authority may be the only one, for example in a minimal container.
         Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
         None => ClientTlsConfig::new().with_enabled_roots(),
     };
@@ -77,8 +77,8 @@ fn grpc<B: WithTonicConfig + WithExportConfig>(builder: B, export: &Export) -> R
 }
 
 fn http<B: WithHttpConfig + WithExportConfig>(builder: B, export: &Export) -> Result<B, ExporterError> {
-    // The exporter's client has no TLS provider of its own. Whoever was first has installed this
-    // one as well.
+    // The exporter's client needs a default TLS provider. An error means that this provider is
+    // already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = builder.with_endpoint(export.address.expose()).with_timeout(export.timeout);
     let (files, timeout) = (&export.tls, export.timeout);
@@ -90,9 +90,9 @@ fn http<B: WithHttpConfig + WithExportConfig>(builder: B, export: &Export) -> Re
         Some((certificate, key)) => Some([read(certificate)?, b"\n".to_vec(), read(key)?].concat()),
         None => None,
     };
-    // The client brings a runtime of its own, which cannot be made within another one.
+    // The client contains its own runtime, which cannot be created within another one.
     let made = std::thread::spawn(move || {
-        // The exporter gives its time limit only to a client of its own.
+        // The exporter applies its timeout only to a client that it creates itself.
         let mut client = reqwest::blocking::Client::builder().timeout(timeout);
         if let Some(pem) = authority {
             client = client.add_root_certificate(reqwest::Certificate::from_pem(&pem)?);
@@ -116,9 +116,9 @@ mod tests {
     use super::super::probe::{Signal, try_collector};
     use super::*;
 
-    /// A collector with certificates of its own that takes connections and never answers.
+    /// The collector uses its own certificates, accepts connections and never responds.
     #[tokio::test(flavor = "multi_thread")]
-    async fn the_time_limit_holds_with_certificates_too() {
+    async fn the_request_timeout_applies_with_certificates() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let authority = folder.path().join("ca.pem");

@@ -1,18 +1,17 @@
-//! What has no span: what programs and pages ask for again and again, and what lives as long as the
-//! process.
+//! Decides what is not traced: polling requests, and spans that live as long as the process.
 
 use tracing::{Level, Metadata};
 
-/// The target of spans that become part of a trace. Nothing else does; so ractor's span of an
-/// actor, which ends when the actor does, never gets there.
+/// The target of spans that become part of a trace. Other targets are excluded, such as ractor's
+/// span of an actor, which ends only when the actor does.
 pub(crate) const TARGET: &str = "kastrel::trace";
 
-/// Whether a span of the program is one of a trace.
+/// True if a `tracing` span becomes part of a trace.
 pub(super) fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target() == TARGET && *metadata.level() <= Level::INFO
 }
 
-/// Routes that are asked for again and again while nothing happens.
+/// The routes that clients poll.
 const POLLED: &[&str] = &[
     "/livez",
     "/readyz",
@@ -29,11 +28,12 @@ const POLLED: &[&str] = &[
     "/api/scans/{id}/log",
 ];
 
-/// What is asked for while somebody types; it changes nothing, although its method might.
+/// The route of the preview while the user types. It changes nothing, although its method is not
+/// GET.
 const TYPED: &str = "/new/preview";
 
-/// Whether a request has a span. What changes something always has; `is_poll`: a page asks for
-/// itself again, to stay true.
+/// True if a request has a span. Every request that changes data has one. `is_poll` marks the
+/// periodic refresh of a page.
 #[must_use]
 pub fn is_traced(method: &str, route: &str, is_poll: bool) -> bool {
     match method {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_again_and_again_has_no_span() {
+    fn polled_requests_have_no_span() {
         for (method, route, is_poll, expected) in [
             ("GET", "/api/scans/{id}/status", false, false),
             ("HEAD", "/livez", false, false),

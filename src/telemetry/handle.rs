@@ -1,4 +1,4 @@
-//! Everything that this process tells with, and its end.
+//! The telemetry of this process, and its shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use super::readings::Readings;
 use super::scans::ScanTraceIndex;
 use super::spans::Spans;
 
-/// What spans and metrics are said to come from.
+/// The instrumentation scope of spans and metrics.
 const SCOPE: &str = "kastrel";
 
-/// How long the end of the process may wait for what is not delivered yet.
+/// The timeout for delivering the remaining telemetry at the end of the process.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// See the module. Clones share everything.
+/// The telemetry of this process; see the module docs. Clones share it.
 #[derive(Clone)]
 pub struct Telemetry(Arc<Inner>);
 
@@ -42,7 +42,7 @@ struct Inner {
     ignores_callers: bool,
 }
 
-/// Where telemetry goes, as far as it goes anywhere.
+/// The destinations of telemetry, as far as it is exported.
 pub(super) struct Destinations {
     pub(super) resource: Resource,
     pub(super) traces: Option<TracerProviderBuilder>,
@@ -63,8 +63,8 @@ impl Telemetry {
             .without_target_info()
             .scope_info_enabled(false)
             .build();
-        // A registry that is new takes the first collector. If it did not, `/metrics` would be
-        // empty and everything else as it is.
+        // A new registry accepts the first collector. If it did not, only `/metrics` would be
+        // empty.
         let metrics = match text {
             Ok(reader) => metrics.with_reader(reader),
             Err(error) => {
@@ -90,7 +90,7 @@ impl Telemetry {
         }))
     }
 
-    /// Counts, and shows its metrics to whoever asks; exports nothing.
+    /// Creates telemetry that counts metrics and serves them at `/metrics`, but exports nothing.
     #[must_use]
     pub fn without_exporters() -> Self {
         Self::new(Destinations {
@@ -104,7 +104,7 @@ impl Telemetry {
         })
     }
 
-    /// Keeps its spans for a test to look at.
+    /// Creates telemetry that keeps its spans in memory, for tests.
     #[cfg(test)]
     pub(crate) fn in_memory() -> (Self, opentelemetry_sdk::trace::InMemorySpanExporter) {
         let exporter = opentelemetry_sdk::trace::InMemorySpanExporter::default();
@@ -126,31 +126,31 @@ impl Telemetry {
         TextEncoder::new().encode_to_string(&self.0.registry.gather()).unwrap_or_default()
     }
 
-    /// Whether the `traceparent` of callers is ignored.
+    /// True if the `traceparent` of callers is ignored.
     #[must_use]
     pub fn ignores_callers(&self) -> bool {
         self.0.ignores_callers
     }
 
-    /// Whether metrics are pushed, and not only shown.
+    /// True if metrics are pushed, and not only served.
     #[must_use]
     pub fn pushes_metrics(&self) -> bool {
         self.0.pushes_metrics
     }
 
-    /// Where spans go.
+    /// The destination of spans.
     #[must_use]
     pub fn spans(&self) -> &Spans {
         &self.0.spans
     }
 
-    /// The metrics that are counted.
+    /// The counted metrics.
     #[must_use]
     pub fn instruments(&self) -> &Arc<Instruments> {
         &self.0.instruments
     }
 
-    /// The metrics that are looked at.
+    /// The metrics that are read on collection.
     #[must_use]
     pub fn readings(&self) -> &Readings {
         &self.0.readings
@@ -168,15 +168,15 @@ impl Telemetry {
         self.0.traces.as_ref().map(|provider| provider.tracer(SCOPE))
     }
 
-    /// Delivers what is left, and ends all exporting. Blocks, at most for the time limit; what is
-    /// not delivered by then is lost.
+    /// Delivers the remaining telemetry, and ends all exporting. Blocks up to the timeout;
+    /// telemetry that is not delivered by then is lost.
     pub fn flush(&self) {
         let inner = Arc::clone(&self.0);
         let (done, waiting) = std::sync::mpsc::channel::<()>();
-        // A collector that takes the connection and never answers must not hold the end of the
-        // process up: then this thread is left behind.
+        // A collector that accepts the connection and never responds must not delay the end of the
+        // process. In that case this thread is abandoned.
         let flushing = std::thread::Builder::new().name("telemetry-flush".into()).spawn(move || {
-            // The traces first, because they are what somebody will ask for.
+            // Traces first, because they are the most useful.
             if let Some(traces) = &inner.traces {
                 let _ = traces.shutdown_with_timeout(LIMIT);
             }
@@ -187,7 +187,7 @@ impl Telemetry {
             drop(done);
         });
         if flushing.is_ok() {
-            // An end without a message is the end.
+            // The closed channel signals the end; no message is sent.
             let _ = waiting.recv_timeout(LIMIT);
         }
     }

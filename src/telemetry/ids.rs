@@ -1,9 +1,9 @@
-//! Ids of spans: contexts as rows and queue entries carry them, and ids that every node works out
-//! by itself.
+//! Span ids: converts the contexts in rows and queue entries, and derives ids that every node
+//! computes independently.
 //!
-//! The beginning and the end of an attempt are spans of their own, often written by different
-//! processes. Their ids follow from the trace and the attempt's fencing token, so that a node can
-//! name the span of another one, as parent or in a link, without having heard of it.
+//! The start and the end of an attempt are separate spans, often written by different processes.
+//! Their ids are derived from the trace and the attempt's fencing token, so that a node can refer
+//! to a span of another node, as parent or in a link, without communication.
 
 use std::cell::Cell;
 
@@ -13,7 +13,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use sha2::{Digest as _, Sha256};
 
-/// The context of the span `name` of the attempt that `token` fences.
+/// The context of the span `name` of the attempt with the fencing token `token`.
 #[must_use]
 pub(crate) fn of_attempt(trace: TraceContext, name: &str, token: FencingToken) -> TraceContext {
     let (trace_id, _) = trace.ids();
@@ -23,11 +23,11 @@ pub(crate) fn of_attempt(trace: TraceContext, name: &str, token: FencingToken) -
         .chain_update(name)
         .finalize();
     let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
-    // An id of zero is invalid, and as likely as any other.
+    // A span id of zero is invalid.
     TraceContext::of_span(trace_id, id.max(1), trace.is_sampled()).unwrap_or(trace)
 }
 
-/// A stored context as OpenTelemetry has it.
+/// Converts a stored context to OpenTelemetry's.
 #[must_use]
 pub(crate) fn span_context(trace: TraceContext) -> SpanContext {
     let (trace_id, span_id) = trace.ids();
@@ -35,47 +35,46 @@ pub(crate) fn span_context(trace: TraceContext) -> SpanContext {
     SpanContext::new(TraceId::from(trace_id), SpanId::from(span_id), flags, true, TraceState::default())
 }
 
-/// A stored context as the parent of a span.
+/// Converts a stored context to the parent of a span.
 #[must_use]
 pub(crate) fn parent(trace: TraceContext) -> Context {
     Context::new().with_remote_span_context(span_context(trace))
 }
 
-/// OpenTelemetry's context as it is stored; `None` where it is invalid.
+/// Converts OpenTelemetry's context to a stored one; `None` if it is invalid.
 #[must_use]
 pub(crate) fn stored(context: &SpanContext) -> Option<TraceContext> {
     let trace_id = u128::from_be_bytes(context.trace_id().to_bytes());
     TraceContext::of_span(trace_id, u64::from_be_bytes(context.span_id().to_bytes()), context.is_sampled())
 }
 
-/// The context of the span that this task is in.
+/// The context of the current span.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
     Context::map_current(|context| stored(context.span().span_context()))
 }
 
-/// The context of the span that this task is in, or a new one where there is none: without
-/// exporters a scan has its trace id all the same.
+/// The context of the current span, or a new one. Without exporters a scan still gets a trace id.
 #[must_use]
 pub fn current_or_new() -> TraceContext {
     current().unwrap_or_else(|| TraceContext::generate(&mut rand::rng()))
 }
 
 thread_local! {
-    /// The id of the next span that this thread starts.
+    /// The id of the next span on this thread.
     static NEXT: Cell<Option<SpanId>> = const { Cell::new(None) };
 }
 
-/// Starts a span that has the id of `context`.
+/// Runs `start`, which starts a span, with the span id of `context`.
 pub(crate) fn with_id<T>(context: Option<TraceContext>, start: impl FnOnce() -> T) -> T {
     NEXT.set(context.map(|context| SpanId::from(context.ids().1)));
     let started = start();
-    // A provider that was shut down has not asked for an id.
+    // A provider that was shut down does not request an id.
     NEXT.set(None);
     started
 }
 
-/// Random ids, except where [`with_id`] says which one.
+/// Generates random ids, or the id set by [`with_id`].
 #[derive(Debug, Default)]
 pub(crate) struct Ids(RandomIdGenerator);
 
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_an_attempt_are_the_same_everywhere_and_differ_from_each_other() {
+    fn attempt_span_ids_are_deterministic_and_unique() {
         let trace: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
         let elsewhere: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-1111111111111111-01".parse().unwrap();
         let id = of_attempt(trace, "a", FencingToken(1));
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_survive_the_way_through_opentelemetry() {
+    fn contexts_round_trip_through_opentelemetry() {
         for text in [
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_given_to_one_span_only() {
+    fn a_preset_id_is_used_for_one_span() {
         let wanted: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
         let ids = Ids::default();
         with_id(Some(wanted), || {

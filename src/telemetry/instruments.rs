@@ -1,5 +1,5 @@
-//! The metrics: one instrument for each entry of the catalogue. What is counted is added here as it
-//! happens; what is looked at comes from [`Readings`] at each collection.
+//! The metrics: one instrument for each entry of the catalogue. Counters and histograms are updated
+//! as events happen; gauges read [`Readings`] on each collection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use opentelemetry::{KeyValue, StringValue};
 use super::catalog::{MetricEntry, attribute, metric};
 use super::readings::{Latest, OpenStreams, Readings};
 
-/// Bounds for calls and requests: from half a millisecond.
+/// Bucket bounds for calls and requests, in seconds: from half a millisecond.
 const CALLS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Bounds for waiting: from a millisecond to an hour.
+/// Bucket bounds for waiting, in seconds: from a millisecond to an hour.
 const WAITS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
-/// Bounds for work: from a second to the default wall-clock limit.
+/// Bucket bounds for work, in seconds: from a second to the default wall-clock limit.
 const WORK: &[f64] = &[1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 2400.0, 3600.0, 7200.0, 14400.0];
-/// Bounds for memory: from 16 MiB to 8 GiB.
+/// Bucket bounds for memory, in bytes: from 16 MiB to 8 GiB.
 const MEMORY: &[f64] = &[
     16_777_216.0,
     33_554_432.0,
@@ -31,7 +31,7 @@ const MEMORY: &[f64] = &[
     8_589_934_592.0,
 ];
 
-/// See the module.
+/// All instruments; see the module docs.
 #[derive(Debug)]
 pub struct Instruments {
     http: Histogram<f64>,
@@ -55,7 +55,7 @@ pub struct Instruments {
 }
 
 impl Instruments {
-    /// All of them, on this meter; what is looked at is taken from `readings`.
+    /// Creates all instruments on `meter`. The gauges read from `readings`.
     #[must_use]
     pub fn new(meter: &Meter, readings: &Readings) -> Arc<Self> {
         let histogram = |entry: MetricEntry, bounds: &[f64]| {
@@ -98,8 +98,8 @@ impl Instruments {
         Arc::new(instruments)
     }
 
-    /// Shows every counter at 0 before anything happens. One that appeared with its first event
-    /// would never have grown, and whoever waits for growth would miss that event.
+    /// Exports every counter with 0 before the first event. A counter that appears with its first
+    /// event shows no increase, so queries for increases would miss that event.
     fn begin(&self) {
         for priority in Priority::ALL {
             self.submitted.add(0, &[KeyValue::new(attribute::SCAN_PRIORITY, priority.as_str())]);
@@ -223,7 +223,7 @@ impl Instruments {
 
 type Look<T> = fn(&Latest, &dyn AsyncInstrument<T>);
 
-/// What is looked at. A value that is not known just now is left out.
+/// Creates the gauges. A value that is currently unknown is omitted.
 fn observe(meter: &Meter, readings: &Readings) {
     let gauge = |entry: MetricEntry, look: Look<u64>| {
         let latest = readings.share();
@@ -313,7 +313,7 @@ mod tests {
     use super::super::Telemetry;
 
     #[test]
-    fn every_counter_is_there_before_anything_happens() {
+    fn every_counter_is_exported_before_the_first_event() {
         let text = Telemetry::without_exporters().metrics_text();
         for line in [
             "kastrel_scans_submitted_total{scan_priority=\"low\"} 0",

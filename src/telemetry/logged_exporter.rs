@@ -1,5 +1,5 @@
-//! Exporters that say once that nothing arrives, and once that it does again. The SDK would say it
-//! with every batch.
+//! Exporters that log once when delivery fails, and once when it works again. The SDK would log
+//! every failed batch.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-/// An exporter, and whether its last batch was delivered.
+/// An exporter, and whether its last batch failed.
 pub(super) struct LoggedExporter<E> {
     inner: E,
     what: &'static str,

@@ -1,5 +1,5 @@
-//! Log lines: readable on a terminal, JSON elsewhere, always on standard error. JSON lines carry
-//! the trace and the span that they belong to.
+//! Log lines on standard error: readable on a terminal, JSON elsewhere. JSON lines contain the
+//! trace and the span that they belong to.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -17,17 +17,17 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::scans::ScanTraceIndex;
-use crate::app::Role;
+use crate::config::Role;
 use crate::config::{LogConfig, LogFormat};
 
-/// Which lines there are. A command that is no server shows its own progress, and so logs only what
-/// went wrong unless it is asked for more.
+/// The level filter of log lines. A command that is not a server shows its own progress, so by
+/// default it logs only errors.
 pub(super) fn filter(config: &LogConfig, role: Role) -> EnvFilter {
     let level = config.level.directives();
     EnvFilter::new(directives_of(level, matches!(role, Role::Serve | Role::Web | Role::Worker)))
 }
 
-/// The lines on standard error.
+/// The layer that writes log lines to standard error.
 pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
     config: &LogConfig,
     role: Role,
@@ -58,23 +58,23 @@ pub(super) fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(
     }
 }
 
-/// At the end of the process the database complains of its own background tasks; every commit is on
-/// disk by then. It also complains of a transaction whose work was given up, which is rolled back
-/// as it should be. Of exports that fail Kastrel speaks itself, once.
+/// At the end of the process the database complains about its own background tasks, although every
+/// commit is on disk by then. It also complains about an abandoned transaction, which it correctly
+/// rolls back. Kastrel itself logs failed exports, once.
 const LIBRARIES: &str = "ractor=error,surrealdb_core::kvs::tasks=off,surrealdb_datastore::tr=off,opentelemetry=off";
-/// What the database's upper layers say is returned as an error as well, and a command tells of it
-/// in its own words. What could not be written to disk is said by the storage engine alone.
+/// The upper layers of the database also return their errors, and the command reports them. Only
+/// the storage engine logs failures to write to disk.
 const OF_COMMANDS: &str =
     "surrealdb=off,surrealdb_core=off,surrealdb_datastore=off,surrealdb::core::kvs::rocksdb=error";
 
-/// The directives of a server or of a command.
+/// The filter directives of a server or a command.
 fn directives_of(level: &str, is_server: bool) -> String {
     match level.parse::<tracing::Level>() {
-        // On a terminal what the storage engine says of itself means nothing to anybody; what
-        // matters to the command is in its own words.
+        // On a terminal, log lines of the storage engine do not help users. The command reports
+        // relevant errors itself.
         Ok(_) if !is_server => {
-            // Its own progress it shows by itself; what the command line itself warns of is meant
-            // for its user.
+            // The command shows its own progress, and warnings of the command line are meant for
+            // its user.
             let own = if level == "info" { "error,kastrel::cli=warn" } else { level };
             let below = if level == "info" { "error" } else { level };
             format!("error,kastrel={own},kastrel_actors={below},{OF_COMMANDS},{LIBRARIES}")
@@ -83,19 +83,19 @@ fn directives_of(level: &str, is_server: bool) -> String {
     }
 }
 
-/// A bare level is meant for Kastrel; the libraries below it speak up for warnings only. Whoever
-/// names directives has the last word, because of two for one target the later one counts.
+/// A bare level applies to Kastrel; its libraries log warnings only. Explicit directives win,
+/// because the last directive for a target applies.
 fn directives(level: &str) -> String {
     match level.parse::<tracing::Level>() {
         Ok(level) => format!("warn,kastrel={level},kastrel_actors={level},{LIBRARIES}"),
-        // Silence for all is silence for libraries.
+        // `off` for everything also applies to the libraries.
         Err(_) if level.split(',').any(|directive| directive.trim().eq_ignore_ascii_case("off")) => level.to_owned(),
         Err(_) => format!("{LIBRARIES},{level}"),
     }
 }
 
-/// A line as one JSON object: `timestamp`, `level`, `target`, `message`, the line's own fields, and
-/// where known `trace_id`, `span_id`, `scan.id` and `scan.attempt`.
+/// Formats a line as one JSON object: `timestamp`, `level`, `target`, `message`, the line's own
+/// fields and, if known, `trace_id`, `span_id`, `scan.id` and `scan.attempt`.
 struct JsonLines {
     trace_index: Arc<ScanTraceIndex>,
 }
@@ -107,8 +107,8 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Map::new();
-        // Of the spans around it, the inner ones win over the outer ones, and the line over them
-        // all.
+        // Fields of inner spans override those of outer spans, and fields of the line override
+        // both.
         for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
             let extensions = span.extensions();
             let formatted =
@@ -133,7 +133,7 @@ where
         if let Some(message) = fields.remove("message") {
             line.insert("message".into(), message);
         }
-        // Names of the line itself are not for fields.
+        // Fields cannot override the standard names of the line.
         fields.retain(|name, _| !line.contains_key(name));
         line.extend(fields);
         let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
@@ -142,7 +142,7 @@ where
 }
 
 impl JsonLines {
-    /// A line that names a scan belongs to the scan's trace, also outside of every span.
+    /// Adds the trace of a scan to a line that names the scan, also outside of every span.
     fn complete(&self, fields: &mut Map<String, Value>) {
         let Some(place) = fields.get("scan.id").and_then(Value::as_u64).and_then(|id| self.trace_index.of(id)) else {
             return;
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_level_is_ours_alone() {
+    fn a_bare_level_applies_to_kastrel_only() {
         assert_eq!(
             directives("debug"),
             "warn,kastrel=DEBUG,kastrel_actors=DEBUG,ractor=error,surrealdb_core::kvs::tasks=off,surrealdb_datastore::tr=off,opentelemetry=off"
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_keep_what_is_said_of_libraries_unless_they_say_otherwise() {
+    fn directives_keep_the_library_levels_unless_they_override_them() {
         assert_eq!(directives("info,surrealdb=debug"), format!("{LIBRARIES},info,surrealdb=debug"));
         let kept = EnvFilter::new(directives("info,kastrel_actors=debug")).to_string();
         assert!(kept.contains("opentelemetry=off") && kept.contains("kastrel_actors=debug"), "{kept}");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_causes() {
+    fn an_error_is_logged_with_its_causes() {
         let lines = logged(ScanTraceIndex::default(), || {
             let error = kastrel_actors::ports::QueueError("down".into());
             tracing::error!(error = &error as &dyn std::error::Error, "x");

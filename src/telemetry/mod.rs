@@ -1,15 +1,14 @@
-//! Telemetry: one trace for each scan, metrics, and logs that know their trace.
+//! Telemetry: one trace for each scan, metrics, and logs with trace ids.
 //!
-//! - [`catalog`] is the table of everything that is told; `document` makes `docs/telemetry.md` of
-//!   it.
-//! - [`variables`] reads the standard `OTEL_*` variables into a plan, `exporters` carries it out,
-//!   and [`Telemetry`] holds what came of it and flushes it at the end.
-//! - The ports of the orchestration are observed from outside, and know nothing of it: `store`
-//!   tells what is committed, `queue` what is published and processed, `runner` what runs. What a
-//!   commit means is a pure function in `span_rules`.
-//! - `logs` is standard error; `instruments` and [`readings`] are the metrics.
+//! - [`catalog`] is the table of all telemetry; `document` generates `docs/telemetry.md` from it.
+//! - [`variables`] reads the standard `OTEL_*` variables into a plan, `exporters` builds the
+//!   exporters, and [`Telemetry`] holds them and flushes them at the end.
+//! - The ports are wrapped by observers, and do not depend on telemetry: `store` observes commits,
+//!   `queue` observes published and processed signals, `runner` observes processes. A pure function
+//!   in `span_rules` derives spans from a commit.
+//! - `logs` writes to standard error; `instruments` and [`readings`] are the metrics.
 //!
-//! Telemetry never fails a scan: what cannot be delivered is dropped, and said once.
+//! Telemetry never fails a scan: undeliverable data is dropped and logged once.
 
 pub mod catalog;
 mod document;

@@ -1,4 +1,4 @@
-//! Putting observers around the ports.
+//! Wraps the ports with observers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,23 +14,24 @@ use super::queue::{ObservedQueue, QueueSystem};
 use super::runner::ObservedRunner;
 use super::store::ObservedStore;
 
-/// What the observed ports of one process share.
+/// The shared observer of the ports of one process.
 pub struct Observed(Observer);
 
-/// Observes the ports of this process. One call for all of them: they tell one span_rules.
+/// Creates the observer for the ports of this process. Call it once, because the ports share its
+/// state.
 #[must_use]
 pub fn observe(telemetry: &Telemetry, clock: Arc<dyn Clock>) -> Observed {
     Observed(Observer::new(telemetry, clock))
 }
 
 impl Observed {
-    /// The store, observed.
+    /// Wraps the store.
     #[must_use]
     pub fn store(&self, inner: Arc<dyn ScanStore>) -> Arc<dyn ScanStore> {
         Arc::new(ObservedStore::new(inner, self.0.clone()))
     }
 
-    /// The queue, observed.
+    /// Wraps the queue.
     #[must_use]
     pub fn queue(&self, inner: Arc<dyn JobQueue>, is_redis: bool) -> Arc<dyn JobQueue> {
         Arc::new(ObservedQueue::new(
@@ -40,7 +41,7 @@ impl Observed {
         ))
     }
 
-    /// The runner, observed; `offer` says which plugins there are.
+    /// Wraps the runner; `offer` lists the available plugins.
     #[must_use]
     pub fn runner(
         &self,
@@ -50,14 +51,14 @@ impl Observed {
         Arc::new(ObservedRunner::new(inner, self.0.clone(), offer))
     }
 
-    /// Measures calls of Redis that no port shows: what they do, the kind of error, and how long
-    /// they took.
+    /// Returns an observer for Redis calls that no port exposes. Its arguments are the operation,
+    /// the kind of error, and the duration.
     pub fn redis_calls(&self) -> impl Fn(&'static str, Option<&'static str>, Duration) + Send + Sync + use<> {
         let instruments = Arc::clone(&self.0.instruments);
         move |operation, error, took| instruments.call(QueueSystem::Redis.as_str(), operation, error, took)
     }
 
-    /// Looks at what the scanners of this process use, as long as the handle lives.
+    /// Measures the resource usage of the scanners of this process, as long as the handle lives.
     pub fn watch_processes(&self) -> AbortOnDropHandle<()> {
         self.0.groups.watch(Arc::clone(&self.0.instruments), self.0.readings.clone())
     }

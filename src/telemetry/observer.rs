@@ -1,5 +1,5 @@
-//! What the observed ports share: where spans and metrics go, and which deliveries of the queue are
-//! in hand.
+//! The state that the observed ports share: the destinations of spans and metrics, and the
+//! unacknowledged deliveries.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use super::scans::ScanTraceIndex;
 use super::span_rules::{self, Asked, Call};
 use super::spans::{OpenSpan, Spans};
 
-/// A delivery that is in this process's hands.
+/// A delivery that this process has not acknowledged or released yet.
 #[derive(Debug)]
 struct InHand {
     scan: ScanId,
@@ -28,7 +28,7 @@ struct InHand {
     span: Option<OpenSpan>,
 }
 
-/// See the module.
+/// The shared observer; see the module docs.
 #[derive(Clone)]
 pub(crate) struct Observer {
     pub(crate) spans: Spans,
@@ -57,13 +57,13 @@ impl Observer {
         self.trace_index.note(row);
     }
 
-    /// A delivery came.
+    /// Records a delivery.
     pub(crate) fn take_in_hand(&self, receipt: Receipt, signal: &JobSignal, span: Option<OpenSpan>) {
         self.in_hand().insert(receipt, InHand { scan: signal.id, due: signal.due, span });
     }
 
-    /// A delivery was answered, unless the answer met with an `error`: then the queue delivers it
-    /// again in its own time.
+    /// Records the acknowledgement or release of a delivery. If that failed with `error`, the queue
+    /// redelivers the signal later.
     pub(crate) fn put_down(&self, receipt: &Receipt, result: &'static str, error: Option<&'static str>) {
         let in_hand = self.in_hand().remove(receipt);
         if let Some(mut span) = in_hand.and_then(|in_hand| in_hand.span) {
@@ -75,14 +75,14 @@ impl Observer {
         }
     }
 
-    /// The delivery that is in hand for a scan: its span, and since when the scan was due.
+    /// The unacknowledged delivery of a scan: the context of its span, and its due time.
     fn delivery_of(&self, scan: ScanId) -> (Option<TraceContext>, Option<Timestamp>) {
         let in_hand = self.in_hand();
         let found = in_hand.values().find(|in_hand| in_hand.scan == scan);
         (found.and_then(|found| found.span.as_ref().map(|span| span.context)), found.map(|found| found.due))
     }
 
-    /// A change of a row was committed.
+    /// Records a committed change of a row.
     pub(crate) fn committed(&self, asked: &Asked, row: &ScanRecord, start: Timestamp) {
         let end = self.clock.now();
         self.note(row);

@@ -1,5 +1,5 @@
-//! Whether a collector takes what would be sent to it, for `kastrel doctor`: one span, one metric,
-//! one log record.
+//! Tests whether a collector accepts telemetry, for `kastrel doctor`: sends one span, one metric
+//! and one log record.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,14 +21,14 @@ use super::exporters;
 use super::logs::causes;
 use super::resource::resource;
 use super::variables::{Export, Plan};
-use crate::app::Role;
+use crate::config::Role;
 
-/// How long the end of the probe may take.
+/// The timeout for shutting down the probe.
 const LIMIT: Duration = Duration::from_secs(2);
-/// What the probe is said to come from.
+/// The instrumentation scope of the probe.
 const SCOPE: &str = "kastrel";
 
-/// What is exported, each in its own way.
+/// A kind of telemetry, which is exported separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Spans.
@@ -40,10 +40,10 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// All of them.
+    /// All signals.
     pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
-    /// What the probe sends of it, for people.
+    /// The item that the probe sends, for users.
     #[must_use]
     pub const fn what(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Signal {
         }
     }
 
-    /// What has it exported.
+    /// The variable that enables its export.
     #[must_use]
     pub const fn variable(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl Signal {
         }
     }
 
-    /// Its way, if the plan has one.
+    /// Its export, if the plan contains one.
     #[must_use]
     pub const fn of(self, plan: &Plan) -> Option<&Export> {
         match self {
@@ -76,7 +76,7 @@ impl Signal {
 
 type Last = Arc<Mutex<Option<Result<(), String>>>>;
 
-/// An exporter that remembers how its last batch fared.
+/// An exporter that stores the result of its last batch.
 #[derive(Debug)]
 struct Remembering<E> {
     inner: E,
@@ -142,11 +142,11 @@ impl<E: PushMetricExporter> PushMetricExporter for Remembering<E> {
     }
 }
 
-/// Sends one of `signal`, and waits for the answer; `service_name` is what `OTEL_SERVICE_NAME`
-/// says. Blocks; must be called within the runtime, which gRPC needs.
+/// Sends one item of `signal`, and waits for the result; `service_name` is the value of
+/// `OTEL_SERVICE_NAME`. Blocks; must be called within the runtime, which gRPC needs.
 ///
 /// # Errors
-/// Why it did not arrive.
+/// The reason why the item was not delivered.
 pub fn try_collector(signal: Signal, export: &Export, service_name: Option<&str>) -> Result<(), String> {
     let last = Last::default();
     let resource = resource(Role::Offline, service_name);
@@ -166,7 +166,7 @@ pub fn try_collector(signal: Signal, export: &Export, service_name: Option<&str>
 
 fn send_span(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
     let exporter = Remembering { inner: exporters::spans(export)?, last };
-    // What OTEL_TRACES_SAMPLER drops says nothing of the collector.
+    // The sampler in `OTEL_TRACES_SAMPLER` is irrelevant to the collector.
     let provider = SdkTracerProvider::builder()
         .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource)

@@ -1,9 +1,9 @@
-//! What the scanners of this node use: processor time and memory of each attempt's process group,
-//! looked at every two seconds in `/proc`.
+//! Measures the resource usage of the scanners of this node: processor time and memory of each
+//! attempt's process group, read from `/proc` every two seconds.
 //!
-//! A process that leaves its group is not seen, and what was used after the last look is not
-//! counted. The kernel adds the time of collected children to their parent's, so the sum over a
-//! group holds what its dead members used.
+//! A process that leaves its group is not measured, and neither is usage after the last reading.
+//! The kernel adds the time of reaped children to their parent's, so the sum over a group includes
+//! its dead members.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,22 +16,22 @@ use super::readings::Readings;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Ticks of `/proc/<pid>/stat` in a second: what Linux shows to programs is fixed to this on every
-/// architecture that Kastrel is built for.
+/// The clock ticks per second in `/proc/<pid>/stat`. Linux uses this value on every architecture
+/// that Kastrel is built for.
 const TICKS: f64 = 100.0;
 
-/// What a process group has used so far.
+/// The usage of a process group so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Usage {
-    /// Seconds of processor time.
+    /// Processor time in seconds.
     pub(crate) cpu: f64,
-    /// Bytes, now.
+    /// Current memory in bytes.
     pub(crate) memory: u64,
-    /// Bytes, at most.
+    /// Peak memory in bytes.
     pub(crate) memory_peak: u64,
 }
 
-/// See the module. Groups are named by their leader's process id.
+/// The process groups, by the process id of their leader; see the module docs.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessGroups(Mutex<HashMap<u32, Usage>>);
 
@@ -40,13 +40,13 @@ impl ProcessGroups {
         self.groups().insert(leader, Usage::default());
     }
 
-    /// The group is gone; what it used, if it was seen at all.
+    /// Removes an ended group. Returns its usage, if it was ever measured.
     pub(crate) fn remove(&self, leader: u32) -> Option<Usage> {
         self.groups().remove(&leader).filter(|usage| usage.memory_peak > 0)
     }
 
-    /// Takes a look over from `seen`; gives the processor time that was used since the last one,
-    /// and the memory that is used now.
+    /// Updates the groups from a reading. Returns the processor time since the last reading, and
+    /// the current memory.
     fn update(&self, seen: &HashMap<u32, Usage>) -> (f64, u64) {
         let mut groups = self.groups();
         let (mut more, mut memory) = (0.0, 0);
@@ -67,12 +67,12 @@ impl ProcessGroups {
         self.groups().is_empty()
     }
 
-    /// Looks again and again, as long as the handle lives.
+    /// Reads the usage periodically, as long as the handle lives.
     pub(crate) fn watch(self: &Arc<Self>, instruments: Arc<Instruments>, readings: Readings) -> AbortOnDropHandle<()> {
         let groups = Arc::clone(self);
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
-                // The walk over all processes is not worth it where nothing runs.
+                // Skips reading all processes while no scanner runs.
                 let (more, memory) = if groups.is_empty() {
                     (0.0, 0)
                 } else {
@@ -91,12 +91,12 @@ impl ProcessGroups {
     }
 }
 
-/// What each process group uses.
+/// Reads the usage of each process group.
 fn look() -> HashMap<u32, Usage> {
     let mut groups: HashMap<u32, Usage> = HashMap::new();
     let Ok(processes) = std::fs::read_dir("/proc") else { return groups };
     for process in processes.flatten() {
-        // A process that ends while we look is not there any more.
+        // A process that ends during the reading has no file any more.
         let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else { continue };
         let Some((group, cpu)) = parse(&stat) else { continue };
         let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
@@ -107,17 +107,17 @@ fn look() -> HashMap<u32, Usage> {
     groups
 }
 
-/// The process group and the seconds of processor time, with those of collected children, in a line
-/// of `/proc/<pid>/stat`.
+/// Parses a line of `/proc/<pid>/stat`: the process group, and the processor time in seconds
+/// including reaped children.
 fn parse(stat: &str) -> Option<(u32, f64)> {
-    // The name is in brackets, and may hold anything.
+    // The name is in parentheses and may contain any character.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<i64>().ok();
     let ticks = number(11)? + number(12)? + number(13)? + number(14)?;
     Some((u32::try_from(number(2)?).ok()?, ticks as f64 / TICKS))
 }
 
-/// Resident bytes in `/proc/<pid>/status`; none for a process that is dead.
+/// Parses the resident bytes in `/proc/<pid>/status`; 0 for a dead process.
 fn resident(status: &str) -> u64 {
     let kibibytes =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_whatever_the_name_is() {
+    fn stat_lines_are_parsed_with_any_process_name() {
         let stat = "42 (a) b (c) S 1 40 40 0 -1 4194304 100 0 0 0 150 50 25 25 20 0 1 0 5 1000 300";
         assert_eq!(parse(stat), Some((40, 2.5)));
         assert_eq!(parse("42 (a"), None);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_only_grows() {
+    fn measured_usage_only_grows() {
         let groups = ProcessGroups::default();
         groups.add(7);
         let seen = |cpu, memory| {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_is_seen() {
+    fn the_current_process_is_measured() {
         let own = u32::try_from(rustix::process::getpgrp().as_raw_nonzero().get()).unwrap();
         assert!(look()[&own].memory > 0);
     }

@@ -1,5 +1,5 @@
-//! The queue, observed: a span for each signal that is published and for each delivery that is
-//! processed, with the context of the first on the way to the second.
+//! Observes the queue: writes a span for each published signal and for each processed delivery. The
+//! signal carries the context of the first span to the second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use opentelemetry::trace::SpanKind;
 use super::catalog::{attribute, span};
 use super::observer::Observer;
 
-/// Which queue it is.
+/// The implementation of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueSystem {
-    /// In this process.
+    /// The queue within this process.
     Local,
-    /// In Redis.
+    /// The queue in Redis.
     Redis,
 }
 
@@ -31,7 +31,7 @@ impl QueueSystem {
     }
 }
 
-/// See the module.
+/// The observed queue; see the module docs.
 pub(crate) struct ObservedQueue {
     inner: Arc<dyn JobQueue>,
     system: QueueSystem,
@@ -47,7 +47,7 @@ impl ObservedQueue {
         Self { inner, system, observer }
     }
 
-    /// Calls of the queue in the process are no calls of Redis.
+    /// Measures a call to Redis. Calls to the local queue are not measured.
     async fn timed<T>(
         &self,
         operation: &'static str,
@@ -99,13 +99,13 @@ impl JobQueue for ObservedQueue {
         answer
     }
 
-    /// Comes again and again for each scan that waits, and says nothing new.
+    /// Has no span, because it repeats for each queued scan without new information.
     async fn remind(&self, signal: JobSignal, wait: Duration) -> Result<(), QueueError> {
         self.timed("remind", self.inner.remind(signal, wait)).await
     }
 
     async fn next(&self) -> Result<Delivery, QueueError> {
-        // Not measured: it waits for work.
+        // Not measured, because it waits for work.
         let mut delivery = self.inner.next().await?;
         let mut attributes = self.attributes(&delivery.signal, "process", "process");
         attributes.push(KeyValue::new(attribute::MESSAGING_MESSAGE_ID, delivery.receipt.0.clone()));
@@ -154,7 +154,7 @@ mod tests {
     use super::super::Telemetry;
     use super::*;
 
-    /// A queue that delivers, and takes no answer.
+    /// A queue that delivers, and fails on acknowledgements.
     struct Deaf;
 
     #[async_trait]
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_taken_is_no_acknowledgement() {
+    async fn a_failed_acknowledgement_is_recorded_as_unanswered() {
         let (telemetry, exporter) = Telemetry::in_memory();
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let queue = ObservedQueue::new(Arc::new(Deaf), QueueSystem::Redis, Observer::new(&telemetry, clock));

@@ -1,35 +1,34 @@
-//! What metrics show by looking: counts of the store, the queue, the disk, and how this node is.
-//! Read when somebody asks, kept for the instruments, which cannot wait for an answer.
+//! The values of gauges: counts of the store and the queue, disk space, and the state of this node.
+//! They are read on request and cached for the instruments, which cannot wait.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Priority, ScanStatus};
-use kastrel_actors::ports::DueScan;
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::model::{DueScan, Priority, ScanStatus};
+use kastrel_actors::service::ScanService;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long to wait for each answer.
+/// The timeout of each read.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// So many waiting scans are counted.
+/// The maximum number of queued scans that are counted.
 const MOST_WAITING: usize = 10_000;
-/// How often to look where the metrics are pushed and nobody asks.
+/// The interval between reads if metrics are pushed, because no request triggers them.
 const PUSH_EVERY: Duration = Duration::from_secs(15);
 
-/// The scans of one priority that wait.
+/// The queued scans of one priority.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Waiting {
     pub(crate) priority: &'static str,
     pub(crate) depth: u64,
-    /// For how many seconds the oldest has been due.
+    /// How long the oldest scan has been due, in seconds.
     pub(crate) oldest: f64,
 }
 
-/// The space where a folder is.
+/// The disk space of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) folder: &'static str,
@@ -37,23 +36,23 @@ pub(crate) struct Disk {
     pub(crate) size: u64,
 }
 
-/// The places for event streams, of which those that are taken are open.
+/// The permits for event streams. An open stream holds one permit.
 #[derive(Debug)]
 pub(crate) struct OpenStreams {
-    trace_index: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     limit: usize,
 }
 
 impl OpenStreams {
     pub(crate) fn count(&self) -> u64 {
-        self.limit.saturating_sub(self.trace_index.available_permits()) as u64
+        self.limit.saturating_sub(self.permits.available_permits()) as u64
     }
 }
 
-/// The latest values. What is not known is not there.
+/// The latest values. Unknown values are omitted.
 #[derive(Debug, Default)]
 pub(crate) struct Latest {
-    /// Known in every moment, and so counted when somebody asks.
+    /// Always known, so it is counted on each collection.
     pub(crate) streams: Option<OpenStreams>,
     pub(crate) signals: Option<u64>,
     pub(crate) running: Option<u64>,
@@ -69,18 +68,18 @@ pub(crate) struct Latest {
     pub(crate) actor_restarts: Vec<(String, u64)>,
 }
 
-/// See the module.
+/// The cached values; see the module docs.
 #[derive(Debug, Clone, Default)]
 pub struct Readings(Arc<Mutex<Latest>>);
 
-/// Where to look.
+/// The sources of the values.
 #[derive(Clone)]
 pub struct Sources {
     /// The store, the queue and the snapshot cache.
     pub service: ScanService,
-    /// How many scans run at once in this process, if it runs any.
+    /// The number of slots of this process; `None` if it runs no scans.
     pub capacity: Option<usize>,
-    /// The folders whose disks must not fill up.
+    /// The folders whose disk space is measured.
     pub folders: Vec<(&'static str, PathBuf)>,
 }
 
@@ -97,12 +96,12 @@ impl Readings {
         change(&mut self.latest());
     }
 
-    /// From now on the open event streams are those that hold one of the `limit` places.
-    pub fn watch_streams(&self, trace_index: Arc<Semaphore>, limit: usize) {
-        self.change(|latest| latest.streams = Some(OpenStreams { trace_index, limit }));
+    /// Counts open event streams from now on as the permits taken out of `limit`.
+    pub fn watch_streams(&self, permits: Arc<Semaphore>, limit: usize) {
+        self.change(|latest| latest.streams = Some(OpenStreams { permits, limit }));
     }
 
-    /// Looks at everything.
+    /// Reads all values.
     pub async fn refresh(&self, sources: &Sources) {
         let service = &sources.service;
         let now = service.clock.now();
@@ -142,7 +141,7 @@ impl Readings {
         });
     }
 
-    /// Looks from time to time, for metrics that are pushed.
+    /// Reads all values periodically, for metrics that are pushed.
     pub fn keep_fresh(&self, sources: Sources) -> AbortOnDropHandle<()> {
         let readings = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -158,7 +157,7 @@ impl Readings {
     }
 }
 
-/// How many scans of each priority wait at `now`, and since when.
+/// The number of due scans of each priority at `now`, and the longest time since a due time.
 fn waiting(due: &[DueScan], now: Timestamp) -> Vec<Waiting> {
     let of = |priority: &Priority| {
         let mine = || due.iter().filter(|scan| scan.priority == *priority);
@@ -168,7 +167,8 @@ fn waiting(due: &[DueScan], now: Timestamp) -> Vec<Waiting> {
     Priority::ALL.iter().map(of).collect()
 }
 
-/// The space where a folder is, or will be: it is made when it is first needed.
+/// The disk space of a folder. If the folder does not exist yet, its nearest existing parent is
+/// used.
 fn disk(folder: &'static str, path: &Path) -> Option<Disk> {
     let existing = std::path::absolute(path).ok()?;
     let existing = existing.ancestors().find(|path| path.exists())?;
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_scans_are_counted_by_priority() {
+    fn queued_scans_are_counted_by_priority() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let scan = |id, priority, due| DueScan {
             id: ScanId(id),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_yet_is_on_the_disk_above_it() {
+    fn a_missing_folder_uses_the_disk_of_its_parent() {
         let dir = tempfile::tempdir().unwrap();
         let disk = disk("data", &dir.path().join("not/yet")).unwrap();
         assert!(disk.size >= disk.free && disk.size > 0);

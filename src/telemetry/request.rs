@@ -1,5 +1,4 @@
-//! The spans that the program opens around its own work, through `tracing`: whatever is logged
-//! within them belongs to them.
+//! The spans that the program opens with `tracing`. Log lines within them belong to them.
 
 use kastrel_actors::model::TraceContext;
 use tracing::{Span, field};
@@ -8,7 +7,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use super::filter::TARGET;
 use super::ids;
 
-/// The span of a request, under the caller's if it has one.
+/// The span of a request, with the caller's span as its parent, if there is one.
 #[must_use]
 pub fn request_span(method: &'static str, route: &str, path: &str, caller: Option<TraceContext>) -> Span {
     let span = tracing::info_span!(
@@ -22,13 +21,13 @@ pub fn request_span(method: &'static str, route: &str, path: &str, caller: Optio
         trace_id = field::Empty,
     );
     if let Some(caller) = caller {
-        // Without exporters nobody takes a parent.
+        // Without exporters, setting the parent fails.
         let _ = span.set_parent(ids::parent(caller));
     }
     span
 }
 
-/// The span of a command that hands a scan in.
+/// The span of a command that submits a scan.
 #[must_use]
 pub fn cli_span() -> Span {
     tracing::info_span!(target: TARGET, "cli.submit")

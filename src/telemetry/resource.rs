@@ -1,13 +1,13 @@
-//! What all telemetry of this process says of its origin.
+//! The OpenTelemetry resource: the attributes that identify this process.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 
-use crate::app::Role;
+use crate::config::Role;
 
-/// The resource: ours first, then what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say
-/// instead.
+/// Builds the resource from Kastrel's attributes. `OTEL_RESOURCE_ATTRIBUTES` and
+/// `OTEL_SERVICE_NAME` override them.
 pub(super) fn resource(role: Role, service_name: Option<&str>) -> Resource {
     let own = [
         KeyValue::new("service.name", "kastrel"),
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_has_a_name_that_can_be_changed() {
+    fn the_service_name_can_be_overridden() {
         let name = |given| resource(Role::Worker, given).get(&Key::new("service.name")).unwrap().to_string();
         assert_eq!(
             (name(None), name(Some("scanners")), name(Some(" "))),

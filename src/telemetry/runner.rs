@@ -1,16 +1,15 @@
-//! The runner, observed: spans for the start and the end of a scanner's process and for each of its
-//! plugins, with the plugins' own times; and what all of them used.
+//! Observes the runner: writes spans for the start and the end of a scanner's process and for each
+//! of its plugins, with the plugins' own times, and records their resource usage.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginResult, PluginStatus, ScannerInfo, ScannerOffer, TraceContext};
-use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, Remains, ScanRunner,
-    StartError,
+use kastrel_actors::model::{
+    AttemptReport, ExitKind, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer, TraceContext,
 };
+use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError};
 use opentelemetry::KeyValue;
 use tokio::sync::watch;
 
@@ -19,11 +18,11 @@ use super::observer::Observer;
 use super::spans::FinishedSpan;
 use super::{ids, span_rules};
 
-/// See the module.
+/// The observed runner; see the module docs.
 pub(crate) struct ObservedRunner {
     inner: Arc<dyn ScanRunner>,
     observer: Observer,
-    /// What the scanner offers: the plugins that metrics name.
+    /// The scanner's list of plugins, which limits the plugin names in metrics.
     offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
 }
 
@@ -55,8 +54,7 @@ impl ScanRunner for ObservedRunner {
             asked_at: self.observer.clock.now(),
             seen: Mutex::default(),
         });
-        // Without exporters there is no such span, and what KAST gets is the trace as it was handed
-        // in.
+        // Without exporters there is no such span, so KAST gets the original trace.
         let job = if self.observer.spans.are_taken() { AttemptJob { trace: process, ..job } } else { job };
         let sink: EventSink = {
             let watch = Arc::clone(&watch);
@@ -79,12 +77,12 @@ impl ScanRunner for ObservedRunner {
     }
 }
 
-/// What was seen of an attempt.
+/// The recorded state of an attempt.
 #[derive(Debug, Default)]
 struct Seen {
     pid: Option<u32>,
     started_at: Option<Timestamp>,
-    /// The plugins that were told.
+    /// The plugins that were already recorded.
     plugins: BTreeSet<String>,
 }
 
@@ -104,7 +102,7 @@ impl Watch {
         match event {
             AttemptEvent::Started { pid, scanner } => self.started(*pid, scanner, now),
             AttemptEvent::Alive => {}
-            // A plugin whose start is not known yet may be told with it at the end.
+            // A plugin without a known start is recorded at the end, when its start may be known.
             AttemptEvent::Plugins(plugins) => {
                 for plugin in plugins.iter().filter(|plugin| {
                     plugin.status.is_final() && plugin.started_at.is_some() && plugin.ended_at.is_some()
@@ -147,7 +145,7 @@ impl Watch {
         self.observer.spans.write(FinishedSpan { own: Some(self.process), ..written });
     }
 
-    /// Tells of a plugin, once.
+    /// Records a plugin, once.
     fn plugin(&self, plugin: &PluginResult, now: Timestamp) {
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).plugins.insert(plugin.name.clone()) {
             return;
@@ -171,8 +169,8 @@ impl Watch {
         self.observer.spans.write(FinishedSpan { error, ..written });
     }
 
-    /// Plugins are named by files that a scanner writes, so only names of its own list become
-    /// labels.
+    /// The metric label of a plugin. Plugin names come from files that a scanner writes, so only
+    /// names in the scanner's own list become labels.
     fn label<'a>(&self, name: &'a str) -> &'a str {
         let known =
             self.offer.borrow().as_deref().is_some_and(|offer| offer.plugins.iter().any(|plugin| plugin.name == name));
@@ -180,7 +178,7 @@ impl Watch {
     }
 
     fn ended(&self, report: &AttemptReport, now: Timestamp) {
-        // What never started has no span: it took no time.
+        // A plugin that never started has no span, because it took no time.
         let ran = |plugin: &&PluginResult| match plugin.status {
             PluginStatus::Pending | PluginStatus::NotRun => false,
             PluginStatus::Skipped | PluginStatus::Unavailable => true,
@@ -196,7 +194,7 @@ impl Watch {
         }
         let (pid, started_at) = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            // Taken, because the system may give the id to the next one at once.
+            // Removed, because the system may reuse the process id immediately.
             (seen.pid.take(), seen.started_at)
         };
         let usage = pid.and_then(|pid| self.observer.groups.remove(pid));
@@ -219,7 +217,7 @@ impl Watch {
 }
 
 impl Drop for Watch {
-    /// A runner that broke off has told no end.
+    /// Removes the process group if the runner stopped without an end event.
     fn drop(&mut self) {
         if let Some(pid) = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner).pid {
             self.observer.groups.remove(pid);
@@ -227,7 +225,7 @@ impl Drop for Watch {
     }
 }
 
-/// An exit in a word of few, and exactly.
+/// The exit as a label with few values, and its exact code or signal.
 fn exit(exit: ExitKind) -> (&'static str, Option<KeyValue>) {
     match exit {
         ExitKind::Code(code) => {

@@ -1,5 +1,5 @@
-//! Which trace and attempt a scan is in, for log lines that name a scan: actors log its number and
-//! know nothing of spans.
+//! Maps scans to their trace and attempt, for log lines that name a scan: actors log the scan id
+//! outside of spans.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,24 +9,24 @@ use kastrel_actors::model::{ScanId, ScanRecord, TraceContext};
 use super::catalog::span;
 use super::ids;
 
-/// So many scans are remembered; the oldest are forgotten first.
+/// The maximum number of scans in the index. The lowest ids are removed first.
 const KEPT: usize = 4_096;
 
-/// What log lines of a scan carry.
+/// The data that log lines of a scan carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScanPlace {
-    /// The beginning of its last attempt, or its submission.
+    /// The start of its last attempt, or its submission.
     pub(crate) trace: TraceContext,
-    /// Its last attempt.
+    /// The number of its last attempt.
     pub(crate) attempt: Option<u32>,
 }
 
-/// See the module.
+/// The index; see the module docs.
 #[derive(Debug, Default)]
 pub(crate) struct ScanTraceIndex(Mutex<BTreeMap<ScanId, ScanPlace>>);
 
 impl ScanTraceIndex {
-    /// Notes where a scan is.
+    /// Records the trace and the attempt of a scan.
     pub(crate) fn note(&self, row: &ScanRecord) {
         let attempt = row.last_attempt();
         let place = ScanPlace {

@@ -1,7 +1,7 @@
-//! What a change of a row says about its scan, as spans: a pure function of the committed row.
+//! Derives spans from a committed change of a row, as a pure function.
 //!
-//! It is told from rows and not from inside the actors, so it is told once for each commit, and
-//! never for something that did not happen.
+//! Spans are derived from committed rows and not in the actors, so each commit yields its spans
+//! exactly once, and a change that was not committed yields none.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
@@ -15,7 +15,7 @@ use super::catalog::{attribute, span};
 use super::ids;
 use super::spans::FinishedSpan;
 
-/// What was asked of a row, as far as it matters here.
+/// The command that was applied to a row, reduced to what the rules need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     Lease,
@@ -36,7 +36,7 @@ impl Asked {
         }
     }
 
-    /// The name of the call.
+    /// The name of the store call.
     pub(crate) const fn operation(&self) -> &'static str {
         match self {
             Self::Lease => "lease",
@@ -48,18 +48,18 @@ impl Asked {
     }
 }
 
-/// A call of the store, and what was around it.
+/// A call of the store, and its context.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
-    /// The delivery that led to it.
+    /// The span of the delivery that led to it.
     pub(crate) delivery: Option<TraceContext>,
-    /// The request that led to it.
+    /// The span of the request that led to it.
     pub(crate) request: Option<TraceContext>,
 }
 
-/// The spans that follow from `asked`, which was committed as `row`.
+/// The spans of the command `asked`, which was committed as `row`.
 pub(crate) fn spans_for(asked: &Asked, row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     match asked {
         Asked::Lease => leased(row, call),
@@ -74,7 +74,7 @@ fn number(name: &'static str, value: u64) -> KeyValue {
     KeyValue::new(name, i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// What names an attempt on each of its spans.
+/// The attributes that identify an attempt on each of its spans.
 pub(crate) fn names(scan: u64, attempt: u32) -> Vec<KeyValue> {
     vec![number(attribute::SCAN_ID, scan), number(attribute::SCAN_ATTEMPT, u64::from(attempt))]
 }
@@ -89,8 +89,7 @@ fn of_attempt(row: &ScanRecord, attempt: &AttemptRecord) -> Vec<KeyValue> {
 fn leased(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     let Some((attempt, earlier)) = row.attempts.split_last() else { return Vec::new() };
     let own = |name: &str, token: FencingToken| ids::of_attempt(row.trace, name, token);
-    // What the wait before it was spent with: a scan that was held back after its moment had come
-    // was in no backoff.
+    // The parts of the wait before the attempt. Time after the due time does not count as backoff.
     let spent = |name: &str| {
         before_attempt(row, earlier.len())
             .iter()
@@ -120,7 +119,7 @@ fn leased(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     vec![lease, start]
 }
 
-/// How an attempt ended, in words: the end, the reason, and whether it is an error.
+/// The end of an attempt as labels: the end, the reason, and whether it is an error.
 pub(crate) fn words(end: &AttemptEnd) -> (&'static str, Option<&'static str>, bool) {
     match end {
         AttemptEnd::Completed(_) => ("completed", None, false),
@@ -191,7 +190,7 @@ fn cancelled(row: &ScanRecord, by: CancelledBy, call: Call) -> Vec<FinishedSpan>
     [cancel].into_iter().chain(next(row, own, row.token, call.end)).collect()
 }
 
-/// What follows from an end: another attempt, or the verdict.
+/// The span that follows the end of an attempt: a restart, or the verdict.
 fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timestamp) -> Option<FinishedSpan> {
     let id = number(attribute::SCAN_ID, row.id.0);
     match &row.state {

@@ -1,5 +1,5 @@
-//! Writing spans: after the fact with their true times, or opened where their context has to travel
-//! before they end.
+//! Writes spans: after the fact with their actual times, or opened in advance if their context must
+//! be passed on before they end.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,25 +12,24 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 use super::catalog::attribute;
 use super::ids;
 
-/// A span that is over.
+/// A completed span.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FinishedSpan {
     pub(crate) name: &'static str,
     pub(crate) parent: TraceContext,
-    /// The span's own context, where others must be able to name it; else its id is drawn by
-    /// chance.
+    /// The span's own context, if others refer to it; otherwise its id is random.
     pub(crate) own: Option<TraceContext>,
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) attributes: Vec<KeyValue>,
-    /// Other spans, and what they are to this one.
+    /// Linked spans, and their relation to this one.
     pub(crate) links: Vec<(TraceContext, &'static str)>,
-    /// The kind of what went wrong.
+    /// The kind of error.
     pub(crate) error: Option<String>,
 }
 
 impl FinishedSpan {
-    /// A span without anything special.
+    /// A span without a context of its own, links or an error.
     pub(crate) fn new(
         name: &'static str,
         parent: TraceContext,
@@ -42,29 +41,29 @@ impl FinishedSpan {
     }
 }
 
-/// A moment as OpenTelemetry takes it. Nothing is traced that was before 1970.
+/// Converts a time for OpenTelemetry. Times before 1970 become 1970.
 pub(crate) fn system_time(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(u64::try_from(at.as_nanosecond()).unwrap_or_default())
 }
 
-/// Where spans go: to a tracer, or nowhere.
+/// The destination of spans: a tracer, or none.
 #[derive(Debug, Clone, Default)]
 pub struct Spans(Option<SdkTracer>);
 
 impl Spans {
-    /// To this tracer.
+    /// Sends spans to this tracer.
     #[must_use]
     pub const fn to(tracer: SdkTracer) -> Self {
         Self(Some(tracer))
     }
 
-    /// Whether anybody takes them.
+    /// True if spans are recorded.
     #[must_use]
     pub const fn are_taken(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Writes a span that is over.
+    /// Writes a completed span.
     pub(crate) fn write(&self, written: FinishedSpan) {
         let Some(tracer) = &self.0 else { return };
         let FinishedSpan { name, parent, own, start, end, mut attributes, links, error } = written;
@@ -85,8 +84,8 @@ impl Spans {
         span.end_with_timestamp(system_time(end.max(start)));
     }
 
-    /// Opens a span whose context has to travel. `None`: nobody takes spans, and the parent's
-    /// context travels as it is.
+    /// Opens a span whose context is passed on. `None` if spans are not recorded; then the parent's
+    /// context is passed on instead.
     pub(crate) fn open(
         &self,
         name: &'static str,
@@ -101,13 +100,13 @@ impl Spans {
             .with_start_time(system_time(start))
             .with_attributes(attributes);
         let span = tracer.build_with_context(builder, &ids::parent(parent));
-        // A provider that was shut down gives spans without a context.
+        // A provider that was shut down returns spans without a context.
         let context = ids::stored(span.span_context())?;
         Some(OpenSpan { span, context })
     }
 }
 
-/// A span that goes on.
+/// An open span.
 #[derive(Debug)]
 pub(crate) struct OpenSpan {
     span: Span,
@@ -120,7 +119,7 @@ impl OpenSpan {
         self.span.set_attribute(attribute);
     }
 
-    /// Marks it as failed.
+    /// Marks the span as failed.
     pub(crate) fn fail(&mut self, kind: &'static str) {
         self.span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, kind));
         self.span.set_status(Status::error(kind));

@@ -1,4 +1,5 @@
-//! Starting: the variables, the exporters, and the subscriber that log lines and spans go to.
+//! Starts telemetry: reads the variables, builds the exporters, and installs the subscriber of log
+//! lines and spans.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,11 +23,12 @@ use super::resource::resource;
 use super::scans::ScanTraceIndex;
 use super::trace_correlator::TraceCorrelator;
 use super::variables::Plan;
-use crate::app::Role;
 use crate::config::LogConfig;
+use crate::config::Role;
 
-/// Starts logging and whatever the variables ask for. Must be called within the runtime, which gRPC
-/// needs. Of a second call only the metrics and spans count: there is one log.
+/// Starts logging and the exports that the variables request. Must be called within the runtime,
+/// which gRPC needs. A second call returns separate metrics and spans, but does not replace the
+/// subscriber.
 #[must_use]
 pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> Telemetry {
     let plan = Plan::read(env);
@@ -96,15 +98,15 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
             .with_tracked_inactivity(false)
             .with_filter(FilterFn::new(is_ours).with_max_level_hint(LevelFilter::INFO))
     });
-    // Only what is Kastrel's own: an exporter that logs must not make itself more to export.
+    // Kastrel's own records only: an exporter that logs must not create more records to export.
     let bridge = log_provider.as_ref().map(|provider| {
         let filter = logs::filter(config, role);
         OpenTelemetryTracingBridge::new(provider)
             .with_filter(FilterFn::new(|metadata| metadata.target().starts_with("kastrel")))
             .with_filter(filter)
     });
-    // The spans before the lines, so that a line knows its span. An error says that a subscriber is
-    // set already, as a test may have done.
+    // The span layer comes before the line layer, so that a line has its span. An error means that
+    // a subscriber is already set, for example by a test.
     let _ =
         tracing_subscriber::registry().with(spans).with(bridge).with(logs::lines(config, role, trace_index)).try_init();
 

@@ -1,5 +1,5 @@
-//! The store, observed: each commit is told as spans and counted, each call is measured. The inner
-//! store does all the work.
+//! Observes the store: derives spans and counts from each commit, and measures each call. The inner
+//! store does all other work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use kastrel_actors::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId};
-use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
+use kastrel_actors::model::{
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, StoreStats, Submitted,
 };
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
@@ -22,12 +22,12 @@ use super::span_rules::Asked;
 
 const SYSTEM: &str = "surrealdb";
 
-/// See the module.
+/// The observed store; see the module docs.
 pub(crate) struct ObservedStore {
     inner: Arc<dyn ScanStore>,
     observer: Observer,
-    /// Whether this process's node has a lease, as far as it is seen here. A node that has one and
-    /// asks for another has lost the first.
+    /// True while this process's node holds a lease, as far as this observer has seen. A node that
+    /// registers again has lost its lease.
     has_lease: AtomicBool,
 }
 
@@ -66,8 +66,7 @@ impl ObservedStore {
 
 #[async_trait]
 impl ScanStore for ObservedStore {
-    /// The row keeps the context of the span that is written here, so the span is there before the
-    /// row is.
+    /// Opens the span first, because the row stores its context.
     async fn submit(&self, mut scan: NewScan) -> Result<Submitted, StoreError> {
         let request = &scan.request;
         let attributes = vec![
@@ -165,8 +164,8 @@ impl ScanStore for ObservedStore {
     }
 
     async fn register_node(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
-        // Whoever registers has killed what ran under an earlier lease. It counts now, because the
-        // database may not answer for long.
+        // A node that registers has killed the scans of its earlier lease. The loss is counted
+        // before the call, because the database may not respond for long.
         self.lost();
         let answer = self.timed("register_node", self.inner.register_node(node, ttl)).await;
         match &answer {
@@ -245,7 +244,7 @@ mod tests {
     const TTL: Duration = Duration::from_secs(30);
 
     #[tokio::test]
-    async fn a_lost_lease_counts_when_it_is_lost_and_once() {
+    async fn a_lost_lease_is_counted_once() {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new(Arc::clone(&clock)))));
         let telemetry = Telemetry::without_exporters();
@@ -257,13 +256,13 @@ mod tests {
         };
         store.register_node(node(), TTL).await.unwrap();
         assert_eq!(losses(), "0", "the first lease follows no loss");
-        // Another node ends it.
+        // Another node ends the lease.
         memory.remove_node(&node().id).await.unwrap();
         assert!(store.renew_node(node(), TTL).await.unwrap().is_err());
         assert_eq!(losses(), "1");
         store.register_node(node(), TTL).await.unwrap();
         assert_eq!(losses(), "1", "it has been counted");
-        // It runs out: the node kills its scans and asks for another one, which is not to be had.
+        // The lease expires: the node kills its scans, and its registration fails.
         memory.fail_with("down");
         assert!(store.register_node(node(), TTL).await.is_err());
         assert!(store.register_node(node(), TTL).await.is_err());

@@ -1,5 +1,5 @@
-//! Log records of scans on their way to a collector: they get the trace of their scan where they
-//! were written outside of every span, as the lines on standard error do.
+//! A log processor that adds trace and attempt ids to scan log records emitted outside a span, like
+//! the lines on standard error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::catalog::attribute;
 use super::ids;
 use super::scans::ScanTraceIndex;
 
-/// See the module. It must stand before the processor that exports.
+/// The log processor; see the module docs. It must come before the processor that exports.
 #[derive(Debug)]
 pub(super) struct TraceCorrelator(pub(super) Arc<ScanTraceIndex>);
 

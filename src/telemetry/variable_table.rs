@@ -1,22 +1,22 @@
-//! Every `OTEL_*` variable that Kastrel heeds, with what it takes, and those of the specification
-//! that do nothing here.
+//! The table of all supported `OTEL_*` variables with their types, and of the variables in the
+//! specification that have no effect.
 
-/// What a variable takes.
+/// The type of a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
     /// `true` or `false`.
     Flag,
-    /// One of these words.
+    /// One of these values.
     Word(&'static [&'static str]),
-    /// Some of these words, with commas between them.
+    /// A comma-separated list of these values.
     Words(&'static [&'static str]),
     /// A whole number.
     Number,
-    /// From 0 to 1.
+    /// A number from 0 to 1.
     Ratio,
-    /// An `http://` or `https://` address; for gRPC also without the scheme.
+    /// An `http://` or `https://` URL; for gRPC also without a scheme.
     Address,
-    /// `key=value`, with commas between them. May hold secrets.
+    /// Comma-separated `key=value` pairs. May contain secrets.
     Pairs,
     /// Any text.
     Text,
@@ -27,24 +27,24 @@ pub enum Takes {
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What it takes.
+    /// Its type.
     pub takes: Takes,
-    /// What it does.
+    /// Its effect.
     pub description: &'static str,
 }
 
 impl Takes {
-    /// Completes "expected …".
+    /// The text that completes "expected …".
     #[must_use]
     pub fn expected(self) -> String {
         match self {
             Self::Flag => "true or false".into(),
             Self::Word(words) => listed(words),
-            Self::Words(words) => format!("{}, or several of them with commas between", listed(words)),
+            Self::Words(words) => format!("{}, or several of them, separated by commas", listed(words)),
             Self::Number => "a whole number".into(),
             Self::Ratio => "a number from 0 to 1".into(),
             Self::Address => "an http or https address, or for grpc host:port".into(),
-            Self::Pairs => "key=value pairs with commas between them".into(),
+            Self::Pairs => "key=value pairs, separated by commas".into(),
             Self::Text => "text".into(),
         }
     }
@@ -69,7 +69,7 @@ impl Takes {
         }
     }
 
-    /// Whether a value may be shown.
+    /// True if a value may be shown.
     const fn is_public(self) -> bool {
         !matches!(self, Self::Pairs | Self::Address | Self::Text)
     }
@@ -82,7 +82,7 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-/// What is wrong with a value, if anything is.
+/// The problem with a value, if there is one.
 #[must_use]
 pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
     if variable.takes.accepts(value) {
@@ -93,8 +93,8 @@ pub(super) fn wrong(variable: &Variable, value: &str) -> Option<String> {
     } else {
         String::new()
     };
-    // Without its address a signal has nowhere to go; to send it to the default instead would be
-    // worse.
+    // Without a valid address a signal is not exported. Sending it to the default address instead
+    // would be worse.
     let effect = if variable.takes == Takes::Address { "nothing is sent there" } else { "it is ignored" };
     Some(format!("{}: expected {}{shown}; {effect}", variable.name, variable.takes.expected()))
 }
@@ -104,23 +104,23 @@ const COMPRESSIONS: Takes = Takes::Word(&["gzip", "none"]);
 
 macro_rules! variables {
     ($($name:literal $takes:expr, $description:literal;)+) => {
-        /// See the module.
+        /// The table of supported variables.
         pub const VARIABLES: &[Variable] = &[$(Variable { name: $name, takes: $takes, description: $description }),+];
     };
 }
 
 variables! {
     "OTEL_SDK_DISABLED" Takes::Flag, "Exports nothing at all. `/metrics` and the logs on standard error stay.";
-    "OTEL_TRACES_EXPORTER" Takes::Words(&["otlp", "none"]), "Default: otlp where an endpoint is set, else none.";
-    "OTEL_METRICS_EXPORTER" Takes::Words(&["otlp", "prometheus", "none"]), "Default: otlp where an endpoint is set, else none. `/metrics` is there in any case.";
-    "OTEL_LOGS_EXPORTER" Takes::Words(&["otlp", "none"]), "Default: none. Logs go to standard error in any case.";
-    "OTEL_PROPAGATORS" Takes::Words(&["tracecontext", "baggage", "none"]), "Default: tracecontext,baggage. Without tracecontext the `traceparent` of callers is ignored. Baggage is not handed on.";
+    "OTEL_TRACES_EXPORTER" Takes::Words(&["otlp", "none"]), "Default: otlp if an endpoint is set, otherwise none.";
+    "OTEL_METRICS_EXPORTER" Takes::Words(&["otlp", "prometheus", "none"]), "Default: otlp if an endpoint is set, otherwise none. `/metrics` is always available.";
+    "OTEL_LOGS_EXPORTER" Takes::Words(&["otlp", "none"]), "Default: none. Logs always go to standard error.";
+    "OTEL_PROPAGATORS" Takes::Words(&["tracecontext", "baggage", "none"]), "Default: tracecontext,baggage. Without tracecontext the `traceparent` of callers is ignored. Baggage is not passed on.";
     "OTEL_SERVICE_NAME" Takes::Text, "Default: kastrel.";
     "OTEL_RESOURCE_ATTRIBUTES" Takes::Pairs, "Further attributes of this process, such as deployment.environment.name=production.";
     "OTEL_TRACES_SAMPLER" Takes::Word(&["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"]), "Default: parentbased_always_on. A scan is sampled as a whole: its spans follow the decision about its submission.";
     "OTEL_TRACES_SAMPLER_ARG" Takes::Ratio, "The ratio of traceidratio.";
-    "OTEL_EXPORTER_OTLP_ENDPOINT" Takes::Address, "Where the collector is. Default: http://localhost:4317 for grpc, http://localhost:4318 for http/protobuf.";
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" Takes::Address, "The same for spans; with http/protobuf with its path.";
+    "OTEL_EXPORTER_OTLP_ENDPOINT" Takes::Address, "The address of the collector. Default: http://localhost:4317 for grpc, http://localhost:4318 for http/protobuf.";
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" Takes::Address, "The same for spans; for http/protobuf including the path.";
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" Takes::Address, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT" Takes::Address, "The same for logs.";
     "OTEL_EXPORTER_OTLP_PROTOCOL" PROTOCOLS, "Default: http/protobuf.";
@@ -139,15 +139,15 @@ variables! {
     "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION" COMPRESSIONS, "The same for spans.";
     "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION" COMPRESSIONS, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION" COMPRESSIONS, "The same for logs.";
-    "OTEL_EXPORTER_OTLP_CERTIFICATE" Takes::Text, "A PEM file: who signed the collector's certificate.";
+    "OTEL_EXPORTER_OTLP_CERTIFICATE" Takes::Text, "A PEM file: the authority of the collector's certificate.";
     "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE" Takes::Text, "The same for spans.";
     "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE" Takes::Text, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE" Takes::Text, "The same for logs.";
-    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE" Takes::Text, "A PEM file: our own certificate.";
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE" Takes::Text, "A PEM file: the client's own certificate.";
     "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE" Takes::Text, "The same for spans.";
     "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE" Takes::Text, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE" Takes::Text, "The same for logs.";
-    "OTEL_EXPORTER_OTLP_CLIENT_KEY" Takes::Text, "A PEM file: its key.";
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY" Takes::Text, "A PEM file: the key of the client's certificate.";
     "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY" Takes::Text, "The same for spans.";
     "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY" Takes::Text, "The same for metrics.";
     "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY" Takes::Text, "The same for logs.";
@@ -157,10 +157,10 @@ variables! {
     "OTEL_EXPORTER_OTLP_LOGS_INSECURE" Takes::Flag, "The same for logs.";
     "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" Takes::Word(&["cumulative", "delta", "lowmemory"]), "Default: cumulative.";
     "OTEL_BSP_SCHEDULE_DELAY" Takes::Number, "Milliseconds between two batches of spans. Default: 5000.";
-    "OTEL_BSP_MAX_QUEUE_SIZE" Takes::Number, "So many spans wait; what comes beyond is dropped. Default: 2048.";
+    "OTEL_BSP_MAX_QUEUE_SIZE" Takes::Number, "The most spans that wait; further ones are dropped. Default: 2048.";
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE" Takes::Number, "Spans in a batch. Default: 512.";
     "OTEL_BLRP_SCHEDULE_DELAY" Takes::Number, "Milliseconds between two batches of log records. Default: 1000.";
-    "OTEL_BLRP_MAX_QUEUE_SIZE" Takes::Number, "So many log records wait. Default: 2048.";
+    "OTEL_BLRP_MAX_QUEUE_SIZE" Takes::Number, "The most log records that wait. Default: 2048.";
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE" Takes::Number, "Log records in a batch. Default: 512.";
     "OTEL_METRIC_EXPORT_INTERVAL" Takes::Number, "Milliseconds between two pushes of metrics. Default: 60000.";
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" Takes::Number, "Attributes of a span. Default: 128.";
@@ -169,13 +169,13 @@ variables! {
 }
 
 const SPANS_HAVE_THEIRS: &str = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT limits spans";
-const VALUES_ARE_SHORT: &str = "what Kastrel tells is short";
+const VALUES_ARE_SHORT: &str = "Kastrel's values are short";
 const REQUESTS_ARE_LIMITED: &str = "OTEL_EXPORTER_OTLP_TIMEOUT limits each request";
-const OWN_BOUNDS: &str = "each histogram has bounds of its own";
+const OWN_BOUNDS: &str = "each histogram has its own bounds";
 const ONLY_OTLP: &str = "Kastrel exports OTLP only";
 const OWN_METRICS: &str = "Prometheus reads /metrics of each process";
 
-/// What the specification names and Kastrel does not heed, each with what to know instead.
+/// The variables of the specification that Kastrel ignores, each with the alternative.
 pub const UNHEEDED: &[(&str, &str)] = &[
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", SPANS_HAVE_THEIRS),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", VALUES_ARE_SHORT),
@@ -196,7 +196,7 @@ pub const UNHEEDED: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_JAEGER_ENDPOINT", ONLY_OTLP),
     ("OTEL_EXPORTER_JAEGER_AGENT_HOST", ONLY_OTLP),
     ("OTEL_EXPORTER_JAEGER_AGENT_PORT", ONLY_OTLP),
-    ("OTEL_LOG_LEVEL", "log.level says which lines there are"),
-    ("OTEL_CONFIG_FILE", "these variables are all that is read"),
-    ("OTEL_EXPERIMENTAL_CONFIG_FILE", "these variables are all that is read"),
+    ("OTEL_LOG_LEVEL", "log.level selects the lines"),
+    ("OTEL_CONFIG_FILE", "only these variables are read"),
+    ("OTEL_EXPERIMENTAL_CONFIG_FILE", "only these variables are read"),
 ];

@@ -1,9 +1,9 @@
-//! The standard `OTEL_*` variables: what they ask for, and what is wrong with them.
+//! Reads the standard `OTEL_*` variables into a plan, and reports invalid values.
 //!
-//! Every variable that the specification names for exporters, sampling, resources, limits and
-//! batches is in one table. The SDK reads most of them itself; this file decides what it leaves out
-//! (which signals are exported at all and how, TLS files, the kill switch) and says what is wrong
-//! with any of them. A wrong value never keeps Kastrel from starting: it is told and ignored.
+//! A table contains every variable that the specification defines for exporters, sampling,
+//! resources, limits and batches. The SDK reads most of them itself. This file handles the others
+//! (which signals are exported and how, TLS files, the kill switch) and reports invalid values of
+//! all of them. An invalid value never prevents the start of Kastrel: it is logged and ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use std::time::Duration;
 use super::variable_table::{Takes, UNHEEDED, VARIABLES, wrong};
 use crate::config::SecretUrl;
 
-/// How long a request may take where nothing else is said.
+/// The default timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// So many names of unknown variables are told.
+/// The maximum number of unknown variables in a warning.
 const MOST_UNKNOWN: usize = 10;
 
-/// How a signal is exported.
+/// The protocol of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -26,75 +26,75 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// Files for TLS, where the system's own certificates are not enough.
+/// The files for TLS, if the system's certificates are not sufficient.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate of whoever signed the collector's.
+    /// The certificate of the authority that signed the collector's certificate.
     pub authority: Option<PathBuf>,
-    /// Our own certificate and its key.
+    /// The client certificate and its key.
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
-/// One signal's way to a collector.
+/// The export of one signal to a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
-    /// How.
+    /// The protocol.
     pub protocol: Protocol,
-    /// With which certificates.
+    /// The certificates.
     pub tls: TlsFiles,
-    /// How long one request may take.
+    /// The timeout of one request.
     pub timeout: Duration,
-    /// Where to, for people; without user and password.
+    /// The address for display, without user and password.
     pub endpoint: String,
-    /// Where to.
+    /// The address.
     pub address: SecretUrl,
 }
 
 impl Export {
-    /// Whether the connection is encrypted.
+    /// True if the connection is encrypted.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         url::Url::parse(self.address.expose()).is_ok_and(|url| url.scheme() == "https")
     }
 }
 
-/// Why nothing is exported at all.
+/// The reason why nothing is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silence {
     /// `OTEL_SDK_DISABLED`.
     Disabled,
-    /// No variable asks for it.
+    /// No variable requests it.
     NotAsked,
-    /// The variables ask for other exporters, or for none.
+    /// The variables select other exporters, or `none`.
     Declined,
-    /// No address can be used.
+    /// No address is valid.
     NoAddress,
 }
 
-/// What the variables ask for.
+/// The configuration from the variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Spans; `None`: not exported.
+    /// The export of spans; `None` if disabled.
     pub traces: Option<Export>,
-    /// Metrics that are pushed; `/metrics` is there in any case.
+    /// The export of pushed metrics; `/metrics` exists in any case.
     pub metrics: Option<Export>,
-    /// Logs, besides those on standard error.
+    /// The export of logs, in addition to standard error.
     pub logs: Option<Export>,
-    /// Whether the trace of a caller is taken over.
+    /// True if the `traceparent` of callers is ignored.
     pub ignores_callers: bool,
-    /// What is wrong, each naming its variable.
+    /// The problems, each with the name of its variable.
     pub warnings: Vec<String>,
-    /// Why nothing is exported, where nothing is.
+    /// The reason, if nothing is exported.
     pub silence: Option<Silence>,
 }
 
-/// A signal, as variables name it.
+/// A signal, as named in variables.
 #[derive(Debug, Clone, Copy)]
 struct Signal {
-    /// In the middle of variables.
+    /// Its part of a variable's name.
     name: &'static str,
     path: &'static str,
-    /// Whether an endpoint alone has it exported.
+    /// True if an endpoint alone enables its export.
     by_endpoint: bool,
     exporters: &'static [&'static str],
 }
@@ -104,8 +104,7 @@ const METRICS: Signal =
     Signal { name: "METRICS", path: "/v1/metrics", by_endpoint: true, exporters: &["otlp", "prometheus"] };
 const LOGS: Signal = Signal { name: "LOGS", path: "/v1/logs", by_endpoint: false, exporters: &["otlp"] };
 
-/// The variables as they are looked up: an empty one counts as not set, as the specification wants
-/// it.
+/// The variables. An empty variable counts as unset, as the specification requires.
 struct Variables<'a>(&'a BTreeMap<String, String>);
 
 impl Variables<'_> {
@@ -113,7 +112,7 @@ impl Variables<'_> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// The signal's own variable before the one for all.
+    /// The variable of the signal, or else the general one.
     fn of_signal(&self, signal: Signal, rest: &str) -> Option<&str> {
         self.get(&format!("OTEL_EXPORTER_OTLP_{}_{rest}", signal.name))
             .or_else(|| self.get(&format!("OTEL_EXPORTER_OTLP_{rest}")))
@@ -153,7 +152,7 @@ impl Plan {
                 _ => plan.logs = export,
             }
         }
-        // What holds for several signals is said once.
+        // A problem that concerns several signals is reported once.
         let mut told = BTreeSet::new();
         plan.warnings.retain(|warning| told.insert(warning.clone()));
         if plan.traces.is_none() && plan.metrics.is_none() && plan.logs.is_none() {
@@ -163,7 +162,7 @@ impl Plan {
     }
 }
 
-/// Why no signal is exported, although the SDK is not disabled.
+/// The reason why no signal is exported, if the SDK is not disabled.
 fn silence(variables: &Variables<'_>) -> Silence {
     let signals = [TRACES, METRICS, LOGS];
     if signals.iter().any(|signal| wants(variables, *signal)) {
@@ -174,8 +173,8 @@ fn silence(variables: &Variables<'_>) -> Silence {
     if has_endpoint || has_chosen { Silence::Declined } else { Silence::NotAsked }
 }
 
-/// What begins as the standard variables do and is none that is known here: one warning, because it
-/// may be meant for another program.
+/// One warning for all unknown variables with the standard prefix, because they may be meant for
+/// another program.
 fn unknown(variables: &Variables<'_>) -> Option<String> {
     let is_known =
         |name: &str| VARIABLES.iter().any(|one| one.name == name) || UNHEEDED.iter().any(|(one, _)| *one == name);
@@ -192,17 +191,17 @@ fn unknown(variables: &Variables<'_>) -> Option<String> {
         .then(|| format!("{}{more}: not known here; what is meant for Kastrel does nothing", shown.join(", ")))
 }
 
-/// Whether a signal is to be exported at all.
+/// True if a signal is to be exported.
 fn wants(variables: &Variables<'_>, signal: Signal) -> bool {
     let by_endpoint = signal.by_endpoint && variables.of_signal(signal, "ENDPOINT").is_some();
     let Some(list) = variables.get(&format!("OTEL_{}_EXPORTER", signal.name)) else { return by_endpoint };
     let words: Vec<&str> = list.split(',').map(str::trim).collect();
-    // Each wrong word was told with the table's check; what is left of the list counts.
+    // The table's check has already reported each invalid word; the valid words count.
     let known = words.iter().any(|word| signal.exporters.contains(word) || *word == "none");
     if known { words.contains(&"otlp") } else { by_endpoint }
 }
 
-/// Whether and how a signal is exported.
+/// The export of a signal, if it is enabled.
 fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>) -> Option<Export> {
     if !wants(variables, signal) {
         return None;
@@ -248,8 +247,8 @@ fn export(variables: &Variables<'_>, signal: Signal, warnings: &mut Vec<String>)
     })
 }
 
-/// Where a signal goes, as the specification puts it together. An error is a warning, unless the
-/// table's check has told it.
+/// The address of a signal, built as the specification defines. An error contains a warning, unless
+/// the table's check has already reported the problem.
 fn address_of(variables: &Variables<'_>, signal: Signal, protocol: Protocol) -> Result<SecretUrl, Option<String>> {
     const COMMON: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.name);
@@ -284,8 +283,7 @@ mod tests {
         Plan::read(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    /// Which signals are exported, and how: `t` traces, `m` metrics, `l` logs; upper case over
-    /// gRPC.
+    /// The exported signals: `t` traces, `m` metrics, `l` logs; upper case for gRPC.
     fn shape(plan: &Plan) -> String {
         [(&plan.traces, 't'), (&plan.metrics, 'm'), (&plan.logs, 'l')]
             .into_iter()
@@ -300,7 +298,7 @@ mod tests {
     const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
 
     #[test]
-    fn what_is_exported_follows_from_the_variables() {
+    fn the_variables_select_the_exported_signals() {
         for (pairs, expected) in [
             (&[][..], ""),
             (&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")], ""),
@@ -338,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_goes_is_put_together_as_the_specification_says() {
+    fn addresses_are_built_as_the_specification_defines() {
         for (pairs, expected) in [
             (&[("OTEL_TRACES_EXPORTER", "otlp")][..], "http://localhost:4318/v1/traces"),
             (&[("OTEL_TRACES_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "http://localhost:4317"),
@@ -371,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_limit_of_a_request_is_the_signals_own_or_that_of_all() {
+    fn the_timeout_of_a_signal_overrides_the_general_one() {
         for (pairs, expected) in [
             (&[][..], 10_000),
             (&[("OTEL_EXPORTER_OTLP_TIMEOUT", "500")], 500),
@@ -385,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn why_nothing_is_exported_is_known() {
+    fn the_reason_for_no_export_is_reported() {
         for (pairs, expected) in [
             (&[][..], Some(Silence::NotAsked)),
             (&[("OTEL_BSP_SCHEDULE_DELAY", "5")], Some(Silence::NotAsked)),
@@ -403,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_variables_are_one_warning() {
+    fn unknown_variables_give_one_warning() {
         let pairs: Vec<(String, String)> =
             (10..22).map(|number| (format!("OTEL_X{number}"), "hunter2".to_owned())).collect();
         let warnings = Plan::read(&pairs.into_iter().collect()).warnings;
@@ -415,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_value_is_told_with_its_variable_and_without_secrets() {
+    fn invalid_values_are_reported_with_their_variable_and_without_secrets() {
         for (name, value, told) in [
             ("OTEL_SDK_DISABLED", "yes", "expected true or false"),
             ("OTEL_TRACES_EXPORTER", "zipkin", "expected otlp or none"),
@@ -447,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_come_in_pairs_and_signals_have_their_own() {
+    fn client_certificates_need_a_key_and_are_set_per_signal() {
         let tls = |pairs: &[(&str, &str)]| plan(&[&[ENDPOINT], pairs].concat()).traces.unwrap().tls;
         assert_eq!(
             tls(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/a"), ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/b")]).authority,
@@ -462,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_believed_unless_the_propagators_leave_them_out() {
+    fn callers_are_ignored_if_the_propagators_exclude_tracecontext() {
         for (value, ignores) in
             [("", false), ("tracecontext", false), ("tracecontext,baggage", false), ("none", true), ("baggage", true)]
         {

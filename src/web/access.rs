@@ -1,7 +1,7 @@
-//! The groups of routes, and the check that each request passes before its handler.
+//! The access groups of routes, and the guard that runs before each handler.
 //!
-//! A route is put into a group when it is added ([`Grouped`]), and a request without a principal
-//! gets nothing: what was forgotten is denied.
+//! Each route joins a group when it is added ([`Grouped`]). A request without a principal is
+//! denied, so a forgotten check denies access instead of granting it.
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -13,9 +13,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::error::{Problem, ProblemKind};
 use super::state::Web;
 
-/// Adds described routes to a group.
+/// Adds documented routes to an access group.
 pub(crate) trait Grouped {
-    /// Adds what the principals of the group may use.
+    /// Adds routes that the principals of the group may call.
     fn grouped(self, group: Group, routes: UtoipaMethodRouter<Web>) -> Self;
 }
 
@@ -25,8 +25,8 @@ impl Grouped for OpenApiRouter<Web> {
     }
 }
 
-/// The handlers behind the check. Methods that the address does not take are answered as such to
-/// everybody.
+/// Puts the guard in front of the handlers. A method that the route does not support gets its usual
+/// response (405), for every principal.
 pub(crate) fn guarded(group: Group, methods: MethodRouter<Web>) -> MethodRouter<Web> {
     methods.route_layer(from_fn(move |request, next| check(group, request, next)))
 }
@@ -49,7 +49,7 @@ mod tests {
     use crate::web::router::page_routes;
     use crate::web::testing::{TestApp, api_description};
 
-    /// Who may do nothing gets these alone.
+    /// The only routes that a principal without any role may call.
     const PUBLIC: [&str; 7] = [
         "GET /api/openapi.json",
         "GET /api/proof",
@@ -60,8 +60,8 @@ mod tests {
         "POST /zone",
     ];
 
-    /// All routes: as the description of the API names them, and the paths of pages with each
-    /// method that one may take.
+    /// All routes: those of the OpenAPI description, and the page paths with each method that a
+    /// page may take.
     fn all() -> Vec<(String, String)> {
         let api = api_description();
         let of_api = api["paths"].as_object().unwrap().iter();
@@ -78,12 +78,12 @@ mod tests {
         let app = TestApp::with_anonymous(role);
         let mut found = BTreeMap::new();
         for (method, path) in all() {
-            // The check comes before the handler looks for what it is about.
+            // The guard runs before the handler looks up the resource.
             let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x").replace("{name}", "x");
             let response = app
                 .send(&method, &address, &[("sec-fetch-site", "same-origin"), ("accept", "application/json")], "")
                 .await;
-            // A page without this method.
+            // 405: this page does not support the method.
             if response.status() != 405 {
                 found.insert(format!("{method} {path}"), response.status().as_u16());
             }
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_route_that_is_in_no_group_is_found() {
+    async fn every_route_belongs_to_a_group() {
         let open: Vec<String> =
             statuses(None).await.into_iter().filter(|(_, status)| *status != 403).map(|(route, _)| route).collect();
         assert_eq!(open, PUBLIC);
     }
 
     #[tokio::test]
-    async fn each_role_is_kept_from_what_others_may() {
+    async fn each_role_is_denied_the_routes_of_other_roles() {
         let denied = |statuses: &BTreeMap<String, u16>, route: &str| statuses[route] == 403;
         for (role, expected) in [
             (Role::Viewer, [false, true, true, true, true]),

@@ -1,8 +1,9 @@
-//! All files of a scan as one ZIP, made while it is sent: a bounded number of bytes is in memory,
-//! however large the files are.
+//! Serves all files of a scan as one ZIP archive. The archive is made while it is sent: the bytes
+//! in memory are bounded, however large the files are.
 //!
-//! A thread that may wait for the store of files writes into a short channel, and the answer reads
-//! from it; a reader that goes away ends the thread with its next write.
+//! A blocking thread reads from the artifact store and writes chunks into a short channel, and the
+//! response body reads from the channel. When the client disconnects, the next write of the thread
+//! fails and the thread ends.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -25,27 +26,28 @@ use super::path::{PathId, no_scan};
 use super::state::Web;
 use super::text::clean;
 use super::viewer::Viewer;
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey, Walked};
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, Walked};
 
 const CHUNK: usize = 64 * 1024;
 /// How many chunks may wait for a slow reader.
 const WAITING: usize = 4;
-/// How many archives are made at once: each holds a thread.
+/// How many archives are made in parallel: each holds a thread.
 const AT_ONCE: usize = 4;
-/// The longest path of an entry below its attempt's folder, in bytes: Windows takes 260 characters
-/// together with the folder that it unpacks into.
+/// The longest path of an entry below its attempt's folder, in bytes: Windows accepts 260
+/// characters, including the folder into which the archive is unpacked.
 const MOST_PATH: usize = 180;
-/// The longest file name in a path that is longer, in bytes, and the longest extension in any.
+/// The longest file name in a path that exceeds the limit, in bytes, and the longest extension in
+/// any path.
 const MOST_FILE: usize = 100;
 const MOST_EXTENSION: usize = 20;
-/// The least that is left of the name of a folder, in bytes.
+/// The minimum number of bytes that is kept of a folder name.
 const LEAST_FOLDER: usize = 8;
-/// The number of the second entry of a name.
+/// The number that the second entry with the same name gets.
 const FIRST_NUMBER: u32 = 2;
 
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
-/// Serves all files of all attempts.
+/// Serves the files of all attempts as a ZIP archive.
 pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let Ok(turn) = TURNS.clone().try_acquire_owned() else {
@@ -55,10 +57,11 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
     let mut attempts = Vec::new();
     for attempt in &scan.record.attempts {
         let key = AttemptKey::of(&scan.record, attempt.number);
-        // Opened now, so that a store that does not answer is an answer and no broken archive.
+        // Open each folder before the response starts, so that an unavailable store gives an error
+        // response and not a broken archive.
         match web.state.artifacts.walk(&key).await {
             Ok(_) => attempts.push(key),
-            // An attempt of which nothing is left has nothing to add.
+            // An attempt without files adds nothing.
             Err(ArtifactError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
@@ -79,7 +82,7 @@ pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): P
     Ok(response)
 }
 
-/// What goes into an archive.
+/// The attempts whose files go into an archive, and the store that has them.
 struct Source {
     artifacts: Arc<dyn ArtifactStore>,
     attempts: Vec<AttemptKey>,
@@ -89,17 +92,18 @@ struct Source {
 fn write_all(source: &Source, sender: mpsc::Sender<io::Result<Bytes>>, _turn: OwnedSemaphorePermit) {
     let mut pipe = Pipe { sender, chunk: Vec::with_capacity(CHUNK) };
     if let Err(error) = archive(source, &mut pipe).and_then(|()| pipe.flush()) {
-        // A broken archive must not look like a whole one; who left does not hear of it.
+        // The error breaks the response, so that an incomplete archive does not look complete. It
+        // is ignored if the client has disconnected.
         let _ = pipe.sender.blocking_send(Err(error));
     }
 }
 
-/// The file of an archive that says what is not in it.
+/// The file of an archive that lists the files that are missing in it.
 const MISSING_NAME: &str = "NOT-IN-THIS-ARCHIVE.txt";
-/// So many files are named in it.
+/// How many missing files the list names; the rest is only counted.
 const MOST_NAMED: usize = 1000;
 
-/// What an archive cannot hold.
+/// The files that are missing in an archive.
 #[derive(Debug, Default)]
 struct Missing {
     named: Vec<String>,
@@ -151,13 +155,13 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
             };
             let mut file = match source.runtime.block_on(source.artifacts.open(key, &entry.path, None)) {
                 Ok(file) => file,
-                // It is gone by now.
+                // The file was deleted after it was listed.
                 Err(ArtifactError::NotFound | ArtifactError::OutOfRange { .. }) => continue,
                 Err(ArtifactError::Refused) => {
                     missing.add(&entry.path);
                     continue;
                 }
-                // The others are worth having without it.
+                // Skip an unreadable file: the other files are still useful.
                 Err(ArtifactError::Broken(error)) => {
                     tracing::warn!(
                         path = entry.path,
@@ -182,16 +186,18 @@ fn archive(source: &Source, pipe: &mut Pipe) -> io::Result<()> {
     zip.finish().map(drop).map_err(io::Error::from)
 }
 
-/// A name that unpacks beneath the archive's folder on any system, and looks like what it is: no
-/// absolute path, no `..`, nothing that Windows reads as a drive, a stream or a device, and nothing
-/// that turns the direction of text around.
+/// Returns an entry name that is safe on any system: it stays below the folder into which the
+/// archive is unpacked, and it looks like what it is. It is not absolute and contains no `..`,
+/// nothing that Windows reads as a drive, a stream or a device, and no character that reverses the
+/// direction of text.
 fn entry_name(path: &str) -> String {
     let names: Vec<String> =
         path.split('/').filter(|one| !matches!(*one, "" | "." | "..")).map(|part| part_name(part, MOST_PATH)).collect();
     let whole = names.join("/");
     let Some((file, folders)) = names.split_last().filter(|_| whole.len() > MOST_PATH) else { return whole };
     let file = part_name(file, if folders.is_empty() { MOST_PATH } else { MOST_FILE });
-    // Each folder has the same room; where there are too many, the inner ones are left out.
+    // Each folder gets the same number of bytes. If there are too many folders, the inner ones are
+    // left out.
     let room = MOST_PATH - file.len();
     let most = (room / folders.len().max(1)).saturating_sub(1).max(LEAST_FOLDER);
     let mut path = String::new();
@@ -205,7 +211,7 @@ fn entry_name(path: &str) -> String {
     path + &file
 }
 
-/// A part of a path, in at most so many bytes.
+/// Returns a safe name for one part of a path, in at most `most` bytes.
 fn part_name(part: &str, most: usize) -> String {
     let name: String = part
         .chars()
@@ -218,8 +224,9 @@ fn part_name(part: &str, most: usize) -> String {
     name
 }
 
-/// Windows drops dots and spaces at the end: two names become one, or one that nobody can open. And
-/// leading spaces look like none.
+/// Replaces dots and spaces at the end and a space at the beginning. Windows drops dots and spaces
+/// at the end: two names would become one, or a name that nobody can open. A leading space is
+/// invisible.
 fn with_plain_ends(mut name: String) -> String {
     let kept = name.trim_end_matches(['.', ' ']).len();
     let dropped = name.split_off(kept);
@@ -230,7 +237,7 @@ fn with_plain_ends(mut name: String) -> String {
     name
 }
 
-/// A name in at most so many bytes. What it ends with stays.
+/// Shortens a name to at most `most` bytes and keeps its extension.
 fn cut(name: String, most: usize) -> String {
     if name.len() <= most {
         return name;
@@ -241,19 +248,19 @@ fn cut(name: String, most: usize) -> String {
     format!("{}{extension}", &stem[..end])
 }
 
-/// A name before its extension, and the extension with its dot.
+/// Splits a name into the part before its extension, and the extension with its dot.
 fn split_extension(name: &str) -> (&str, &str) {
     let dot = name.rfind('.').filter(|at| *at > 0 && name.len() - at <= MOST_EXTENSION);
     name.split_at(dot.unwrap_or(name.len()))
 }
 
-/// Marks and controls of the direction of text, and what takes no room: a name with them reads as
-/// another one.
+/// Returns whether a character is invisible or controls the direction of text: a name with such
+/// characters reads as another one.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether Windows takes a name for a device, whatever follows its first dot.
+/// Returns whether Windows takes a name for a device, whatever follows its first dot.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let numbered = |device: &str| {
@@ -266,24 +273,25 @@ fn is_device(name: &str) -> bool {
         || numbered("LPT")
 }
 
-/// The names of an archive, each once, also for a system to which large and small letters are the
-/// same; and none is both a file and a folder.
+/// The names that are used in an archive. Each name is unique, even on a system that ignores case,
+/// and no name is both a file and a folder.
 #[derive(Debug, Default)]
 struct Names {
     files: HashSet<String>,
     folders: HashSet<String>,
-    /// The number to try next for a file of a name.
+    /// For each file name, the number to try next.
     numbers: HashMap<String, u32>,
 }
 
 impl Names {
-    /// A name that no other entry has: different paths may come to the same name.
+    /// Returns a name that no other entry has: different paths may give the same safe name.
     fn take(&mut self, name: &str) -> String {
         let parts: Vec<&str> = name.split('/').collect();
         let (last, folders) = parts.split_last().unwrap_or((&"", &[]));
         let mut folder = String::new();
         for part in folders {
-            // From the beginning each time: what lies in one folder stays in one folder.
+            // Folders are numbered from the beginning each time, so that the files of one folder
+            // stay in one folder.
             let (free, _) = free(part, &folder, FIRST_NUMBER, |path| self.files.contains(path));
             folder = format!("{folder}{free}/");
             self.folders.insert(alike(folder.trim_end_matches('/')));
@@ -298,8 +306,8 @@ impl Names {
     }
 }
 
-/// `name`, or with a number before its extension where it is used in `folder`: `number` or a larger
-/// one. With it, the number to try next.
+/// Returns `name` if it is free in `folder`; otherwise adds a number to it, before its extension,
+/// starting with `number`. Also returns the number to try next.
 fn free(name: &str, folder: &str, number: u32, is_used: impl Fn(&str) -> bool) -> (String, u32) {
     let is_free = |name: &str| !is_used(&alike(&format!("{folder}{name}")));
     if is_free(name) {
@@ -310,14 +318,14 @@ fn free(name: &str, folder: &str, number: u32, is_used: impl Fn(&str) -> bool) -
     numbered.find(|(name, _)| is_free(name)).unwrap_or_else(|| (name.to_owned(), number))
 }
 
-/// A name without the differences that some systems do not make: between large and small letters,
-/// both ways, because some letters have one only in one direction; and between a letter with a mark
-/// and the same two characters.
+/// Removes the differences that some systems ignore: between upper and lower case, in both
+/// directions because some letters convert in one direction only; and between a letter with a
+/// diacritic and the same letter followed by a combining mark.
 fn alike(name: &str) -> String {
     name.nfc().collect::<String>().to_uppercase().to_lowercase().nfc().collect()
 }
 
-/// Collects small writes into chunks for the answer.
+/// Collects small writes into chunks for the response body.
 struct Pipe {
     sender: mpsc::Sender<io::Result<Bytes>>,
     chunk: Vec<u8>,
@@ -353,7 +361,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of};
 
     #[test]
-    fn names_stay_beneath_the_folder_on_any_system() {
+    fn entry_names_stay_below_the_folder_on_any_system() {
         for (path, name) in [
             ("sub/raw.json", "sub/raw.json"),
             ("../a", "a"),
@@ -423,7 +431,7 @@ mod tests {
             ["a", "a~2/b", "a~2/b~2", "A~2/B~3"],
             "what lies in one folder stays in one folder"
         );
-        // Each name is found in one step, not by trying all numbers before it.
+        // Each name is found in one step, without trying all lower numbers.
         let mut names = Names::default();
         for number in 1..=20_000 {
             let taken = names.take("a.txt");
@@ -483,7 +491,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holds_every_visible_file_and_nothing_from_outside() {
+    async fn archive_holds_every_visible_file_and_none_from_outside() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let folder = app.attempt_folder(&scan);
@@ -510,7 +518,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn has_all_files_however_many_there_are_and_says_what_is_missing() {
+    async fn archive_has_all_files_and_lists_the_missing_ones() {
         use std::os::unix::ffi::OsStrExt;
         let app = TestApp::new();
         let scan = app.running("example.com").await;
@@ -533,7 +541,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_goes_away_gives_its_turn_back() {
+    async fn disconnected_client_releases_the_archive_permit() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let folder = app.attempt_folder(&scan);

@@ -1,4 +1,4 @@
-//! Style, script and icon, all in the binary.
+//! The style sheets, scripts and icon, embedded in the binary.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Problem;
 
-/// A file in the binary.
+/// A file embedded in the binary.
 struct Asset {
     name: &'static str,
     content_type: &'static str,
@@ -25,7 +25,7 @@ const ASSETS: &[Asset] = &[
 ];
 
 impl Asset {
-    /// Changes with the content, so that a browser never mixes two versions.
+    /// A hash of the content, so that a browser never mixes two versions.
     fn version(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.content.hash(&mut hasher);
@@ -33,13 +33,14 @@ impl Asset {
     }
 }
 
-/// The address of an asset, which changes with its content.
+/// Returns the URL of an asset, which changes with its content.
 pub(crate) fn url(name: &str) -> String {
     let version = ASSETS.iter().find(|asset| asset.name == name).map(Asset::version).unwrap_or_default();
     format!("/assets/{name}?v={version}")
 }
 
-/// Serves an asset: for ever when asked for by its version, else with a check each time.
+/// Serves an asset. A browser may cache it forever if the request names its version; otherwise it
+/// must revalidate it each time.
 pub(crate) async fn serve(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_script_and_the_style_ask_nobody_else() {
+    fn scripts_and_styles_load_nothing_from_other_sites() {
         for asset in ASSETS {
             let strange = asset.content.replace("http://www.w3.org/2000/svg", "");
             assert!(!strange.contains("http://") && !strange.contains("https://"), "{}", asset.name);

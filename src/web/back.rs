@@ -1,19 +1,20 @@
-//! The way back to the page that a form was on.
+//! The redirect back to the page that a form was on.
 
 use axum::http::{HeaderMap, header};
 
 use super::base_path::taken_off;
 use super::query::ScanListQuery;
 
-/// Where the list of scans is.
+/// The path of the scan list.
 const LIST: &str = "/scans";
 
-/// The path of that page, never another site's; `otherwise` where the browser does not say.
+/// Returns the path of the page that the form was on, from the `Referer` header and never on
+/// another site. Returns `otherwise` if the browser sends no `Referer`.
 pub(crate) fn back(headers: &HeaderMap, otherwise: &str) -> String {
     let referer =
         headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(|text| url::Url::parse(text).ok());
     let path = referer.map(|url| match (taken_off(url.path()), url.query()) {
-        // What only answers a form cannot be gone back to.
+        // This path only responds to a form, so return to the form's page.
         ("/new/preview", _) => "/new".to_owned(),
         (path, Some(query)) => format!("{path}?{query}"),
         (path, None) => path.to_owned(),
@@ -22,16 +23,16 @@ pub(crate) fn back(headers: &HeaderMap, otherwise: &str) -> String {
         .unwrap_or_else(|| otherwise.to_owned())
 }
 
-/// The list of scans that a form was on, with its filter, as the form's `back` says. It is put
-/// together anew from what is understood of it, so that it leads nowhere else; `None` where the
-/// form was elsewhere.
+/// Returns the link to the scan list that the form was on, with its filter, from the form's `back`
+/// field. The link is built from the parsed filter, so that it cannot lead to another page. Returns
+/// `None` if the form was on another page.
 pub(crate) fn to_list(form: &[u8]) -> Option<String> {
     let (_, given) = url::form_urlencoded::parse(form).find(|(name, _)| name == "back")?;
     let (path, query) = given.split_once('?').unwrap_or((&given, ""));
     (path == LIST).then(|| ScanListQuery::parse(Some(query)).0.link(LIST))
 }
 
-/// The list, which then tells what was done.
+/// Returns the path of the list with the parameter that makes the list show what was done.
 pub(crate) fn with_flash(list: Option<String>, done: &str) -> String {
     let list = list.unwrap_or_else(|| LIST.to_owned());
     let sign = if list.contains('?') { '&' } else { '?' };
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_back_to_a_list_is_a_list_of_ours() {
+    fn link_back_to_a_list_stays_on_the_list() {
         for (form, list) in [
             ("scan=1&back=%2Fscans%3Fstatus%3Dfailed%26done%3Dcancel%26n%3D3", Some("/scans?status=failed")),
             ("back=%2Fscans", Some("/scans")),
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_a_path_of_ours() {
+    fn link_back_is_a_path_of_this_site() {
         let back =
             |referer: &str| back(&HeaderMap::from_iter([(header::REFERER, referer.parse().unwrap())]), "/otherwise");
         for (referer, path) in [

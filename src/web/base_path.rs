@@ -1,9 +1,9 @@
-//! The path that the dashboard and the API are under, where a proxy does not give them a host name
-//! of their own.
+//! The base path of the dashboard and the API, for a proxy that serves them below a path and not
+//! under a host name of their own.
 //!
-//! Inside, all paths begin at the root. The path is taken off a request before it is routed, and
-//! put before every link, form and redirect on the way out. It is known to what runs within the
-//! request, so that nothing has to hand it on.
+//! Internally, all paths begin at the root. The server removes the base path from each request
+//! before routing, and adds it to each link, form and redirect of the response. A task-local
+//! variable holds the base path during a request, so that functions do not have to pass it on.
 
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -14,34 +14,34 @@ tokio::task_local! {
     static CURRENT: BasePath;
 }
 
-/// The base path of the request that is being answered.
+/// Returns the base path of the current request.
 pub(crate) fn current() -> BasePath {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
-/// The path for which a browser keeps our cookies: with other programs on the same host, each has
-/// its own.
+/// Returns the path attribute of our cookies, so that several programs on the same host each have
+/// their own cookies.
 pub(crate) fn of_cookies() -> String {
     let base = current();
     if base.is_none() { "/".to_owned() } else { base.to_string() }
 }
 
-/// Answers a request under a base path.
+/// Runs a future with a current base path.
 pub(crate) async fn under<T>(base: BasePath, answer: impl Future<Output = T>) -> T {
     if base.is_none() { answer.await } else { CURRENT.scope(base, answer).await }
 }
 
-/// A path of ours as it comes from outside, such as that of a `Referer`.
+/// Removes the base path from a path that a browser sends, such as the one of a `Referer`.
 pub(crate) fn taken_off(path: &str) -> &str {
-    // The part of `path` that is left lives as long as `path` does.
+    // The closure may return a part of `path`, because `path` outlives the call.
     CURRENT.try_with(|base| base.off(path)).unwrap_or(path)
 }
 
-/// The address to route by: without the base path, and without a slash at its end, which people add
-/// and which means the same.
+/// Returns the URI to route by: without the base path, and without a trailing slash, which people
+/// add and which has no meaning here. Returns `None` if the URI needs no change.
 pub(crate) fn routed(uri: &Uri, base: &BasePath) -> Option<Uri> {
     let path = base.off(uri.path());
-    // The path of a file is the file's own.
+    // The path of a file of an attempt is kept as it is.
     let bare = if super::same_origin::is_file_of_attempt(path) {
         path
     } else {
@@ -56,11 +56,11 @@ pub(crate) fn routed(uri: &Uri, base: &BasePath) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// The attributes of our pages that hold an address.
+/// The attributes of our pages that contain a URL.
 const ATTRIBUTES: &[&str] = &["href", "src", "action", "formaction", "data-events", "data-log-url", "data-preview-url"];
 
-/// A page with the base path before each address that begins at the root. A quote in what users or
-/// scanned sites wrote is escaped, so that `="/` only stands where a template has it.
+/// Adds the base path to each URL of a page that begins at the root. Quotes in text of users or
+/// scanned sites are escaped, so `="/` occurs only where a template has it.
 pub(crate) fn in_page(html: String) -> String {
     let base = current();
     if base.is_none() {
@@ -81,7 +81,7 @@ pub(crate) fn in_page(html: String) -> String {
     page
 }
 
-/// Puts the base path before a redirect of ours.
+/// Adds the base path to a redirect to this site.
 pub(crate) fn in_headers(headers: &mut HeaderMap, base: &BasePath) {
     if base.is_none() {
         return;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_addresses_of_ours_are_changed() {
+    async fn base_path_is_added_to_urls_of_this_site_only() {
         let html = r#"<a class="x" href="/scans">/scans href=&#34;/x</a><form action="/new"><input value="/x" data-keep="/y"><a href="//evil" href="https://x/"><pre data-log-url="/api/x">"#;
         let changed = r#"<a class="x" href="/k/scans">/scans href=&#34;/x</a><form action="/k/new"><input value="/x" data-keep="/y"><a href="//evil" href="https://x/"><pre data-log-url="/k/api/x">"#;
         assert_eq!(in_page(html.to_owned()), html);

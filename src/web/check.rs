@@ -1,17 +1,17 @@
-//! What a draft is checked for beyond what the scan service checks: whether this scanner has the
-//! plugins and the settings that it names.
+//! The checks of a draft beyond those of the scan service: whether the scanner has the plugins and
+//! the settings that the draft names.
 
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
-use kastrel_actors::scan_service::{ScanService, SubmitError};
+use kastrel_actors::service::{ScanService, SubmitError};
 
-use super::state::CatalogueView;
+use crate::ports::ScannerCatalog;
 
-/// Everything that is wrong with a draft; empty for one that a submission will accept. As long as
-/// the scanner has not said what it offers, it is not asked.
+/// Returns every error of a draft; empty if a submission accepts the draft. While the scanner's
+/// catalogue is unknown, plugins and settings are not checked.
 pub(crate) fn problems(
     service: &ScanService,
     draft: &ScanRequestDraft,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
 ) -> Vec<FieldError> {
     let request = match service.check(draft) {
         Ok(request) => request,
@@ -32,7 +32,7 @@ mod tests {
     use crate::web::testing::{TestApp, catalogue};
 
     #[tokio::test]
-    async fn the_scanner_is_asked_only_once_it_is_known() {
+    async fn catalogue_checks_run_only_once_the_scanner_is_known() {
         let app = TestApp::new();
         let draft = ScanRequestDraft {
             target: "example.com".into(),

@@ -1,5 +1,5 @@
-//! The outermost layer: what comes from proxies is read, the base path taken off and put on, and
-//! every answer gets the headers that every answer has.
+//! The outermost layer: it reads the headers of trusted proxies, removes and adds the base path,
+//! and sets the headers of every response.
 
 use std::net::SocketAddr;
 
@@ -14,16 +14,16 @@ use super::base_path;
 use super::forwarded::{self, TrustedProxies};
 use crate::config::BasePath;
 
-/// What the layer goes by.
+/// The configuration of the layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edge {
-    /// The path that everything is under.
+    /// The base path of all routes.
     pub base: BasePath,
-    /// The proxies that are believed.
+    /// The proxies whose headers are trusted.
     pub trusted: TrustedProxies,
 }
 
-/// Puts the layer around a router: before it routes.
+/// Wraps a router in the layer, which runs before routing.
 pub(crate) fn around(router: Router, edge: Edge) -> Router {
     Router::new().fallback_service(from_fn_with_state(edge, pass).layer(router))
 }
@@ -56,7 +56,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
     #[tokio::test]
-    async fn every_answer_says_that_it_is_what_it_is_and_for_whom() {
+    async fn every_response_has_the_nosniff_and_resource_policy_headers() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let folder = app.attempt_folder(&scan);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slash_at_the_end_means_the_same() {
+    async fn trailing_slash_is_ignored() {
         let app = TestApp::new();
         app.running("example.com").await;
         for path in
@@ -153,8 +153,8 @@ mod tests {
         }
     }
 
-    /// The addresses in a page that begin at the root. The value of a field is none: it is sent
-    /// back and judged there.
+    /// Returns the URLs of a page that begin at the root. The value of a form field is not one of
+    /// them: the browser sends it back, and the server validates it then.
     fn addresses(html: &str) -> Vec<&str> {
         let parts: Vec<&str> = html.split("=\"/").collect();
         let addresses = parts.windows(2).filter(|pair| !pair[0].ends_with(" value"));
@@ -186,7 +186,7 @@ mod tests {
             "/kastrel/supervision",
             "/kastrel/nothing",
             "/kastrel/scans/1/attempts/1/view/kast_report.html",
-            // As a proxy sends it that takes the path off.
+            // A request from a proxy that removes the prefix.
             "/scans",
         ] {
             let response = app.get(path).await;

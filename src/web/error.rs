@@ -1,8 +1,8 @@
-//! Everything that can go wrong with a request: one type with two faces, `application/problem+json`
-//! for programs and a page for people.
+//! The error type of the web server: one type with two representations, `application/problem+json`
+//! for programs and an HTML page for people.
 //!
-//! A handler returns a [`Problem`]; the outermost layer, which knows the path and the trace, draws
-//! its face. What went wrong inside stays in the log, where the trace id finds it.
+//! A handler returns a [`Problem`]. The outer middleware, which has the path and the trace,
+//! renders it. The internal cause is only written to the log, where the trace id finds it.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -14,23 +14,23 @@ use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{FieldError, TraceContext};
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
-use kastrel_actors::scan_service::SubmitError;
+use kastrel_actors::service::SubmitError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::pages::error::ErrorPage;
 use super::text::sentence;
 use super::viewer::Theme;
-use crate::adapters::artifacts::ArtifactError;
+use crate::ports::ArtifactError;
 
-/// The longest text that an answer repeats of a request.
+/// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
-/// The longest detail, and the longest message of a field.
+/// The longest detail, and the longest message of a field, in characters.
 const MOST_DETAIL: usize = 1000;
-/// So many wrong fields are named.
+/// How many wrong fields a response names.
 pub(crate) const MOST_ERRORS: usize = 20;
 
-/// A text, cut where it is longer than so many characters.
+/// Cuts a text that is longer than `most` characters.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => text.into(),
@@ -38,14 +38,14 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// The kinds of problem: each has its status, its title and the last part of its `type`.
+/// The kinds of problems. Each kind has a status, a title and the last part of its `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProblemKind {
     Malformed,
     InvalidQuery,
     InvalidKey,
     CrossSite,
-    /// Who asks has no right to it.
+    /// The principal has no permission.
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -70,7 +70,7 @@ pub(crate) enum ProblemKind {
 }
 
 impl ProblemKind {
-    /// Status, slug and title.
+    /// Returns the status, the slug and the title.
     const fn about(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request could not be read"),
@@ -116,7 +116,7 @@ impl ProblemKind {
     }
 }
 
-/// One problem on its way to a client.
+/// An error response, before it is rendered.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     kind: ProblemKind,
@@ -131,12 +131,12 @@ impl Problem {
         Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, source: None }
     }
 
-    /// No scan, file or page here.
+    /// The scan, file or page does not exist.
     pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ProblemKind::NotFound, detail)
     }
 
-    /// Something failed that the client can do nothing about.
+    /// An internal failure that the client cannot fix.
     pub(crate) fn internal(source: impl Error + Send + Sync + 'static) -> Self {
         Self {
             source: Some(Arc::new(source)),
@@ -144,7 +144,7 @@ impl Problem {
         }
     }
 
-    /// Wrong fields, all of them.
+    /// A problem with all wrong fields.
     pub(crate) fn fields(kind: ProblemKind, errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.field, only.message),
@@ -157,17 +157,17 @@ impl Problem {
         Self { errors, ..Self::new(kind, detail) }
     }
 
-    /// Worth another try after so many seconds.
+    /// Adds a `Retry-After` header with this number of seconds.
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    /// Before its detail, what was done all the same.
+    /// Puts a text in front of the detail: the part of the work that was done despite the problem.
     pub(crate) fn after(self, done: &str) -> Self {
         Self { detail: format!("{done}; {}", self.detail).into(), ..self }
     }
 
-    /// The last part of its `type`.
+    /// Returns the last part of the `type`.
     pub(crate) fn slug(&self) -> &'static str {
         self.kind.about().1
     }
@@ -176,11 +176,11 @@ impl Problem {
         self.kind.about().0
     }
 
-    /// What a client sees of it, for the face that fits `path`.
+    /// Renders the problem for the clients of `path`: JSON for programs, a page for people.
     pub(crate) fn render(self, path: &str, trace: &TraceContext, theme: Theme) -> Response {
         let (status, slug, title) = self.kind.about();
         let trace_id = trace.trace_id();
-        // An answer is small, however large the request was.
+        // The response is small, however large the request was.
         let (detail, instance) = (shortened(&self.detail, MOST_DETAIL), shortened(path, MOST_NAME));
         // A detail that begins with the name of a field keeps that name as it is.
         let detail = if self.errors.is_empty() { sentence(&detail) } else { detail.into_owned() };
@@ -236,10 +236,10 @@ impl IntoResponse for Problem {
 impl From<ArtifactError> for Problem {
     fn from(error: ArtifactError) -> Self {
         match error {
-            // A path that no file can have is answered like one that no file has: whoever tries
-            // such paths learns nothing.
-            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("file not found"),
-            // The route that knows ranges answers the first itself.
+            // An invalid path and a missing file give the same response, so that a client that
+            // probes paths learns nothing.
+            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("there is no such file"),
+            // The route that supports ranges handles `OutOfRange` itself.
             ArtifactError::OutOfRange { .. } | ArtifactError::Broken(_) => Self::internal(error),
             ArtifactError::Unavailable(_) => {
                 let problem = Self::new(
@@ -295,43 +295,43 @@ impl From<SubmitError> for Problem {
     }
 }
 
-/// Whether the clients of this path are programs.
+/// Returns whether the clients of this path are programs.
 pub(crate) fn is_for_programs(path: &str) -> bool {
     path.starts_with("/api/") || matches!(path, "/api" | "/livez" | "/readyz" | "/metrics")
 }
 
-/// A problem as programs see it (RFC 9457).
+/// A problem as JSON (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody<'a> {
-    /// A stable name of the kind of problem.
+    /// The stable name of the kind of problem.
     #[serde(rename = "type")]
     #[schema(example = "urn:kastrel:problem:invalid-fields")]
     kind: String,
-    /// The kind in words.
+    /// The kind of problem in words.
     title: &'a str,
-    /// The HTTP status once more.
+    /// The HTTP status code of the response.
     status: u16,
     /// What is wrong with this request.
     detail: &'a str,
-    /// The path that was asked for.
+    /// The path of the request.
     instance: &'a str,
-    /// Finds the request in the log and in the traces.
+    /// The trace id, which finds the request in the log and in the traces.
     trace_id: &'a str,
-    /// The fields that are wrong, where fields are.
+    /// The wrong fields, if the problem is about fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<FieldErrorBody>, required = false)]
     errors: &'a [FieldError],
 }
 
-/// What is wrong with one field. Documents `FieldError` of the model, which knows nothing of
-/// OpenAPI.
+/// An error in one field.
+// Documents `FieldError` of the model, which does not depend on OpenAPI.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub(crate) struct FieldErrorBody {
-    /// The field's name.
+    /// The name of the field.
     field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     message: String,
 }
 
@@ -341,7 +341,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
     #[tokio::test]
-    async fn unknown_paths_have_the_face_of_their_readers() {
+    async fn unknown_paths_give_json_to_programs_and_a_page_to_people() {
         let app = TestApp::new();
         let api = app.get("/api/nothing").await;
         assert_eq!(
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_causes_of_a_failure_stay_inside_and_the_callers_trace_finds_them() {
+    async fn causes_of_a_failure_stay_in_the_log_under_the_callers_trace() {
         let app = TestApp::new();
         app.store.fail_with("secret-host:8000 refused");
         let response = app

@@ -1,43 +1,43 @@
-//! How long a running scan may still take: from earlier scans of the same kind, else from its own
-//! progress, else unknown. Never more exact than what it is made of.
+//! Estimates the remaining time of a running scan: from earlier scans of the same target and mode,
+//! otherwise from the scan's own progress, otherwise unknown. The words of an estimate are never
+//! more precise than its data.
 
 use std::time::Duration;
 
-/// What is known of a running scan.
+/// The data about a running scan.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Running<'a> {
-    /// How long the present attempt has run.
+    /// How long the current attempt has run.
     pub(crate) elapsed: Duration,
     /// How many plugins have ended.
     pub(crate) ended: usize,
     /// How many plugins there are.
     pub(crate) plugins: usize,
-    /// How long earlier scans of the same target and mode took, in any order.
+    /// The durations of earlier scans of the same target and mode, in any order.
     pub(crate) before: &'a [Duration],
 }
 
-/// How long a running scan may still take.
+/// The estimated remaining time of a running scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimeLeft {
-    /// Nothing to estimate from.
+    /// There is no data for an estimate.
     Unknown,
     /// About this long.
     About(Duration),
-    /// It takes longer than scans like it did.
+    /// The scan takes longer than earlier scans of the same kind.
     Overdue,
 }
 
-/// Two plugins tell more about the rest than one does, and a scan that has hardly begun tells
-/// nothing.
+/// The number of ended plugins that an estimate needs. One plugin is too little data.
 const ENOUGH_ENDED: usize = 2;
-/// How far beyond the longest earlier scan is still "about the same".
+/// A scan is overdue when it takes longer than the longest earlier scan times this factor.
 const SLACK: f64 = 1.2;
 
-/// Estimates.
+/// Estimates the remaining time.
 #[must_use]
 pub(crate) fn time_left(running: &Running<'_>) -> TimeLeft {
     if running.plugins > 0 && running.ended >= running.plugins {
-        // Only the reports are missing; nobody knows how long those take.
+        // Only the reports are missing; their duration is unknown.
         return TimeLeft::Unknown;
     }
     if let Some(usual) = median(running.before) {
@@ -55,7 +55,7 @@ pub(crate) fn time_left(running: &Running<'_>) -> TimeLeft {
     TimeLeft::About(each * u32::try_from(running.plugins - running.ended).unwrap_or(u32::MAX))
 }
 
-/// In words, as coarse as the estimate is: `~3 min left`.
+/// Returns the estimate in words, as coarse as its data: `~3 min left`.
 #[must_use]
 pub(crate) fn words(left: TimeLeft) -> Option<String> {
     match left {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_made_of_what_is_known_and_of_nothing_else() {
+    fn estimate_uses_only_known_data() {
         let seconds = Duration::from_secs;
         let about = |n| TimeLeft::About(seconds(n));
         for (elapsed, ended, plugins, before, expected) in [
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn is_said_coarsely() {
+    fn estimate_is_shown_coarsely() {
         for (left, text) in [
             (0, "a few seconds left"),
             (30, "~30 s left"),

@@ -1,8 +1,9 @@
-//! The files of an attempt, from wherever they are kept.
+//! Serves the files of an attempt, from any artifact store.
 //!
-//! Their content was chosen by scanned sites. They are served so that a browser runs nothing of it:
-//! sandboxed, without script, with the type that we name, and mostly as a download. Their paths are
-//! checked by the store; a path that leads elsewhere is answered like one that leads nowhere.
+//! The scanned site chose the content of these files. They are served so that a browser runs
+//! nothing in them: sandboxed, without scripts, with a content type that the server chooses, and
+//! mostly as a download. The store validates their paths; an invalid path gets the same response as
+//! a missing file.
 
 use std::time::Duration;
 
@@ -21,46 +22,47 @@ use super::path::{FilePath, no_scan};
 use super::range::requested;
 use super::state::{Web, WebInner};
 use super::viewer::Viewer;
-use crate::adapters::artifacts::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
-pub(crate) use crate::adapters::kast_runner::{HTML_REPORT_NAME as REPORT, LOG_NAME, PDF_REPORT_NAME as PDF_REPORT};
 use crate::config::BasePath;
+use crate::ports::{ArtifactError, AttemptKey, ByteRange, Listing, OpenArtifact, content_kind};
+pub(crate) use crate::ports::{HTML_REPORT_NAME as REPORT, LOG_NAME, PDF_REPORT_NAME as PDF_REPORT};
 use crate::terminal_text::{line, lines, safe_end};
 
-/// How the scanner was called.
+/// The file with the scanner's command line.
 pub(crate) const COMMAND: &str = "command.sh";
 
 const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_LINES: usize = 200;
 
-/// What people are told where not all files are there.
-pub(crate) const PARTIAL: &str =
-    "Files received so far. The attempt is still running, or its node has not stored the rest yet.";
-const UNAVAILABLE: &str = "File store not responding. The scan itself is not affected; try again in a moment.";
-const BROKEN: &str = "The files of this attempt cannot be read; see the server's log. The scan itself is not affected.";
+/// The notice for a list of files that is not complete.
+pub(crate) const PARTIAL: &str = "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
+const UNAVAILABLE: &str =
+    "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
+const BROKEN: &str =
+    "The files of this attempt cannot be read; the server's log says why. The scan itself is not affected.";
 
 /// A part of a text file, as lines that are ready to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tail {
     pub(crate) lines: Vec<String>,
-    /// Where the next part begins, in bytes.
+    /// The byte offset at which the next part begins.
     pub(crate) next: u64,
-    /// Whether there was more before it that is left out.
+    /// Whether earlier lines are left out.
     pub(crate) is_cut: bool,
-    /// Whether these lines replace all that came before: the log itself is on another machine, and
-    /// only its end arrives from time to time.
+    /// Whether these lines replace all earlier ones: the log is on another machine, which uploads
+    /// only its end from time to time.
     pub(crate) is_window: bool,
-    /// What the last line says so far, which has no end yet: the next part begins with it.
+    /// The last line so far, if it has no end yet: the next part begins with it.
     pub(crate) growing: Option<String>,
 }
 
-/// A page does not wait longer for the store of files: it has more to show than that.
+/// How long a page waits for the artifact store: it has other content to show.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 async fn in_time<T>(call: impl Future<Output = Result<T, ArtifactError>>) -> Result<T, ArtifactError> {
     tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|late| Err(ArtifactError::Unavailable(late.into())))
 }
 
-/// The files of an attempt, for a page.
+/// Returns the files of an attempt, for a page.
 pub(crate) async fn list(
     web: &WebInner,
     record: &ScanRecord,
@@ -78,7 +80,8 @@ pub(crate) async fn list(
     listing
 }
 
-/// Whether a file of an attempt is there, for a page. A list may be cut, so it is not asked.
+/// Returns whether a file of an attempt exists, for a page. It opens the file, because the list of
+/// files may be cut.
 pub(crate) async fn has(
     web: &WebInner,
     record: &ScanRecord,
@@ -88,7 +91,7 @@ pub(crate) async fn has(
     in_time(web.state.artifacts.has(&AttemptKey::of(record, attempt), path)).await
 }
 
-/// Which reports an attempt has.
+/// Returns which reports an attempt has.
 pub(crate) async fn reports_of(
     web: &WebInner,
     record: &ScanRecord,
@@ -98,8 +101,8 @@ pub(crate) async fn reports_of(
     Ok(ReportFiles { html: html?, pdf: pdf? })
 }
 
-/// Which reports a scan that has ended has; `None`: nobody knows yet, because it has not ended, its
-/// files have not all arrived, or where they are does not answer.
+/// Returns which reports a scan has that has ended. `None` means unknown: the scan has not ended,
+/// not all of its files have arrived, or the store does not respond.
 pub(crate) async fn reports_at_end(web: &WebInner, record: &ScanRecord) -> Option<ReportFiles> {
     let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?.number;
     let found = reports_of(web, record, attempt).await.ok()?;
@@ -108,7 +111,7 @@ pub(crate) async fn reports_at_end(web: &WebInner, record: &ScanRecord) -> Optio
     is_sure.then_some(found)
 }
 
-/// What to tell people of a list besides the list.
+/// Returns the notice that a page shows beside a list of files.
 pub(crate) const fn notice_of(listing: &Result<Listing, ArtifactError>) -> Option<&'static str> {
     match listing {
         Ok(Listing { partial: true, .. }) => Some(PARTIAL),
@@ -118,7 +121,7 @@ pub(crate) const fn notice_of(listing: &Result<Listing, ArtifactError>) -> Optio
     }
 }
 
-/// The beginning of a file, at most so many bytes, and the size of the whole.
+/// Returns the beginning of a file, at most `most` bytes, and the size of the file.
 pub(crate) async fn head(
     web: &WebInner,
     record: &ScanRecord,
@@ -159,12 +162,13 @@ async fn part(
     .await
 }
 
-/// The last lines of an attempt's log, ready to show; `None` where there is no log, or not now.
+/// Returns the last lines of an attempt's log, ready to show; `None` if there is no log or it is
+/// not available.
 pub(crate) async fn log_tail(web: &WebInner, record: &ScanRecord, attempt: AttemptNumber) -> Option<Tail> {
     log_end(web, record, attempt, TAIL_BYTES, TAIL_LINES).await
 }
 
-/// At most so many of the last bytes and lines of an attempt's log.
+/// Returns the end of an attempt's log, at most `most_bytes` bytes and `most_lines` lines.
 pub(crate) async fn log_end(
     web: &WebInner,
     record: &ScanRecord,
@@ -175,7 +179,7 @@ pub(crate) async fn log_end(
     match part(web, record, attempt, LOG_NAME, ByteRange::Last(most_bytes)).await {
         Ok(part) => {
             let grows = record.attempts.iter().any(|one| one.number == attempt && one.end.is_none());
-            // What is left out here, the next part begins with.
+            // The next part begins with the bytes that are left out here.
             let end =
                 if grows { end_of_lines(&part.bytes, part.bytes.len() as u64 >= most_bytes) } else { part.bytes.len() };
             let shown = last_lines(&part.bytes[..end], part.first > 0, most_lines);
@@ -187,8 +191,8 @@ pub(crate) async fn log_end(
     }
 }
 
-/// What follows in an attempt's log after `from`: whole lines, at most [`TAIL_BYTES`], unless the
-/// log is `complete` and its last line has no end.
+/// Returns the complete lines of an attempt's log after `from`, at most [`TAIL_BYTES`]. If the log
+/// is `complete`, the last line is included even without an end.
 pub(crate) async fn log_since(
     web: &WebInner,
     record: &ScanRecord,
@@ -205,7 +209,7 @@ pub(crate) async fn log_since(
     }
 }
 
-/// The end of a log that is on another machine, as far as it has arrived.
+/// Returns the uploaded end of a log that is on another machine.
 async fn window(
     web: &WebInner,
     record: &ScanRecord,
@@ -218,14 +222,15 @@ async fn window(
     Some(Tail { is_window: true, ..last_lines(&tail.bytes, tail.cut, most_lines) })
 }
 
-/// How many of these bytes are lines that have ended. A line that is longer than what is looked at
-/// does not hold up the rest: it is cut where it was written again, or between two characters.
+/// Returns how many of these bytes are complete lines. A line that is longer than the buffer
+/// (`is_full`) is cut, so that it does not block the rest: after its last carriage return, or
+/// between two characters.
 fn end_of_lines(bytes: &[u8], is_full: bool) -> usize {
     let last = |wanted: u8| bytes.iter().rposition(|byte| *byte == wanted);
     match last(b'\n') {
         Some(end) => end + 1,
         None if is_full => match last(b'\r').filter(|end| *end > 0).unwrap_or_else(|| safe_end(bytes)) {
-            // Nothing that could be waited for.
+            // There is no safe cut, and waiting gives none.
             0 => bytes.len(),
             end => end,
         },
@@ -233,7 +238,7 @@ fn end_of_lines(bytes: &[u8], is_full: bool) -> usize {
     }
 }
 
-/// What a line without an end says so far.
+/// Returns the current state of a line without an end.
 fn state_of(bytes: &[u8]) -> Option<String> {
     let state = line(&String::from_utf8_lossy(&bytes[..safe_end(bytes)]));
     (!state.trim().is_empty()).then_some(state)
@@ -241,8 +246,8 @@ fn state_of(bytes: &[u8]) -> Option<String> {
 
 fn last_lines(bytes: &[u8], is_cut: bool, most_lines: usize) -> Tail {
     let text = String::from_utf8_lossy(bytes);
-    // The first line of a cut text is most likely not whole; its last state is, where it was
-    // written again.
+    // The first line of a cut text is probably incomplete. If it was rewritten with a carriage
+    // return, its last state is complete.
     let is_whole = |first: &str| first.trim_end().contains('\r');
     let skipped = usize::from(is_cut && !text.split('\n').next().is_some_and(is_whole));
     let count = text.split_terminator('\n').count().saturating_sub(skipped);
@@ -264,14 +269,14 @@ fn whole_lines(part: &Part, complete: bool) -> Tail {
     }
 }
 
-/// A style that opens what KAST's report hides behind buttons: they need script, and a report runs
-/// none here.
+/// A style sheet that shows the parts that KAST's report hides behind buttons. The buttons need
+/// scripts, and a report runs none here.
 const OPENED: &str = concat!("\n<style>\n", include_str!("assets/report.css"), "</style>\n");
-/// The query with which a report is served with that style behind it.
+/// The query that makes the server append that style sheet to a report.
 const OPENED_QUERY: &str = "opened=1";
 
-/// Serves one file of an attempt, or the part of it that a `Range` asks for; `?download=1` as a
-/// download whatever it is, and `?opened=1` an HTML file with its hidden parts shown.
+/// Serves a file of an attempt, or the part of it that a `Range` header requests. `?download=1`
+/// forces a download, and `?opened=1` shows the hidden parts of an HTML file.
 pub(crate) async fn serve(
     State(web): State<Web>,
     _viewer: Viewer,
@@ -307,21 +312,21 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-/// Whether a report may load a file: the sandbox that it is shown in is another site to the
-/// browser, which would not let it have what is for this site alone.
+/// Returns whether a report may load a file. The browser regards the report's sandbox as another
+/// site, and would not load a resource that is restricted to this site.
 fn is_loaded_by_reports(path: &str) -> bool {
     let media_type = content_kind(path).media_type;
     media_type.starts_with("image/") || media_type.starts_with("text/css")
 }
 
-/// What a file may do in a browser: show itself, with the styles and pictures beside it and nothing
-/// else of ours. What it names was chosen by a scanned site, and a request of a viewer's browser is
-/// not for that site to make.
+/// Returns the content security policy of a file. The browser may show the file with the styles and
+/// images beside it, and nothing else of this site. The scanned site chose the URLs in the file,
+/// and must not make the viewer's browser send requests.
 ///
-/// A path in a policy needs a host before it: the one that the browser asked, which was admitted by
-/// now. It has no scheme, which then is that of the file itself, also behind a proxy that speaks
-/// TLS. A host that a policy cannot name, such as an IPv6 address, leaves what is in the file
-/// itself.
+/// A path in a policy needs a host in front: the host of the request, which the guard has admitted.
+/// It has no scheme, so the scheme of the file itself applies, even behind a proxy that terminates
+/// TLS. If the policy syntax cannot express the host, such as an IPv6 address, the file may only
+/// use its embedded content.
 fn file_policy(host: Option<&str>, base: &BasePath, id: ScanId, attempt: AttemptNumber) -> String {
     let can_be_named = |host: &&str| {
         !host.is_empty()
@@ -337,7 +342,7 @@ fn file_policy(host: Option<&str>, base: &BasePath, id: ScanId, attempt: Attempt
     )
 }
 
-/// The file with the style behind it.
+/// Appends the style sheet to a file.
 fn opened(file: OpenArtifact) -> OpenArtifact {
     let style = futures_util::stream::once(async { Ok(Bytes::from_static(OPENED.as_bytes())) });
     let size = file.size + OPENED.len() as u64;
@@ -355,7 +360,7 @@ fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> 
     let mut response = Body::from_stream(bytes).into_response();
     if is_part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-        // The end of an HTTP range is its last byte.
+        // The end of an HTTP range is inclusive.
         let shown = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
         response.headers_mut().extend(HeaderValue::try_from(shown).ok().map(|shown| (header::CONTENT_RANGE, shown)));
     }
@@ -367,7 +372,7 @@ fn content(file: OpenArtifact, is_part: bool, is_download: bool, path: &str) -> 
     response
 }
 
-/// A name that can stand in a header.
+/// Returns a file name that is valid in a header.
 pub(crate) fn safe_name(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or_default();
     name.chars()
@@ -399,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_report_shows_but_runs_nothing() {
+    async fn report_is_shown_and_runs_no_script() {
         let (app, base) = app_with_files().await;
         let response = app.get(&format!("{base}/{REPORT}")).await;
         assert_eq!(
@@ -421,7 +426,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_report_can_be_had_with_its_details_open_and_still_without_script() {
+    async fn report_can_show_its_details_without_script() {
         let (app, base) = app_with_files().await;
         let response = app.send("GET", &format!("{base}/{REPORT}?opened=1"), &[("range", "bytes=0-3")], "").await;
         let policy = header_of(&response, "content-security-policy").to_owned();
@@ -435,13 +440,13 @@ mod tests {
                 && html.ends_with("</style>\n"),
             "{html}"
         );
-        // Only HTML has a style, and the file itself is as it was.
+        // The style sheet is appended to HTML only, and only on request.
         assert_eq!(text_of(app.get(&format!("{base}/sub/raw.json?opened=1")).await).await, "{}");
         assert_eq!(text_of(app.get(&format!("{base}/{REPORT}")).await).await, "<script>alert(1)</script>");
     }
 
     #[tokio::test]
-    async fn a_report_asks_for_nothing_but_the_files_beside_it() {
+    async fn report_loads_only_the_files_beside_it() {
         let (app, base) = app_with_files().await;
         for (host, beside) in [
             ("localhost:5000", "localhost:5000/scans/1/attempts/1/files/ "),
@@ -466,7 +471,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_is_plain_text_and_the_rest_a_download() {
+    async fn data_files_are_plain_text_and_others_a_download() {
         let (app, base) = app_with_files().await;
         let json = app.get(&format!("{base}/sub/raw.json")).await;
         assert_eq!(
@@ -481,7 +486,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_outside_the_folder_can_be_reached() {
+    async fn files_outside_the_folder_are_not_served() {
         let (app, base) = app_with_files().await;
         for path in [
             "../../secret.txt",
@@ -507,7 +512,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_of_a_file_can_be_had() {
+    async fn range_request_gets_a_part_of_a_file() {
         let (app, base) = app_with_files().await;
         let url = format!("{base}/{REPORT}");
         let whole = "<script>alert(1)</script>";
@@ -538,7 +543,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_does_not_answer_is_said_and_costs_only_the_files() {
+    async fn unavailable_store_hides_only_the_files() {
         let app = TestApp::with_artifacts(std::sync::Arc::new(crate::web::testing::NoArtifacts));
         let scan = app.running("example.com").await;
         let base = format!("/scans/{}", scan.id);
@@ -642,8 +647,8 @@ mod tests {
         }
         std::fs::write(&path, "start\n\rProgress: 1/40\rProgress: 40/40\nend\n").unwrap();
         assert_eq!(since(6, false).await.lines, ["Progress: 40/40", "end"]);
-        // A progress that fills more than a part comes in parts, each with its last state, and
-        // nothing is said twice.
+        // A progress display that is longer than a part arrives in several parts. Each part has the
+        // last state of the display, and no text arrives twice.
         let many: String = (0..9000).map(|n| format!("\rProgress: {n}/9000")).collect();
         std::fs::write(&path, &many).unwrap();
         let (mut from, mut seen) = (0, Vec::new());
@@ -666,7 +671,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_log_on_another_machine_there_is_a_window_on_its_end() {
+    async fn log_on_another_machine_shows_a_window_at_its_end() {
         let app = TestApp::with_artifacts(std::sync::Arc::new(crate::web::testing::LiveTail("ne 1\nline 2\n")));
         let scan = app.running("example.com").await;
         let expected = Tail { lines: vec!["line 2".into()], next: 0, is_cut: true, is_window: true, growing: None };

@@ -1,10 +1,10 @@
-//! What proxies say of a request: `X-Forwarded-For`, `-Host`, `-Port`, `-Proto` and `-Prefix`, from
-//! the configured ones alone.
+//! Reads the headers of proxies: `X-Forwarded-For`, `-Host`, `-Port`, `-Proto` and `-Prefix`, from
+//! trusted proxies only.
 //!
-//! Anybody can send these headers. From a trusted proxy they replace what the connection itself
-//! says; from anybody else they are removed, so that nothing further in can trust them by mistake.
-//! Of a list the last entry counts, which is the one that the trusted proxy itself wrote; of the
-//! addresses, the last one that is no trusted proxy.
+//! Any client can send these headers. From a trusted proxy, they replace the data of the
+//! connection. From any other peer, the server removes them, so that no later code trusts them by
+//! mistake. Of a list, the last entry counts, which the trusted proxy itself wrote. Of the client
+//! addresses, the last one counts that is not a trusted proxy.
 
 use std::net::IpAddr;
 
@@ -15,17 +15,18 @@ use kastrel_actors::policy::scope::ScopeRule;
 use super::hosts::{has_at_most_one_host, without_port};
 use crate::config::BasePath;
 
-/// The scheme of the browser's request. Further in it is there only where a trusted proxy says it.
+/// The scheme of the browser's request. After this layer, the header is present only if a trusted
+/// proxy sent it.
 pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 const FORWARDED_PORT: &str = "x-forwarded-port";
 const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
-/// All that proxies say of a request. Some of it is not used; nobody should find it.
+/// All headers of proxies. Some of them are not used, and are removed so that no code reads them.
 const ALL: &[&str] =
     &[FORWARDED_PROTO, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PREFIX, "forwarded", "x-real-ip"];
 
-/// The proxies that are believed.
+/// The addresses of the trusted proxies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(pub Vec<ScopeRule>);
 
@@ -39,18 +40,18 @@ impl TrustedProxies {
     }
 }
 
-/// What a trusted proxy says.
+/// The data that a trusted proxy sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Forwarded {
     /// The client's address.
     pub(crate) client: Option<IpAddr>,
-    /// The base path that it has taken off.
+    /// The base path that the proxy removed.
     pub(crate) base: Option<BasePath>,
 }
 
-/// Reads the headers of a request from `peer`, and puts the browser's `Host` where the proxy's was.
+/// Reads the headers of a request from `peer`, and replaces the `Host` header with the browser's.
 pub(crate) fn read(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &TrustedProxies) -> Forwarded {
-    // Nearly all requests have none.
+    // Most requests have none of these headers.
     if !ALL.iter().any(|name| headers.contains_key(*name)) {
         return Forwarded::default();
     }
@@ -59,7 +60,8 @@ pub(crate) fn read(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &Trus
         headers.remove(*name);
     }
     let Some(said) = said else { return Forwarded::default() };
-    // A malformed `Host` is the client's own, whatever the proxy says of it, and must be refused.
+    // A malformed `Host` comes from the client, whatever the proxy sends beside it, and must be
+    // rejected.
     if let Some(host) =
         said.host.and_then(|host| HeaderValue::try_from(host).ok()).filter(|_| has_at_most_one_host(headers))
     {
@@ -105,7 +107,7 @@ impl Said {
     }
 }
 
-/// An address, also with a port, as some proxies write it.
+/// Parses an address, with or without a port: some proxies add one.
 fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok().or_else(|| without_port(text).trim_matches(['[', ']']).parse().ok())
 }
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_trusted_proxies_are_believed_and_nothing_stays_of_others() {
+    fn headers_of_untrusted_peers_are_removed() {
         let said = [
             ("x-forwarded-for", "203.0.113.7"),
             ("x-forwarded-host", "scans.test"),
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_the_part_counts_that_the_trusted_proxy_wrote() {
+    fn last_list_entry_of_the_trusted_proxy_counts() {
         for (given, client) in [
             ("203.0.113.7", Some("203.0.113.7")),
             ("1.1.1.1, 203.0.113.7", Some("203.0.113.7")),

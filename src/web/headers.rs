@@ -1,16 +1,17 @@
-//! The headers that tell a browser what our pages may do: almost nothing.
+//! The security headers of our pages, which allow almost nothing.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 
 use super::base_path::in_page;
 
-/// Only our own files; no inline script or style, no frames of or in other sites.
+/// Allows only files of this site: no inline scripts or styles, no frames of other sites, and no
+/// framing by other sites.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                            frame-ancestors 'none'; frame-src 'self'; base-uri 'none'";
 
-/// The headers of a page. `Referrer-Policy` is `same-origin` and not `no-referrer`, because the
-/// latter makes browsers send `Origin: null` with our own forms, which then prove nothing.
+/// The headers of a page. `Referrer-Policy` is `same-origin` and not `no-referrer`, because with
+/// the latter browsers send `Origin: null` with our own forms, which then fail the origin check.
 pub(crate) struct PageHeaders;
 
 impl IntoResponseParts for PageHeaders {

@@ -1,7 +1,8 @@
-//! Which `Host` headers are ours.
+//! Validates the `Host` header.
 //!
-//! A page of another site may point a name of its own at our address and then talk to us as if it
-//! were us (DNS rebinding). Its requests carry that name, so we answer to our own names only.
+//! A page of another site may point a host name of its own at our address and then send requests as
+//! if it were our page (DNS rebinding). Such requests carry that name, so the server only accepts
+//! its own names.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,19 +13,20 @@ use axum::http::{HeaderMap, Uri, header};
 
 use super::error::{Problem, ProblemKind};
 
-/// Which names this server answers to.
+/// The host names that this server accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostRule {
-    /// Bound to loopback: only `localhost`, loopback addresses and `names` are ours.
+    /// The server is bound to loopback: only `localhost`, loopback addresses and `names` are
+    /// accepted.
     pub loopback: bool,
-    /// Further names, without port.
+    /// Additional accepted names, without port.
     pub names: Vec<String>,
-    /// The port that is listened on.
+    /// The port that the server listens on.
     pub port: u16,
 }
 
 impl HostRule {
-    /// Whether a request with this `Host` is meant for us.
+    /// Returns whether this `Host` is accepted.
     #[must_use]
     pub fn admits(&self, host: &str) -> bool {
         let name = without_port(host);
@@ -35,23 +37,23 @@ impl HostRule {
         if self.has_name(name) {
             return true;
         }
-        // An address cannot be rebound: the browser went to the very address that it names.
+        // An IP address cannot be rebound: the browser connected to the address that it names.
         !self.loopback && address.is_some()
     }
 
-    /// Whether a name is one of the further ones.
+    /// Returns whether a name is one of the additional names.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.names.iter().any(|ours| ours.eq_ignore_ascii_case(name))
     }
 
-    /// Whether a `Host` without a port was made by a proxy: a browser that speaks to us directly
-    /// names our port, unless it is its scheme's own.
+    /// Returns whether a `Host` without a port shows that a proxy changed it: a browser that
+    /// connects directly sends our port, unless it is the default port of the scheme.
     pub(crate) const fn hides_ports(&self) -> bool {
         !matches!(self.port, 80 | 443)
     }
 
-    /// Whether a `Host` is a loopback name with the very port that is listened on: what a proxy on
-    /// this machine that passes none on makes up.
+    /// Returns whether a `Host` is a loopback name with the port that the server listens on. A
+    /// proxy on this machine that does not pass on the browser's `Host` sends this.
     pub(crate) fn is_own_address(&self, host: &str) -> bool {
         let name = without_port(host);
         let is_loopback = name.eq_ignore_ascii_case("localhost")
@@ -59,8 +61,8 @@ impl HostRule {
         is_loopback && host[name.len()..].strip_prefix(':').is_some_and(|port| port.parse() == Ok(self.port))
     }
 
-    /// A host as a content policy names it: with any port, where a proxy keeps the browser's to
-    /// itself.
+    /// Returns the host as a content security policy needs it: with any port, if a proxy hides the
+    /// port of the browser's request.
     pub(crate) fn in_policy<'a>(&self, host: &'a str) -> Cow<'a, str> {
         if without_port(host) == host && self.hides_ports() && self.has_name(host) {
             format!("{host}:*").into()
@@ -69,20 +71,20 @@ impl HostRule {
         }
     }
 
-    /// Whether a request names us, once and as a host.
+    /// Checks that a request names exactly one host, and that this server accepts it.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), HostFault> {
         let host = named_host(uri, headers)?;
         if self.admits(host) { Ok(()) } else { Err(HostFault::Strange) }
     }
 }
 
-/// What is wrong with the host that a request names.
+/// The errors of the host of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostFault {
-    /// There is none, there are several, or it is none: whoever reads it may read another one than
-    /// we do.
+    /// The request names no host, several hosts, or an invalid one: another program may read
+    /// another host from it than we do.
     Malformed,
-    /// It is not ours.
+    /// The host is not one of this server's names.
     Strange,
 }
 
@@ -100,12 +102,12 @@ impl From<HostFault> for Problem {
     }
 }
 
-/// How many hosts a request names, by its address and its headers.
+/// Returns how many hosts a request names, in its URI and its headers.
 pub(crate) fn named_hosts(request: &Request) -> usize {
     usize::from(request.uri().authority().is_some()) + request.headers().get_all(header::HOST).iter().count()
 }
 
-/// The one host that a request names.
+/// Returns the one host that a request names.
 pub(crate) fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, HostFault> {
     let mut all = headers.get_all(header::HOST).iter();
     let (first, more) = (all.next(), all.next());
@@ -119,13 +121,13 @@ pub(crate) fn named_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a
     uri.authority().map(Authority::as_str).or(of_header).filter(|host| is_host(host)).ok_or(HostFault::Malformed)
 }
 
-/// Whether a request has no `Host` header, or a single one that is well formed.
+/// Returns whether a request has no `Host` header, or a single valid one.
 pub(crate) fn has_at_most_one_host(headers: &HeaderMap) -> bool {
     let mut all = headers.get_all(header::HOST).iter();
     all.next().is_none_or(|host| host.to_str().is_ok_and(is_host)) && all.next().is_none()
 }
 
-/// Whether a text is a host, with or without a port.
+/// Returns whether a text is a host, with or without a port.
 fn is_host(text: &str) -> bool {
     let name = without_port(text);
     let port = text[name.len()..].strip_prefix(':');
@@ -143,7 +145,8 @@ fn is_host(text: &str) -> bool {
     is_name && is_port
 }
 
-/// The host that a request names, with its port: HTTP/2 says it in the URI, HTTP/1 in a header.
+/// Returns the host that a request names, with its port: from the URI in HTTP/2, from the header in
+/// HTTP/1.
 pub(crate) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match uri.authority() {
         Some(authority) => Some(authority.as_str()),
@@ -151,7 +154,7 @@ pub(crate) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a st
     }
 }
 
-/// A host without its port.
+/// Returns a host without its port.
 pub(crate) fn without_port(host: &str) -> &str {
     let end_of_address = host.rfind(']').map_or(0, |at| at + 1);
     match host[end_of_address..].rfind(':') {
@@ -168,7 +171,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of};
 
     #[test]
-    fn on_loopback_only_our_own_names_are_ours() {
+    fn loopback_server_accepts_only_its_own_names() {
         let rule = HostRule { loopback: true, names: vec!["kastrel.test".into()], port: 5000 };
         for ours in
             ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.0.0.1", "[::1]:5000", "[::1]", "kastrel.test:80"]
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_loopback_addresses_and_the_given_names_are_ours() {
+    fn public_server_accepts_addresses_and_configured_names() {
         let open = HostRule::default();
         assert!(
             !open.admits("scans.example.com")
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_route_refuses_a_strange_host() {
+    async fn every_route_refuses_an_unknown_host() {
         for path in ["/", "/api/scans", "/api/scans/1/status", "/livez", "/assets/app.css"] {
             let response = TestApp::new().send("GET", path, &[("host", "evil.example")], "").await;
             assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");

@@ -1,5 +1,5 @@
-//! What every request passes: host, origin, load and time; and the place where a problem gets its
-//! face.
+//! The middleware of every request: host and origin guards, load and time limits; and the rendering
+//! of problems.
 
 use std::any::Any;
 use std::time::Duration;
@@ -24,38 +24,38 @@ use super::viewer::Theme;
 use crate::config::BasePath;
 use crate::connections::ReservedUse;
 
-/// A body may take a second for so many bytes, besides its time limit.
+/// The minimum rate of a body, in bytes per second, on top of its time limit.
 const SLOWEST: usize = 16 * 1024;
-/// So much of each body takes nothing of the memory that bodies share: small submissions arrive,
-/// however many large ones are slow.
+/// The first bytes of each body that do not count against the memory that bodies share. Small
+/// submissions therefore arrive, however many large ones are slow.
 const FREE: usize = 16 * 1024;
-/// The check that waits for nothing, and so takes no turn.
+/// The liveness check, which needs no permit.
 const LIVENESS: &str = "/livez";
-/// The checks that have turns of their own. Commands ask for a proof to learn whether this is the
-/// server of their data folder.
+/// The checks that have permits of their own. Commands request the proof to find out whether this
+/// is the server of their data folder.
 const HEALTH_CHECKS: &[&str] = &["/readyz", "/api/proof"];
-/// The route that has no span.
+/// The status route, which has no span.
 const HOT_ROUTE: &str = "/api/scans/{id}/status";
 
-/// How much a client may ask for at once.
+/// The limits of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLimits {
     /// The largest body, in bytes.
     pub body_bytes: usize,
-    /// How many requests are answered at the same time.
+    /// How many requests are handled in parallel.
     pub requests: usize,
-    /// How long an answer may take to begin.
+    /// The deadline for the begin of a response.
     pub timeout: Duration,
-    /// How long a body may take, besides what its size costs.
+    /// How long a body may take, in addition to the time for its size.
     pub body_timeout: Duration,
     /// How many event streams may be open.
     pub event_streams: usize,
-    /// How often an event stream shows that it lives.
+    /// How often an idle event stream sends a keep-alive comment.
     pub keep_alive: Duration,
-    /// How much memory bodies that arrive may take together, besides the beginning of each; at
-    /// least that of four bodies.
+    /// How much memory the bodies that are being received may use together, not counting the first
+    /// bytes of each; at least that of four bodies.
     pub arriving_bytes: usize,
-    /// How many health checks are answered at the same time; the others wait.
+    /// How many health checks are handled in parallel; the others wait.
     pub health_checks: usize,
 }
 
@@ -74,7 +74,7 @@ impl Default for RequestLimits {
     }
 }
 
-/// The layer of all routes but the hot one.
+/// The middleware of all routes except the status route.
 pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let told = RequestSpan::new(&web.state.telemetry, &request);
@@ -87,7 +87,7 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
         if let Err(problem) = guard(&web, &request) {
             return problem.into_response();
         }
-        // A slow client holds its own connection, and nobody else's turn.
+        // The body is read before the permit is taken: a slow client holds only its own connection.
         let request = match whole(&web, request).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
@@ -117,8 +117,8 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
     answer
 }
 
-/// The layer of the hot route: what every request passes, and nothing else that costs while all is
-/// well.
+/// The middleware of the status route: the guards of every request, and nothing else that costs
+/// time on success.
 pub(crate) async fn hot_middleware(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let uri = request.uri().clone();
@@ -134,8 +134,8 @@ pub(crate) async fn hot_middleware(State(web): State<Web>, mut request: Request,
     answer
 }
 
-/// What a path may use of the turns and connections that are kept for health checks: a process
-/// under load must not look dead.
+/// Returns which of the permits and connections that are reserved for health checks a path may use.
+/// A process under load must not look dead.
 pub(crate) fn reserved_use(path: &str) -> ReservedUse {
     match path {
         LIVENESS => ReservedUse::Liveness,
@@ -144,26 +144,26 @@ pub(crate) fn reserved_use(path: &str) -> ReservedUse {
     }
 }
 
-/// The same for a path as it arrives, with the base path before it or without.
+/// The same for the path of a request before routing, with or without the base path.
 pub fn reserved_use_under(base: &BasePath, path: &str) -> ReservedUse {
     let path = base.off(path);
     reserved_use(path.strip_suffix('/').unwrap_or(path))
 }
 
-/// Whether a request is a health check in HTTP/1.0, which needs no `Host`: load balancers ask so.
-/// Browsers do not, so no page of another site can.
+/// Returns whether a request is an HTTP/1.0 health check, which needs no `Host`. Load balancers
+/// send such requests. Browsers do not, so no page of another site can.
 pub(crate) fn is_old_health_check(request: &Request) -> bool {
     let is_check = reserved_use(request.uri().path()) != ReservedUse::Nothing;
     is_check && request.method().is_safe() && request.version() <= Version::HTTP_10 && named_hosts(request) == 0
 }
 
-/// When a body of which so much has arrived must be whole.
+/// Returns the deadline of a body of which `arrived` bytes have arrived.
 fn body_ends(began: Instant, patience: Duration, arrived: usize) -> Instant {
     began + patience + Duration::from_secs((arrived / SLOWEST) as u64)
 }
 
-/// The request with all of its body. It must arrive in time, and what arrives of all bodies beyond
-/// their first [`FREE`] bytes shares a bounded memory.
+/// Reads the body of a request into memory. The body must arrive in time, and all bodies share a
+/// bounded memory for the bytes beyond their first [`FREE`] ones.
 async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
     let (parts, body) = request.into_parts();
     if body.is_end_stream() {
@@ -264,7 +264,7 @@ fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() ->
     let rendered = problem.render(uri.path(), &trace().0, theme);
     let (mut parts, _) = response.into_parts();
     let (rendered, body) = rendered.into_parts();
-    // What the router said, such as `Allow`, stays; what described the empty body goes.
+    // Keep the headers of the router, such as `Allow`, but not those of its empty body.
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(rendered.headers);
     Response::from_parts(parts, body)
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_bodies_take_no_turn_and_are_cut() {
+    async fn slow_bodies_take_no_permit_and_time_out() {
         let app = TestApp::with_limits(RequestLimits { requests: 1, ..RequestLimits::default() });
         let (mut client, body) = tokio::io::duplex(64);
         client.write_all(br#"{"target":"#).await.unwrap();
@@ -319,14 +319,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_bodies_take_no_submission_down() {
+    async fn slow_bodies_do_not_block_small_submissions() {
         let app = TestApp::with_limits(RequestLimits {
             body_bytes: 64 * 1024,
             arriving_bytes: 0,
             ..RequestLimits::default()
         });
         let json = [("content-type", "application/json")];
-        // Together they want more memory than there is.
+        // Together, these bodies need more memory than the limit.
         let slow = (0..8).map(|_| {
             let beginning = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; 60 * 1024])]);
             app.send_body(
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_liveness_check_waits_for_no_turn_and_others_wait_for_a_limited_time() {
+    async fn liveness_check_needs_no_permit_and_other_requests_time_out() {
         let app = TestApp::with_limits(RequestLimits { health_checks: 0, ..RequestLimits::default() });
         assert_eq!(app.get("/livez").await.status(), 200);
         let began = Instant::now();
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn only_health_checks_may_use_what_is_kept_for_them() {
+    fn only_health_checks_use_the_reserved_permits() {
         let (none, base) = (BasePath::default(), BasePath::parse("/kastrel").unwrap());
         for (base, path, expected) in [
             (&none, "/livez", ReservedUse::Liveness),
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn health_checks_have_turns_of_their_own() {
+    async fn health_checks_have_their_own_permits() {
         let app = TestApp::with_limits(RequestLimits { requests: 0, ..RequestLimits::default() });
         assert_eq!(app.get("/").await.status(), 503);
         assert_eq!(app.get("/livez").await.status(), 200);

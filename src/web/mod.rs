@@ -1,4 +1,4 @@
-//! The dashboard and the HTTP API.
+//! The web server: the dashboard and the HTTP API.
 
 mod access;
 mod api;
@@ -37,4 +37,4 @@ pub use forwarded::TrustedProxies;
 pub use hosts::HostRule;
 pub use limits::{RequestLimits, reserved_use_under};
 pub use router::{health_router, router};
-pub use state::{AppInfo, CatalogueView, IssueText, RenderReport, ServerProof, SettingLine, WebState};
+pub use state::{AppInfo, ServerProof, SettingLine, WebState};

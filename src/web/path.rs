@@ -1,4 +1,5 @@
-//! Scan ids in paths. A text that is no id names no scan, so it is simply not found.
+//! Extracts scan ids from paths. An invalid id gets the same response as an unknown scan: not
+//! found.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
@@ -58,7 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PluginPath {
     }
 }
 
-/// The answer for a scan that is not there.
+/// The response for a scan that does not exist.
 pub(crate) fn no_scan() -> Problem {
     Problem::not_found("scan not found")
 }

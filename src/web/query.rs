@@ -1,11 +1,10 @@
-//! The query of a list of scans, for the API, the page and the export: what is in the address is
-//! all that there is to it.
+//! The query of a scan list, for the API, the page and the export. The URL contains the complete
+//! state of a list.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
-use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
+use kastrel_actors::model::{Cursor, FieldError, ListQuery, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::policy::listing::search_text;
-use kastrel_actors::ports::{Cursor, ListQuery};
 use url::form_urlencoded;
 
 use super::zone::Zone;
@@ -14,7 +13,7 @@ const MAX_PER_PAGE: usize = 100;
 const MAX_PAGE: usize = 10_000_000;
 const MAX_TEXT: usize = 280;
 
-/// Which scans to list.
+/// The filters, the order and the page of a scan list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ScanListQuery {
     pub(crate) page: usize,
@@ -24,22 +23,22 @@ pub(crate) struct ScanListQuery {
     pub(crate) mode: Option<ScanMode>,
     pub(crate) plugin: Option<String>,
     pub(crate) min_severity: Option<Severity>,
-    /// The first day, as it was given.
+    /// The first day, as written in the query.
     pub(crate) from: Option<Day>,
-    /// The last day, as it was given.
+    /// The last day, as written in the query.
     pub(crate) to: Option<Day>,
-    /// The zone in which those days are.
+    /// The time zone of those days.
     pub(crate) zone: Zone,
     pub(crate) order: ScanOrder,
     pub(crate) before: Option<ScanId>,
     pub(crate) after: Option<ScanId>,
-    /// The page that ends there, and not the one that begins there.
+    /// Whether the page ends at `before` or `after` instead of beginning there.
     pub(crate) back: bool,
-    /// Where the page begins in an order that is not by number.
+    /// The cursor at which the page begins, in an order that is not by number.
     pub(crate) at: Option<Cursor>,
 }
 
-/// A day or a moment, as it was written and as it is meant.
+/// A day or a moment, as written and as a time range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Day {
     pub(crate) text: String,
@@ -70,10 +69,10 @@ impl Default for ScanListQuery {
 }
 
 impl ScanListQuery {
-    /// Reads a query string; every wrong parameter is named, and the right ones are kept.
+    /// Parses a query string. Every invalid parameter is named, and the valid ones are kept.
     pub(crate) fn parse(query: Option<&str>) -> (Self, Vec<FieldError>) {
         let (mut list, mut errors) = (Self::default(), Vec::new());
-        // Days are read last: their zone may follow them.
+        // Days are parsed last, because their time zone may follow them.
         let (mut from, mut to) = (String::new(), String::new());
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let read = match &*name {
@@ -101,7 +100,7 @@ impl ScanListQuery {
                     Ok(())
                 }
                 "at" => place(&value).map(|place| list.at = place),
-                // Unknown parameters, such as those of trackers, change nothing.
+                // Unknown parameters, such as those of trackers, are ignored.
                 _ => Ok(()),
             };
             if let Err(message) = read {
@@ -123,7 +122,7 @@ impl ScanListQuery {
         (list, errors)
     }
 
-    /// The same for the store.
+    /// Converts the query for the store.
     pub(crate) fn for_store(&self) -> ListQuery {
         ListQuery {
             statuses: self.statuses.clone(),
@@ -144,18 +143,18 @@ impl ScanListQuery {
         }
     }
 
-    /// Whether it narrows the list.
+    /// Returns whether the query has a filter.
     pub(crate) fn is_narrowed(&self) -> bool {
         self.without_place()
             != Self { per_page: self.per_page, order: self.order, zone: self.zone.clone(), ..Self::default() }
     }
 
-    /// The same filters and order, from their beginning.
+    /// Returns the first page of the same filters and order.
     pub(crate) fn without_place(&self) -> Self {
         Self { page: 1, before: None, after: None, back: false, at: None, ..self.clone() }
     }
 
-    /// The page after a place.
+    /// Returns the page after a cursor.
     pub(crate) fn next_page(&self, place: &Cursor) -> Self {
         let start = self.without_place();
         match self.order {
@@ -167,7 +166,8 @@ impl ScanListQuery {
         }
     }
 
-    /// The page before a scan; only orders by number go back.
+    /// Returns the page before a scan; `None` in orders that are not by number, which have no
+    /// previous page.
     pub(crate) fn backward(&self, first: ScanId) -> Option<Self> {
         let start = Self { back: true, ..self.without_place() };
         match self.order {
@@ -177,11 +177,12 @@ impl ScanListQuery {
         }
     }
 
-    /// The page on the other side of where this one begins; `None` at the beginning of the list,
-    /// and in orders that do not go back.
+    /// Returns the page on the other side of the begin of this page; `None` at the beginning of the
+    /// list, and in orders that are not by number.
     pub(crate) fn reversed(&self) -> Option<Self> {
         let reversed = Self { back: !self.back, ..self.without_place() };
-        // The scan at which this page begins is not on it.
+        // `before` and `after` exclude the given scan: shift the number by one, so that the other
+        // page includes it.
         match ((self.order == ScanOrder::Newest) != self.back, self.before, self.after) {
             _ if !self.order.is_by_number() => None,
             (true, Some(before), _) => Some(Self { after: Some(ScanId(before.0.saturating_sub(1))), ..reversed }),
@@ -190,33 +191,33 @@ impl ScanListQuery {
         }
     }
 
-    /// Whether only scans that have ended have a place in its order.
+    /// Returns whether the order lists only scans that have ended.
     pub(crate) const fn is_of_ended(&self) -> bool {
         self.order.is_of_ended()
     }
 
-    /// Whether a scan that has ended may be listed.
+    /// Returns whether the filter admits scans that have ended.
     pub(crate) fn admits_ended(&self) -> bool {
         self.statuses.is_empty() || self.statuses.iter().any(|status| status.is_terminal())
     }
 
-    /// The same, in an order in which what it asks for has a place: newest first, where none of it
-    /// would.
+    /// Returns the query in an order that can list its scans: newest first, if the order lists only
+    /// ended scans and the filter admits none of them.
     pub(crate) fn in_fitting_order(self) -> Self {
         if self.is_of_ended() && !self.admits_ended() { self.newest_first() } else { self }
     }
 
-    /// The same in an order in which every scan has a place.
+    /// Returns the query in an order that lists every scan.
     pub(crate) fn in_complete_order(self) -> Self {
         if self.is_of_ended() { self.newest_first() } else { self }
     }
 
-    /// The same filters, newest first. A place in another order is none in this.
+    /// Returns the same filters, newest first. A cursor of another order is invalid in this one.
     pub(crate) fn newest_first(self) -> Self {
         Self { order: ScanOrder::Newest, at: None, ..self }
     }
 
-    /// The same as a link to `path`.
+    /// Returns a link to `path` with this query.
     pub(crate) fn link(&self, path: &str) -> String {
         let usual = Self::default();
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -269,13 +270,13 @@ impl ScanListQuery {
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
 
-    /// How many pages `total` scans fill; one, even when there is nothing.
+    /// Returns how many pages `total` scans fill; at least one.
     pub(crate) fn pages(&self, total: u64) -> u64 {
         total.div_ceil(self.per_page as u64).max(1)
     }
 }
 
-/// A place as it stands in an address.
+/// Returns a cursor as it is written in a URL.
 pub(crate) fn place_text(place: &Cursor) -> String {
     format!("{}~{}", place.rank, place.id)
 }
@@ -290,7 +291,7 @@ fn place(text: &str) -> Result<Option<Cursor>, String> {
     if rank.len() > MAX_TEXT { Err(wrong()) } else { Ok(Some(Cursor { rank: rank.to_owned(), id })) }
 }
 
-/// A number in digits alone, without a sign.
+/// Parses a number of digits only, without a sign.
 fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
@@ -308,7 +309,7 @@ fn statuses(text: &str) -> Result<Vec<ScanStatus>, String> {
         .collect()
 }
 
-/// Blanks around a word change nothing, as the description says.
+/// Trims spaces around a word, as the API description allows.
 fn unspaced(text: &str) -> &str {
     text.trim_matches(' ')
 }
@@ -332,12 +333,12 @@ fn text(text: &str) -> Result<Option<String>, String> {
 }
 
 fn id(text: &str) -> Result<Option<ScanId>, String> {
-    // No scan has a larger number, and many programs know no larger one.
+    // No scan has a larger number, and many programs support no larger integer.
     let number = digits(text).filter(|number: &u64| i64::try_from(*number).is_ok());
     number.map(|number| Some(ScanId(number))).ok_or_else(|| "expected a scan number".to_owned())
 }
 
-/// A zone of the time zone database; UTC where it is empty.
+/// Parses a time zone of the time zone database; empty means UTC.
 fn zone(text: &str) -> Result<Zone, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -346,7 +347,7 @@ fn zone(text: &str) -> Result<Zone, String> {
     Zone::named(text).ok_or_else(|| "expected a time zone such as Europe/Berlin".to_owned())
 }
 
-/// `2026-11-23`, a whole day in `zone`, or a moment such as `2026-11-23T08:00:00Z`.
+/// Parses `2026-11-23`, a full day in `zone`, or a moment such as `2026-11-23T08:00:00Z`.
 fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
     let text = unspaced(text);
     if text.is_empty() {
@@ -359,16 +360,15 @@ fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(Some(Day { text: text.to_owned(), begins: moment, ends: moment }));
     }
-    // A midnight that a change of the clock leaves out, or has twice, begins with the first moment
-    // of the day.
+    // If a clock change skips or repeats midnight, the day begins with its first moment.
     let begin = |date: Date| zone.zone().to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| wrong());
     let date: Date = text.parse().map_err(|_| wrong())?;
     let next = date.checked_add(1.day()).map_err(|_| wrong())?;
     Ok(Some(Day { text: text.to_owned(), begins: begin(date)?, ends: begin(next)? }))
 }
 
-/// Whether a text has the form that the API's description names; the parsers know more forms.
-/// Whether there is such a day is for them to say.
+/// Returns whether a text has the form that the API description allows; the parsers accept more
+/// forms. The parsers check whether the day exists.
 fn is_day_or_moment(text: &str) -> bool {
     let has_form = |text: &str, form: &str| {
         text.len() == form.len()
@@ -387,7 +387,7 @@ fn is_day_or_moment(text: &str) -> bool {
     let Some((clock, rest)) = time.strip_prefix('T').and_then(|time| time.split_at_checked("00:00:00".len())) else {
         return false;
     };
-    // There are minutes of 61 seconds; nobody searches by them.
+    // A leap second exists, but is not accepted in a search.
     if !has_form(clock, "00:00:00") || clock.ends_with(":60") {
         return false;
     }
@@ -412,7 +412,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_words_that_the_description_names_and_no_others() {
+    fn query_accepts_exactly_the_values_of_the_description() {
         for (name, value, is_right) in [
             ("from", "", true),
             ("from", "2026-11-23", true),
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_everything_that_can_be_asked() {
+    fn query_parses_every_parameter() {
         let (list, errors) = ScanListQuery::parse(Some(
             "page=3&per_page=50&status=failed,running&status=pending&target=Example&before=77&utm=1&mode=both&plugin=zap&from=2026-11-01&to=2026-11-02&sort=oldest",
         ));
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn names_every_wrong_parameter_and_keeps_the_rest() {
+    fn query_names_every_wrong_parameter_and_keeps_the_rest() {
         let (list, errors) = ScanListQuery::parse(Some(
             "page=0&per_page=101&status=done&before=x&target=ok&mode=loud&from=yesterday&to=2026-13-01&sort=random&after=-1&at=x&at=~&zone=..%2Fetc&sort=longest&at=x~3",
         ));
@@ -517,7 +517,7 @@ mod tests {
             ("from=2026-11-01&to=2026-11-01&zone=Pacific%2FAuckland", "2026-10-31T11:00:00Z", "2026-11-01T11:00:00Z"),
             // The day on which clocks are set back has 25 hours.
             ("zone=Europe%2FBerlin&from=2026-10-25&to=2026-10-25", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
-            // In Beirut that day begins at 1 o'clock: there is no midnight.
+            // In Beirut, that day begins at 1 o'clock: it has no midnight.
             ("zone=Asia%2FBeirut&from=2026-03-29&to=2026-03-29", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"),
             (
                 "from=2026-11-01T08:00:00Z&to=2026-11-01T09:00:00Z&zone=Pacific%2FAuckland",
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_asks_for_what_it_was_made_of() {
+    fn link_parses_back_to_its_query() {
         let asked = "status=failed,running&target=a%26b&per_page=50&plugin=x%20y&mode=active&from=2026-11-01&sort=target&at=a~b~7";
         let (list, errors) = ScanListQuery::parse(Some(asked));
         assert_eq!(errors, []);
@@ -567,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_turns_where_it_begins() {
+    fn reversed_page_ends_where_the_page_begins() {
         for (query, reversed) in [
             ("before=4", Some("/?after=3&back=1")),
             ("after=4&back=1", Some("/?before=5")),
@@ -584,7 +584,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_of_what_has_ended_is_dropped_where_it_would_hide_what_is_asked_for() {
+    fn order_of_ended_scans_is_dropped_if_the_filter_admits_none() {
         for (query, fitting, complete) in [
             ("status=running&sort=longest&at=9~4", "/?status=running", "/?status=running"),
             (

@@ -1,12 +1,12 @@
-//! The `Range` header of a request for a file.
+//! Parses the `Range` header of a request for a file.
 
 use axum::http::{HeaderMap, header};
 
-use crate::adapters::artifacts::ByteRange;
+use crate::ports::ByteRange;
 
-/// The one range that a request asks for. What we do not understand, several ranges, and a range on
-/// the condition that the file is still the same are answered with the whole file, as the standard
-/// (RFC 9110, section 14.2) lets us.
+/// Returns the single range that a request asks for. A range that the parser does not support,
+/// several ranges, and a range with an `If-Range` condition get the complete file, as the standard
+/// permits (RFC 9110, section 14.2).
 pub(super) fn requested(headers: &HeaderMap) -> Option<ByteRange> {
     if headers.contains_key(header::IF_RANGE) || headers.get_all(header::RANGE).iter().count() != 1 {
         return None;
@@ -26,7 +26,7 @@ fn parse(text: &str) -> Option<ByteRange> {
     }
 }
 
-/// Digits alone; a number that is larger than any file is as good as the largest.
+/// Parses digits only. A number that is larger than any file size becomes the maximum.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_plain_range_is_understood_and_nothing_else() {
+    fn only_a_single_plain_range_is_parsed() {
         let from = |first, last| Some(ByteRange::From { first, last });
         for (text, expected) in [
             ("bytes=0-3", from(0, Some(3))),

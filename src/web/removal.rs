@@ -1,31 +1,30 @@
-//! Deleting a scan and what it left behind. The one place that knows how; everybody else only says
-//! which scan.
+//! Deletes a scan and its files. All handlers that delete scans call this module.
 
 use std::sync::Arc;
 
-use kastrel_actors::model::{ScanId, ScanRecord};
-use kastrel_actors::ports::{Deleted, StoreError};
+use kastrel_actors::model::{Deleted, ScanId, ScanRecord};
+use kastrel_actors::ports::StoreError;
 
 use super::error::Problem;
 use super::state::WebInner;
-use crate::adapters::artifacts::{ArtifactStore, ScanFolder};
+use crate::ports::{ArtifactStore, ScanFolder};
 
-/// What became of a scan that was to be deleted.
+/// The result of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Removal {
-    /// Its row is gone, and its files are, unless they could not be removed.
+    /// The row is deleted, and so are the files, unless `files_left` is true.
     Gone { files_left: bool },
-    /// It has not ended.
+    /// The scan has not ended.
     Refused(Box<ScanRecord>),
-    /// There is no such scan.
+    /// The scan does not exist.
     Missing,
 }
 
-/// Deletes a scan that has ended, then its files.
+/// Deletes a scan that has ended: first its row, then its files.
 pub(crate) async fn remove(web: &WebInner, id: ScanId) -> Result<Removal, Problem> {
     let (service, artifacts) = (web.service().clone(), Arc::clone(&web.state.artifacts));
-    // A task of its own: a browser that goes away must not leave files of which no row is left, nor
-    // half of them.
+    // A separate task completes the deletion even if the browser disconnects. Otherwise files could
+    // remain without a row, or only some files could be deleted.
     let removal = tokio::spawn(async move {
         Ok::<_, StoreError>(match service.delete(id).await? {
             Deleted::Gone(record) => Removal::Gone { files_left: !remove_files(&*artifacts, &record).await },
@@ -36,8 +35,8 @@ pub(crate) async fn remove(web: &WebInner, id: ScanId) -> Result<Removal, Proble
     Ok(removal.await.map_err(Problem::internal)??)
 }
 
-/// Removes the files of all attempts of a scan whose row is gone, and says whether it could. Those
-/// that are left are in nobody's way any more, but the operator should know.
+/// Deletes the files of all attempts of a scan whose row is deleted, and returns whether that
+/// succeeded. Remaining files cause no error later, but the operator should know about them.
 async fn remove_files(artifacts: &dyn ArtifactStore, record: &ScanRecord) -> bool {
     let removed = artifacts.delete(&ScanFolder::of(record)).await;
     if let Err(error) = &removed {
@@ -60,7 +59,7 @@ mod tests {
     use crate::web::testing::{NoArtifacts, TestApp, header_of, text_of};
 
     #[tokio::test]
-    async fn a_scan_is_deleted_also_when_the_store_of_its_files_does_not_answer() {
+    async fn scan_is_deleted_even_if_the_artifact_store_is_unavailable() {
         let app = TestApp::with_artifacts(Arc::new(NoArtifacts));
         for _ in 0..2 {
             let scan = app.running("example.com").await;
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_begun_is_done_also_when_nobody_waits_for_it() {
+    async fn deletion_completes_after_the_client_disconnects() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         app.finish(&scan, Resolution::Complete(Verdict::default())).await;
@@ -83,7 +82,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let web = app.web();
         let mut asked = Box::pin(remove(&web, scan.id));
-        // The first poll starts the task; then the client goes away.
+        // The first poll starts the task; then the client disconnects.
         assert!(matches!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
         drop(asked);
         while folder.exists() {

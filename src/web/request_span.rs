@@ -1,5 +1,5 @@
-//! What telemetry tells of a request: a span, unless it is polling or an asset, and always a
-//! measurement.
+//! Telemetry of a request: a span, unless the request is polling or for an asset, and always a
+//! duration measurement.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use super::trace::{RequestTrace, caller};
 use crate::telemetry::catalog::{attribute, event};
 use crate::telemetry::{self, Telemetry, is_traced};
 
-/// What our own script sends when it asks for its page again.
+/// The header that our own script sends when it polls its page.
 const POLL: &str = "x-kastrel-poll";
 
-/// See the module.
+/// The span and the trace of a request. See the module documentation.
 pub(crate) struct RequestSpan {
-    /// The span; a disabled one where there is none.
+    /// The span; disabled if the request gets none.
     pub(crate) span: Span,
-    /// The request's trace: that of its span, else the caller's, else a new one, so that an error
-    /// can be found in the log in any case.
+    /// The trace of the request: that of its span, otherwise the caller's, otherwise a new one, so
+    /// that every error can be found in the log.
     pub(crate) trace: RequestTrace,
     method: &'static str,
     route: Option<MatchedPath>,
@@ -44,15 +44,15 @@ impl RequestSpan {
         };
         let own = span.in_scope(telemetry::current);
         let trace = own.or(caller).unwrap_or_else(|| TraceContext::generate(&mut rand::rng()));
-        // An exported span is its trace's; without exporters the log lines of the request get the
-        // trace from here.
+        // An exported span brings its own trace id. Without exporters, the request's log lines get
+        // the trace id from this field.
         if own.is_none() {
             span.record("trace_id", trace.trace_id());
         }
         Self { span, trace: RequestTrace(trace), method, route }
     }
 
-    /// Tells of a problem, within the span of its request.
+    /// Adds an event about a problem to the request's span.
     pub(crate) fn note(problem: &Problem) {
         Span::current().add_event(event::PROBLEM, vec![KeyValue::new(attribute::PROBLEM_KIND, problem.slug())]);
     }
@@ -68,7 +68,7 @@ impl RequestSpan {
     }
 }
 
-/// The method, in one of few words.
+/// Returns the method as one of a few fixed names, which bounds the number of label values.
 pub(crate) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

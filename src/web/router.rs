@@ -1,4 +1,4 @@
-//! All routes and what each request passes on its way.
+//! All routes, and the middleware of each request.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::limits::{hot_middleware, is_old_health_check, middleware, panicked};
 use super::state::{Web, WebInner, WebState};
 use super::{Edge, RequestLimits, archive, assets, files, pages};
 
-/// The dashboard and the API, ready to be served.
+/// Returns the dashboard and the API as a router that is ready to serve.
 pub fn router(state: WebState, limits: RequestLimits) -> Router {
     let (api, mut description) = routes().split_for_parts();
     let (hot, hot_description) = hot_routes().split_for_parts();
@@ -48,8 +48,8 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
     around(api.merge(hot).with_state(web), edge)
 }
 
-/// Only health checks and metrics: for a process that has no pages and no API. They are asked under
-/// any name, and change nothing.
+/// Returns a router with health checks and metrics only, for a process without pages and API. It
+/// accepts any `Host`, because its routes change nothing.
 pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
     let edge = Edge { trusted: state.edge.trusted.clone(), ..Edge::default() };
     let web: Web = Arc::new(WebInner::new(state, limits, Bytes::new()));
@@ -76,7 +76,7 @@ async fn of_one_host(request: Request, next: Next) -> Response {
     }
 }
 
-/// The pages and what their forms send, each with its group.
+/// Returns the routes of the pages and their forms, each with its access group.
 pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
     use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
     vec![

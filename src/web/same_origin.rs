@@ -1,5 +1,5 @@
-//! The proof that a request which changes something comes from our own pages, or from a program
-//! that no web page can steer.
+//! Protection against cross-site requests: a request that changes something must come from our own
+//! pages, or from a program that no web page controls.
 
 use axum::http::{HeaderMap, Method, Uri, header};
 
@@ -7,10 +7,11 @@ use super::error::is_for_programs;
 use super::forwarded::FORWARDED_PROTO;
 use super::hosts::{HostRule, host_of, without_port};
 
-/// The header in which a browser says how a request's page and its address are related.
+/// The header in which a browser sends the relation between the requesting page and the requested
+/// site.
 const SITE: &str = "sec-fetch-site";
 
-/// Whether a request may change something.
+/// Returns whether a request may change something.
 pub(crate) fn is_proven(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
     if method.is_safe() {
         return true;
@@ -22,14 +23,14 @@ pub(crate) fn is_proven(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: 
         let scheme = text(headers, FORWARDED_PROTO);
         return host_of(uri, headers).is_some_and(|host| is_same(origin, scheme, host, hosts));
     }
-    // No browser of today sends such a request for another site, and an old one could send it as a
-    // form only.
+    // No current browser sends such a request for another site without these headers, and an old
+    // one can only send it as a form.
     is_for_programs(uri.path()) && text(headers, header::CONTENT_TYPE.as_str()).is_none_or(is_json)
 }
 
-/// Whether a request that changes nothing may have its answer. A page of another site may link to
-/// ours, and must not load anything of it: an image tag alone would take the one turn for backups,
-/// and what loads, and how fast, tells that site something.
+/// Returns whether a safe request may get its response. A page of another site may link to our
+/// pages, but must not load anything of them: an image tag alone would take the only slot for
+/// backups, and the result and the duration of a load would give that site information.
 pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
     let Some(site) = text(headers, SITE) else {
         return uri.path() != BACKUP || is_no_foreign_page(uri, headers, hosts);
@@ -39,19 +40,18 @@ pub(crate) fn may_be_seen(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> b
     }
     let (mode, destination) =
         (text(headers, "sec-fetch-mode").unwrap_or_default(), text(headers, "sec-fetch-dest").unwrap_or_default());
-    // Browsers of some years ago name no destination.
+    // Browsers of some years ago send no destination.
     if mode == "navigate" && matches!(destination, "document" | "") {
         return uri.path() != BACKUP;
     }
-    // A report is shown in a sandbox, which is another site to the browser, and loads the files
-    // beside it. Other pages cannot frame them, and can only show them as pictures.
+    // A report is shown in a sandbox, which the browser regards as another site, and loads the
+    // files beside it. Other pages cannot frame these files, and can only show them as images.
     is_file_of_attempt(uri.path()) && matches!(destination, "iframe" | "image" | "style" | "font")
 }
 
-/// Whether a request without the browser's own word about its page does not come from another
-/// site's. Browsers leave that word out towards a plain `http` address of another machine, but name
-/// the languages of their user, which programs do not; and they name the page, unless it forbids
-/// that.
+/// Returns whether a request without `Sec-Fetch-Site` comes from no page of another site. Browsers
+/// omit that header for a plain `http` address of another machine. But they send `Accept-Language`,
+/// which programs do not, and `Referer`, unless the page forbids it.
 fn is_no_foreign_page(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool {
     let Some(referer) = text(headers, header::REFERER.as_str()) else {
         return !headers.contains_key(header::ACCEPT_LANGUAGE);
@@ -61,10 +61,11 @@ fn is_no_foreign_page(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool 
     origin.is_some_and(|origin| host_of(uri, headers).is_some_and(|host| is_same(&origin, scheme, host, hosts)))
 }
 
-/// A whole database is nothing to link to.
+/// The path of the backup, to which other sites may not even link: it downloads the complete
+/// database.
 const BACKUP: &str = "/api/backup";
 
-/// Whether a path is that of a file that a scan left.
+/// Returns whether a path is that of a file of an attempt.
 pub(crate) fn is_file_of_attempt(path: &str) -> bool {
     path.strip_prefix("/scans/")
         .and_then(|rest| rest.split_once("/attempts/"))
@@ -75,21 +76,22 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap_or_default())
 }
 
-/// Whether a content type is JSON.
+/// Returns whether a content type is JSON.
 pub(crate) fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Whether an origin is our own. `scheme`: that of the browser, where a trusted proxy says it.
+/// Returns whether an origin is our own. `scheme` is that of the browser's request, if a trusted
+/// proxy sends it.
 ///
-/// A proxy may keep the public port to itself (`Host $host`), or name us by our own address. Then
-/// the name alone decides, and only one that server.allowed_hosts has.
+/// A proxy may omit the public port (`Host $host`), or send our own address as the host. Then only
+/// the name decides, and it must be listed in server.allowed_hosts.
 fn is_same(origin: &str, scheme: Option<&str>, host: &str, hosts: &HostRule) -> bool {
     let Some((of_origin, rest)) =
         origin.split_once("://").filter(|(of_origin, _)| matches!(*of_origin, "http" | "https"))
     else {
-        // Also `null`, the origin of sandboxed frames.
+        // This includes `null`, the origin of sandboxed frames.
         return false;
     };
     if rest.is_empty() || scheme.is_some_and(|scheme| scheme != of_origin) {
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_must_say_that_it_comes_from_us() {
+    fn browser_request_must_prove_its_origin() {
         let form = ("content-type", "application/x-www-form-urlencoded");
         assert!(proven("/scans", &[form, ("sec-fetch-site", "same-origin")]));
         assert!(proven("/scans", &[form, ("sec-fetch-site", "none")]));
@@ -148,20 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_may_keep_the_port_to_itself_where_the_name_is_ours() {
+    fn proxy_may_omit_the_port_of_a_configured_name() {
         for (origin, host, ours) in [
             ("http://scans.test:8080", "scans.test", true),
             ("https://SCANS.test:8443", "scans.test", true),
             ("http://scans.test", "scans.test", true),
             ("http://scans.test:8080", "scans.test:8080", true),
-            // A browser that names a port means it.
+            // If a browser sends a port, the port counts.
             ("http://scans.test:8080", "scans.test:9090", false),
             ("http://scans.test:8080", "scans.test:5000", false),
-            // nginx without a `Host` line names us by our own address.
+            // nginx without a `Host` line sends our own address as the host.
             ("http://scans.test:8080", "127.0.0.1:5000", true),
             ("http://scans.test:8080", "localhost:5000", true),
             ("http://scans.test:8080", "127.0.0.1:5001", false),
-            // Only names that are configured.
+            // Only configured names are accepted.
             ("http://other.test:8080", "other.test", false),
             ("http://other.test:8080", "scans.test", false),
             ("http://localhost:8080", "localhost", false),
@@ -173,7 +175,8 @@ mod tests {
         ] {
             assert_eq!(is_same(origin, None, host, &rule(5000)), ours, "{origin} {host}");
         }
-        // On a port that browsers do not name, a host without one is what the browser named.
+        // If the server's port is a default port, which browsers omit, a `Host` without a port is
+        // the browser's own.
         assert!(!is_same("http://scans.test:8080", None, "scans.test", &rule(80)));
         assert!(
             is_same("https://scans.test", Some("https"), "scans.test", &rule(5000))
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn another_site_may_link_and_not_load() {
+    fn other_sites_may_link_but_not_load() {
         let seen = |path: &str, site: &str, mode: &str, destination: &str| {
             let pairs = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", destination)];
             let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
@@ -235,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_browser_that_does_not_name_the_site_starts_no_backup_for_another() {
+    async fn browser_without_sec_fetch_site_starts_no_backup_for_another_site() {
         let languages = ("accept-language", "en");
         for (headers, status) in [
             (&[][..], 200),
@@ -256,7 +259,7 @@ mod tests {
                 200,
             ),
         ] {
-            // One at a time may be made, so each has a server of its own.
+            // Only one backup can run at a time, so each case has its own server.
             assert_eq!(TestApp::new().send("GET", "/api/backup", headers, "").await.status(), status, "{headers:?}");
         }
         assert_eq!(TestApp::new().send("GET", "/api/scans", &[languages], "").await.status(), 200);

@@ -1,7 +1,7 @@
-//! A scan's snapshots as server-sent events.
+//! Streams the snapshots of a scan as server-sent events.
 //!
-//! Level-triggered: what is sent is the state at the moment of sending, so a slow reader costs no
-//! memory and misses nothing that still matters.
+//! The stream is level-triggered: it sends the state at the moment of sending. A slow reader
+//! therefore costs no memory, and misses only states that are already outdated.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,7 +12,7 @@ use axum::response::sse::Event;
 use futures_util::Stream;
 use kastrel_actors::model::ScanSnapshot;
 use kastrel_actors::ports::Clock;
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,8 @@ use super::api::status::StatusBody;
 use crate::config::TraceUrl;
 use crate::telemetry::Instruments;
 
-/// Names a state of a scan within one run of the program, whose sequence numbers begin anew.
+/// Identifies a state of a scan within one run of the program. Sequence numbers restart with each
+/// run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventId {
     run: u32,
@@ -34,7 +35,8 @@ impl EventId {
         Self { run, version: scan.record.version, sequence: scan.sequence, end: false }
     }
 
-    /// Reads what `Display` wrote. The end is the end also when another run of the program said so.
+    /// Parses the output of `Display`. An end id is valid even if another run of the program sent
+    /// it.
     pub(crate) fn parse(text: &str, run: u32) -> Option<Self> {
         let (rest, end) = match text.strip_suffix("-end") {
             Some(rest) => (rest, true),
@@ -46,7 +48,7 @@ impl EventId {
         (parts.next().is_none() && (end || of_run == run)).then_some(Self { run: of_run, version, sequence, end })
     }
 
-    /// Whether this is the id of the last event there is.
+    /// Returns whether this is the id of the end event.
     pub(crate) const fn is_end(self) -> bool {
         self.end
     }
@@ -58,7 +60,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// What an open stream holds: the present state and nothing else.
+/// The state of an open stream: the current snapshot and nothing else.
 pub(crate) struct StatusStream {
     updates: watch::Receiver<Arc<ScanSnapshot>>,
     seen: Option<EventId>,
@@ -71,22 +73,22 @@ pub(crate) struct StatusStream {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What is shown beside the scan itself.
+/// The data that events show beside the scan itself.
 pub(crate) struct Shown {
     pub(crate) max_attempts: u32,
     pub(crate) trace_url: Option<Arc<TraceUrl>>,
     pub(crate) service: ScanService,
 }
 
-/// Measures how old news is when it is sent.
+/// Measures the age of a progress update when its event is sent.
 pub(crate) struct Lag {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) instruments: Arc<Instruments>,
 }
 
 impl Lag {
-    /// Only news of the running attempt says when it happened; and only what was waited for here
-    /// can be late.
+    /// Records the delay. Only updates of the running attempt have a timestamp, and only an update
+    /// that this stream waited for can be late.
     fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>) {
         if let (Some(seen), Some(happened)) = (seen, scan.last_progress_at)
             && seen.version == scan.record.version
@@ -111,7 +113,7 @@ impl StatusStream {
         Self { updates, seen, last_json: String::new(), run, shown, closing, ended: false, lag, _permit: permit }
     }
 
-    /// The next event, or `None` when there is no more.
+    /// Returns the next event, or `None` at the end.
     async fn next(&mut self) -> Option<Event> {
         while !self.ended {
             let scan = self.updates.borrow_and_update().clone();
@@ -124,7 +126,7 @@ impl StatusStream {
                         .json()
                         .ok()
                         .and_then(|bytes| String::from_utf8(bytes).ok())?;
-                // Signs of life change the snapshot, but nothing that is shown.
+                // Liveness updates change the snapshot, but nothing that is shown.
                 if json != self.last_json {
                     self.lag.measure(&scan, seen);
                     self.last_json = json;
@@ -150,7 +152,7 @@ impl StatusStream {
     }
 }
 
-/// The stream as axum takes it.
+/// Converts the stream into the form that axum needs.
 pub(crate) fn events(stream: StatusStream) -> impl Stream<Item = Result<Event, Infallible>> {
     futures_util::stream::unfold(stream, async |mut stream| stream.next().await.map(|event| (Ok(event), stream)))
 }
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_the_state_then_each_change_then_the_end() {
+    async fn stream_sends_the_state_then_each_change_then_the_end() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_seen_is_not_sent_again_and_what_was_missed_is_merged() {
+    async fn reconnected_stream_skips_seen_states_and_merges_missed_ones() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
         let path = format!("/api/scans/{}/events", running.id);
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn signs_of_life_alone_are_no_event() {
+    async fn liveness_updates_alone_send_no_event() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn streams_are_counted_and_end_with_the_server() {
+    async fn status_streams_are_counted_and_end_with_the_server() {
         let app = TestApp::with_limits(RequestLimits { event_streams: 1, ..RequestLimits::default() });
         let running = app.running("example.com").await;
         let path = format!("/api/scans/{}/events", running.id);

@@ -1,5 +1,5 @@
-//! A web server without a socket: every handler test goes through the whole router. Each JSON
-//! answer is held against the API's own description.
+//! A web server without a socket: every handler test runs through the complete router. Each JSON
+//! response is checked against the API's own description.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{
     Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
     ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
@@ -21,8 +22,7 @@ use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed, ScanStore};
-use kastrel_actors::scan_service::{Consistency, ScanService};
-use kastrel_actors::snapshot_cache::SnapshotCache;
+use kastrel_actors::service::{Consistency, ScanService};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,12 +32,12 @@ use tower::ServiceExt;
 
 use super::state::{Web, WebInner};
 use super::{
-    AppInfo, CatalogueView, Edge, HostRule, IssueText, RequestLimits, ServerProof, SettingLine, WebState, router,
+    AppInfo, Edge, HostRule, IssueText, RequestLimits, ScannerCatalog, ServerProof, SettingLine, WebState, router,
 };
-use crate::adapters::artifacts::{ArtifactStore, FolderArtifacts};
-use crate::adapters::kast_runner::AttemptPaths;
+use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
+use crate::ports::{ArtifactStore, AttemptPaths};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -52,7 +52,7 @@ pub(crate) use faulty_store::FaultyStore;
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
 
-/// The server and everything behind it.
+/// The server and its dependencies.
 pub(crate) struct TestApp {
     pub(crate) service: ScanService,
     pub(crate) memory: Arc<MemoryStore>,
@@ -61,7 +61,7 @@ pub(crate) struct TestApp {
     pub(crate) results: TempDir,
     pub(crate) backup: Arc<ScriptedBackup>,
     pub(crate) backups: watch::Sender<BackupStatus>,
-    catalogue: watch::Sender<Option<Arc<CatalogueView>>>,
+    catalogue: watch::Sender<Option<Arc<ScannerCatalog>>>,
     state: WebState,
     router: Router,
 }
@@ -75,24 +75,25 @@ impl TestApp {
         Self::with(limits, None)
     }
 
-    /// Telling with `telemetry`, with a scan service that `change` may put observers into.
+    /// An app with `telemetry`, and a scan service into which `change` may put observers.
     pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanService)) -> Self {
         Self::build(RequestLimits::default(), None, telemetry.clone(), change)
     }
 
-    /// With room for so many waiting scans, and a client's share of it in percent.
+    /// An app with a limit of queued scans, and the share of it that one client may use, in
+    /// percent.
     pub(crate) fn with_room_for(max_waiting: u64, client_percent: u64) -> Self {
         Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |service| {
             service.limits = QueueLimits { max_waiting, client_percent }
         })
     }
 
-    /// With the files of scans somewhere else than in `results`.
+    /// An app with another artifact store than the folder `results`.
     pub(crate) fn with_artifacts(artifacts: Arc<dyn ArtifactStore>) -> Self {
         Self::with(RequestLimits::default(), Some(artifacts))
     }
 
-    /// Behind proxies.
+    /// An app behind proxies.
     pub(crate) fn with_edge(edge: Edge) -> Self {
         let mut app = Self::new();
         app.state.edge = edge;
@@ -100,7 +101,7 @@ impl TestApp {
         app
     }
 
-    /// With these rights for everybody.
+    /// An app with this role for every request.
     pub(crate) fn with_anonymous(role: Option<Role>) -> Self {
         let mut app = Self::new();
         app.state.anonymous = role;
@@ -108,7 +109,7 @@ impl TestApp {
         app
     }
 
-    /// With a key to prove itself with.
+    /// An app with a key that proves its identity.
     pub(crate) fn with_proof(proof: ServerProof) -> Self {
         let mut app = Self::new();
         app.state.proof = Some(proof);
@@ -185,7 +186,7 @@ impl TestApp {
         }
     }
 
-    /// A request, with `Host: localhost` unless `headers` say otherwise.
+    /// Sends a request, with `Host: localhost` unless `headers` has another one.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         self.send_body(method, path, headers, Body::from(body.to_owned())).await
     }
@@ -203,7 +204,7 @@ impl TestApp {
         as_described(method, path, response).await
     }
 
-    /// A request that comes from an address.
+    /// Sends a request from a peer address.
     pub(crate) async fn send_from(
         &self,
         peer: &str,
@@ -220,7 +221,7 @@ impl TestApp {
         self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
     }
 
-    /// A request as it is.
+    /// Sends a request unchanged.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
         self.router.clone().oneshot(request).await.unwrap()
     }
@@ -235,7 +236,7 @@ impl TestApp {
         self.send("POST", path, &headers, &body.to_string()).await
     }
 
-    /// As a browser sends a form of ours.
+    /// Sends a form as a browser does from our own page.
     pub(crate) async fn post_form(&self, path: &str, body: &str) -> Response {
         self.send(
             "POST",
@@ -246,13 +247,13 @@ impl TestApp {
         .await
     }
 
-    /// A scan that waits.
+    /// Submits a scan, which is then queued.
     pub(crate) async fn submitted(&self, target: &str) -> ScanId {
         let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
         self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 
-    /// A scan that runs.
+    /// Returns a running scan.
     pub(crate) async fn running(&self, target: &str) -> ScanRecord {
         let id = self.submitted(target).await;
         let node = fixtures::registration("node-a");
@@ -261,19 +262,19 @@ impl TestApp {
         self.apply(id, command).await
     }
 
-    /// This process's node lacks something from now on.
+    /// Gives this process's node a fault.
     pub(crate) fn hold(&self, kind: FaultKind, text: &str) {
         let faults = vec![NodeFault::new(kind, text, "make it again")];
         let held = HeldBack { since: jiff::Timestamp::UNIX_EPOCH, until: jiff::Timestamp::UNIX_EPOCH, faults };
         self.service.snapshots.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
     }
 
-    /// It is well again.
+    /// Removes the fault of the node.
     pub(crate) fn hold_nothing(&self) {
         self.service.snapshots.hold(&"node-a".parse().unwrap(), NodeHold::default());
     }
 
-    /// Ends a scan that runs.
+    /// Finishes a running scan.
     pub(crate) async fn finish(&self, scan: &ScanRecord, resolution: Resolution) -> ScanRecord {
         self.apply(scan.id, Command::Finish { token: scan.token, resolution, plugins: None }).await
     }
@@ -290,7 +291,7 @@ impl TestApp {
         record
     }
 
-    /// Where the files of the scan's last attempt are.
+    /// Returns the folder of the scan's last attempt.
     pub(crate) fn attempt_folder(&self, scan: &ScanRecord) -> PathBuf {
         AttemptPaths::new(
             self.results.path(),
@@ -302,12 +303,12 @@ impl TestApp {
         .attempt_dir
     }
 
-    /// What a handler gets.
+    /// Returns the state that a handler gets.
     pub(crate) fn web(&self) -> Web {
         Arc::new(WebInner::new(self.state.clone(), RequestLimits::default(), axum::body::Bytes::new()))
     }
 
-    /// The scanner has answered.
+    /// Sets the scanner's catalogue, as if it had just been detected.
     pub(crate) fn load_catalogue(&self) {
         let catalogue = catalogue();
         self.service.snapshots.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
@@ -316,7 +317,7 @@ impl TestApp {
 }
 
 /// A scanner with a plugin of each kind.
-pub(crate) fn catalogue() -> CatalogueView {
+pub(crate) fn catalogue() -> ScannerCatalog {
     let plugin = |name: &str, kind, available, dependencies: &[&str]| PluginInfo {
         name: name.into(),
         display_name: format!("The {name} <plugin>"),
@@ -355,7 +356,7 @@ pub(crate) fn catalogue() -> CatalogueView {
     let settings = SettingsSchema {
         plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into(),
     };
-    CatalogueView {
+    ScannerCatalog {
         scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
         plugins: vec![
             plugin("whatweb", PluginKind::Passive, true, &[]),
@@ -380,7 +381,7 @@ pub(crate) async fn json_of(response: Response) -> Value {
     serde_json::from_str(&text_of(response).await).unwrap()
 }
 
-/// The API's description.
+/// Returns the API's description.
 pub(crate) fn api_description() -> &'static Value {
     static DESCRIPTION: OnceLock<Value> = OnceLock::new();
     DESCRIPTION.get_or_init(|| {
@@ -390,13 +391,13 @@ pub(crate) fn api_description() -> &'static Value {
     })
 }
 
-/// Holds an answer of the API against its description: status, content type and the form of the
-/// JSON.
+/// Checks a response of the API against its description: the status, the content type and the
+/// schema of the JSON.
 async fn as_described(method: &str, path: &str, response: Response) -> Response {
     let (path, _) = path.split_once('?').unwrap_or((path, ""));
     let Some(operation) = operation_of(method, path) else { return response };
     let (status, content_type) = (response.status(), header_of(&response, "content-type").to_owned());
-    // What any route may answer, because of what is around all of them.
+    // The statuses that any route may return, because of the middleware around all routes.
     let anywhere = [
         StatusCode::BAD_REQUEST,
         StatusCode::REQUEST_TIMEOUT,
@@ -439,7 +440,7 @@ fn operation_of(method: &str, path: &str) -> Option<&'static Value> {
             && template.iter().zip(&parts).all(|(expected, given)| expected.starts_with('{') || expected == given)
     };
     let paths = api_description()["paths"].as_object().unwrap();
-    // An exact path goes before one with a parameter, as in the router.
+    // An exact path takes precedence over one with a parameter, as in the router.
     let item =
         paths.get(path).or_else(|| paths.iter().find(|(template, _)| matches(template)).map(|(_, item)| item))?;
     item.get(method.to_lowercase())

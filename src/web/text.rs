@@ -1,4 +1,4 @@
-//! Values as people read them. Templates compute nothing, so this is where it is done.
+//! Formats values for people. Templates compute nothing, so the formatting is done here.
 
 use kastrel_actors::model::ScanId;
 
@@ -6,24 +6,24 @@ pub(crate) use crate::human_time::duration;
 pub(crate) use crate::sentence::sentence;
 pub(crate) use crate::terminal_text::plain as clean;
 
-/// A moment, for people and for machines.
+/// A moment, formatted for people and for machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MomentText {
-    /// On the viewer's clock, with the day where it is not today.
+    /// The local time of the viewer, with the day if it is not today.
     pub(crate) shown: String,
-    /// With date and zone, and the same in UTC.
+    /// The local time with date and zone, and the same in UTC.
     pub(crate) full: String,
     pub(crate) exact: String,
-    /// How far it is from now.
+    /// The distance from now.
     pub(crate) ago: String,
 }
 
-/// `1 plugin`, `2 plugins`.
+/// Formats a count: `1 plugin`, `2 plugins`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// `412 bytes`, `3.4 KB`, `12.0 MB`.
+/// Formats a size: `412 bytes`, `3.4 KB`, `12.0 MB`.
 pub(crate) fn size(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a size for people has two digits")]
     let of = |unit: u64| bytes as f64 / unit as f64;
@@ -35,7 +35,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// A path as it stands in an address: everything but the plainest characters is encoded.
+/// Encodes a path for a URL: all characters except the plainest ones.
 pub(crate) fn in_url(path: &str) -> String {
     let encode = |b: u8| {
         if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }
@@ -43,21 +43,22 @@ pub(crate) fn in_url(path: &str) -> String {
     path.bytes().map(encode).collect()
 }
 
-/// The page of a plugin of a scan. A name is whatever the scanner says: it becomes one segment, and
-/// one that a browser takes for a step up (`..`) is marked, as is one that looks marked.
+/// Returns the page of a plugin of a scan. The scanner chooses the name: it becomes one path
+/// segment. A name that a browser reads as a step up (`..`) gets a mark, and so does a name that
+/// begins with the mark.
 pub(crate) fn plugin_url(scan: ScanId, name: &str) -> String {
     let mark = if matches!(name, "." | "..") || name.starts_with(PLUGIN_MARK) { "~" } else { "" };
     format!("/scans/{scan}/plugins/{mark}{}", in_url(name).replace('/', "%2F"))
 }
 
-/// Stands before the names of plugins that would be no segment of an address by themselves.
+/// The mark in front of plugin names that cannot be a path segment by themselves.
 pub(crate) const PLUGIN_MARK: char = '~';
 
-/// Targets up to this length are not broken in lines that have room.
+/// Targets up to this length are not broken into lines.
 const SHORT: usize = 40;
 
-/// A target in pieces between which a line may be broken: behind the signs of an address, never
-/// within a word. A short one is one piece.
+/// Splits a target into pieces between which a line may be broken: after the separators of an
+/// address, never within a word. A short target is one piece.
 pub(crate) fn pieces(target: &str) -> Vec<&str> {
     if target.chars().count() <= SHORT {
         return vec![target];
@@ -77,7 +78,14 @@ pub(crate) fn pieces(target: &str) -> Vec<&str> {
     pieces
 }
 
-/// A name such as `in_progress` as words.
+/// Capitalises the first letter of a text: error texts are lower-case fragments, and messages on a
+/// page are sentences.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Returns a name such as `in_progress` as words.
 pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")
 }
@@ -87,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_deceive_a_reader_is_taken_out() {
+    fn deceptive_characters_are_removed() {
         assert_eq!(clean("a\u{1b}[31mb\u{0}\r\nc\u{202e}d"), "ab\ncd");
     }
 

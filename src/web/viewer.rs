@@ -1,5 +1,5 @@
-//! No accounts yet: every request is anonymous. Handlers take `Viewer`, which also says how its
-//! pages look and in which time zone.
+//! The viewer of a page. There are no accounts yet: every request is anonymous. Handlers take
+//! `Viewer`, which also has the theme and the time zone of the pages.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,10 +14,10 @@ use super::zone::Zone;
 
 const COOKIE: &str = "kastrel-theme";
 
-/// Which colours a page has.
+/// The colour theme of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Theme {
-    /// Those of the viewer's system.
+    /// The theme of the viewer's system.
     #[default]
     System,
     /// Dark on light.
@@ -41,35 +41,35 @@ impl Theme {
         Self::ALL.into_iter().find(|theme| theme.as_str() == name)
     }
 
-    /// The choice that a browser kept.
+    /// Returns the theme of the request's cookie.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| Self::named(value)).unwrap_or_default()
     }
 
-    /// What makes a browser keep the choice. It is no secret, so the script that switches at once
-    /// may set it too.
+    /// Returns the cookie with the theme. It is not secret, so the script that switches the theme
+    /// at once may set it too.
     pub(crate) fn cookie(self) -> String {
         format!("{COOKIE}={}; Path={}; Max-Age=31536000; SameSite=Lax", self.as_str(), base_path::of_cookies())
     }
 }
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Viewer {
-    /// Their name; nobody has one yet.
+    /// The name; always `None` without accounts.
     pub(crate) name: Option<String>,
-    /// How they like their pages.
+    /// The colour theme.
     pub(crate) theme: Theme,
-    /// The zone of their clock.
+    /// The time zone.
     pub(crate) zone: Zone,
-    /// Whose submissions theirs are counted among.
+    /// The client whose share of the queue the submissions count against.
     pub(crate) client: Client,
 }
 
 impl Viewer {
-    /// Somebody.
+    /// Returns an anonymous viewer.
     pub(crate) fn anonymous() -> Self {
         Self::default()
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_theme_comes_back_as_it_was_kept_and_anything_else_is_the_systems() {
+    fn theme_cookie_round_trips_and_other_values_mean_the_system_theme() {
         let of = |cookie: &str| Theme::of(&HeaderMap::from_iter([(header::COOKIE, cookie.parse().unwrap())]));
         for theme in Theme::ALL {
             assert_eq!(of(theme.cookie().split(';').next().unwrap()), theme);

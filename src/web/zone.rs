@@ -1,8 +1,8 @@
-//! The viewer's time zone: which one their browser named, and moments as its clock shows them.
+//! The viewer's time zone: the zone that the browser sends, and moments in its local time.
 //!
-//! A browser keeps the name of its zone in a cookie, so that the server writes times and reads days
-//! as the viewer does. Without that cookie, as without JavaScript, and where this machine does not
-//! know the zone, it is UTC; the page says which it is.
+//! The browser stores the name of its zone in a cookie, so that the server formats times and parses
+//! days in the viewer's zone. Without the cookie, as without JavaScript, and if this machine does
+//! not know the zone, the zone is UTC. The page shows the zone.
 
 use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
@@ -13,10 +13,10 @@ use super::text::MomentText;
 use crate::human_time::{clock, full, relative};
 
 const COOKIE: &str = "kastrel-zone";
-/// Longer than any name in the time zone database.
+/// An upper bound of the name length, longer than any name in the time zone database.
 const LONGEST_NAME: usize = 64;
 
-/// A time zone under its name.
+/// A time zone with its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Zone {
     name: String,
@@ -30,15 +30,15 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// Whether a text can be the name of a zone.
+    /// Returns whether a text can be the name of a zone.
     pub(crate) fn is_name(text: &str) -> bool {
         (1..=LONGEST_NAME).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_alphabetic())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+-".contains(&b))
     }
 
-    /// The zone of this name, such as `Pacific/Auckland`; `None` for what is no name, and for a
-    /// zone that this machine does not know.
+    /// Returns the zone of this name, such as `Pacific/Auckland`; `None` if the name is invalid or
+    /// this machine does not know the zone.
     pub(crate) fn named(name: &str) -> Option<Self> {
         if !Self::is_name(name) {
             return None;
@@ -49,19 +49,20 @@ impl Zone {
         TimeZone::get(name).ok().map(|zone| Self { name: name.to_owned(), zone })
     }
 
-    /// The zone that a browser kept.
+    /// Returns the zone of the request's cookie.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| Self::named(value)).unwrap_or_default()
     }
 
-    /// What makes a browser keep the zone; the script of a page may set it too.
+    /// Returns the cookie with the zone. The script of a page may set it too.
     pub(crate) fn cookie(&self) -> String {
         format!("{COOKIE}={}; Path={}; Max-Age=31536000; SameSite=Lax", self.name, base_path::of_cookies())
     }
 
-    /// What makes a browser forget the choice, so that its script names its own zone again.
+    /// Returns the cookie that removes the choice, so that the script sets the browser's zone
+    /// again.
     pub(crate) fn forget() -> String {
         format!("{COOKIE}=; Path={}; Max-Age=0; SameSite=Lax", base_path::of_cookies())
     }
@@ -79,7 +80,7 @@ impl Zone {
     }
 }
 
-/// A clock on the viewer's wall: what time it is, and where.
+/// The current time and the zone of a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WallClock {
     pub(crate) now: Timestamp,
@@ -87,7 +88,7 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// A moment for people and for machines.
+    /// Formats a moment for people and for machines.
     pub(crate) fn moment(&self, at: Timestamp) -> MomentText {
         let here = full(at, self.zone.zone());
         MomentText {
@@ -104,7 +105,7 @@ impl WallClock {
     }
 }
 
-/// A moment for machines, to the second.
+/// Formats a moment for machines, to the second.
 pub(crate) fn exact(at: Timestamp) -> String {
     format!("{at:.0}")
 }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_comes_back_as_it_was_kept_and_anything_else_is_utc() {
+    fn zone_cookie_round_trips_and_other_values_mean_utc() {
         let of = |cookie: &str| Zone::of(&HeaderMap::from_iter([(header::COOKIE, cookie.parse().unwrap())]));
         let auckland = Zone::named("Pacific/Auckland").unwrap();
         assert_eq!(of(auckland.cookie().split(';').next().unwrap()), auckland);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_the_viewers_with_the_exact_one_beside_them() {
+    fn moments_are_in_the_viewers_zone_with_the_exact_time() {
         let at = "2025-11-07T09:00:00.987Z".parse::<Timestamp>().unwrap();
         let now = "2025-11-07T10:30:00Z".parse().unwrap();
         let utc = WallClock { now, zone: Zone::default() }.moment(at);

@@ -1,7 +1,6 @@
-//! axe-core, which finds what keeps people from using a page: from npm, installed once into
-//! `target/axe`.
+//! Installs axe-core, an accessibility checker, from npm once into `target/axe`.
 //!
-//! It needs `npm` (Debian: `apt-get install npm`) and, the first time, the registry.
+//! It needs `npm` (Debian: `apt-get install npm`) and, for the first run, the registry.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +8,8 @@ use std::process::{Command, Stdio};
 /// The package and its version.
 const PACKAGE: &str = "axe-core@4.14.1";
 
-/// The script. Tests run in several processes: the first one installs, the others wait.
+/// Returns the script. Tests run in several processes: the first one installs the package, the
+/// others wait.
 pub(crate) fn script() -> String {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::create_dir_all(&target).unwrap();

@@ -1,8 +1,8 @@
-//! A real browser for tests: Debian's Chromium without a window, driven by its chromedriver.
+//! A real browser for tests: Debian's Chromium in headless mode, driven by its chromedriver.
 //!
-//! Each has a driver and a profile of its own, and its drop ends all processes that came of it.
-//! However many tests want one, at most [`AT_ONCE`] run at the same time on a machine. Nothing but
-//! loopback is reachable from it.
+//! Each browser has its own driver and profile, and its drop ends all processes of both. At most
+//! [`AT_ONCE`] browsers run at the same time on a machine; other tests wait. A browser can reach
+//! the loopback interface only.
 //!
 //! It needs `chromium` and `chromedriver` (Debian: `apt-get install chromium chromium-driver`).
 
@@ -25,11 +25,11 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use url::{ParseError, Url};
 
-/// How many browsers run at the same time.
+/// The limit for concurrent browsers.
 const AT_ONCE: u32 = 2;
-/// No single wait takes longer, even on a busy machine.
+/// The limit for a single wait, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What would have to be installed.
+/// The packages to install.
 const PACKAGES: &str = "on Debian: `apt-get install chromium chromium-driver`";
 
 /// A running browser with one window of 1280 by 900.
@@ -40,7 +40,7 @@ pub(crate) struct Browser {
     _place: File,
 }
 
-/// What the browser wrote to its console.
+/// An entry of the browser's console.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) source: String,
@@ -48,12 +48,12 @@ pub(crate) struct Said {
 }
 
 impl Browser {
-    /// One that runs scripts.
+    /// Starts a browser that runs scripts.
     pub(crate) async fn start() -> Self {
         Self::with(&json!({})).await
     }
 
-    /// One whose user has turned JavaScript off.
+    /// Starts a browser with JavaScript disabled.
     pub(crate) async fn without_script() -> Self {
         Self::with(&json!({ "profile.managed_default_content_settings.javascript": 2 })).await
     }
@@ -75,7 +75,7 @@ impl Browser {
             panic!("chromedriver ended before it was ready; {PACKAGES}");
         };
         let port = tokio::time::timeout(PATIENCE, ready).await.expect("chromedriver never got ready");
-        // What else it says must go somewhere, or the full pipe would stop it.
+        // The rest of its output must be read, or the full pipe would block it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
         let wanted = capabilities(profile.path(), preferences);
         let session = ClientBuilder::new(HttpConnector::new())
@@ -87,17 +87,17 @@ impl Browser {
         Self { client, driver, _profile: profile, _place: place }
     }
 
-    /// The whole of what WebDriver can do.
+    /// Returns the WebDriver client.
     pub(crate) const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Goes somewhere and waits until the page is loaded.
+    /// Opens a URL and waits until the page is loaded.
     pub(crate) async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    /// The value of a JavaScript expression in the page.
+    /// Returns the value of a JavaScript expression in the page.
     pub(crate) async fn js(&self, expression: &str) -> Value {
         self.client
             .execute(&format!("return ({expression});"), Vec::new())
@@ -105,8 +105,8 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// Waits until a JavaScript expression is true; looks whenever the page changes, and once more
-    /// a second for what is no change of the page.
+    /// Waits until a JavaScript expression is true. It is evaluated on each change of the page, and
+    /// once per second for conditions outside the page.
     pub(crate) async fn until(&self, condition: &str) {
         let script = format!(
             "const done = arguments[arguments.length - 1];
@@ -123,7 +123,7 @@ impl Browser {
             match self.client.execute_async(&script, Vec::new()).await {
                 Ok(holds) if holds == true => return,
                 Ok(_) => {}
-                // The page went away under the script.
+                // The page was replaced while the script ran.
                 Err(CmdError::Standard(error)) if !error.message.contains("SyntaxError") => {
                     last = error.message.into_owned()
                 }
@@ -134,14 +134,14 @@ impl Browser {
         panic!("never true: {condition}\n{last}\n{}\n{:?}", page.as_str().unwrap_or_default(), self.said().await);
     }
 
-    /// Waits until there is such an element, and clicks it.
+    /// Waits until the element exists, and clicks it.
     pub(crate) async fn click(&self, selector: &str) {
         let until = Instant::now() + PATIENCE;
         loop {
             let element = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
             match element.unwrap_or_else(|error| panic!("{selector}: {error}")).click().await {
                 Ok(()) => return,
-                // It was replaced between the look and the click.
+                // The element was replaced between the lookup and the click.
                 Err(error) if error.is_stale_element_reference() && Instant::now() < until => {}
                 Err(error) => panic!("{selector}: {error}"),
             }
@@ -161,13 +161,13 @@ impl Browser {
         field.send_keys(text).await.unwrap();
     }
 
-    /// The text of an element as it is seen.
+    /// Returns the visible text of an element.
     pub(crate) async fn text(&self, selector: &str) -> String {
         let element = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
         element.unwrap_or_else(|error| panic!("{selector}: {error}")).text().await.unwrap()
     }
 
-    /// The size of what is seen of a page, and how many device pixels one of its pixels has.
+    /// Sets the viewport size, with one device pixel per CSS pixel.
     pub(crate) async fn viewport(&self, width: u32, height: u32) {
         self.protocol(
             "Emulation.setDeviceMetricsOverride",
@@ -176,7 +176,7 @@ impl Browser {
         .await;
     }
 
-    /// `light` or `dark`: what the user's system prefers.
+    /// Sets the system's colour preference: `light` or `dark`.
     pub(crate) async fn system_prefers(&self, colours: &str) {
         self.protocol(
             "Emulation.setEmulatedMedia",
@@ -185,7 +185,7 @@ impl Browser {
         .await;
     }
 
-    /// A command of Chromium's own protocol.
+    /// Sends a command of Chromium's own protocol.
     pub(crate) async fn protocol(&self, command: &str, parameters: &Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.client
@@ -194,8 +194,7 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
-    /// What the console has got since this was last asked for: what failed, and what a policy
-    /// forbade.
+    /// Returns the console entries since the last call: failures, and violations of a policy.
     pub(crate) async fn said(&self) -> Vec<Said> {
         let entries =
             self.client.issue_cmd(Extension { path: "se/log", body: json!({ "type": "browser" }) }).await.unwrap();
@@ -212,10 +211,11 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let Some(driver) = self.driver.id() else { return };
-        // They must be known before the first one ends: after that nobody knows whose they were.
+        // The processes are listed before the first one ends, because their parents are unknown
+        // afterwards.
         let family = family(driver.cast_signed());
         for pid in family.iter().filter_map(|pid| Pid::from_raw(*pid)) {
-            // An error says that it has ended already.
+            // An error means that the process has already ended.
             let _ = kill_process(pid, Signal::KILL);
         }
         let until = Instant::now() + PATIENCE;
@@ -226,7 +226,7 @@ impl Drop for Browser {
     }
 }
 
-/// A command that WebDriver has no name for.
+/// A command that WebDriver does not define.
 #[derive(Debug)]
 struct Extension {
     path: &'static str,
@@ -246,7 +246,7 @@ impl WebDriverCompatibleCommand for Extension {
 fn capabilities(profile: &Path, preferences: &Value) -> Capabilities {
     let arguments = [
         "--headless=new",
-        // Tests run as root in containers, where its sandbox cannot.
+        // Tests run as root in containers, where Chromium's sandbox does not work.
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--disable-gpu",
@@ -269,7 +269,7 @@ fn capabilities(profile: &Path, preferences: &Value) -> Capabilities {
     wanted
 }
 
-/// A lock that only so many hold at once: tests of one process and of several all count.
+/// Acquires one of [`AT_ONCE`] locks, which tests of all processes share.
 fn place() -> File {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::create_dir_all(&target).unwrap();
@@ -283,18 +283,18 @@ fn place() -> File {
     })
 }
 
-/// A process that runs.
+/// A running process.
 struct Process {
     pid: i32,
     parent: i32,
 }
 
-/// All processes but those that have ended and that nobody has buried yet.
+/// Returns all processes except zombies.
 fn processes() -> Vec<Process> {
     let read = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name before the state is in parentheses and may hold anything. After it: state,
-        // parent.
+        // The name before the state is in parentheses and may contain any character. After it:
+        // state, parent.
         let mut fields = stat.rsplit_once(") ")?.1.split(' ');
         let is_dead = fields.next()?.starts_with(['Z', 'X']);
         let parent = fields.next()?.parse().ok()?;
@@ -305,7 +305,7 @@ fn processes() -> Vec<Process> {
     pids.filter_map(read).collect()
 }
 
-/// A process and all that came of it.
+/// Returns a process and all its descendants.
 fn family(of: i32) -> Vec<i32> {
     let all = processes();
     let mut family = vec![of];

@@ -1,5 +1,7 @@
-// A disk that fails, for one process: loaded with LD_PRELOAD, it lets writes and syncs below $FAILING_DISK_FOLDER fail while the file $FAILING_DISK_TRIGGER exists.
-// The trigger holds what fails ("write" or "sync"; a write also fails at opening a file for it) and the error's number: "write 5", "sync 5", "write 30".
+// A library for LD_PRELOAD that simulates a failing disk for one process. Writes and syncs below
+// $FAILING_DISK_FOLDER fail while the file $FAILING_DISK_TRIGGER exists. The trigger file holds the
+// failing operation ("write" or "sync"; "write" also fails the opening of a file for writing) and
+// the error number: "write 5", "sync 5", "write 30".
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +16,7 @@
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-// The number of the error with which `kind` fails now; 0: it does not.
+// Returns the error number with which `kind` fails now, or 0 if it does not fail.
 static int failure_of(const char *kind) {
     const char *trigger = getenv("FAILING_DISK_TRIGGER");
     if (!trigger || access(trigger, F_OK) != 0) return 0;

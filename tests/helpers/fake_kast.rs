@@ -1,66 +1,66 @@
-//! A program that plays KAST for tests: it speaks KAST's command line, writes KAST's files in
-//! KAST's order, and misbehaves for real.
+//! The fake KAST for tests: it accepts KAST's command line, writes KAST's files in KAST's order,
+//! and can misbehave like a real scanner.
 //!
-//! What it does comes from the labels of the target's host name, split at `-` and `.`; where
-//! `FAKE_KAST` is set, from that instead. Words:
+//! The labels of the target's host name, split at `-` and `.`, select the behaviour. If `FAKE_KAST`
+//! is set, its value is used instead. Words:
 //!
 //! | word | behaviour |
 //! |---|---|
-//! | `200ms` | takes so long, spread over its plugins (default: no time) |
-//! | `3p` | runs so many plugins, from `FAKE_PLUGINS` (default: 3) |
+//! | `200ms` | takes this time, spread over its plugins (default: no time) |
+//! | `3p` | runs this number of plugins, from `FAKE_PLUGINS` (default: 3) |
 //! | `crash` | a Python traceback on stderr, exit code 1 |
 //! | `usage` | exit code 2 |
 //! | `nofiles` | exit code 0 without any file |
-//! | `signal` | dies by SIGKILL, as by the kernel when memory runs out |
+//! | `signal` | dies by SIGKILL, as when the kernel runs out of memory |
 //! | `hang` | starts its first plugin and never ends |
-//! | `hangfirst` | the same, unless another `attempt-N` folder lies beside its own |
+//! | `hangfirst` | the same, unless another `attempt-N` folder exists beside its own |
 //! | `stubborn` | ignores SIGINT and SIGTERM; combine with `hang` |
-//! | `family` | starts a child in its group and one in a session of its own; both never end and ignore SIGINT and SIGTERM |
-//! | `stranger` | starts a child in a session of its own without any environment, and prints its id |
-//! | `escape` | leaves a process behind whose parent has ended, in a session of its own and without any environment, and prints its id |
-//! | `forge` | the same, which says in its environment that it is a keeper |
-//! | `bomb` | starts processes that start processes; prints when the system refuses another one |
-//! | `eat` | takes memory until the system refuses more, at most 2 GiB, and prints how much it got |
-//! | `look` | prints what it may do and where it is |
-//! | `spy` | tries to read the files that `FAKE_KAST_SPY` names, and to signal the processes, and prints what came of it |
-//! | `reach` | tries to connect to the addresses that `FAKE_KAST_REACH` names, and prints what came of it; `dns` is the resolver, `multicast` a group of each family, `device:` before an address binds to the interface, `turned` the address of `rebound.test` once it is not 203.0.113.1 |
-//! | `closed` | closes its results to everybody but itself |
-//! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then goes on |
-//! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` is that |
-//! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file is that |
-//! | `pspoilt` | the first plugin's result file is whole for a moment, and then truncated |
-//! | `pissuetext`, `pissuekeys` | the first plugin names its issue as a text, as a key of an object |
+//! | `family` | starts one child in its process group and one in a new session; both never end and ignore SIGINT and SIGTERM |
+//! | `stranger` | starts a child in a new session with an empty environment, and prints its id |
+//! | `escape` | leaves an orphan process in a new session with an empty environment, and prints its id |
+//! | `forge` | the same, but its environment claims that it is a keeper |
+//! | `bomb` | starts processes that start processes; prints a line when the system refuses a new one |
+//! | `eat` | allocates memory until the system refuses more, at most 2 GiB, and prints the amount |
+//! | `look` | prints its user, capabilities, limits, folders, open files and parent |
+//! | `spy` | tries to read the files and to signal the processes in `FAKE_KAST_SPY`, and prints the results |
+//! | `reach` | tries to connect to the addresses in `FAKE_KAST_REACH`, and prints the results; `dns` is the resolver, `multicast` a group of each family, `device:` before an address binds to the interface, `turned` the address of `rebound.test` once it is not 203.0.113.1 |
+//! | `closed` | makes its results readable by its own user only |
+//! | `flood` | writes 1 GiB to stdout, 64 MiB of it to stderr, then continues |
+//! | `truncated`, `huge`, `deep`, `latin1`, `linked`, `fifo` | `kast_info.json` has this fault |
+//! | `ptruncated`, `phuge`, `pdeep`, `platin1`, `plinked` | the first plugin's result file has this fault |
+//! | `pspoilt` | the first plugin's result file is complete for a moment, and then truncated |
+//! | `pissuetext`, `pissuekeys` | the first plugin's issue is a text, or a key of an object |
 //! | `ptimeout` | the first plugin's result has the disposition `timeout` |
-//! | `infotimeout` | `kast_info.json` says `timeout` of the first plugin, whose result has no disposition |
-//! | `manyp` | it lists 600 plugins more, each with a result |
-//! | `flaky` | crashes unless two `attempt-N` folders lie beside its own |
+//! | `infotimeout` | `kast_info.json` has the status `timeout` for the first plugin, whose result has no disposition |
+//! | `manyp` | lists 600 additional plugins, each with a result |
+//! | `flaky` | crashes unless two `attempt-N` folders exist beside its own |
 //! | `failp` | its last plugin fails |
-//! | `missingp`, `skippedp`, `unknownp` | its last plugin is that in `kast_info.json`, and has no result file |
+//! | `missingp`, `skippedp`, `unknownp` | its last plugin has this status in `kast_info.json`, and no result file |
 //! | `allfail` | all its plugins fail |
-//! | `clean` | its plugins name no issues |
+//! | `clean` | its plugins report no issues |
 //! | `noreport` | it writes no report |
 //! | `env` | prints its environment |
 //! | `config` | prints its configuration file on both streams |
-//! | `gated` | ends each plugin only when the folder that `FAKE_KAST_GATES` names has a file of the plugin's name |
-//! | `hostile` | its report, its files and its log try what they can to run script in a browser |
+//! | `gated` | ends each plugin only when the folder in `FAKE_KAST_GATES` has a file with the plugin's name |
+//! | `hostile` | its report, its files and its log try to run script in a browser |
 //!
-//! Where `FAKE_KAST_STARTS` names a folder, it writes there when it started and when it crashed, in
-//! milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
+//! If `FAKE_KAST_STARTS` is a folder, the program writes its start time and its crash time there,
+//! in milliseconds since the epoch: `<scan>-<attempt>.start` and `.end`.
 //!
-//! Where `FAKE_KAST_JOURNAL` names a folder, it appends to `<scan>.journal` there:
-//! `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. As long
-//! as it lives it holds a lock on `<scan>.lock`, which the system gives back whatever ends it; so a
-//! process that starts while another one of its scan still lives knows, and says `overlap` instead
-//! of `start`.
+//! If `FAKE_KAST_JOURNAL` is a folder, the program appends to `<scan>.journal` there:
+//! `start <attempt> <pid> <ms>` and, when it ends by itself, `finish <attempt> <pid> <ms>`. While
+//! it runs it holds a lock on `<scan>.lock`, which the system releases at any end of the process. A
+//! process that starts while another one of its scan still runs writes `overlap` instead of
+//! `start`.
 //!
-//! Where `FAKE_KAST_REPLAY` names a folder, its files are all that a scan writes.
+//! If `FAKE_KAST_REPLAY` is a folder, a scan writes exactly the files of this folder.
 //!
-//! Where `FAKE_KAST_ACTIVE` names a plugin, it offers that one as well, an active one.
+//! If `FAKE_KAST_ACTIVE` is a plugin name, the program also offers this plugin, as an active one.
 //!
-//! Where `FAKE_KAST_DEMO` is set, it offers the plugins and plays the scans of `fake_kast_demo.rs`,
-//! a second long where no word says otherwise.
+//! If `FAKE_KAST_DEMO` is set, the program offers the plugins and runs the scans of
+//! `fake_kast_demo.rs`, for one second unless a word says otherwise.
 //!
-//! Also: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`,
+//! Other commands: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`,
 //! `--list-plugins`, `--dry-run`, `--report-only`.
 #![expect(
     clippy::print_stdout,
@@ -136,7 +136,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A process that never ends by itself and ignores polite requests.
+/// Runs a process that never ends by itself and ignores SIGINT and SIGTERM.
 async fn child(kind: &str) -> ExitCode {
     if kind == "session" {
         rustix::process::setsid().unwrap();
@@ -199,7 +199,7 @@ fn host(target: &str) -> &str {
     authority.split_once('/').map_or(authority, |(host, _)| host)
 }
 
-/// What this process tells of itself, and the lock that tells that it lives.
+/// The journal of this process, and the lock that shows that the process runs.
 struct Journal {
     path: PathBuf,
     attempt: String,
@@ -239,7 +239,7 @@ fn now_ms() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0
 }
 
-/// Writes the time down, for benchmarks.
+/// Writes the current time to a file, for benchmarks.
 fn mark(out: &Path, what: &str) {
     let Some(folder) = std::env::var_os("FAKE_KAST_STARTS") else { return };
     let name = format!("{}-{}.{what}", number(out.parent().unwrap()), number(out));
@@ -332,7 +332,7 @@ async fn run(play: &Play) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Two relatives, ready before we go on.
+/// Starts two children, and waits until they are ready.
 #[expect(clippy::zombie_processes, reason = "nobody waiting for them is the bad behaviour that is played")]
 fn family() {
     for kind in ["group", "session"] {
@@ -345,7 +345,7 @@ fn family() {
     }
 }
 
-/// One that drops every mark of its origin but its parent.
+/// Starts a child that keeps no mark of its origin except its parent.
 #[expect(clippy::zombie_processes, reason = "nobody waiting for it is the bad behaviour that is played")]
 fn stranger(out: &Path) {
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -359,15 +359,15 @@ fn stranger(out: &Path) {
     write(out, "stranger.pid", child.id().to_string().as_bytes());
 }
 
-/// The first line that a child prints, once it is ready.
+/// Returns the first line that a child prints, which it does when it is ready.
 fn first_line(child: &mut std::process::Child) -> String {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
     line.trim().to_owned()
 }
 
-/// One that drops every mark of its origin, its parent too: a second fork, a new session, an empty
-/// environment.
+/// Starts a process without any mark of its origin, not even its parent: it forks twice, and has a
+/// new session and an empty environment.
 fn escape(out: &Path, is_forged: bool) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["play-child", "escape"]).env_clear().stdout(std::process::Stdio::piped());
@@ -383,7 +383,7 @@ fn escape(out: &Path, is_forged: bool) {
     write(out, "escaped.pid", line.trim_start_matches("escaped ").as_bytes());
 }
 
-/// Between the one that escapes and its scanner: it ends at once.
+/// Runs the process between the scanner and the escaping process. It ends immediately.
 fn escaping() -> ExitCode {
     rustix::process::setsid().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -396,7 +396,7 @@ fn escaping() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Starts others of its kind until it is refused one, and then tries again.
+/// Starts copies of itself until the system refuses one, and then tries again.
 fn bomb() -> ExitCode {
     let mut is_refused = false;
     loop {
@@ -462,8 +462,8 @@ fn look() {
     }
 }
 
-/// `FAKE_KAST_SPY`: paths and process ids with commas between them. `@keeper` is the process that
-/// started us, and `@server` the one that started that.
+/// Reads `FAKE_KAST_SPY`: comma-separated paths and process ids. `@keeper` is the parent process,
+/// and `@server` is the parent of the keeper.
 fn spy() {
     let parent = |pid: &str| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -495,7 +495,7 @@ fn reach() {
     for wanted in std::env::var("FAKE_KAST_REACH").unwrap().split(',') {
         let came = match wanted {
             "dns" => ask_resolver().map(|_| "yes".to_owned()),
-            // The name server of the test is turned when we run already.
+            // The test changes the name server's answer while this program runs.
             "turned" => loop {
                 match ask_resolver() {
                     Ok(address) if address == "203.0.113.1" => {}
@@ -512,7 +512,7 @@ fn reach() {
     }
 }
 
-/// Connects over the first interface that is not the loopback one, whatever the routes say.
+/// Connects over the first non-loopback interface, regardless of the routes.
 const BOUND: &str = "
 import socket, sys
 host, port = sys.argv[1].rsplit(':', 1)
@@ -535,14 +535,14 @@ s.sendto(b'x', ('239.1.2.3', 8085))
 print('yes')
 ";
 
-/// What a program in Python prints; its last line if it fails.
+/// Returns the output of a Python program, or its last line if it fails.
 fn python(program: &str, argument: &str) -> String {
     let output = Command::new("python3").args(["-c", program, argument]).output().unwrap();
     let text = if output.status.success() { output.stdout } else { output.stderr };
     String::from_utf8_lossy(&text).trim().lines().last().unwrap_or_default().to_owned()
 }
 
-/// Asks the resolver for `rebound.test` without looking into any file of names; the address.
+/// Asks the resolver for `rebound.test`, without the hosts file. Returns the address.
 fn ask_resolver() -> std::io::Result<String> {
     let text = std::fs::read_to_string("/etc/resolv.conf")?;
     let resolver = text.lines().find_map(|line| line.strip_prefix("nameserver ")).unwrap_or("127.0.0.1");
@@ -555,11 +555,11 @@ fn ask_resolver() -> std::io::Result<String> {
     Ok(format!("{a}.{b}.{c}.{d}"))
 }
 
-/// As programs do that write for their own user alone.
+/// Restricts the files to their user, as some programs do.
 fn close(out: &Path) {
     use std::os::unix::fs::PermissionsExt;
     for entry in std::fs::read_dir(out).unwrap().flatten() {
-        // What is not its own it cannot close.
+        // It cannot change files of other users.
         let _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o600));
     }
     std::fs::create_dir(out.join("deep")).unwrap();
@@ -644,8 +644,8 @@ async fn plugins(play: &Play) {
     }
 }
 
-/// What a scanned site could get into the files of its scan. Each thing that runs leaves a mark: it
-/// changes the title, or what a paragraph says.
+/// Writes the content that a hostile site could get into the files of its scan. Each script that
+/// runs leaves a mark: it changes the title or the text of a paragraph.
 fn hostile(out: &Path) {
     let script = "document.title = 'owned'; window.owned = true";
     println!("<script>{script}</script><img src=x onerror=\"{script}\">");
@@ -673,10 +673,10 @@ fn hostile(out: &Path) {
     }
 }
 
-/// A picture of one point.
+/// A picture of one pixel.
 const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xdac\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
 
-/// Waits until a test lets this plugin go on.
+/// Waits until a test releases this plugin.
 async fn gate(name: &str) {
     let file = Path::new(&std::env::var_os("FAKE_KAST_GATES").expect("`gated` needs FAKE_KAST_GATES")).join(name);
     while !file.exists() {
@@ -697,7 +697,7 @@ fn processed(name: &str, index: usize, failed: bool, is_clean: bool) -> String {
     .to_string()
 }
 
-/// A result as a plugin of others may write it.
+/// Changes a result into an unusual form.
 fn odd_result(text: &str, play: &Play) -> String {
     let mut result: serde_json::Value = serde_json::from_str(text).unwrap();
     match () {
@@ -710,7 +710,7 @@ fn odd_result(text: &str, play: &Play) -> String {
     result.to_string()
 }
 
-/// As KAST does: a whole file appears at once.
+/// Writes a file atomically, as KAST does.
 fn write(folder: &Path, name: &str, text: &[u8]) {
     let fresh = folder.join(format!("{name}.tmp"));
     std::fs::write(&fresh, text).unwrap();

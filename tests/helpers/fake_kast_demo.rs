@@ -1,15 +1,15 @@
-//! What the fake KAST plays where `FAKE_KAST_DEMO` is set: a whole catalogue, and scans that look
-//! like those of a team at work.
+//! The demo of the fake KAST, enabled by `FAKE_KAST_DEMO`: a complete catalogue, and realistic
+//! scans.
 //!
-//! The first label of the target's host name says how a scan goes: `staging` stays at work for
-//! ever, `legacy` crashes, `intranet` has a plugin that fails; any other runs to its end.
+//! The first label of the target's host name selects the result: `staging` never ends, `legacy`
+//! crashes, `intranet` has a failed plugin; any other scan completes.
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// A plugin, when it runs (in hundredths of the whole), and what it comes to.
+/// A plugin, its start and end (in hundredths of the duration), and its result.
 struct Plugin {
     name: &'static str,
     title: &'static str,
@@ -114,7 +114,7 @@ const PLUGINS: &[Plugin] = &[
     },
 ];
 
-/// Id, severity, family, name, what it means, what to do.
+/// Id, severity, category, name, description, remediation.
 const ISSUES: &[[&str; 6]] = &[
     [
         "cors_reflects",
@@ -218,7 +218,7 @@ pub(crate) fn plugins() -> Vec<Value> {
     PLUGINS.iter().map(one).collect()
 }
 
-/// As `kast plugins deps` draws it.
+/// Returns the dependencies as `kast plugins deps` prints them.
 pub(crate) fn dependencies() -> String {
     let tree = |plugin: &Plugin| {
         let needs: Vec<String> = plugin.needs.iter().map(|need| format!("        └─ {need} (<lambda>)\n")).collect();
@@ -238,7 +238,7 @@ pub(crate) fn registry() -> Vec<Value> {
     ISSUES.iter().map(one).collect()
 }
 
-/// Runs the passive plugins side by side, as long as `whole` in all.
+/// Runs the passive plugins in parallel, for `whole` in total.
 pub(crate) async fn play(out: &Path, host: &str, whole: Duration) {
     let at_work_for_ever = host.starts_with("staging");
     let mut info = Vec::new();
@@ -249,7 +249,7 @@ pub(crate) async fn play(out: &Path, host: &str, whole: Duration) {
             None => info.push(json!({ "plugin_name": plugin.name, "status": "unavailable", "start_timestamp": null, "end_timestamp": null })),
         }
     }
-    // An end comes before a start of the same moment.
+    // At the same time, an end comes before a start.
     events.sort_by_key(|(at, starts, _)| (*at, *starts));
     let (mut now, mut started) = (0, std::collections::HashMap::new());
     for (at, starts, plugin) in events {
@@ -300,7 +300,7 @@ fn report(host: &str) -> String {
     )
 }
 
-/// KAST's times are local and without a zone.
+/// Returns a time as KAST writes it: local and without a zone.
 #[expect(clippy::disallowed_methods, reason = "another process compares it with its own wall clock")]
 fn stamp() -> String {
     jiff::ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string()

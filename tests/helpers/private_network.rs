@@ -1,5 +1,5 @@
-//! A network and mounts of a test's own: addresses that no other machine answers for, a name
-//! server, and nothing of the machine's.
+//! A private network and private mounts for a test: addresses that no other machine uses, a name
+//! server, and none of the machine's own network.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -17,7 +17,7 @@ pub(crate) const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 pub(crate) const HERE_V6: &str = "2001:db8::1";
 pub(crate) const ELSEWHERE_V6: &str = "2001:db8::2";
 
-/// Runs a test on a thread that has a network and mounts of its own, as all that it starts has.
+/// Runs a test on a thread with its own network and mounts, which its child processes inherit.
 pub(crate) fn within<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     assert!(rustix::process::geteuid().is_root(), "a network of a test's own needs root");
     let body = move || {
@@ -51,8 +51,8 @@ fn enter() {
     }
 }
 
-/// Puts a file with this text in the place of another one, for this test alone. It must stay as
-/// long as something may be mounted there.
+/// Bind-mounts a file with this text over another one, for this test only. The file must exist as
+/// long as the mount.
 fn replace(path: &str, text: &str) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -61,14 +61,14 @@ fn replace(path: &str, text: &str) -> tempfile::NamedTempFile {
     file
 }
 
-/// Lets every user connect networks, as most machines do.
+/// Lets every user open tun devices, as most machines do.
 pub(crate) fn open_tun(folder: &Path) {
     let device = folder.join("tun");
     make_tun(&device, "666");
     rustix::mount::mount_bind(&device, "/dev/net/tun").unwrap();
 }
 
-/// Members of a group of each family, on the interface to the outside.
+/// Joins a multicast group of each family, on the external interface.
 pub(crate) fn join_groups(port: u16) -> [UdpSocket; 2] {
     let v4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
     v4.join_multicast_v4(&Ipv4Addr::new(239, 1, 2, 3), &HERE).unwrap();
@@ -90,23 +90,23 @@ fn socket_of_v6(port: u16) -> UdpSocket {
     socket.into()
 }
 
-/// Whether nothing has come.
+/// Returns true if no datagram has arrived.
 pub(crate) fn is_silent(socket: &UdpSocket) -> bool {
     socket.set_nonblocking(true).unwrap();
     socket.recv(&mut [0; 8]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
-/// Makes the device of virtual interfaces where there is none, as in some containers.
+/// Creates the tun device if it does not exist, as in some containers.
 fn make_tun(device: &Path, mode: &str) {
     let make = || {
         std::fs::create_dir_all(device.parent().unwrap()).unwrap();
         Command::new("mknod").args(["-m", mode, device.to_str().unwrap(), "c", "10", "200"]).status().unwrap().success()
     };
-    // Another test may have made it meanwhile.
+    // Another test may have created it in the meantime.
     assert!(device.exists() || make() || device.exists(), "{} cannot be made", device.display());
 }
 
-/// A server that accepts connections, and counts them.
+/// A server that accepts and counts connections.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     accepted: Arc<AtomicUsize>,
@@ -130,20 +130,20 @@ impl Listener {
     }
 }
 
-/// A name server that tells the truth until it is turned: every name is at [`HERE`], and then at
-/// [`ELSEWHERE`].
+/// A name server with one changeable answer: every name resolves to [`HERE`], and after the change
+/// to [`ELSEWHERE`].
 pub(crate) struct NameServer {
     turned: Arc<AtomicUsize>,
     _files: [tempfile::NamedTempFile; 2],
 }
 
 impl NameServer {
-    /// Serves on this address, which the machine's `resolv.conf` is made to name.
+    /// Serves on this address, and puts it into the machine's `resolv.conf`.
     pub(crate) fn serve(address: Ipv4Addr) -> Self {
         Self::serve_beside(address, "127.0.0.1 localhost\n")
     }
 
-    /// The same beside a file of names.
+    /// The same, with a hosts file.
     pub(crate) fn serve_beside(address: Ipv4Addr, hosts: &str) -> Self {
         let files = [replace("/etc/resolv.conf", &format!("nameserver {address}\n")), replace("/etc/hosts", hosts)];
         let socket = UdpSocket::bind((address, 53)).unwrap();
@@ -164,8 +164,8 @@ impl NameServer {
     }
 }
 
-/// An answer with one address, or with none where something else than IPv4 addresses was asked for
-/// (RFC 1035).
+/// Builds a response with one address, or with none for queries other than IPv4 addresses (RFC
+/// 1035).
 fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
     const HEADER: usize = 12;
     let name = query[HEADER..].iter().position(|byte| *byte == 0).unwrap();

@@ -1,17 +1,16 @@
-//! Programs from PyPI that tests use, each installed once into a folder of its own in `target`.
-//!
-//! They need `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, the
-//! first time, PyPI.
+//! Installs programs from PyPI that tests use, each once into its own folder in `target`.
+//! They need `python3` with its module `venv` (Debian: `apt-get install python3-venv`) and, for the
+//! first run, PyPI.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What an installation may take, in seconds. A test that waits for PyPI for longer says so.
+/// The time limit of an installation, in seconds. A test fails with a message if PyPI takes longer.
 const LIMIT: &str = "240";
 
-/// The folder of an installed package, such as `moto[server]==5.2.5`. `constraints`: the versions
-/// of what it needs, as pip reads them. Tests run in several processes: the first one installs, the
-/// others wait.
+/// Returns the folder of an installed package, such as `moto[server]==5.2.5`. `constraints` holds
+/// the versions of its dependencies, in pip's format. Tests run in several processes: the first one
+/// installs the package, the others wait.
 pub(crate) fn installed(name: &str, package: &str, constraints: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     std::fs::create_dir_all(&target).unwrap();

@@ -1,7 +1,7 @@
-//! A real Redis (or Valkey) for tests: on a free loopback port, in a folder of its own, ended by
-//! its process id.
+//! A real Redis (or Valkey) for tests: on a free loopback port, with its own folder. The drop kills
+//! it by its process id.
 //!
-//! Used as a module by several test programs:
+//! Several test programs include it as a module:
 //! `#[path = "…/tests/helpers/redis_server.rs"] mod redis_server;`. It needs only std and tokio,
 //! and `redis-server` or `valkey-server` on the PATH.
 
@@ -13,24 +13,24 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// The longest that a server may take to start or to end.
+/// The time limit for a server's start and end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often another port is tried when somebody else took the one that was free a moment ago.
+/// The number of ports to try if another process takes the free port first.
 const PORTS: u32 = 20;
 
-/// What becomes of the data at a restart.
+/// The handling of the data at a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Data {
     Kept,
     Lost,
 }
 
-/// A running server; its drop kills it and removes its folder.
+/// A running server. Its drop kills it and removes its folder.
 #[derive(Debug)]
 pub(crate) struct RedisServer {
     folder: PathBuf,
     options: Vec<String>,
-    /// 0 as long as none was found free.
+    /// 0 until a free port is found.
     port: u16,
     encrypted: bool,
     child: Option<Child>,
@@ -42,23 +42,23 @@ enum Start {
 }
 
 impl RedisServer {
-    /// A server that keeps nothing on the disk.
+    /// Starts a server that stores nothing on disk.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// A server whose data survives a kill: every write is on the disk before it is answered.
+    /// Starts a server whose data survives a kill: every write is on disk before the response.
     pub(crate) async fn durable() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// With more options of the command line. Options that name `--tls-cert-file` make it listen
-    /// with TLS only.
+    /// Starts a server with more command line options. With the option `--tls-cert-file` it accepts
+    /// TLS connections only.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
         let mut server = Self::prepare(options);
         for _ in 0..PORTS {
-            // The number is free again when the listener is gone. Somebody else may take it before
-            // the server does: then the server says so.
+            // The port is free again after the listener is dropped. Another process may take it
+            // before the server does; the server then reports it.
             server.port = std::net::TcpListener::bind("127.0.0.1:0")
                 .and_then(|listener| listener.local_addr())
                 .expect("a free port")
@@ -71,7 +71,7 @@ impl RedisServer {
         panic!("{PORTS} free ports in a row were taken by somebody else before redis-server could bind them");
     }
 
-    /// A server that does not run yet: its port is chosen, and nobody listens there.
+    /// Returns a server that does not run yet: its port is chosen, and no process listens there.
     /// [`restart`](Self::restart) starts it.
     pub(crate) fn stopped() -> Self {
         let mut server = Self::prepare(&[]);
@@ -95,12 +95,12 @@ impl RedisServer {
         self.port
     }
 
-    /// Without user and password.
+    /// Returns the URL without user and password.
     pub(crate) fn url(&self) -> String {
         self.url_for("")
     }
 
-    /// For `user:password@`.
+    /// Returns the URL with `user:password@`.
     pub(crate) fn url_for(&self, user_info: &str) -> String {
         let scheme = if self.encrypted { "rediss" } else { "redis" };
         format!("{scheme}://{user_info}127.0.0.1:{}/0", self.port)
@@ -110,7 +110,7 @@ impl RedisServer {
         self.child.as_ref().and_then(Child::id)
     }
 
-    /// `kill -9`, and waits for its end.
+    /// Kills the server with SIGKILL, and waits for its end.
     pub(crate) async fn kill(&mut self) {
         let mut child = self.child.take().expect("a server that runs");
         tokio::time::timeout(PATIENCE, child.kill())
@@ -119,7 +119,7 @@ impl RedisServer {
             .expect("the server can be killed");
     }
 
-    /// Starts it on the port that it had; kills it first if it runs.
+    /// Starts the server on its previous port. A running server is killed first.
     pub(crate) async fn restart(&mut self, data: Data) {
         if self.child.is_some() {
             self.kill().await;
@@ -134,7 +134,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts the program and waits until it says that it is ready.
+    /// Starts the program and waits until it reports that it is ready.
     async fn spawn(&self) -> Start {
         let port = self.port.to_string();
         let ports =
@@ -165,7 +165,7 @@ impl RedisServer {
             false
         };
         if tokio::time::timeout(PATIENCE, starting).await.expect("redis-server gets ready in time") {
-            // Its log must go somewhere, or the full pipe would stop it.
+            // Its log must be read, or the full pipe would block it.
             tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
             return Start::Ready(child);
         }
@@ -178,7 +178,7 @@ impl RedisServer {
 impl Drop for RedisServer {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Errors say that it has ended already.
+            // An error means that it has already ended.
             let _ = child.start_kill();
             while matches!(child.try_wait(), Ok(None)) {
                 std::thread::yield_now();

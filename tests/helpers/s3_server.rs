@@ -8,22 +8,23 @@ use super::pypi::installed;
 /// The package and its version.
 const PACKAGE: &str = "moto[server]==5.2.5";
 
-/// A running server; ended with its drop.
+/// A running server. Its drop ends it.
 pub(crate) struct S3Server {
     child: Child,
     port: u16,
 }
 
 impl S3Server {
-    /// Starts one with an empty bucket on a free loopback port.
+    /// Starts a server with an empty bucket on a free loopback port.
     pub(crate) async fn start(bucket: &str) -> Self {
         Self::start_on(0, bucket).await
     }
 
-    /// The same on a given port. What an earlier server on it had is gone.
+    /// Starts a server with an empty bucket on the given port. The data of an earlier server on it
+    /// is lost.
     pub(crate) async fn start_on(port: u16, bucket: &str) -> Self {
-        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set
-        // it already.
+        // A reqwest client needs a TLS provider even for plain HTTP. Another test may have set it
+        // already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = tokio::task::spawn_blocking(move || spawn(port)).await.unwrap();
         let answer = reqwest::Client::new().put(format!("{}/{bucket}", server.endpoint())).send().await.unwrap();
@@ -31,12 +32,12 @@ impl S3Server {
         server
     }
 
-    /// Where it is.
+    /// Returns the server's URL.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Its port, for a successor.
+    /// Returns the port, for a successor.
     pub(crate) const fn port(&self) -> u16 {
         self.port
     }
@@ -70,7 +71,7 @@ fn spawn(port: u16) -> S3Server {
         }
         said.push(line);
     };
-    // A line a request; somebody must read them, or the full pipe would stop the server.
+    // The server writes one line per request. They must be read, or the full pipe would block it.
     std::thread::spawn(move || lines.for_each(drop));
     S3Server { child, port }
 }

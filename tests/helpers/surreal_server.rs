@@ -1,9 +1,9 @@
-//! The real SurrealDB server for tests: built once, started on a free loopback port, killed and
-//! started anew on the same port with the same data.
+//! A real SurrealDB server for tests: built once, started on a free loopback port, killed and
+//! restarted on the same port with the same data.
 //!
-//! Include it with `#[path]`. It wants tokio, tempfile and rustix. The server is the crate
-//! `tests/helpers/surreal-server`; it is built at the first use (minutes), into `surreal-server` in
-//! the target folder. `KASTREL_TEST_SURREAL_SERVER` names one that is already built.
+//! Include it with `#[path]`. It needs tokio, tempfile and rustix. The server is the crate
+//! `tests/helpers/surreal-server`; the first use builds it (minutes) into `surreal-server` in the
+//! target folder. `KASTREL_TEST_SURREAL_SERVER` can name a binary that is already built.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,14 +20,14 @@ use tokio::time::Instant;
 
 /// The root user.
 pub(crate) const USER: &str = "root";
-/// Its password; every character that a URL could trip over.
+/// The root user's password, with every character that is special in a URL.
 pub(crate) const PASSWORD: &str = "s3cret/:@?#%";
-/// The password as it stands in a URL.
+/// The password in URL encoding.
 pub(crate) const PASSWORD_IN_URL: &str = "s3cret%2F%3A%40%3F%23%25";
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server. Its drop kills it; so does the end of the process that started it, whatever ends that.
+/// A server. It is killed by its drop, and by any end of the process that started it.
 pub(crate) struct SurrealServer {
     port: u16,
     storage: Storage,
@@ -42,22 +42,22 @@ enum Storage {
 }
 
 impl SurrealServer {
-    /// One that forgets everything when it ends.
+    /// Starts a server that keeps its data in memory.
     pub(crate) async fn in_memory() -> Self {
         Self::start(Storage::Memory, Vec::new()).await
     }
 
-    /// One that keeps its data, and has it on the disk before it answers.
+    /// Starts a server that writes its data to disk before each response.
     pub(crate) async fn on_disk() -> Self {
         Self::start(Storage::Disk(tempfile::tempdir().unwrap()), Vec::new()).await
     }
 
-    /// One on the engine that loses committed rows.
+    /// Starts a server with the engine SurrealKV, which loses committed rows.
     pub(crate) async fn on_surrealkv() -> Self {
         Self::start(Storage::SurrealKv(tempfile::tempdir().unwrap()), Vec::new()).await
     }
 
-    /// One that speaks TLS, with this certificate and key, both PEM files.
+    /// Starts a TLS server with this certificate and key, both PEM files.
     pub(crate) async fn with_tls(certificate: &Path, key: &Path) -> Self {
         let options = ["--web-crt", &certificate.display().to_string(), "--web-key", &key.display().to_string()]
             .map(str::to_owned);
@@ -71,7 +71,7 @@ impl SurrealServer {
         server
     }
 
-    /// Starts it on the port that it always had, with what it kept, and waits until it answers.
+    /// Starts the server on its previous port with its stored data, and waits until it responds.
     pub(crate) async fn restart(&mut self) {
         assert!(self.child.is_none(), "the server runs");
         let storage = match &self.storage {
@@ -88,7 +88,7 @@ impl SurrealServer {
         command
             .env_clear()
             .env("EXIT_WITH_STDIN", "1")
-            // Small, so that tests meet many of them.
+            // Small values, so that tests produce many files.
             .env("SURREAL_ROCKSDB_WRITE_BUFFER_SIZE", "4194304")
             .env("SURREAL_ROCKSDB_BLOCK_CACHE_SIZE", "16777216")
             .stdin(Stdio::piped())
@@ -103,7 +103,7 @@ impl SurrealServer {
         }
     }
 
-    /// `kill -9`. Returns when it is gone.
+    /// Kills the server with SIGKILL, and waits for its end.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -111,8 +111,8 @@ impl SurrealServer {
         }
     }
 
-    /// Sends it a signal, such as STOP and CONT. Returns when a server that is stopped stands
-    /// still.
+    /// Sends a signal to the server, such as STOP and CONT. Returns when a stopped server has
+    /// actually stopped.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(self.child.as_ref().expect("the server does not run"));
         kill_process(pid, signal).unwrap();
@@ -122,7 +122,7 @@ impl SurrealServer {
         }
     }
 
-    /// The folder of its files.
+    /// Returns the folder of its files.
     pub(crate) fn folder(&self) -> PathBuf {
         match &self.storage {
             Storage::Memory => panic!("it keeps nothing"),
@@ -130,12 +130,12 @@ impl SurrealServer {
         }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// The address of one of its databases, for the root user.
+    /// Returns the URL of one of its databases, for the root user.
     pub(crate) fn url(&self, namespace: &str, database: &str) -> String {
         let scheme = if self.speaks_tls() { "wss" } else { "ws" };
         format!("{scheme}://{USER}:{PASSWORD_IN_URL}@{}/{namespace}/{database}", self.address())
@@ -148,7 +148,7 @@ impl SurrealServer {
     async fn is_ready(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(self.address()).await else { return false };
         if self.speaks_tls() {
-            // Listening has to do: this file speaks no TLS.
+            // This file has no TLS client, so an open port must suffice.
             return true;
         }
         if stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.is_err() {
@@ -165,7 +165,7 @@ impl Drop for SurrealServer {
     }
 }
 
-/// The server's program, built if need be.
+/// Returns the server's program, and builds it if necessary.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("KASTREL_TEST_SURREAL_SERVER") {
@@ -183,14 +183,14 @@ fn build() -> PathBuf {
     if is_newer(&program, &["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|file| source.join(file))) {
         return program;
     }
-    // Several tests may come here at once; cargo lets one of them build and the others wait.
+    // Several tests may build at the same time. cargo lets one of them build, and the others wait.
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(["build", "--locked", "--manifest-path"])
         .arg(source.join("Cargo.toml"))
         .env("CARGO_TARGET_DIR", &target);
-    // What the outer cargo set for this workspace is not meant for the other; build scripts watch
-    // some of it, and would build everything anew for each caller.
+    // The variables of the outer cargo do not apply to this build. Build scripts track some of
+    // them, and would rebuild everything for each caller.
     let is_of_outer_cargo = |name: &str| {
         name.starts_with("CARGO")
             || name.starts_with("NEXTEST")

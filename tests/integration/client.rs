@@ -1,4 +1,4 @@
-//! A client of one server's API, for tests.
+//! An API client of one server, for tests.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,38 +6,38 @@ use serde_json::{Value, json};
 
 use crate::kast_runner::stage::PATIENCE;
 
-/// See the module. The address may change when the server starts anew.
+/// The API client. The address may change when the server restarts.
 pub(crate) struct Client {
     http: reqwest::Client,
     url: Mutex<String>,
 }
 
 impl Client {
-    /// Of a server that does not listen yet.
+    /// Creates a client of a server that does not listen yet.
     pub(crate) fn new() -> Self {
-        // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set
-        // it already.
+        // A reqwest client needs a TLS provider even for plain HTTP. Another test may have set it
+        // already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { http: reqwest::Client::new(), url: Mutex::default() }
     }
 
-    /// From now on each request has a connection of its own: the server may close one that waits at
-    /// the moment in which it would be used again.
+    /// Disables connection reuse: the server may close an idle connection at the moment in which
+    /// the client uses it again.
     pub(crate) fn reuse_no_connection(&mut self) {
         self.http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
     }
 
-    /// Where it listens now.
+    /// Sets the server's current URL.
     pub(crate) fn listens_on(&self, url: &str) {
         url.clone_into(&mut self.url.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// `http://127.0.0.1:…`
+    /// Returns the server's URL, `http://127.0.0.1:…`.
     pub(crate) fn url(&self) -> String {
         self.url.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A request that is still to be sent.
+    /// Returns a request that has not been sent.
     pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url()))
     }
@@ -46,14 +46,14 @@ impl Client {
         self.request(reqwest::Method::GET, path).send().await.unwrap()
     }
 
-    /// The text of what must be there.
+    /// Returns the text of a path that must exist.
     pub(crate) async fn text(&self, path: &str) -> String {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
         answer.text().await.unwrap()
     }
 
-    /// The JSON of what must be there.
+    /// Returns the JSON of a path that must exist.
     pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
@@ -65,14 +65,14 @@ impl Client {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// Hands a scan in.
+    /// Submits a scan. Returns its id.
     pub(crate) async fn submit(&self, target: &str) -> u64 {
         let (status, body) = self.post("/api/scans", &json!({ "target": target })).await;
         assert_eq!(status, 201, "{body}");
         body["scan_id"].as_u64().unwrap()
     }
 
-    /// Hands a scan in with an idempotency key; the status and the answer.
+    /// Submits a scan with an idempotency key. Returns the status and the response.
     pub(crate) async fn submit_with_key(&self, target: &str, key: &str) -> (u16, Value) {
         let request = self
             .request(reqwest::Method::POST, "/api/scans")
@@ -82,12 +82,12 @@ impl Client {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// The scan as kast-web's clients see it.
+    /// Returns the scan's status in kast-web's API.
     pub(crate) async fn status(&self, id: u64) -> Value {
         self.json(&format!("/api/scans/{id}/status")).await
     }
 
-    /// Asks for a scan's end.
+    /// Requests a cancel.
     pub(crate) async fn cancel(&self, id: u64) -> (u16, Value) {
         self.post(&format!("/api/scans/{id}/cancel"), &json!({})).await
     }
@@ -96,12 +96,13 @@ impl Client {
         self.get(&format!("/api/scans/{id}")).await.json().await.unwrap()
     }
 
-    /// A scan's live stream.
+    /// Opens a scan's live stream.
     pub(crate) async fn events(&self, id: u64) -> Events {
         Events { stream: self.get(&format!("/api/scans/{id}/events")).await, text: String::new() }
     }
 
-    /// Follows a scan's live stream until it is as wanted; the scan in full as it is then.
+    /// Follows a scan's live stream until the condition is true. Returns the complete scan at that
+    /// moment.
     pub(crate) async fn until(&self, id: u64, wanted: impl Fn(&Value) -> bool) -> Value {
         let follow = async {
             let mut events = self.events(id).await;
@@ -124,7 +125,7 @@ impl Client {
         self.until(id, |scan| scan["status"] == status).await
     }
 
-    /// Waits until the process of a scan runs and has said that it does what it is there for.
+    /// Waits until the process of a scan runs and a plugin is in progress.
     pub(crate) async fn until_busy(&self, id: u64) -> Value {
         self.until(id, |scan| {
             scan["results"].as_array().is_some_and(|all| all.iter().any(|one| one["status"] == "in_progress"))
@@ -140,7 +141,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The next status that is told, or the end of the stream.
+    /// Returns the next status event, or `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {

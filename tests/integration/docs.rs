@@ -1,4 +1,4 @@
-//! Promises of the documents that the code can check.
+//! Checks the statements of the documents that the code can verify.
 
 use kastrel_actors::model::{FailureKind, Interruption};
 use kastrel_actors::policy::lease::{LeasePolicy, SILENCE, SPARED};
@@ -8,11 +8,11 @@ const SUPERVISION: &str = include_str!("../../docs/supervision.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
 
-/// What the system says, and Kastrel only repeats.
+/// Messages of the operating system, which Kastrel only repeats.
 const OF_THE_SYSTEM: &[&str] = &["Connection refused (os error 111)", "No space left on device (os error 28)"];
 
 #[test]
-fn the_table_of_failures_is_the_codes() {
+fn failure_table_in_docs_matches_the_code() {
     let rows: Vec<Vec<&str>> = SUPERVISION
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -26,14 +26,14 @@ fn the_table_of_failures_is_the_codes() {
 }
 
 #[test]
-fn every_interruption_is_named() {
+fn every_interruption_is_documented() {
     for why in Interruption::ALL {
         assert!(SUPERVISION.contains(&format!("`{why}`")), "{why}");
     }
 }
 
 #[test]
-fn every_reason_to_wait_is_named_in_the_documents_and_in_the_api() {
+fn every_waiting_reason_is_in_the_documents_and_the_api() {
     for name in kastrel_actors::policy::waiting::Waiting::NAMES {
         assert!(SUPERVISION.contains(&format!("- `{name}`: ")), "{name}");
         assert!(include_str!("../../src/web/api/wire.rs").contains(&format!("`{name}`")), "{name}");
@@ -41,7 +41,7 @@ fn every_reason_to_wait_is_named_in_the_documents_and_in_the_api() {
 }
 
 #[test]
-fn the_numbers_are_the_codes() {
+fn numbers_in_docs_match_the_code() {
     let retry = RetryPolicy::default();
     let lease = LeasePolicy::default();
     for text in [
@@ -64,14 +64,13 @@ fn the_numbers_are_the_codes() {
     }
 }
 
-/// The text without blocks of code.
+/// Returns the text without code blocks.
 fn prose(document: &str) -> String {
     let outside = document.split("\n```").step_by(2);
     outside.collect::<Vec<_>>().join("\n")
 }
 
-/// All that the program can say: the sources that it is made of, with the escapes of strings
-/// undone.
+/// Returns the text of all sources that contain messages, with escaped quotes unescaped.
 fn sources() -> String {
     let mut text = String::new();
     let mut folders: Vec<std::path::PathBuf> = ["src", "actors/src", "templates"]
@@ -92,13 +91,13 @@ fn sources() -> String {
 }
 
 #[test]
-fn every_message_of_the_operators_page_is_the_codes() {
+fn messages_in_the_operations_page_exist_in_the_code() {
     let (prose, sources) = (prose(OPERATIONS), sources());
     let messages: Vec<&str> = prose.split("``").skip(1).step_by(2).collect();
     assert!(messages.len() > 40, "only {} messages were found", messages.len());
     for message in messages {
         assert!(!message.contains('\n'), "a message is on one line: {message}");
-        // Where the code puts several texts together, each stands for itself.
+        // If the code composes several texts, each part is checked separately.
         let parts = message.split('…').flat_map(|part| {
             OF_THE_SYSTEM.iter().fold(vec![part], |parts, of| parts.iter().flat_map(|part| part.split(of)).collect())
         });
@@ -111,9 +110,9 @@ fn every_message_of_the_operators_page_is_the_codes() {
     }
 }
 
-/// kast-web's guide has these, and its readers look for them.
+/// kast-web's guide has these titles, and its readers look for them.
 #[test]
-fn the_operators_page_has_the_titles_of_kast_webs_guide() {
+fn operations_page_has_the_titles_of_kast_webs_guide() {
     for title in [
         "\n### \"Connection refused\" Error When Starting Scan\n",
         "\n### Scans Stay in \"Pending\" Status\n",
@@ -124,8 +123,8 @@ fn the_operators_page_has_the_titles_of_kast_webs_guide() {
     }
 }
 
-/// Whether a source has a test of this name that runs: a function of another kind, or a test that
-/// is ignored, holds nothing.
+/// Returns true if a source has a test of this name that runs. A function that is not a test, or an
+/// ignored test, does not count.
 fn is_a_test(source: &str, name: &str) -> bool {
     source.match_indices(&format!("fn {name}(")).any(|(at, _)| {
         let above = source[..at].lines().rev().skip(usize::from(!source[..at].ends_with('\n')));
@@ -137,7 +136,7 @@ fn is_a_test(source: &str, name: &str) -> bool {
 }
 
 #[test]
-fn only_a_test_that_runs_holds_a_promise() {
+fn only_a_running_test_counts_as_evidence() {
     for (source, expected) in [
         ("#[test]\nfn a() {}", true),
         ("    #[tokio::test(start_paused = true)]\n    async fn a() {}", true),
@@ -152,7 +151,7 @@ fn only_a_test_that_runs_holds_a_promise() {
     }
 }
 
-/// Every promise of docs/security.md names the tests that hold it, and they run.
+/// Every statement of docs/security.md names the tests that verify it, and these tests run.
 #[test]
 fn every_test_that_the_security_page_names_exists() {
     let mut sources = String::new();
@@ -187,7 +186,7 @@ fn every_test_that_the_security_page_names_exists() {
 }
 
 #[test]
-fn every_key_and_command_of_the_operators_page_exists() {
+fn every_key_and_command_of_the_operations_page_exists() {
     use clap::Parser as _;
     let sections: std::collections::BTreeSet<&str> =
         kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();

@@ -1,5 +1,5 @@
-//! Everything that needs real processes: the runner of scans by itself, the whole product as its
-//! users meet it, also in a browser, and clusters of it.
+//! Integration tests with real processes: the scan runner alone, the complete product as users see
+//! it, also in a browser, and clusters of several processes.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../helpers/axe.rs"]

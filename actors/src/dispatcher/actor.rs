@@ -10,21 +10,21 @@ use tracing::{debug, error, info, warn};
 
 use super::decide::{Dispatch, decide};
 use super::message::Message;
+use crate::attempt_finisher::AttemptFinisher;
 use crate::context::Shared;
+use crate::messages::supervisor::{self, Launch};
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution, ScanId, ScanRecord, ScanState};
 use crate::policy::placement::{Placement, place};
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
-use crate::attempt_finisher::AttemptFinisher;
-use crate::supervisor::{self, Launch};
 use crate::task::{self, persistence};
 
-/// The longest that a lease of a row may take.
+/// The timeout of a row's lease.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
 
-/// The pause after a lease that the store refused to this node or to all.
+/// The pause after the store refused a lease to this node or to all nodes.
 const NOT_NOW: Duration = Duration::from_secs(1);
 
-/// How long a node that left a scan to others does not ask for the next.
+/// How long a node that released a scan for others waits before it takes the next signal.
 const STAND_ASIDE: Duration = Duration::from_millis(25);
 
 pub(crate) struct Dispatcher;
@@ -117,8 +117,8 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             }
             Ok(Dispatch::Drop) => log(shared.ports.queue.acknowledge(&delivery.receipt).await),
             Ok(Dispatch::Later(wait)) => {
-                // A queue whose clock runs ahead of the store's must not make us ask in a tight
-                // circle.
+                // If the queue's clock is ahead of the store's, the minimum wait prevents a tight
+                // loop.
                 log(shared.ports.queue.release(&delivery.receipt, wait.max(Duration::from_millis(100))).await);
             }
             Err(error @ StoreError::Corrupt(_)) => {
@@ -130,17 +130,17 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
                 log(shared.ports.queue.acknowledge(&delivery.receipt).await);
             }
             Ok(Dispatch::NotNow) => {
-                // At once and at its old place: another node may lease it.
+                // Release it at once and at its old position, because another node may lease it.
                 log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
-                // The store knows of an order that this node has not heard yet. The next signal
-                // would fare no better.
+                // The store has a directive that this node has not received yet, so the next lease
+                // would be refused too.
                 tokio::time::sleep(NOT_NOW).await;
             }
             Err(error) => {
                 failures += 1;
-                shared.show("dispatcher", "store not responding");
-                // The lease may have been granted all the same: then the reconciler finds a running
-                // row of ours that nobody runs.
+                shared.show("dispatcher", "store does not answer");
+                // The lease may have been granted anyway. The reconciler then finds a running row
+                // of this node without an owner.
                 warn!(
                     scan.id = delivery.signal.id.0,
                     tries = failures,
@@ -160,13 +160,13 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
     let answer = answer.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))?;
     debug!(scan.id = delivery.signal.id.0, "asked for a lease");
     if let Applied::Refused(_, record) = &answer {
-        // Somebody else has changed it, and perhaps nobody here was told.
+        // Another process has changed the row, and this process may have missed the change.
         shared.ports.snapshots.publish(record.clone());
     }
     Ok(decide(answer))
 }
 
-/// Gives the attempt to the supervisor of the moment. Without one, the row goes back as it was.
+/// Passes the attempt to the current supervisor. Without a supervisor, the row is requeued.
 fn hand_over(shared: &Arc<Shared>, launch: Launch) {
     let Err(message) = shared.tell_supervisor(supervisor::Message::Launch(Box::new(launch))) else { return };
     if let supervisor::Message::Launch(launch) = *message {
@@ -174,7 +174,7 @@ fn hand_over(shared: &Arc<Shared>, launch: Launch) {
     }
 }
 
-/// Writes the end of an attempt of which nothing has started.
+/// Writes the end of an attempt that has not started.
 fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
     let end = AttemptFinisher::new(launch.record.id, launch.record.token, resolution, None);
     let shared = Arc::clone(shared);
@@ -184,11 +184,11 @@ fn end_unstarted(shared: &Arc<Shared>, launch: Launch, resolution: Resolution) {
     });
 }
 
-/// Whether this node's scanner can run a scan, before it is leased. What cannot be found out is for
-/// the lease to find out.
+/// Returns whether this node's scanner can run a scan, before it is leased. If that cannot be
+/// determined, the lease decides.
 async fn look_first(shared: &Shared, id: ScanId) -> Placement {
     let Some(offer) = shared.ports.offer.borrow().clone() else { return Placement::Here };
-    // What a scan asks for never changes, so the snapshot cache is as good as the store.
+    // The request of a scan never changes, so the cached row is as good as the stored one.
     if shared.ports.snapshots.get(id).is_some_and(|known| offer.lacks(&known.record.request).is_empty()) {
         return Placement::Here;
     }
@@ -214,8 +214,8 @@ async fn look_first(shared: &Shared, id: ScanId) -> Placement {
     }
 }
 
-/// How long a scan must wait because its target is held back. What cannot be found out delays
-/// nothing.
+/// Returns how long a scan must wait because its target is held back. If that cannot be determined,
+/// there is no wait.
 async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     let now = Instant::now();
     let held: Vec<(String, Instant)> =
@@ -223,7 +223,7 @@ async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     if held.is_empty() {
         return None;
     }
-    // What a scan asks for never changes, so the snapshot cache is as good as the store.
+    // The request of a scan never changes, so the cached row is as good as the stored one.
     let target = match shared.ports.snapshots.get(id) {
         Some(known) => known.record.request.target.to_string(),
         None => {
@@ -233,12 +233,12 @@ async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     held.into_iter().find(|(one, _)| *one == target).map(|(_, until)| until.saturating_duration_since(now))
 }
 
-/// Gives a signal back for a node whose scanner can run the scan.
+/// Releases a signal for a node whose scanner can run the scan.
 ///
-/// At first at once, while this node stands aside: whoever waits for a signal has it before this
-/// node asks again, also where the queue would give it to the same node again and again. If it
-/// comes back, nobody was free who could take it, and it waits for a while, so that this node gets
-/// on with what it can run.
+/// First release: immediately, then wait [`STAND_ASIDE`] so that another node can take it, even if
+/// the queue would deliver it to this node again and again. Second release of the same scan: no
+/// capable node was free, so delay it by [`NOT_NOW`], so that this node makes progress with the
+/// scans that it can run.
 async fn leave(shared: &Shared, delivery: &Delivery, left: &mut HashMap<ScanId, Instant>) {
     let now = Instant::now();
     left.retain(|_, at| now.duration_since(*at) < 2 * NOT_NOW);
@@ -251,13 +251,13 @@ async fn leave(shared: &Shared, delivery: &Delivery, left: &mut HashMap<ScanId, 
     }
 }
 
-/// What becomes of a row that is leased, and that this node's scanner cannot run.
+/// Returns the effect on a leased row that this node's scanner cannot run.
 fn unfit(shared: &Shared, record: &ScanRecord, placement: Placement) -> Option<Resolution> {
     if let Placement::Nowhere(why) = placement {
         return Some(Resolution::Fail(Failure::new(FailureKind::UsageError, why)));
     }
-    // The only node of its database leaves the answer to its scanner, which names what it does not
-    // know.
+    // The only node of its database leaves this to its scanner, which reports the plugins that it
+    // does not have.
     let offer = shared.ports.offer.borrow().clone().filter(|_| !shared.config.sole_node)?;
     let lacking = offer.lacks(&record.request);
     if lacking.is_empty() {
@@ -278,9 +278,9 @@ fn is_open(shared: &Shared) -> bool {
     is_calm && shared.lease_is_good() && shared.directives.borrow().allow_scans() && shared.health.borrow().is_well()
 }
 
-/// Waits until an order forbids new scans, or the node lacks something. A lease that is lost or too
-/// many failures may come as well while a job is awaited; those are rare, and looked at when the
-/// job is there.
+/// Waits until a directive forbids new scans, or the node has a fault. A lost lease or too many
+/// failures may also occur while the dispatcher waits for a signal. They are rare, and are checked
+/// when the signal arrives.
 async fn until_closed(shared: &Shared) {
     let (mut directives, mut health) = (shared.directives.subscribe(), shared.health.subscribe());
     // The senders live in `shared`.
@@ -290,7 +290,7 @@ async fn until_closed(shared: &Shared) {
     }
 }
 
-/// Waits until the lease is trusted, the node is well, no order forbids new scans and no failures
+/// Waits until the lease is valid, the node is well, no directive forbids new scans and no failures
 /// hold them back.
 async fn until_open(shared: &Shared) {
     let mut lease = shared.lease.subscribe();
@@ -344,7 +344,8 @@ async fn until_open(shared: &Shared) {
     }
 }
 
-/// A queue that does not take an answer delivers again, which does no harm.
+/// Logs a failed response to the queue. The queue then delivers the signal again, which does no
+/// harm.
 fn log(answer: Result<(), QueueError>) {
     if let Err(error) = answer {
         warn!(error = &error as &dyn std::error::Error, "could not answer the job queue");

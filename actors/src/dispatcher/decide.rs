@@ -1,4 +1,4 @@
-//! What follows from the store's answer to a lease.
+//! The decision that follows from the store's response to a lease.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use crate::model::ScanRecord;
 use crate::policy::transition::Refusal;
 use crate::ports::Applied;
 
-/// What a dispatcher does with a delivery.
+/// What the dispatcher does with a delivery.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Dispatch {
-    /// Run it, and acknowledge the signal.
+    /// Run the scan, and acknowledge the signal.
     Launch(Box<ScanRecord>),
     /// The row needs no lease (any more): acknowledge the signal.
     Drop,
-    /// Too early: give the signal back for so long.
+    /// The scan is not due yet: release the signal with this wait.
     Later(Duration),
-    /// The node may not lease now: give the signal back for another.
+    /// The node may not lease now: release the signal for another node.
     NotNow,
 }
 
@@ -42,7 +42,7 @@ mod tests {
     use crate::testing::fixtures;
 
     #[test]
-    fn each_answer_has_its_consequence() {
+    fn store_response_determines_the_dispatch() {
         let record = || fixtures::record(1, Timestamp::UNIX_EPOCH);
         let wait = Duration::from_secs(9);
         for (answer, expected) in [

@@ -1,5 +1,5 @@
-/// What the dispatcher is told.
+/// A message to the dispatcher.
 pub(crate) enum Message {
-    /// Its task has ended, which it never should.
+    /// The dispatcher's task has ended, which must not happen.
     Ended(String),
 }

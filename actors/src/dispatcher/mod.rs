@@ -1,14 +1,15 @@
-//! The dispatcher: pulls a signal only when there is a free credit, leases its row, and hands it to
-//! the supervisor.
+//! The dispatcher: takes a signal only when a slot is free, leases the row of the scan, and passes
+//! it to the supervisor.
 //!
-//! - **Owns** the node's credits and one task that pulls. Mailboxes are unbounded, so the pull is
-//!   on credit: a queue that holds a thousand signals keeps them.
-//! - **Messages** come from its own task only.
-//! - **When the queue or the store does not answer** it gives the signal back and tries again, more
-//!   slowly each time; while the lease is not trusted, an order forbids new scans, the node lacks
-//!   something or too many attempts fail, it pulls nothing.
-//! - **On shutdown** it is stopped first; a row that it had just leased goes back to pending
-//!   without using up an attempt.
+//! - **Owns** the node's slots (permits of a semaphore) and one task that takes signals. Mailboxes
+//!   are unbounded, so it takes a signal only with a free slot: a queue with a thousand signals
+//!   keeps them.
+//! - **Messages** come only from its own task.
+//! - **When the queue or the store does not respond** it releases the signal and retries, with
+//!   growing waits. While the lease is not valid, a directive forbids new scans, the node has a
+//!   fault or too many attempts fail, it takes no signal.
+//! - **On shutdown** it is stopped first. A row that it has just leased is requeued without using
+//!   up an attempt.
 //! - **It never** runs anything itself, and never acknowledges a signal before the row is leased or
 //!   needs no lease.
 

@@ -13,8 +13,8 @@ use crate::policy::infrastructure::judge;
 use crate::ports::CheckDepth;
 use crate::task;
 
-/// The longest that a check may take. The port answers sooner; this is for one that does not keep
-/// to it.
+/// The timeout of a check. The port returns sooner; this limit is for an implementation that does
+/// not.
 const LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) struct Health;
@@ -57,13 +57,13 @@ async fn watch(shared: &Shared) {
         let next = health.borrow_and_update().next_check(Instant::now());
         tokio::select! {
             () = tokio::time::sleep_until(next) => check(shared).await,
-            // A failed start has moved it. The sender lives in `shared`.
+            // A failed start has changed the time of the next check. The sender lives in `shared`.
             _ = health.changed() => {}
         }
     }
 }
 
-/// Checks the node once and keeps the result.
+/// Checks the node once and records the result.
 async fn check(shared: &Shared) {
     let began = Instant::now();
     let faults = look(shared, CheckDepth::Full).await;
@@ -77,8 +77,8 @@ async fn look(shared: &Shared, depth: CheckDepth) -> Vec<NodeFault> {
     })
 }
 
-/// How an attempt ended that failed and that was started at `started`: the node may have lacked
-/// what it needed.
+/// Returns the end of an attempt that started at `started` and failed, because the cause may be a
+/// fault of the node.
 pub(crate) async fn judged(
     shared: Arc<Shared>,
     failure: Failure,
@@ -98,17 +98,4 @@ pub(crate) async fn judged(
         }
     };
     judge(failure, &faults, &attempts)
-}
-
-/// Writes a change of the node's health to the log.
-pub(crate) fn log(before: Option<&[NodeFault]>, after: Option<&[NodeFault]>) {
-    match (before, after) {
-        (before, Some(after)) if before != Some(after) => {
-            for fault in after {
-                warn!(fault.kind = %fault.kind, "no scan starts on this node: {fault}");
-            }
-        }
-        (Some(_), None) => info!("this node is well again; scans start"),
-        _ => {}
-    }
 }

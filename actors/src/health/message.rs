@@ -1,5 +1,5 @@
-/// What the health actor is told.
+/// A message to the health actor.
 pub(crate) enum Message {
-    /// Its task has ended, which it never should.
+    /// The actor's task has ended, which must not happen.
     Ended(String),
 }

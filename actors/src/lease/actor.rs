@@ -9,29 +9,30 @@ use tracing::{error, info, warn};
 
 use super::Message;
 use crate::context::{LeaseState, Shared};
-use crate::model::NodeLease;
+use crate::messages::supervisor;
+use crate::model::{NodeLease, NodeLeaseRefused};
 use crate::policy::lease::{LeaseStep, step, trusted_until};
-use crate::ports::{Control, NodeLeaseRefused, StoreError};
-use crate::{supervisor, task};
+use crate::ports::{Control, StoreError};
+use crate::task;
 
-/// The pause after a renewal that failed.
+/// The pause after a failed renewal.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The pause before the supervisor of the moment is told again to kill everything.
+/// The pause before the current supervisor is sent another `KillAll`.
 const CLEAR_AGAIN: Duration = Duration::from_millis(200);
 
 pub(crate) struct Lease;
 
-/// Where the lease stands.
+/// The phase of the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Asks for one.
+    /// The actor requests a lease.
     Acquiring,
-    /// Granted by the renewal that was sent then.
+    /// The lease is held; holds when the request of the last granted renewal was sent.
     Held { sent: Instant },
-    /// Lost; waits until the last scan is gone.
+    /// The lease is lost; the actor waits until the last scan is gone.
     Clearing,
-    /// Given back.
+    /// The lease is released.
     Released,
 }
 
@@ -40,7 +41,8 @@ pub(crate) struct State {
     phase: Phase,
     renewal: Option<AbortOnDropHandle<()>>,
     timer: Option<AbortOnDropHandle<()>>,
-    /// An order came while a renewal was on its way, which may be older than it.
+    /// A directive arrived while a renewal was in progress; the renewal may be older than the
+    /// directive.
     refresh_again: bool,
     bus: AbortOnDropHandle<()>,
 }
@@ -53,7 +55,7 @@ impl Actor for Lease {
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let phase = match *shared.lease.borrow() {
             LeaseState::Trusted { sent, .. } => Phase::Held { sent },
-            // Whatever the node still runs, it runs without a lease.
+            // Scans that the node still runs have no lease.
             LeaseState::None if !shared.registry.entries().is_empty() => Phase::Clearing,
             LeaseState::None => Phase::Acquiring,
         };
@@ -86,7 +88,7 @@ impl Actor for Lease {
     }
 }
 
-/// Hears of new directives. A missed one comes with the next renewal.
+/// Listens for new directives. The next renewal returns a directive whose message was missed.
 fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut messages = shared.ports.bus.subscribe();
     let mut news = shared.news.subscribe();
@@ -95,7 +97,7 @@ fn listen(shared: &Shared, lease: ActorRef<Message>) -> AbortOnDropHandle<()> {
         loop {
             let message = tokio::select! {
                 message = messages.recv() => message,
-                // An error says that the node is gone; whoever listens goes with it.
+                // An error means that the node is gone, and the listener ends with it.
                 Ok(()) = news.changed() => Ok(Control::RefreshDirectives(None)),
             };
             match message {
@@ -152,7 +154,7 @@ impl State {
                     store.renew_node(registration, ttl).await
                 }
             };
-            // A renewal that takes this long is of no use any more; another one may get through.
+            // A renewal that takes this long is too late; a new one may succeed.
             let result = tokio::time::timeout(shared.config.lease.renew_every, answer).await;
             Message::Answer {
                 sent,
@@ -182,11 +184,11 @@ impl State {
                 self.shared.show("lease", "held");
                 self.shared.trust_lease(sent, guard_sent);
                 let lease = if anew { self.with_own_drain(lease) } else { lease };
-                // What the node says of itself under new directives is told at once, and not only
-                // with the next renewal in turn.
+                // The node reports its new activity at once, not only with the next regular
+                // renewal.
                 self.refresh_again |= self.note_directives(&lease);
                 for scan in lease.cancels {
-                    // Without a supervisor nothing runs that could be cancelled.
+                    // Without a supervisor there is no scan to cancel.
                     let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
                 }
                 self.tick(myself);
@@ -208,8 +210,8 @@ impl State {
         }
     }
 
-    /// Renews out of turn, for the directives that come with it. A renewal on its way may be older
-    /// than the order, so another one follows its answer.
+    /// Renews early, to get the directives that the renewal returns. A renewal in progress may be
+    /// older than the directive, so another one follows its response.
     fn refresh_directives(&mut self, myself: &ActorRef<Message>) {
         if let Phase::Held { sent } = self.phase {
             self.refresh_again = self.renewal.is_some();
@@ -220,8 +222,8 @@ impl State {
         }
     }
 
-    /// A node whose row was ended with its lease was told to drain all the same: it keeps to that,
-    /// and has it written again.
+    /// If the node's row was ended together with its lease, the row's drain order is lost. The node
+    /// still obeys the order and writes it again.
     fn with_own_drain(&self, lease: NodeLease) -> NodeLease {
         let Some(by) = self.shared.directives.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
         let left = by.saturating_duration_since(Instant::now());
@@ -237,7 +239,7 @@ impl State {
         NodeLease { drain: Some(left), ..lease }
     }
 
-    /// Whether anything has changed.
+    /// Updates the directives. Returns true if they changed.
     fn note_directives(&self, lease: &NodeLease) -> bool {
         let now = Instant::now();
         let changed = self.shared.directives.send_if_modified(|directives| {
@@ -269,12 +271,12 @@ impl State {
         let cleared = supervisor::OnCleared::new(move || {
             let _ = lease.cast(Message::Cleared);
         });
-        // Dropped unsent, it says so as well; the registry decides.
+        // Dropping an unsent message calls back too; the registry decides.
         let _ = self.shared.tell_supervisor(supervisor::Message::KillAll(cleared));
     }
 
-    /// The supervisor says that nothing is left, or is gone itself. Only an empty registry proves
-    /// it.
+    /// Handles the callback of the supervisor: nothing is left, or the supervisor itself is gone.
+    /// Only an empty registry is proof.
     fn cleared(&mut self, myself: &ActorRef<Message>) {
         if self.phase != Phase::Clearing {
             return;
@@ -304,7 +306,7 @@ impl State {
             ),
             Err(_) => warn!("could not give the node's lease back in time; it expires by itself"),
         }
-        // Whoever asked may have given up.
+        // The caller may have stopped waiting.
         let _ = done.send(());
     }
 }

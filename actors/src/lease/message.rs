@@ -3,29 +3,29 @@ use std::time::Duration;
 use ractor::RpcReplyPort;
 use tokio::time::Instant;
 
-use crate::model::NodeLease;
-use crate::ports::{NodeLeaseRefused, StoreError};
+use crate::model::{NodeLease, NodeLeaseRefused};
+use crate::ports::StoreError;
 
-/// What the lease is told.
+/// A message to the lease actor.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Its timer.
+    /// The timer has expired.
     Tick,
-    /// A renewal or registration was answered.
+    /// The result of a renewal or registration.
     Answer {
-        /// When it was sent.
+        /// When the request was sent.
         sent: Instant,
-        /// When, by the clock of the node's guard.
+        /// The same time, by the clock of the lease guard.
         guard_sent: Duration,
-        /// What the store said.
+        /// The response of the store.
         result: Result<Result<NodeLease, NodeLeaseRefused>, StoreError>,
     },
-    /// The store holds a new order for this node: renew now.
+    /// The store holds new directives for this node: renew now.
     RefreshDirectives,
     /// Every scan that ran under the lost lease is gone.
     Cleared,
-    /// Give the lease back.
+    /// Releases the lease.
     Release(RpcReplyPort<()>),
-    /// A task of its own panicked.
+    /// A task of the actor panicked.
     Panicked(String),
 }

@@ -1,30 +1,30 @@
-//! The state of an actor, for people.
+//! The state of an actor, for display.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The state of one actor and of those below it.
+/// The state of one actor and of its children.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorView {
     /// Its name in the tree, such as `dispatcher` or `scan-17`.
     pub name: String,
-    /// What it is doing, in a word or two.
+    /// What it is doing, in one or two words.
     pub state: String,
-    /// Since when.
+    /// The time since which it is in this state.
     pub since: Timestamp,
     /// How often its supervisor restarted it.
     pub restarts: u32,
-    /// Why it last failed.
+    /// Its last failure.
     pub last_failure: Option<ActorFailure>,
     /// Its children.
     pub children: Vec<ActorView>,
 }
 
-/// Why an actor failed.
+/// The failure of an actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorFailure {
-    /// When.
+    /// The time of the failure.
     pub at: Timestamp,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }

@@ -1,12 +1,12 @@
-//! What can be asked of a row. [`crate::policy::transition`] says what each command does in each
-//! state.
+//! The commands that change a row. [`crate::policy::transition`] defines the effect of each command
+//! in each state.
 
 use std::time::Duration;
 
 use super::{Failure, FencingToken, Interruption, NodeId, PluginResult, ScannerInfo, Verdict};
 
 named_enum! {
-    /// Who asked for a cancel.
+    /// The origin of a cancel.
     pub enum CancelledBy {
         /// A user, in a browser, by API or on the command line.
         User = "user",
@@ -15,46 +15,47 @@ named_enum! {
     }
 }
 
-/// What becomes of a scan when one of its attempts ends.
+/// The effect on a scan when one of its attempts ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// Done.
+    /// The scan is completed.
     Complete(Verdict),
-    /// Done, as the files of the attempt say, which nobody ran any more when they were read. A
-    /// cancel that was asked for by then comes first.
+    /// The scan is completed according to the files of an attempt that no process supervised any
+    /// more when the files were read. A cancel that was requested before takes precedence.
     Adopt(Verdict),
-    /// The attempt failed and the scan is tried again; counts as a failure.
+    /// The attempt failed and the scan is retried; counts as a failure.
     Retry {
-        /// How it failed.
+        /// The failure of this attempt.
         failure: Failure,
-        /// How long after the end of this attempt the next may start at the earliest. A time and
-        /// not a moment: the store counts it from its own now, whatever this node's clock says.
+        /// The minimum delay between the end of this attempt and the start of the next. A duration
+        /// and not a point in time: the store adds it to its own clock, so this node's clock does
+        /// not matter.
         after: Duration,
     },
-    /// The attempt failed and the scan with it.
+    /// The attempt failed, and the scan fails with it.
     Fail(Failure),
-    /// We interrupted the attempt; the scan is due at once and no failure is counted.
+    /// Kastrel interrupted the attempt. The scan is due at once and no failure is counted.
     Requeue(Interruption),
-    /// The node lacked something that every scan needs, here in words for a person; the scan is due
-    /// at once and no failure is counted.
+    /// The node lacked something that every scan needs; the text says what, for people. The scan is
+    /// due at once and no failure is counted.
     HoldBack(String),
     /// A user's cancel took effect.
     Cancel(CancelledBy),
 }
 
-/// A change that is asked of a row.
+/// A change of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Grants the next attempt to `node`.
+    /// Grants the lease of the next attempt to `node`.
     Lease {
-        /// The node; its own lease must be good.
+        /// The node; its own lease must be valid.
         node: NodeId,
     },
     /// Records the plugins' state of a running attempt.
     Progress {
         /// The attempt's token.
         token: FencingToken,
-        /// Which scanner runs.
+        /// The scanner that runs.
         scanner: Option<ScannerInfo>,
         /// All plugins.
         plugins: Vec<PluginResult>,
@@ -63,24 +64,24 @@ pub enum Command {
     Finish {
         /// The attempt's token.
         token: FencingToken,
-        /// What becomes of the scan.
+        /// The effect on the scan.
         resolution: Resolution,
-        /// The plugins' last state, kept also when the attempt failed; `None` keeps what was
-        /// recorded.
+        /// The plugins' last state, kept even if the attempt failed. `None` keeps the recorded
+        /// state.
         plugins: Option<Vec<PluginResult>>,
     },
-    /// Asks for the scan's end.
+    /// Requests the end of the scan.
     Cancel {
-        /// Who asked.
+        /// The origin of the request.
         by: CancelledBy,
     },
     /// Takes a running scan from a node whose lease has ended, or that is known to be dead.
     Rescue {
-        /// The node that must still be the scan's.
+        /// The node that must still run the scan.
         from: NodeId,
-        /// The attempt's token, as the reconciler saw it.
+        /// The attempt's token, as the reconciler read it.
         token: FencingToken,
-        /// What becomes of the scan.
+        /// The effect on the scan.
         resolution: Resolution,
     },
 }

@@ -1,23 +1,23 @@
-//! Counts that come from outside. A scanner, and so a hostile site, may name any number: each is
-//! bounded where it is read, and sums saturate.
+//! Bounds for counts from external data. A scanner, and so a hostile site, may report any number:
+//! each count is bounded where it is read, and sums saturate.
 
-/// The largest count that is kept: exact in JSON (a JavaScript number) and in a database's signed
-/// 64 bits.
+/// The largest count that is kept. It is exact in JSON (a JavaScript number) and fits a database's
+/// signed 64 bits.
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 
-/// The count, or the largest one that is kept.
+/// Returns the count, limited to [`MAX_COUNT`].
 #[must_use]
 pub const fn bounded_count(count: u64) -> u64 {
     if count > MAX_COUNT { MAX_COUNT } else { count }
 }
 
-/// The sum of counts, at most [`MAX_COUNT`].
+/// Returns the sum of counts, limited to [`MAX_COUNT`].
 #[must_use]
 pub fn total_count(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, |sum: u64, count| bounded_count(sum.saturating_add(count)))
 }
 
-/// A count for people: `1,340`.
+/// Formats a count for people: `1,340`.
 #[must_use]
 pub fn grouped_count(count: u64) -> String {
     let digits = count.to_string();

@@ -1,39 +1,39 @@
-//! How much of a scan was checked: which of its checks ran to their end, and which did not, and
-//! how.
+//! The coverage of a scan: which of its checks ran to their end, which did not, and why not.
 
 use super::{PluginResult, PluginStatus, ScanRequest};
 
-/// The checks of a scan by how they ended. A check is a plugin that the scan selected.
+/// The checks of a scan, grouped by how they ended. A check is a plugin that the scan selected.
 ///
-/// - A plugin that the user's own selection leaves out is no check of the scan: it is in `left_out`
-///   and in no number.
-/// - A selected plugin that an ended scan does not name has not run.
-/// - A dry run checks nothing, by its nature: it has no gaps, and it is not complete.
+/// - A plugin that the user's own selection excludes is not a check of the scan: it is in
+///   `left_out` and in no number.
+/// - A selected plugin that is missing from an ended scan has not run.
+/// - A dry run never checks anything: it has no gaps, and it is not complete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// Whether the scan only showed what it would do.
+    /// True if the scan was a dry run.
     pub dry_run: bool,
-    /// Ran to their end.
+    /// Checks that ran to their end.
     pub completed: Vec<String>,
-    /// Ended badly.
+    /// Checks that failed.
     pub failed: Vec<String>,
-    /// Could not run: their tool is missing.
+    /// Checks that could not run because their tool is missing.
     pub unavailable: Vec<String>,
-    /// Left out by the scanner, although they were selected.
+    /// Checks that the scanner skipped although they were selected.
     pub skipped: Vec<String>,
-    /// Had started when the attempt ended.
+    /// Checks that had started when the attempt ended.
     pub interrupted: Vec<String>,
-    /// Had not started when the attempt ended.
+    /// Checks that had not started when the attempt ended.
     pub not_run: Vec<String>,
-    /// Wait or run, while the attempt has not ended.
+    /// Checks that wait or run while the attempt has not ended.
     pub unfinished: Vec<String>,
-    /// Left out by the user's selection.
+    /// Plugins that the user's selection excludes.
     pub left_out: Vec<String>,
 }
 
 impl Coverage {
-    /// Of the plugins of a scan's last attempt. `left_out`: the selected ones that the mode
-    /// excludes, as known at submission. `ended`: nothing of it runs any more.
+    /// Computes the coverage from the plugins of a scan's last attempt. `left_out` holds the
+    /// selected plugins that the mode excludes, as known at submission. `ended` is true when no
+    /// part of the scan runs any more.
     #[must_use]
     pub fn of(request: &ScanRequest, left_out: &[String], plugins: &[PluginResult], ended: bool) -> Self {
         let mut coverage = Self { dry_run: request.dry_run, left_out: left_out.to_vec(), ..Self::default() };
@@ -44,7 +44,7 @@ impl Coverage {
             let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
             let is_left_out = left_out.iter().any(|name| name.eq_ignore_ascii_case(&plugin.name));
             match status {
-                // The submission said so, and the scanner did so.
+                // The submission excluded the plugin, and the scanner did not run it.
                 PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending
                     if is_left_out => {}
                 PluginStatus::Skipped if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
@@ -64,7 +64,7 @@ impl Coverage {
         coverage
     }
 
-    /// The names of the checks that are in this state.
+    /// Returns the names of the checks in this state.
     #[must_use]
     pub fn names(&self, status: PluginStatus) -> &[String] {
         match status {
@@ -90,7 +90,7 @@ impl Coverage {
         }
     }
 
-    /// The states of a check that is a gap.
+    /// The states of a check that count as a gap.
     pub const GAPS: [PluginStatus; 5] = [
         PluginStatus::Failed,
         PluginStatus::Unavailable,
@@ -99,37 +99,38 @@ impl Coverage {
         PluginStatus::NotRun,
     ];
 
-    /// How many checks ran to their end.
+    /// Returns the number of checks that ran to their end.
     #[must_use]
     pub const fn ran(&self) -> usize {
         self.completed.len()
     }
 
-    /// How many checks the scan has.
+    /// Returns the number of checks of the scan.
     #[must_use]
     pub fn total(&self) -> usize {
         self.ran() + self.unfinished.len() + Self::GAPS.iter().map(|status| self.names(*status).len()).sum::<usize>()
     }
 
-    /// How many checks did not run to their end and will not. A dry run has none.
+    /// Returns the number of checks that did not run to their end and will not. A dry run has none.
     #[must_use]
     pub fn gaps(&self) -> usize {
         if self.dry_run { 0 } else { Self::GAPS.iter().map(|status| self.names(*status).len()).sum() }
     }
 
-    /// Whether every check ran to its end, and there was one.
+    /// Returns true if there is at least one check and every check ran to its end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         !self.nothing_checked() && self.gaps() == 0 && self.unfinished.is_empty()
     }
 
-    /// Whether no check ran to its end. A dry run checks nothing.
+    /// Returns true if no check ran to its end. A dry run checks nothing.
     #[must_use]
     pub const fn nothing_checked(&self) -> bool {
         self.dry_run || self.completed.is_empty()
     }
 
-    /// The coverage in a few words: `10 of 12 checks ran`, `no checks ran`, `not run: dry run`.
+    /// Returns the coverage as a short text: `10 of 12 checks ran`, `no checks ran`,
+    /// `not run: dry run`.
     #[must_use]
     pub fn label(&self) -> String {
         match (self.dry_run, self.total()) {
@@ -139,7 +140,7 @@ impl Coverage {
         }
     }
 
-    /// The gaps in two words, where there are any: `2 gaps`.
+    /// Returns the number of gaps as a short text, such as `2 gaps`, if there are any.
     #[must_use]
     pub fn gaps_label(&self) -> Option<String> {
         match self.gaps() {
@@ -187,7 +188,7 @@ mod tests {
                 false,
                 "10 of 12 checks ran",
             ),
-            // The scanner skipped what nobody had left out.
+            // The scanner skipped a plugin that the user did not exclude.
             (&[], with(&[("k", Skipped)]), false, true, (10, 11, 1), false, false, "10 of 11 checks ran"),
             // The user's own selection.
             (
@@ -212,7 +213,7 @@ mod tests {
             ),
             // A dependency that ran with the selected ones is a check as well.
             (&["b"], vec![("a", Failed), ("b", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
-            // Selected, and never heard of.
+            // Selected, but never reported by the scanner.
             (&["zap"], vec![], false, true, (0, 1, 1), false, true, "0 of 1 checks ran"),
             (&["a", "zap", "zap"], vec![("A", Completed)], false, true, (1, 2, 1), false, false, "1 of 2 checks ran"),
             (&[], vec![("a", Failed), ("b", Unavailable)], false, true, (0, 2, 2), false, true, "0 of 2 checks ran"),
@@ -262,19 +263,19 @@ mod tests {
     }
 
     #[test]
-    fn what_the_submission_left_out_is_no_check() {
+    fn plugin_left_out_at_submission_is_no_check() {
         let request = ScanRequest { plugins: vec!["a".into(), "zap".into()], ..fixtures::request("example.com") };
         let left_out = vec!["zap".to_owned()];
         for (states, numbers) in [
             (vec![("a", Completed)], (1, 1, 0)),
             (vec![("a", Completed), ("zap", Completed)], (2, 2, 0)),
             (vec![], (0, 1, 1)),
-            // The scanner lists it all the same.
+            // The scanner lists the excluded plugin anyway.
             (vec![("a", Completed), ("zap", Skipped)], (1, 1, 0)),
             (vec![("a", Completed), ("ZAP", Skipped)], (1, 1, 0)),
             (vec![("a", Completed), ("zap", Unavailable)], (1, 1, 0)),
             (vec![("a", Completed), ("zap", Pending)], (1, 1, 0)),
-            // It ran, and that it failed is a gap.
+            // It ran although it was excluded; its failure is a gap.
             (vec![("a", Completed), ("zap", Failed)], (1, 2, 1)),
             (vec![("a", Completed), ("zap", InProgress)], (1, 2, 1)),
             (vec![("a", Skipped), ("zap", Skipped)], (0, 1, 1)),

@@ -1,12 +1,12 @@
-//! Identities: of a scan, of its attempts, of a node, and the token that fences an attempt's
-//! writes.
+//! The identity of a scan, of its attempts and of a node, and the token that fences the writes of
+//! an attempt.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A scan's identity: a small positive integer, unique across nodes.
+/// The identity of a scan: a small positive integer, unique across nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScanId(pub u64);
@@ -25,14 +25,14 @@ impl FromStr for ScanId {
     }
 }
 
-/// The number of an attempt within its scan, from 1. It only grows, also over attempts that a
-/// shutdown interrupted.
+/// The number of an attempt within its scan, from 1. It only grows; attempts that a shutdown
+/// interrupted count too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptNumber(pub u32);
 
 impl AttemptNumber {
-    /// The number of the attempt after this one.
+    /// Returns the number of the next attempt.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -45,8 +45,8 @@ impl fmt::Display for AttemptNumber {
     }
 }
 
-/// Fences the writes of one attempt: each lease and each rescue of a scan raises it, and a write
-/// with an older token changes nothing.
+/// The fencing token of an attempt's writes. Each lease and each rescue of a scan increments it,
+/// and a write with an older token changes nothing.
 ///
 /// The technique is described in Martin Kleppmann, "How to do distributed locking" (2016), section
 /// "Making the lock safe with fencing".
@@ -55,7 +55,7 @@ impl fmt::Display for AttemptNumber {
 pub struct FencingToken(pub u64);
 
 impl FencingToken {
-    /// The token that fences out this one.
+    /// Returns the next token, which fences out this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -73,13 +73,14 @@ impl fmt::Display for FencingToken {
 #[serde(try_from = "String", into = "String")]
 pub struct NodeId(String);
 
-/// A node id with characters that could not stand in a log line or a record key.
+/// The text is not a valid node id: it has characters that cannot be part of a log line or a record
+/// key, or a wrong length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a node id has 1 to 80 characters of a-z, A-Z, 0-9, `.`, `_` and `-`, not `{0}`")]
 pub struct ParseNodeIdError(String);
 
 impl NodeId {
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

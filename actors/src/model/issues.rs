@@ -1,15 +1,15 @@
-//! Issues by severity: exact counts of all, and a bounded list of the worst.
+//! Issues by severity: exact counts of all issues, and a bounded list of the worst.
 
 use serde::{Deserialize, Serialize};
 
 use super::PluginResult;
 use super::count::{bounded_count, total_count};
 
-/// The most issues of one plugin that a row lists. All others are counted.
+/// The maximum number of issues of one plugin that a row lists. The others are only counted.
 pub const MOST_LISTED_ISSUES: usize = 200;
 
 named_enum! {
-    /// How bad an issue is, from KAST's registry of issues. Declared worst first.
+    /// The severity of an issue, from KAST's registry of issues. Declared worst first.
     pub enum Severity {
         /// Worst.
         Critical = "critical",
@@ -27,7 +27,7 @@ named_enum! {
 }
 
 impl Severity {
-    /// Whether this is as bad as `least` or worse.
+    /// Returns true if this severity is `least` or worse.
     #[must_use]
     pub fn is_at_least(self, least: Self) -> bool {
         self <= least
@@ -39,13 +39,13 @@ impl Severity {
 pub struct IssueRef {
     /// The id as the plugin wrote it.
     pub id: String,
-    /// From the registry, or unknown.
+    /// The severity from the registry, or unknown.
     pub severity: Severity,
     /// The registry's display name, or the id.
     pub title: String,
 }
 
-/// How many issues of each severity. Sums saturate at [`MAX_COUNT`](super::MAX_COUNT).
+/// The number of issues of each severity. Sums saturate at [`MAX_COUNT`](super::MAX_COUNT).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SeverityCounts {
@@ -80,7 +80,7 @@ impl SeverityCounts {
         counts
     }
 
-    /// How many issues of one severity.
+    /// Returns the number of issues of one severity.
     #[must_use]
     pub const fn number(&self, severity: Severity) -> u64 {
         match severity {
@@ -104,13 +104,13 @@ impl SeverityCounts {
         }
     }
 
-    /// Counts `more` issues of one severity.
+    /// Adds `more` issues of one severity.
     pub const fn add(&mut self, severity: Severity, more: u64) {
         let number = self.number_mut(severity);
         *number = bounded_count(number.saturating_add(more));
     }
 
-    /// The counts of both.
+    /// Returns the sum of both counts.
     #[must_use]
     pub fn plus(mut self, other: Self) -> Self {
         for severity in Severity::ALL {
@@ -119,7 +119,7 @@ impl SeverityCounts {
         self
     }
 
-    /// The larger number of each severity, bounded.
+    /// Returns the larger number of each severity, bounded.
     #[must_use]
     pub fn at_least(mut self, other: Self) -> Self {
         for severity in Severity::ALL {
@@ -129,13 +129,13 @@ impl SeverityCounts {
         self
     }
 
-    /// How many issues there are.
+    /// Returns the number of all issues.
     #[must_use]
     pub fn total(&self) -> u64 {
         total_count(Severity::ALL.iter().map(|severity| self.number(*severity)))
     }
 
-    /// How many issues are as bad as `least` or worse.
+    /// Returns the number of issues of severity `least` or worse.
     #[must_use]
     pub fn total_from(&self, least: Severity) -> u64 {
         total_count(
@@ -143,21 +143,21 @@ impl SeverityCounts {
         )
     }
 
-    /// The worst severity of which there is an issue.
+    /// Returns the worst severity that has an issue.
     #[must_use]
     pub fn worst(&self) -> Option<Severity> {
         Severity::ALL.iter().copied().find(|severity| self.number(*severity) > 0)
     }
 
-    /// Whether there is no issue.
+    /// Returns true if there is no issue.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.worst().is_none()
     }
 }
 
-/// Collects the issues of one plugin: counts all, keeps the worst. Among equals the first ones are
-/// kept.
+/// Collects the issues of one plugin: counts all, keeps the worst. Among issues of one severity it
+/// keeps the first ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IssueCollector {
     counts: SeverityCounts,
@@ -171,13 +171,13 @@ impl IssueCollector {
         self.list(issue);
     }
 
-    /// Counts and lists what another one collected.
+    /// Adds the counts and the list of another collector.
     pub fn append(&mut self, other: Self) {
         self.counts = self.counts.plus(other.counts);
         other.worst.into_iter().for_each(|issue| self.list(issue));
     }
 
-    /// Whether nothing was counted.
+    /// Returns true if no issue was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
@@ -196,13 +196,13 @@ impl IssueCollector {
         self.counts.add(severity, more);
     }
 
-    /// The same list with these counts of all issues, where they are the larger ones.
+    /// Returns the same list with the larger of these counts and the list's own counts.
     #[must_use]
     pub fn with_counts_of(self, counts: SeverityCounts) -> Self {
         Self { counts: counts.at_least(SeverityCounts::listed(&self.worst)), ..self }
     }
 
-    /// The counts of all issues and the list of the worst.
+    /// Returns the counts of all issues and the list of the worst.
     #[must_use]
     pub fn into_parts(self) -> (SeverityCounts, Vec<IssueRef>) {
         (self.counts, self.worst)
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_one_collected_is_counted_and_the_worst_of_both_are_listed() {
+    fn appended_collector_is_counted_and_the_worst_of_both_are_listed() {
         let (mut one, mut other) = (IssueCollector::default(), IssueCollector::default());
         assert!(one.is_empty());
         one.extend((0..300).map(|id| issue(id, Severity::Low)));

@@ -1,7 +1,7 @@
-//! The words of a list of scans.
+//! The sort orders of a list of scans.
 
 named_enum! {
-    /// In which order scans are listed.
+    /// The order of a list of scans.
     pub enum ScanOrder {
         /// Newest first.
         Newest = "newest",
@@ -9,7 +9,7 @@ named_enum! {
         Oldest = "oldest",
         /// By target, from A to Z; within one target the newest first.
         Target = "target",
-        /// Longest first; only scans that have run and ended.
+        /// Longest run time first; only scans that have run and ended.
         Longest = "longest",
         /// Most findings first; only scans that have ended.
         Findings = "findings",
@@ -20,7 +20,7 @@ named_enum! {
 }
 
 impl ScanOrder {
-    /// Whether only scans that have ended have a place in it.
+    /// Returns true if the order contains only scans that have ended.
     #[must_use]
     pub const fn is_of_ended(self) -> bool {
         match self {
@@ -29,7 +29,8 @@ impl ScanOrder {
         }
     }
 
-    /// Whether the order is that of the scans' numbers, in which pages go both ways.
+    /// Returns true if the order is by scan number; only such an order has pages in both
+    /// directions.
     #[must_use]
     pub const fn is_by_number(self) -> bool {
         match self {

@@ -1,14 +1,18 @@
-//! The nouns of Kastrel: plain data that every other room speaks, with no behaviour that needs the
-//! outside world.
+//! The data types of Kastrel: plain data that every other module uses, without behaviour that needs
+//! the outside world.
 
 #[macro_use]
 mod names;
 mod actor_view;
+mod answers;
+mod attempt_report;
 mod command;
 mod count;
 mod coverage;
+mod dispatch;
 mod ids;
 mod issues;
+mod list_query;
 mod listing;
 mod node;
 mod node_fault;
@@ -21,18 +25,23 @@ mod setting_nature;
 mod setting_schema;
 mod setting_value;
 mod snapshot;
+mod stats;
 mod target;
 mod trace_context;
 
 pub use actor_view::{ActorFailure, ActorView};
+pub use answers::{Deleted, Submitted};
+pub use attempt_report::{AttemptReport, ExitKind, InfoFile, Remains};
 pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::Coverage;
+pub use dispatch::{DueScan, RunningScan};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
+pub use list_query::{Cursor, ListQuery, ScanPage};
 pub use listing::ScanOrder;
 pub use names::UnknownName;
-pub use node::{NodeActivity, NodeLease, NodeRecord, NodeRegistration, QueuePause};
+pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, QueuePause};
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
@@ -48,5 +57,6 @@ pub use setting_value::{
     HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, json_texts, texts, words,
 };
 pub use snapshot::{AttemptPhase, ScanSnapshot};
+pub use stats::{DayOutcomes, PastRun, RunsLike, StoreStats};
 pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

@@ -1,18 +1,18 @@
-//! One list for the names of an enum: what is written, what is read and what the tests round-trip
-//! come from the same lines.
+//! The macro for enums with stable names. One list per enum defines the names that are written,
+//! read and round-tripped in tests.
 
-/// A name that no variant carries.
+/// No variant has the given name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is not one of {expected}")]
 pub struct UnknownName {
-    /// What was given.
+    /// The given name.
     pub given: String,
-    /// The names that exist, separated by commas.
+    /// The existing names, separated by commas.
     pub expected: String,
 }
 
-/// Declares a field-less enum with its stable names: `ALL`, `as_str`, `Display`, `FromStr` and
-/// serde, all from one list.
+/// Declares a field-less enum with its stable names. Generates `ALL`, `as_str`, `Display`,
+/// `FromStr` and the serde implementations from one list.
 macro_rules! named_enum {
     (
         $(#[$meta:meta])*
@@ -23,10 +23,10 @@ macro_rules! named_enum {
         pub enum $name { $( $(#[$variant_meta])* $variant, )+ }
 
         impl $name {
-            /// Every variant, in declaration order.
+            /// All variants, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The stable name, as it is stored and shown.
+            /// Returns the stable name, which is stored and shown.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }

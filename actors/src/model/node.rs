@@ -1,4 +1,4 @@
-//! A node as the store knows it: one lease for all its scans.
+//! A node as stored: one lease for all its scans.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::{ActorView, NodeHold, NodeId, ScanId, ScannerOffer};
 named_enum! {
     /// Whether a node takes new scans.
     pub enum NodeActivity {
-        /// It does.
+        /// The node takes new scans.
         Active = "active",
-        /// It was told not to, and still runs some.
+        /// The node has an order to drain and still runs scans.
         Draining = "draining",
-        /// It was told not to, and runs none.
+        /// The node has an order to drain and runs no scan.
         Drained = "drained",
-        /// Its process is being stopped.
+        /// The node's process is stopping.
         Stopping = "stopping",
     }
 }
 
-/// What a node says of itself with every renewal.
+/// The data that a node reports with every lease renewal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRegistration {
     /// Its identity.
@@ -32,22 +32,22 @@ pub struct NodeRegistration {
     pub pid: u32,
     /// Kastrel's version.
     pub version: String,
-    /// How many scans it runs at once.
+    /// The maximum number of scans that it runs at once.
     pub capacity: u32,
-    /// How many run now.
+    /// The number of scans that run now.
     pub running: u32,
-    /// When it started.
+    /// The time of its start.
     pub started_at: Timestamp,
     /// Whether it takes new scans.
     #[serde(default = "active")]
     pub activity: NodeActivity,
-    /// What it can run, once its scanner has told.
+    /// The scanner and plugins that it can run; `None` until its scanner has reported them.
     #[serde(default)]
     pub offer: Option<ScannerOffer>,
     /// Its actors, without those of single scans.
     #[serde(default)]
     pub actors: Option<ActorView>,
-    /// What it does not start for now.
+    /// What it currently does not start.
     #[serde(default, skip_serializing_if = "NodeHold::is_empty")]
     pub hold: NodeHold,
 }
@@ -59,19 +59,20 @@ const fn active() -> NodeActivity {
 /// The row of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRecord {
-    /// What it last said of itself.
+    /// The registration of its last renewal.
     pub registration: NodeRegistration,
     /// The end of its lease, by the database's clock.
     pub expires_at: Timestamp,
-    /// Whether that is still to come, by the same clock.
+    /// True while the lease has not expired, by the same clock.
     pub is_alive: bool,
-    /// Until when it may finish what it runs, if it was told to drain; by the database's clock.
+    /// The time until which it may finish its running scans, if it has an order to drain; by the
+    /// database's clock.
     pub drain_by: Option<Timestamp>,
 }
 
 impl NodeRecord {
-    /// Whether it takes new scans. The order is the truth, and the node says the same from its next
-    /// renewal on.
+    /// Returns whether the node takes new scans. The order in `drain_by` takes precedence; the node
+    /// reports the same from its next renewal on.
     #[must_use]
     pub const fn activity(&self) -> NodeActivity {
         match (self.drain_by, self.registration.activity) {
@@ -83,27 +84,33 @@ impl NodeRecord {
     }
 }
 
-/// That no node starts a scan, until it is taken back.
+/// A pause of the queue: no node starts a scan until the pause is revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuePause {
-    /// Since when.
+    /// The start of the pause.
     pub since: Timestamp,
-    /// Why, in the words of whoever paused it.
+    /// The reason, in the words of the user who paused the queue.
     pub reason: Option<String>,
 }
 
-/// The answer to a renewal that was granted.
+/// The result of a granted renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeLease {
     /// The end of the lease, by the database's clock.
     pub expires_at: Timestamp,
-    /// Running scans of this node for which a cancel was asked: the way a lost signal heals.
+    /// Running scans of this node for which a cancel was requested. This repairs the loss of a
+    /// cancel message.
     pub cancels: Vec<ScanId>,
-    /// How long it may still finish what it runs, if it was told to drain.
+    /// The time that it has left to finish its running scans, if it has an order to drain.
     pub drain: Option<Duration>,
-    /// Whether the whole queue is paused.
+    /// Whether the queue is paused.
     pub paused: bool,
 }
+
+/// The node has no lease any more: the lease expired and a reconciler ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node's lease has ended")]
+pub struct NodeLeaseRefused;
 
 #[cfg(test)]
 mod tests {
@@ -111,7 +118,7 @@ mod tests {
     use crate::testing::fixtures;
 
     #[test]
-    fn an_order_counts_before_the_node_has_heard_of_it() {
+    fn drain_order_counts_before_the_node_reports_it() {
         use NodeActivity::{Active, Drained, Draining, Stopping};
         for (ordered, said, shown) in [
             (false, Active, Active),

@@ -1,4 +1,4 @@
-//! What keeps a node from starting scans, in words for people.
+//! The faults that keep a node from starting scans, as text for people.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 named_enum! {
-    /// What a node lacks to run scans.
+    /// The kind of thing that a node lacks.
     pub enum FaultKind {
         /// The scanner's program is missing or not executable.
         ScannerProgram = "scanner_program",
@@ -16,26 +16,26 @@ named_enum! {
         DataFolder = "data_folder",
         /// The process has too many open files.
         OpenFiles = "open_files",
-        /// The system has no memory, or no room for another process.
+        /// The system has no free memory, or cannot start another process.
         Memory = "memory",
         /// Too many attempts failed.
         Failures = "failures",
     }
 }
 
-/// Something that a node lacks, so that no scan can start there.
+/// A fault of a node: while it lasts, no scan can start there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFault {
-    /// What is affected.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// What is wrong; a fragment without control characters.
+    /// The fault; a fragment without control characters.
     pub text: String,
-    /// What to do; a fragment.
+    /// The remedy; a fragment.
     pub remedy: String,
 }
 
 impl NodeFault {
-    /// A fault of `kind`.
+    /// Creates a fault of `kind`.
     pub fn new(kind: FaultKind, text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { kind, text: text.into(), remedy: remedy.into() }
     }
@@ -47,14 +47,14 @@ impl fmt::Display for NodeFault {
     }
 }
 
-/// Scans are not started for now. They wait, and it costs them no attempt.
+/// Starts of scans are held back. The scans wait; this costs no attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
-    /// Since when, by the node's clock.
+    /// The start of the hold, by the node's clock.
     pub since: Timestamp,
-    /// The next check, or the end of the hold where that is known; by the node's clock.
+    /// The next check, or the end of the hold if that is known; by the node's clock.
     pub until: Timestamp,
-    /// Why; at least one.
+    /// The reasons; at least one.
     pub faults: Vec<NodeFault>,
 }
 
@@ -67,34 +67,34 @@ impl fmt::Display for HeldBack {
     }
 }
 
-/// What a node does not start for now.
+/// The scans that a node currently does not start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeHold {
-    /// Nothing at all.
+    /// A hold of all scans.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<HeldBack>,
-    /// Scans of these targets.
+    /// Holds of the scans of single targets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetHold>,
 }
 
-/// A target whose scans are not started for now.
+/// A target whose scans are currently not started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetHold {
-    /// The target, as it is shown.
+    /// The target in its displayed form.
     pub target: String,
-    /// Why, and until when.
+    /// The reason and the end of the hold.
     pub held: HeldBack,
 }
 
 impl NodeHold {
-    /// Whether every scan may start.
+    /// Returns true if every scan may start.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.node.is_none() && self.targets.is_empty()
     }
 
-    /// Why a scan of `target` is not started on this node.
+    /// Returns the hold that keeps a scan of `target` from starting on this node.
     #[must_use]
     pub fn of(&self, target: &str) -> Option<&HeldBack> {
         self.node.as_ref().or_else(|| self.targets.iter().find(|hold| hold.target == target).map(|hold| &hold.held))
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registration_of_an_older_program_holds_nothing_back() {
+    fn registration_of_an_older_version_holds_nothing_back() {
         let now = fixtures::registration("a");
         let text = serde_json::to_string(&now).unwrap();
         assert!(!text.contains("hold"), "a well node says what it always said: {text}");

@@ -1,4 +1,4 @@
-//! A plugin's part in a scan: its state, its issues and what it collected.
+//! The state of a plugin in a scan, its issues and the number of items it collected.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -7,29 +7,29 @@ use super::count::{bounded_count, grouped_count};
 use super::{IssueCollector, IssueRef, SeverityCounts};
 
 named_enum! {
-    /// Where a plugin stands, in the words of the status API.
+    /// The state of a plugin, in the words of the status API.
     pub enum PluginStatus {
-        /// It has not started yet.
+        /// Not started yet.
         Pending = "pending",
-        /// It has started.
+        /// Started.
         InProgress = "in_progress",
-        /// It ended well.
+        /// Ended successfully.
         Completed = "completed",
-        /// It ended badly; its message says why.
+        /// Failed; the message has the reason.
         Failed = "failed",
-        /// It was left out on purpose.
+        /// Left out on purpose.
         Skipped = "skipped",
-        /// Its tool is missing on the node.
+        /// The plugin's tool is missing on the node.
         Unavailable = "unavailable",
-        /// It had started when the attempt ended.
+        /// Had started when the attempt ended.
         Interrupted = "interrupted",
-        /// It had not started when the attempt ended.
+        /// Had not started when the attempt ended.
         NotRun = "not_run",
     }
 }
 
 impl PluginStatus {
-    /// Whether the plugin will change no more.
+    /// Returns true if the plugin's state will not change any more.
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
@@ -40,7 +40,7 @@ impl PluginStatus {
         }
     }
 
-    /// What becomes of it when its attempt ends.
+    /// Returns the state after the end of the attempt.
     #[must_use]
     pub const fn when_attempt_ends(self) -> Self {
         match self {
@@ -53,11 +53,11 @@ impl PluginStatus {
     }
 }
 
-/// One plugin of one attempt. All text in it may be chosen by the scanned site: hostile, stripped
-/// of control characters, bounded.
+/// One plugin of one attempt. The scanned site may choose any text in it, so text is hostile; it is
+/// stripped of control characters and bounded.
 ///
-/// What is read from rows, feeds and backups is tidy: counts are bounded, and no plugin ends before
-/// it starts.
+/// Deserialized values (from rows, feeds and backups) are normalised: counts are bounded, and no
+/// plugin ends before it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct PluginResult {
@@ -65,25 +65,25 @@ pub struct PluginResult {
     pub name: String,
     /// Its state.
     pub status: PluginStatus,
-    /// How many items it says it collected, such as crawled addresses: KAST's `findings_count`.
-    /// Items are no issues.
+    /// The number of items that the plugin says it collected, such as crawled addresses: KAST's
+    /// `findings_count`. An item is not an issue.
     #[serde(default)]
     pub findings_count: u64,
     /// The worst of its issues, worst first, at most
     /// [`MOST_LISTED_ISSUES`](super::MOST_LISTED_ISSUES).
     #[serde(default)]
     pub issues: Vec<IssueRef>,
-    /// All its issues by severity, also those that are not listed. Empty in rows of older programs:
-    /// [`severity_counts`](Self::severity_counts) reads both.
+    /// The number of all its issues by severity, listed or not. Empty in rows of older versions;
+    /// [`severity_counts`](Self::severity_counts) handles both.
     #[serde(default, skip_serializing_if = "SeverityCounts::is_empty")]
     pub severities: SeverityCounts,
-    /// Its summary, or why it failed.
+    /// Its summary, or the reason why it failed.
     #[serde(default)]
     pub message: Option<String>,
-    /// When it started, where that is known.
+    /// The start time, if known.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// When it ended, where that is known.
+    /// The end time, if known.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
 }
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for PluginResult {
 }
 
 impl PluginResult {
-    /// A plugin of which only the state is known.
+    /// Creates a plugin of which only the state is known.
     pub fn new(name: impl Into<String>, status: PluginStatus) -> Self {
         Self {
             name: name.into(),
@@ -115,13 +115,13 @@ impl PluginResult {
         }
     }
 
-    /// With these times. An end before the start is no end that anybody knows.
+    /// Sets the times. An end before the start is dropped.
     #[must_use]
     pub fn with_times(self, started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> Self {
         Self { started_at, ended_at, ..self }.tidy()
     }
 
-    /// With these issues: all are counted, the worst are listed.
+    /// Sets the issues: all are counted, the worst are listed.
     #[must_use]
     pub fn with_issues(self, issues: impl IntoIterator<Item = IssueRef>) -> Self {
         let mut collector = IssueCollector::default();
@@ -129,14 +129,14 @@ impl PluginResult {
         self.with_collected_issues(collector)
     }
 
-    /// With the issues of a collector.
+    /// Sets the issues of a collector.
     #[must_use]
     pub fn with_collected_issues(self, collector: IssueCollector) -> Self {
         let (severities, issues) = collector.into_parts();
         Self { severities, issues, ..self }
     }
 
-    /// Counts bounded, times in order.
+    /// Bounds the counts, and drops an end time before the start time.
     #[must_use]
     pub fn tidy(mut self) -> Self {
         self.findings_count = bounded_count(self.findings_count);
@@ -145,26 +145,26 @@ impl PluginResult {
         self
     }
 
-    /// How many issues of each severity it reported.
+    /// Returns the number of reported issues of each severity.
     #[must_use]
     pub fn severity_counts(&self) -> SeverityCounts {
         self.severities.at_least(SeverityCounts::listed(&self.issues))
     }
 
-    /// How many issues it reported, listed or not.
+    /// Returns the number of reported issues, listed or not.
     #[must_use]
     pub fn issues_count(&self) -> u64 {
         self.severity_counts().total()
     }
 
-    /// What is to be said where the list of issues is not all of them: `200 of 1,340 shown`.
+    /// Returns a note if the list does not hold all issues: `200 of 1,340 shown`.
     #[must_use]
     pub fn issues_note(&self) -> Option<String> {
         let (listed, all) = (self.issues.len() as u64, self.issues_count());
         (listed < all).then(|| format!("{} of {} shown", grouped_count(listed), grouped_count(all)))
     }
 
-    /// Gives an unfinished plugin the state in which the end of its attempt at `at` left it.
+    /// Moves an unfinished plugin to its final state when its attempt ends at `at`.
     pub fn end_with_attempt(&mut self, at: Timestamp) {
         if !self.status.is_final() {
             self.status = self.status.when_attempt_ends();
@@ -173,7 +173,7 @@ impl PluginResult {
     }
 }
 
-/// Gives each unfinished plugin the state in which the end of its attempt at `at` left it.
+/// Moves each unfinished plugin to its final state when its attempt ends at `at`.
 pub fn end_with_attempt(plugins: &mut [PluginResult], at: Timestamp) {
     plugins.iter_mut().for_each(|plugin| plugin.end_with_attempt(at));
 }
@@ -193,7 +193,7 @@ mod tests {
             (PluginStatus::Pending, None, None, PluginStatus::NotRun, at(9)),
             (PluginStatus::InProgress, at(3), None, PluginStatus::Interrupted, at(9)),
             (PluginStatus::InProgress, None, None, PluginStatus::Interrupted, at(9)),
-            // The clock of another machine.
+            // The plugin's clock is ahead, on another machine.
             (PluginStatus::InProgress, at(12), None, PluginStatus::Interrupted, at(12)),
             (PluginStatus::Completed, at(3), at(4), PluginStatus::Completed, at(4)),
             (PluginStatus::Completed, at(3), None, PluginStatus::Completed, None),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_with_bounded_counts_and_old_ones_count_their_list() {
+    fn row_counts_are_bounded_and_old_rows_count_their_list() {
         let old = r#"{"name":"a","status":"completed","findings_count":18446744073709551615,"issues":[{"id":"x","severity":"high","title":"X"}]}"#;
         let read: PluginResult = serde_json::from_str(old).unwrap();
         assert_eq!(
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_cut_says_so() {
+    fn truncated_issue_list_has_a_note() {
         let issue = |id: u32| IssueRef { id: id.to_string(), severity: Severity::Low, title: String::new() };
         for (number, note) in
             [(0, None), (200, None), (201, Some("200 of 201 shown")), (1_340, Some("200 of 1,340 shown"))]

@@ -1,4 +1,4 @@
-//! The row of a scan: the truth that everything else derives from.
+//! The row of a scan, from which everything else is derived.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 
 named_enum! {
-    /// The five words of the status API.
+    /// The five states of the status API.
     pub enum ScanStatus {
         /// Waits for a node, or for its next attempt.
         Pending = "pending",
@@ -19,15 +19,15 @@ named_enum! {
         Running = "running",
         /// Ran to its end.
         Completed = "completed",
-        /// Will not be tried again.
+        /// Failed; it will not be retried.
         Failed = "failed",
-        /// A user asked for its end.
+        /// Cancelled by a user.
         Cancelled = "cancelled",
     }
 }
 
 impl ScanStatus {
-    /// Whether the scan will change no more.
+    /// Returns true if the scan's state will not change any more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         match self {
@@ -46,36 +46,36 @@ impl ScanStatus {
     }
 }
 
-/// Why a scan waits.
+/// The reason why a scan is pending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum PendingReason {
     /// Just submitted.
     Submitted,
-    /// Its last attempt failed and it is tried again.
+    /// The last attempt failed and the scan is retried.
     Retry {
-        /// How the last attempt failed.
+        /// The failure of the last attempt.
         failure: Failure,
     },
-    /// Its last attempt was interrupted by us.
+    /// Kastrel interrupted the last attempt.
     Requeued {
-        /// Our reason.
+        /// The reason of the interruption.
         why: Interruption,
-        /// What was wrong, where that is more than the reason says; for a person.
+        /// Details, if there are more than the reason; for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
 }
 
-/// Where a scan stands. Each state carries exactly what is true in it.
+/// The state of a scan. Each variant carries exactly the data that is valid in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum ScanState {
-    /// Waits until `due`, then for a free credit.
+    /// Waits until `due`, then for a free slot.
     Pending {
-        /// The earliest moment to start it.
+        /// The earliest start time.
         due: Timestamp,
-        /// Why it waits.
+        /// The reason why it waits.
         #[serde(flatten)]
         reason: PendingReason,
     },
@@ -83,36 +83,36 @@ pub enum ScanState {
     Running {
         /// The attempt.
         attempt: AttemptNumber,
-        /// Where.
+        /// The node that runs it.
         node: NodeId,
-        /// Since when.
+        /// The start of the attempt.
         since: Timestamp,
     },
-    /// It ran to its end.
+    /// The scan ran to its end.
     Completed {
-        /// When.
+        /// The time of the end.
         at: Timestamp,
-        /// What was found.
+        /// The results.
         verdict: Verdict,
     },
-    /// It failed for good.
+    /// The scan failed and is not retried.
     Failed {
-        /// When.
+        /// The time of the end.
         at: Timestamp,
         /// The last failure.
         failure: Failure,
     },
-    /// It was cancelled.
+    /// The scan was cancelled.
     Cancelled {
-        /// When.
+        /// The time of the end.
         at: Timestamp,
-        /// By whom.
+        /// The origin of the cancel.
         by: CancelledBy,
     },
 }
 
 impl ScanState {
-    /// The status API's word for it.
+    /// Returns the state's name in the status API.
     #[must_use]
     pub const fn status(&self) -> ScanStatus {
         match self {
@@ -125,74 +125,76 @@ impl ScanState {
     }
 }
 
-/// One attempt, as history.
+/// One attempt in the history of a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRecord {
     /// Its number.
     pub number: AttemptNumber,
-    /// The token that fenced it.
+    /// Its fencing token.
     pub token: FencingToken,
-    /// Where it ran.
+    /// The node that it ran on.
     pub node: NodeId,
-    /// From when on it could have started: a wait after that moment was for a slot or a node.
-    /// Absent in rows of older programs.
+    /// The time from which it could have started. Any wait after that was for a slot or a node.
+    /// Absent in rows of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
-    /// When its lease was granted.
+    /// The time when its lease was granted.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The time of its end.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
     /// How it ended.
     #[serde(default)]
     pub end: Option<AttemptEnd>,
-    /// Which scanner ran, once known.
+    /// The scanner that ran it, once known.
     #[serde(default)]
     pub scanner: Option<ScannerInfo>,
 }
 
-/// The row.
+/// The row of a scan.
 ///
-/// In a row that is read, no plugin of an ended attempt is unfinished, also where an older program
-/// wrote the row.
+/// When a row is read, no plugin of an ended attempt is unfinished, even if an older version wrote
+/// the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct ScanRecord {
     /// Its identity.
     pub id: ScanId,
-    /// What was asked for.
+    /// The request.
     pub request: ScanRequest,
-    /// The selected plugins that the scan leaves out, because its mode does not run them.
+    /// The selected plugins that the scan leaves out because its mode does not run them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// Where it stands.
+    /// The state of the scan.
     pub state: ScanState,
     /// The token of the last lease or rescue; 0 before the first.
     pub token: FencingToken,
-    /// Grows by one with every change; the store's compare-and-set key.
+    /// Incremented with every change; the store's compare-and-set key.
     pub version: u64,
-    /// How many attempts failed and so count against the limit; interrupted ones do not.
+    /// The number of failed attempts, which count against the limit. Interrupted attempts do not
+    /// count.
     pub failures: u32,
-    /// A cancel that waits for the running attempt's end.
+    /// A requested cancel that waits for the running attempt to end.
     #[serde(default)]
     pub cancel_requested: Option<CancelledBy>,
-    /// All attempts so far, oldest first.
+    /// All attempts, oldest first.
     #[serde(default)]
     pub attempts: Vec<AttemptRecord>,
-    /// The plugins of the last attempt, also when it failed: partial results are kept.
+    /// The plugins of the last attempt. They are kept if it failed, so partial results are not
+    /// lost.
     #[serde(default)]
     pub plugins: Vec<PluginResult>,
-    /// When it was accepted.
+    /// The time when the scan was accepted.
     pub created_at: Timestamp,
-    /// When its first attempt started.
+    /// The time when its first attempt started.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// The client's key.
+    /// The client's idempotency key.
     #[serde(default)]
     pub idempotency_key: Option<String>,
-    /// The trace that submitted it.
+    /// The trace of the submission.
     pub trace: TraceContext,
-    /// The scan of which this is a repetition.
+    /// The scan that this one repeats.
     #[serde(default)]
     pub rerun_of: Option<ScanId>,
 }
@@ -212,7 +214,7 @@ impl<'de> Deserialize<'de> for ScanRecord {
 }
 
 impl ScanRecord {
-    /// The row of a scan that is accepted at `now`: pending, and due at once.
+    /// Creates the row of a scan that is accepted at `now`: pending, and due at once.
     #[must_use]
     pub fn submitted(id: ScanId, scan: NewScan, now: Timestamp) -> Self {
         let NewScan { request, left_out, idempotency_key, trace, rerun_of } = scan;
@@ -235,13 +237,13 @@ impl ScanRecord {
         }
     }
 
-    /// The status API's word for where it stands.
+    /// Returns the state's name in the status API.
     #[must_use]
     pub const fn status(&self) -> ScanStatus {
         self.state.status()
     }
 
-    /// When it came to its end.
+    /// Returns the time when the scan ended.
     #[must_use]
     pub const fn ended_at(&self) -> Option<Timestamp> {
         match &self.state {
@@ -252,8 +254,8 @@ impl ScanRecord {
         }
     }
 
-    /// How long after its last change the scan may start: zero for all but a scan that is tried
-    /// again later.
+    /// Returns the delay between the scan's last change and its earliest start. Zero, except for a
+    /// scan that waits for a retry.
     #[must_use]
     pub fn wait_after_last_change(&self) -> Duration {
         let ended = self.attempts.last().and_then(|attempt| attempt.ended_at);
@@ -265,11 +267,11 @@ impl ScanRecord {
         }
     }
 
-    /// How long a waiting scan is still to wait at `now`, by the store's clock; zero for one that
-    /// is due, and for one that does not wait.
+    /// Returns how long a pending scan must still wait at `now`, by the store's clock. Zero for a
+    /// scan that is due or not pending.
     ///
-    /// A wait is never longer than it was when it began. Where `now` is before that moment, the
-    /// clock has been set back, and what is left by it says nothing: the scan is due.
+    /// A wait is never longer than it was when it began. If `now` is before that time, the clock
+    /// has been set back and the remaining time is meaningless, so the scan is due.
     #[must_use]
     pub fn left_to_wait(&self, now: Timestamp) -> Duration {
         let ScanState::Pending { due, .. } = self.state else { return Duration::ZERO };
@@ -280,13 +282,15 @@ impl ScanRecord {
         }
     }
 
-    /// When a waiting scan began to wait: with its submission, or with the end of its last attempt.
+    /// Returns the time when a pending scan began to wait: its submission, or the end of its last
+    /// attempt.
     #[must_use]
     pub fn waits_since(&self) -> Timestamp {
         self.attempts.last().and_then(|attempt| attempt.ended_at).unwrap_or(self.created_at)
     }
 
-    /// The last word on the scan's plugins: the verdict's, or those of the last attempt.
+    /// Returns the latest state of the scan's plugins: those of the verdict, or those of the last
+    /// attempt.
     #[must_use]
     pub fn last_plugins(&self) -> &[PluginResult] {
         match &self.state {
@@ -295,19 +299,19 @@ impl ScanRecord {
         }
     }
 
-    /// How much of the scan was checked.
+    /// Returns the coverage of the scan.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
         Coverage::of(&self.request, &self.left_out, self.last_plugins(), self.status().is_terminal())
     }
 
-    /// The scan's issues by severity.
+    /// Returns the number of the scan's issues by severity.
     #[must_use]
     pub fn severities(&self) -> SeverityCounts {
         SeverityCounts::of(self.last_plugins())
     }
 
-    /// Gives each unfinished plugin of an ended attempt its final state.
+    /// Moves each unfinished plugin of an ended attempt to its final state.
     fn end_plugins(&mut self) {
         let ended = self.attempts.last().and_then(|attempt| attempt.ended_at);
         match &mut self.state {
@@ -320,13 +324,13 @@ impl ScanRecord {
         }
     }
 
-    /// The last attempt, running or ended.
+    /// Returns the last attempt, running or ended.
     #[must_use]
     pub fn last_attempt(&self) -> Option<&AttemptRecord> {
         self.attempts.last()
     }
 
-    /// The last failure, whether or not the scan is tried again.
+    /// Returns the last failure, whether or not the scan is retried.
     #[must_use]
     pub const fn last_failure(&self) -> Option<&Failure> {
         match &self.state {

@@ -1,22 +1,22 @@
-//! What a user asks for: a draft of loose text on the way in, a typed request after its check.
+//! A user's scan request: a draft of unchecked text, and a typed request after its check.
 
 use serde::{Deserialize, Serialize};
 
 use super::{HIDDEN_VALUE, SettingValue, Target, TraceContext, is_secret_name, is_secret_value};
 
-/// The most workers a scanner may use in parallel.
+/// The maximum number of workers that a scanner may use in parallel.
 pub const MAX_WORKERS: u8 = 32;
 const DEFAULT_WORKERS: u8 = 5;
 const MAX_PLUGINS: usize = 100;
-/// The most settings that a scan may set.
+/// The maximum number of settings of a scan.
 pub const MAX_OVERRIDES: usize = 100;
 
 named_enum! {
-    /// Which plugins run: KAST's `-m`. `active` runs only the active ones.
+    /// The plugins that run: KAST's `-m`. `active` runs only the active ones.
     pub enum ScanMode {
-        /// Plugins that only look.
+        /// Passive plugins, which send no attacks.
         Passive = "passive",
-        /// Plugins that attack, and no others.
+        /// Active plugins only, which send attacks.
         Active = "active",
         /// All plugins.
         Both = "both",
@@ -36,14 +36,14 @@ named_enum! {
 }
 
 impl ReportFormat {
-    /// The reports that it asks for.
+    /// Returns the reports that this format requests.
     #[must_use]
     pub const fn files(self) -> ReportFiles {
         ReportFiles { html: matches!(self, Self::Html | Self::Both), pdf: matches!(self, Self::Pdf | Self::Both) }
     }
 }
 
-/// Which reports of an attempt there are.
+/// The reports that exist for an attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReportFiles {
     /// The HTML page.
@@ -53,13 +53,13 @@ pub struct ReportFiles {
 }
 
 named_enum! {
-    /// Which scans go first when not all can run.
+    /// The order in which scans start when not all can run.
     pub enum Priority {
         /// Before all others.
         High = "high",
         /// The default.
         Normal = "normal",
-        /// When nothing else waits, yet never starved.
+        /// After all others, but never starved.
         Low = "low",
     }
 }
@@ -75,19 +75,19 @@ pub struct ConfigOverride {
     pub value: SettingValue,
 }
 
-/// What marks a setting whose value is a secret although its name does not say so:
+/// The prefix for a setting whose value is a secret although its name does not show it:
 /// `secret:plugin.key=value`.
 pub const SECRET_MARK: &str = "secret:";
 
 impl ConfigOverride {
-    /// The setting's full name: `plugin.key`.
+    /// Returns the setting's full name: `plugin.key`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}.{}", self.plugin, self.key)
     }
 
-    /// Whether the value is a secret: by its mark, by the setting's name, or by what it says, as an
-    /// address with a password does.
+    /// Returns true if the value is a secret: because of its mark, the setting's name, or its
+    /// content, such as an address with a password.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         self.value.is_secret()
@@ -95,24 +95,24 @@ impl ConfigOverride {
             || self.value.clear().is_some_and(|value| is_secret_value(&self.key, value))
     }
 
-    /// `plugin.key=value`, with a secret value hidden.
+    /// Returns `plugin.key=value`, with a secret value hidden.
     #[must_use]
     pub fn shown(&self) -> String {
         let value = self.value.clear().filter(|_| !self.is_secret()).unwrap_or(HIDDEN_VALUE);
         format!("{}.{}={value}", self.plugin, self.key)
     }
 
-    /// Reads `plugin.key=value`, with `secret:` before it where the value is a secret.
+    /// Parses `plugin.key=value`, with the prefix `secret:` if the value is a secret.
     ///
     /// # Errors
-    /// What is wrong, as a sentence without the value.
+    /// Returns a sentence that describes the error and does not contain the value.
     pub fn parse(text: &str) -> Result<Self, String> {
         const FORM: &str = "expected plugin.key=value";
         let (is_marked, text) = text.trim_start().strip_prefix(SECRET_MARK).map_or((false, text), |text| (true, text));
         let (path, value) = text.split_once('=').ok_or(FORM)?;
         let path = path.trim();
         let (plugin, key) = path.split_once('.').ok_or(FORM)?;
-        // Not repeated: what is no name may be a part of a secret.
+        // The message does not repeat the text: an invalid name may be part of a secret.
         if !is_name(plugin) || !key.split('.').all(is_name) {
             return Err(format!("{FORM}; plugin and key consist of letters, digits, `_` and `-`"));
         }
@@ -131,7 +131,7 @@ impl ConfigOverride {
     }
 }
 
-/// The sealed value of a setting that a form has shown as hidden, and got back.
+/// The sealed value of a setting that a form showed as hidden and that the form submits again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptSecret {
     /// `plugin.key`.
@@ -140,33 +140,33 @@ pub struct KeptSecret {
     pub sealed: String,
 }
 
-/// Letters, digits, `_` and `-`, not starting with `-`: safe as a part of an argument and of a file
-/// name.
+/// Returns true for letters, digits, `_` and `-`, not starting with `-`. Such a name is safe as
+/// part of an argument and of a file name.
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && !text.starts_with('-')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// A checked request. It is the same thing that "run again" repeats.
+/// A checked request. "Re-run" repeats it unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScanRequest {
-    /// What to scan.
+    /// The target.
     pub target: Target,
-    /// Which plugins.
+    /// The mode, which selects the plugins.
     pub mode: ScanMode,
     /// Only these plugins; empty means all of the mode.
     #[serde(default)]
     pub plugins: Vec<String>,
-    /// Whether plugins run at the same time.
+    /// Whether plugins run in parallel.
     #[serde(default)]
     pub parallel: bool,
-    /// How many at the same time, 1 to [`MAX_WORKERS`].
+    /// The maximum number of parallel plugins, 1 to [`MAX_WORKERS`].
     pub max_workers: u8,
-    /// Verbose scanner log.
+    /// Whether the scanner log is verbose.
     #[serde(default)]
     pub verbose: bool,
-    /// Only show what would be done.
+    /// Whether this is a dry run, which only lists the steps.
     #[serde(default)]
     pub dry_run: bool,
     /// The report's format.
@@ -174,12 +174,13 @@ pub struct ScanRequest {
     /// Scanner settings.
     #[serde(default)]
     pub overrides: Vec<ConfigOverride>,
-    /// Its place among waiting scans.
+    /// Its priority in the queue.
     pub priority: Priority,
 }
 
 impl ScanRequest {
-    /// Takes secrets out that an earlier version stored in clear, by their settings' names.
+    /// Hides the secrets that an earlier version stored in clear text, identified by their
+    /// settings' names or values.
     pub fn leave_out_clear_secrets(&mut self) {
         for one in self.overrides.iter_mut().filter(|one| one.is_secret() && one.value.clear().is_some()) {
             one.value = SettingValue::Hidden;
@@ -187,40 +188,41 @@ impl ScanRequest {
     }
 }
 
-/// A scan on its way into the store.
+/// A scan to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewScan {
-    /// What was asked for.
+    /// The request.
     pub request: ScanRequest,
-    /// The selected plugins that the scan leaves out, because its mode does not run them.
+    /// The selected plugins that the scan leaves out because its mode does not run them.
     pub left_out: Vec<String>,
-    /// A client's key: a second submission with the same key gets the first one's scan.
+    /// The client's idempotency key: a second submission with the same key returns the first one's
+    /// scan.
     pub idempotency_key: Option<String>,
-    /// The trace that asked for it.
+    /// The trace of the submission.
     pub trace: TraceContext,
-    /// The scan of which this is a repetition.
+    /// The scan that this one repeats.
     pub rerun_of: Option<super::ScanId>,
 }
 
-/// What was wrong with one field.
+/// An error in one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
     /// The field's name in JSON and in the form.
     pub field: String,
-    /// What was wrong, for a person.
+    /// The error, for people.
     pub message: String,
 }
 
 impl FieldError {
-    /// An error of `field`.
+    /// Creates an error of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
-/// A request as it comes in, from JSON, a form or the command line; every field but the target may
-/// be left out.
+/// An unchecked request from JSON, a form or the command line. Every field except the target is
+/// optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScanRequestDraft {
@@ -230,33 +232,33 @@ pub struct ScanRequestDraft {
     pub mode: Option<String>,
     /// Plugin names; empty means all of the mode.
     pub plugins: Vec<String>,
-    /// Whether plugins run at the same time (default: true).
+    /// Whether plugins run in parallel (default: true).
     pub parallel: Option<bool>,
     /// 1 to 32 (default: 5).
     pub max_workers: Option<i64>,
-    /// Verbose scanner log (default: false).
+    /// Whether the scanner log is verbose (default: false).
     pub verbose: Option<bool>,
-    /// Only show what would be done (default: false).
+    /// Whether this is a dry run, which only lists the steps (default: false).
     pub dry_run: Option<bool>,
     /// html (default), pdf or both.
     pub format: Option<String>,
-    /// `plugin.key=value` each.
+    /// Settings, each as `plugin.key=value`.
     pub overrides: Vec<String>,
     /// high, normal (default) or low.
     pub priority: Option<String>,
-    /// That one has permission to attack the target; needed in mode active and both.
+    /// Confirms the permission to attack the target; required in mode active and both.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_active: Option<bool>,
-    /// Values of hidden settings that a form brings back. Not part of the API.
+    /// The sealed values of hidden settings that a form submits again. Not part of the API.
     #[serde(skip)]
     pub kept: Vec<KeptSecret>,
 }
 
 impl ScanRequestDraft {
-    /// Checks every field and names all that are wrong, not just the first.
+    /// Checks every field and reports all errors, not only the first.
     ///
     /// # Errors
-    /// One [`FieldError`] for each wrong field, in the order of the fields.
+    /// One [`FieldError`] for each invalid field, in the order of the fields.
     pub fn check(&self) -> Result<ScanRequest, Vec<FieldError>> {
         let mut errors = Vec::new();
         let target = self
@@ -288,7 +290,7 @@ impl ScanRequestDraft {
         for (text, number) in self.overrides.iter().take(MAX_OVERRIDES).zip(1..) {
             match ConfigOverride::parse(text) {
                 Ok(one) => overrides.push(one),
-                // A line without `=` may hold a secret anywhere.
+                // A line without `=` may contain a secret anywhere.
                 Err(why) if !why.starts_with('`') => {
                     errors.push(FieldError::new("overrides", format!("setting {number}: {why}")))
                 }
@@ -329,7 +331,7 @@ fn name_or<T: std::str::FromStr<Err = super::UnknownName>>(
     }
 }
 
-/// The text without control characters and cut to a length that fits an error message.
+/// Returns the text without control characters, truncated to a length that fits an error message.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(160).collect()
 }
@@ -343,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_alone_is_a_passive_scan_with_defaults() {
+    fn draft_with_only_a_target_is_a_passive_scan_with_defaults() {
         let request = draft("example.com").check().unwrap();
         assert_eq!(
             (request.mode, request.format, request.priority),
@@ -353,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_field_is_named_at_once() {
+    fn draft_check_reports_every_wrong_field() {
         let wrong = ScanRequestDraft {
             target: "-oX".into(),
             mode: Some("aggressive".into()),
@@ -380,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn overrides_keep_their_value_whole() {
+    fn overrides_keep_their_full_value() {
         let given = ScanRequestDraft { overrides: vec!["whatweb.user_agent=a=b c".into()], ..draft("example.com") };
         assert_eq!(given.check().unwrap().overrides[0].shown(), "whatweb.user_agent=a=b c");
     }

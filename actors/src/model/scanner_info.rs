@@ -1,11 +1,12 @@
-//! Which scanner a node runs, shown everywhere so that nobody takes one for the other.
+//! The scanner that a node runs and its plugins. The name is shown everywhere, so that users never
+//! mistake one scanner for the other.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ScanRequest, SettingNatures, SettingsSchema};
 
 named_enum! {
-    /// The two scanners there are.
+    /// The two kinds of scanner.
     pub enum ScannerKind {
         /// The real KAST.
         Kast = "kast",
@@ -17,14 +18,14 @@ named_enum! {
 /// A scanner and its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScannerInfo {
-    /// Which one.
+    /// The kind of scanner.
     pub kind: ScannerKind,
-    /// Its own version text, such as `3.0.40`.
+    /// Its version text, such as `3.0.40`.
     pub version: String,
 }
 
 impl ScannerInfo {
-    /// The name to show: `KAST 3.0.40` or `built-in scanner 0.1.0`.
+    /// Returns the displayed name: `KAST 3.0.40` or `built-in scanner 0.1.0`.
     #[must_use]
     pub fn label(&self) -> String {
         match self.kind {
@@ -33,7 +34,7 @@ impl ScannerInfo {
         }
     }
 
-    /// The scanner in words that nobody can mistake: `KAST 3.0.40` or
+    /// Returns an unmistakable description of the scanner: `KAST 3.0.40` or
     /// `built-in scanner 0.1.0 — KAST was not found`.
     #[must_use]
     pub fn headline(&self) -> String {
@@ -45,11 +46,11 @@ impl ScannerInfo {
 }
 
 named_enum! {
-    /// Whether a plugin only looks, or also attacks.
+    /// Whether a plugin sends attacks.
     pub enum PluginKind {
-        /// Only looks.
+        /// The plugin sends no attacks.
         Passive = "passive",
-        /// Sends attacks.
+        /// The plugin sends attacks.
         Active = "active",
     }
 }
@@ -59,7 +60,7 @@ named_enum! {
 pub struct PluginInfo {
     /// Its name, as in `--run-only`.
     pub name: String,
-    /// Its name for people.
+    /// Its displayed name.
     pub display_name: String,
     /// What it does.
     pub description: String,
@@ -75,35 +76,35 @@ pub struct PluginInfo {
 /// A scanner and its plugins, as a node offers them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScannerOffer {
-    /// Which scanner.
+    /// The scanner.
     pub scanner: ScannerInfo,
     /// Its plugins.
     pub plugins: Vec<PluginInfo>,
-    /// Its settings, as far as their names do not say what they are.
+    /// The properties of its settings that do not follow from their names.
     #[serde(default)]
     pub settings: SettingNatures,
-    /// What its settings take, in short; `None` where the scanner does not say, or where it is too
-    /// large for the row of a node.
+    /// A short form of the rules for its settings. `None` if the scanner reports none, or if the
+    /// rules are too large for the row of a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SettingsSchema>,
 }
 
 impl ScannerOffer {
-    /// The plugins that a scan asks for and this scanner does not know.
+    /// Returns the plugins that a scan requests and this scanner does not have.
     #[must_use]
     pub fn lacks<'a>(&self, request: &'a ScanRequest) -> Vec<&'a str> {
         let known = |name: &&str| self.plugins.iter().any(|plugin| plugin.name == *name);
-        // A scanner that told no plugin at all has told nothing.
+        // An empty list means that the scanner reported no plugins, not that it has none.
         let asked = request.plugins.iter().map(String::as_str).filter(|_| !self.plugins.is_empty());
         asked.filter(|name| !known(name)).collect()
     }
 }
 
-/// What the nodes can run together: one scanner, and its plugins, each available if it is on any
-/// node.
+/// Merges the offers of all nodes: one scanner, and its plugins. A plugin is available if it is
+/// available on any node.
 ///
-/// Nodes may differ. The scanner that most nodes have is the one that is told, and KAST before the
-/// built-in one among equals; only its nodes' plugins count.
+/// Nodes may differ. The result names the scanner that most nodes have, and KAST before the
+/// built-in scanner in a tie. Only the plugins of the nodes with that scanner count.
 #[must_use]
 pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> Option<ScannerOffer> {
     let mut by_scanner: Vec<(&ScannerInfo, Vec<&ScannerOffer>)> = Vec::new();
@@ -116,7 +117,7 @@ pub fn merge_offers<'a>(offers: impl IntoIterator<Item = &'a ScannerOffer>) -> O
     let (scanner, same) = by_scanner
         .into_iter()
         .max_by_key(|(scanner, same)| (same.len(), scanner.kind == ScannerKind::Kast, scanner.version.clone()))?;
-    // Scanners of one version have one.
+    // Scanners of one version have the same schema.
     let schema = same.iter().find_map(|offer| offer.schema.clone());
     let mut settings = SettingNatures::default();
     for offer in &same {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_asked_for_can_be_lacking() {
+    fn offer_lacks_only_requested_plugins() {
         let small = offer(ScannerKind::Builtin, "0.1.0", &[("tls", true), ("cors", false)]);
         let mut request = crate::testing::fixtures::request("example.com");
         assert_eq!(small.lacks(&request), [""; 0], "all of the mode");
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_common_scanner_is_told_with_what_any_of_its_nodes_can() {
+    fn merged_offer_has_the_most_common_scanner_and_the_plugins_of_its_nodes() {
         let kast = |plugins| offer(ScannerKind::Kast, "3.0.40", plugins);
         let builtin = offer(ScannerKind::Builtin, "0.1.0", &[("tls", true)]);
         assert_eq!(merge_offers([]), None);

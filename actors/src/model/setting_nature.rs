@@ -1,5 +1,5 @@
-//! What a setting of a scanner is to Kastrel: whether it is locked unless the operator allows it,
-//! and whether its value is a secret.
+//! The properties of a scanner setting that matter to Kastrel: whether it is locked unless the
+//! operator allows it, and whether its value is a secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::setting_value::{is_secret_name, words};
 
-/// Why a client may not set a setting. Each completes "`plugin.key` is locked: …".
+/// The reason why a client may not set a setting. Each text completes "`plugin.key` is locked: …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Lock {
-    /// A container image.
+    /// The setting names a container image.
     #[error("it names a container image")]
     Image,
     /// A container.
@@ -32,24 +32,24 @@ pub enum Lock {
     /// A URL.
     #[error("it takes a URL or the path of one")]
     Url,
-    /// Every user of the machine sees the value.
+    /// Every user of the machine can see the value.
     #[error("the scanner passes it to a tool as an argument, which the list of processes shows")]
     Argument,
     /// A value such as `${NAME}`.
     #[error("its value refers to a variable of the scanner's environment (`$NAME` or `${{NAME}}`)")]
     Variable,
-    /// In the operator's list.
-    #[error("overrides.deny lists it")]
+    /// The setting is in the operator's deny list.
+    #[error("overrides.deny names it")]
     Denied,
-    /// Not in the operator's list.
-    #[error("overrides.allow does not list it")]
+    /// The setting is not in the operator's allow list.
+    #[error("overrides.allow does not name it")]
     NotAllowed,
 }
 
-/// What a setting is by its name and by what the scanner says of it.
+/// The properties of a setting, by its name and by the scanner's own data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingNature {
-    /// Why it is locked unless the operator allows it.
+    /// The reason why it is locked unless the operator allows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
     /// Whether its value is a secret.
@@ -58,8 +58,8 @@ pub struct SettingNature {
 }
 
 impl SettingNature {
-    /// By the key alone: its last part, and those before it where everything below them belongs to
-    /// what they name.
+    /// Returns the properties by the key alone. The last part of the key decides, and the parts
+    /// before it if everything below them belongs to what they name.
     #[must_use]
     pub fn by_name(key: &str) -> Self {
         let key = key.trim_end_matches('.');
@@ -77,18 +77,17 @@ impl SettingNature {
         Self { lock: argument().or_else(|| by_words(&words(segment))).or_else(inherited), secret: is_secret_name(key) }
     }
 
-    /// The stricter of two.
+    /// Returns the stricter of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { lock: self.lock.or(other.lock), secret: self.secret || other.secret }
     }
 }
 
-/// KAST starts its own ZAP container with `-config api.key=…`; each attempt has a key of its own
-/// there.
+/// KAST starts its own ZAP container with `-config api.key=…`; each attempt has its own key there.
 const PASSED_AS_AN_ARGUMENT: &str = "local.api_key";
 
-/// Words that end like one of the table and are something else.
+/// Words that end like one of the table and have another meaning.
 const HARMLESS: &[&str] = &["profile", "curl", "redir"];
 
 fn by_words(words: &[String]) -> Option<Lock> {
@@ -192,8 +191,9 @@ fn by_words(words: &[String]) -> Option<Lock> {
     of_table.or_else(|| ends.into_iter().find(|(known, _)| is_end(known))).map(|(_, lock)| lock)
 }
 
-/// What a scanner says of its settings, as far as their names do not say it: small enough for the
-/// row of a node. The keys are `plugin.key`; one that ends in `.` takes anything below it.
+/// The properties of settings that a scanner reports and that do not follow from their names: small
+/// enough for the row of a node. The keys are `plugin.key`; a key that ends in `.` matches
+/// everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SettingNatures(BTreeMap<String, SettingNature>);
@@ -205,20 +205,21 @@ impl FromIterator<(String, SettingNature)> for SettingNatures {
 }
 
 impl SettingNatures {
-    /// The stricter of both for each setting.
+    /// Merges another set: the stricter properties of both for each setting.
     pub fn add(&mut self, other: &Self) {
         let names: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
         let both = names.into_iter().map(|name| (name.clone(), self.said(name).and(other.said(name)))).collect();
         self.0 = both;
     }
 
-    /// What is said of a name here: where nothing is, the scanner agrees with the name.
+    /// Returns the properties for a name. Without an entry, the name decides.
     fn said(&self, name: &str) -> SettingNature {
         let key = name.split_once('.').map_or(name, |(_, key)| key);
         self.0.get(name).copied().unwrap_or_else(|| SettingNature::by_name(key))
     }
 
-    /// The open key that a setting is below, as `plugin.key`: `p.headers` of `p.headers.Cookie`.
+    /// Returns the open key that contains a setting, as `plugin.key`: `p.headers` for
+    /// `p.headers.Cookie`.
     #[must_use]
     pub fn open_key(&self, plugin: &str, key: &str) -> Option<&str> {
         let name = format!("{plugin}.{key}");
@@ -228,7 +229,7 @@ impl SettingNatures {
             .map(|open| open.trim_end_matches('.'))
     }
 
-    /// What a setting is.
+    /// Returns the properties of a setting.
     #[must_use]
     pub fn nature(&self, plugin: &str, key: &str) -> SettingNature {
         let by_name = SettingNature::by_name(key);
@@ -236,7 +237,8 @@ impl SettingNatures {
         if let Some(nature) = self.0.get(&name) {
             return *nature;
         }
-        // What is below an open key, such as the name of a header, names nothing of the scanner's.
+        // The user chooses the part below an open key, such as the name of a header, so that part
+        // does not name a resource of the scanner.
         match self.0.iter().find(|(open, _)| open.ends_with('.') && name.starts_with(open.as_str())) {
             Some((_, nature)) => SettingNature { lock: nature.lock, secret: nature.secret || by_name.secret },
             None => by_name,
@@ -279,9 +281,10 @@ mod tests {
         }
     }
 
-    /// Each side leaves out what its names say, so that a missing entry is an opinion too.
+    /// Each scanner leaves out the properties that follow from the names, so a missing entry has a
+    /// meaning too.
     #[test]
-    fn of_two_scanners_the_stricter_counts_also_where_one_says_nothing() {
+    fn stricter_of_two_scanners_counts_even_without_an_entry() {
         let open = SettingNature { lock: None, secret: false };
         let natures = |all: &[(&str, SettingNature)]| {
             all.iter().map(|(name, nature)| ((*name).to_owned(), *nature)).collect::<SettingNatures>()

@@ -1,10 +1,10 @@
-//! What a scanner says of its settings: which there are, and what each of them takes.
+//! The settings that a scanner reports: which exist, and which values each of them accepts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a value may be.
+/// A kind of value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueKind {
@@ -22,33 +22,33 @@ pub enum ValueKind {
     Nothing,
 }
 
-/// What one setting takes.
+/// The rules for one setting.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SettingRule {
-    /// Any of these; empty means anything.
+    /// The accepted kinds; empty means any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<ValueKind>,
-    /// Of a list: what its elements may be; empty means anything.
+    /// For a list, the accepted kinds of its elements; empty means any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<ValueKind>,
-    /// The least number.
+    /// The minimum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<f64>,
-    /// The greatest number.
+    /// The maximum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum: Option<f64>,
-    /// Only these words; empty means any.
+    /// The accepted words; empty means any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
-    /// What it is for.
+    /// The purpose of the setting.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// What it is when nobody sets it.
+    /// The default value.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub default: String,
-    /// The form of a text, as the scanner's schema names it: `uri`, `path`, `password`; empty where
-    /// it names none.
+    /// The format of a text, as in the scanner's schema: `uri`, `path`, `password`; empty if the
+    /// schema has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub format: String,
     /// Whether the schema marks the value as a secret.
@@ -56,26 +56,26 @@ pub struct SettingRule {
     pub secret: bool,
 }
 
-/// Its numbers come from JSON, which has no value that differs from itself.
+/// The numbers come from JSON, which has no NaN, so equality is reflexive.
 impl Eq for SettingRule {}
 
-/// The settings of a scanner: for each plugin its keys, dotted where they are nested. A key that
-/// ends in `.` takes anything below it.
+/// The settings of a scanner: for each plugin its keys, dotted if they are nested. A key that ends
+/// in `.` matches everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsSchema {
     /// By plugin, then by key.
     pub plugins: BTreeMap<String, BTreeMap<String, SettingRule>>,
 }
 
-/// The row of a node holds no larger one, in bytes of JSON: it is written with every renewal of the
-/// lease.
+/// The maximum size in the row of a node, in bytes of JSON. The row is written with every renewal
+/// of the lease.
 const MOST_BYTES: usize = 48 << 10;
-/// So much of a description goes along.
+/// The maximum length of a description, in characters.
 const MOST_DESCRIPTION: usize = 120;
 
 impl SettingsSchema {
-    /// The same in short, for the row of a node: cut descriptions, and where that is still too
-    /// much, none. `None`: it is too large in any form.
+    /// Returns a short form for the row of a node: with truncated descriptions, or without
+    /// descriptions and defaults if that is still too large. `None` if it is too large in any form.
     #[must_use]
     pub fn in_short(&self) -> Option<Self> {
         let with = |change: fn(&mut SettingRule)| {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn in_short_it_fits_the_row_of_a_node_or_stays_out_of_it() {
+    fn short_schema_fits_the_row_of_a_node_or_is_left_out() {
         for (settings, description, shown) in [
             (2, "short", Some(5)),
             (2, &*"x".repeat(5000), Some(MOST_DESCRIPTION)),

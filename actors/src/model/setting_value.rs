@@ -1,14 +1,14 @@
-//! The value of a scanner setting, and which values are secrets. A secret is shown nowhere: it is
-//! sealed before a row holds it, and opened where a scanner gets it.
+//! The value of a scanner setting, and the rules for which values are secrets. A secret is never
+//! shown: it is sealed before it is stored in a row, and opened when it is passed to a scanner.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What stands in place of a secret value.
+/// The text that replaces a secret value.
 pub const HIDDEN_VALUE: &str = "••••••";
 
-/// Parts of a name that make its value a secret, wherever they stand in it.
+/// Parts of a name that make its value a secret, anywhere in the name.
 const SECRET_PARTS: &[&str] =
     &["password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "cookie", "bearer"];
 /// Words of a name that make its value a secret.
@@ -31,7 +31,7 @@ const SECRET_WORDS: &[&str] = &[
     "pat",
 ];
 
-/// Whether the value of a setting of this name is a secret: `shodan_api_key`,
+/// Returns true if the value of a setting with this name is a secret: `shodan_api_key`,
 /// `custom_headers.Authorization`, `authCookie`.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
@@ -45,9 +45,9 @@ pub fn is_secret_name(name: &str) -> bool {
     })
 }
 
-/// Whether a value is a secret whatever its setting is called: it holds an address with a password,
-/// sends its scan through a proxy as somebody, gives a secret name a value, as
-/// `{"Authorization": "…"}` does, or begins with `Basic` or `Bearer`.
+/// Returns true if a value is a secret whatever the name of its setting. That is the case if it
+/// contains an address with a password, if it is a proxy address with a user, if it assigns a value
+/// to a secret name, as `{"Authorization": "…"}` does, or if it begins with `Basic` or `Bearer`.
 #[must_use]
 pub fn is_secret_value(key: &str, value: &str) -> bool {
     let is_proxy = words(key).iter().any(|word| word.ends_with("proxy"));
@@ -56,14 +56,13 @@ pub fn is_secret_value(key: &str, value: &str) -> bool {
     })
 }
 
-/// Whether a text is what stands in a header such as `Authorization`: `Bearer x`, `Basic x`.
+/// Returns true if a text is the value of a header such as `Authorization`: `Bearer x`, `Basic x`.
 fn is_authorization(text: &str) -> bool {
     let (scheme, rest) = text.trim_start().split_once(char::is_whitespace).unwrap_or_default();
     (scheme.eq_ignore_ascii_case("basic") || scheme.eq_ignore_ascii_case("bearer")) && !rest.trim().is_empty()
 }
 
-/// Whether a text is, or holds, an address with a password in it:
-/// `http://user:password@proxy:3128`.
+/// Returns true if a text contains an address with a password: `http://user:password@proxy:3128`.
 #[must_use]
 pub fn holds_a_password(text: &str) -> bool {
     let with_a_scheme = text.split("://").skip(1).map(|rest| (rest, true));
@@ -73,8 +72,8 @@ pub fn holds_a_password(text: &str) -> bool {
         let authority = &rest[..end];
         match authority.rsplit_once('@') {
             Some((user, _)) => user.contains(':'),
-            // `http://user:pass/word@host`: what follows the colon is no port, so the password may
-            // go on.
+            // `http://user:pass/word@host`: the text after the colon is no port, so it may be a
+            // password that continues after the `/`.
             None => {
                 has_scheme
                     && rest.contains('@')
@@ -86,7 +85,7 @@ pub fn holds_a_password(text: &str) -> bool {
     })
 }
 
-/// Whether a text gives a value to something with the name of a secret: `token=x`, `Cookie: a=b`,
+/// Returns true if a text assigns a value to the name of a secret: `token=x`, `Cookie: a=b`,
 /// `"api_key": "x"`.
 fn assigns_a_secret(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -104,7 +103,7 @@ fn assigns_a_secret(text: &str) -> bool {
     false
 }
 
-/// The texts of a value: itself and, where it is JSON, the keys and strings in it.
+/// Returns the texts of a value: the value itself and, if it is JSON, the keys and strings in it.
 #[must_use]
 pub fn texts(value: &str) -> Vec<String> {
     let inner = json_leaves(value).unwrap_or_default().into_iter().filter_map(|leaf| match leaf {
@@ -114,8 +113,8 @@ pub fn texts(value: &str) -> Vec<String> {
     std::iter::once(value.to_owned()).chain(inner).collect()
 }
 
-/// The keys, strings and numbers of a list, an object or a string of JSON, which may be written
-/// with escapes; `None`: the value is none of these.
+/// Returns the keys, strings and numbers of a JSON list, object or string, which may contain
+/// escapes. `None` for any other value.
 #[must_use]
 pub fn json_texts(value: &str) -> Option<Vec<String>> {
     let texts = json_leaves(value)?.into_iter().map(|leaf| match leaf {
@@ -125,7 +124,7 @@ pub fn json_texts(value: &str) -> Option<Vec<String>> {
     Some(texts.collect())
 }
 
-/// The keys, strings and numbers of a value that is JSON.
+/// Returns the keys, strings and numbers of a value that is JSON.
 fn json_leaves(value: &str) -> Option<Vec<serde_json::Value>> {
     fn collect(value: serde_json::Value, found: &mut Vec<serde_json::Value>) {
         match value {
@@ -144,7 +143,7 @@ fn json_leaves(value: &str) -> Option<Vec<serde_json::Value>> {
     Some(found)
 }
 
-/// The words of a name in lower case: `apiKey`, `api_key` and `Api-Key` have the same two.
+/// Splits a name into words in lower case: `apiKey`, `api_key` and `Api-Key` have the same two.
 #[must_use]
 pub fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -163,22 +162,22 @@ pub fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// See the module. Only a plain value is ever shown, also by `Debug`.
+/// The value of a setting. Only a plain value is ever shown; `Debug` hides the others too.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum SettingValue {
-    /// A text that may be shown, unless the setting's name says otherwise.
+    /// A text that may be shown, unless the setting's name makes it a secret.
     Plain(String),
-    /// A secret in clear, on its way to be sealed or to a scanner. It is never stored.
+    /// A secret in clear text, before it is sealed or passed to a scanner. It is never stored.
     Secret(String),
-    /// A secret as it is stored.
+    /// A sealed secret, as it is stored.
     Sealed(String),
-    /// A secret that is not here: its place was shown and came back, or the row of a backup left it
-    /// out.
+    /// A secret whose value is missing: a form submitted its placeholder, or a backup left it out
+    /// of a row.
     Hidden,
 }
 
 impl SettingValue {
-    /// The value in clear, where it is known.
+    /// Returns the value in clear text, if it is known.
     #[must_use]
     pub fn clear(&self) -> Option<&str> {
         match self {
@@ -187,7 +186,7 @@ impl SettingValue {
         }
     }
 
-    /// Whether the value is treated as a secret, whatever its setting is called.
+    /// Returns true if the value counts as a secret, whatever the name of its setting.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
         !matches!(self, Self::Plain(_))
@@ -217,8 +216,8 @@ impl fmt::Debug for SettingValue {
     }
 }
 
-/// A setting as a row holds it. An older program reads the sealed text as the value, and so passes
-/// on nothing secret.
+/// A setting as stored in a row. An older version reads the sealed text as the value, and so passes
+/// on no secret.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     plugin: String,
@@ -233,7 +232,7 @@ impl Serialize for super::ConfigOverride {
         let (value, sealed) = match &self.value {
             SettingValue::Plain(text) => (text.clone(), false),
             SettingValue::Sealed(text) => (text.clone(), true),
-            // In clear a secret leaves the process in no row, message or file.
+            // A secret in clear text never leaves the process in a row, message or file.
             SettingValue::Secret(_) | SettingValue::Hidden => (String::new(), true),
         };
         Stored { plugin: self.plugin.clone(), key: self.key.clone(), value, sealed }.serialize(serializer)

@@ -1,4 +1,4 @@
-//! What a scan is aimed at: a typed host with optional port, or an http(s) URL of one, never free
+//! The target of a scan: a typed host with optional port, or an http(s) URL of one. Never free
 //! text.
 
 use std::fmt;
@@ -25,7 +25,7 @@ pub enum Host {
 }
 
 impl Host {
-    /// The address, where the host is one.
+    /// Returns the address, if the host is one.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self {
@@ -46,7 +46,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The two schemes a target may name.
+/// The two schemes that a target may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// Plain HTTP.
@@ -56,7 +56,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme as it stands in a URL.
+    /// Returns the scheme as written in a URL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Scheme {
         }
     }
 
-    /// The port where none is named.
+    /// Returns the default port of the scheme.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -75,8 +75,8 @@ impl Scheme {
     }
 }
 
-/// A parsed target. Its `Display` form is what a scanner gets; it never starts with `-` and holds
-/// no white space.
+/// A parsed target. Its `Display` form is passed to a scanner; it never starts with `-` and
+/// contains no white space.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Target {
@@ -87,17 +87,17 @@ pub struct Target {
     path: String,
 }
 
-/// Why a text is no target. Each completes "the target …".
+/// The reason why a text is not a valid target. Each text completes "the target …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Nothing was given.
-    #[error("is empty; enter a host, host:port or URL")]
+    /// The text is empty.
+    #[error("is empty")]
     Empty,
     /// Longer than any host name.
     #[error("is longer than {MAX_LENGTH} characters")]
     TooLong,
-    /// It would be read as an option by the tools that get it.
-    #[error("cannot start with `-`")]
+    /// The tools that get the target would read it as an option.
+    #[error("starts with `-`")]
     LeadingDash,
     /// White space or control characters.
     #[error("contains white space or control characters")]
@@ -111,20 +111,20 @@ pub enum TargetError {
     /// A scheme without its slashes.
     #[error("has a scheme without `//`; write `http://` or `https://` in front of the host")]
     Slashes,
-    /// No host in the three forms.
-    #[error("has no valid host: expected a name, an IPv4 address or an IPv6 address in brackets")]
+    /// No host in one of the three forms.
+    #[error("names no valid host: expected a name, an IPv4 address or an IPv6 address in brackets")]
     Host,
-    /// Several colons, and no IPv6 address.
+    /// Several colons, but no IPv6 address.
     #[error("is not a valid IPv6 address")]
     Ipv6,
-    /// Names a network interface.
+    /// An IPv6 zone, which names a network interface.
     #[error("has an IPv6 zone (`%`); zones are not supported")]
     Zone,
     /// More than one address or port.
     #[error("is a range of addresses or ports; ranges are not supported: give one address for each scan")]
     Range,
-    /// `[127.0.0.1]`.
-    #[error("has brackets, which belong around IPv6 addresses only; remove them")]
+    /// Brackets around an IPv4 address or a name: `[127.0.0.1]`.
+    #[error("has brackets, which belong around IPv6 addresses only; leave them out")]
     Brackets,
     /// More than one name.
     #[error("contains `*`; patterns are not supported: give one host for each scan")]
@@ -132,93 +132,93 @@ pub enum TargetError {
     /// More than one target.
     #[error("contains `,`; give one target for each scan")]
     Several,
-    /// `010` is 8 to some programs and 10 to others.
+    /// Some programs read `010` as 8, others as 10.
     #[error("has a number with leading zeros, which other programs read as octal; write each number without them")]
     LeadingZeros,
-    /// `0x7f.0.0.1`.
+    /// A hexadecimal number: `0x7f.0.0.1`.
     #[error(
         "has a hexadecimal number, which other programs read differently; write four decimal numbers, such as 192.168.1.10"
     )]
     Hexadecimal,
-    /// `2130706433`.
+    /// A single number: `2130706433`.
     #[error(
         "is a single number, which other programs read as an IPv4 address; write four numbers, such as 192.168.1.10"
     )]
     SingleNumber,
-    /// `127.1` is 127.0.0.1 to some programs.
-    #[error("ends like an IPv4 address but is not four numbers, such as 192.168.1.10")]
+    /// Fewer than four numbers: some programs read `127.1` as 127.0.0.1.
+    #[error("ends like an IPv4 address and is not four numbers, such as 192.168.1.10")]
     NotFourNumbers,
-    /// `1.2.3.256`.
-    #[error("has a number above 255, so it is not an IPv4 address")]
+    /// A number above 255: `1.2.3.256`.
+    #[error("has a number above 255, so it is no IPv4 address")]
     NumberTooLarge,
-    /// `127.0.0.1.`
-    #[error("is an IPv4 address with a dot at its end; remove the dot")]
+    /// A dot after the address: `127.0.0.1.`
+    #[error("is an IPv4 address with a dot at its end; leave the dot out")]
     DotAfterAddress,
-    /// Characters that stand for others, such as full-width digits. Holds what they stand for.
+    /// Characters that are mapped to others, such as full-width digits. Holds the mapped text.
     #[error("contains characters that other programs read differently; write `{0}`")]
     Lookalike(String),
-    /// No port number.
+    /// Not a valid port number.
     #[error("has an invalid port; expected 1 to 65535, without leading zeros")]
     Port,
     /// A path that tools could misread.
     #[error("has a path that is not supported; give the host, or a URL with a plain path")]
     Path,
-    /// `/a//b`.
+    /// An empty path segment: `/a//b`.
     #[error("has `//` in its path, which other programs shorten; write the path that is meant")]
     EmptySegment,
-    /// `xn--a.example`.
+    /// An invalid punycode label: `xn--a.example`.
     #[error(
         "has a part that begins with `xn--` but is not a valid internationalised name; write the name as it is spelled"
     )]
     Punycode,
-    /// `/a/../b`.
+    /// A dot segment: `/a/../b`.
     #[error("has `.` or `..` in its path, which other programs resolve; write the path that is meant")]
     DotSegment,
-    /// `?q=1`.
+    /// A query: `?q=1`.
     #[error("has a query (`?`), which is not supported; give the host, or a URL with a plain path")]
     Query,
-    /// `#top`.
+    /// A fragment: `#top`.
     #[error("has a fragment (`#`), which is not supported; give the host, or a URL with a plain path")]
     Fragment,
 }
 
-/// How strictly a text is read.
+/// How strictly a text is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// As somebody typed it: what another program reads differently is refused.
+    /// Text that a user typed: forms that another program reads differently are refused.
     Typed,
-    /// As a row of an earlier version holds it, which took more texts for names.
+    /// Text from a row of an earlier version, which accepted more texts as names.
     Stored,
 }
 
 impl Target {
-    /// Whether the target would be accepted today, whichever version stored it.
+    /// Checks that the current rules accept the target, whichever version stored it.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why they do not.
     pub fn check(&self) -> Result<(), TargetError> {
         self.to_string().parse::<Self>().map(|_| ())
     }
 
-    /// The host.
+    /// Returns the host.
     #[must_use]
     pub const fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The port, where one was given.
+    /// Returns the port, if the target has one.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The scheme, where one was given.
+    /// Returns the scheme, if the target has one.
     #[must_use]
     pub const fn scheme(&self) -> Option<Scheme> {
         self.scheme
     }
 
-    /// The target with its host in Unicode, where that differs: `https://bücher.example` for
+    /// Returns the target with its host in Unicode, if that differs: `https://bücher.example` for
     /// `https://xn--bcher-kva.example`.
     #[must_use]
     pub fn unicode(&self) -> Option<String> {
@@ -227,7 +227,8 @@ impl Target {
             return None;
         }
         let (host, result) = idna::domain_to_unicode(name);
-        // Only what leads back to the same name, and nothing that changes how a line is drawn.
+        // Only a form that maps back to the same name, and that contains no character that changes
+        // how a line is drawn.
         let is_plain = !host.chars().any(|c| {
             c.is_whitespace()
                 || c.is_control()
@@ -238,8 +239,8 @@ impl Target {
         (result.is_ok() && is_plain && leads_back && host != *name).then(|| self.written_with(&host))
     }
 
-    /// The target for people: in both forms where it has two, so that neither can be mistaken for
-    /// another host.
+    /// Returns the displayed form of the target: both forms if it has two, so that neither can be
+    /// mistaken for another host.
     #[must_use]
     pub fn label(&self) -> String {
         self.unicode().map_or_else(|| self.to_string(), |unicode| format!("{unicode} ({self})"))
@@ -251,8 +252,8 @@ impl Target {
         format!("{scheme}{host}{port}{}", self.path)
     }
 
-    /// The target as a folder name: letters, digits, `.`, `-` and `_` only, at most 100 characters,
-    /// never empty and never starting with `.` or `-`.
+    /// Returns the target as a folder name: letters, digits, `.`, `-` and `_` only, at most 100
+    /// characters, never empty and never starting with `.` or `-`.
     #[must_use]
     pub fn folder_name(&self) -> String {
         let mut name: String = self
@@ -324,7 +325,7 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
     if reading == Reading::Typed && is_range_of_numbers(authority) {
         return Err(TargetError::Range);
     }
-    // `example.com/` is what a browser's address line gives.
+    // A browser's address bar gives `example.com/`.
     let path = if path == "/" { "" } else { path };
     if scheme.is_none() && !path.is_empty() {
         return Err(if is_range(authority, path) { TargetError::Range } else { TargetError::Path });
@@ -340,7 +341,7 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
         refuse_misread_path(path)?;
     }
     let (host, port) = match authority.parse() {
-        // A bare IPv6 address can have no port, so it needs no brackets to be understood.
+        // A bare IPv6 address cannot have a port, so it is unambiguous without brackets.
         Ok(address) => (Host::V6(address), None),
         Err(_) if is_colons && !authority.contains('[') => return Err(why_no_v6(authority)),
         Err(_) => split_port(authority).and_then(|(host, port)| Ok((parse_host(host, reading)?, port)))?,
@@ -348,7 +349,8 @@ fn parse(text: &str, reading: Reading) -> Result<Target, TargetError> {
     Ok(Target { scheme, host, port, path: path.to_owned() })
 }
 
-/// `http:example.com` and `http:/example.com`, but not `http:80`: a host may have that name.
+/// Returns true for `http:example.com` and `http:/example.com`, but not for `http:80`, because a
+/// host may have that name.
 fn lacks_slashes(text: &str) -> bool {
     let rest = |scheme: &str| {
         text.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &text[scheme.len()..])
@@ -359,8 +361,8 @@ fn lacks_slashes(text: &str) -> bool {
         .any(|rest| !rest.is_empty() && !rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// What other programs resolve or shorten: also where a separator is encoded, and where parameters
-/// follow, which some servers take off first.
+/// Refuses path segments that other programs resolve or shorten. This includes encoded separators,
+/// and dot segments with parameters, which some servers strip first.
 fn refuse_misread_path(path: &str) -> Result<(), TargetError> {
     let decoded =
         path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
@@ -368,20 +370,20 @@ fn refuse_misread_path(path: &str) -> Result<(), TargetError> {
     if decoded.split('/').any(name) {
         return Err(TargetError::DotSegment);
     }
-    // A slash at the end is a folder's.
+    // A slash at the end denotes a folder.
     if decoded.contains("//") { Err(TargetError::EmptySegment) } else { Ok(()) }
 }
 
-/// `24` and `255.255.255.0`, but not `2024`: that is a path.
+/// Returns true for `24` and `255.255.255.0`, but not for `2024`, which is a path.
 fn is_mask(text: &str) -> bool {
     text.parse::<Ipv4Addr>().is_ok() || text.parse::<u8>().is_ok_and(|bits| bits <= 128)
 }
 
-/// What stands between the ends of a range, or between its members.
+/// The characters between the ends of a range, or between its members.
 const RANGE_SIGNS: [char; 4] = ['-', '~', '…', ','];
 
-/// The text with plain characters for the dashes, slashes and tildes of typography, which word
-/// processors put in; `None` where it has none of them.
+/// Returns the text with plain characters in place of typographic dashes, slashes and tildes, which
+/// word processors insert. `None` if the text has none of them.
 fn without_typography(text: &str) -> Option<String> {
     let plain = |c: char| match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}' => '-',
@@ -393,15 +395,15 @@ fn without_typography(text: &str) -> Option<String> {
     (mapped != text).then_some(mapped)
 }
 
-/// `10.0.0.1-5`, `10.0.0.{1,5}`, `10.0.0.[1-5]`, `10.0.0.1~5`, `10.0.0.1..10.0.0.5` and
-/// `10.0.0.1:80-90`.
+/// Returns true for `10.0.0.1-5`, `10.0.0.{1,5}`, `10.0.0.[1-5]`, `10.0.0.1~5`,
+/// `10.0.0.1..10.0.0.5` and `10.0.0.1:80-90`.
 fn is_range_of_numbers(authority: &str) -> bool {
     let of_numbers = authority.chars().all(|c| c.is_ascii_digit() || ".:*[]{}".contains(c) || RANGE_SIGNS.contains(&c));
     let is_several = authority.contains(RANGE_SIGNS)
         || authority.contains(['*', '{'])
         || authority.rfind('[').is_some_and(|at| at > 0);
     let is_address = |text: &str| text.parse::<Ipv4Addr>().is_ok();
-    // `10.0.0.x`, as people write any number.
+    // `10.0.0.x`, a common way to write any number.
     let host = authority.split(':').next().unwrap_or_default();
     let is_any = |part: &str| part.eq_ignore_ascii_case("x");
     let is_number_or_any = |part: &str| is_any(part) || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
@@ -416,7 +418,7 @@ fn is_range_of_numbers(authority: &str) -> bool {
     authority.contains(|c: char| c.is_ascii_digit()) && of_numbers && (is_several || is_from_to())
 }
 
-/// Why a text with colons or in brackets is no IPv6 address.
+/// Returns the reason why a text with colons or in brackets is not an IPv6 address.
 fn why_no_v6(text: &str) -> TargetError {
     if text.contains(RANGE_SIGNS) {
         return TargetError::Range;
@@ -429,7 +431,7 @@ fn why_no_v6(text: &str) -> TargetError {
     }
 }
 
-/// `10.0.0.0/24`, `10.0.0.0:80/24` and `10.0.0.0/255.255.255.0`.
+/// Returns true for `10.0.0.0/24`, `10.0.0.0:80/24` and `10.0.0.0/255.255.255.0`.
 fn is_range(authority: &str, path: &str) -> bool {
     let without_port = authority.rsplit_once(':').filter(|(host, port)| {
         (!host.contains(':') || host.ends_with(']')) && port.bytes().all(|b| b.is_ascii_digit())
@@ -520,10 +522,10 @@ fn parse_host(text: &str, reading: Reading) -> Result<Host, TargetError> {
     if reading == Reading::Stored && !ends_in_a_number(text) {
         return valid_name(text);
     }
-    // The URL standard's host parser: IDNA, and what is no name at all.
+    // The URL standard's host parser does the IDNA mapping and rejects invalid names.
     let is_punycode = text.to_ascii_lowercase().split('.').any(|label| label.starts_with("xn--"));
     match url::Host::parse(text).map_err(|_| if is_punycode { TargetError::Punycode } else { TargetError::Host })? {
-        // Not ASCII: full-width digits and the like.
+        // Not ASCII: full-width digits, for example.
         url::Host::Ipv4(address) if reading == Reading::Typed => Err(TargetError::Lookalike(address.to_string())),
         url::Host::Ipv4(address) => Ok(Host::V4(address)),
         url::Host::Ipv6(address) => Ok(Host::V6(address)),
@@ -552,8 +554,8 @@ fn refuse_several(text: &str) -> Result<(), TargetError> {
     if text.contains(',') { Err(TargetError::Several) } else { Ok(()) }
 }
 
-/// Whether some program takes the text for an IPv4 address, whole or mistyped: its last part is a
-/// number (the URL standard's "ends in a number").
+/// Returns true if some program reads the text as an IPv4 address, complete or mistyped: its last
+/// part is a number (the URL standard's "ends in a number").
 fn ends_in_a_number(text: &str) -> bool {
     let last = text.strip_suffix('.').unwrap_or(text).rsplit('.').next().unwrap_or_default();
     let is_hexadecimal = last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"))
@@ -561,7 +563,7 @@ fn ends_in_a_number(text: &str) -> bool {
     is_hexadecimal || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Four decimal numbers and nothing else, which every program reads alike.
+/// Parses four decimal numbers and nothing else, a form that every program reads the same way.
 fn parse_v4(text: &str) -> Result<Ipv4Addr, TargetError> {
     let parts: Vec<&str> = text.split('.').collect();
     if parts.last() == Some(&"") {
@@ -598,7 +600,7 @@ fn valid_name(text: &str) -> Result<Host, TargetError> {
     }
 }
 
-/// Whether characters beyond ASCII stand for ASCII ones: a program without the same mapping sees
+/// Returns true if non-ASCII characters map to ASCII ones. A program without the same mapping sees
 /// another host, or none.
 fn is_lookalike(text: &str, name: &str) -> bool {
     if text.is_ascii() {
@@ -612,8 +614,8 @@ fn is_lookalike(text: &str, name: &str) -> bool {
 impl TryFrom<String> for Target {
     type Error = TargetError;
 
-    /// Reads what is stored, also by earlier versions, which took more texts for host names: a row
-    /// must stay readable. [`Target::check`] says whether it may still be scanned.
+    /// Parses a stored target. Earlier versions accepted more texts as host names, and their rows
+    /// must stay readable. [`Target::check`] returns whether the target may still be scanned.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse().or_else(|error| parse(&text, Reading::Stored).map_err(|_| error))
     }
@@ -632,7 +634,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_hosts_with_ports_and_urls() {
+    fn target_accepts_hosts_with_ports_and_urls() {
         for (given, shown) in [
             ("example.com", "example.com"),
             ("Example.COM.", "example.com"),
@@ -670,7 +672,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_could_be_misread() {
+    fn target_refuses_ambiguous_text() {
         use TargetError as E;
         let long = "a".repeat(300);
         for (given, expected) in [
@@ -881,7 +883,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_is_safe_to_pass_on(text in "\\PC{0,40}") {
+        fn accepted_target_is_safe_to_pass_on(text in "\\PC{0,40}") {
             if let Ok(target) = text.parse::<Target>() {
                 let shown = target.to_string();
                 prop_assert!(!shown.starts_with('-'));

@@ -17,20 +17,20 @@ pub struct TraceContext {
     flags: u8,
 }
 
-/// Text that is no `traceparent`.
+/// The text is not a valid `traceparent`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a W3C traceparent")]
 pub struct TraceContextError;
 
 impl TraceContext {
-    /// A new, sampled context from `random`.
+    /// Creates a new, sampled context from `random`.
     #[must_use]
     pub fn generate(random: &mut impl rand::Rng) -> Self {
         Self { trace_id: random.random_range(1..=u128::MAX), parent_id: random.random_range(1..=u64::MAX), flags: 1 }
     }
 
-    /// The context of a span in a trace; `None` where an id is all zero, which the specification
-    /// calls invalid.
+    /// Creates the context of a span in a trace. `None` if an id is all zero, which the
+    /// specification calls invalid.
     #[must_use]
     pub const fn of_span(trace_id: u128, span_id: u64, is_sampled: bool) -> Option<Self> {
         if trace_id == 0 || span_id == 0 {
@@ -40,19 +40,19 @@ impl TraceContext {
         }
     }
 
-    /// The ids of the trace and of the span, as numbers.
+    /// Returns the ids of the trace and of the span, as numbers.
     #[must_use]
     pub const fn ids(&self) -> (u128, u64) {
         (self.trace_id, self.parent_id)
     }
 
-    /// Whether the trace is recorded by whoever made the context.
+    /// Returns true if the creator of the context records the trace.
     #[must_use]
     pub const fn is_sampled(&self) -> bool {
         self.flags & 1 == 1
     }
 
-    /// The trace id in 32 lower-case hex digits, as tracing user interfaces take it.
+    /// Returns the trace id in 32 lower-case hex digits, the form that tracing user interfaces use.
     #[must_use]
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_and_refuses_the_rest() {
+    fn traceparent_round_trips_and_invalid_text_is_refused() {
         let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let context: TraceContext = text.parse().unwrap();
         assert_eq!(context.to_string(), text);

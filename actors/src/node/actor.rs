@@ -9,22 +9,23 @@ use tracing::{error, info, warn};
 
 use super::exit::NodeExit;
 use super::message::Message;
+use crate::attempt_finisher::AttemptFinisher;
 use crate::context::{LeaseState, Shared};
 use crate::dispatcher::{self, Dispatcher};
 use crate::health::Health;
 use crate::lease::{self, Lease};
+use crate::messages::supervisor::{self, OnCleared};
 use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
 use crate::reconciler::Reconciler;
-use crate::attempt_finisher::AttemptFinisher;
-use crate::supervisor::{self, OnCleared, ScanSupervisor};
+use crate::supervisor::ScanSupervisor;
 use crate::task;
 
-/// How long scans that had to be killed may take to be gone and recorded.
+/// How long killed scans may take until their processes are gone and their ends are recorded.
 const KILL_GRACE: Duration = Duration::from_secs(8);
 
-/// The name of the budget of failing actors.
+/// The name of the budget for actor failures.
 const BUDGET: &str = "actors";
 
 pub(crate) struct Node;
@@ -34,7 +35,7 @@ pub(crate) struct Arguments {
     pub(crate) exit: watch::Sender<Option<NodeExit>>,
 }
 
-/// The actors below the node, in the order of their start.
+/// The child actors of the node, in the order of their start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Supervisor,
@@ -74,7 +75,8 @@ pub(crate) struct State {
 }
 
 impl Drop for State {
-    /// Also when the root is killed: whoever waits for the node's end learns of it.
+    /// Sets the exit even if the root is killed, so that tasks that wait for the node's end are
+    /// woken.
     fn drop(&mut self) {
         self.exit.send_if_modified(|exit| match exit {
             Some(_) => false,
@@ -174,8 +176,8 @@ impl State {
         if role == Role::Supervisor {
             self.shared.supervisor.send_replace(None);
         }
-        // While the node shuts down the supervisor is still needed, because another one cleans up
-        // after it, and the lease, because scans may still finish.
+        // During a shutdown the supervisor is still needed, because a new one cleans up after it,
+        // and so is the lease, because scans may still finish.
         if self.shutdown.is_some() && !matches!(role, Role::Supervisor | Role::Lease) {
             return;
         }
@@ -204,7 +206,7 @@ impl State {
         }
     }
 
-    /// The dispatcher first, then the scans, then the lease.
+    /// Stops the dispatcher first, then the scans, then the lease.
     fn shut_down(
         &mut self,
         myself: &ActorRef<Message>,
@@ -214,7 +216,7 @@ impl State {
     ) {
         info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
-        // The dispatcher finishes what it is at, and pulls no more.
+        // The dispatcher finishes its current scan and takes no more.
         self.shared.directives.send_modify(|directives| directives.stopping = true);
         let pullers: Vec<ActorCell> = self
             .children
@@ -229,7 +231,7 @@ impl State {
                 info!(scans = shared.registry.entries().len(), "interrupting the scans that still run");
             }
             for puller in pullers {
-                // One that does not stop in time is stopped with the node.
+                // A child that does not stop in time is stopped with the node.
                 let _ = puller.stop_and_wait(Some("shutdown".into()), Some(Duration::from_secs(1))).await;
             }
             let mut clear = cleared(&shared, supervisor::Message::Shutdown, grace).await;
@@ -243,8 +245,8 @@ impl State {
                     let _ = lease.call(lease::Message::Release, Some(Duration::from_secs(3))).await;
                 }
             } else {
-                // Whoever waits for the lease must wait until its end: something of ours may still
-                // run.
+                // Other nodes must wait until the lease expires, because a process of this node may
+                // still run.
                 warn!("not every scan ended; the lease is not given back and runs out by itself");
             }
             shared.lease.send_replace(LeaseState::None);
@@ -255,7 +257,7 @@ impl State {
     }
 }
 
-/// Waits until every scan has come to its own end. `false`: not within `limit`.
+/// Waits until every scan has ended by itself. Returns `false` if that takes longer than `limit`.
 async fn finished(shared: &Shared, limit: Duration) -> bool {
     let wait = async {
         while !shared.registry.entries().is_empty() {
@@ -265,13 +267,13 @@ async fn finished(shared: &Shared, limit: Duration) -> bool {
     tokio::time::timeout(limit, wait).await.is_ok()
 }
 
-/// Tells the supervisor of the moment, and waits until the registry is empty. `false`: not within
-/// `limit`.
+/// Sends the message to the current supervisor, and waits until the registry is empty. Returns
+/// `false` if that takes longer than `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
     let wait = async {
         loop {
             let (sender, receiver) = oneshot::channel::<()>();
-            // The sender's drop is the signal, in whichever way it comes; the registry is the
+            // The drop of the sender is the signal, however it happens; the empty registry is the
             // proof.
             let _ = shared.tell_supervisor(message(OnCleared::new(move || drop(sender))));
             let _ = receiver.await;
@@ -284,8 +286,8 @@ async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message,
     tokio::time::timeout(limit, wait).await.is_ok()
 }
 
-/// Hands back the rows of a lease that was granted while the dispatcher was being stopped: no
-/// process of ours is left, so none can run under them.
+/// Requeues the rows of leases that were granted while the dispatcher was stopping. No process of
+/// this node is left, so none runs under them.
 async fn hand_back_the_rest(shared: &Arc<Shared>) {
     let work = async {
         for scan in shared.ports.store.running_on(&shared.config.id).await? {

@@ -1,11 +1,11 @@
-//! How a node ends.
+//! The ways in which a node ends.
 
-/// How a node ended.
+/// The result of a node's run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeExit {
-    /// As it was told.
+    /// The node stopped as requested.
     Stopped,
-    /// Its actors failed more often than its budget bears; the process should exit with a failure
-    /// code.
+    /// The node's actors failed more often than its budget allows. The process should exit with a
+    /// failure code.
     Failed(String),
 }

@@ -1,4 +1,4 @@
-//! The outside's hold on a node.
+//! The handle of a node for the application.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::ports::StoreError;
 /// A node could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeStartError {
-    /// The store does not answer.
+    /// The store does not respond.
     #[error("failed to prepare the store for this node")]
     Store(#[from] StoreError),
     /// An actor could not be started.
@@ -32,7 +32,7 @@ pub struct NodeHandle {
 /// Starts a node's actor tree.
 ///
 /// # Errors
-/// The store does not answer, or an actor cannot be started.
+/// The store does not respond, or an actor cannot be started.
 pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, NodeStartError> {
     if config.sole_node {
         ports.store.end_other_nodes(&config.id).await?;
@@ -43,16 +43,16 @@ pub async fn start(config: NodeConfig, ports: NodePorts) -> Result<NodeHandle, N
 }
 
 impl NodeHandle {
-    /// Stops the node in order: no new scan; running ones may `finish` for so long; then every
-    /// attempt is interrupted (at no cost) and recorded; the lease is given back. What is left
-    /// after `grace` is killed at once.
+    /// Stops the node in order: it takes no new scan; running scans have `finish` to end by
+    /// themselves; then every attempt is interrupted (at no cost) and recorded; then the lease is
+    /// released. Scans that are left after `grace` are killed at once.
     pub async fn shutdown(&self, finish: Duration, grace: Duration) {
-        // A node that has failed meanwhile is down as well.
+        // A node that has failed in the meantime is down as well.
         let _ = self.actor.call(|done| Message::Shutdown { finish, grace, done }, None).await;
         let _ = self.actor.wait(None).await;
     }
 
-    /// Waits for the node's end and says how it came.
+    /// Waits for the node's end and returns how it ended.
     pub async fn exited(&self) -> NodeExit {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await {
@@ -61,7 +61,7 @@ impl NodeHandle {
         }
     }
 
-    /// Ends every actor at once, as a crash of the process would. For tests of what follows.
+    /// Ends every actor at once, like a crash of the process. For tests of the recovery.
     #[cfg(any(test, feature = "testing"))]
     pub async fn crash(self) {
         for child in self.actor.get_children() {
@@ -74,7 +74,7 @@ impl NodeHandle {
         let _ = self.actor.wait(None).await;
     }
 
-    /// The actors right below the root, for tests that crash one.
+    /// Returns the actors directly below the root, for tests that crash one.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn children(&self) -> Vec<ractor::ActorCell> {

@@ -2,20 +2,20 @@ use std::time::Duration;
 
 use ractor::RpcReplyPort;
 
-/// What the node is told.
+/// A message to the node.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Stop everything, in order.
+    /// Stops everything, in order.
     Shutdown {
-        /// How long running scans may go on to their own end.
+        /// How long running scans may take to end by themselves.
         finish: Duration,
-        /// How long the interrupted ones may take after that.
+        /// How long the interrupted scans may take after that.
         grace: Duration,
-        /// Told when all is done.
+        /// Replied to when the shutdown is done.
         done: RpcReplyPort<()>,
     },
     /// The shutdown is done.
     Down,
-    /// A task of its own panicked.
+    /// A task of the node panicked.
     Panicked(String),
 }

@@ -1,13 +1,14 @@
-//! The node: root of the actor tree.
+//! The node: the root of the actor tree.
 //!
-//! - **Owns** the five actors below it and their restart budget.
+//! - **Owns** its five child actors and their restart budget.
 //! - **Messages** come from the [`NodeHandle`] (shutdown) and its own tasks.
-//! - **When a child fails** it starts another one in its place, which finds what it needs in the
-//!   shared values; more failures than the budget bears end the node with a failure, never half
-//!   alive: the process then exits with a failure code, and whatever runs it starts a new one.
+//! - **When a child fails**, the node starts a new one, which reads its state from the shared
+//!   context. More failures than the budget allows end the node with a failure, so that it never
+//!   continues partially: the process exits with a failure code, and its service manager restarts
+//!   it.
 //! - **On shutdown** the dispatcher stops first, then the supervisor interrupts every attempt, then
-//!   the lease is given back, in this order.
-//! - **It never** touches a scan.
+//!   the lease is released.
+//! - **It never** changes a scan.
 
 mod actor;
 mod exit;

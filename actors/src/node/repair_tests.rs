@@ -1,4 +1,5 @@
-//! Nodes that lack something, and targets that fail: who waits, for how long, and at what cost.
+//! Tests of nodes with faults and of failing targets: which scans wait, for how long, and at what
+//! cost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,7 @@ fn of_the_node(row: &ScanRecord) -> usize {
         .count()
 }
 
-/// A runner that plays `well`, and `broken` while the flag is up.
+/// Creates a runner that plays `well`, and `broken` while the flag is set.
 fn breakable(well: Script, broken: Script) -> (ScriptedRunner, Arc<AtomicBool>) {
     let flag = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&flag);
@@ -93,7 +94,7 @@ async fn two_hundred_waiting_scans_survive_a_minute_of_each_fault_at_no_cost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
+async fn node_starts_no_scan_before_its_first_successful_check() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
     cluster.health.lack(Some(NodeFault::new(
         FaultKind::ScannerProgram,
@@ -109,7 +110,7 @@ async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
         let state = state_of(&tree, actor);
         assert_eq!(state, "held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH)", "{actor}");
     }
-    // Other processes read it in the node's row.
+    // Other processes read the hold from the node's row.
     let told = cluster.store.nodes().await.unwrap().remove(0).registration.hold;
     assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
     let web = cluster.service_elsewhere();
@@ -128,7 +129,7 @@ async fn a_node_that_was_never_well_starts_nothing_until_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_found_missing_while_nothing_happens_shows_within_seconds() {
+async fn fault_of_an_idle_node_is_shown_within_seconds() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
     let _node = cluster.node("a", 2).await;
     tokio::time::sleep(60 * SECOND).await;
@@ -144,7 +145,7 @@ async fn what_is_found_missing_while_nothing_happens_shows_within_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_whose_folder_goes_while_it_runs_is_put_back_and_one_that_crashes_alone_is_not() {
+async fn scan_is_requeued_if_its_folder_vanishes_but_not_after_a_plain_crash() {
     let (runner, broken) = breakable(Script::Complete(5 * SECOND), Script::Crash(3 * SECOND));
     broken.store(true, Ordering::Relaxed);
     let cluster = Cluster::new(runner);
@@ -152,7 +153,8 @@ async fn a_scan_whose_folder_goes_while_it_runs_is_put_back_and_one_that_crashes
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(SECOND).await;
-    // It is back before the scanner is dead: what counts is that it was gone while the attempt ran.
+    // The folder exists again before the scanner is dead. It was gone while the attempt ran, and
+    // that decides.
     cluster.health.lack(Some(folder_gone()));
     let row = cluster.until(id, |row| row.attempts[0].end.is_some()).await;
     let expected = AttemptEnd::Interrupted {
@@ -169,7 +171,7 @@ async fn a_scan_whose_folder_goes_while_it_runs_is_put_back_and_one_that_crashes
 }
 
 #[tokio::test(start_paused = true)]
-async fn starts_that_fail_without_a_cause_that_a_check_sees_are_tried_more_and_more_rarely() {
+async fn failed_starts_without_a_detected_fault_are_retried_at_growing_intervals() {
     let (runner, broken) = breakable(Script::Complete(SECOND), Script::NoRoom);
     broken.store(true, Ordering::Relaxed);
     let cluster = Cluster::new(runner);
@@ -187,7 +189,7 @@ async fn starts_that_fail_without_a_cause_that_a_check_sees_are_tried_more_and_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_node_runs_what_one_cannot() {
+async fn scan_of_a_faulty_node_runs_on_another_node() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
     let lacking = ScriptedHealth::default();
     lacking.lack(Some(folder_gone()));
@@ -207,7 +209,7 @@ async fn another_node_runs_what_one_cannot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_command_that_runs_one_scan_does_not_wait_for_a_repair() {
+async fn one_shot_node_does_not_wait_for_a_repair() {
     for (script, expected) in [(Script::NoProgram, vec!["not_started"]), (Script::NoRoom, vec!["spawn_failed"; 3])] {
         let cluster = Cluster::new(ScriptedRunner::new(move |_| script));
         let _node =
@@ -227,7 +229,7 @@ fn breaker(target: usize, node: usize) -> BreakerPolicy {
     }
 }
 
-/// Scans of the targets that begin with `bad` crash.
+/// Creates a runner in which scans of targets that begin with `bad` crash.
 fn bad_targets() -> ScriptedRunner {
     ScriptedRunner::new(|job| {
         if job.request.target.to_string().starts_with("bad") {
@@ -275,7 +277,7 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_targets_that_fail_hold_the_node_back_and_that_ends_by_itself() {
+async fn several_failing_targets_hold_the_node_back_for_a_limited_time() {
     let cluster = Cluster::new(bad_targets());
     let _node =
         cluster.start(NodeConfig { breaker: breaker(100, 4), ..NodeConfig::new("a".parse().unwrap(), 1) }).await;

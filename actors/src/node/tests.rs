@@ -1,4 +1,4 @@
-//! The whole tree under paused time, with a scripted runner.
+//! Tests of the complete actor tree under paused time, with a scripted runner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use crate::model::{
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::{LeaseGuard, ScanStore};
-use crate::scan_service::CancelOutcome;
+use crate::service::CancelOutcome;
 use crate::testing::{Cluster, Fault, FaultyStore, Script, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ async fn a_scan_runs_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_is_tried_again_after_its_backoff() {
+async fn crashed_attempt_is_retried_after_its_backoff() {
     let cluster = Cluster::new(ScriptedRunner::new(|job| {
         if job.attempt.0 < 3 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }
     }));
@@ -68,7 +68,7 @@ async fn a_crash_is_tried_again_after_its_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_run_out() {
+async fn scan_fails_when_its_attempts_run_out() {
     let cluster = Cluster::new(always(Script::Crash(SECOND)));
     let _node = cluster.node("a", 2).await;
     let id = cluster.submit().await;
@@ -87,7 +87,7 @@ async fn a_start_that_the_scan_itself_prevents_fails_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_more_at_once_than_credits() {
+async fn node_runs_no_more_scans_than_it_has_slots() {
     let cluster = Cluster::new(always(Script::Complete(10 * SECOND)));
     let _node = cluster.node("a", 3).await;
     let mut ids = Vec::new();
@@ -136,7 +136,7 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(3 * SECOND).await;
-    // Only the row, as a node would do whose message did not arrive.
+    // Only change the row, as if the node's message had been lost.
     ScanStore::apply(&*cluster.store, id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
     let asked = tokio::time::Instant::now();
     cluster.until_status(id, ScanStatus::Cancelled).await;
@@ -144,7 +144,7 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_and_length_have_limits() {
+async fn attempt_silence_and_run_time_have_limits() {
     let limits = Limits { wall_clock: 100 * SECOND, no_progress: 30 * SECOND };
     for (script, kind, attempts) in [(Script::Hang, FailureKind::Stalled, 3), (Script::Busy, FailureKind::TimedOut, 1)]
     {
@@ -159,7 +159,7 @@ async fn silence_and_length_have_limits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_costs_no_attempt_and_the_next_node_goes_on() {
+async fn shutdown_costs_no_attempt_and_the_next_node_continues() {
     let endless = Arc::new(AtomicBool::new(true));
     let chooser = Arc::clone(&endless);
     let cluster = Cluster::new(ScriptedRunner::new(move |_| {
@@ -189,7 +189,7 @@ async fn a_shutdown_costs_no_attempt_and_the_next_node_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_kills_what_does_not_end_in_time() {
+async fn shutdown_kills_scans_that_do_not_end_in_time() {
     let cluster = Cluster::new(always(Script::Stubborn(1000 * SECOND)));
     let node = cluster.node("a", 1).await;
     let id = cluster.submit().await;
@@ -245,14 +245,14 @@ async fn a_sole_node_does_not_wait_for_the_lease_of_its_predecessor() {
     cluster.check();
 }
 
-/// How a node ended before its successor, and what the successor knows of it.
+/// How a node ended before its successor started, and what the successor shares with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// It was killed, and the store is the successor's alone.
+    /// The node was killed, and only the successor uses the store.
     KilledAlone,
-    /// It was killed, on a store that others share, and the successor has its data folder.
+    /// The node was killed. Other nodes share the store, and the successor has its data folder.
     KilledShared,
-    /// It stopped in good order, on a store that others share.
+    /// The node stopped in order. Other nodes share the store.
     Stopped,
 }
 
@@ -287,9 +287,9 @@ async fn a_restarted_node_starts_what_waits_at_once() {
     }
 }
 
-/// However many nodes start at once, one of them looks after the cluster.
+/// However many nodes start at once, only one of them reconciles the cluster.
 #[tokio::test(start_paused = true)]
-async fn nodes_that_start_together_do_not_all_look_after_the_cluster() {
+async fn only_one_of_many_nodes_started_together_reconciles_the_cluster() {
     let cluster = Cluster::new(always(Script::Busy));
     let mut nodes = Vec::new();
     for number in 0..50 {
@@ -324,7 +324,7 @@ async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them(
     let row = cluster.until_status(id, ScanStatus::Completed).await;
     assert_eq!(ends(&row), ["node_lost", "completed"]);
     cluster.check();
-    // Back on the network, it gets a new lease and works again.
+    // Reconnected to the store, the node gets a new lease and runs scans again.
     cut_off.store(false, Ordering::Relaxed);
     let nodes = || ScanStore::nodes(&*cluster.store);
     while nodes().await.unwrap().len() < 2 {
@@ -332,7 +332,7 @@ async fn a_node_that_cannot_renew_kills_its_scans_before_another_may_start_them(
     }
 }
 
-/// A guard whose clock goes on while the machine sleeps, which the test's clock does not.
+/// A guard whose clock keeps running while the machine sleeps; the test's clock does not.
 struct SleepyGuard {
     start: tokio::time::Instant,
     slept_s: AtomicU32,
@@ -349,8 +349,9 @@ impl LeaseGuard for SleepyGuard {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_guard_kills_after_a_sleep_of_the_machine_costs_no_attempt() {
-    // The guard kills it as soon as the machine wakes; to the node that looks like any other crash.
+async fn scan_killed_by_the_guard_after_a_machine_sleep_costs_no_attempt() {
+    // The guard kills the process as soon as the machine wakes; the node sees that like any other
+    // crash.
     let cluster = Cluster::new(ScriptedRunner::new(|job| {
         if job.attempt.0 == 1 { Script::Crash(13 * SECOND) } else { Script::Complete(SECOND) }
     }));
@@ -409,7 +410,7 @@ async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_spent_budget_ends_the_node_with_a_failure() {
+async fn node_fails_when_its_restart_budget_is_used_up() {
     let cluster = Cluster::new(always(Script::Busy));
     let node = cluster
         .start(NodeConfig {
@@ -452,8 +453,8 @@ async fn an_end_waits_for_a_store_that_does_not_answer() {
     cluster.check();
 }
 
-/// What becomes of scans that ended while the store was away for longer than the lease: one whose
-/// result is whole, one that was still running, and one whose cancel came meanwhile.
+/// The effect on scans that ended while the store was unavailable for longer than the lease: one
+/// with a complete result, one that was still running, and one with a cancel in the meantime.
 async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>) {
     let first_takes = |scan: u64| if scan == 2 { Script::Busy } else { Script::Complete(10 * SECOND) };
     let cluster = Cluster::new(ScriptedRunner::new(move |job| {
@@ -481,7 +482,7 @@ async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>
     let _nodes = match then {
         AfterTheOutage::Recovers => {
             is_away.store(false, Ordering::Relaxed);
-            // Its peer comes back in the same moment, and asks for what dead nodes left.
+            // Its peer reconnects at the same time and reconciles the scans of dead nodes.
             vec![node, cluster.node("b", 1).await]
         }
         AfterTheOutage::IsReplaced { sole_node } => {
@@ -500,9 +501,9 @@ async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterTheOutage {
-    /// The node lives and the store is back.
+    /// The node lives and the store is available again.
     Recovers,
-    /// The node was killed, and another one takes its place on the same data folder.
+    /// The node was killed, and another one replaces it on the same data folder.
     IsReplaced { sole_node: bool },
 }
 
@@ -554,7 +555,7 @@ async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
         if job.attempt.0 == 1 { Script::Crash(SECOND) } else { Script::Complete(SECOND) }
     }));
     let id = cluster.submit().await;
-    // The signal is lost with the process that had it.
+    // The signal is lost with the process that had received it.
     let delivery = cluster.service.queue.next().await.unwrap();
     cluster.service.queue.acknowledge(&delivery.receipt).await.unwrap();
     let _node = cluster.start(NodeConfig { adopts_waiting: false, ..NodeConfig::new("a".parse().unwrap(), 2) }).await;
@@ -566,13 +567,13 @@ async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
-    // Not in step with the renewals.
+    // The duration is not a multiple of the renewal interval.
     let cluster = Cluster::new(always(Script::Complete(Duration::from_millis(63_500))));
     let _node = cluster.node("a", 2).await;
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
     assert!(cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap());
-    // The order is heard at once, not with the next renewal.
+    // The node gets the order at once, not with the next renewal.
     tokio::time::sleep(SECOND).await;
     let waiting = cluster.submit().await;
     let ended = cluster.until_status(running, ScanStatus::Completed).await;
@@ -594,7 +595,7 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_outlasts_a_drain_goes_to_another_node_at_no_cost() {
+async fn scan_that_outlasts_a_drain_moves_to_another_node_at_no_cost() {
     let cluster = Cluster::new(always(Script::Busy));
     let _a = cluster.node("a", 2).await;
     let id = cluster.submit().await;
@@ -634,7 +635,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_whose_message_is_lost_comes_with_the_next_renewal() {
+async fn directive_with_a_lost_message_arrives_with_the_next_renewal() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
@@ -667,13 +668,13 @@ async fn a_shutdown_can_wait_for_scans_to_finish() {
     cluster.check();
 }
 
-/// The ports of a node whose scanner has these plugins.
+/// Returns the ports of a node whose scanner has these plugins.
 fn with_scanner(cluster: &Cluster, kind: ScannerKind, plugins: &[&str]) -> crate::NodePorts {
     let offer = tokio::sync::watch::channel(Some(Arc::new(fixtures::offer(kind, plugins)))).1;
     crate::NodePorts { offer, ..cluster.ports() }
 }
 
-async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::scan_service::Accepted {
+async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::service::Accepted {
     let draft = ScanRequestDraft {
         target: "example.com".into(),
         plugins: plugins.iter().map(ToString::to_string).collect(),
@@ -695,13 +696,13 @@ async fn a_scan_goes_to_a_node_whose_scanner_has_its_plugins() {
         let row = cluster.until_status(id, ScanStatus::Completed).await;
         let (last, before) = row.attempts.split_last().unwrap();
         assert_eq!((last.node.as_str(), row.failures), ("new", 0));
-        // One with the built-in scanner looks first; any other learns to with the first scan that
-        // it has to give back.
+        // A node with the built-in scanner reads the row first. Any other node does so after the
+        // first scan that it has to release.
         assert!(before.iter().all(|attempt| attempt.node.as_str() == "old"), "{row:#?}");
         bounced += before.len();
     }
     assert!(bounced <= 1, "{bounced}");
-    // What they all have goes to any of them.
+    // A plugin that all nodes have runs on any of them.
     for _ in 0..10 {
         let id = submit_with(&cluster, &["tls"]).await.scan.record.id;
         assert_eq!(cluster.until_status(id, ScanStatus::Completed).await.attempts.len(), 1);
@@ -726,7 +727,7 @@ async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugi
     assert!(failure.detail.contains("small (built-in scanner 1) has no zap"), "{}", failure.detail);
     assert_eq!(cluster.runner.runs().len(), 0);
 
-    // One that comes in time has it.
+    // A capable node that connects in time runs it.
     let id = submit_with(&cluster, &["zap"]).await.scan.record.id;
     tokio::time::sleep(40 * SECOND).await;
     let _able = start("able", with_scanner(&cluster, ScannerKind::Kast, &["zap"])).await.unwrap();
@@ -736,12 +737,12 @@ async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugi
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_submits_is_told_what_keeps_the_scan_from_starting() {
+async fn submission_result_names_what_keeps_the_scan_from_starting() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let mut web = cluster.service_elsewhere();
-    web.consistency = crate::scan_service::Consistency::MultiWriter;
+    web.consistency = crate::service::Consistency::MultiWriter;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
-    let warning = async |service: &crate::scan_service::ScanService| {
+    let warning = async |service: &crate::service::ScanService| {
         service.submit(&draft, None, fixtures::trace()).await.unwrap().warning()
     };
     assert_eq!(

@@ -1,36 +1,36 @@
-//! Who may do what: the rights of a role on a group of routes. One table decides each request.
+//! Access control: the rights of a role on a group of routes. One table decides each request.
 
-/// What somebody may do on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include
-/// the ones before.
+/// The role of a user on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include the
+/// roles before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Sees scans and their results.
+    /// Reads scans and their results.
     Viewer,
     /// Submits scans and cancels them.
     Scanner,
-    /// Deletes scans, and acts on many at once.
+    /// Deletes scans, and changes several at once.
     Operator,
-    /// Decides about members and secrets.
+    /// Manages members and secrets.
     Owner,
-    /// Runs the server: may do everything.
+    /// Runs the server; has all rights.
     Admin,
-    /// Reads everything, the server's settings included, and changes nothing.
+    /// Reads everything, including the server's settings, and changes nothing.
     Auditor,
 }
 
-/// A group of routes that need the same right.
+/// A group of routes that require the same right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Needs no right: health checks, the program's own assets, and what a browser keeps for
-    /// itself.
+    /// Requires no right: health checks, the program's own assets, and data that a browser stores
+    /// for itself.
     Public,
     /// Reads scans and results.
     Viewer,
     /// Submits, repeats and cancels scans.
     Scanner,
-    /// Deletes scans, and acts on many.
+    /// Deletes scans, and changes several at once.
     Operator,
-    /// Changes members and secrets.
+    /// Manages members and secrets.
     Owner,
     /// Changes the server itself: its queue and its nodes.
     Admin,
@@ -39,7 +39,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// Its name, which is also that of the least role that has it.
+    /// Returns the group's name, which is also that of the lowest role that has it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,17 +54,17 @@ impl Group {
     }
 }
 
-/// Who asks.
+/// The identity that makes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Principal {
     /// Kastrel itself.
     System,
-    /// Somebody without a name, with the role that the server gives to such; `None`: no rights at
-    /// all.
+    /// An anonymous user, with the role that the server grants to anonymous users. `None` grants no
+    /// rights.
     Anonymous(Option<Role>),
 }
 
-/// Whether `principal` may use the routes of `group`.
+/// Returns true if `principal` may use the routes of `group`.
 #[must_use]
 pub const fn may(principal: Principal, group: Group) -> bool {
     let Principal::Anonymous(role) = principal else { return true };
@@ -87,7 +87,7 @@ mod tests {
         [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Owner, Group::Admin, Group::Auditor];
 
     #[test]
-    fn each_role_has_these_groups() {
+    fn each_role_has_its_groups() {
         for (role, rights) in [
             (Role::Viewer, [true, true, false, false, false, false, false]),
             (Role::Scanner, [true, true, true, false, false, false, false]),

@@ -1,17 +1,18 @@
-//! What an address means: the IPv4 addresses that an IPv6 address carries, and the special ranges
-//! of both.
+//! Classification of addresses: the IPv4 addresses embedded in an IPv6 address, and the special
+//! ranges of both.
 //!
 //! Several forms of IPv6 addresses lead to an IPv4 host through the operating system, a translator
 //! or a tunnel. A rule about the IPv4 host must hold for all of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The IPv4 addresses that an IPv6 address carries.
+/// The IPv4 addresses embedded in an IPv6 address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Embedded {
-    /// The addresses that packets end at. A rule that allows all of these allows the IPv6 address.
+    /// The addresses that packets are delivered to. A rule that allows all of these allows the IPv6
+    /// address.
     pub ends: Vec<Ipv4Addr>,
-    /// All that are involved: `ends`, and those of relays and tunnels. A rule that denies one of
+    /// All embedded addresses: `ends`, and those of relays and tunnels. A rule that denies one of
     /// these denies the IPv6 address.
     pub involved: Vec<Ipv4Addr>,
 }
@@ -22,7 +23,7 @@ impl Embedded {
     }
 }
 
-/// Reads the IPv4 addresses in an IPv6 address:
+/// Extracts the IPv4 addresses embedded in an IPv6 address:
 /// - IPv4-mapped `::ffff:0:0/96` and IPv4-compatible `::/96` (RFC 4291, 2.5.5), without `::` and
 ///   `::1`;
 /// - IPv4-translated `::ffff:0:0:0/96` (SIIT, RFC 2765, 2.1);
@@ -43,8 +44,8 @@ pub fn embedded(address: Ipv6Addr) -> Embedded {
         (0x64, 0xff9b, 1, ..) => Embedded::ends(local_nat64(address)),
         (0x2002, high, low, ..) => Embedded::ends(vec![join(high, low)]),
         (0x2001, 0, server_high, server_low, ..) => {
-            // The client's address is stored inverted (RFC 4380, 4). Packets end there; the server
-            // only helps to open the way.
+            // The client's address is stored inverted (RFC 4380, 4). Packets are delivered to it;
+            // the server only helps to open the path.
             let client = join(!g, !h);
             Embedded { ends: vec![client], involved: vec![client, join(server_high, server_low)] }
         }
@@ -53,9 +54,9 @@ pub fn embedded(address: Ipv6Addr) -> Embedded {
     }
 }
 
-/// The readings of an address below the local-use NAT64 prefix. Only the network knows its prefix
-/// length, so all four layouts count (RFC 6052, 2.2). A reading in 0.0.0.0/8 comes from the zeros
-/// of another layout; it counts only where there is no other.
+/// Returns the possible IPv4 addresses in an address with the local-use NAT64 prefix. Only the
+/// network knows its prefix length, so all four layouts count (RFC 6052, 2.2). A result in
+/// 0.0.0.0/8 comes from the zeros of another layout; it counts only if there is no other result.
 fn local_nat64(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let o = address.octets();
     let layouts = [
@@ -68,8 +69,8 @@ fn local_nat64(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     if readings.is_empty() { vec![Ipv4Addr::UNSPECIFIED] } else { readings }
 }
 
-/// Whether an address is private, loopback, link-local or otherwise special, by itself or by an
-/// IPv4 address that it carries.
+/// Returns true if an address is private, loopback, link-local or otherwise special, by itself or
+/// by an embedded IPv4 address.
 #[must_use]
 pub fn is_special(address: IpAddr) -> bool {
     match address {
@@ -81,9 +82,9 @@ pub fn is_special(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address belongs to the machine itself or to its link: loopback, link-local,
-/// multicast, and the services that clouds give their machines. No name outside of the machine has
-/// a reason to lead there.
+/// Returns true if an address belongs to the machine itself or to its link: loopback, link-local,
+/// multicast, and the services that clouds provide to their machines. A name from outside the
+/// machine has no reason to resolve to one.
 #[must_use]
 pub fn is_local(address: IpAddr) -> bool {
     match address {
@@ -110,12 +111,13 @@ fn is_local_v4(address: Ipv4Addr) -> bool {
         || is_metadata(address)
 }
 
-/// Metadata and agent services outside of 169.254.0.0/16: Alibaba Cloud, Oracle Cloud and Azure.
+/// Returns true for metadata and agent services outside of 169.254.0.0/16: Alibaba Cloud, Oracle
+/// Cloud and Azure.
 fn is_metadata(address: Ipv4Addr) -> bool {
     matches!(address.octets(), [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16])
 }
 
-/// The special-purpose ranges of IPv4 (RFC 6890 and its registry).
+/// Returns true for the special-purpose ranges of IPv4 (RFC 6890 and its registry).
 fn is_special_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     a == 0
@@ -133,8 +135,8 @@ fn is_special_v4(address: Ipv4Addr) -> bool {
         || a >= 240
 }
 
-/// All of IPv6 but the global unicast addresses, and the special-purpose ranges within those (the
-/// registry of RFC 6890).
+/// Returns true for all of IPv6 except the global unicast addresses, and for the special-purpose
+/// ranges within those (the registry of RFC 6890).
 fn is_special_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, ..] = address.segments();
     a & 0xe000 != 0x2000
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_read() {
+    fn embedded_addresses_are_found_in_every_form() {
         for (address, ends, involved) in [
             ("::ffff:10.1.2.3", "10.1.2.3", "10.1.2.3"),
             ("::10.1.2.3", "10.1.2.3", "10.1.2.3"),
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn special_ranges() {
+    fn special_ranges_are_recognised() {
         for address in [
             "::1",
             "::",
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn local_services() {
+    fn local_services_are_recognised() {
         for address in [
             "127.0.0.1",
             "169.254.169.254",

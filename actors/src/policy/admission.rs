@@ -1,24 +1,25 @@
-//! Whether a submission finds room in the queue, and when to try again if not.
+//! Admission to the queue: whether a submission is accepted, and when to retry if not.
 
 use std::time::Duration;
 
-/// The shortest and the longest wait that a refused client is told.
+/// The shortest and the longest delay that a refused client gets.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
-/// How many scans may wait.
+/// The limits for waiting scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// All together; 0: as many as come.
+    /// The maximum of all waiting scans; 0 means no limit.
     pub max_waiting: u64,
-    /// Those of one client, in percent of all; 100: no limit of their own.
+    /// The maximum of one client's waiting scans, in percent of `max_waiting`; 100 means no
+    /// separate limit.
     pub client_percent: u64,
 }
 
 impl QueueLimits {
-    /// As many as come.
+    /// No limits.
     pub const NONE: Self = Self { max_waiting: 0, client_percent: 100 };
 
-    /// How many scans of one client may wait; at least one.
+    /// Returns the maximum number of one client's waiting scans; at least one.
     #[must_use]
     pub const fn of_client(self) -> u64 {
         let share = self.max_waiting.saturating_mul(self.client_percent) / 100;
@@ -32,28 +33,28 @@ impl Default for QueueLimits {
     }
 }
 
-/// A limit that was reached.
+/// A limit that has been reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueLimit {
-    /// That of all scans.
+    /// The limit of all scans.
     Full {
-        /// How many may wait.
+        /// The maximum number of waiting scans.
         most: u64,
     },
-    /// That of one client.
+    /// The limit of one client.
     ClientShare {
-        /// How many scans of a client may wait.
+        /// The maximum number of one client's waiting scans.
         most: u64,
     },
 }
 
-/// A submission that found no room. Nothing was stored.
+/// A submission was refused because a limit is reached. Nothing was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}; try again in {} s", limit_text(limit), retry_after.as_secs())]
 pub struct QueueRefusal {
-    /// Which limit.
+    /// The limit.
     pub limit: QueueLimit,
-    /// When there may be room, in whole seconds.
+    /// The delay after which a retry may succeed, in whole seconds.
     pub retry_after: Duration,
 }
 
@@ -64,18 +65,18 @@ fn limit_text(limit: &QueueLimit) -> String {
     }
 }
 
-/// The answer to a submission that asks for room.
+/// The decision about a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Admission {
-    /// There is room.
+    /// Accept the submission.
     Accept,
-    /// There is none.
+    /// Refuse the submission.
     Refuse(QueueRefusal),
 }
 
-/// Decides about one more scan. `interval`: the mean time between two scans that left the queue
-/// recently; `None` if none did.
+/// Decides about one more scan. `interval` is the mean time between two scans that recently left
+/// the queue; `None` if none did.
 pub fn admit(waiting: u64, of_client: u64, limits: QueueLimits, interval: Option<Duration>) -> Admission {
     let most_of_client = limits.of_client();
     let (limit, excess) = if limits.max_waiting == 0 {
@@ -90,7 +91,7 @@ pub fn admit(waiting: u64, of_client: u64, limits: QueueLimits, interval: Option
     Admission::Refuse(QueueRefusal { limit, retry_after: retry_after(excess + 1, interval) })
 }
 
-/// How long it takes until so many scans have left the queue.
+/// Returns the expected time until this many scans have left the queue.
 fn retry_after(scans: u64, interval: Option<Duration>) -> Duration {
     let wait = interval.map_or(RETRY.1, |interval| interval.saturating_mul(u32::try_from(scans).unwrap_or(u32::MAX)));
     Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)).clamp(RETRY.0, RETRY.1)
@@ -114,7 +115,7 @@ mod tests {
             (9, 6, 10, 40, Some(Duration::from_millis(700)), Some((SHARE, 3))),
             (9, 9, 10, 100, None, None),
             (1_000_000, 1_000_000, 0, 1, None, None),
-            // Each client may have one, however small its share.
+            // Each client may have one waiting scan, however small its share.
             (0, 0, 10, 1, None, None),
             (1, 1, 10, 1, second, Some((QueueLimit::ClientShare { most: 1 }, 1))),
             // Nothing leaves the queue; it leaves fast; it leaves slowly.
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_its_limit() {
+    fn queue_refusal_names_its_limit() {
         let refusal = |limit| QueueRefusal { limit, retry_after: Duration::from_secs(30) }.to_string();
         assert_eq!(
             refusal(QueueLimit::Full { most: 10 }),

@@ -1,36 +1,36 @@
-//! Whether the result of an attempt counts whose end nobody saw: its node died, or the store was
-//! away.
+//! Adoption: whether the result of an attempt counts if no process observed its end, because its
+//! node died or the store was unavailable.
 
-use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Verdict};
+use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Remains, Verdict};
 use crate::policy::classify::classify;
-use crate::ports::Remains;
 
-/// What becomes of an attempt that nobody runs any more.
+/// The decision about an attempt that no process supervises any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Adoption {
-    /// It came to its end: this is its verdict.
+    /// The attempt ran to its end; holds its verdict.
     Adopt(Verdict),
-    /// It came to its end and nothing was checked: it would come out the same again.
+    /// The attempt ran to its end and checked nothing. A retry would have the same result.
     Fail {
-        /// Why nothing was checked.
+        /// The reason why nothing was checked.
         failure: Failure,
-        /// What is to be seen of it.
+        /// The plugins of the attempt.
         plugins: Vec<PluginResult>,
     },
-    /// It does not count, and the scan goes on as after any lost attempt; why.
+    /// The attempt does not count, and the scan continues as after any lost attempt. Holds the
+    /// reason.
     Discard(&'static str),
 }
 
-/// Decides by what was found of the attempt.
+/// Decides by what is left of the attempt.
 ///
-/// A result counts only where its files are those of exactly this attempt under exactly this token,
-/// where nothing writes to them any more, and where they are whole. What it says is read as of an
-/// attempt whose end was seen. A scan whose cancel was asked for has no use for it.
+/// A result counts only if its files are those of exactly this attempt under exactly this token, if
+/// no process writes to them any more, and if they are complete. It is then classified like that of
+/// an attempt whose end was observed. A scan with a requested cancel needs no result.
 ///
-/// Scanners write `kast_info.json` at once, after the last plugin has ended. So where it is whole,
-/// another attempt is no cure for a plugin's result that cannot be read: that plugin has failed,
-/// and the others count.
+/// Scanners write `kast_info.json` in one step, after the last plugin has ended. If that file is
+/// complete, a retry does not help against an unreadable result of one plugin: that plugin has
+/// failed, and the others count.
 pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) -> Adoption {
     if is_cancelled {
         return Adoption::Discard("a cancel was requested");
@@ -56,11 +56,11 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{AttemptReport, ExitKind, InfoFile};
     use crate::model::{PluginResult, PluginStatus};
-    use crate::ports::{AttemptReport, ExitKind, InfoFile};
 
     #[test]
-    fn only_the_whole_result_of_exactly_this_attempt_counts() {
+    fn only_a_complete_result_of_exactly_this_attempt_counts() {
         use InfoFile::{Missing, Read};
         let torn = || InfoFile::Unreadable("it is truncated".into());
         for (is_marked, processes, failed, info, is_cancelled, dry_run, adopted) in [
@@ -68,8 +68,8 @@ mod tests {
             (true, 0, 0, Read, false, true, true),
             (false, 0, 0, Read, false, false, false),
             (true, 1, 0, Read, false, false, false),
-            // Every plugin had ended, and one of them left a result that cannot be read: so would
-            // the next attempt.
+            // Every plugin had ended, and one of them left an unreadable result. A retry would have
+            // the same result.
             (true, 0, 1, Read, false, false, true),
             (false, 0, 1, Read, false, false, false),
             (true, 1, 1, Read, false, false, false),
@@ -77,7 +77,7 @@ mod tests {
             (true, 0, 1, Missing, false, false, false),
             (true, 0, 0, torn(), false, false, false),
             (true, 0, 1, torn(), false, false, false),
-            // A dry run leaves no result, and how it ended is not known.
+            // A dry run leaves no result, so it is unknown how it ended.
             (true, 0, 0, Missing, false, true, false),
             (true, 0, 0, Read, true, false, false),
         ] {

@@ -1,5 +1,5 @@
-//! When an automatic backup is due, when a failed one is tried again, and which old ones are
-//! removed.
+//! The schedule of automatic backups: when one is due, when a failed one is retried, and which old
+//! ones are removed.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ const FIRST_RETRY: Duration = Duration::from_secs(60);
 /// The longest wait after a failure.
 const LONGEST_RETRY: Duration = Duration::from_secs(3600);
 
-/// What is known of a backup without reading it.
+/// The data of a backup that is available without reading its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupMark {
-    /// Its place in the order in which backups were made, whatever the clock said.
+    /// The sequence number of the backup. It orders backups by creation, whatever the clock showed.
     pub sequence: u64,
-    /// When it was made, by the machine's clock.
+    /// The time of creation, by the machine's clock.
     pub made_at: Timestamp,
-    /// The schema version that the database had, if the backup was made because a newer program was
-    /// about to change it.
+    /// The schema version of the database, if the backup was made because a newer version was about
+    /// to migrate it.
     pub before_migration_of: Option<i64>,
-    /// How many scans could not be read and are missing.
+    /// The number of scans that could not be read and are missing.
     pub missing: u64,
 }
 
-/// How long until the next backup is due; zero if it is due now.
+/// Returns the time until the next backup is due; zero if it is due now.
 ///
-/// A backup from the future says that the clock was set back. It does not count, so that a clock
-/// cannot put the next one off by more than `every`.
+/// A backup with a time in the future means that the clock was set back. It does not count, so a
+/// clock change cannot delay the next backup by more than `every`.
 #[must_use]
 pub fn until_due(backups: &[BackupMark], every: Duration, now: Timestamp) -> Duration {
     let Some(last) = backups.iter().map(|backup| backup.made_at).filter(|made_at| *made_at <= now).max() else {
@@ -37,14 +37,14 @@ pub fn until_due(backups: &[BackupMark], every: Duration, now: Timestamp) -> Dur
     every.saturating_sub(age)
 }
 
-/// How long to wait after so many failures in a row.
+/// Returns the wait after this many failures in a row.
 #[must_use]
 pub fn retry_after(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_RETRY)
 }
 
-/// Whether the newest backup is so old that something must be wrong: more than an interval and a
-/// retry late.
+/// Returns true if the newest backup is older than an interval plus the longest retry wait, which
+/// indicates a fault.
 #[must_use]
 pub fn is_overdue(backups: &[BackupMark], every: Duration, now: Timestamp) -> bool {
     let limit = SignedDuration::try_from(every + LONGEST_RETRY).unwrap_or(SignedDuration::MAX);
@@ -52,11 +52,13 @@ pub fn is_overdue(backups: &[BackupMark], every: Duration, now: Timestamp) -> bo
     newest.is_some_and(|newest| now.duration_since(newest) > limit)
 }
 
-/// The sequence numbers of the backups to remove, so that `keep` are left.
+/// Returns the sequence numbers of the backups to remove, so that `keep` are left.
 ///
-/// - Of several in a row before the migration of the same schema, only the last stays: a program
-///   that cannot migrate is started again and again, and must not push out the daily ones.
-/// - The newest one without missing scans stays beyond `keep`, until there is another one.
+/// - Of several in a row before the migration of the same schema, only the last is kept: a program
+///   that fails to migrate restarts again and again, and its backups must not displace the daily
+///   ones.
+/// - The newest one without missing scans is kept in addition to `keep`, until there is another
+///   one.
 #[must_use]
 pub fn surplus(backups: &[BackupMark], keep: usize) -> Vec<u64> {
     let mut newest_first = backups.to_vec();
@@ -101,7 +103,7 @@ mod tests {
             (&[20, 0], 21, hours(23)),
             (&[0], 24, hours(0)),
             (&[0], 1000, hours(0)),
-            // The clock was set back by two hours, and by a year.
+            // The clock was set back by two hours, then by a year.
             (&[0, 24], 22, hours(2)),
             (&[10_000], 0, hours(0)),
             (&[10_000, 0], 1, hours(23)),
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_tried_again_at_growing_intervals() {
+    fn failed_backup_is_retried_at_growing_intervals() {
         let seconds: Vec<u64> =
             [1, 2, 3, 6, 7, 8, 1000, u32::MAX].map(|failures| retry_after(failures).as_secs()).into();
         assert_eq!(seconds, [60, 120, 240, 1920, 3600, 3600, 3600, 3600]);
@@ -134,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ones_are_kept() {
-        // `12` is an ordinary one, `12s4` one before the migration of schema 4, `12-` one with
+    fn surplus_keeps_the_newest_backups() {
+        // `12` is an ordinary backup, `12s4` one before the migration of schema 4, `12-` one with
         // missing scans.
         let parse = |text: &str| {
             let (text, missing) = text.strip_suffix('-').map_or((text, 0), |text| (text, 3));

@@ -1,8 +1,8 @@
-//! When failing attempts hold new ones back: those of the target that fails, and all of the node
-//! only where several targets fail.
+//! A circuit breaker for failing attempts. It holds back the target that fails, and the node only
+//! if several targets fail.
 //!
-//! A target whose scans fail says nothing about others. A scanner that fails on several targets at
-//! once is broken, and must not burn every scan's attempts.
+//! A target whose scans fail says nothing about other targets. A scanner that fails on several
+//! targets at once is broken, and must not use up the attempts of every scan.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,75 +11,75 @@ use tokio::time::Instant;
 
 use super::restart::{Budget, Intensity, RestartBudget};
 
-/// So many targets must fail before the node is held back.
+/// The number of targets that must fail before the node is held back.
 pub const SEVERAL: usize = 3;
 
-/// How much is too much, and for how long new attempts are held back then.
+/// The thresholds, and the duration of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerPolicy {
-    /// More failures of one target hold back the target.
+    /// More failures of one target than this hold back the target.
     pub target: Intensity,
-    /// More failures of several targets together hold back the node.
+    /// More failures of several targets together than this hold back the node.
     pub node: Intensity,
-    /// For how long. It doubles for a target that goes on to fail …
+    /// The duration of a hold. It doubles each time for a target that keeps failing.
     pub pause: Duration,
-    /// … up to this.
+    /// The maximum duration of a hold.
     pub longest: Duration,
 }
 
-/// What a failure leads to.
+/// The effect of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Trip {
-    /// Nothing.
+    /// No effect.
     None,
-    /// No scan of its target starts until then.
+    /// No scan of this target starts until this time.
     Target(Instant),
-    /// No scan starts until then.
+    /// No scan starts until this time.
     Node(Instant),
 }
 
 #[derive(Debug, Clone)]
 struct Target {
     failures: RestartBudget,
-    /// Since when and until when it is held back.
+    /// The start and end of its hold.
     held: Option<(Instant, Instant)>,
-    /// How often it was held back since it last completed.
+    /// The number of holds since its last completed scan.
     holds: u32,
 }
 
-/// Counts failures.
+/// The state of the breaker: the recent failures and the holds.
 #[derive(Debug, Clone)]
 pub struct Breaker {
     policy: BreakerPolicy,
     /// By the target's text.
     targets: BTreeMap<String, Target>,
-    /// Since when and until when the node is held back.
+    /// The start and end of the node's hold.
     held: Option<(Instant, Instant)>,
 }
 
 impl Breaker {
-    /// Without failures.
+    /// Creates a breaker without failures.
     #[must_use]
     pub const fn new(policy: BreakerPolicy) -> Self {
         Self { policy, targets: BTreeMap::new(), held: None }
     }
 
-    /// An attempt on `target` has failed.
+    /// Counts a failed attempt on `target`.
     pub fn failed(&mut self, target: &str, now: Instant) -> Trip {
         self.forget_the_old(now);
         let policy = self.policy;
         let new = || Target { failures: RestartBudget::new(policy.target), held: None, holds: 0 };
         let entry = self.targets.entry(target.to_owned()).or_insert_with(new);
         if entry.held.is_some_and(|(_, until)| until > now) {
-            // It ran already when its target was held back.
+            // The attempt was already running when its target was held back.
             return Trip::None;
         }
         if entry.failures.spend(now) == Budget::Spent {
             let pause = policy.pause.saturating_mul(1 << entry.holds.min(10)).min(policy.longest.max(policy.pause));
             entry.holds = entry.holds.saturating_add(1);
             entry.held = Some((now, now + pause));
-            // They are dealt with, and count no more against the node.
+            // These failures have caused a hold and no longer count against the node.
             entry.failures.reset();
             return Trip::Target(now + pause);
         }
@@ -93,8 +93,8 @@ impl Breaker {
         Trip::None
     }
 
-    /// A scan of `target` has completed: its failures are forgotten, and its next hold is a short
-    /// one again. Whether it had any.
+    /// Handles a completed scan of `target`: clears its failures and resets its next hold to the
+    /// short duration. Returns true if the target had an entry.
     pub fn completed(&mut self, target: &str) -> bool {
         let Some(target) = self.targets.get_mut(target) else { return false };
         target.failures.reset();
@@ -102,34 +102,34 @@ impl Breaker {
         true
     }
 
-    /// Since when and until when the node is held back.
+    /// Returns the start and end of the node's hold.
     #[must_use]
     pub fn node_held(&self, now: Instant) -> Option<(Instant, Instant)> {
         self.held.filter(|(_, until)| *until > now)
     }
 
-    /// The targets that are held back, since when and until when.
+    /// Returns the targets that are held back, with the start and end of each hold.
     pub fn targets_held(&self, now: Instant) -> impl Iterator<Item = (&str, Instant, Instant)> {
         self.targets.iter().filter_map(move |(name, target)| {
             target.held.filter(|(_, until)| *until > now).map(|(since, until)| (name.as_str(), since, until))
         })
     }
 
-    /// When the next hold ends.
+    /// Returns the time when the next hold ends.
     #[must_use]
     pub fn next_end(&self, now: Instant) -> Option<Instant> {
         let ends = self.targets_held(now).map(|(_, _, until)| until);
         ends.chain(self.node_held(now).map(|(_, until)| until)).min()
     }
 
-    /// The node's budget: how many failures of several targets it still bears.
+    /// Returns the node's budget: how many more failures of several targets it tolerates.
     #[must_use]
     pub fn budget(&self) -> RestartBudget {
         RestartBudget::sum(self.policy.node, self.targets.values().map(|target| &target.failures))
     }
 
-    /// Forgets targets that have not failed for a while. One that was held back is remembered for
-    /// as long again, so that its next hold is longer.
+    /// Removes targets that have not failed recently. A target that was held back stays for another
+    /// `longest`, so that its next hold is longer.
     fn forget_the_old(&mut self, now: Instant) {
         let longest = self.policy.longest;
         self.targets.retain(|_, target| {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn two_targets_are_not_several() {
+    fn two_failing_targets_do_not_hold_back_the_node() {
         let now = Instant::now();
         let mut breaker =
             Breaker::new(BreakerPolicy { target: Intensity { max: 100, within: 60 * SECOND }, ..breaker().policy });
@@ -241,7 +241,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_target_suffers_for_fewer_than_several_others(steps in proptest::collection::vec((0..5_usize, 0..20_u64), 1..200)) {
+        fn target_is_not_held_back_for_fewer_than_several_others(steps in proptest::collection::vec((0..5_usize, 0..20_u64), 1..200)) {
             let (mut breaker, mut now) = (breaker(), Instant::now());
             let mut recent: Vec<(usize, Instant)> = Vec::new();
             for (target, pause) in steps {
@@ -260,7 +260,7 @@ mod tests {
                         prop_assert!(distinct >= SEVERAL && recent.len() > 6 && until == now + 15 * SECOND);
                     }
                 }
-                // Whatever is held back is let go, at the latest after the longest pause.
+                // Every hold ends, at the latest after the longest pause.
                 let later = now + 40 * SECOND;
                 prop_assert!(breaker.node_held(later).is_none() && breaker.targets_held(later).next().is_none());
             }

@@ -1,35 +1,37 @@
-//! From what is known of an ended attempt to how it ended. The exit code alone never decides.
+//! Classifies the end of an attempt. The exit code alone never decides.
 
-use crate::model::{AttemptEnd, Failure, FailureKind, Interruption, PluginResult, PluginStatus, Verdict};
-use crate::ports::{AttemptReport, ExitKind, InfoFile};
+use crate::model::{
+    AttemptEnd, AttemptReport, ExitKind, Failure, FailureKind, InfoFile, Interruption, PluginResult, PluginStatus,
+    Verdict,
+};
 
-/// Why we asked an attempt to end, where we did.
+/// The reason why Kastrel requested the end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopCause {
     /// The no-progress limit.
     Stalled,
     /// The wall-clock limit.
     TimedOut,
-    /// The node was told to drain, and its time is over.
+    /// The node has an order to drain, and its time is over.
     Drain,
     /// The node shuts down.
     Shutdown,
     /// A user's cancel.
     Cancel,
-    /// The node shuts down, and the time for that is over.
+    /// The node shuts down, and its time to finish scans is over.
     ShutdownOver,
-    /// The lease could no longer be trusted.
+    /// The lease is no longer valid.
     LeaseLost,
 }
 
-/// Reads the end of an attempt.
+/// Classifies the end of an attempt.
 ///
-/// An attempt that reached its end before our stop took effect is completed all the same, unless a
-/// user cancelled it. That holds for a lost lease as well: the row takes the end only under the
-/// token of this attempt, and the files are its own.
+/// An attempt that reached its end before the stop took effect is completed, unless a user
+/// cancelled it. This also holds after a lost lease: the row accepts the end only under the token
+/// of this attempt, and the files belong to it.
 ///
-/// An attempt that reached its end without a single check that completed has failed, whatever the
-/// exit code says. Where we stopped it, that is the reason.
+/// An attempt that reached its end without a completed check has failed, whatever the exit code. If
+/// Kastrel stopped it, the cause of the stop decides: an interruption, or a failure for a limit.
 #[must_use]
 pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
     match stop {
@@ -63,7 +65,7 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
         _ => {}
     }
     match (report.exit, &report.info) {
-        // What a signal ended may come further the next time.
+        // The scanner was ended by a signal and may get further in a retry.
         (ExitKind::Signal(signal), _) => {
             failed(FailureKind::KilledBySignal, report, &format!("the scanner was ended by signal {signal}"))
         }
@@ -106,7 +108,7 @@ fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> AttemptEnd {
     ))
 }
 
-/// Why no check completed, in one sentence.
+/// Returns one sentence about why no check completed.
 fn nothing_checked(plugins: &[PluginResult]) -> String {
     const CLASSES: [(PluginStatus, &str); 5] = [
         (PluginStatus::Failed, "failed"),
@@ -151,7 +153,7 @@ fn nothing_checked(plugins: &[PluginResult]) -> String {
 mod tests {
     use super::*;
 
-    /// In which one of two plugins completed.
+    /// A report in which one of two plugins completed.
     fn report(exit: ExitKind, info: InfoFile) -> AttemptReport {
         AttemptReport {
             exit,
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_ends_with_the_scanners_last_words() {
+    fn failure_reason_ends_with_the_scanners_last_words() {
         let AttemptEnd::Failed(failure) = classify(&report(ExitKind::Code(1), InfoFile::Missing), None, false) else {
             panic!("failed")
         };
@@ -229,7 +231,7 @@ mod tests {
             (vec![Completed, Failed, Unavailable], Code(1), None, false, "completed"),
             (vec![Failed, Failed], Code(0), None, false, "nothing_checked"),
             (vec![Failed, Failed], Code(1), None, false, "nothing_checked"),
-            // The exit of an attempt whose end nobody saw.
+            // The exit status is unknown, because no process observed the end.
             (vec![Failed, Unavailable], Unknown, None, false, "nothing_checked"),
             (vec![Failed], Code(2), None, false, "nothing_checked"),
             (vec![Unavailable, Unavailable], Code(0), None, false, "nothing_checked"),
@@ -237,7 +239,7 @@ mod tests {
             (vec![InProgress, Pending], Code(0), None, false, "nothing_checked"),
             (vec![Interrupted, NotRun], Code(0), None, false, "nothing_checked"),
             (vec![], Code(0), None, false, "nothing_checked"),
-            // What was ended from outside may come further the next time.
+            // An attempt that was ended from outside may get further in a retry.
             (vec![Failed, Interrupted], Signal(9), None, false, "killed_by_signal"),
             (vec![Failed], Code(0), Some(StopCause::Shutdown), false, "shutdown"),
             (vec![Failed], Code(0), Some(StopCause::Drain), false, "drained"),
@@ -245,7 +247,7 @@ mod tests {
             (vec![Failed], Code(0), Some(StopCause::TimedOut), false, "timed_out"),
             (vec![Failed], Code(0), Some(StopCause::Stalled), false, "stalled"),
             (vec![Failed], Code(0), Some(StopCause::Cancel), false, "cancelled"),
-            // A dry run checks nothing by its nature.
+            // A dry run never checks anything.
             (vec![], Code(0), None, true, "completed"),
             (vec![Skipped], Code(0), None, true, "completed"),
         ] {

@@ -1,4 +1,4 @@
-//! How long an attempt may take, and how long it may be silent.
+//! The time limits of an attempt: how long it may run, and how long it may show no progress.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 /// The limits of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest an attempt may run.
+    /// The maximum run time of an attempt.
     pub wall_clock: Duration,
-    /// The longest it may show no sign of life: no output, no changed file.
+    /// The maximum time without a sign of life: no output, no changed file.
     pub no_progress: Duration,
 }
 
@@ -19,20 +19,20 @@ impl Default for Limits {
     }
 }
 
-/// Where an attempt stands against its limits.
+/// The state of an attempt against its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Deadline {
-    /// Within both limits; look again at this moment.
+    /// Within both limits; check again at this time.
     CheckAt(Instant),
-    /// The wall-clock limit is used up.
+    /// The attempt has reached the wall-clock limit.
     TimedOut,
-    /// Silent for too long.
+    /// The attempt has shown no sign of life for too long.
     Stalled,
 }
 
-/// Holds an attempt that started at `started` and last showed life at `last_progress` against its
-/// limits at `now`.
+/// Compares an attempt with its limits at `now`. It started at `started` and last showed a sign of
+/// life at `last_progress`.
 pub fn deadline(limits: Limits, started: Instant, last_progress: Instant, now: Instant) -> Deadline {
     let ends = started + limits.wall_clock;
     let stalls = last_progress + limits.no_progress;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearer_limit_decides() {
+    fn deadline_is_the_nearer_limit() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let limits = Limits { wall_clock: Duration::from_secs(100), no_progress: Duration::from_secs(30) };

@@ -1,4 +1,4 @@
-//! What operators have ordered a node to do, as each renewal of its lease tells.
+//! The operators' directives for a node, as returned by each renewal of its lease.
 
 use std::time::Duration;
 
@@ -6,29 +6,29 @@ use tokio::time::Instant;
 
 use crate::model::{NodeActivity, NodeLease};
 
-/// How far two tellings of one deadline may be apart: the way of the answer.
+/// The maximum difference between two readings of one deadline: the transfer time of the response.
 const SAME: Duration = Duration::from_secs(2);
 
 /// The directives in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeDirectives {
-    /// To take no new scan, and to be without any by this moment.
+    /// The deadline for finishing all scans; `Some` while the node must take no new scan.
     pub drain: Option<Instant>,
-    /// To start nothing, as no node does.
+    /// True while the queue is paused, so that no node starts a scan.
     pub paused: bool,
-    /// To stop: the process was told to, and no renewal takes that back.
+    /// True once the process is stopping. No renewal revokes that.
     pub stopping: bool,
 }
 
 impl NodeDirectives {
-    /// Whether a new scan may be taken.
+    /// Returns true if the node may take a new scan.
     #[must_use]
     pub const fn allow_scans(self) -> bool {
         self.drain.is_none() && !self.paused && !self.stopping
     }
 
-    /// The directives after a renewal that was answered at `now`. A deadline that is told again
-    /// stays where it was.
+    /// Returns the directives after a renewal whose response arrived at `now`. A deadline that is
+    /// repeated keeps its first value.
     #[must_use]
     pub fn after(self, lease: &NodeLease, now: Instant) -> Self {
         let drain = lease.drain.map(|left| now + left);
@@ -43,7 +43,7 @@ impl NodeDirectives {
         Self { drain, paused: lease.paused, ..self }
     }
 
-    /// What a node with so many scans says of itself.
+    /// Returns the activity that a node with this many running scans reports.
     #[must_use]
     pub const fn activity(self, running: usize) -> NodeActivity {
         match (self.stopping, self.drain, running) {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_renewal_tells_the_orders_in_force() {
+    async fn lease_renewal_updates_the_directives() {
         let now = Instant::now();
         let in_s = |seconds| Some(now + Duration::from_secs(seconds));
         for (before, told, after) in [

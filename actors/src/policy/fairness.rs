@@ -1,19 +1,19 @@
-//! Which priority is served next, so that a higher one goes first and a lower one is never starved.
+//! The order of priorities in the queue: a higher one goes first, and a lower one never starves.
 
 use crate::model::Priority;
 
-/// So many deliveries in a row may pass a waiting lower priority by.
+/// The maximum number of deliveries in a row that may pass a waiting lower priority by.
 pub const MAX_PASSES: u32 = 8;
 
-/// How many deliveries in a row passed each priority by while it waited.
+/// For each priority, how many deliveries in a row have passed it by while it waited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passes([u32; Priority::ALL.len()]);
 
-/// The priority to serve when signals of `ready` are due, in the order of [`Priority::ALL`], and
-/// the passes after it; `None` when nothing is ready.
+/// Returns the priority to serve and the passes after it. `ready` holds the priorities with due
+/// signals, in the order of [`Priority::ALL`]. `None` if nothing is ready.
 ///
-/// Of those that were passed by too often, the lowest goes first: whoever serves a higher one
-/// passes it by once more, which the lowest cannot do to anybody.
+/// Of the priorities that were passed by too often, the lowest goes first: serving a higher one
+/// would pass it by once more, while serving the lowest passes none of them by.
 #[must_use]
 pub fn pick(ready: &[Priority], passes: Passes) -> Option<(Priority, Passes)> {
     let starving = ready.iter().rev().find(|priority| passes.0[place(**priority)] >= MAX_PASSES);
@@ -29,7 +29,7 @@ pub fn pick(ready: &[Priority], passes: Passes) -> Option<(Priority, Passes)> {
     Some((chosen, after))
 }
 
-/// The place of a priority in [`Priority::ALL`]: 0 goes first.
+/// Returns the index of a priority in [`Priority::ALL`]; 0 goes first.
 #[must_use]
 pub const fn place(priority: Priority) -> usize {
     match priority {
@@ -47,12 +47,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_follow_the_order_of_priorities() {
+    fn priority_index_follows_the_declaration_order() {
         assert_eq!(Priority::ALL.iter().map(|priority| place(*priority)).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
     #[test]
-    fn the_highest_goes_first_until_a_lower_one_starves() {
+    fn highest_priority_goes_first_until_a_lower_one_starves() {
         for (ready, passes, chosen, after) in [
             (&[High, Normal, Low][..], [0, 0, 0], High, [0, 1, 1]),
             (&[Normal, Low], [0, 3, 7], Normal, [0, 0, 8]),
@@ -69,7 +69,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_waits_is_passed_by_more_than_so_often(rounds in prop::collection::vec(prop::sample::subsequence(Priority::ALL.to_vec(), 0..=3), 0..200)) {
+        fn waiting_priority_is_passed_by_a_bounded_number_of_times(rounds in prop::collection::vec(prop::sample::subsequence(Priority::ALL.to_vec(), 0..=3), 0..200)) {
             let mut passes = Passes::default();
             let mut passed = [0; 3];
             for ready in rounds {

@@ -1,8 +1,8 @@
-//! Whose fault a failed attempt is: the scan's, or that of the node that lacked something. And when
-//! a node that lacks something is checked again.
+//! Decides whether the scan or the node caused a failed attempt, and when a faulty node is checked
+//! again.
 //!
-//! An attempt that the node could not run costs the scan nothing. A node that lacks something
-//! starts no scan, checks itself again, and starts scans by itself when it is well.
+//! An attempt that fails because of a fault of the node costs the scan nothing. A faulty node
+//! starts no scan, repeats its health check, and starts scans again once the check succeeds.
 
 use std::time::Duration;
 
@@ -10,26 +10,27 @@ use tokio::time::Instant;
 
 use crate::model::{AttemptEnd, AttemptRecord, Failure, FailureKind, FaultKind, Interruption, NodeFault};
 
-/// How often a node that is well is checked.
+/// The interval between checks of a healthy node.
 const WELL: Duration = Duration::from_secs(10);
 
-/// The wait before the first check after a fault; it doubles with each further one …
+/// The wait before the first check after a fault. It doubles with each further check.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// … up to this.
+/// The maximum wait before a check.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// So many attempts of one scan may have been running when their node lacked something. A scan that
-/// takes the node down again and again, because it fills its disk, fails with the next.
+/// The maximum number of attempts of one scan that may have been running when their node had a
+/// fault. A scan that causes the fault itself, for example because it fills the disk, fails with
+/// the next attempt.
 const BLAMED: usize = 10;
 
-/// Whether a node that lacks something can be the cause of such a failure.
+/// Returns true if a fault of the node can cause such a failure.
 #[must_use]
 pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
     match kind {
         FailureKind::NotStarted
         | FailureKind::SpawnFailed
-        // A scanner whose output folder is gone may say that its arguments are wrong.
+        // A scanner whose output folder is gone may report invalid arguments.
         | FailureKind::UsageError
         | FailureKind::Crashed
         | FailureKind::KilledBySignal
@@ -43,8 +44,8 @@ pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
     }
 }
 
-/// How an attempt ended that failed while its node lacked `faults` at some time. `attempts`: all of
-/// the scan, this one included.
+/// Returns the end of an attempt that failed while its node had `faults` at some time. `attempts`
+/// holds all attempts of the scan, including this one.
 #[must_use]
 pub fn judge(failure: Failure, faults: &[NodeFault], attempts: &[AttemptRecord]) -> AttemptEnd {
     let blamed = attempts.iter().filter(|attempt| attempt.scanner.is_some() && is_of_the_node(attempt)).count();
@@ -54,13 +55,13 @@ pub fn judge(failure: Failure, faults: &[NodeFault], attempts: &[AttemptRecord])
     }
 }
 
-/// The end of an attempt that the node could not run.
+/// Returns the end of an attempt that the node could not run.
 #[must_use]
 pub fn not_run(fault: &NodeFault) -> AttemptEnd {
     AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail: Some(fault.text.clone()) }
 }
 
-/// The same for a node that does not wait for a repair: the scan fails.
+/// Returns the failure of the scan on a node that does not wait for a repair.
 #[must_use]
 pub fn failure_of(fault: &NodeFault) -> Failure {
     let kind = match fault.kind {
@@ -74,60 +75,62 @@ pub fn failure_of(fault: &NodeFault) -> Failure {
     Failure::new(kind, fault.text.clone())
 }
 
-/// Whether an attempt ended because its node lacked something.
+/// Returns true if an attempt ended because of a fault of its node.
 #[must_use]
 pub fn is_of_the_node(attempt: &AttemptRecord) -> bool {
     matches!(attempt.end, Some(AttemptEnd::Interrupted { why: Interruption::Infrastructure, .. }))
 }
 
-/// Whether the scan's history may forget `earlier` after `later`: neither had a process, both for
-/// the node's sake. A scan that waits for days for a repair must not grow with each try.
+/// Returns true if the scan's history may drop `earlier` after `later`: neither had a process, both
+/// because of a fault of the node. The row of a scan that waits for a repair for days must not grow
+/// with each attempt.
 #[must_use]
 pub fn is_repetition(earlier: &AttemptRecord, later: &AttemptRecord) -> bool {
     [earlier, later].iter().all(|attempt| attempt.scanner.is_none() && is_of_the_node(attempt))
 }
 
-/// What is known of a node's health.
+/// The health state of a node.
 #[derive(Debug, Clone, Default)]
 pub struct Wellness {
     is_checked: bool,
-    /// What is missing now.
+    /// The current faults.
     faults: Vec<NodeFault>,
-    /// Since when something is.
+    /// The time since which there is a fault.
     since: Option<Instant>,
-    /// When the next check is due.
+    /// The time of the next check.
     next: Option<Instant>,
-    /// When something was last missing, and what.
+    /// The time of the last fault, and the faults at that time.
     last: Option<(Instant, Vec<NodeFault>)>,
-    /// Since when a start has failed that no check explains.
+    /// The time of a failed start that no check has explained yet.
     suspected: Option<Instant>,
-    /// How many waits there were since a scan last started.
+    /// The number of waits since a scan last started.
     waits: u32,
 }
 
 impl Wellness {
-    /// Whether scans may start: a check has found nothing missing.
+    /// Returns true if scans may start: a check has found no fault.
     #[must_use]
     pub const fn is_well(&self) -> bool {
         self.is_checked && self.faults.is_empty()
     }
 
-    /// What is missing now, since when, and when it is checked again.
+    /// Returns the current faults, the time since which there is one, and the time of the next
+    /// check.
     #[must_use]
     pub fn missing(&self) -> Option<(&[NodeFault], Instant, Instant)> {
         Some((self.faults.as_slice(), self.since?, self.next?)).filter(|(faults, ..)| !faults.is_empty())
     }
 
-    /// When the next check is due.
+    /// Returns the time of the next check.
     #[must_use]
     pub fn next_check(&self, now: Instant) -> Instant {
         self.next.unwrap_or(now)
     }
 
-    /// A check that began at `began` has found `faults`.
+    /// Records the result of a check that began at `began`.
     pub fn found(&mut self, faults: Vec<NodeFault>, began: Instant, now: Instant) {
         self.is_checked = true;
-        // It cannot know of a start that failed while it looked.
+        // The check may have passed before that start failed, so it does not clear the fault.
         if faults.is_empty() && self.suspected.is_some_and(|suspected| suspected >= began) {
             return;
         }
@@ -141,8 +144,8 @@ impl Wellness {
         }
     }
 
-    /// A start has failed for the lack of something that every scan needs. Nothing starts until the
-    /// next check, which may find nothing: then a start is tried again.
+    /// Records a start that failed because of a fault. Nothing starts until the next check. If that
+    /// check finds no fault, starts are tried again.
     pub fn suspect(&mut self, fault: NodeFault, now: Instant) {
         self.last = Some((now, vec![fault.clone()]));
         if self.faults.is_empty() {
@@ -151,18 +154,18 @@ impl Wellness {
         }
     }
 
-    /// A scan has started.
+    /// Records that a scan has started.
     pub const fn started(&mut self) {
         self.waits = 0;
     }
 
-    /// Whether [`started`](Self::started) would change anything.
+    /// Returns true if [`started`](Self::started) would change anything.
     #[must_use]
     pub const fn has_waited(&self) -> bool {
         self.waits > 0
     }
 
-    /// What was missing at any time since `from`.
+    /// Returns the faults that existed at any time since `from`.
     #[must_use]
     pub fn missed_since(&self, from: Instant) -> Option<&[NodeFault]> {
         if !self.faults.is_empty() {
@@ -180,7 +183,7 @@ impl Wellness {
     }
 }
 
-/// The wait before the next check, after so many before.
+/// Returns the wait before the next check, after this many waits.
 fn wait(waits: u32) -> Duration {
     FIRST.saturating_mul(1 << waits.min(10)).min(LONGEST)
 }
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_starts_before_the_first_check() {
+    fn node_is_not_well_before_the_first_check() {
         let now = Instant::now();
         let mut wellness = Wellness::default();
         assert_eq!((wellness.is_well(), wellness.next_check(now)), (false, now));
@@ -273,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_come_after_longer_waits_until_a_scan_has_started() {
+    fn check_waits_grow_until_a_scan_has_started() {
         let mut now = Instant::now();
         let mut wellness = Wellness::default();
         let began = now;
@@ -289,7 +292,7 @@ mod tests {
         assert_eq!((faults, since), ([fault("gone")].as_slice(), began));
         wellness.found(Vec::new(), now, now);
         assert!(wellness.is_well() && wellness.missing().is_none());
-        // A fault that no check sees: each start fails, and the waits go on from there.
+        // A fault that no check detects: each start fails, and the waits keep growing.
         wellness.suspect(fault("no memory"), now);
         assert_eq!(wellness.next_check(now), now + LONGEST);
         wellness.found(Vec::new(), now + LONGEST, now + LONGEST);
@@ -307,7 +310,7 @@ mod tests {
         wellness.suspect(fault("no memory"), now + second);
         wellness.found(Vec::new(), now, now + 2 * second);
         assert!(!wellness.is_well());
-        // One more failed start while it is held changes nothing.
+        // Another failed start during a hold changes nothing.
         wellness.suspect(fault("other"), now + second);
         assert_eq!(
             (wellness.missing().unwrap().0, wellness.next_check(now)),

@@ -1,19 +1,19 @@
-//! A node's lease: when to renew it, and when it can no longer be trusted.
+//! The rules for a node's lease: when to renew it, and when it is no longer valid.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The numbers of a node's lease.
+/// The durations of a node's lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeasePolicy {
-    /// For how long a renewal is good.
+    /// How long a granted renewal is valid.
     pub ttl: Duration,
-    /// How often to renew.
+    /// The renewal interval.
     pub renew_every: Duration,
-    /// How long before its end the node stops trusting it, so that its processes are dead before
-    /// another node may start them anew.
+    /// How long before the lease's end the node stops relying on it, so that its processes are dead
+    /// before another node may start the scans again.
     pub margin: Duration,
 }
 
@@ -24,38 +24,38 @@ impl Default for LeasePolicy {
 }
 
 impl LeasePolicy {
-    /// For how long a renewal can be trusted, counted from its sending.
+    /// Returns how long the node may rely on a renewal, counted from when the request was sent.
     #[must_use]
     pub const fn trusted_for(self) -> Duration {
         self.ttl.saturating_sub(self.margin)
     }
 }
 
-/// What the lease's holder does now.
+/// The next step of the lease holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum LeaseStep {
-    /// All is well; look again at this moment.
+    /// The lease is valid; check again at this time.
     WaitUntil(Instant),
-    /// Renew; whatever happens, look again at this moment.
+    /// Renew the lease; check again at this time, whatever the result.
     Renew(Instant),
-    /// The lease may be granted anew soon: kill every scan.
+    /// Another node may soon get the scans: kill every scan.
     KillEverything,
 }
 
-/// Until when a renewal that was *sent* at `sent` can be trusted.
+/// Returns until when the node may rely on a renewal whose request was sent at `sent`.
 ///
-/// Counted from the sending, not from the answer: the database counted from some moment between the
-/// two, so ours ends first.
+/// The time counts from the request, not from the response. The database counts from some time
+/// between the two, so the lease ends here first.
 #[must_use]
 pub fn trusted_until(policy: LeasePolicy, sent: Instant) -> Instant {
     sent + policy.trusted_for()
 }
 
-/// Decides at `now`, where `sent` is when the last renewal that was granted had been sent,
-/// `in_flight` says whether another is on its way, and `is_good` whether the guard's clock, which
-/// goes on while the machine sleeps, trusts it as well: after a sleep the guard has killed what
-/// ran, and the lease must be asked for anew.
+/// Decides the step at `now`. `sent` is when the request of the last granted renewal was sent.
+/// `in_flight` is true while another request is pending. `is_good` is true while the lease is also
+/// valid by the guard's clock, which keeps running while the machine sleeps: after a sleep the
+/// guard has killed the scans, and the node must request a new lease.
 pub fn step(policy: LeasePolicy, sent: Instant, in_flight: bool, is_good: bool, now: Instant) -> LeaseStep {
     let end = trusted_until(policy, sent);
     if now >= end || !is_good {
@@ -71,34 +71,35 @@ pub fn step(policy: LeasePolicy, sent: Instant, in_flight: bool, is_good: bool, 
     }
 }
 
-/// A pause between two looks at the leases that is longer than any pause between the looks of
-/// living nodes. Either nobody looked, because the database was away or no node lived, or the clock
-/// has leapt.
+/// A pause between two checks of the leases that is longer than any pause between the checks of
+/// living nodes. Either no node checked them, because the database was unavailable or all nodes
+/// were dead, or the clock has jumped.
 pub const SILENCE: Duration = Duration::from_secs(20);
 
-/// For how long a lease that has ended in such a silence is spared: longer than a living node's
-/// pause between two renewals, or than it takes to come back to a database that was away.
+/// How long a lease that expired in such a pause remains valid: longer than a living node's
+/// interval between two renewals, and longer than a reconnect to a database that was unavailable
+/// takes.
 pub const SPARED: Duration = Duration::from_secs(15);
 
-/// What becomes of a node's lease when the leases are looked at. A store keeps to this.
+/// The result of checking a node's lease. Every store must apply it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Fate {
-    /// It is good.
+    /// The lease is valid.
     Good,
-    /// It is good, but not for longer than until this moment.
+    /// The lease is valid, but only until this time.
     Until(Timestamp),
-    /// It is over.
+    /// The lease is over.
     Over,
 }
 
-/// Decides at `now` about a lease that ends at `expires_at` and was granted for `ttl`, where that
-/// is known; the leases were last looked at at `last`. All moments are the store's.
+/// Decides at `now` about a lease that ends at `expires_at` and was granted for `ttl`, if that is
+/// known. The leases were last checked at `last`. All times are the store's.
 ///
-/// - Its clock was set back: no lease is good for longer than it was granted for. A living node
-///   renews in that time; a dead one must not hold its scans for hours.
-/// - Its clock was set forward, or nobody looked for long: a lease that was good at the last look
-///   is not known to be over. Its node has some seconds to renew.
+/// - The clock was set back: no lease is valid for longer than it was granted for. A living node
+///   renews in that time; a dead node must not hold its scans for hours.
+/// - The clock was set forward, or the leases were not checked for a long time: a lease that was
+///   valid at the last check is not known to be over. Its node gets some seconds to renew.
 pub fn fate(now: Timestamp, last: Option<Timestamp>, expires_at: Timestamp, ttl: Option<Duration>) -> Fate {
     let after = |wait: Duration| {
         now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
@@ -120,15 +121,16 @@ pub fn fate(now: Timestamp, last: Option<Timestamp>, expires_at: Timestamp, ttl:
     }
 }
 
-/// Whether the turn to look after the cluster, which was given for `every`, is over at `now`, where
-/// it ends at `until`. One that is further away than it was given for is: the clock was set back.
+/// Returns true if the turn to reconcile the cluster, which was granted for `every` and ends at
+/// `until`, is over at `now`. A turn that ends later than `every` from now is over too: the clock
+/// was set back.
 #[must_use]
 pub fn is_over(now: Timestamp, until: Timestamp, every: Duration) -> bool {
     until <= now || Duration::try_from(until.duration_since(now)).is_ok_and(|left| left > every)
 }
 
-/// How much of a time to drain of `within` is left, where its end is `left` away. Of one whose end
-/// is further away than it was long, nothing: the clock was set back.
+/// Returns how much of a drain time of `within` is left, if its end is `left` away. If `left` is
+/// longer than `within`, the clock was set back and nothing is left.
 #[must_use]
 pub fn left_to_drain(left: Duration, within: Option<Duration>) -> Duration {
     if within.is_some_and(|within| left > within) { Duration::ZERO } else { left }
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_outlives_neither_its_time_nor_a_leap_of_the_clock() {
+    fn lease_outlives_neither_its_ttl_nor_a_clock_jump() {
         let at = |second: i64| Timestamp::from_second(1_000_000 + second).unwrap();
         let ttl = Some(Duration::from_secs(30));
         for (now, last, expires_at, ttl, expected) in [
@@ -147,15 +149,16 @@ mod tests {
             (29, Some(24), 30, ttl, Fate::Good),
             (30, Some(25), 30, ttl, Fate::Over),
             (30, None, 30, ttl, Fate::Over),
-            // Set back by hours.
+            // The clock was set back by hours.
             (-9_000, Some(0), 30, ttl, Fate::Until(at(-8_970))),
             (-1, Some(0), 30, ttl, Fate::Until(at(29))),
             (-9_000, Some(0), 30, None, Fate::Good),
-            // Set forward by hours, or silence: it was good at the last look.
+            // The clock was set forward by hours, or there was a silence: the lease was valid at
+            // the last check.
             (9_000, Some(0), 30, ttl, Fate::Until(at(9_015))),
             (31, Some(0), 30, ttl, Fate::Until(at(46))),
             (20, Some(0), 19, ttl, Fate::Over),
-            // It was over at the last look already, or there never was one.
+            // The lease was over at the last check already, or there was no check.
             (9_000, Some(30), 30, ttl, Fate::Over),
             (9_000, None, 30, ttl, Fate::Over),
         ] {
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_and_drains_end_when_they_are_further_away_than_they_are_long() {
+    fn turns_and_drains_end_when_the_clock_is_set_back() {
         let at = |second: i64| Timestamp::from_second(1_000_000 + second).unwrap();
         let ten = Duration::from_secs(10);
         for (now, over, left) in
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn renews_in_time_and_kills_before_the_end() {
+    fn lease_is_renewed_in_time_and_scans_are_killed_before_its_end() {
         let policy = LeasePolicy {
             ttl: Duration::from_secs(30),
             renew_every: Duration::from_secs(10),
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_margin_beyond_the_lease_trusts_nothing() {
+    fn lease_with_a_margin_beyond_its_ttl_is_never_trusted() {
         let policy = LeasePolicy {
             ttl: Duration::from_secs(1),
             renew_every: Duration::from_secs(1),

@@ -1,22 +1,24 @@
-//! Which scans a list shows and where each stands in it: pure, and the same for every store.
+//! The filters and sort keys of a list of scans. Pure functions, the same for every store.
 
-use crate::model::{PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count};
-use crate::ports::{Cursor, ListQuery};
+use crate::model::{
+    Cursor, ListQuery, PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count,
+};
 
-/// The last word on a scan's plugins: the verdict's, or those of the last attempt.
+/// Returns the latest state of a scan's plugins: those of the verdict, or those of the last
+/// attempt.
 #[must_use]
 pub fn plugins_of(record: &ScanRecord) -> &[PluginResult] {
     record.last_plugins()
 }
 
-/// The name of a plugin as lists know it: lower case.
+/// Returns the name of a plugin in the form that lists compare: lower case.
 #[must_use]
 pub fn plugin_text(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// The names of the plugins that have results, collected items or issues, as lists know them, each
-/// once. A plugin may name an issue and collect nothing.
+/// Returns the names of the plugins that have results (collected items or issues), in the form that
+/// lists compare, each once. A plugin may report an issue and collect nothing.
 #[must_use]
 pub fn plugins_with_results(record: &ScanRecord) -> Vec<String> {
     let has_results = |plugin: &&PluginResult| plugin.findings_count > 0 || plugin.issues_count() > 0;
@@ -27,15 +29,15 @@ pub fn plugins_with_results(record: &ScanRecord) -> Vec<String> {
     names
 }
 
-/// The sum of what a scan's plugins found.
+/// Returns the number of items that a scan's plugins collected.
 #[must_use]
 pub fn findings_of(record: &ScanRecord) -> u64 {
     total_count(plugins_of(record).iter().map(|plugin| plugin.findings_count))
 }
 
-/// How bad a scan's issues are, as one number: the worst severity first, then how many issues have
-/// it, then how many others there are. Less than 2 to the power of 43, so that it fits an index
-/// together with the scan's number.
+/// Returns the severity of a scan's issues as one number: the worst severity first, then how many
+/// issues have it, then how many others there are. Less than 2 to the power of 43, so that it fits
+/// an index together with the scan's number.
 #[must_use]
 pub fn severity_rank(counts: &SeverityCounts) -> u64 {
     const COUNT_BITS: u32 = 20;
@@ -48,22 +50,22 @@ pub fn severity_rank(counts: &SeverityCounts) -> u64 {
     (level << (2 * COUNT_BITS)) | (of_worst.min(MOST) << COUNT_BITS) | others.min(MOST)
 }
 
-/// How long a scan took from its first start to its end, in milliseconds; `None` for one that never
-/// started or has not ended.
+/// Returns the time from a scan's first start to its end, in milliseconds. `None` for a scan that
+/// never started or has not ended.
 #[must_use]
 pub fn took_ms(record: &ScanRecord) -> Option<u64> {
     let took = record.ended_at()?.duration_since(record.started_at?);
     Some(u64::try_from(took.as_millis()).unwrap_or_default())
 }
 
-/// The target as lists know it: lower case.
+/// Returns the target in the form that lists compare: lower case.
 #[must_use]
 pub fn target_text(record: &ScanRecord) -> String {
     record.request.target.to_string().to_lowercase()
 }
 
-/// A text that is looked for in targets, as lists know them: without the slash of a browser's
-/// address line, which no target has.
+/// Returns a search text in the form that lists compare. A trailing slash from a browser's address
+/// bar is removed, because no target has one.
 #[must_use]
 pub fn search_text(text: &str) -> String {
     let text = text.trim().to_lowercase();
@@ -73,8 +75,8 @@ pub fn search_text(text: &str) -> String {
     bare.map_or_else(|| text.clone(), str::to_owned)
 }
 
-/// Whether a target, as lists know it, contains a text in one of its forms: an internationalised
-/// name is found as it is written, and as `xn--`.
+/// Returns true if a target, in the form that lists compare, contains a text. An internationalised
+/// name matches in its Unicode form and in its `xn--` form.
 #[must_use]
 pub fn target_contains(target: &str, text: &str) -> bool {
     if target.contains(text) {
@@ -84,11 +86,11 @@ pub fn target_contains(target: &str, text: &str) -> bool {
         return false;
     }
     let Some(unicode) = target.parse::<Target>().ok().and_then(|target| target.unicode()) else { return false };
-    // The same letters may have been typed in several ways; the mapping of IDNA knows one.
+    // The same letters can be typed in several ways; the IDNA mapping makes them equal.
     unicode.to_lowercase().contains(&idna::domain_to_unicode(text).0)
 }
 
-/// Whether the filters of a list let a scan through. Where the page begins is no filter.
+/// Returns true if a scan passes the filters of a list. The page position is not a filter.
 #[must_use]
 pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
     (query.statuses.is_empty() || query.statuses.contains(&record.status()))
@@ -102,7 +104,7 @@ pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
         })
 }
 
-/// Where a scan stands in an order; `None` where it has no place in it.
+/// Returns the cursor of a scan in an order; `None` if the order does not contain it.
 #[must_use]
 pub fn cursor(record: &ScanRecord, order: ScanOrder) -> Option<Cursor> {
     let rank = match order {
@@ -124,7 +126,7 @@ mod tests {
     use crate::testing::fixtures;
 
     #[test]
-    fn a_text_that_is_looked_for_has_no_slash_that_a_target_drops() {
+    fn search_text_has_no_slash_that_a_target_drops() {
         for (given, looked_for) in [
             ("bücher.example/", "bücher.example"),
             (" Example.COM/ ", "example.com"),
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn each_filter_lets_through_what_it_says() {
+    fn list_filters_match_their_scans() {
         let record = completed(&[("whatweb", 2), ("testssl", 0)]);
         let all = ListQuery::default;
         for (query, expected) in [
@@ -187,7 +189,7 @@ mod tests {
     fn a_plugin_has_results_if_it_collected_items_or_named_an_issue() {
         let mut record = completed(&[("wafw00f", 0), ("WhatWeb", 0), ("whatweb", 1), ("testssl", 0)]);
         let ScanState::Completed { verdict, .. } = &mut record.state else { panic!() };
-        // As KAST's own sample has it: no firewall was detected, and that is the issue.
+        // As in KAST's own sample: no firewall was detected, and that is the issue.
         verdict.plugins[0].issues = vec![crate::model::IssueRef {
             id: "No WAF Detected".into(),
             severity: Severity::High,
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_internationalised_name_is_found_in_both_forms() {
+    fn internationalised_name_is_found_in_both_forms() {
         let target = "https://xn--bcher-kva.example:444/a";
         for text in [
             "bücher",
@@ -216,7 +218,7 @@ mod tests {
             assert!(!target_contains(target, text), "{text}");
         }
         assert!(!target_contains("example.com", "ü"));
-        // A text of ASCII may stand in the name as it is spelled and not in the other form.
+        // An ASCII text may be contained in the `xn--` form and not in the Unicode form.
         let shop = "xn--broshop-n2a.example";
         assert_eq!(shop.parse::<Target>().unwrap().unicode().as_deref(), Some("büroshop.example"));
         assert!(
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minimal_severity_is_of_scans_that_have_ended() {
+    fn minimum_severity_matches_only_scans_that_have_ended() {
         let issue = |severity| crate::model::IssueRef { id: "x".into(), severity, title: String::new() };
         let plugin = PluginResult::new("a", PluginStatus::Failed).with_issues([issue(Severity::Medium)]);
         let failure = crate::model::Failure::new(crate::model::FailureKind::Crashed, "x");
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_has_a_place_where_it_can_be_compared() {
+    fn cursor_exists_for_scans_that_the_order_can_compare() {
         let (done, waiting) = (completed(&[("a", 2), ("b", 3)]), fixtures::record(8, at(10)));
         for (order, of_done, of_waiting) in [
             (ScanOrder::Newest, Some(""), Some("")),

@@ -1,4 +1,4 @@
-//! Decisions as pure functions: no I/O, no clock, no chance but what is handed in.
+//! Decisions as pure functions: no I/O; the time and random values are arguments.
 
 pub mod access;
 pub mod addresses;

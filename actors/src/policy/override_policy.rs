@@ -1,24 +1,25 @@
-//! Which scanner settings a client may set. Pure: names, what the scanner says of its settings, and
-//! the operator's lists.
+//! The policy for the scanner settings that a client may set. Pure: it uses names, the scanner's
+//! data about its settings, and the operator's lists.
 //!
-//! A setting that names something on the scanner's machine or in its network, or adds to what it
-//! executes, is locked unless the operator allows exactly that one. The same question is asked
-//! where a scan is accepted and again where it starts.
+//! A setting that names a resource on the scanner's machine or in its network, or that adds to what
+//! it executes, is locked unless the operator allows exactly that setting. The policy is checked
+//! when a scan is accepted and again when it starts.
 
 use std::str::FromStr;
 
 use super::overrides::{SettingRule, SettingsSchema, ValueKind};
 use crate::model::{ConfigOverride, FieldError, Lock, SettingNature, SettingNatures, texts, words};
 
-/// What a setting is by its key and by what the scanner says of it.
+/// Returns the properties of a setting by its key and by the scanner's rule for it.
 #[must_use]
 pub fn nature_of(key: &str, rule: &SettingRule) -> SettingNature {
     let by_name = SettingNature::by_name(key);
     let is_port = words(key).iter().any(|word| word == "port");
     let lock = match by_format(&rule.format) {
         Some(lock) => lock,
-        // A number, a yes or no and a choice name nothing, but for the port of a helper. It holds
-        // only because the value is held against the schema, at the latest where the scan starts.
+        // A number, a boolean and a choice name no resource, except for the port of a helper. This
+        // is safe only because the value is checked against the schema, at the latest when the scan
+        // starts.
         None if is_harmless(rule) => by_name.lock.filter(|_| is_port && rule.words.is_empty()),
         None => by_description(&rule.description).or(by_name.lock),
     };
@@ -28,7 +29,8 @@ pub fn nature_of(key: &str, rule: &SettingRule) -> SettingNature {
     }
 }
 
-/// `Some(None)`: the scanner says that the value is harmless.
+/// Returns the lock that a format implies. `Some(None)` means that the scanner declares the value
+/// as harmless.
 fn by_format(format: &str) -> Option<Option<Lock>> {
     Some(match format {
         "uri" | "url" | "uri-reference" | "iri" | "iri-reference" | "uri-template" => Some(Lock::Url),
@@ -75,7 +77,7 @@ fn by_description(text: &str) -> Option<Lock> {
     has(&["path", "paths", "file", "filename", "directory", "folder"]).then_some(Lock::Path)
 }
 
-/// What the settings of a schema are, as far as their names do not say it.
+/// Returns the properties of a schema's settings that do not follow from their names.
 #[must_use]
 pub fn natures_of(schema: &SettingsSchema) -> SettingNatures {
     let all = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
@@ -84,12 +86,11 @@ pub fn natures_of(schema: &SettingsSchema) -> SettingNatures {
     told.map(|(plugin, key, nature)| (format!("{plugin}.{key}"), nature)).collect()
 }
 
-/// An entry of an operator's list: `plugin.key`, or with `*` in place of the last part, or `*`
-/// alone.
+/// An entry of an operator's list: `plugin.key`, the same with `*` as the last part, or `*` alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingPattern(String);
 
-/// A text that is no entry.
+/// The text is not a valid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not `plugin.key`, `plugin.*` or `*`")]
 pub struct SettingPatternError(String);
@@ -111,13 +112,13 @@ impl FromStr for SettingPattern {
 }
 
 impl SettingPattern {
-    /// The name, where it stands for one setting and what is below it.
+    /// Returns the name, if the entry is one setting (with everything below it).
     fn exact(&self) -> Option<&str> {
         (!self.0.ends_with('*')).then_some(&self.0)
     }
 
-    /// Whether it names a setting, or something above it. `is_open`: the name stands for all that
-    /// is below it.
+    /// Returns true if the entry covers a setting, by its name or by a name above it. `is_open`
+    /// means that the name stands for everything below it.
     fn covers(&self, name: &str, is_open: bool) -> bool {
         match self.0.strip_suffix('*') {
             Some("") => true,
@@ -126,38 +127,39 @@ impl SettingPattern {
         }
     }
 
-    /// Whether it names something below a setting: whoever sets that one sets this, too.
+    /// Returns true if the entry names something below a setting: setting the outer one also sets
+    /// the inner one.
     fn is_within(&self, name: &str) -> bool {
         is_below(self.0.trim_end_matches(".*"), name) || self.0.strip_suffix(".*") == Some(name)
     }
 }
 
-/// `a.b.c` is below `a.b`.
+/// Returns true if `name` is below `above`, as `a.b.c` is below `a.b`.
 fn is_below(name: &str, above: &str) -> bool {
     name.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The operator's lists. An entry counts for the setting that it names and for everything below it.
+/// The operator's lists. An entry applies to the setting that it names and to everything below it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OverridePolicy {
-    /// If not empty, only these. A setting that is locked by its nature must be named in full;
-    /// below a key that takes anything, such as the headers of a request, the name of that key is
-    /// enough.
+    /// If not empty, only these settings are allowed. A setting that is locked by its properties
+    /// must be named in full; below a key that accepts any name, such as the headers of a request,
+    /// naming that key is enough.
     pub allow: Vec<SettingPattern>,
-    /// Never these, whatever else allows them.
+    /// These settings are never allowed, whatever other rule allows them.
     pub deny: Vec<SettingPattern>,
 }
 
 impl OverridePolicy {
-    /// Why a setting of this nature is locked, whatever its value; `None`: a client may set it. A
-    /// key that ends in `.` stands for all that is below it.
+    /// Returns why a setting with these properties is locked, whatever its value; `None` if a
+    /// client may set it. A key that ends in `.` stands for everything below it.
     #[must_use]
     pub fn lock(&self, plugin: &str, key: &str, nature: SettingNature) -> Option<Lock> {
         let name = format!("{plugin}.{}", key.trim_end_matches('.'));
         self.lock_of(&name, key.ends_with('.'), None, nature)
     }
 
-    /// `open` is the key that takes anything below it, where the setting is below one.
+    /// Like [`lock`](Self::lock). `open` is the open key above the setting, if there is one.
     fn lock_of(&self, name: &str, is_open: bool, open: Option<&str>, nature: SettingNature) -> Option<Lock> {
         if self.deny.iter().any(|one| one.covers(name, is_open) || (!is_open && one.is_within(name))) {
             return Some(Lock::Denied);
@@ -175,7 +177,7 @@ impl OverridePolicy {
         self.allow.iter().any(|one| one.exact() == Some(name))
     }
 
-    /// Everything that a client may not set, each error naming its setting and what to do.
+    /// Returns an error for each setting that a client may not set, with its name and the remedy.
     #[must_use]
     pub fn check(&self, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<FieldError> {
         let refusal = |one: &ConfigOverride| {
@@ -196,7 +198,8 @@ impl OverridePolicy {
     }
 }
 
-/// Whether a scanner that expands variables, as KAST does, finds one: `$NAME` or `${NAME}`.
+/// Returns true if the text contains a variable that a scanner such as KAST expands: `$NAME` or
+/// `${NAME}`.
 fn refers_to_a_variable(text: &str) -> bool {
     text.split('$').skip(1).any(|rest| rest.starts_with(|c: char| c == '{' || c == '_' || c.is_alphabetic()))
 }
@@ -308,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_lists_decide() {
+    fn operators_lists_decide_over_properties() {
         let none = SettingNatures::default();
         let (image, timeout, agent) = ("zap.local.docker_image=x", "whatweb.timeout=5", "whatweb.user_agent=x");
         type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a [&'a str], &'a [&'a str]);
@@ -347,7 +350,7 @@ mod tests {
         }
     }
 
-    /// What the form and the API show of a setting is what a submission meets.
+    /// The lock that the form and the API show for a setting is the lock that a submission gets.
     #[test]
     fn the_lists_hold_for_what_is_below_and_are_shown_as_they_hold() {
         let keys = [

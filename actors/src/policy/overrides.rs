@@ -1,5 +1,5 @@
-//! Whether a scanner takes a setting: `plugin.key=value` against what the scanner says it can be
-//! set. Pure; the scanner has the last word when it starts.
+//! Checks `plugin.key=value` against the scanner's schema of its settings. Pure; the scanner makes
+//! the final check when it starts.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::model::{ConfigOverride, FieldError, HIDDEN_VALUE};
 pub use crate::model::{SettingRule, SettingsSchema, ValueKind};
 
 impl SettingsSchema {
-    /// Everything that is wrong with `overrides`, each error naming its setting.
+    /// Returns all errors in `overrides`, each with the name of its setting.
     #[must_use]
     pub fn check(&self, overrides: &[ConfigOverride]) -> Vec<FieldError> {
         let wrong = |one: &ConfigOverride| {
@@ -23,7 +23,7 @@ impl SettingsSchema {
         };
         let open = || keys.iter().find(|(key, _)| key.ends_with('.') && one.key.starts_with(key.as_str()));
         match keys.get_key_value(&one.key).or_else(open) {
-            // What is sealed was checked before.
+            // A sealed value was checked before it was sealed.
             Some((_, rule)) => one.value.clear().and_then(|value| refused_by(rule, value, is_secret(one, rule))),
             None => Some(
                 match keys.keys().min_by_key(|key| distance(key, &one.key)).filter(|key| distance(key, &one.key) <= 3) {
@@ -39,7 +39,7 @@ fn is_secret(one: &ConfigOverride, rule: &SettingRule) -> bool {
     one.is_secret() || nature_of(&one.key, rule).secret
 }
 
-/// Why a rule refuses a value, or `None`. A secret is not repeated.
+/// Returns why a rule refuses a value, or `None`. A secret is not repeated.
 fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String> {
     let text = value.trim();
     let shown = if is_secret { HIDDEN_VALUE } else { text };
@@ -68,8 +68,9 @@ fn refused_by(rule: &SettingRule, value: &str, is_secret: bool) -> Option<String
     (too_small || too_large).then(|| format!("expected {}, not `{shown}`", expected(rule)))
 }
 
-/// Whether each element of a list is of one of the kinds: a list of JSON with values of those
-/// types, or values separated by commas. The same text is given to the scanner as the same list.
+/// Checks that each element of a list is of one of the kinds. The list is either JSON with values
+/// of those types, or values separated by commas. The scanner parses the same text to the same
+/// list.
 fn elements(kinds: &[ValueKind], text: &str) -> Result<(), String> {
     let fits = |shown: &str, is: &dyn Fn(ValueKind) -> bool| {
         let expected = || kinds.iter().map(kind_name).collect::<Vec<_>>().join(" or ");
@@ -98,7 +99,7 @@ fn elements(kinds: &[ValueKind], text: &str) -> Result<(), String> {
     parts.into_iter().try_for_each(|part| fits(part, &|kind| fits_kind(kind, part)))
 }
 
-/// Whether a text can be read as a value of a kind.
+/// Returns true if a text can be parsed as a value of a kind.
 fn fits_kind(kind: ValueKind, text: &str) -> bool {
     let lower = || text.to_ascii_lowercase();
     match kind {
@@ -131,7 +132,7 @@ fn expected(rule: &SettingRule) -> String {
     }
 }
 
-/// How many single-character edits lie between two short texts (Levenshtein).
+/// Returns the number of single-character edits between two short texts (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_taken() {
+    fn setting_value_that_fits_its_rule_is_accepted() {
         for (key, value) in [
             ("timeout", "60"),
             ("delay", "0.5"),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_is_named_with_what_was_expected() {
+    fn setting_value_that_does_not_fit_is_refused_with_the_expected_kind() {
         for (plugin, key, value, part) in [
             ("nmap", "timeout", "5", "no plugin `nmap`"),
             ("zap", "timeuot", "5", "did you mean `timeout`?"),

@@ -1,12 +1,12 @@
-//! Whether somebody must say that they may attack the target: for every scan that can run active
-//! plugins, on every way to start one, each time.
+//! The confirmation that the user may attack the target. Every scan that can run active plugins
+//! needs it each time, however the scan is started.
 
 use crate::model::{FieldError, ScanMode};
 
-/// The field of a submission that says so.
+/// The field of a submission that holds the confirmation.
 pub const CONFIRM_ACTIVE: &str = "confirm_active";
 
-/// Whether scans of this mode need a confirmation.
+/// Returns true if scans of this mode need a confirmation.
 #[must_use]
 pub const fn is_required(mode: ScanMode) -> bool {
     match mode {
@@ -15,10 +15,10 @@ pub const fn is_required(mode: ScanMode) -> bool {
     }
 }
 
-/// Checks a confirmation. An earlier scan's does not count for its repetition.
+/// Checks a confirmation. The confirmation of an earlier scan does not count for its repetition.
 ///
 /// # Errors
-/// The scan needs one and has none; the error names [`CONFIRM_ACTIVE`].
+/// The scan needs a confirmation and has none; the error names [`CONFIRM_ACTIVE`].
 pub fn check(mode: ScanMode, is_confirmed: bool) -> Result<(), FieldError> {
     if is_required(mode) && !is_confirmed {
         return Err(FieldError::new(

@@ -1,31 +1,30 @@
-//! Whose scanner can run a scan: nodes may have different ones.
+//! Placement: which node can run a scan. Nodes may have different scanners.
 
 use std::time::Duration;
 
 use crate::model::{NodeActivity, NodeId, NodeRecord, ScanRequest, ScannerOffer};
 
-/// How long a scan that no living node can run waits for one that can: a node that is being
-/// restarted or upgraded is back by then. After that a clear end is worth more than a scan that may
-/// wait for ever; it can be submitted again.
+/// How long a scan that no living node can run waits for a node that can. A node that restarts or
+/// is upgraded is back within this time. After it, the scan fails, because a clear failure is
+/// better than a scan that may wait forever; the user can submit it again.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many nodes a failure names.
+/// The maximum number of nodes in a failure text.
 const NAMED: usize = 5;
 
-/// Where a scan can run, as one node sees it.
+/// Where a scan can run, from the view of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Placement {
     /// On this node.
     Here,
-    /// Not here, and on another, or perhaps on one that is still to come.
+    /// Not on this node, but on another one, or possibly on one that has yet to connect.
     Elsewhere,
-    /// Nowhere, as all living nodes say. Completes "failed: …".
+    /// On no living node. Completes "failed: …".
     Nowhere(String),
 }
 
-/// Decides for the node `own`, whose scanner is `offer`, about a scan that has been due for
-/// `waited`.
+/// Decides for the node `own`, whose scanner is `offer`. The scan has been due for `waited`.
 pub fn place(
     own: &NodeId,
     offer: &ScannerOffer,
@@ -36,7 +35,7 @@ pub fn place(
     if offer.lacks(request).is_empty() {
         return Placement::Here;
     }
-    // What this node's row says of its scanner may be older than what it knows of it.
+    // This node's row may hold an older offer than `offer`.
     let others: Vec<&NodeRecord> = eligible_nodes(nodes).filter(|node| node.registration.id != *own).collect();
     let own = std::iter::once((own, Some(offer)));
     match nobody(
@@ -48,14 +47,14 @@ pub fn place(
     }
 }
 
-/// Why none of the nodes that take scans can run this one; `None` where one can, or may be able to,
-/// or none takes any.
+/// Returns why none of the nodes that take scans can run this scan. `None` if one can or may be
+/// able to, or if no node takes scans.
 #[must_use]
 pub fn nobody_can(request: &ScanRequest, nodes: &[NodeRecord]) -> Option<String> {
     nobody(eligible_nodes(nodes).map(|node| (&node.registration.id, node.registration.offer.as_ref())), request)
 }
 
-/// The nodes that take new scans.
+/// Returns the nodes that take new scans.
 pub(crate) fn eligible_nodes(nodes: &[NodeRecord]) -> impl Iterator<Item = &NodeRecord> {
     nodes.iter().filter(|node| node.is_alive && node.activity() == NodeActivity::Active)
 }
@@ -66,7 +65,7 @@ fn nobody<'a>(
 ) -> Option<String> {
     let mut asked = Vec::new();
     for (id, offer) in nodes {
-        // Who has not said what it offers may have it.
+        // A node that has not reported its scanner yet may be able to run the scan.
         let offer = offer?;
         let lacking = offer.lacks(request);
         if lacking.is_empty() {
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_of_nodes_is_cut() {
+    fn long_list_of_nodes_is_truncated() {
         let mut request = fixtures::request("example.com");
         request.plugins = vec!["zap".into()];
         let nodes: Vec<NodeRecord> =

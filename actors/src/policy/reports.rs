@@ -1,8 +1,8 @@
-//! Which of the requested reports do not exist: one answer for pages, API and command line.
+//! Finds requested reports that do not exist, for pages, API and command line alike.
 
 use crate::model::{ReportFiles, ReportFormat, ScanRecord, ScanStatus};
 
-/// The reports that `format` asks for and that are not there.
+/// Returns the reports that `format` requests and that do not exist.
 #[must_use]
 pub const fn missing(format: ReportFormat, found: ReportFiles) -> Option<ReportFormat> {
     let wanted = format.files();
@@ -14,8 +14,8 @@ pub const fn missing(format: ReportFormat, found: ReportFiles) -> Option<ReportF
     }
 }
 
-/// The sentence about the requested reports of a scan that do not exist. A dry run writes none, and
-/// a scan that did not run to its end is not expected to.
+/// Returns the sentence about the requested reports of a scan that do not exist. A dry run writes
+/// none, and a scan that did not run to its end is not expected to.
 #[must_use]
 pub fn missing_of(record: &ScanRecord, found: ReportFiles) -> Option<&'static str> {
     if record.status() != ScanStatus::Completed || record.request.dry_run {
@@ -38,7 +38,7 @@ mod tests {
     use crate::testing::fixtures;
 
     #[test]
-    fn each_requested_report_that_is_not_there_is_missing() {
+    fn requested_report_that_does_not_exist_is_missing() {
         use ReportFormat::{Both, Html, Pdf};
         for (format, neither, only_html, only_pdf) in [
             (Html, Some(Html), None, Some(Html)),

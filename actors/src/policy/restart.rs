@@ -1,5 +1,5 @@
-//! Which failures are tried again, when, and how often: a scan's attempts and a node's restart
-//! intensity.
+//! The retry rules: which failures of a scan are retried, when and how often, and the restart
+//! intensity of a node.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use crate::model::{Failure, FailureKind, Resolution};
 
-/// How a scan is tried again.
+/// The retry policy of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The most attempts that may fail, at least 1.
+    /// The maximum number of failed attempts, at least 1.
     pub max_attempts: u32,
-    /// The wait after the first failure.
+    /// The backoff after the first failure.
     pub base: Duration,
-    /// The longest wait.
+    /// The maximum backoff.
     pub cap: Duration,
 }
 
@@ -26,15 +26,15 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Whether another attempt could end better.
+/// Returns true if a retry could have a better result.
 #[must_use]
 pub const fn is_worth_another_try(kind: FailureKind) -> bool {
     match kind {
         // The same configuration, arguments or target would fail the same way.
         FailureKind::NotStarted | FailureKind::UsageError | FailureKind::OutOfScope => false,
-        // The scanner came to its end: it would write the same again.
+        // The scanner reached its end and would write the same result again.
         FailureKind::UnreadableResult | FailureKind::NothingChecked => false,
-        // A scan that used up its time would most likely use it up again, at the others' expense.
+        // A scan that used up its time would most likely use it up again, at the expense of others.
         FailureKind::TimedOut => false,
         FailureKind::SpawnFailed
         | FailureKind::Crashed
@@ -46,11 +46,11 @@ pub const fn is_worth_another_try(kind: FailureKind) -> bool {
     }
 }
 
-/// The wait before the attempt that follows the `failures`th failure (1 for the first):
+/// Returns the backoff before the attempt that follows the `failures`th failure (1 for the first):
 /// exponential, capped, with equal jitter.
 ///
-/// `jitter` is from 0 to 1; half of the wait is fixed and half is drawn, so that it is never
-/// shorter than half of its nominal value. See Marc Brooker, "Exponential Backoff And Jitter", AWS
+/// `jitter` is from 0 to 1. Half of the wait is fixed and half is random, so it is never shorter
+/// than half of its nominal value. See Marc Brooker, "Exponential Backoff And Jitter", AWS
 /// Architecture Blog (2015).
 #[must_use]
 pub fn backoff(policy: RetryPolicy, failures: u32, jitter: f64) -> Duration {
@@ -59,7 +59,7 @@ pub fn backoff(policy: RetryPolicy, failures: u32, jitter: f64) -> Duration {
     nominal.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// What becomes of a scan after `failure`, when `failures_before` attempts had failed already.
+/// Returns the effect of `failure` on a scan with `failures_before` earlier failures.
 #[must_use]
 pub fn after_failure(
     policy: RetryPolicy,
@@ -74,20 +74,20 @@ pub fn after_failure(
     Resolution::Retry { failure, after: backoff(policy, failures, random.random()) }
 }
 
-/// How many failures in how long are more than bad luck.
+/// The number of failures in a time span that is tolerated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intensity {
-    /// So many failures are tolerated …
+    /// The number of failures that are tolerated within `within`.
     pub max: usize,
-    /// … within this time.
+    /// The length of the time span.
     pub within: Duration,
 }
 
-/// What a spent or unspent budget says.
+/// The state of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Budget {
-    /// Go on; so many are left.
+    /// Not used up; holds how many more failures are tolerated.
     Left(usize),
     /// More failures than tolerated.
     Spent,
@@ -101,7 +101,7 @@ pub struct RestartBudget {
 }
 
 impl RestartBudget {
-    /// An unspent budget.
+    /// Creates an unused budget.
     #[must_use]
     pub const fn new(intensity: Intensity) -> Self {
         Self { intensity, failures: VecDeque::new() }
@@ -119,19 +119,19 @@ impl RestartBudget {
         }
     }
 
-    /// How many failures count at `now`.
+    /// Returns how many failures count at `now`.
     #[must_use]
     pub fn spent(&self, now: Instant) -> usize {
         self.failures.iter().filter(|failure| now.saturating_duration_since(**failure) < self.intensity.within).count()
     }
 
-    /// How many failures more are tolerated at `now`.
+    /// Returns how many more failures are tolerated at `now`.
     #[must_use]
     pub fn left(&self, now: Instant) -> usize {
         self.intensity.max.saturating_sub(self.spent(now))
     }
 
-    /// One budget for the failures of many.
+    /// Merges the failures of several budgets into one budget.
     #[must_use]
     pub fn sum<'a>(intensity: Intensity, many: impl Iterator<Item = &'a Self>) -> Self {
         let mut failures: Vec<Instant> = many.flat_map(|one| one.failures.iter().copied()).collect();
@@ -139,7 +139,7 @@ impl RestartBudget {
         Self { intensity, failures: failures.into() }
     }
 
-    /// Forgets all failures.
+    /// Clears all failures.
     pub fn reset(&mut self) {
         self.failures.clear();
     }

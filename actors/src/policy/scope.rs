@@ -1,5 +1,5 @@
-//! Which targets may be scanned: allow and deny lists, and private ranges. Checked at submission
-//! and again at dispatch.
+//! The scope policy: which targets may be scanned, by allow and deny lists and private ranges.
+//! Checked at submission and again at dispatch.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ pub enum ScopeRule {
     Range(IpAddr, u8),
 }
 
-/// A text that is no rule.
+/// The text is not a valid rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a host name, an address or a range such as 10.0.0.0/8")]
 pub struct ScopeRuleError(String);
@@ -82,8 +82,8 @@ impl From<ScopeRule> for String {
 }
 
 impl ScopeRule {
-    /// Whether a host is what this rule is about, by what is written: an IPv4 address inside an
-    /// IPv6 address does not count.
+    /// Returns true if the rule covers a host as written: an IPv4 address inside an IPv6 address
+    /// does not count.
     #[must_use]
     pub fn covers(&self, host: &Host) -> bool {
         self.names(host) || host.address().is_some_and(|address| self.holds(address))
@@ -103,8 +103,8 @@ impl ScopeRule {
         matches!(self, Self::Range(network, bits) if in_range(address, *network, *bits))
     }
 
-    /// Whether the rule allows a host: by its name, by its address, or by all IPv4 addresses that
-    /// packets to it end at.
+    /// Returns true if the rule allows a host: by its name, by its address, or by all embedded IPv4
+    /// addresses that its packets are delivered to.
     fn allows(&self, host: &Host) -> bool {
         let all_ends = |address: IpAddr| match address {
             IpAddr::V6(v6) => {
@@ -116,7 +116,8 @@ impl ScopeRule {
         self.names(host) || host.address().is_some_and(|address| self.holds(address) || all_ends(address))
     }
 
-    /// Whether the rule denies a host: by its name, by its address, or by any IPv4 address in it.
+    /// Returns true if the rule denies a host: by its name, by its address, or by any embedded IPv4
+    /// address.
     fn denies(&self, host: &Host) -> bool {
         let any_involved = |address: IpAddr| match address {
             IpAddr::V6(v6) => embedded(v6).involved.into_iter().any(|v4| self.holds(v4.into())),
@@ -126,29 +127,29 @@ impl ScopeRule {
     }
 }
 
-/// The scope: what may be scanned.
+/// The scope policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScopePolicy {
-    /// If not empty, only these.
+    /// If not empty, only these targets are allowed.
     pub allow: Vec<ScopeRule>,
-    /// Never these, whatever else allows them.
+    /// These targets are never allowed, whatever other rule allows them.
     pub deny: Vec<ScopeRule>,
     /// Whether hosts in private, loopback, link-local and other special ranges may be scanned
-    /// without standing in `allow`.
+    /// without an entry in `allow`.
     pub allow_private: bool,
 }
 
-/// Why a target is out of scope. Each completes "the target …".
+/// Why a target is out of scope. Each text completes "the target …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfScope {
-    /// In the deny list.
+    /// The target is on the deny list.
     #[error("is on the deny list of the scope policy")]
     Denied,
-    /// There is an allow list, and it is not on it.
+    /// There is an allow list, and the target is not on it.
     #[error("is not on the allow list of the scope policy")]
     NotAllowed,
-    /// Private, and private targets are denied.
+    /// The target is private, and private targets are denied.
     #[error(
         "is in a private, loopback or otherwise special range; allow such targets with --allow-private-targets or scope.allow"
     )]
@@ -156,18 +157,18 @@ pub enum OutOfScope {
 }
 
 impl ScopePolicy {
-    /// Checks a target by what is written in it.
+    /// Checks a target as written, without resolving it.
     ///
     /// # Errors
-    /// Why it is out of scope.
+    /// The reason why it is out of scope.
     pub fn check(&self, target: &Target) -> Result<(), OutOfScope> {
         self.check_host(target.host())
     }
 
-    /// Checks a host by what is written.
+    /// Checks a host as written, without resolving it.
     ///
     /// # Errors
-    /// Why it is out of scope.
+    /// The reason why it is out of scope.
     pub fn check_host(&self, host: &Host) -> Result<(), OutOfScope> {
         if self.deny.iter().any(|rule| rule.denies(host)) {
             return Err(OutOfScope::Denied);
@@ -182,13 +183,13 @@ impl ScopePolicy {
     /// Checks an address that a name resolved to: a public name must not lead into a private
     /// network.
     ///
-    /// A name on the allow list may lead into a private network, as names of an intranet do. It may
-    /// lead to the machine itself, its link or its cloud's services only where the address is
-    /// allowed too, or the name says so (`localhost`): whoever controls an allowed domain controls
-    /// its addresses.
+    /// A name on the allow list may lead into a private network, as intranet names do. It may lead
+    /// to the machine itself, its link or its cloud's services only if the address is allowed too,
+    /// or if the name is itself special (`localhost`): the owner of an allowed domain controls its
+    /// addresses.
     ///
     /// # Errors
-    /// Why it is out of scope.
+    /// The reason why the address is out of scope.
     pub fn check_resolved(&self, name: &Host, address: IpAddr) -> Result<(), OutOfScope> {
         let host = of_address(address);
         if self.deny.iter().any(|rule| rule.denies(&host)) {
@@ -203,9 +204,9 @@ impl ScopePolicy {
 }
 
 impl ScopePolicy {
-    /// Checks the hosts in a scan's settings by what is written, and that the value of a setting
-    /// that takes an address is one. A sealed value is checked where it is opened. No error repeats
-    /// a secret.
+    /// Checks the hosts in a scan's settings as written, and checks that the value of a setting for
+    /// an address is an address. A sealed value is checked when it is opened. No error repeats a
+    /// secret.
     #[must_use]
     pub fn check_overrides(&self, overrides: &[ConfigOverride], natures: &SettingNatures) -> Vec<FieldError> {
         let refusal = |one: &ConfigOverride| {
@@ -247,8 +248,8 @@ fn in_range(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     }
 }
 
-/// Special addresses, names that never leave the machine or the local network (RFC 6761, RFC 6762,
-/// RFC 8375 and common practice), and names without a dot.
+/// Returns true for special addresses, for names that never leave the machine or the local network
+/// (RFC 6761, RFC 6762, RFC 8375 and common practice), and for names without a dot.
 #[must_use]
 pub fn is_special_host(host: &Host) -> bool {
     match host {
@@ -373,7 +374,7 @@ mod tests {
         assert_eq!(check(&policy(&[], &[], true), "example.com", "127.0.0.1"), Ok(()));
     }
 
-    /// One spelling of 10.1.2.3 and of 8.8.8.8 for each form that carries an IPv4 address.
+    /// One spelling of 10.1.2.3 and of 8.8.8.8 for each form that embeds an IPv4 address.
     const FORMS: [(&str, &str, &str); 10] = [
         ("mapped", "::ffff:10.1.2.3", "::ffff:8.8.8.8"),
         ("compatible", "::10.1.2.3", "::8.8.8.8"),
@@ -388,7 +389,7 @@ mod tests {
     ];
 
     #[test]
-    fn an_embedded_address_is_judged_for_private_ranges_deny_and_allow() {
+    fn embedded_address_is_checked_for_private_ranges_deny_and_allow() {
         for (form, private, public) in FORMS {
             let host = |text: &str| Host::V6(text.parse().unwrap());
             let both = |policy: &ScopePolicy, text: &str| {
@@ -408,7 +409,8 @@ mod tests {
                 Err(OutOfScope::NotAllowed),
                 "{form}"
             );
-            // These layouts have further readings; there the IPv6 range itself must be on the list.
+            // These layouts have several possible addresses, so the IPv6 range itself must be on
+            // the list.
             if !["/48", "/56", "/64"].iter().any(|length| form.ends_with(length)) {
                 assert_eq!(policy(&["8.8.8.0/24"], &[], false).check_host(&host(public)), Ok(()), "{form}");
                 assert_eq!(policy(&["10.0.0.0/8"], &[], false).check_host(&host(private)), Ok(()), "{form}");
@@ -419,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_about_ipv6_ranges_hold_for_what_is_written() {
+    fn ipv6_range_rules_apply_to_the_written_address() {
         let no_nat64 = policy(&[], &["64:ff9b::/96", "2002::/16"], true);
         assert_eq!(check(&no_nat64, "[64:ff9b::8.8.8.8]"), Err(OutOfScope::Denied));
         assert_eq!(check(&no_nat64, "[2002:808:808::1]"), Err(OutOfScope::Denied));
@@ -427,15 +429,15 @@ mod tests {
         let mapped = policy(&[], &["::ffff:8.8.8.0/120"], true);
         assert_eq!(check(&mapped, "8.8.8.8"), Err(OutOfScope::Denied), "a mapped range is a range of IPv4");
         assert_eq!(check(&mapped, "[::ffff:8.8.8.8]"), Err(OutOfScope::Denied));
-        // An interface identifier of ISATAP says nothing about the rest of the address, so it can
-        // deny only.
+        // The interface identifier of ISATAP does not determine where packets are delivered, so it
+        // can only deny.
         let isatap = "[2606:4700::5efe:10.1.2.3]";
         assert_eq!(check(&policy(&["10.0.0.0/8"], &[], false), isatap), Err(OutOfScope::NotAllowed));
         assert_eq!(check(&policy(&[], &["10.0.0.0/8"], true), isatap), Err(OutOfScope::Denied));
     }
 
     #[test]
-    fn a_policy_can_be_written_and_read_again() {
+    fn scope_policy_round_trips() {
         let one = policy(&["example.com", "10.0.0.0/8", "::ffff:9.9.9.9"], &["2001:db8::/32", "1.2.3.4"], true);
         let text = serde_json::to_string(&one).unwrap();
         assert_eq!(serde_json::from_str::<ScopePolicy>(&text).unwrap(), one, "{text}");
@@ -471,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_are_none_are_refused() {
+    fn invalid_scope_rules_are_refused() {
         for text in ["", "10.0.0.0/33", "::1/129", "a b", "http://x", "example.com:80", "example.com/24", "-x"] {
             assert!(text.parse::<ScopeRule>().is_err(), "{text}");
         }

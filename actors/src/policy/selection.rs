@@ -1,17 +1,17 @@
-//! What of a selection of plugins a scan can run: pure, by what the scanner says it offers.
+//! Checks a selection of plugins against the scanner's offer. Pure.
 
 use crate::model::{FieldError, PluginInfo, PluginKind, ScanMode, ScanRequest};
 
-/// What a scan leaves out of what was selected, and what its user should know.
+/// The plugins that a scan leaves out of its selection, and the warnings for its user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The selected plugins that the mode does not run.
     pub left_out: Vec<String>,
-    /// A sentence each.
+    /// Warnings, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Whether a plugin of this kind runs in this mode.
+/// Returns true if a plugin of this kind runs in this mode.
 #[must_use]
 pub const fn runs_in(kind: PluginKind, mode: ScanMode) -> bool {
     match mode {
@@ -21,12 +21,12 @@ pub const fn runs_in(kind: PluginKind, mode: ScanMode) -> bool {
     }
 }
 
-/// Compares a selection with what a scanner offers. Without an offer nothing is refused: the
-/// scanner has the last word when it starts. A plugin that the scanner does not know is no concern
-/// of this check: it may be another node's.
+/// Compares a selection with a scanner's offer. Without an offer nothing is refused: the scanner
+/// makes the final check when it starts. Plugins that the scanner does not have are not checked
+/// here, because another node may have them.
 ///
 /// # Errors
-/// The selection cannot check anything; the error names the field to change.
+/// The selection would check nothing; the error names the field to change.
 pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection, FieldError> {
     let mode = request.mode;
     if offered.is_empty() {
@@ -58,7 +58,7 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
             Some(_) | None => runs += 1,
         }
     }
-    // All that is left out is of the one kind that the mode does not run.
+    // All excluded plugins are of the one kind that the mode does not run.
     let kind = other(mode);
     let choice = format!("choose mode {} or both", of_kind(kind));
     let (is, noun) =
@@ -83,11 +83,11 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
     Ok(Selection { left_out, warnings })
 }
 
-/// The kind of plugin that a mode does not run.
+/// Returns the kind of plugin that a mode does not run.
 const fn other(mode: ScanMode) -> PluginKind {
     match mode {
         ScanMode::Active => PluginKind::Passive,
-        // Both leaves nothing out.
+        // `Both` excludes nothing.
         ScanMode::Passive | ScanMode::Both => PluginKind::Active,
     }
 }
@@ -99,7 +99,7 @@ const fn of_kind(kind: PluginKind) -> ScanMode {
     }
 }
 
-/// The names, each quoted: `a`, `a` and `b`, `a`, `b` and `c`.
+/// Returns the names as `a`, `a and b`, `a, b and c`.
 fn enumerated(names: &[impl AsRef<str>]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.as_slice() {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mixed_selection_names_what_is_left_out() {
+    fn mixed_selection_lists_the_left_out_plugins() {
         for (mode, plugins, left_out, warnings) in [
             (
                 ScanMode::Passive,

@@ -1,32 +1,32 @@
-//! The hosts that the value of a scanner's setting names. Pure.
+//! Extracts the hosts from the value of a scanner's setting. Pure.
 //!
-//! The value of a setting that takes an address is read as a whole and as strictly as a target:
-//! what one program reads as another address than the next one is refused. In all other values only
-//! what cannot be mistaken for something else is found: URLs, addresses, `address:port` and
-//! `localhost`.
+//! The value of a setting for an address is parsed completely and as strictly as a target: an
+//! address that programs read differently is refused. In all other values only unambiguous forms
+//! are found: URLs, addresses, `address:port` and `localhost`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::{Host, Lock, SettingNature, Target, TargetError, json_texts};
 
-/// Why the value of a setting cannot be judged. Each completes "the address …".
+/// Why the value of a setting cannot be checked. Each text completes "the address …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// White space in it, or another form.
+    /// The value contains white space or has another form.
     #[error("is not of the form [scheme://][user[:password]@]host[:port][/path]")]
     Form,
-    /// `http://a.test\@b.test`.
+    /// The value contains a backslash: `http://a.test\@b.test`.
     #[error("has a backslash, which programs read differently; write `/`, or %5C within a password")]
     Backslash,
-    /// Its host or port is none.
+    /// The host or port is invalid.
     #[error(transparent)]
     Host(#[from] TargetError),
 }
 
-/// The hosts in the value of a setting of this nature.
+/// Returns the hosts in the value of a setting with these properties.
 ///
 /// # Errors
-/// The value holds an address that programs read differently, or takes one and is none.
+/// The value contains an address that programs read differently, or it is not the address that the
+/// setting requires.
 pub fn hosts_of(value: &str, nature: SettingNature) -> Result<Vec<Host>, AddressError> {
     if matches!(nature.lock, Some(Lock::Address | Lock::Proxy | Lock::Url)) {
         addresses(value)
@@ -35,8 +35,8 @@ pub fn hosts_of(value: &str, nature: SettingNature) -> Result<Vec<Host>, Address
     }
 }
 
-/// The hosts that a text names in a form that cannot be mistaken; what programs read differently is
-/// passed over.
+/// Returns the hosts that a text names in an unambiguous form. Forms that programs read differently
+/// are skipped.
 #[must_use]
 pub fn hosts_in(value: &str) -> Vec<Host> {
     let mut found = Vec::new();
@@ -47,8 +47,8 @@ pub fn hosts_in(value: &str) -> Vec<Host> {
     found
 }
 
-/// The hosts of a value that is one address, or several that are separated by commas or stand in
-/// JSON.
+/// Returns the hosts of a value that is one address, or several that are separated by commas or
+/// contained in JSON.
 fn addresses(value: &str) -> Result<Vec<Host>, AddressError> {
     let mut found = Vec::new();
     for text in texts(value) {
@@ -59,8 +59,8 @@ fn addresses(value: &str) -> Result<Vec<Host>, AddressError> {
     Ok(found)
 }
 
-/// The host of one address; none where the text is a path, a number that is no address, or says
-/// that there is no address.
+/// Returns the host of one address. `None` if the text is a path, a plain port number, or a word
+/// for "no address".
 fn address(text: &str) -> Result<Option<Host>, AddressError> {
     let is_port = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok();
     if is_port || matches!(text.to_ascii_lowercase().as_str(), "" | "none" | "null" | "true" | "false" | "yes" | "no") {
@@ -84,8 +84,8 @@ fn address(text: &str) -> Result<Option<Host>, AddressError> {
         None => text.strip_prefix("//").unwrap_or(text),
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // `http://a.test?@b.test` and `http://a.test#@b.test`: some programs look for the `@` first.
-    // The same where a password holds a `/`.
+    // `http://a.test?@b.test` and `http://a.test#@b.test`: some programs search for the `@` first.
+    // The same applies if a password contains a `/`.
     if path.starts_with(['?', '#']) || (path.contains('@') && !authority.contains('@') && port_is_odd(authority)) {
         return Err(AddressError::Form);
     }
@@ -94,12 +94,12 @@ fn address(text: &str) -> Result<Option<Host>, AddressError> {
     Ok(Some(target.host().clone()))
 }
 
-/// Whether what follows the last colon is no port.
+/// Returns true if the text after the last colon is not a port.
 fn port_is_odd(authority: &str) -> bool {
     authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit() || b == b']'))
 }
 
-/// The hosts of URLs and of words that are addresses.
+/// Returns the hosts of URLs and of words that are addresses.
 fn found_in(value: &str) -> Result<Vec<Host>, AddressError> {
     let mut found = Vec::new();
     for text in texts(value) {
@@ -111,27 +111,27 @@ fn found_in(value: &str) -> Result<Vec<Host>, AddressError> {
     Ok(found)
 }
 
-/// The texts of a value: itself, or the single values in its JSON.
+/// Returns the texts of a value: the value itself, or the single values in its JSON.
 fn texts(value: &str) -> Vec<String> {
     json_texts(value).unwrap_or_else(|| vec![value.to_owned()])
 }
 
-/// What separates words.
+/// Returns true for a character that separates words.
 fn is_separator(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, ',' | ';' | '"' | '\'' | '<' | '>' | '(' | ')' | '{' | '}' | '=' | '|')
 }
 
-/// The hosts of the URLs in a text. A URL is looked for before the text is taken apart: its user
-/// and password may hold what separates words.
+/// Returns the hosts of the URLs in a text. URLs are found before the text is split into words,
+/// because their user and password may contain separators.
 fn urls(text: &str) -> Vec<Result<Vec<Host>, AddressError>> {
     let starts = text.match_indices("://").map(|(at, sign)| &text[at + sign.len()..]);
     starts.map(hosts_of_url).collect()
 }
 
-/// The hosts that programs find in what follows `://`: the one after the last `@`, and the one
-/// where the URL ends before it.
+/// Returns the hosts that programs find in the text after `://`: the one after the last `@`, and
+/// the one of a URL that ends before it.
 fn hosts_of_url(rest: &str) -> Result<Vec<Host>, AddressError> {
     let end =
         rest.find(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace() || c.is_control()).unwrap_or(rest.len());
@@ -143,7 +143,7 @@ fn hosts_of_url(rest: &str) -> Result<Vec<Host>, AddressError> {
     let last = authority.rsplit_once('@').map(|(_, host)| host);
     let last = last.map(|host| &host[..host.find(is_separator).unwrap_or(host.len())]);
     let Some(last) = last else { return host_of_authority(first).into_iter().collect() };
-    // Before the last `@` may stand a password as well as a URL of its own.
+    // The text before the last `@` may be a password or a separate URL.
     let before = if first.len() < authority.len() && !first.contains('@') {
         host_of_authority(first).and_then(Result::ok)
     } else {
@@ -152,14 +152,14 @@ fn hosts_of_url(rest: &str) -> Result<Vec<Host>, AddressError> {
     before.map(Ok).into_iter().chain(host_of_authority(last)).collect()
 }
 
-/// The host of an authority without a user; `None` where there is none.
+/// Returns the host of an authority without a user; `None` if the authority is empty.
 fn host_of_authority(authority: &str) -> Option<Result<Host, AddressError>> {
-    // `[http://a.test]`: the bracket is the list's.
+    // `[http://a.test]`: the bracket belongs to the list.
     let authority = if authority.starts_with('[') { authority } else { authority.trim_end_matches(']') };
     if authority.is_empty() {
         return None;
     }
-    // The scheme does not matter; http is one whose hosts are normalised.
+    // The scheme does not matter; the parser normalises hosts for http.
     let host =
         url::Url::parse(&format!("http://{authority}")).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     Some(host.map(of_url).ok_or(AddressError::Form))
@@ -173,7 +173,7 @@ fn of_url(host: url::Host) -> Host {
     }
 }
 
-/// The words that are addresses. Names cannot be distinguished from other words.
+/// Returns the words that are addresses. Host names cannot be distinguished from other words.
 fn words(text: &str) -> impl Iterator<Item = Host> {
     text.split(is_separator).filter(|word| !word.contains("://")).filter_map(host_of_word)
 }
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn of_other_values_urls_are_judged_before_words() {
+    fn urls_are_found_before_words_in_other_values() {
         for (value, expected) in [
             ("127.0.0.1", "127.0.0.1"),
             ("127.0.0.1:8080", "127.0.0.1"),

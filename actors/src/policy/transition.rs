@@ -1,4 +1,4 @@
-//! The life of a row: what each command does in each state.
+//! The state machine of a row: the effect of each command in each state.
 //!
 //! ```text
 //! pending ──lease──> running(attempt n, node, token) ──> completed | failed | cancelled
@@ -17,42 +17,42 @@ use crate::model::{
     Resolution, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
 };
 
-/// Why a command changed nothing.
+/// The reason why a command changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// A lease of a scan that does not wait.
+    /// A lease of a scan that is not pending.
     #[error("the scan is {0}, not pending")]
     NotPending(ScanStatus),
-    /// A lease before its time.
+    /// A lease before the scan is due.
     #[error("the scan is not due for another {} ms", .0.as_millis())]
     NotDue(Duration),
     /// The node's own lease has ended; the store checks this, not the transition.
     #[error("the node's lease has ended")]
     NodeLeaseEnded,
-    /// The node was told to take no new scan; the store checks this, not the transition.
+    /// The node has an order to drain; the store checks this, not the transition.
     #[error("the node drains")]
     NodeDraining,
-    /// No scan starts now; the store checks this, not the transition.
+    /// The queue is paused; the store checks this, not the transition.
     #[error("the queue is paused")]
     QueuePaused,
-    /// A write of an attempt that is no longer the scan's.
+    /// A write of an attempt that no longer owns the row.
     #[error("the token is stale")]
     StaleToken,
     /// A cancel of a scan that has ended.
     #[error("the scan has already ended as {0}")]
     AlreadyEnded(ScanStatus),
-    /// The change is already there: a repeated cancel.
+    /// The change was already made: a repeated cancel.
     #[error("already done")]
     AlreadyDone,
 }
 
-/// What a command does to a row.
+/// The effect of a command on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Transition {
-    /// The row as it should become.
+    /// The new row.
     Changed(Box<ScanRecord>),
-    /// Nothing.
+    /// The command changed nothing.
     Refused(Refusal),
 }
 
@@ -75,8 +75,8 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
         }),
         Command::Rescue { from, token, resolution } => running_under(&next, *token).and_then(|()| match &next.state {
             ScanState::Running { node, .. } if node == from => {
-                // The dead node's token must not write any more, also where the scan does not run
-                // again.
+                // The dead node's token must not be accepted any more, even if the scan does not
+                // run again.
                 next.token = next.token.next();
                 resolve(&mut next, resolution, now);
                 Ok(())
@@ -125,7 +125,8 @@ fn running_under(record: &ScanRecord, token: FencingToken) -> Result<(), Refusal
     }
 }
 
-/// As the row will be read: a store recognizes its own write by comparing.
+/// Normalises the plugins as deserialization does, because a store recognises its own write by
+/// comparing rows.
 fn tidy(plugins: &[PluginResult]) -> Vec<PluginResult> {
     plugins.iter().cloned().map(PluginResult::tidy).collect()
 }
@@ -157,7 +158,7 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::HoldBack(detail) => interrupted(Interruption::Infrastructure, Some(detail.clone()), now),
         Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
     };
-    // However the attempt ended, nothing of it runs any more.
+    // However the attempt ended, none of its processes runs any more.
     end_with_attempt(&mut record.plugins, now);
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);
@@ -169,8 +170,8 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         record.attempts.remove(record.attempts.len() - 2);
     }
     record.failures = record.failures.saturating_add(u32::from(failed));
-    // A cancel that came while the attempt ran wins over another attempt, but not over an end that
-    // was reached.
+    // A cancel that was requested during the attempt takes precedence over a retry, but not over a
+    // final result.
     record.state = match (state, record.cancel_requested) {
         (ScanState::Pending { .. }, Some(by)) => ScanState::Cancelled { at: now, by },
         (state, _) => state,
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn each_resolution_has_its_state() {
+    fn resolution_determines_the_state() {
         let cases = [
             (Resolution::Complete(Verdict::default()), ScanStatus::Completed, 0),
             (Resolution::Adopt(Verdict::default()), ScanStatus::Completed, 0),
@@ -365,7 +366,7 @@ mod tests {
                     assert_eq!(shown(&verdict.plugins), expected);
                 }
                 assert!(ended.coverage().unfinished.is_empty() || !ended.status().is_terminal());
-                // As it is written, so it is read.
+                // The row is read as it was written.
                 assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&ended).unwrap()).unwrap(), ended);
             }
         }
@@ -399,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read_however_odd_a_plugin_is() {
+    fn row_with_odd_plugins_round_trips() {
         let odd = PluginResult {
             findings_count: u64::MAX,
             issues: vec![crate::model::IssueRef {
@@ -450,7 +451,7 @@ mod tests {
             (vec![500, 501], 0, FencingToken(501)),
             "numbers name folders, so none comes twice"
         );
-        // One that ran is history.
+        // An attempt that had a process stays in the history.
         let scanner = Some(crate::model::ScannerInfo { kind: crate::model::ScannerKind::Kast, version: "1".into() });
         record = changed(&record, Command::Progress { token: record.token, scanner, plugins: vec![] }, 4);
         record = changed(&record, finish(501, Resolution::HoldBack("no disk".into())), 5);
@@ -458,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_older_programs_are_read_and_rows_without_a_detail_are_as_they_were() {
+    fn rows_without_a_detail_keep_the_older_format() {
         let record = changed(&leased(), finish(1, Resolution::Requeue(Interruption::Shutdown)), 2);
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(
@@ -577,7 +578,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ends_are_final_tokens_and_versions_grow(commands in proptest::collection::vec(any_command(), 1..40)) {
+        fn row_ends_are_final_and_tokens_and_versions_grow(commands in proptest::collection::vec(any_command(), 1..40)) {
             let mut record = fixtures::record(1, at(0));
             for (second, command) in commands.into_iter().enumerate() {
                 if let Transition::Changed(next) = transition(&record, &command, at(i64::try_from(second).unwrap())) {

@@ -1,5 +1,5 @@
-//! What the time between two attempts was spent with: a pure function of the row, and for a scan
-//! that waits now of the reason that is true now. A hold or a pause is no backoff.
+//! Splits the time between two attempts into its parts, as a pure function of the row and, for a
+//! scan that waits now, of the current reason. A hold or a pause is not a backoff.
 
 use jiff::Timestamp;
 
@@ -9,18 +9,18 @@ use crate::model::{AttemptEnd, ScanRecord, ScanState};
 /// A part of a wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitPart {
-    /// `Queued`, `Backoff`, `Held back` or `Paused`; `Waiting` where the row of an older program
-    /// does not say which.
+    /// `Queued`, `Backoff`, `Held back` or `Paused`; `Waiting` if the row of an older version does
+    /// not contain the reason.
     pub name: &'static str,
-    /// What came before it, or what is in the way now, in a few words; may be empty.
+    /// The preceding event, or the current blocker, as a short text; may be empty.
     pub detail: String,
-    /// When it began.
+    /// The start.
     pub from: Timestamp,
-    /// When it ended, or now.
+    /// The end, or the current time.
     pub until: Timestamp,
 }
 
-/// The parts of the wait before the attempt at this place of the history.
+/// Returns the parts of the wait before the attempt at this index of the history.
 #[must_use]
 pub fn before_attempt(record: &ScanRecord, at: usize) -> Vec<WaitPart> {
     let Some(attempt) = record.attempts.get(at) else { return Vec::new() };
@@ -29,7 +29,7 @@ pub fn before_attempt(record: &ScanRecord, at: usize) -> Vec<WaitPart> {
     parts(earlier.and_then(|earlier| earlier.end.as_ref()), since, attempt.due, attempt.started_at)
 }
 
-/// The parts of the wait of a scan that waits at `now`, for the reason `waiting`.
+/// Returns the parts of the wait of a scan that is pending at `now`, for the reason `waiting`.
 #[must_use]
 pub fn until_now(record: &ScanRecord, waiting: Option<&Waiting>, now: Timestamp) -> Vec<WaitPart> {
     let ScanState::Pending { due, .. } = &record.state else { return Vec::new() };
@@ -120,7 +120,7 @@ mod tests {
             .collect()
     }
 
-    /// Failed at 40 s, to be tried again from 50 s on.
+    /// A scan that failed at 40 s and is retried from 50 s on.
     fn failed() -> ScanRecord {
         let leased = after(&fixtures::record(1, at(0)), Command::Lease { node: "a".parse().unwrap() }, 10);
         let resolution =

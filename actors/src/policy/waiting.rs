@@ -1,6 +1,6 @@
-//! Why scans wait: one pure function from what is known of the queue to what keeps all scans from
-//! starting, and one to why a single scan waits. The API, the command line, the pages and the trace
-//! all show what these two say, in the sentences that stand here.
+//! Why scans wait. One pure function derives from the state of the queue what keeps all scans from
+//! starting, and one derives why a single scan waits. The API, the command line, the pages and the
+//! trace show their results, with the sentences defined here.
 
 use std::fmt;
 
@@ -11,95 +11,96 @@ use crate::model::{
     Failure, HeldBack, Interruption, NodeActivity, NodeRecord, PendingReason, QueuePause, ScanRecord, ScanState,
 };
 
-/// What is known of the queue.
+/// The state of the queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueFacts<'a> {
-    /// The moment for which an answer is wanted.
+    /// The time at which the state is evaluated.
     pub now: Timestamp,
-    /// That somebody has paused the queue.
+    /// The pause, if an operator has paused the queue.
     pub paused: Option<&'a QueuePause>,
-    /// Why the job queue takes or gives no signals, in the words of its server.
+    /// The reason why the job queue accepts or delivers no signals, in the words of its server.
     pub trouble: Option<&'a str>,
-    /// The nodes as their rows say; `None`: not known.
+    /// The nodes as stored in their rows; `None` if they are not known.
     pub nodes: Option<&'a [NodeRecord]>,
-    /// This process has a node of its own, which may be about to register.
+    /// True if this process has a node of its own, which may be about to register.
     pub own_node: bool,
 }
 
-/// What keeps every scan from starting.
+/// A condition that keeps every scan from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartBlocker {
-    /// Somebody has paused the queue.
+    /// An operator has paused the queue.
     Paused(QueuePause),
-    /// The job queue takes or gives no signals.
+    /// The job queue accepts or delivers no signals.
     QueueDown {
-        /// Why, in the words of its server.
+        /// The reason, in the words of its server.
         why: String,
     },
     /// No node takes scans.
     NoWorker {
-        /// How many are connected, and drain or stop.
+        /// How many connected nodes drain or stop.
         leaving: usize,
     },
-    /// No node starts scans now: all lack something, or too many attempts failed.
+    /// No node starts scans now: all have a fault, or too many attempts failed.
     HeldBack(HeldBack),
 }
 
-/// Why a scan waits.
+/// The reason why a scan waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waiting {
-    /// For a free slot.
+    /// The scan waits for a free slot.
     Queued {
-        /// Its place among the scans that are due, from 1, where that is known.
+        /// Its position among the scans that are due, from 1, if known.
         position: Option<u64>,
-        /// Why Kastrel interrupted its last attempt, which costs nothing, and what was wrong.
+        /// Why Kastrel interrupted its last attempt, which costs nothing, and the details.
         interrupted: Option<(Interruption, Option<String>)>,
     },
-    /// For the moment of its next attempt.
+    /// The scan waits for its next attempt.
     Retry {
-        /// How the last attempt failed.
+        /// The failure of the last attempt.
         failure: Failure,
-        /// How many attempts failed so far.
+        /// The number of failed attempts so far.
         failures: u32,
-        /// When it is tried again.
+        /// The time of the retry.
         at: Timestamp,
     },
-    /// For a node that starts it: all that could lack something, or too many attempts failed.
+    /// The scan waits for a node that starts it: all capable nodes have a fault, or too many
+    /// attempts failed.
     HeldBack(HeldBack),
-    /// For the end of a pause.
+    /// The scan waits for the end of a pause.
     Paused(QueuePause),
-    /// For a worker.
+    /// The scan waits for a worker.
     NoWorker {
-        /// How many are connected, and drain or stop.
+        /// How many connected nodes drain or stop.
         leaving: usize,
     },
-    /// For a worker whose scanner has its plugins.
+    /// The scan waits for a worker whose scanner has its plugins.
     NoCapableWorker {
-        /// What each one lacks.
+        /// The plugins that each worker lacks.
         why: String,
     },
-    /// For the job queue.
+    /// The scan waits for the job queue.
     QueueDown {
-        /// Why, in the words of its server.
+        /// The reason, in the words of its server.
         why: String,
     },
 }
 
-/// What keeps every scan from starting, the weightiest first; empty: scans start. `held`: why no
-/// node starts any scan, where that is so.
+/// Returns the conditions that keep every scan from starting, the most important first; empty if
+/// scans start. `held` is the reason why no node starts any scan, if that is the case.
 #[must_use]
 pub fn start_blockers(facts: QueueFacts<'_>, held: Option<&HeldBack>) -> Vec<StartBlocker> {
     let paused = facts.paused.cloned().map(StartBlocker::Paused);
     let down = facts.trouble.map(|why| StartBlocker::QueueDown { why: why.to_owned() });
     let no_worker = no_worker(facts).map(|leaving| StartBlocker::NoWorker { leaving });
-    // Nobody is there who could hold anything back.
+    // Without a worker, no node can hold scans back.
     let held = held.filter(|_| no_worker.is_none()).cloned().map(StartBlocker::HeldBack);
     [paused, down, no_worker, held].into_iter().flatten().collect()
 }
 
-/// Everything that keeps a scan from starting now, what decides first; empty: it does not wait.
-/// `held`: why no node starts a scan of its target. `position`: its place among the scans that are
-/// due.
+/// Returns all reasons why a scan does not start now, the decisive one first; empty if it is not
+/// pending. `held` is the reason why no node starts a scan of its target. `position` is its
+/// position among the scans that are due.
 #[must_use]
 pub fn reasons(
     record: &ScanRecord,
@@ -115,7 +116,7 @@ pub fn reasons(
         }
         _ => None,
     };
-    // A hold that ends before the scan may start anyway keeps it from nothing.
+    // A hold that ends before the scan may start anyway does not delay it.
     let held = held.filter(|held| retry.is_none() || held.until > *due);
     let no_worker = no_worker(facts);
     let held = held.filter(|_| no_worker.is_none()).cloned().map(Waiting::HeldBack);
@@ -143,7 +144,7 @@ pub fn reasons(
     found
 }
 
-/// How many nodes are connected and take no scans, if none takes any.
+/// Returns how many connected nodes take no scans, if no node takes any.
 fn no_worker(facts: QueueFacts<'_>) -> Option<usize> {
     let nodes = facts.nodes?;
     let alive = || nodes.iter().filter(|node| node.is_alive);
@@ -155,7 +156,7 @@ fn no_worker(facts: QueueFacts<'_>) -> Option<usize> {
 }
 
 impl StartBlocker {
-    /// Its name in the API.
+    /// Returns the name in the API.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -166,7 +167,7 @@ impl StartBlocker {
         }
     }
 
-    /// What it means, in a few words.
+    /// Returns a short title.
     #[must_use]
     pub const fn title(&self) -> &'static str {
         match self {
@@ -178,7 +179,7 @@ impl StartBlocker {
         }
     }
 
-    /// Since when, where that is known.
+    /// Returns the start, if known.
     #[must_use]
     pub const fn since(&self) -> Option<Timestamp> {
         match self {
@@ -188,7 +189,7 @@ impl StartBlocker {
         }
     }
 
-    /// The next check, or the end, where that is known.
+    /// Returns the time of the next check or of the end, if known.
     #[must_use]
     pub const fn until(&self) -> Option<Timestamp> {
         match self {
@@ -197,7 +198,7 @@ impl StartBlocker {
         }
     }
 
-    /// The cause and the consequence, in sentences.
+    /// Returns the cause and the consequence, as sentences.
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
@@ -224,11 +225,11 @@ impl fmt::Display for StartBlocker {
 }
 
 impl Waiting {
-    /// The reasons' names in the API.
+    /// All names of reasons in the API.
     pub const NAMES: &'static [&'static str] =
         &["queued", "retry", "held_back", "paused", "no_worker", "no_capable_worker", "queue_down"];
 
-    /// Its name in the API.
+    /// Returns the name in the API.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -242,7 +243,7 @@ impl Waiting {
         }
     }
 
-    /// The kind of failure or interruption of the last attempt, or of what is missing.
+    /// Returns the kind of failure or interruption of the last attempt, or of the fault.
     #[must_use]
     pub fn kind(&self) -> Option<&'static str> {
         match self {
@@ -253,7 +254,7 @@ impl Waiting {
         }
     }
 
-    /// What is behind the reason: how the last attempt failed, what is missing, who paused it why.
+    /// Returns the details of the reason: the last failure, the faults, or the reason of the pause.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match self {
@@ -267,7 +268,7 @@ impl Waiting {
         }
     }
 
-    /// Whether it is more than the wait for a slot or for the scan's own moment.
+    /// Returns true if the scan waits for more than a slot or its retry time.
     #[must_use]
     pub const fn is_unusual(&self) -> bool {
         match self {
@@ -280,8 +281,8 @@ impl Waiting {
         }
     }
 
-    /// The earliest moment of the scan's next attempt, or of a hold's next check; `due` is the
-    /// row's.
+    /// Returns the earliest time of the scan's next attempt, or of a hold's next check. `due` is
+    /// the row's.
     #[must_use]
     pub fn next(&self, due: Timestamp) -> Timestamp {
         match self {
@@ -292,8 +293,8 @@ impl Waiting {
     }
 }
 
-/// In sentences, without moments: those are shown beside it, in the zone and the style of the
-/// place.
+/// Formats the reason as sentences without times. Times are shown separately, in the zone and
+/// format of the view.
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -344,7 +345,7 @@ fn capitalised(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// `1st`, `2nd`, `3rd`, `4th`, `11th`, `21st`.
+/// Formats a number as `1st`, `2nd`, `3rd`, `4th`, `11th`, `21st`.
 #[must_use]
 pub fn ordinal(number: u64) -> String {
     let ending = match (number % 10, number % 100) {
@@ -385,7 +386,7 @@ mod tests {
         HeldBack { since: at(1), until: at(until), faults }
     }
 
-    /// A scan of plugin `zap` that is due at 100 s, where the time is 100 s.
+    /// A scan of plugin `zap` that is due at 100 s; the current time is 100 s.
     fn scan(reason: PendingReason, due: i64) -> ScanRecord {
         let mut record = fixtures::record(1, at(0));
         record.request.plugins = vec!["zap".into()];
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::type_complexity, reason = "a table")]
-    fn each_state_of_the_queue_has_its_true_reason_and_sentence() {
+    fn queue_state_determines_reason_and_sentence() {
         let pause = |reason: Option<&str>| QueuePause { since: at(5), reason: reason.map(Into::into) };
         let (able, other, dead, draining) = (
             node(true, false, &["zap"]),
@@ -462,7 +463,7 @@ mod tests {
                 &["retry"],
                 "Attempt 1 failed: it broke. The scan is retried.",
             ),
-            // Its moment has come: it waits for a slot like any other.
+            // Its retry time has come: it waits for a slot like any other scan.
             (
                 scan(retry(), 100),
                 None,
@@ -553,7 +554,7 @@ mod tests {
                 &["held_back"],
                 "Held back: the folder /r is missing (mount it). Not counted as an attempt; starts automatically.",
             ),
-            // Of a hold and a retry the later one decides.
+            // The later of a hold and a retry decides.
             (
                 later(),
                 None,
@@ -622,7 +623,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_names_what_blocks_it_in_the_order_of_weight() {
+    fn start_blockers_are_listed_by_importance() {
         let pause = QueuePause { since: at(5), reason: Some("an upgrade".into()) };
         let able = [node(true, false, &["zap"])];
         let hold = held(120);
@@ -632,7 +633,7 @@ mod tests {
             (None, Some("down"), &able, None, &["queue_down"]),
             (None, None, &[], None, &["no_worker"]),
             (None, None, &able, Some(&hold), &["held_back"]),
-            // What a node that is gone held back keeps nothing from starting.
+            // A hold of a node that is gone keeps nothing from starting.
             (None, None, &[], Some(&hold), &["no_worker"]),
             (Some(&pause), Some("down"), &[], None, &["paused", "queue_down", "no_worker"]),
         ] {
@@ -651,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_moment_is_that_of_the_reason() {
+    fn next_start_depends_on_the_reason() {
         let due = at(100);
         let hold = Waiting::HeldBack(held(130));
         assert_eq!((hold.next(due), Waiting::HeldBack(held(90)).next(due)), (at(130), due));
@@ -659,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_ordinal_numbers() {
+    fn queue_position_is_an_ordinal_number() {
         let all: Vec<String> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1003].into_iter().map(ordinal).collect();
         assert_eq!(all, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1003rd"]);
     }

@@ -1,15 +1,15 @@
-//! The wall clock, as a port: time is an argument.
+//! The wall clock as a port, so that tests can control the time.
 
 use jiff::Timestamp;
 
-/// Tells the time of day. Durations are measured with tokio's monotonic clock instead, which tests
-/// can pause.
+/// A source of wall-clock time. Durations are measured with tokio's monotonic clock instead, which
+/// tests can pause.
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

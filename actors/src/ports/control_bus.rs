@@ -1,5 +1,5 @@
-//! Messages to whichever node runs a scan. A lost one heals: cancels are also in the row and come
-//! back with each lease renewal.
+//! The port for control messages to the node that runs a scan. Losing a message does no harm: a
+//! cancel is also in the scan's row, and each lease renewal returns it.
 
 use std::time::Duration;
 
@@ -9,35 +9,35 @@ use tokio::sync::broadcast;
 
 use crate::model::{NodeId, ScanId};
 
-/// What a node is told.
+/// A message to the nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
-    /// End this scan, if you run it.
+    /// If this node runs the scan, it ends it.
     Cancel(ScanId),
-    /// The store holds a new order for this node, or for every node (`None`): renew the lease now,
-    /// which brings it.
+    /// The directives for this node, or for every node (`None`), have changed in the store. The
+    /// node renews its lease now; the renewal returns them.
     RefreshDirectives(Option<NodeId>),
-    /// Somebody watches this scan: if you run it, publish for the next [`FOLLOWED_FOR`] what its
-    /// attempt tells, and not only its row.
+    /// A client watches this scan. If this node runs it, the node publishes the events of the
+    /// attempt for the next [`FOLLOWED_FOR`], not only changes of the row.
     Follow(ScanId),
 }
 
 /// How long a scan counts as watched after [`Control::Follow`].
 pub const FOLLOWED_FOR: Duration = Duration::from_secs(30);
 
-/// Carries [`Control`] messages to every node, at most once and without order.
+/// Carries [`Control`] messages to every node. Delivery is at most once and unordered.
 #[async_trait]
 pub trait ControlBus: Send + Sync + 'static {
-    /// Sends to every node, this one included. Best effort: a failure is logged by the
-    /// implementation, never returned.
+    /// Sends to every node, including this one. Best effort: the implementation logs a failure and
+    /// does not return it.
     async fn publish(&self, control: Control);
 
-    /// Messages from now on. A slow reader loses the oldest.
+    /// Subscribes to the messages sent from now on. A slow subscriber loses the oldest ones.
     fn subscribe(&self) -> broadcast::Receiver<Control>;
 }
 
-/// The bus of a single process.
+/// The control bus of a single process.
 #[derive(Debug)]
 pub struct LocalControlBus(broadcast::Sender<Control>);
 
@@ -50,7 +50,7 @@ impl Default for LocalControlBus {
 #[async_trait]
 impl ControlBus for LocalControlBus {
     async fn publish(&self, control: Control) {
-        // An error only says that nobody listens just now; the row holds the cancel.
+        // `send` fails only if there is no subscriber; the row holds the cancel.
         let _ = self.0.send(control);
     }
 

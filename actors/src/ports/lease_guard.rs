@@ -1,30 +1,29 @@
-//! Somebody outside this process who ends its scans when it cannot: because it was killed, or is
-//! frozen.
+//! The port for a guard outside this process. It ends the node's scans when the process itself
+//! cannot, because it was killed or is frozen.
 
 use std::time::Duration;
 
-/// Is told, at each change, until when the node may run scans.
+/// Receives, at each change, the time until which the node may run scans.
 ///
 /// The node itself kills its scans in time; a guard is for a node that can no longer do anything.
-/// Calls never wait.
+/// Calls never block.
 ///
-/// Moments are told by the guard's own clock. It goes on while the machine sleeps, and a node that
-/// is frozen between two of its steps changes nothing about a moment that it has read before: so
-/// the moment from which a lease counts is read before the renewal is sent, and not when it is
-/// told.
+/// All times are readings of the guard's own clock, which keeps running while the machine sleeps.
+/// The caller reads the start of a lease before it sends the renewal, and not when it calls the
+/// guard: if the node freezes between the two, the time that it has read stays correct.
 pub trait LeaseGuard: Send + Sync + 'static {
-    /// This moment, by the guard's clock.
+    /// Returns the current time of the guard's clock.
     fn now(&self) -> Duration;
 
-    /// From now on the node's scans may live until this moment of the guard's clock, unless it
-    /// tells otherwise before that.
+    /// Lets the node's scans live until this time of the guard's clock, unless a later call changes
+    /// it.
     fn trust_until(&self, when: Duration);
 
-    /// The node holds no lease and runs nothing.
+    /// Ends the guarding: the node holds no lease and runs nothing.
     fn disarm(&self);
 }
 
-/// Nobody: for nodes whose scans cannot outlive them.
+/// A guard that does nothing, for nodes whose scans cannot outlive them.
 #[derive(Debug, Default)]
 pub struct NoLeaseGuard;
 

@@ -1,22 +1,24 @@
-//! News of scans for the other processes: what makes every web node show a scan that runs elsewhere
-//! as it is now. A lost message heals: the rows are the truth, and the replica sync reads them.
+//! The port for scan changes that processes send to each other, so that every web node shows the
+//! current state of a scan that runs elsewhere. Losing a message does no harm: the rows are
+//! authoritative, and the replica sync reads them.
 
 use tokio::sync::broadcast;
 
 use crate::model::ScanSnapshot;
 
-/// Carries snapshots from the process that made them to all others, at most once, in order for one
-/// sender.
+/// Carries snapshots from the process that made them to all others. Delivery is at most once, and
+/// ordered for each sender.
 pub trait LiveFeed: Send + Sync + 'static {
-    /// Sends to the other processes. Never waits and never fails; what cannot be sent is dropped.
+    /// Sends to the other processes. Never blocks and never fails; a snapshot that cannot be sent
+    /// is dropped.
     fn publish(&self, snapshot: ScanSnapshot);
 
-    /// What other processes publish from now on, without this one's own. A slow reader loses the
-    /// oldest.
+    /// Subscribes to what other processes publish from now on, without the snapshots of this
+    /// process. A slow subscriber loses the oldest ones.
     fn subscribe(&self) -> broadcast::Receiver<ScanSnapshot>;
 }
 
-/// The feed of a process that has nobody to talk to.
+/// The feed of a process that has no peers.
 #[derive(Debug)]
 pub struct NoLiveFeed(broadcast::Sender<ScanSnapshot>);
 

@@ -1,5 +1,5 @@
-//! The queue of a single process: the signals live in memory, because the rows they point to are
-//! durable.
+//! The job queue of a single process. The signals live in memory, because the rows they point to
+//! are durable.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +14,11 @@ use super::{Clock, Delivery, JobQueue, JobSignal, QueueError, Receipt};
 use crate::model::{Priority, ScanId};
 use crate::policy::fairness::{self, Passes};
 
-/// See the module. Signals of the same scan are merged, so its size is bounded by the number of
-/// waiting scans.
+/// An in-memory [`JobQueue`]. Signals of the same scan are merged, so its size is bounded by the
+/// number of waiting scans.
 ///
-/// A wait is measured by a clock that nobody sets; the wall clock only says in which order signals
-/// go that may be delivered.
+/// A wait is measured with the monotonic clock. The wall clock only decides the order of the
+/// signals that may be delivered.
 pub struct LocalJobQueue {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -28,22 +28,22 @@ pub struct LocalJobQueue {
 #[derive(Default)]
 struct State {
     waiting: HashMap<ScanId, Waiting>,
-    /// Those whose wait is over, ordered by what is delivered first within a priority.
+    /// Signals whose wait is over, in the order of delivery within a priority.
     order: BTreeSet<(Priority, Timestamp, ScanId)>,
-    /// The others, by the end of their wait.
+    /// Signals that still wait, ordered by the end of their wait.
     later: BTreeSet<(Instant, ScanId)>,
     in_hand: HashMap<Receipt, JobSignal>,
     next_receipt: u64,
     passes: Passes,
 }
 
-/// A signal, and from when on it may be delivered.
+/// A signal, and the time from which it may be delivered.
 struct Waiting {
     signal: JobSignal,
     from: Instant,
 }
 
-/// What a look at the queue says.
+/// The result of [`State::take`].
 enum Next {
     Ready(Delivery),
     At(Instant),
@@ -51,20 +51,20 @@ enum Next {
 }
 
 impl LocalJobQueue {
-    /// An empty queue.
+    /// Creates an empty queue.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Puts a signal in its place: that of its `due`, or of the end of its wait.
+    /// Adds a signal, ordered by its `due`, or by the end of its wait if it has one.
     fn add(&self, signal: JobSignal, wait: Duration) {
         let now = self.clock.now();
         let ends = || {
             now.saturating_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
         };
         let due = if wait.is_zero() { signal.due.min(now) } else { ends() };
-        // A wait for longer than a life is one for a life.
+        // Waits are limited to 100 years, so that the addition cannot overflow.
         let from = Instant::now() + wait.min(Duration::from_secs(100 * 365 * 86_400));
         self.state().add(JobSignal { due, ..signal }, from);
         self.changed.notify_one();
@@ -76,14 +76,15 @@ impl LocalJobQueue {
 }
 
 impl State {
-    /// A scan waits once: with the higher of its priorities and the earlier of its times.
+    /// Adds a signal. A scan has at most one waiting signal; merging keeps the higher priority and
+    /// the earlier times.
     fn add(&mut self, mut signal: JobSignal, mut from: Instant) {
         if let Some(known) = self.waiting.remove(&signal.id) {
             self.order.remove(&(known.signal.priority, known.signal.due, signal.id));
             self.later.remove(&(known.from, signal.id));
             signal.due = signal.due.min(known.signal.due);
             signal.priority = signal.priority.min(known.signal.priority);
-            // What waits first is what is delivered: it keeps the trace of whoever signalled it.
+            // The waiting signal is the one that is delivered, so it keeps its own trace.
             signal.trace = known.signal.trace;
             from = from.min(known.from);
         }
@@ -139,13 +140,13 @@ impl JobQueue for LocalJobQueue {
                 Next::Ready(mut delivery) => {
                     // The clock may have been set back since.
                     delivery.signal.due = delivery.signal.due.min(self.clock.now());
-                    // Whoever waits beside us may find another one.
+                    // Another waiting reader may find another signal.
                     self.changed.notify_one();
                     return Ok(delivery);
                 }
                 Next::Empty => changed.await,
                 Next::At(from) => {
-                    // Either ends the wait; the loop finds out which.
+                    // The timeout or a change ends the wait; the loop checks which.
                     let _ = tokio::time::timeout_at(from, changed).await;
                 }
             }
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_set_back_delays_no_signal() {
+    async fn clock_set_back_delays_no_signal() {
         let clock = Arc::new(SetClock(AtomicI64::new(100_000)));
         let queue = LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>);
         let signal = |id: u64| JobSignal {

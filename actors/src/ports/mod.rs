@@ -1,5 +1,5 @@
-//! The outside world as traits. The doc comment of each is the contract; the module `testing` holds
-//! conformance suites for them.
+//! The ports: traits for everything outside this crate. The doc comment of each trait is its
+//! contract; the module `testing` holds conformance suites for them.
 
 mod clock;
 mod control_bus;
@@ -20,11 +20,7 @@ pub use live_feed::{LiveFeed, NoLiveFeed};
 pub use local_job_queue::LocalJobQueue;
 pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
-    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile,
-    Remains, ScanRunner, StartError, StopMode,
+    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode,
 };
-pub use scan_store::{
-    Applied, Cursor, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
-    ScanPage, ScanStore, StoreError, StoreStats, Submitted,
-};
+pub use scan_store::{Applied, ScanStore, StoreError};
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};

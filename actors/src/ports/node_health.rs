@@ -1,30 +1,31 @@
-//! Whether the machine has what a scan needs.
+//! The port for health checks: does the machine have what a scan needs?
 
 use async_trait::async_trait;
 
 use crate::model::NodeFault;
 
-/// How far a check goes.
+/// How thorough a check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckDepth {
-    /// Nothing that has to wait for a disk: for a scan that waits for the answer.
+    /// Without access to a disk, for a scan that waits for the result.
     Quick,
-    /// All the way to the disk.
+    /// With access to the disk.
     Full,
 }
 
-/// Looks at what every scan of a node needs: its program, its folders, and the system's resources.
+/// Checks what every scan of a node needs: its program, its folders, and the system's resources.
 ///
-/// - A check changes nothing that anybody could see afterwards.
-/// - It answers within seconds, also where a disk does not: a disk that does not answer is a fault.
+/// - A check leaves no visible change behind.
+/// - It returns within seconds, even if a disk does not respond; a disk that does not respond is a
+///   fault.
 /// - It may be called at any time and from several tasks.
 #[async_trait]
 pub trait NodeHealth: Send + Sync + 'static {
-    /// What is missing now; empty: nothing.
+    /// Returns the current faults; empty if there is no fault.
     async fn check(&self, depth: CheckDepth) -> Vec<NodeFault>;
 }
 
-/// Never finds anything missing: for nodes that do not wait for a repair.
+/// A check that never finds a fault, for nodes that do not wait for a repair.
 #[derive(Debug, Default)]
 pub struct AlwaysHealthy;
 

@@ -1,4 +1,4 @@
-//! Running one attempt as one process of a scanner.
+//! The port for running one attempt as one process of a scanner.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::model::{
-    AttemptNumber, Failure, FencingToken, NodeFault, PluginResult, ScanId, ScanRecord, ScanRequest, ScannerInfo,
-    TraceContext,
+    AttemptNumber, AttemptReport, Failure, FencingToken, NodeFault, PluginResult, Remains, ScanId, ScanRecord,
+    ScanRequest, ScannerInfo, TraceContext,
 };
 
 /// One attempt to run.
@@ -18,18 +18,19 @@ pub struct AttemptJob {
     pub scan: ScanId,
     /// The attempt.
     pub attempt: AttemptNumber,
-    /// Its token, which marks the processes it starts.
+    /// The fencing token of the attempt. It marks the processes that the attempt starts.
     pub token: FencingToken,
-    /// What was asked for.
+    /// The request of the scan.
     pub request: ScanRequest,
-    /// When the scan was accepted; part of its folder's name, so that all attempts share one.
+    /// The time when the scan was accepted. It is part of the folder's name, so all attempts share
+    /// one folder.
     pub created_at: Timestamp,
-    /// The trace to hand on.
+    /// The trace to pass on to the scanner.
     pub trace: TraceContext,
 }
 
 impl AttemptJob {
-    /// The last attempt of a row.
+    /// Builds the job for the last attempt of a row.
     #[must_use]
     pub fn of(record: &ScanRecord) -> Self {
         Self {
@@ -43,106 +44,56 @@ impl AttemptJob {
     }
 }
 
-/// What a running attempt tells.
+/// An event of a running attempt.
 #[derive(Debug, Clone)]
 pub enum AttemptEvent {
-    /// The process exists.
+    /// The process has started.
     Started {
-        /// Its process id, which is also its process group's.
+        /// The process id, which is also the id of its process group.
         pid: u32,
-        /// Which scanner it is.
+        /// The scanner that runs.
         scanner: ScannerInfo,
     },
-    /// A sign of life: output, or a file that changed. At most a few a second.
+    /// A sign of life: output, or a changed file. Sent at most a few times a second.
     Alive,
-    /// The state of plugins changed; all of them, not only the changed ones.
+    /// The state of plugins has changed. Holds all plugins, not only the changed ones.
     Plugins(Vec<PluginResult>),
     /// The process and everything it started are gone. The last event.
     Ended(AttemptReport),
 }
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitKind {
-    /// With an exit code.
-    Code(i32),
-    /// By a signal.
-    Signal(i32),
-    /// The system did not tell.
-    Unknown,
-}
-
-/// What became of the scanner's result file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InfoFile {
-    /// Read; the report's `plugins` come from it.
-    Read,
-    /// Not there.
-    Missing,
-    /// There, but truncated, too large, too deep or not what it should be.
-    Unreadable(String),
-}
-
-/// Everything that is known of an attempt when its processes are gone.
-#[derive(Debug, Clone)]
-pub struct AttemptReport {
-    /// How the leader of the process group ended.
-    pub exit: ExitKind,
-    /// The result file.
-    pub info: InfoFile,
-    /// The plugins' last state, partial or final.
-    pub plugins: Vec<PluginResult>,
-    /// The last lines of standard error (or output), bounded and printable: the readable reason of
-    /// a crash.
-    pub last_words: String,
-    /// Things worth a warning, such as processes that outlived the leader and were killed.
-    pub notes: Vec<String>,
-}
-
-/// What is found of an attempt that nobody runs any more. [`crate::policy::adoption`] says what it
-/// is worth.
-#[derive(Debug, Clone)]
-pub struct Remains {
-    /// Whether its folder says that it is that of exactly this attempt, under this token, of a run
-    /// on this data folder.
-    pub is_marked: bool,
-    /// How many processes of it are alive.
-    pub processes: usize,
-    /// What its files say.
-    pub report: AttemptReport,
-}
-
-/// Where a runner sends the events of one attempt. Never blocks.
+/// Receives the events of one attempt from the runner. Never blocks.
 pub type EventSink = Arc<dyn Fn(AttemptEvent) + Send + Sync>;
 
 /// How to end an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
-    /// SIGINT, then SIGTERM, then SIGKILL to the process group, with the runner's grace between.
+    /// Sends SIGINT, then SIGTERM, then SIGKILL to the process group, with the runner's grace
+    /// period between them.
     Graceful,
-    /// SIGKILL at once: the node's lease is about to be lost.
+    /// Sends SIGKILL at once, because the node is about to lose its lease.
     Kill,
 }
 
-/// The hold on a running attempt. **Dropping it kills the attempt's processes at once**: an actor
-/// that dies takes its process with it.
+/// The handle of a running attempt. **Dropping it kills the attempt's processes at once**, so an
+/// actor that dies takes its process with it.
 pub trait AttemptControl: Send + Sync + 'static {
-    /// Asks for the end; [`AttemptEvent::Ended`] follows. A `Kill` overrides an earlier `Graceful`;
-    /// repetitions do nothing.
+    /// Requests the end of the attempt; [`AttemptEvent::Ended`] follows. A `Kill` overrides an
+    /// earlier `Graceful`; repeated calls do nothing.
     fn stop(&self, mode: StopMode);
 }
 
-/// Held by a runner as long as any process of an attempt may be alive. [`AliveWatch::released`]
-/// waits for its drop.
+/// A runner holds this guard while any process of an attempt may be alive. [`AliveWatch::released`]
+/// waits until it is dropped.
 #[derive(Debug, Clone)]
 pub struct AliveGuard(#[expect(dead_code, reason = "held for its drop")] watch::Receiver<()>);
 
-/// The other end of a [`AliveGuard`].
+/// The other end of an [`AliveGuard`].
 #[derive(Debug)]
 pub struct AliveWatch(watch::Sender<()>);
 
 impl AliveWatch {
-    /// A pair.
+    /// Creates a guard and its watch.
     #[must_use]
     pub fn new() -> (AliveGuard, Self) {
         let (sender, receiver) = watch::channel(());
@@ -155,10 +106,10 @@ impl AliveWatch {
     }
 }
 
-/// An attempt could not be started. No process is left of it.
+/// An attempt could not be started. None of its processes is left.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// The scan's own failure.
+    /// A failure of the scan itself.
     #[error("failed to start the scanner: {}", .0.detail)]
     Failed(Failure),
     /// The node lacks something that every scan needs.
@@ -168,11 +119,11 @@ pub enum StartError {
 
 /// Starts attempts.
 ///
-/// - A task owned by the runner owns the process; it sends the events, in order, ending with
-///   [`AttemptEvent::Ended`], which is sent exactly once after every `Ok`, and not before the whole
+/// - A task of the runner owns the process and sends the events in order. The last is
+///   [`AttemptEvent::Ended`]. The runner sends it exactly once after every `Ok`, and only when the
 ///   process group (and every marked process outside it) is gone.
-/// - The runner holds `guard` until then, also when the control is dropped.
-/// - Memory is bounded whatever the process writes.
+/// - The runner holds `alive_guard` until then, even if the control is dropped.
+/// - Memory use is bounded, whatever the process writes.
 #[async_trait]
 pub trait ScanRunner: Send + Sync + 'static {
     /// Starts one attempt.
@@ -183,7 +134,8 @@ pub trait ScanRunner: Send + Sync + 'static {
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError>;
 
-    /// What is left here of an attempt whose end nobody saw: of this run, or of an earlier one on
-    /// the same data folder. `None`: nothing. Changes nothing.
+    /// Returns what is left on this node of an attempt whose end no process observed: an attempt of
+    /// this run, or of an earlier one on the same data folder. `None` if nothing is left. Changes
+    /// nothing.
     async fn remains(&self, job: &AttemptJob) -> Option<Remains>;
 }

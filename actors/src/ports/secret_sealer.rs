@@ -1,29 +1,29 @@
-//! Secrets at rest.
+//! The port for sealing secrets at rest, and the rules for the secrets of scans and forms.
 
 use crate::model::{ConfigOverride, FieldError, KeptSecret, SettingNatures, SettingValue, Target};
 
-/// Why a secret cannot be sealed or opened.
+/// The reason why a secret cannot be sealed or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// Sealed with another key.
+    /// The secret was sealed with another key.
     #[error(
         "it was sealed with the key {sealed_with}, and this process has the key {own}: give all processes of one database the same secrets.key_file, or enter the value again"
     )]
     OtherKey {
         /// The name of the key that sealed it.
         sealed_with: String,
-        /// The name of the key of this process.
+        /// The name of this process's key.
         own: String,
     },
-    /// Not what this key sealed for this setting and target.
+    /// The value was not sealed with this key for this setting and target.
     #[error(
         "the stored value belongs to another target, or to other addresses, images or files in the settings beside it; enter it again"
     )]
     Broken,
-    /// Nothing is stored.
+    /// No value is stored.
     #[error("its value is not stored; enter it again")]
     Missing,
-    /// There is no key.
+    /// This process has no key.
     #[error(
         "this process has no key for secrets: give it the secrets.key_file of the process that accepted the scan, or enter the value again"
     )]
@@ -33,23 +33,23 @@ pub enum SealError {
     Unusable(String),
 }
 
-/// Seals and opens secrets. The same secret for the same purpose has the same sealed form, so that
-/// a repeated submission is the same request.
+/// Seals and opens secrets. Sealing is deterministic: the same secret for the same purpose has the
+/// same sealed form, so a repeated submission is the same request.
 pub trait SecretSealer: std::fmt::Debug + Send + Sync + 'static {
-    /// Seals `clear` for a purpose, without which it cannot be opened.
+    /// Seals `clear` for a purpose. It can only be opened for the same purpose.
     ///
     /// # Errors
-    /// There is no key.
+    /// This process has no key.
     fn seal(&self, purpose: &str, clear: &str) -> Result<String, SealError>;
 
-    /// Opens what [`seal`](Self::seal) made for the same purpose.
+    /// Opens a value that [`seal`](Self::seal) made for the same purpose.
     ///
     /// # Errors
-    /// It was sealed otherwise, or there is no key.
+    /// The value was sealed with another key or for another purpose, or this process has no key.
     fn open(&self, purpose: &str, sealed: &str) -> Result<String, SealError>;
 }
 
-/// Seals nothing: for processes that have no key. A scan with a secret is refused.
+/// A sealer without a key, for processes that have none. It refuses a scan with a secret.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoSealer;
 
@@ -63,25 +63,25 @@ impl SecretSealer for NoSealer {
     }
 }
 
-/// What the secret of a scan is sealed for: its setting and its target. With another target it is
-/// of no use, so that nobody sends a stored secret to a host of their own.
+/// The purpose of a scan's secret: its setting and its target. The value cannot be opened for
+/// another target, so a user cannot send a stored secret to a host of their own.
 fn of_scan(name: &str, target: &Target) -> String {
     format!("scan\n{name}\n{target}")
 }
 
-/// What a value is sealed for that was typed into a form, and comes back with it.
+/// The purpose of a value that was typed into a form and is submitted with it again.
 fn of_form(name: &str) -> String {
     format!("form\n{name}")
 }
 
-/// What the sealed secret of a scan is sealed for once more, on its way through a form: also for
-/// what the other settings name, so that a form that was changed does not send it elsewhere.
+/// The purpose of the second seal around a scan's sealed secret while a form holds it. It also
+/// covers what the other settings name, so a changed form does not send the secret to another host.
 fn of_loan(name: &str, target: &Target, beside: &str) -> String {
     format!("loan\n{name}\n{target}\n{beside}")
 }
 
-/// What the locked settings of a scan name: addresses, proxies, images, files. Those whose values
-/// are kept count as unchanged; [`resolve`] holds them to it.
+/// The resources that the locked settings of a scan name: addresses, proxies, images, files. A
+/// setting with a kept value counts as unchanged; [`resolve`] verifies that.
 fn named_beside(overrides: &[ConfigOverride], natures: &SettingNatures) -> String {
     let locked = overrides.iter().filter(|one| is_locked(one, natures));
     let mut lines: Vec<(String, String)> = locked
@@ -91,7 +91,7 @@ fn named_beside(overrides: &[ConfigOverride], natures: &SettingNatures) -> Strin
             SettingValue::Sealed(_) | SettingValue::Hidden => (one.name(), " is kept".to_owned()),
         })
         .collect();
-    // Of two values of one setting the last counts, so only different names may change places.
+    // Of two values of one setting the last counts, so the sort is stable and orders by name only.
     lines.sort_by(|one, other| one.0.cmp(&other.0));
     lines.into_iter().map(|(name, what)| name + &what).collect::<Vec<_>>().join("\n")
 }
@@ -108,7 +108,7 @@ fn refused(one: &ConfigOverride, why: &SealError) -> FieldError {
     FieldError::new("overrides", format!("`{}`: {why}", one.name()))
 }
 
-/// Where a kept value came from.
+/// The origin of a kept value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Scan,
@@ -129,12 +129,12 @@ fn bring_back(
     }
 }
 
-/// Makes the values of secret settings secrets, and puts the values in place that a form kept.
-/// `natures`: what is known of the scanner's settings; `None`: no scanner is known yet, so that any
-/// value may be a secret, and is made one.
+/// Turns the values of secret settings into secrets, and inserts the values that a form kept.
+/// `natures` describes the known settings of the scanner. `None` means that no scanner is known
+/// yet; any value may then be a secret, so all become secrets.
 ///
 /// # Errors
-/// A value is hidden and nothing brings it back.
+/// A value is hidden and no kept value can replace it.
 pub fn resolve(
     sealer: &dyn SecretSealer,
     target: &Target,
@@ -155,8 +155,8 @@ pub fn resolve(
                 one.value = SettingValue::Secret(text.clone())
             }
             SettingValue::Hidden => {
-                // The last one of a name is the newest. It is the only one that counts, so that a
-                // form costs no more than it has settings.
+                // The last kept value of a name is the newest and the only one that is tried, so
+                // the cost of a form is bounded by the number of its settings.
                 let newest = kept.iter().rev().find(|kept| kept.name == name);
                 match newest.ok_or(SealError::Missing).and_then(|kept| bring_back(sealer, target, &name, &beside, kept))
                 {
@@ -179,10 +179,10 @@ pub fn resolve(
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// Seals the secrets of a scan of `target`, before a row holds them.
+/// Seals the secrets of a scan of `target`, before they are stored in a row.
 ///
 /// # Errors
-/// There is no key.
+/// This process has no key.
 pub fn seal_all(
     sealer: &dyn SecretSealer,
     target: &Target,
@@ -199,7 +199,7 @@ pub fn seal_all(
 /// Opens the secrets of a scan of `target`, for its scanner.
 ///
 /// # Errors
-/// One cannot be opened.
+/// A secret cannot be opened.
 pub fn open_all(
     sealer: &dyn SecretSealer,
     target: &Target,
@@ -216,7 +216,8 @@ pub fn open_all(
     Ok(())
 }
 
-/// Whether two settings of scans of `target` say the same, however their values are kept.
+/// Returns true if two lists of settings for `target` have the same values, however the values are
+/// kept.
 #[must_use]
 pub fn are_same(sealer: &dyn SecretSealer, target: &Target, one: &[ConfigOverride], other: &[ConfigOverride]) -> bool {
     let opened = |overrides: &[ConfigOverride]| {
@@ -232,16 +233,16 @@ pub fn are_same(sealer: &dyn SecretSealer, target: &Target, one: &[ConfigOverrid
     one == other || opened(one).is_some_and(|one| opened(other) == Some(one))
 }
 
-/// What a form keeps of a value that was typed into it and that it does not show. `None`: there is
-/// no key, and it must be entered again.
+/// Returns the kept form of a value that was typed into a form and that the form does not show.
+/// `None` if there is no key; the user must then enter the value again.
 #[must_use]
 pub fn keep(sealer: &dyn SecretSealer, name: &str, clear: &str) -> Option<KeptSecret> {
     let sealed = sealer.seal(&of_form(name), clear).ok()?;
     Some(KeptSecret { name: name.to_owned(), sealed })
 }
 
-/// What the form of an earlier scan keeps of its secrets: of use with the same target and the same
-/// locked settings alone.
+/// Returns the secrets of an earlier scan for its form. They can only be opened for the same target
+/// and the same locked settings.
 #[must_use]
 pub fn keep_of_scan(
     sealer: &dyn SecretSealer,
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hidden_value_comes_back_from_a_form_or_from_a_scan_of_the_same_target() {
+    fn hidden_value_is_restored_from_a_form_or_from_a_scan_of_the_same_target() {
         let (sealer, natures) = (TestSealer, SettingNatures::default());
         let row = stored(&["secret:a.b=hunter2"]);
         let SettingValue::Sealed(sealed) = row[0].value.clone() else { panic!() };
@@ -311,7 +312,7 @@ mod tests {
             (vec![], "a.test", false),
             (vec![of_scan.clone()], "a.test", true),
             (vec![of_scan.clone()], "b.test", false),
-            // What a row or a backup holds is no field of a form.
+            // A form cannot use the sealed value of a row or a backup.
             (vec![of_row], "a.test", false),
             (vec![of_form.clone()], "b.test", true),
             (vec![of_scan.clone(), of_form.clone()], "b.test", true),
@@ -364,7 +365,7 @@ mod tests {
         }
     }
 
-    /// Counts what it is asked.
+    /// Counts the calls of `open`.
     #[derive(Debug, Default)]
     struct Counting(std::sync::atomic::AtomicUsize);
 
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_a_secret_is_refused() {
+    fn secret_is_refused_without_a_key() {
         let mut overrides = vec![one("secret:a.b=x")];
         assert!(seal_all(&NoSealer, &target("a.test"), &mut overrides).is_err());
         assert_eq!(keep(&NoSealer, "a.b", "x"), None);

@@ -7,33 +7,36 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
 use super::message::{Message, Suspects};
-use crate::attempt_finisher::{AttemptFinisher, FinishOutcome, retry_or_fail};
+use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::context::{LeaseState, Shared};
-use crate::model::{Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, ScanState};
+use crate::messages::scan::FinishOutcome;
+use crate::model::{
+    Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, RunningScan, ScanState,
+};
 use crate::policy::adoption::{Adoption, adoption};
-use crate::ports::{Applied, AttemptJob, JobSignal, RunningScan, StoreError};
+use crate::ports::{Applied, AttemptJob, JobSignal, StoreError};
 use crate::task;
 
-/// The longest that one look-around may take.
+/// The timeout of one reconciliation.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long a row of this node must be without an owner before it is handed back: longer than a
-/// dispatcher waits for the answer to its lease, so that no owner can still be on its way.
+/// How long a row of this node must be without an owner before it is requeued. It is longer than a
+/// dispatcher waits for the response to its lease, so no owner can appear later.
 const GRACE: Duration = Duration::from_secs(10);
-/// How many rows a look-around signals; the rest is for the next one.
+/// The maximum number of rows that one reconciliation signals; the next one signals the rest.
 const SIGNALS: usize = 1_000;
 
 pub(crate) struct Reconciler;
 
 pub(crate) struct State {
     shared: Arc<Shared>,
-    /// At the first sight the owner may just be on its way.
+    /// Rows without an owner. When a row is first seen, its owner may just be starting.
     suspects: Suspects,
     /// Nodes of earlier runs that are known to be dead, until their scans are taken over.
     dead: Vec<NodeId>,
-    /// The look-around of the moment, or the timer of the next.
+    /// The reconciliation in progress, or the timer of the next one.
     work: Option<AbortOnDropHandle<()>>,
     is_reconciling: bool,
-    /// Another look-around was asked for while one is under way.
+    /// True if another reconciliation was requested while one is in progress.
     reconcile_again: bool,
     _lease: AbortOnDropHandle<()>,
 }
@@ -92,7 +95,7 @@ impl Actor for Reconciler {
                         warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
                     }
                 }
-                // Not in step with the other nodes.
+                // A random wait, so that the nodes do not reconcile at the same time.
                 let wait = state.shared.config.rescue_every.mul_f64(rand::random_range(0.75..1.25));
                 let wait = if std::mem::take(&mut state.reconcile_again) { Duration::ZERO } else { wait };
                 state.work = Some(task::timer(&myself, Instant::now() + wait, Message::Reconcile));
@@ -103,8 +106,8 @@ impl Actor for Reconciler {
     }
 }
 
-/// A node that has a lease again looks at once: what it finished without one must be written before
-/// others take it over.
+/// Starts a reconciliation when the node gets a lease again: it must write the results of attempts
+/// that ended without a lease before other nodes take over their scans.
 fn look_with_a_new_lease(shared: &Shared, reconciler: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut lease = shared.lease.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -122,36 +125,36 @@ fn look_with_a_new_lease(shared: &Shared, reconciler: ActorRef<Message>) -> Abor
     }))
 }
 
-/// Looks after this node's own rows and those of its dead predecessors, and after those of the
-/// whole cluster when it is this node's turn.
+/// Reconciles this node's own rows and those of its dead predecessors, and those of the cluster
+/// when it is this node's turn.
 async fn look(shared: Arc<Shared>, suspects: Suspects, dead: Vec<NodeId>) -> Result<Suspects, StoreError> {
     let own = hand_back(&shared, suspects).await;
     for node in dead {
         succeed(&shared, &node).await?;
     }
-    // Less than the pause between looks, so that a node that is alone has every turn.
+    // Less than the interval, so that a single node gets every turn.
     if shared.ports.store.claim_turn(&shared.config.id, shared.config.rescue_every.mul_f64(0.7)).await? {
         look_after_the_cluster(&shared).await?;
     }
     own
 }
 
-/// Takes over from a node of an earlier run, without waiting for the end of its lease: whoever
-/// named it knows that nothing of it is left.
+/// Takes over the scans of a node of an earlier run without waiting for its lease to expire. The
+/// application that names such a node ensures that none of its processes is left.
 async fn succeed(shared: &Arc<Shared>, node: &NodeId) -> Result<(), StoreError> {
     take_all_over(shared, shared.ports.store.running_on(node).await?).await?;
-    // Its turn to look after the cluster ends with it.
+    // This also ends the node's turn to reconcile the cluster.
     shared.ports.store.remove_node(node).await
 }
 
 async fn look_after_the_cluster(shared: &Arc<Shared>) -> Result<(), StoreError> {
-    // First what only waits for a signal: a start must not wait for the many rows that a dead node
-    // may have left.
+    // Signal pending rows first, so that starts do not wait for the many rows that a dead node may
+    // have left.
     if shared.config.adopts_waiting {
         signal_what_waits(shared).await?;
     }
     let mut orphans = shared.ports.store.orphans().await?;
-    // This node's own scans, if its lease has ended, are killed and handed back by its own actors.
+    // If this node's lease has ended, its own actors kill and requeue its scans.
     orphans.retain(|orphan| orphan.node != shared.config.id);
     take_all_over(shared, orphans).await
 }
@@ -172,7 +175,7 @@ async fn take_all_over(shared: &Arc<Shared>, orphans: Vec<RunningScan>) -> Resul
     for orphan in orphans {
         let id = orphan.id;
         match take_over(shared, orphan).await {
-            // The others must not wait for a row that nobody can read.
+            // A row that cannot be read must not block the others.
             Err(error @ StoreError::Corrupt(_)) => {
                 error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over")
             }
@@ -186,8 +189,8 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
     if adopt(shared, &orphan).await? {
         return Ok(());
     }
-    // Of a node that may only be frozen, nobody here can say whether its watchdog is there to end
-    // its scans.
+    // If the node may only be frozen, this node cannot determine whether the other's watchdog is
+    // there to end its scans.
     let is_dead = shared.config.sole_node || shared.config.previous.contains(&orphan.node);
     let hint = if is_dead { "" } else { "; if it is frozen together with its watchdog, its scanner may still run" };
     let failure = Failure::new(FailureKind::NodeLost, format!("node {} lost its lease{hint}", orphan.node));
@@ -199,7 +202,7 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
             if shared.config.adopts_waiting {
                 shared.announce(record).await;
             } else {
-                // It says what is true now, and waits for a node that runs what waits.
+                // Publishes the current state; the scan waits for a node that runs pending scans.
                 shared.publish(record);
             }
         }
@@ -209,8 +212,8 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
     Ok(())
 }
 
-/// Keeps the result of an attempt that came to its end unseen, where it is complete and here.
-/// `false`: there is none, and the row is as it was.
+/// Keeps the result of an attempt whose end no process observed, if the result is complete and on
+/// this machine. Returns `false` if there is no such result; the row is then unchanged.
 async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreError> {
     let Some(record) = shared.ports.store.get(scan.id).await? else { return Ok(false) };
     let is_as_seen =
@@ -240,8 +243,8 @@ async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreEr
     }
 }
 
-/// Writes the end of an attempt that nobody saw. `true`: whether it was written or not, it must not
-/// be thrown away; the next look-around finds out.
+/// Writes the end of an attempt whose end no process observed. Returns `true` even if the write
+/// failed, because the result must not be discarded; the next reconciliation tries again.
 async fn keep(shared: &Arc<Shared>, scan: &RunningScan, resolution: Resolution, plugins: Vec<PluginResult>) -> bool {
     match AttemptFinisher::new(scan.id, scan.token, resolution, Some(plugins)).write(Arc::clone(shared), Some(1)).await
     {
@@ -249,15 +252,15 @@ async fn keep(shared: &Arc<Shared>, scan: &RunningScan, resolution: Resolution, 
     }
 }
 
-/// Hands back the rows that run on this node and have had no owner for long enough; returns the
-/// others without an owner.
+/// Requeues the rows that run on this node and have had no owner for long enough. Returns the other
+/// rows without an owner.
 async fn hand_back(shared: &Arc<Shared>, suspects: Suspects) -> Result<Suspects, StoreError> {
     let running = shared.ports.store.running_on(&shared.config.id).await?;
     let now = Instant::now();
     let mut remaining = Suspects::new();
     for scan in running.into_iter().filter(|scan| !shared.registry.holds(scan.id, scan.token)) {
-        // One that came to its end needs no owner. It cannot be one whose owner is on its way: that
-        // has not started.
+        // A finished attempt needs no owner. It cannot be an attempt whose owner is still to come,
+        // because that one has not started.
         if adopt(shared, &scan).await? {
             continue;
         }

@@ -5,15 +5,15 @@ use tokio::time::Instant;
 use crate::model::{FencingToken, ScanId};
 use crate::ports::StoreError;
 
-/// Rows of this node without an owner, and when each was first seen so.
+/// Rows of this node without an owner, and when each was first seen without one.
 pub(crate) type Suspects = HashMap<(ScanId, FencingToken), Instant>;
 
-/// What the reconciler is told.
+/// A message to the reconciler.
 pub(crate) enum Message {
-    /// Its timer, or the node has a lease again.
+    /// The timer has expired, or the node has a lease again.
     Reconcile,
-    /// A look-around has ended; these rows of this node had no owner.
+    /// A reconciliation has ended; holds the rows of this node without an owner.
     Looked(Result<Suspects, StoreError>),
-    /// Its task panicked.
+    /// The reconciler's task panicked.
     Panicked(String),
 }

@@ -1,18 +1,18 @@
-//! The reconciler: finds what nobody cares for.
+//! The reconciler: finds scans without an owner and pending rows without a signal.
 //!
-//! - **Owns** one look-around at a time.
+//! - **Owns** one reconciliation at a time.
 //! - **Messages** come from its own timer and task.
-//! - **What it looks for**: scans of nodes whose lease has ended (taken over with a new token);
-//!   rows that run on this node without anybody running them (handed back); rows that are due and
-//!   that no signal may exist for (signalled again). Rescue goes by lease, never by age. The nodes
-//!   of a cluster take turns in looking at all scans
-//!   ([`ScanStore::claim_turn`](crate::ports::ScanStore::claim_turn)); each looks after its own
-//!   rows, and after those of earlier runs on its data folder, which are known to be dead. An
-//!   attempt that came to its end unseen, because its node died or the store was away, is not lost
-//!   where its files are here and whole ([`crate::policy::adoption`]): its result is kept.
-//! - **When the store does not answer**, it looks again later, and at once when the node has a
-//!   lease again; **on shutdown** it just stops.
-//! - **It never** touches a scan whose node has a good lease, except its own node's and those of
+//! - **What it handles**: scans of nodes whose lease has ended (taken over with a new token); rows
+//!   that run on this node without an owner (requeued); due rows that may have no signal (signalled
+//!   again). A takeover depends on the lease, never on age. The nodes of a cluster take turns to
+//!   reconcile all scans ([`ScanStore::claim_turn`](crate::ports::ScanStore::claim_turn)). Each
+//!   node reconciles its own rows, and those of earlier runs on its data folder, which are known to
+//!   be dead. The result of an attempt whose end no process observed, because its node died or the
+//!   store was unavailable, is kept if its files are on this machine and complete
+//!   ([`crate::policy::adoption`]).
+//! - **When the store does not respond**, it retries later, and at once when the node has a lease
+//!   again. **On shutdown** it just stops.
+//! - **It never** changes a scan whose node has a valid lease, except those of its own node and of
 //!   its dead predecessors.
 
 mod actor;

@@ -6,42 +6,42 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
-use super::Message;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
-use crate::attempt_finisher::{AttemptFinisher, FinishOutcome, resolve};
+use crate::attempt_finisher::{AttemptFinisher, resolve};
 use crate::context::Shared;
 use crate::health;
+use crate::messages::scan::{ABANDONED, FinishOutcome, Message, RECORDED};
+use crate::messages::supervisor;
 use crate::model::{
-    AttemptEnd, AttemptPhase, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord, ScannerInfo,
-    end_with_attempt,
+    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord,
+    ScannerInfo, end_with_attempt,
 };
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
 use crate::ports::{
-    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, StartError,
-    StopMode, StoreError,
+    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, EventSink, StartError, StopMode,
+    StoreError,
 };
-use crate::supervisor::{self, ABANDONED, RECORDED};
 use crate::task;
 
-/// How long the end of an attempt is offered to a store that does not answer, once the lease is
-/// lost. A node that shuts down in vain ends with this as well.
+/// How long the actor tries to write the end of an attempt to a store that does not respond, once
+/// the lease is lost. It also limits the end of a shutdown whose time is over.
 const ABANDON_AFTER: Duration = Duration::from_secs(5);
 
-/// How long after the last process is gone its end may take to be told. A runner that says nothing
-/// by then never will.
+/// How long after the last process is gone the runner may take to report the end. A runner that has
+/// not reported by then never will.
 const END_REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Scan;
 
 pub(crate) struct ScanArguments {
     pub(crate) shared: Arc<Shared>,
-    /// The row, just leased.
+    /// The leased row.
     pub(crate) record: ScanRecord,
-    /// For the runner.
+    /// The guard for the runner.
     pub(crate) alive_guard: AliveGuard,
-    /// The proof that the attempt's processes are gone.
+    /// The watch that shows when the attempt's processes are gone.
     pub(crate) alive_watch: Arc<AliveWatch>,
     pub(crate) supervisor: ActorRef<supervisor::Message>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct State {
     watchdog: Option<AbortOnDropHandle<()>>,
 }
 
-/// The throttle of progress writes: one on its way at most, and a pause after each.
+/// The throttle of progress writes: at most one in progress, and a pause after each.
 #[derive(Default)]
 struct Progress {
     dirty: bool,
@@ -158,8 +158,8 @@ impl State {
             live.phase(AttemptPhase::Starting);
         });
         let to = myself.clone();
-        // An actor that is gone has dropped its control, which ends the process: nobody needs the
-        // news.
+        // If the actor is gone, its control was dropped and the process ends, so the event is not
+        // needed.
         let events: EventSink = Arc::new(move |event| drop(to.cast(Message::Event(event))));
         let runner = Arc::clone(&self.shared.ports.runner);
         self.starting = Some(task::answer(
@@ -245,8 +245,8 @@ impl State {
         self.ended(myself, end, cause == Some(StopCause::LeaseLost));
     }
 
-    /// `without_lease`: the node no longer looked after the scan when the attempt ended, and may
-    /// not have heard of a cancel.
+    /// Handles the end of the attempt. `without_lease` means that the node held no valid lease when
+    /// the attempt ended, and may have missed a cancel.
     fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
         let hasty = matches!(
             self.stage,
@@ -256,8 +256,8 @@ impl State {
         self.stage = Stage::Recording { may_abandon: hasty };
         self.timer = None;
         self.progress.busy = None;
-        // However long the store takes: nothing of the attempt runs any more. The row gets the
-        // store's own time.
+        // None of the attempt's processes runs any more, however long the write takes. The row gets
+        // the store's own time.
         let mut plugins = self.plugins.clone();
         end_with_attempt(&mut plugins, self.shared.ports.clock.now());
         self.show(|live| {
@@ -281,7 +281,7 @@ impl State {
 
     fn record_end(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
         let target = || self.record.request.target.to_string();
-        // The supervisor outlives its children; if it does not, nobody counts.
+        // The supervisor outlives its children; otherwise the failure is not counted.
         match &end {
             AttemptEnd::Failed(failure) => {
                 warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
@@ -339,7 +339,7 @@ impl State {
     }
 
     fn stop_process(&mut self, cause: StopCause, mode: StopMode) {
-        // The stage in between is never seen: nothing else runs in this handler.
+        // The temporary stage is never observed, because nothing else runs in this handler.
         let stage = std::mem::replace(&mut self.stage, Stage::Recording { may_abandon: false });
         self.stage = match stage {
             Stage::Running { control } | Stage::Stopping { control, .. } => {
@@ -390,7 +390,7 @@ impl State {
         self.progress.busy = None;
         match answer {
             Ok(Applied::Committed(record)) => {
-                // The way in which a cancel is seen whose message came before this actor was there.
+                // Detects a cancel whose message arrived before this actor existed.
                 let cancel = record.cancel_requested;
                 self.record.cancel_requested = cancel;
                 self.shared.ports.snapshots.publish(record);
@@ -413,13 +413,13 @@ impl State {
             }
         }
         if !matches!(self.stage, Stage::Recording { .. }) {
-            // Whether or not there is more to write now, the next write waits its turn.
+            // Whether or not there is more to write now, the next write waits for its turn.
             self.progress.busy =
                 Some(task::timer(myself, Instant::now() + self.shared.config.progress_every, Message::WriteProgress));
         }
     }
 
-    fn show(&self, change: impl FnOnce(&mut crate::snapshot_cache::LiveAttempt<'_>)) {
+    fn show(&self, change: impl FnOnce(&mut crate::live::LiveAttempt<'_>)) {
         self.shared.ports.snapshots.update_attempt(self.record.id, self.record.token, change);
         self.shared.tell_followers(self.record.id);
     }

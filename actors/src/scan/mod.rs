@@ -1,20 +1,18 @@
-//! A scan: one running attempt.
+//! The scan actor: supervises one running attempt.
 //!
-//! - **Owns** the hold on one process of a scanner, through the runner's
-//!   [`AttemptControl`](crate::ports::AttemptControl): when the actor dies in any way, the drop
+//! - **Owns** the handle of one scanner process, the runner's
+//!   [`AttemptControl`](crate::ports::AttemptControl). When the actor dies, the drop of the handle
 //!   kills the process.
 //! - **Messages** come from the runner's task (events), the supervisor (stop) and its own timers
 //!   and writes.
-//! - **When the process ends** it reads the attempt's end by policy, records what becomes of the
-//!   scan under its token, and stops. While the store does not answer it keeps trying.
-//! - **On shutdown** it stops the process with grace and records an interruption, which costs no
+//! - **When the process ends** it classifies the end by policy, records the effect on the scan
+//!   under its token, and stops. While the store does not respond it keeps retrying.
+//! - **On shutdown** it stops the process gracefully and records an interruption, which costs no
 //!   attempt.
 //! - **It never** awaits the process, a file or the store in a handler, and never writes without
 //!   its token.
 
 mod actor;
-mod message;
 mod state;
 
 pub(crate) use actor::{Scan, ScanArguments};
-pub(crate) use message::Message;

@@ -1,52 +1,53 @@
-//! Where an attempt stands, and what follows from each event: no I/O here.
+//! The stages of an attempt, and the effect of each event. No I/O here.
 
 use crate::policy::classify::StopCause;
 use crate::ports::{AttemptControl, AttemptEvent, StopMode};
 
-/// Where an attempt stands.
+/// The stage of an attempt.
 pub(crate) enum Stage {
-    /// The runner is starting the process. A stop that comes now waits in `stop`.
+    /// The runner is starting the process. A stop request is kept in `stop` until then.
     Starting {
-        /// Why it should end.
+        /// The reason of the requested stop.
         stop: Option<StopCause>,
-        /// The end, where it is told before the start is.
+        /// Events that arrived before the start was reported.
         early: Vec<AttemptEvent>,
     },
     /// The process runs.
     Running {
-        /// The hold on it.
+        /// The handle of the process.
         control: Box<dyn AttemptControl>,
     },
-    /// The process has been asked to end.
+    /// The process was requested to end.
     Stopping {
-        /// The hold on it.
+        /// The handle of the process.
         control: Box<dyn AttemptControl>,
-        /// Why.
+        /// The reason of the stop.
         cause: StopCause,
     },
-    /// The process is gone; what becomes of the scan is being written.
+    /// The process is gone; the end is being written.
     Recording {
-        /// Whether the row may be given up if the store does not answer.
+        /// Whether the actor may give up the row if the store does not respond.
         may_abandon: bool,
     },
 }
 
-/// What a stop asks for.
+/// The effect of a stop request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum OnStop {
-    /// Remember it until the process has started.
+    /// Remember the request until the process has started.
     Remember(StopCause),
-    /// Stop the process in this way; the cause is now this one.
+    /// Stop the process in this mode; this is now the cause.
     Stop(StopCause, StopMode),
-    /// A weightier stop is under way.
+    /// Ignore it: a stop with the same or a higher rank is in progress.
     Ignore,
-    /// There is no process; stop insisting on the record.
+    /// There is no process: limit the time for writing the end.
     ShortenDeadline,
 }
 
-/// How weighty causes are, lightest first: a weightier one replaces the one under way, so that a
-/// user's cancel during a shutdown cancels, and a lost lease kills at once.
+/// Decides the effect of a stop request. The causes are ordered by rank, lowest first, and a higher
+/// one replaces the current one. A user's cancel during a shutdown therefore cancels, and a lost
+/// lease kills at once.
 pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     let mode = match cause {
         StopCause::LeaseLost | StopCause::ShutdownOver => StopMode::Kill,
@@ -69,10 +70,11 @@ pub(crate) fn on_stop(stage: &Stage, cause: StopCause) -> OnStop {
     }
 }
 
-/// Why an attempt ended whose processes are gone: what was asked of it, or the lease.
+/// Returns why an attempt without processes ended: the requested stop, or a lost lease.
 ///
-/// Whatever ends once the lease can no longer be trusted counts as ended by that: the node's guard
-/// may have killed it before this node did, and the scan may be another node's by now.
+/// If the lease is no longer valid when an attempt ends, the end counts as `LeaseLost`: the node's
+/// guard may have killed the process before this node did, and the scan may belong to another node
+/// now.
 #[must_use]
 pub(crate) fn cause_of_end(stage: &Stage, lease_is_good: bool) -> Option<StopCause> {
     let lost = (!lease_is_good).then_some(StopCause::LeaseLost);
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_without_a_lease_is_the_leases_end() {
+    fn attempt_that_ends_without_a_lease_is_lease_lost() {
         use StopCause::{Cancel, LeaseLost, Stalled};
         for (stage, lease_is_good, expected) in [
             (running(), true, None),
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weightier_stop_replaces_a_lighter_one() {
+    fn stop_of_a_higher_rank_replaces_a_lower_one() {
         use StopCause::{Cancel, Drain, LeaseLost, Shutdown, ShutdownOver, Stalled, TimedOut};
         let graceful = |cause| OnStop::Stop(cause, StopMode::Graceful);
         for (stage, cause, expected) in [

@@ -8,23 +8,18 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::state::{Child, ChildPhase, Mode, State};
-use super::{Launch, Message};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::context::{RegistryEntry, Shared};
+use crate::messages::scan::{self, ABANDONED, RECORDED};
+use crate::messages::supervisor::{Launch, Message};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
 use crate::policy::classify::StopCause;
 use crate::ports::{AliveWatch, Control, ControlBus};
 use crate::scan::{Scan, ScanArguments};
-use crate::{scan, task};
+use crate::task;
 
-/// The stop reason of a Scan actor whose end is recorded.
-pub(crate) const RECORDED: &str = "recorded";
-/// The stop reason of a Scan actor that gave its row up: the lease is lost, or the store does not
-/// answer at shutdown.
-pub(crate) const ABANDONED: &str = "abandoned";
-
-/// The name of the budget of failed attempts.
+/// The name of the budget for failed attempts.
 const BUDGET: &str = "attempts";
 
 pub(crate) struct ScanSupervisor;
@@ -92,7 +87,7 @@ impl Actor for ScanSupervisor {
                 let mut had_failures = false;
                 state.shared.breaker.send_if_modified(|breaker| {
                     had_failures = breaker.completed(&target);
-                    // Nothing that is held back changes.
+                    // This changes no hold.
                     false
                 });
                 if had_failures {
@@ -155,12 +150,12 @@ impl State {
             alive_watch: Arc::new(alive_watch),
         };
         let id = record.id;
-        // The lease may have been lost since the row was leased; then nothing may start, because
+        // The lease may have been lost since the row was leased. Nothing may start then, because
         // nothing would kill it in time.
         let now = Instant::now();
         let drained = self.shared.directives.borrow().drain.is_some_and(|by| by <= now);
         if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
-            // Leased a moment too late. Nothing has started, so the row goes back as it was.
+            // The lease of the row came too late. Nothing has started, so the row is requeued.
             let back = AttemptFinisher::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.registry.entries().insert(id, entry.clone());
             let registry_guard = RegistryGuard {
@@ -198,7 +193,7 @@ impl State {
                 self.children.insert(actor.get_id(), child);
             }
             Err(error) => {
-                // Its `pre_start` failed, so no process exists; the reconciler finds the row
+                // Its `pre_start` failed, so no process exists. The reconciler finds the row
                 // without an owner.
                 error!(scan.id = id.0, error = &error as &dyn std::error::Error, "could not start a scan's actor");
                 self.shared.leave_registry(id, entry.token);
@@ -212,7 +207,7 @@ impl State {
         }
     }
 
-    /// An order to drain has a moment at which what still runs is handed back.
+    /// Sets the timer for the end of the drain time, when the scans that still run are requeued.
     fn follow_directives(&mut self, myself: &ActorRef<Message>) {
         let drain = self.shared.directives.borrow().drain;
         self.drain = drain.map(|by| task::timer(myself, by, Message::DrainOver));
@@ -248,15 +243,15 @@ impl State {
         }
     }
 
-    /// Shows the state of the moment, and has it shown again when it changes by itself.
+    /// Publishes the current state, and again when the next hold ends.
     fn await_end_of_hold(&mut self, myself: &ActorRef<Message>) {
         let next = self.shared.breaker.borrow().next_end(Instant::now());
         self.hold = next.map(|end| task::timer(myself, end, Message::HoldOver));
         self.show();
     }
 
-    /// An actor died without recording its end. Its drop has killed the process; once that is
-    /// certain, the row goes on.
+    /// Handles an actor that died without recording its end. Its drop has killed the process; once
+    /// that is certain, the row is retried or failed.
     fn clean_up(&mut self, myself: &ActorRef<Message>, who: &ActorCell, why: String) {
         let id = who.get_id();
         let Some(child) = self.children.get_mut(&id) else { return };
@@ -272,7 +267,7 @@ impl State {
     }
 }
 
-/// Takes an attempt without an actor off the registry when its task ends, in whichever way.
+/// Removes an attempt without an actor from the registry when its task ends, for whatever reason.
 struct RegistryGuard {
     shared: Arc<Shared>,
     scan: ScanId,
@@ -283,7 +278,7 @@ struct RegistryGuard {
 impl Drop for RegistryGuard {
     fn drop(&mut self) {
         self.shared.leave_registry(self.scan, self.token);
-        // A supervisor that is gone waits for nobody.
+        // A supervisor that is gone waits for nothing.
         let _ = self.supervisor.cast(Message::Settle);
     }
 }
@@ -296,13 +291,13 @@ async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RegistryEntry, why: S
     let mut lease = shared.lease.subscribe();
     tokio::select! {
         _ = record.write(Arc::clone(&shared), None) => {}
-        // The row is another node's concern now.
+        // Another node handles the row now.
         _ = lease.wait_for(|lease| matches!(lease, crate::context::LeaseState::None)) => {}
     }
 }
 
-/// Cleans up after a supervisor that failed: its children died with it, but their rows are still
-/// ours.
+/// Cleans up after a failed supervisor: its children died with it, but this node still owns their
+/// rows.
 fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
     let left: Vec<(ScanId, RegistryEntry)> =
         shared.registry.entries().iter().map(|(id, entry)| (*id, entry.clone())).collect();
@@ -317,7 +312,7 @@ fn adopt(shared: &Arc<Shared>, supervisor: &ActorRef<Message>) {
     }
 }
 
-/// The messages of other processes that concern running scans.
+/// Listens for control messages that concern running scans.
 fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHandle<()> {
     let mut messages = bus.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -325,8 +320,8 @@ fn listen(bus: &dyn ControlBus, supervisor: ActorRef<Message>) -> AbortOnDropHan
             match messages.recv().await {
                 Ok(Control::Cancel(id)) if supervisor.cast(Message::Cancel(id)).is_err() => return,
                 Ok(Control::Follow(id)) if supervisor.cast(Message::Follow(id)).is_err() => return,
-                // The lease heeds the directives. What was missed comes back: a cancel with the
-                // next renewal, a follower by itself.
+                // The lease actor handles the directives. Missed messages are repeated: a cancel by
+                // the next renewal, a follow by its sender.
                 Ok(Control::Cancel(_) | Control::Follow(_) | Control::RefreshDirectives(_))
                 | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,

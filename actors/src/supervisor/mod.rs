@@ -1,24 +1,21 @@
-//! The scan supervisor: parent of every running attempt.
+//! The scan supervisor: the parent of every running attempt.
 //!
-//! - **Owns** the Scan actors, their credits, and the count of failed attempts.
+//! - **Owns** the Scan actors, their slots, and the count of failed attempts.
 //! - **Messages** come from the dispatcher (launch), the lease (kill everything, cancel,
-//!   directives), the control bus (cancel, follow), the node (shutdown) and from its own clean-up
-//!   tasks.
+//!   directives), the control bus (cancel, follow), the node (shutdown) and its own clean-up tasks.
 //! - **When a Scan actor fails** (a panic, a kill) it waits until the attempt's processes are gone,
-//!   then has the row tried again or failed by policy, with the actor's token. When *it* is
-//!   restarted, it does the same for everything that its predecessor left behind. Too many failed
-//!   attempts of one target hold its scans back for a while, those of several targets all scans;
-//!   they never stop the node.
-//! - **On shutdown** it interrupts every attempt, which costs none, and reports when the last one
-//!   is recorded.
-//! - **Told to drain** it lets everything run until the order's moment, and then hands back what is
-//!   left, which costs no attempt.
-//! - **It never** frees a credit before the attempt's processes are gone, and never awaits a
-//!   process or the store in a handler.
+//!   then has the row retried or failed by policy, with the actor's token. After its own restart,
+//!   it does the same for all attempts of its predecessor. Too many failed attempts of one target
+//!   hold back its scans for a while, and those of several targets hold back all scans; they never
+//!   stop the node.
+//! - **On shutdown** it interrupts every attempt, which costs no attempt, and reports when the last
+//!   one is recorded.
+//! - **On a drain order** it lets the scans run until the order's deadline, and then requeues the
+//!   rest, which costs no attempt.
+//! - **It never** frees a slot before the attempt's processes are gone, and never awaits a process
+//!   or the store in a handler.
 
 mod actor;
-mod message;
 mod state;
 
-pub(crate) use actor::{ABANDONED, RECORDED, ScanSupervisor};
-pub(crate) use message::{Launch, Message, OnCleared};
+pub(crate) use actor::ScanSupervisor;

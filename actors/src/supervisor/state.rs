@@ -6,20 +6,20 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::OnCleared;
 use crate::context::{RegistryEntry, Shared};
+use crate::messages::scan;
+use crate::messages::supervisor::OnCleared;
 use crate::model::ScanId;
 use crate::policy::classify::StopCause;
-use crate::scan;
 
-/// Whether new attempts are taken.
+/// Whether the supervisor takes new attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Yes.
+    /// It takes new attempts.
     Serving,
-    /// Not until the last one is gone.
+    /// It takes none until the last one is gone.
     Clearing,
-    /// Never again.
+    /// It takes none any more.
     ShuttingDown,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Child {
     pub(crate) entry: RegistryEntry,
     pub(crate) actor: ActorRef<scan::Message>,
     pub(crate) phase: ChildPhase,
-    /// Returned by its drop.
+    /// The slot, released on drop.
     #[expect(dead_code, reason = "held for its drop, which returns the credit")]
     pub(crate) credit: Option<OwnedSemaphorePermit>,
 }
@@ -38,35 +38,35 @@ pub(crate) struct Child {
 pub(crate) enum ChildPhase {
     /// Its actor lives.
     Alive,
-    /// Its actor is gone; this task waits for its processes and records its end.
+    /// Its actor is gone; this task waits until its processes are gone and records its end.
     CleaningUp(#[expect(dead_code, reason = "held for its drop, which ends the task")] AbortOnDropHandle<()>),
 }
 
 pub(crate) struct State {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mode: Mode,
-    /// All attempts of this node. Every operation walks this one map.
+    /// All attempts of this node. Every operation iterates over this map.
     pub(crate) children: HashMap<ActorId, Child>,
     pub(crate) waiting: Vec<OnCleared>,
-    /// Ends what still runs when the time to drain is over.
+    /// The timer that ends the remaining scans when the drain time is over.
     pub(crate) drain: Option<AbortOnDropHandle<()>>,
-    /// Tells when the next thing that is held back may start again.
+    /// The timer for the end of the next hold.
     pub(crate) hold: Option<AbortOnDropHandle<()>>,
     pub(crate) bus: AbortOnDropHandle<()>,
 }
 
 impl State {
-    /// Asks every living attempt to end.
+    /// Requests every living attempt to end.
     pub(crate) fn stop_all(&self, cause: StopCause) {
         for child in self.children.values() {
             if matches!(child.phase, ChildPhase::Alive) {
-                // An actor that is just ending needs no order to.
+                // An actor that is about to end needs no request.
                 let _ = child.actor.cast(scan::Message::Stop(cause));
             }
         }
     }
 
-    /// Shows what the supervisor does now.
+    /// Publishes the supervisor's state.
     pub(crate) fn show(&self) {
         let now = Instant::now();
         let state = match self.mode {
@@ -80,7 +80,7 @@ impl State {
         self.shared.show("supervisor", state);
     }
 
-    /// Forgets an attempt whose processes are gone, and tells whoever waits for the last one.
+    /// Removes an attempt whose processes are gone; if it was the last, runs the callbacks.
     pub(crate) fn forget(&mut self, actor: ActorId) {
         if let Some(child) = self.children.remove(&actor) {
             self.shared.leave_registry(child.scan, child.entry.token);
@@ -88,7 +88,7 @@ impl State {
         self.settle();
     }
 
-    /// Tells whoever waits that nothing is left, if so.
+    /// Runs the callbacks if no attempt is left.
     pub(crate) fn settle(&mut self) {
         if self.shared.registry.entries().is_empty() {
             self.waiting.clear();

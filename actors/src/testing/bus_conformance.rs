@@ -1,4 +1,4 @@
-//! What every [`ControlBus`] promises, as tests. An adapter implements [`BusHarness`] and calls
+//! The contract of [`ControlBus`] as tests. An adapter implements [`BusHarness`] and calls
 //! [`bus_conformance_tests!`](crate::bus_conformance_tests).
 
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use tokio::sync::broadcast::error::TryRecvError;
 use crate::model::ScanId;
 use crate::ports::{Control, ControlBus};
 
-/// The longest that a message may take.
+/// The timeout for a message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes buses for the suite.
+/// Creates buses for the suite.
 #[async_trait]
 pub trait BusHarness: Send + Sync + 'static {
-    /// The buses of two nodes that hear each other already. Where there is only one process, both
-    /// are the same.
+    /// Returns the buses of two connected nodes. If there is only one process, both are the same
+    /// bus.
     async fn nodes(&self) -> [Arc<dyn ControlBus>; 2];
 }
 
-/// Makes one test a promise. The expression makes a
+/// Generates one test per promise. The expression creates a
 /// [`BusHarness`](crate::testing::bus_conformance::BusHarness).
 #[macro_export]
 macro_rules! bus_conformance_tests {
@@ -49,7 +49,8 @@ async fn heard(subscriber: &mut broadcast::Receiver<Control>) -> Control {
     tokio::time::timeout(PATIENCE, subscriber.recv()).await.unwrap_or_else(|_| panic!("nothing was heard")).unwrap()
 }
 
-/// Each message comes once: a copy of the first would come before the last.
+/// Each message arrives once at every node, including the sender: a copy of the first message would
+/// arrive before the last one.
 pub async fn a_message_reaches_every_node_once_and_its_sender_too(harness: &impl BusHarness) {
     let [one, two] = harness.nodes().await;
     let mut subscribers = [one.subscribe(), two.subscribe()];
@@ -68,7 +69,7 @@ pub async fn a_message_reaches_every_node_once_and_its_sender_too(harness: &impl
     }
 }
 
-/// See the name.
+/// Every subscriber of a process receives each message.
 pub async fn every_subscriber_of_a_process_hears_it(harness: &impl BusHarness) {
     let [one, two] = harness.nodes().await;
     let mut subscribers = [two.subscribe(), two.subscribe()];
@@ -78,7 +79,7 @@ pub async fn every_subscriber_of_a_process_hears_it(harness: &impl BusHarness) {
     }
 }
 
-/// See the name.
+/// Every kind of message arrives unchanged.
 pub async fn every_kind_of_message_arrives_as_it_was_sent(harness: &impl BusHarness) {
     let [one, two] = harness.nodes().await;
     let mut subscriber = two.subscribe();
@@ -94,7 +95,7 @@ pub async fn every_kind_of_message_arrives_as_it_was_sent(harness: &impl BusHarn
     }
 }
 
-/// See the name.
+/// Publishing works without a subscriber.
 pub async fn nobody_needs_to_listen(harness: &impl BusHarness) {
     let [one, two] = harness.nodes().await;
     one.publish(Control::Cancel(ScanId(1))).await;

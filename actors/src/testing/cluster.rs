@@ -1,28 +1,28 @@
-//! A small cluster in memory: any number of nodes on one store, one queue and one bus, under paused
+//! A small in-memory cluster: any number of nodes on one store, one queue and one bus, under paused
 //! time.
 
 use std::sync::Arc;
 
 use crate::context::{NodeConfig, NodePorts};
+use crate::live::SnapshotCache;
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanStore};
-use crate::scan_service::{Consistency, ScanService};
-use crate::snapshot_cache::SnapshotCache;
+use crate::service::{Consistency, ScanService};
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
 
-/// See the module. Every test holds it against the promises when it is done: [`Cluster::check`].
+/// An in-memory cluster. Every test verifies its history at the end with [`Cluster::check`].
 pub struct Cluster {
-    /// The truth, without faults.
+    /// The store, without faults.
     pub store: Arc<MemoryStore>,
-    /// The one runner of all nodes.
+    /// The runner that all nodes share.
     pub runner: ScriptedRunner,
-    /// What all nodes lack.
+    /// The health check that all nodes share.
     pub health: Arc<ScriptedHealth>,
-    /// Where scans are handed in.
+    /// The scan service that receives the submissions.
     pub service: ScanService,
     queue: Arc<LocalJobQueue>,
     bus: Arc<LocalControlBus>,
@@ -31,7 +31,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster without nodes.
+    /// Creates a cluster without nodes.
     #[must_use]
     pub fn new(runner: ScriptedRunner) -> Self {
         let clock = Arc::new(PausedClock::default());
@@ -55,7 +55,8 @@ impl Cluster {
         Self { store, runner, health: Arc::default(), service, queue, bus, hub, clock }
     }
 
-    /// A node's ports: the first node shares the scan service's snapshot cache, as in one process.
+    /// Returns a node's ports. The node shares the scan service's snapshot cache, as in one
+    /// process.
     #[must_use]
     pub fn ports(&self) -> NodePorts {
         NodePorts {
@@ -72,14 +73,14 @@ impl Cluster {
         }
     }
 
-    /// The ports of a node in a process of its own, which shows nobody else its snapshot cache.
+    /// Returns the ports of a node in a process of its own, with its own snapshot cache.
     #[must_use]
     pub fn ports_elsewhere(&self) -> NodePorts {
         NodePorts { snapshots: Arc::new(SnapshotCache::default()), feed: self.hub.member(), ..self.ports() }
     }
 
-    /// The ports of a node in a process that has just started: no signal has reached it, and its
-    /// snapshot cache is empty.
+    /// Returns the ports of a node in a process that has just started: its queue has no signals,
+    /// and its snapshot cache is empty.
     #[must_use]
     pub fn ports_after_restart(&self) -> NodePorts {
         NodePorts {
@@ -88,7 +89,7 @@ impl Cluster {
         }
     }
 
-    /// the scan service of a process of its own that runs nothing.
+    /// Returns the scan service of a process of its own that runs no scans.
     #[must_use]
     pub fn service_elsewhere(&self) -> ScanService {
         ScanService {
@@ -99,13 +100,13 @@ impl Cluster {
         }
     }
 
-    /// What connects the processes.
+    /// Returns the hub that connects the processes.
     #[must_use]
     pub const fn hub(&self) -> &FeedHub {
         &self.hub
     }
 
-    /// Starts a node with the default numbers.
+    /// Starts a node with the default configuration.
     pub async fn node(&self, name: &str, capacity: usize) -> NodeHandle {
         self.start(NodeConfig::new(name.parse().unwrap(), capacity)).await
     }
@@ -115,24 +116,24 @@ impl Cluster {
         node::start(config, self.ports()).await.unwrap()
     }
 
-    /// Hands a scan in.
+    /// Submits a scan.
     pub async fn submit(&self) -> ScanId {
         self.submit_to("example.com").await
     }
 
-    /// Hands a scan of this target in.
+    /// Submits a scan of this target.
     pub async fn submit_to(&self, target: &str) -> ScanId {
         let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
         self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
     }
 
-    /// A scan's row.
+    /// Returns a scan's row.
     pub async fn row(&self, id: ScanId) -> ScanRecord {
         self.store.get(id).await.unwrap().unwrap()
     }
 
-    /// Waits until a scan's row is as wanted. Under paused time this costs nothing; a row that
-    /// never gets there fails the test after a simulated day.
+    /// Waits until a scan's row matches. Under paused time the wait is free; a row that never
+    /// matches fails the test after a simulated day.
     pub async fn until(&self, id: ScanId, wanted: impl Fn(&ScanRecord) -> bool) -> ScanRecord {
         let wait = async {
             loop {
@@ -155,10 +156,10 @@ impl Cluster {
         self.until(id, |row| row.status() == status).await
     }
 
-    /// Holds the whole history against the promises.
+    /// Verifies that the complete history keeps the promises.
     ///
     /// # Panics
-    /// Where one was broken.
+    /// A promise was broken.
     pub fn check(&self) {
         let history = self.store.history();
         let mut last = std::collections::BTreeMap::<ScanId, ScanRecord>::new();

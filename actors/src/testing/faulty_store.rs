@@ -1,4 +1,4 @@
-//! A store that fails in the ways of a real one: slow, unreachable, and worst of all, committed but
+//! A store with the failures of a real one: slow, unreachable, and worst of all, committed but
 //! reported as an error.
 
 use std::sync::Arc;
@@ -7,32 +7,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::civil::Date;
 
-use crate::model::{Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord};
-use crate::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
+use crate::model::{
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
 };
+use crate::ports::{Applied, ScanStore, StoreError};
 
-/// What happens to one call.
+/// The fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// It takes so long.
+    /// The call takes this long.
     Slow(Duration),
-    /// It fails and changes nothing.
+    /// The call fails and changes nothing.
     Unreachable,
-    /// It meets a row that cannot be read.
+    /// The call finds a row that cannot be read.
     Corrupt,
-    /// It is done, but reported as a failure.
+    /// The call is committed, but returns an error.
     LostAnswer,
-    /// It is done after so long, but the answer never comes.
+    /// The call is committed after this time, but never returns.
     Silent(Duration),
 }
 
 type Chooser = dyn Fn() -> Fault + Send + Sync;
 
-/// See the module.
+/// A store that injects faults into another store.
 #[derive(Clone)]
 pub struct FaultyStore {
     inner: Arc<dyn ScanStore>,
@@ -40,7 +40,7 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// Wraps `inner`; `choose` picks the fault of each call.
+    /// Wraps `inner`; `choose` selects the fault of each call.
     pub fn new(inner: Arc<dyn ScanStore>, choose: impl Fn() -> Fault + Send + Sync + 'static) -> Self {
         Self { inner, choose: Arc::new(choose) }
     }

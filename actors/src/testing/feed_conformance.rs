@@ -1,4 +1,4 @@
-//! What every [`LiveFeed`] between processes promises, as tests. An adapter implements
+//! The contract of a [`LiveFeed`] between processes as tests. An adapter implements
 //! [`FeedHarness`] and calls [`feed_conformance_tests!`](crate::feed_conformance_tests).
 
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use super::fixtures;
 use crate::model::{AttemptPhase, PluginResult, PluginStatus, ScanSnapshot};
 use crate::ports::LiveFeed;
 
-/// The longest that a snapshot may take.
+/// The timeout for a snapshot.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Makes feeds for the suite.
+/// Creates feeds for the suite.
 #[async_trait]
 pub trait FeedHarness: Send + Sync + 'static {
-    /// The feeds of two processes that hear each other already.
+    /// Returns the feeds of two connected processes.
     async fn processes(&self) -> [Arc<dyn LiveFeed>; 2];
 }
 
-/// Makes one test a promise. The expression makes a
+/// Generates one test per promise. The expression creates a
 /// [`FeedHarness`](crate::testing::feed_conformance::FeedHarness).
 #[macro_export]
 macro_rules! feed_conformance_tests {
@@ -53,7 +53,7 @@ async fn heard(subscriber: &mut broadcast::Receiver<ScanSnapshot>) -> ScanSnapsh
     tokio::time::timeout(PATIENCE, subscriber.recv()).await.unwrap_or_else(|_| panic!("nothing was heard")).unwrap()
 }
 
-/// See the name.
+/// A snapshot reaches the other processes unchanged.
 pub async fn a_snapshot_reaches_the_others_as_it_was(harness: &impl FeedHarness) {
     let [one, two] = harness.processes().await;
     let mut subscriber = two.subscribe();
@@ -67,7 +67,7 @@ pub async fn a_snapshot_reaches_the_others_as_it_was(harness: &impl FeedHarness)
     assert_eq!(heard(&mut subscriber).await, sent);
 }
 
-/// See the name.
+/// The snapshots of one sender arrive in order and once.
 pub async fn snapshots_of_one_sender_come_in_order_and_once(harness: &impl FeedHarness) {
     let [one, two] = harness.processes().await;
     let mut subscriber = two.subscribe();
@@ -79,7 +79,7 @@ pub async fn snapshots_of_one_sender_come_in_order_and_once(harness: &impl FeedH
     }
 }
 
-/// See the name.
+/// A process does not receive its own snapshots.
 pub async fn a_process_does_not_hear_itself(harness: &impl FeedHarness) {
     let [one, two] = harness.processes().await;
     let (mut own, mut other) = (one.subscribe(), two.subscribe());

@@ -1,4 +1,4 @@
-//! A live feed between processes that are all in one test.
+//! A live feed between processes that all run in one test.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +7,8 @@ use tokio::sync::broadcast;
 use crate::model::ScanSnapshot;
 use crate::ports::LiveFeed;
 
-/// Connects its members: what one publishes, all others receive. Messages can be lost on purpose.
+/// Connects its members: a snapshot of one member is delivered to all others. Messages can be
+/// dropped on purpose.
 #[derive(Debug, Clone, Default)]
 pub struct FeedHub(Arc<Mutex<Inner>>);
 
@@ -18,7 +19,7 @@ struct Inner {
 }
 
 impl FeedHub {
-    /// Another process.
+    /// Adds a process and returns its feed.
     #[must_use]
     pub fn member(&self) -> Arc<dyn LiveFeed> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +27,7 @@ impl FeedHub {
         Arc::new(Member { hub: self.clone(), place: inner.members.len() - 1 })
     }
 
-    /// Whether messages are lost from now on.
+    /// Sets whether messages are dropped from now on.
     pub fn lose(&self, loses: bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).loses = loses;
     }
@@ -42,7 +43,7 @@ impl LiveFeed for Member {
         let inner = self.hub.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (place, member) in inner.members.iter().enumerate() {
             if place != self.place && !inner.loses {
-                // A member that does not listen just now.
+                // `send` fails if the member has no subscriber.
                 let _ = member.send(snapshot.clone());
             }
         }

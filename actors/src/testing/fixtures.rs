@@ -1,4 +1,4 @@
-//! Small ready-made values.
+//! Small ready-made values for tests.
 
 use jiff::Timestamp;
 
@@ -7,31 +7,31 @@ use crate::model::{
     ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
 };
 
-/// A request for a passive scan of `target`.
+/// Returns a request for a passive scan of `target`.
 #[must_use]
 pub fn request(target: &str) -> ScanRequest {
     ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() }.check().unwrap()
 }
 
-/// A trace context that is always the same.
+/// Returns a trace context that is always the same.
 #[must_use]
 pub fn trace() -> TraceContext {
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()
 }
 
-/// A submission of a passive scan of `target`.
+/// Returns a submission of a passive scan of `target`.
 #[must_use]
 pub fn new_scan(target: &str) -> NewScan {
     NewScan { request: request(target), left_out: Vec::new(), idempotency_key: None, trace: trace(), rerun_of: None }
 }
 
-/// A row that was just submitted at `now`.
+/// Returns a row that was just submitted at `now`.
 #[must_use]
 pub fn record(id: u64, now: Timestamp) -> ScanRecord {
     ScanRecord::submitted(ScanId(id), new_scan("example.com"), now)
 }
 
-/// What a scanner offers that has these plugins.
+/// Returns the offer of a scanner with these plugins.
 #[must_use]
 pub fn offer(kind: ScannerKind, plugins: &[&str]) -> ScannerOffer {
     let plugin = |name: &&str| PluginInfo {
@@ -50,7 +50,7 @@ pub fn offer(kind: ScannerKind, plugins: &[&str]) -> ScannerOffer {
     }
 }
 
-/// A node that says of itself only its name.
+/// Returns the registration of a node, with default data except for its id.
 #[must_use]
 pub fn registration(id: &str) -> NodeRegistration {
     NodeRegistration {

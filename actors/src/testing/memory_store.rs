@@ -1,4 +1,4 @@
-//! A store in memory: the same contract as the real one, with a clock that tests move.
+//! An in-memory store with the contract of the real one, and with a clock that tests control.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,17 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, Priority, QueuePause, ScanId, ScanOrder,
-    ScanRecord, ScanState, ScanStatus,
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, Priority, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord,
+    ScanState, ScanStatus, StoreStats, Submitted,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{cursor, matches, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
-use crate::ports::{
-    Applied, Clock, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike,
-    ScanPage, ScanStore, StoreError, StoreStats, Submitted,
-};
+use crate::ports::{Applied, Clock, ScanStore, StoreError};
 
-/// See the module. Every change is kept in [`MemoryStore::history`], for tests that check what may
-/// never happen.
+/// An in-memory [`ScanStore`]. It keeps every change in [`MemoryStore::history`], for tests that
+/// verify what must never happen.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -35,18 +33,18 @@ struct State {
     scans: BTreeMap<ScanId, ScanRecord>,
     last_id: u64,
     keys: BTreeMap<String, ScanId>,
-    /// Scans that wait, in the order in which they are due.
+    /// Pending scans, in the order in which they are due.
     waiting: BTreeSet<(Priority, Timestamp, ScanId)>,
-    /// Scans that run, by node.
+    /// Running scans, by node.
     running: BTreeMap<NodeId, BTreeSet<ScanId>>,
     nodes: BTreeMap<NodeId, NodeRecord>,
-    /// For how long each node's lease was granted.
+    /// The duration for which each node's lease was granted.
     ttls: BTreeMap<NodeId, Duration>,
-    /// How long each node that drains was given.
+    /// The drain time of each draining node.
     drains: BTreeMap<NodeId, Duration>,
     leases_seen: Option<Timestamp>,
     pause: Option<QueuePause>,
-    /// Who has the turn to look after the cluster, and until when.
+    /// The node that has the turn to reconcile the cluster, and until when.
     turn: Option<(NodeId, Timestamp)>,
     history: Vec<ScanRecord>,
     forgetful: bool,
@@ -54,30 +52,30 @@ struct State {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Keeps no history from now on: for a test with more rows than memory.
+    /// Keeps no history from now on, for a test with many rows.
     pub fn forget_history(&self) {
         self.state().forgetful = true;
     }
 
-    /// How often each method was called that a real store would feel.
+    /// Returns how often each method with a cost in a real store was called.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<&'static str, u64> {
         self.state().calls.clone()
     }
 
-    /// Every version of every row, in the order of the commits.
+    /// Returns every version of every row, in the order of the commits.
     #[must_use]
     pub fn history(&self) -> Vec<ScanRecord> {
         self.state().history.clone()
     }
 
-    /// Completes with the next commit after the call.
+    /// Returns a future that completes with the next commit after this call.
     pub fn changed(&self) -> impl Future<Output = ()> + '_ {
         let mut changed = Box::pin(self.changed.notified());
         changed.as_mut().enable();
@@ -105,7 +103,7 @@ impl State {
         }
     }
 
-    /// Forgets these nodes, and the turn of one of them.
+    /// Deletes these nodes, and the turn of any of them.
     fn forget(&mut self, these: impl Fn(&NodeId) -> bool) {
         self.nodes.retain(|id, _| !these(id));
         self.turn.take_if(|(holder, _)| these(holder));
@@ -171,7 +169,8 @@ impl State {
     }
 }
 
-/// The scans that have a place in an order, in that order; those of the same rank newest first.
+/// Returns the scans that an order contains, in that order; those with the same sort key newest
+/// first.
 fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord> {
     records.retain(|record| cursor(record, order).is_some());
     let rank = |record: &ScanRecord| cursor(record, order).and_then(|place| place.rank.parse::<u64>().ok());

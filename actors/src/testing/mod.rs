@@ -1,5 +1,5 @@
-//! What tests need: fixtures, in-memory ports, and one conformance suite a port that the real
-//! adapters run as well.
+//! Test support: fixtures, in-memory ports, and a conformance suite per port that the real adapters
+//! run too.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 pub mod bus_conformance;

@@ -1,12 +1,12 @@
-//! A wall clock that follows tokio's monotonic clock, so that a test with paused time moves both at
-//! once.
+//! A wall clock that follows tokio's monotonic clock, so that a test with paused time controls both
+//! at once.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::ports::Clock;
 
-/// Starts at 2026-01-01T00:00:00Z when it is made.
+/// A clock that starts at 2026-01-01T00:00:00Z when it is created.
 #[derive(Debug, Clone, Copy)]
 pub struct PausedClock {
     start: Instant,

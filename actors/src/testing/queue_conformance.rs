@@ -1,4 +1,4 @@
-//! What every [`JobQueue`] promises, as tests: one case a promise.
+//! The contract of [`JobQueue`] as tests: one case per promise.
 //!
 //! An adapter implements [`QueueHarness`] and calls
 //! [`queue_conformance_tests!`](crate::queue_conformance_tests) in a test module of its own.
@@ -14,24 +14,24 @@ use super::fixtures;
 use crate::model::{Priority, ScanId};
 use crate::ports::{Delivery, JobQueue, JobSignal};
 
-/// The longest that a delivery which is due may take.
+/// The timeout for a delivery that is due.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long nothing must come for "nothing comes".
+/// How long a test waits to verify that nothing is delivered.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Makes queues for the suite.
+/// Creates queues for the suite.
 #[async_trait]
 pub trait QueueHarness: Send + Sync + 'static {
-    /// An empty queue.
+    /// Returns an empty queue.
     async fn new_queue(&self) -> Arc<dyn JobQueue>;
 
-    /// The queue's now.
+    /// Returns the queue's current time.
     fn now(&self) -> Timestamp;
 }
 
-/// Makes one test a promise. The expression makes a
-/// [`QueueHarness`](crate::testing::queue_conformance::QueueHarness); the tests run under paused
-/// time where the attribute says so.
+/// Generates one test per promise. The expression creates a
+/// [`QueueHarness`](crate::testing::queue_conformance::QueueHarness). The tests run under paused
+/// time if the attribute says so.
 #[macro_export]
 macro_rules! queue_conformance_tests {
     ($test:meta, $harness:expr) => {
@@ -66,7 +66,8 @@ macro_rules! queue_conformance_tests {
     };
 }
 
-/// Signals a scan that is due `after` milliseconds from now, or was due so long ago.
+/// Signals a scan that is due `after` milliseconds from now, or was due in the past if `after` is
+/// negative.
 async fn send(
     harness: &impl QueueHarness,
     queue: &Arc<dyn JobQueue>,
@@ -100,7 +101,7 @@ async fn take(queue: &Arc<dyn JobQueue>) -> u64 {
     delivery.signal.id.0
 }
 
-/// See the name.
+/// A signal is delivered, and its acknowledgement ends the delivery.
 pub async fn a_signal_is_delivered_and_ends_with_its_acknowledgement(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     let sent = send(harness, &queue, 1, Priority::High, 0).await;
@@ -116,7 +117,7 @@ pub async fn a_signal_is_delivered_and_ends_with_its_acknowledgement(harness: &i
     nothing(&queue).await;
 }
 
-/// See the name.
+/// A signal is not delivered before it is due.
 pub async fn nothing_comes_before_it_is_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     let sent = send(harness, &queue, 1, Priority::Normal, 700).await;
@@ -126,7 +127,7 @@ pub async fn nothing_comes_before_it_is_due(harness: &impl QueueHarness) {
     queue.acknowledge(&delivery.receipt).await.unwrap();
 }
 
-/// See the name.
+/// A new signal wakes a waiting reader at once.
 pub async fn a_waiting_reader_is_woken_at_once(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     let reader = tokio::spawn({
@@ -138,7 +139,7 @@ pub async fn a_waiting_reader_is_woken_at_once(harness: &impl QueueHarness) {
     assert_eq!(reader.await.unwrap(), 7);
 }
 
-/// See the name.
+/// A reader that waits for a later signal gets an earlier one that arrives meanwhile.
 pub async fn an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 3_600_000).await;
@@ -151,7 +152,7 @@ pub async fn an_earlier_signal_overtakes_a_reader_that_waits_for_a_later_one(har
     assert_eq!(reader.await.unwrap(), 2);
 }
 
-/// See the name.
+/// Signals of one priority are delivered in the order of their due times.
 pub async fn signals_of_one_priority_come_in_the_order_of_their_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for (id, after) in [(1, -100), (2, -300), (3, -200)] {
@@ -160,7 +161,7 @@ pub async fn signals_of_one_priority_come_in_the_order_of_their_due(harness: &im
     assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], [2, 3, 1]);
 }
 
-/// See the name.
+/// Higher priorities go first, but lower ones do not starve.
 pub async fn higher_priorities_go_first_but_starve_nobody(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for id in 1..=3 {
@@ -184,7 +185,7 @@ pub async fn higher_priorities_go_first_but_starve_nobody(harness: &impl QueueHa
     assert!(positions[&1] > 0, "a high one goes first");
 }
 
-/// See the name.
+/// The middle priority does not starve either.
 pub async fn the_middle_priority_is_not_starved_either(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for id in 0..30 {
@@ -206,7 +207,7 @@ pub async fn the_middle_priority_is_not_starved_either(harness: &impl QueueHarne
     }
 }
 
-/// See the name.
+/// A released delivery is delivered again when it is due.
 pub async fn a_released_delivery_comes_again_when_it_is_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 0).await;
@@ -220,7 +221,7 @@ pub async fn a_released_delivery_comes_again_when_it_is_due(harness: &impl Queue
     queue.acknowledge(&again.receipt).await.unwrap();
 }
 
-/// See the name.
+/// A delivery that is released without a wait keeps its position.
 pub async fn a_delivery_released_without_a_wait_has_its_old_place(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for (id, after) in [(1, -300), (2, -200), (3, -100)] {
@@ -232,7 +233,8 @@ pub async fn a_delivery_released_without_a_wait_has_its_old_place(harness: &impl
     assert_eq!([take(&queue).await, take(&queue).await, take(&queue).await], [1, 2, 3]);
 }
 
-/// The store's clock may be ahead of the queue's.
+/// A signal whose due time is in the future of the queue's clock is delivered at once: the store's
+/// clock may be ahead.
 pub async fn what_is_due_by_another_clock_is_delivered_at_once(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     let due = harness.now() + SignedDuration::from_hours(1);
@@ -245,7 +247,7 @@ pub async fn what_is_due_by_another_clock_is_delivered_at_once(harness: &impl Qu
     queue.acknowledge(&delivery.receipt).await.unwrap();
 }
 
-/// See the name.
+/// Each signal goes to exactly one of many readers.
 pub async fn each_signal_goes_to_one_of_many_readers(harness: &impl QueueHarness) {
     const SIGNALS: usize = 60;
     let queue = harness.new_queue().await;
@@ -262,19 +264,19 @@ pub async fn each_signal_goes_to_one_of_many_readers(harness: &impl QueueHarness
     assert_eq!(seen, (1..=SIGNALS as u64).collect::<Vec<_>>());
 }
 
-/// See the name.
+/// Dropping a waiting reader loses no signal.
 pub async fn a_dropped_wait_loses_nothing(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     for _ in 0..5 {
         let wait = queue.next();
-        // Polled once, so that it is registered as a reader, then dropped.
+        // Poll once, so that the reader is registered, then drop it.
         let _ = tokio::time::timeout(Duration::from_millis(1), wait).await;
     }
     send(harness, &queue, 1, Priority::Normal, 0).await;
     assert_eq!(take(&queue).await, 1);
 }
 
-/// See the name.
+/// A second acknowledgement does no harm.
 pub async fn an_acknowledgement_twice_does_no_harm(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 0).await;
@@ -285,7 +287,7 @@ pub async fn an_acknowledgement_twice_does_no_harm(harness: &impl QueueHarness) 
     nothing(&queue).await;
 }
 
-/// See the name.
+/// A repeated signal is delivered, whether or not it is merged.
 pub async fn merged_or_not_a_repeated_signal_is_delivered(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 3_600_000).await;
@@ -293,7 +295,7 @@ pub async fn merged_or_not_a_repeated_signal_is_delivered(harness: &impl QueueHa
     assert_eq!(take(&queue).await, 1, "the earlier due counts");
 }
 
-/// See the name.
+/// A repeated signal keeps the earlier due time and the higher priority.
 pub async fn a_repeated_signal_keeps_the_earlier_due_and_the_higher_priority(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Low, -500).await;
@@ -302,8 +304,8 @@ pub async fn a_repeated_signal_keeps_the_earlier_due_and_the_higher_priority(har
     assert_eq!([take(&queue).await, take(&queue).await], [1, 2]);
 }
 
-/// The acknowledgement of the first delivery must not swallow what was signalled after it: the row
-/// may have been requeued between the two.
+/// The acknowledgement of the first delivery must not remove a signal that was added after it: the
+/// row may have been requeued between the two.
 pub async fn a_signal_for_a_scan_in_hand_is_delivered_after_it(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 0).await;
@@ -320,7 +322,7 @@ pub async fn a_signal_for_a_scan_in_hand_is_delivered_after_it(harness: &impl Qu
     assert_eq!(take(&queue).await, 1, "an old receipt ends nothing but its own delivery");
 }
 
-/// See the name.
+/// A released delivery that is merged with a new signal keeps the earlier due time.
 pub async fn a_released_delivery_and_a_new_signal_keep_the_earlier_due(harness: &impl QueueHarness) {
     let queue = harness.new_queue().await;
     send(harness, &queue, 1, Priority::Normal, 0).await;

@@ -1,4 +1,4 @@
-//! A machine that lacks what a test takes from it.
+//! A health check that reports the faults that a test sets.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use crate::model::NodeFault;
 use crate::ports::{CheckDepth, NodeHealth};
 
-/// See the module.
+/// A scripted [`NodeHealth`].
 #[derive(Debug, Clone, Default)]
 pub struct ScriptedHealth(Arc<Mutex<Vec<NodeFault>>>);
 
 impl ScriptedHealth {
-    /// From now on each check finds this; nothing: the machine is well.
+    /// Sets the fault that each check reports from now on; `None` means that the machine is well.
     pub fn lack(&self, fault: Option<NodeFault>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault.into_iter().collect();
     }

@@ -9,78 +9,75 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::model::{
-    Failure, FailureKind, FaultKind, FencingToken, NodeFault, PluginResult, PluginStatus, ScanId, ScannerInfo,
-    ScannerKind,
+    AttemptReport, ExitKind, Failure, FailureKind, FaultKind, FencingToken, InfoFile, NodeFault, PluginResult,
+    PluginStatus, Remains, ScanId, ScannerInfo, ScannerKind,
 };
-use crate::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, EventSink, ExitKind, InfoFile, Remains,
-    ScanRunner, StartError, StopMode,
-};
+use crate::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode};
 
-/// How long a killed process takes to be gone: longer than the first backoff, shorter than the
-/// lease's margin.
+/// How long a killed process takes to end: longer than the first backoff, shorter than the lease's
+/// margin.
 const KILL_TAKES: Duration = Duration::from_secs(3);
 
-/// What an attempt does.
+/// The behaviour of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Script {
-    /// Ends well after this time, with a sign of life each second.
+    /// Completes after this time, with a sign of life each second.
     Complete(Duration),
-    /// Ends well after this time, in silence: cheap to play ten thousand times at once.
+    /// Completes after this time, without signs of life: cheap to run ten thousand times at once.
     Quiet(Duration),
     /// Ends with exit code 1 after this time.
     Crash(Duration),
-    /// Runs for ever, in silence, and ends when asked to.
+    /// Runs forever without signs of life, and ends on request.
     Hang,
-    /// Runs for ever with a sign of life each second, and ends when asked to.
+    /// Runs forever with a sign of life each second, and ends on request.
     Busy,
-    /// As `Busy`, but a graceful stop only works after this time.
+    /// Like `Busy`, but a graceful stop takes this long.
     Stubborn(Duration),
     /// Cannot be started: the scanner's program is missing.
     NoProgram,
     /// Cannot be started: the system has no room for another process.
     NoRoom,
-    /// Cannot be started, for a reason of its own that another try would not change.
+    /// Cannot be started, for a reason that a retry would not change.
     Refused,
 }
 
-/// One attempt, as the runner saw it.
+/// One attempt, as the runner recorded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// The scan.
     pub scan: ScanId,
-    /// Its token.
+    /// Its fencing token.
     pub token: FencingToken,
-    /// When its process started.
+    /// The start of its process.
     pub from: Instant,
-    /// When its process was gone.
+    /// The end of its process.
     pub to: Option<Instant>,
 }
 
 type Chooser = dyn Fn(&AttemptJob) -> Script + Send + Sync;
 
-/// See the module.
+/// A runner that plays scripts.
 #[derive(Clone)]
 pub struct ScriptedRunner {
     choose: Arc<Chooser>,
     runs: Arc<Mutex<Vec<Run>>>,
-    /// Attempts that left a complete result, as their files would.
+    /// Attempts that left a complete result, like the files of a real attempt.
     complete: Arc<Mutex<HashSet<(ScanId, FencingToken)>>>,
 }
 
 impl ScriptedRunner {
-    /// Plays the script that `choose` picks for each attempt.
+    /// Creates a runner that plays the script that `choose` selects for each attempt.
     pub fn new(choose: impl Fn(&AttemptJob) -> Script + Send + Sync + 'static) -> Self {
         Self { choose: Arc::new(choose), runs: Arc::default(), complete: Arc::default() }
     }
 
-    /// All attempts that ever had a process, in the order of their start.
+    /// Returns all attempts that ever had a process, in the order of their start.
     #[must_use]
     pub fn runs(&self) -> Vec<Run> {
         self.locked().clone()
     }
 
-    /// How many processes there are now.
+    /// Returns the current number of processes.
     #[must_use]
     pub fn alive(&self) -> usize {
         self.locked().iter().filter(|run| run.to.is_none()).count()
@@ -103,7 +100,7 @@ impl AttemptControl for Control {
     }
 }
 
-/// How the play ended.
+/// How the script ended.
 enum Exit {
     Code(i32),
     Signal(i32),
@@ -215,8 +212,8 @@ async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, even
             _ = pulse.tick(), if lively => events(AttemptEvent::Alive),
             stop = stops.recv() => match stop {
                 Some(StopMode::Graceful) => killed_at = Some(killed_at.unwrap_or(Instant::now() + stubborn)),
-                // A dropped control kills as well. A killed process is not gone at once: whoever
-                // starts its successor has to wait.
+                // A dropped control kills too. A killed process does not end at once, so the start
+                // of a successor has to wait.
                 Some(StopMode::Kill) | None => {
                     tokio::time::sleep(KILL_TAKES).await;
                     return Exit::Signal(9);

@@ -1,4 +1,4 @@
-//! What every [`ScanStore`] promises, as tests: one case a promise.
+//! The contract of [`ScanStore`] as tests: one case per promise.
 //!
 //! An adapter implements [`StoreHarness`] and calls
 //! [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
@@ -21,42 +21,40 @@ pub use self::coverage::{
 };
 use super::fixtures;
 use crate::model::{
-    AttemptEnd, AttemptNumber, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, IssueRef,
-    NewScan, NodeId, NodeLease, PendingReason, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanMode,
-    ScanOrder, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
+    AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
+    Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, PendingReason, PluginResult,
+    PluginStatus, Priority, Resolution, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord,
+    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
-use crate::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, RunningScan, RunsLike, ScanPage, ScanStore,
-    StoreStats, Submitted,
-};
+use crate::ports::{Applied, ScanStore};
 
-/// For how long the suite's leases are good.
+/// The duration of the suite's leases.
 const TTL: Duration = Duration::from_secs(30);
 
-/// Makes stores for the suite. One harness serves one test.
+/// Creates stores for the suite. One harness serves one test.
 #[async_trait]
 pub trait StoreHarness: Send + Sync + 'static {
     /// The store under test.
     type Store: ScanStore;
 
-    /// A store with nothing in it.
+    /// Returns an empty store.
     async fn new_store(&self) -> Self::Store;
 
-    /// Moves the clock of the stores that this harness made.
+    /// Advances the clock of the stores that this harness created.
     fn advance(&self, by: Duration);
 
     /// Sets the clock of these stores back.
     fn set_back(&self, by: Duration);
 
-    /// Closes the store and opens it anew, where it keeps something; else gives it back as it is.
+    /// Closes the store and opens it again, if it is persistent; otherwise returns it unchanged.
     async fn reopen(&self, store: Self::Store) -> Self::Store {
         store
     }
 
-    /// Runs a case. A store that needs another runtime, or threads with larger stacks, brings its
-    /// own.
+    /// Runs a case. A store that needs another runtime, or threads with larger stacks, overrides
+    /// this.
     fn run(case: impl Future<Output = ()> + Send + 'static)
     where
         Self: Sized,
@@ -66,7 +64,7 @@ pub trait StoreHarness: Send + Sync + 'static {
 }
 
 /// Runs one case with a new store: the body of the tests that
-/// [`store_conformance_tests!`](crate::store_conformance_tests) makes.
+/// [`store_conformance_tests!`](crate::store_conformance_tests) generates.
 pub fn run<H, F>(harness: H, case: impl FnOnce(World<H>) -> F + Send + 'static)
 where
     H: StoreHarness,
@@ -78,7 +76,7 @@ where
     });
 }
 
-/// Makes one test a promise. The expression makes a
+/// Generates one test per promise. The expression creates a
 /// [`StoreHarness`](crate::testing::store_conformance::StoreHarness) for each.
 #[macro_export]
 macro_rules! store_conformance_tests {
@@ -161,7 +159,7 @@ macro_rules! store_conformance_tests {
     };
 }
 
-/// A store and the shorthands of the cases.
+/// A store and helpers for the cases.
 pub struct World<H: StoreHarness> {
     harness: H,
     store: Arc<H::Store>,
@@ -215,7 +213,7 @@ impl<H: StoreHarness> World<H> {
         self.store.renew_node(fixtures::registration(name), TTL).await.unwrap()
     }
 
-    /// A scan that runs on `name`, which is registered for it.
+    /// Creates a scan that runs on `name`, and registers that node.
     async fn running(&self, name: &str) -> ScanRecord {
         self.register(name).await;
         let scan = self.scan("example.com").await;
@@ -283,7 +281,7 @@ fn as_running(record: &ScanRecord) -> RunningScan {
     RunningScan { id: record.id, node: node.clone(), token: record.token, failures: record.failures }
 }
 
-/// A submission is pending, due since it was accepted, untouched, and readable.
+/// A submitted scan is pending, due since it was accepted, unchanged, and readable.
 pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World<H>) {
     let asked = NewScan { rerun_of: Some(ScanId(7)), ..keyed("key") };
     let record = world.submit(asked.clone()).await;
@@ -309,7 +307,7 @@ pub async fn ids_grow_from_one<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// No two of many submissions at once share an id, and each can be read.
+/// Concurrent submissions get different ids, and each scan can be read.
 pub async fn ids_are_unique_under_concurrency<H: StoreHarness>(world: World<H>) {
     let submissions: Vec<_> = (0..150)
         .map(|number| {
@@ -327,7 +325,7 @@ pub async fn ids_are_unique_under_concurrency<H: StoreHarness>(world: World<H>) 
     }
 }
 
-/// An id that no scan has is answered, not an error.
+/// An id without a scan gives a result, not an error.
 pub async fn what_does_not_exist_is_missing<H: StoreHarness>(world: World<H>) {
     for id in [0, 1, u64::MAX].map(ScanId) {
         assert_eq!(world.store.get(id).await.unwrap(), None);
@@ -335,8 +333,8 @@ pub async fn what_does_not_exist_is_missing<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A second submission with the same key is told the first one's scan, as it is now; scans without
-/// a key are never the same.
+/// A second submission with the same key returns the first one's scan in its current state. Scans
+/// without a key are never the same.
 pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
     let first = world.submit(keyed("key")).await;
     assert_eq!(world.store.submit(keyed("key")).await.unwrap(), Submitted::Existing(first.clone()));
@@ -346,8 +344,7 @@ pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
     assert_eq!([world.scan("example.com").await.id, world.scan("example.com").await.id], [ScanId(2), ScanId(3)]);
 }
 
-/// Keys are any text: letters' case counts, and no text is taken for "no key" or for another kind
-/// of value.
+/// Keys are any text: they are case-sensitive, and no text means "no key" or another kind of value.
 pub async fn keys_are_compared_exactly<H: StoreHarness>(world: World<H>) {
     let keys = ["a", "A", " a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
     for (at, key) in (1..).zip(keys) {
@@ -358,7 +355,7 @@ pub async fn keys_are_compared_exactly<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// However many clients repeat one submission at the same time, one scan is made.
+/// Any number of concurrent submissions with one key create one scan.
 pub async fn one_of_many_concurrent_submissions_with_one_key_makes_the_scan<H: StoreHarness>(world: World<H>) {
     let submissions: Vec<_> = (0..20)
         .map(|_| {
@@ -386,7 +383,7 @@ pub async fn a_lease_grants_the_first_attempt<H: StoreHarness>(world: World<H>) 
     assert_eq!((record.attempts.len(), record.attempts[0].started_at, &record.attempts[0].end), (1, since, &None));
 }
 
-/// A scan that runs or has ended is not leased.
+/// A running or ended scan cannot be leased.
 pub async fn a_lease_needs_a_pending_scan<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     assert_eq!(world.refused(running.id, lease("a")).await, Refusal::NotPending(ScanStatus::Running));
@@ -394,7 +391,7 @@ pub async fn a_lease_needs_a_pending_scan<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.refused(running.id, lease("a")).await, Refusal::NotPending(ScanStatus::Completed));
 }
 
-/// A scan that is to be tried again later is not leased earlier, by the store's clock.
+/// A scan that waits for a later retry cannot be leased before that time of the store's clock.
 pub async fn a_lease_needs_a_due_scan<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let after = Duration::from_secs(600);
@@ -410,8 +407,8 @@ pub async fn a_lease_needs_a_due_scan<H: StoreHarness>(world: World<H>) {
     assert_eq!((again.token, again.attempts.len(), again.started_at), (FencingToken(2), 2, running.started_at));
 }
 
-/// A node without a lease, with an expired one, with one that was ended or given back gets no
-/// scans.
+/// A node gets no scans without a lease, with an expired one, or with one that was ended or
+/// released.
 pub async fn a_lease_needs_a_good_node_lease<H: StoreHarness>(world: World<H>) {
     let scan = world.scan("example.com").await;
     assert_eq!(world.refused(scan.id, lease("stranger")).await, Refusal::NodeLeaseEnded);
@@ -427,7 +424,8 @@ pub async fn a_lease_needs_a_good_node_lease<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.committed(scan.id, lease("a")).await.status(), ScanStatus::Running);
 }
 
-/// Of many nodes that want the same scan, one gets it, and the others learn that it runs.
+/// If many nodes lease the same scan at once, one gets it, and the others are refused because it
+/// runs.
 pub async fn one_of_many_concurrent_leases_wins<H: StoreHarness>(world: World<H>) {
     const NODES: [&str; 4] = ["a", "b", "c", "d"];
     for name in NODES {
@@ -452,8 +450,8 @@ pub async fn one_of_many_concurrent_leases_wins<H: StoreHarness>(world: World<H>
     assert_eq!(world.get(scan.id).await, granted[0]);
 }
 
-/// Changes of one row at the same time come one after the other: none is lost, and each raises the
-/// version by one.
+/// Concurrent changes of one row are serialised: none is lost, and each increments the version by
+/// one.
 pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let changes: Vec<_> = (0..16)
@@ -482,8 +480,7 @@ pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
     assert_eq!((last.version, last.cancel_requested, last.plugins.len()), (14, Some(CancelledBy::User), 1));
 }
 
-/// Progress replaces what was known of the plugins, keeps the scanner where it brings none, and may
-/// come twice.
+/// Progress replaces the plugins, keeps the scanner if it contains none, and may be repeated.
 pub async fn progress_replaces_the_plugins_and_can_be_repeated<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let scanner = ScannerInfo { kind: ScannerKind::ALL[0], version: "1".into() };
@@ -502,7 +499,7 @@ pub async fn progress_replaces_the_plugins_and_can_be_repeated<H: StoreHarness>(
     }
 }
 
-/// The token of an attempt before the last, or of one that never was, changes nothing.
+/// The token of an earlier attempt, or one that was never granted, changes nothing.
 pub async fn a_stale_token_changes_nothing<H: StoreHarness>(world: World<H>) {
     let first = world.running("a").await;
     world.committed(first.id, finish(first.token, Resolution::Requeue(Interruption::Shutdown))).await;
@@ -521,7 +518,7 @@ pub async fn a_stale_token_changes_nothing<H: StoreHarness>(world: World<H>) {
     assert_eq!(done.status(), ScanStatus::Completed);
 }
 
-/// Every way to end an attempt leads to its state and into the attempt's history.
+/// Every resolution of an attempt sets its state and is added to the attempt's history.
 pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
     let after = Duration::from_secs(600);
@@ -548,8 +545,8 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A result that is found later is that attempt's own end, whoever writes it, as long as the row
-/// still runs under its token. A scan that was to be cancelled is cancelled.
+/// A result that is found later ends its attempt, whichever node writes it, as long as the row
+/// still runs under its token. If a cancel was requested, the scan is cancelled.
 pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H: StoreHarness>(world: World<H>) {
     let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
     let adopt = |token| Command::Finish {
@@ -582,8 +579,7 @@ pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H
     assert_eq!(world.refused(rescued.id, adopt(rescued.token)).await, Refusal::StaleToken, "it is another's by now");
 }
 
-/// The plugins that were recorded stay, also when the attempt failed, unless the end brings newer
-/// ones.
+/// The recorded plugins are kept, even if the attempt failed, unless the end contains newer ones.
 pub async fn a_finish_keeps_the_plugins_unless_it_brings_new_ones<H: StoreHarness>(world: World<H>) {
     let known = vec![PluginResult::new("whatweb", PluginStatus::Completed)];
     let newer = vec![PluginResult::new("whatweb", PluginStatus::Failed)];
@@ -595,7 +591,7 @@ pub async fn a_finish_keeps_the_plugins_unless_it_brings_new_ones<H: StoreHarnes
     }
 }
 
-/// Nothing runs, so nothing is waited for.
+/// A pending scan has no process, so it is cancelled at once.
 pub async fn a_pending_scan_is_cancelled_at_once<H: StoreHarness>(world: World<H>) {
     let scan = world.scan("example.com").await;
     let cancelled = world.committed(scan.id, cancel()).await;
@@ -603,7 +599,7 @@ pub async fn a_pending_scan_is_cancelled_at_once<H: StoreHarness>(world: World<H
     assert_eq!(world.refused(scan.id, cancel()).await, Refusal::AlreadyEnded(ScanStatus::Cancelled));
 }
 
-/// A running scan goes on until its attempt has ended; the wish is written down once.
+/// A running scan continues until its attempt has ended; the request is stored once.
 pub async fn a_running_scan_is_asked_to_cancel_once<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let asked = world.committed(running.id, cancel()).await;
@@ -616,7 +612,7 @@ pub async fn a_running_scan_is_asked_to_cancel_once<H: StoreHarness>(world: Worl
     assert_eq!(ended.status(), ScanStatus::Cancelled);
 }
 
-/// A scan whose cancel was asked for is not tried again.
+/// A scan with a requested cancel is not retried.
 pub async fn a_requested_cancel_wins_over_another_attempt<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     world.committed(running.id, cancel()).await;
@@ -625,7 +621,7 @@ pub async fn a_requested_cancel_wins_over_another_attempt<H: StoreHarness>(world
     assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
 }
 
-/// What has ended stays as it ended.
+/// An ended scan keeps its state.
 pub async fn an_ended_scan_refuses_a_cancel<H: StoreHarness>(world: World<H>) {
     for (resolution, status) in [
         (Resolution::Complete(Verdict::default()), ScanStatus::Completed),
@@ -637,8 +633,8 @@ pub async fn an_ended_scan_refuses_a_cancel<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A reconciler must name the node and the token that it saw; afterwards the old token writes
-/// nothing.
+/// A reconciler must pass the node and the token that it read. Afterwards the old token cannot
+/// write.
 pub async fn a_rescue_takes_the_scan_by_node_and_token<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let rescue = |from: &str, token| Command::Rescue {
@@ -654,7 +650,7 @@ pub async fn a_rescue_takes_the_scan_by_node_and_token<H: StoreHarness>(world: W
     assert_eq!(world.refused(running.id, rescue("a", running.token)).await, Refusal::StaleToken);
 }
 
-/// Scans of nodes that renew in time are left alone, and so are their leases.
+/// A node that renews in time keeps its scans and its lease.
 pub async fn a_good_lease_has_no_orphans<H: StoreHarness>(world: World<H>) {
     world.running("a").await;
     for _ in 0..3 {
@@ -664,8 +660,8 @@ pub async fn a_good_lease_has_no_orphans<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A reconciler finds the scans of expired nodes and ends their leases: they are refused until they
-/// register anew.
+/// A reconciler finds the scans of expired nodes and ends the leases of those nodes. Their renewals
+/// are refused until they register again.
 pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H>) {
     let (lost, waiting) = (world.running("a").await, world.scan("example.com").await);
     world.expire();
@@ -689,15 +685,14 @@ pub async fn orphans_end_the_leases_that_expired<H: StoreHarness>(world: World<H
     assert_eq!(world.store.running_on(&node("b")).await.unwrap(), [as_running(&alive)]);
 }
 
-/// A node that gave its lease back, or of which nothing is known, leaves orphans just as an expired
-/// one.
+/// A node that released its lease, or that has no row, leaves orphans like an expired node.
 pub async fn scans_of_a_node_without_a_row_are_orphans<H: StoreHarness>(world: World<H>) {
     let scan = world.running("a").await;
     world.store.remove_node(&node("a")).await.unwrap();
     assert_eq!(world.orphans().await, [as_running(&scan)]);
 }
 
-/// A node that comes back before anybody noticed keeps its scans.
+/// A node whose expired lease was not ended yet keeps its scans.
 pub async fn an_expired_lease_that_nobody_ended_is_renewed<H: StoreHarness>(world: World<H>) {
     let first = world.register("a").await;
     world.expire();
@@ -708,7 +703,7 @@ pub async fn an_expired_lease_that_nobody_ended_is_renewed<H: StoreHarness>(worl
     assert_eq!(world.orphans().await, []);
 }
 
-/// A renewal grants nothing to a node that has no lease.
+/// A renewal is refused for a node that has no lease.
 pub async fn a_node_that_never_registered_or_left_is_not_renewed<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.renew("a").await, Err(NodeLeaseRefused));
     world.register("a").await;
@@ -718,8 +713,8 @@ pub async fn a_node_that_never_registered_or_left_is_not_renewed<H: StoreHarness
     assert_eq!(world.store.nodes().await.unwrap(), []);
 }
 
-/// The only process that can be alive ends the leases of all others, however long they would be
-/// good.
+/// The only process that can be alive ends the leases of all other nodes, even those that have not
+/// expired.
 pub async fn end_other_nodes_ends_all_but_one<H: StoreHarness>(world: World<H>) {
     let lost = world.running("a").await;
     world.register("b").await;
@@ -733,7 +728,7 @@ pub async fn end_other_nodes_ends_all_but_one<H: StoreHarness>(world: World<H>) 
     assert_eq!(world.store.running_on(&node("c")).await.unwrap(), [as_running(&kept)]);
 }
 
-/// A renewal brings the cancels that the node has to carry out: those of its own running scans.
+/// A renewal returns the cancels of the node's own running scans.
 pub async fn a_renewal_tells_the_cancels_of_this_node_only<H: StoreHarness>(world: World<H>) {
     let (mine, also_mine, other) = (world.running("a").await, world.running("a").await, world.running("b").await);
     let waiting = world.scan("example.com").await;
@@ -749,7 +744,7 @@ pub async fn a_renewal_tells_the_cancels_of_this_node_only<H: StoreHarness>(worl
     assert_eq!(world.renew("a").await.unwrap().cancels, [also_mine.id]);
 }
 
-/// All nodes are shown, also those whose lease has expired, with their last words.
+/// All nodes are listed with their last registration, including those with an expired lease.
 pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: World<H>) {
     world.register("a").await;
     world.expire();
@@ -767,8 +762,8 @@ pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: W
     assert_eq!((&nodes[1].registration, nodes[1].expires_at), (&busy, renewed.expires_at));
 }
 
-/// A node that was told to drain hears how long it has, and leases nothing until that is taken
-/// back.
+/// A node with a drain order gets the time that is left, and leases nothing until the order is
+/// revoked.
 pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
     let limit = Duration::from_secs(600);
     assert!(!world.store.order_drain(&node("a"), Some(limit)).await.unwrap(), "no such node");
@@ -788,7 +783,7 @@ pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
     world.committed(scan.id, lease("a")).await;
 }
 
-/// A node that lost its lease and registers anew is still told to drain.
+/// A node that lost its lease and registers again still has its drain order.
 pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: World<H>) {
     world.register("a").await;
     assert!(world.store.order_drain(&node("a"), Some(10 * TTL)).await.unwrap());
@@ -797,7 +792,7 @@ pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: 
     assert!(world.renew("a").await.unwrap().drain.is_some());
 }
 
-/// However many ask, one has the turn; the next one comes when the time is over.
+/// One of many nodes gets the turn; the next node gets it when the time is over.
 pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
     let nodes: Vec<NodeId> = (0..8).map(|number| node(&format!("node-{number}"))).collect();
@@ -810,8 +805,8 @@ pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World
     assert!(world.store.claim_turn(&nodes[0], every).await.unwrap());
 }
 
-/// A node that leaves takes its turn with it, and nobody else's; so does one that the only process
-/// that can be alive has declared dead.
+/// A node that is removed loses its own turn and no other. The same applies to a node that the only
+/// process that can be alive has ended.
 pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
     let (first, second, third) = (node("a"), node("b"), node("c"));
@@ -827,8 +822,8 @@ pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World
     assert!(world.store.claim_turn(&third, every).await.unwrap());
 }
 
-/// What was due stays due, whatever the clock says: it is listed as due now, and leased. So is what
-/// was to wait: a wait is never longer than it was when it began.
+/// A due scan stays due, whatever the clock shows: it is listed as due now, and can be leased. So
+/// is a scan that was to wait, because a wait is never longer than it was when it began.
 pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: World<H>) {
     let after = Duration::from_secs(300);
     let (retried, requeued) = (world.running("a").await, world.running("a").await);
@@ -845,7 +840,7 @@ pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: Wor
     for id in [retried.id, requeued.id, urgent.id, fresh.id] {
         assert_eq!(world.committed(id, lease("a")).await.status(), ScanStatus::Running, "{id}");
     }
-    // A wait that begins now is kept to.
+    // A wait that begins now is kept.
     let waiting =
         world.committed(fresh.id, finish(FencingToken(1), Resolution::Retry { failure: crash(), after })).await;
     assert!(
@@ -854,7 +849,7 @@ pub async fn a_clock_that_is_set_back_delays_no_scan<H: StoreHarness>(world: Wor
     assert_eq!(world.store.due(Duration::ZERO, 10).await.unwrap(), []);
 }
 
-/// A lease is never good for longer than it was granted for; a living node renews it in that time.
+/// A lease is never valid for longer than it was granted for; a living node renews it in that time.
 pub async fn a_clock_that_is_set_back_keeps_no_dead_node_alive<H: StoreHarness>(world: World<H>) {
     let lost = world.running("dead").await;
     let kept = world.running("alive").await;
@@ -871,7 +866,7 @@ pub async fn a_clock_that_is_set_back_keeps_no_dead_node_alive<H: StoreHarness>(
     assert_eq!(world.store.running_on(&node("alive")).await.unwrap(), [as_running(&kept)]);
 }
 
-/// A turn and a time to drain end when they are further away than they are long.
+/// A turn and a drain time end if their end is further away than their length.
 pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
     world.register("a").await;
@@ -884,8 +879,8 @@ pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarnes
     assert!(!world.store.claim_turn(&node("a"), every).await.unwrap(), "one at a time, by the new time");
 }
 
-/// A clock that leaps ends the lease of nobody who renews it within some seconds of the next look;
-/// who does not is dead.
+/// A clock that jumps forward does not end the lease of a node that renews within some seconds of
+/// the next check. A node that does not renew is dead.
 pub async fn a_clock_that_is_set_forward_ends_no_living_lease<H: StoreHarness>(world: World<H>) {
     let (lost, kept) = (world.running("dead").await, world.running("alive").await);
     assert_eq!(world.orphans().await, []);
@@ -900,7 +895,7 @@ pub async fn a_clock_that_is_set_forward_ends_no_living_lease<H: StoreHarness>(w
     assert_eq!(world.store.running_on(&node("alive")).await.unwrap(), [as_running(&kept)]);
 }
 
-/// While the queue is paused nothing is leased, and everything else goes on.
+/// While the queue is paused nothing is leased, and everything else continues.
 pub async fn a_paused_queue_leases_nothing<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.paused().await.unwrap(), None);
     assert!(!world.store.resume().await.unwrap());
@@ -920,7 +915,8 @@ pub async fn a_paused_queue_leases_nothing<H: StoreHarness>(world: World<H>) {
     world.committed(waiting.id, lease("a")).await;
 }
 
-/// Newest first; a page goes on where the one before ended, also when scans were added meanwhile.
+/// Newest first. A page continues where the previous one ended, even if scans were added in
+/// between.
 pub async fn a_list_is_newest_first_and_goes_on_below_a_key<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.listed(ListQuery::default()).await, [0_u64; 0]);
     let mut whole = Vec::new();
@@ -937,7 +933,7 @@ pub async fn a_list_is_newest_first_and_goes_on_below_a_key<H: StoreHarness>(wor
     assert_eq!(world.listed(below(u64::MAX, 2)).await, [6, 5]);
 }
 
-/// Numbered pages: skip, limit, and the number of all matches whatever the page.
+/// Numbered pages: offset, limit, and the number of all matches on every page.
 pub async fn a_list_skips_limits_and_counts<H: StoreHarness>(world: World<H>) {
     for _ in 0..5 {
         world.scan("example.com").await;
@@ -976,7 +972,7 @@ pub async fn a_list_skips_limits_and_counts<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// Only the states asked for; none means all.
+/// Only the requested states; an empty list means all.
 pub async fn a_list_is_filtered_by_status<H: StoreHarness>(world: World<H>) {
     world.scan("example.com").await;
     world.running("a").await;
@@ -1077,7 +1073,7 @@ fn found(plugins: &[(&str, u64)]) -> Verdict {
 }
 
 impl<H: StoreHarness> World<H> {
-    /// A scan that ran for so long and found so much.
+    /// Creates a completed scan with this duration and these findings.
     async fn completed(&self, target: &str, took: Duration, plugins: &[(&str, u64)]) -> ScanId {
         self.register("a").await;
         let scan = self.scan(target).await;
@@ -1087,14 +1083,14 @@ impl<H: StoreHarness> World<H> {
     }
 }
 
-/// Only scans in which the plugin has results, by its whole name, in any case of letters.
+/// Only scans in which the plugin has results, by its full name, case-insensitive.
 pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: World<H>) {
     let second = Duration::from_secs(1);
     world.completed("a.test", second, &[("whatweb", 3), ("testssl", 0)]).await;
     world.completed("b.test", second, &[("whatweb", 0), ("testssl", 2)]).await;
     world.completed("c.test", second, &[("whatweb", 1), ("testssl", 1)]).await;
     world.scan("d.test").await;
-    // A plugin may name an issue and collect nothing.
+    // A plugin may report an issue and collect nothing.
     let waits = world.scan("e.test").await;
     let running = world.committed(waits.id, lease("a")).await;
     let issue = IssueRef { id: "No WAF Detected".into(), severity: Severity::High, title: String::new() };
@@ -1126,7 +1122,7 @@ pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: 
     }
 }
 
-/// All filters hold at once, whichever of them the store walks along.
+/// All filters apply at once, whichever index the store scans.
 pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
     let second = Duration::from_secs(1);
     world.completed("a.example.com", second, &[("whatweb", 3)]).await;
@@ -1171,7 +1167,7 @@ pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A page says where the next one begins, and the way back shows the same pages.
+/// A page has a cursor for the next one, and going back gives the same pages.
 pub async fn pages_go_both_ways<H: StoreHarness>(world: World<H>) {
     for _ in 0..5 {
         world.scan("example.com").await;
@@ -1208,7 +1204,7 @@ pub async fn pages_go_both_ways<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// By target, by duration and by findings, page by page without a gap or a repetition.
+/// By target, by duration and by findings, page by page without gaps or duplicates.
 pub async fn a_list_has_other_orders<H: StoreHarness>(world: World<H>) {
     let seconds = Duration::from_secs;
     world.completed("b.test", seconds(30), &[("x", 1)]).await;
@@ -1238,7 +1234,7 @@ pub async fn a_list_has_other_orders<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// A scan that waits or runs is not deleted; what is not there is missing.
+/// A pending or running scan is not deleted; an id without a scan is missing.
 pub async fn only_what_has_ended_is_deleted<H: StoreHarness>(world: World<H>) {
     let waiting = world.scan("example.com").await;
     let running = world.running("a").await;
@@ -1250,7 +1246,7 @@ pub async fn only_what_has_ended_is_deleted<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.delete(ScanId(u64::MAX)).await.unwrap(), Deleted::Missing);
 }
 
-/// Gone from every list and count, for good; its key is free again, its id is not given out again.
+/// A deleted scan is gone from every list and count. Its key is free again; its id is not reused.
 pub async fn a_deleted_scan_leaves_no_trace_and_its_id_stays_free<H: StoreHarness>(world: World<H>) {
     let first = world.completed("a.test", Duration::from_secs(5), &[("whatweb", 3)]).await;
     let keyed_scan = world.submit(keyed("once")).await;
@@ -1277,7 +1273,7 @@ pub async fn a_deleted_scan_leaves_no_trace_and_its_id_stays_free<H: StoreHarnes
     assert_eq!((page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), page.total), (vec![4, 3], Some(4)));
 }
 
-/// Every end counts on its day, once, however often the scan was tried.
+/// Every end counts on its day, once, however many attempts the scan had.
 pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
     let day_of = |record: &ScanRecord| record.ended_at().unwrap().to_zoned_datetime(TimeZone::UTC).date();
@@ -1294,7 +1290,8 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
         world.harness.advance(Duration::from_secs(86_400));
     }
     let days = world.store.outcomes(date(1970, 1, 1)).await.unwrap();
-    // From the rows, because the store's own clock may pass midnight between two of them.
+    // The days come from the rows, because the store's own clock may pass midnight between two of
+    // them.
     let mut by_day: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
     for record in &ended {
         let outcomes = by_day.entry(day_of(record)).or_insert(DayOutcomes {
@@ -1315,7 +1312,7 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.outcomes(expected[1].day).await.unwrap(), expected[1..]);
 }
 
-/// Newest first, of one target and mode where asked for; what failed or was a dry run is no run.
+/// Newest first, filtered by target and mode if requested. Failed scans and dry runs do not count.
 pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) {
     let seconds = Duration::from_secs;
     for (target, took) in [("a.test", 30), ("b.test", 60), ("a.test", 90)] {
@@ -1341,7 +1338,7 @@ pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) 
     assert_eq!(world.store.past_runs(like(ScanMode::Active), 10).await.unwrap(), []);
 }
 
-/// Highest priority first; within one, the longest due.
+/// Highest priority first; within one priority, longest due first.
 pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: World<H>) {
     for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Normal, Priority::High] {
         world.submit(with_priority(priority)).await;
@@ -1359,7 +1356,7 @@ pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: Wor
     }
 }
 
-/// Only pending scans, due now or within the given time.
+/// Only pending scans that are due now or within the given time.
 pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
     let (later, _running, ended) =
         (world.running("a").await, world.running("a").await, world.scan("example.com").await);
@@ -1378,7 +1375,7 @@ pub async fn due_scans_are_those_that_wait<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.due(Duration::MAX, 10).await.unwrap(), soon, "an endless time is no error");
 }
 
-/// What a node runs: neither others' scans nor those that ended.
+/// The running scans of one node, without those of other nodes and without ended ones.
 pub async fn running_scans_are_those_of_the_node<H: StoreHarness>(world: World<H>) {
     let (one, two, ended, other) =
         (world.running("a").await, world.running("a").await, world.running("a").await, world.running("b").await);
@@ -1410,7 +1407,7 @@ pub async fn stats_count_every_state<H: StoreHarness>(world: World<H>) {
     );
 }
 
-/// Text that a scanned site chose, and many plugins, come back unchanged.
+/// Text that a scanned site chose, and many plugins, are returned unchanged.
 pub async fn hostile_text_comes_back_as_it_was<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let text = "\0 \u{1b}[31m ' \" ` \\ {} $x <script> --; \u{202e} \u{10ffff} \n\r\t NONE".to_owned();
@@ -1430,7 +1427,7 @@ pub async fn hostile_text_comes_back_as_it_was<H: StoreHarness>(world: World<H>)
     assert_eq!(world.listed(ListQuery { statuses: vec![ScanStatus::Failed], ..ListQuery::default() }).await, [1]);
 }
 
-/// What was committed is there after a restart: rows, keys, ids, leases and counts.
+/// Committed data exists after a restart: rows, keys, ids, leases and counts.
 pub async fn everything_survives_a_reopen<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
     let mut expected = vec![world.submit(keyed("key")).await, running.clone()];
@@ -1449,7 +1446,7 @@ pub async fn everything_survives_a_reopen<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.committed(running.id, complete(running.token)).await.status(), ScanStatus::Completed);
 }
 
-/// A sign of life.
+/// A ping succeeds.
 pub async fn a_ping_is_answered<H: StoreHarness>(world: World<H>) {
     world.store.ping().await.unwrap();
     world.scan("example.com").await;

@@ -1,8 +1,8 @@
-//! A sealer that hides nothing well and needs no key.
+//! A sealer for tests that needs no key and protects nothing.
 
 use crate::ports::{SealError, SecretSealer};
 
-/// Writes secrets as hexadecimal numbers, with their purpose.
+/// Encodes the purpose and the secret as hexadecimal text.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TestSealer;
 

@@ -1,17 +1,17 @@
-//! Every way in which a check of a scan can fail to run, as one table: gates, pages and answers are
-//! held against it.
+//! A table of all cases in which a check of a scan does not run. Tests verify gates, pages and
+//! responses against it.
 
 use std::time::Duration;
 
 use super::fixtures;
 use crate::model::{
-    AttemptEnd, CancelledBy, Command, Failure, FailureKind, NewScan, PluginResult, PluginStatus, Resolution,
-    ScanRecord, ScanRequest,
+    AttemptEnd, AttemptReport, CancelledBy, Command, ExitKind, Failure, FailureKind, InfoFile, NewScan, PluginResult,
+    PluginStatus, Resolution, ScanRecord, ScanRequest,
 };
 use crate::policy::classify::{StopCause, classify};
-use crate::ports::{Applied, AttemptReport, ExitKind, InfoFile, ScanStore};
+use crate::ports::{Applied, ScanStore};
 
-/// How the scan came to its end.
+/// How the scan ended.
 #[derive(Debug, Clone)]
 enum How {
     /// An attempt ran and left this.
@@ -22,22 +22,22 @@ enum How {
     NodeLost,
 }
 
-/// One way.
+/// One case.
 #[derive(Debug, Clone)]
 pub struct Way {
-    /// What happened.
+    /// A description of the case.
     pub name: &'static str,
-    /// Which plugins were selected; none for all.
+    /// The selected plugins; empty means all.
     pub selected: Vec<String>,
-    /// Whether it was a dry run.
+    /// Whether the scan is a dry run.
     pub dry_run: bool,
-    /// How many checks ran all the same.
+    /// The number of checks that ran in spite of the case.
     pub ran: usize,
     plugins: Vec<PluginResult>,
     how: How,
 }
 
-/// All ways.
+/// Returns all cases.
 #[must_use]
 pub fn ways() -> Vec<Way> {
     use PluginStatus::{Completed, Failed, InProgress, Pending, Skipped, Unavailable};
@@ -123,13 +123,13 @@ pub fn ways() -> Vec<Way> {
 }
 
 impl Way {
-    /// The request of such a scan.
+    /// Returns the request of the scan.
     #[must_use]
     pub fn request(&self) -> ScanRequest {
         ScanRequest { plugins: self.selected.clone(), dry_run: self.dry_run, ..fixtures::request("example.com") }
     }
 
-    /// Has such a scan come to its end in a store: the row as it is then.
+    /// Runs the scan to its end in a store and returns its row.
     pub async fn play(&self, store: &dyn ScanStore) -> ScanRecord {
         let scan = NewScan { request: self.request(), ..fixtures::new_scan("example.com") };
         let record = store.submit(scan).await.unwrap().into_record();
@@ -173,7 +173,7 @@ mod tests {
     use crate::testing::{MemoryStore, PausedClock};
 
     #[tokio::test]
-    async fn no_way_leads_to_a_complete_scan() {
+    async fn unchecked_scan_is_never_complete() {
         let store = MemoryStore::new(Arc::new(PausedClock::default()));
         for way in ways() {
             let record = way.play(&store).await;
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(coverage.nothing_checked(), way.ran == 0, "{}", way.name);
             assert!(coverage.gaps() > 0 || coverage.nothing_checked(), "{}: {coverage:?}", way.name);
             assert!(record.last_plugins().iter().all(|plugin| plugin.status.is_final()), "{}", way.name);
-            // Where nothing was checked, only a dry run has completed.
+            // If nothing was checked, only a dry run has completed.
             assert!(way.ran > 0 || way.dry_run || record.status() != ScanStatus::Completed, "{}", way.name);
         }
     }

@@ -60,14 +60,15 @@ impl Plugin for CookieFlags {
     }
 }
 
-/// One `Set-Cookie` line, without the cookie's value: a report is no place for a session token.
+/// One `Set-Cookie` line, without the cookie's value, because a report must not contain a session
+/// token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cookie {
-    /// The name, shortened where it is very long. Empty where the cookie has none.
+    /// The name, shortened if it is very long. Empty if the cookie has no name.
     pub name: String,
-    /// Whether `Secure` is there.
+    /// True if `Secure` is set.
     pub secure: bool,
-    /// Whether `HttpOnly` is there.
+    /// True if `HttpOnly` is set.
     pub http_only: bool,
     /// The value of `SameSite`, in lower case.
     pub same_site: Option<String>,
@@ -75,20 +76,21 @@ pub struct Cookie {
     pub domain: Option<String>,
     /// The value of `Path`.
     pub path: Option<String>,
-    /// Whether the line deletes the cookie rather than setting it.
+    /// True if the line deletes the cookie.
     pub deletes: bool,
 }
 
 impl Cookie {
-    /// Reads one `Set-Cookie` value (RFC 6265bis, 5.6). `None` for a line that browsers ignore.
-    /// `now` decides whether an expiry date deletes the cookie.
+    /// Parses one `Set-Cookie` value (RFC 6265bis, 5.6). Returns `None` for a line that browsers
+    /// ignore. `now` decides whether an expiry date deletes the cookie.
     #[must_use]
     pub fn parse(line: &str, now: Timestamp) -> Option<Self> {
         let mut parts = line.split(';');
         let pair = parts.next()?;
-        // Browsers keep a cookie without a name: `=value`, or a word alone, which is the value.
+        // Browsers keep a cookie without a name: `=value`, or a single word, which is the value.
         let (name, value) = pair.split_once('=').map_or(("", pair.trim()), |(name, value)| (name.trim(), value.trim()));
-        // Its value may not look like one of the names that ask for something (RFC 6265bis, 5.7).
+        // The value of such a cookie may not begin with a name prefix that demands attributes (RFC
+        // 6265bis, 5.7).
         let is_posing =
             |value: &str| ["__secure-", "__host-"].iter().any(|prefix| value.to_ascii_lowercase().starts_with(prefix));
         if name.is_empty() && (value.is_empty() || is_posing(value)) {
@@ -110,44 +112,45 @@ impl Cookie {
                 _ => {}
             }
         }
-        // Max-Age beats Expires, and the last readable one of each counts (RFC 6265, 5.3).
+        // Max-Age takes precedence over Expires, and the last valid one of each counts (RFC 6265,
+        // 5.3).
         cookie.deletes = max_age.or(expires).unwrap_or(false);
         Some(cookie)
     }
 
-    /// The name, or words where there is none.
+    /// Returns the name, or "without a name" if it is empty.
     #[must_use]
     pub fn label(&self) -> &str {
         if self.name.is_empty() { "without a name" } else { &self.name }
     }
 
-    /// Whether the name looks like a session or login token.
+    /// Returns true if the name looks like a session or login token.
     fn looks_like_session(&self) -> bool {
         const WORDS: [&str; 8] = ["sess", "auth", "token", "login", "jwt", "remember", "connect.sid", "identity"];
         let name = self.name.to_ascii_lowercase();
-        // A CSRF token has to be readable by script in the usual double-submit pattern.
+        // A script must be able to read a CSRF token in the usual double-submit pattern.
         !name.contains("csrf")
             && !name.contains("xsrf")
             && (name == "sid" || name.ends_with("sid") || WORDS.iter().any(|word| name.contains(word)))
     }
 }
 
-/// Whether a `Max-Age` deletes the cookie; `None` for a value that browsers ignore (RFC 6265,
-/// 5.2.2).
+/// Returns true if a `Max-Age` deletes the cookie, and `None` for a value that browsers ignore (RFC
+/// 6265, 5.2.2).
 fn deletes_by_age(value: &str) -> Option<bool> {
     let digits = value.strip_prefix('-').unwrap_or(value);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| value.starts_with('-') || digits.bytes().all(|byte| byte == b'0'))
 }
 
-/// Reads the date of an `Expires` attribute as browsers do, who take almost any order and
+/// Parses the date of an `Expires` attribute as browsers do. They accept almost any order and
 /// separators (RFC 6265, 5.1.1).
 #[must_use]
 pub fn cookie_date(text: &str) -> Option<Timestamp> {
     const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
-    // The separators are everything but digits, letters and the colon; bytes above ASCII belong to
-    // words.
+    // ASCII characters other than digits, letters, the colon and control characters separate words.
+    // Non-ASCII characters belong to words.
     let is_separator = |c: char| {
         c.is_ascii() && !c.is_ascii_alphanumeric() && c != ':' && !('\u{0}'..='\u{8}').contains(&c) && c != '\u{7f}'
     };
@@ -158,7 +161,7 @@ pub fn cookie_date(text: &str) -> Option<Timestamp> {
                 continue;
             }
         }
-        // A number may have letters behind it, but no further digits.
+        // A number may be followed by letters, but not by more digits.
         let digits = word.bytes().take_while(u8::is_ascii_digit).count();
         let number = word[..digits].parse::<i16>().ok();
         let lower = word.to_ascii_lowercase();
@@ -180,7 +183,7 @@ pub fn cookie_date(text: &str) -> Option<Timestamp> {
     TimeZone::UTC.to_timestamp(moment).ok()
 }
 
-/// Reads `h:m:s`, each of one or two digits.
+/// Parses `h:m:s`, each of one or two digits.
 fn clock_time(word: &str) -> Option<Time> {
     let mut parts = word.splitn(3, ':').map(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
@@ -192,7 +195,7 @@ fn clock_time(word: &str) -> Option<Time> {
     Time::new(hour?, minute?, second?, 0).ok()
 }
 
-/// Judges one cookie.
+/// Checks one cookie.
 #[must_use]
 pub fn judge(cookie: &Cookie, https: bool) -> Vec<(&'static Issue, String)> {
     let mut findings: Vec<(&'static Issue, String)> = Vec::new();
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn table() {
+    fn cookie_findings_match_the_table() {
         let cases: &[(&str, &[&str])] = &[
             ("id=1; Secure; HttpOnly; SameSite=Lax", &[]),
             ("id=1;secure;httponly;samesite=strict", &[]),
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie_dates() {
+    fn cookie_dates_are_parsed_as_browsers_do() {
         for (text, expected) in [
             ("Wed, 09 Jun 2021 10:18:14 GMT", Some("2021-06-09T10:18:14Z")),
             ("Wednesday, 09-Jun-21 10:18:14 GMT", Some("2021-06-09T10:18:14Z")),
@@ -324,12 +327,12 @@ mod tests {
     }
 
     #[test]
-    fn secure_cannot_be_asked_for_on_plain_http() {
+    fn secure_flag_is_not_required_on_plain_http() {
         assert_eq!(ids("id=1; HttpOnly; SameSite=Lax", false), Vec::<&str>::new());
     }
 
     #[test]
-    fn ignores_what_browsers_ignore_and_keeps_no_value() {
+    fn cookie_parser_ignores_what_browsers_ignore_and_keeps_no_value() {
         for line in ["", "=", " = ; Secure", "; Secure", "__Host-id; Secure", "=__secure-id=1; Secure"] {
             assert_eq!(Cookie::parse(line, now()), None, "{line}");
         }

@@ -1,5 +1,5 @@
-//! `cors_policy`: how the landing page answers requests from foreign origins (Fetch standard, "CORS
-//! protocol").
+//! `cors_policy`: the landing page's response to requests from foreign origins (Fetch standard,
+//! "CORS protocol").
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
@@ -46,7 +46,7 @@ impl Plugin for CorsPolicy {
                     .map_or_else(|| "not allowed".to_owned(), |value| format!("Access-Control-Allow-Origin: {value}"))
             ));
             for finding in judge(&origin, &page.headers, url.as_str()) {
-                // The same fault shows for every origin; it is one finding, told once.
+                // The same fault shows for every origin. It is one finding and is reported once.
                 if !report.findings.iter().any(|known: &Finding| known.issue == finding.issue) {
                     report.findings.push(finding);
                 }
@@ -57,8 +57,8 @@ impl Plugin for CorsPolicy {
     }
 }
 
-/// The origins to try: a stranger, two that fool a prefix or suffix comparison, and `null`. The
-/// `.invalid` names exist nowhere (RFC 2606).
+/// Returns the origins to try: an unrelated one, two that pass a prefix or suffix comparison, and
+/// `null`. The `.invalid` names do not exist (RFC 2606).
 #[must_use]
 pub fn origins(host: &str) -> Vec<String> {
     let mut list = vec!["https://kastrel-scanner.invalid".to_owned()];
@@ -70,7 +70,7 @@ pub fn origins(host: &str) -> Vec<String> {
     list
 }
 
-/// Judges the answer to a request that carried `origin`.
+/// Checks the response to a request that carried `origin`.
 #[must_use]
 pub fn judge(origin: &str, headers: &HeaderMap, url: &str) -> Vec<Finding> {
     let Some(allowed) = joined(headers, "access-control-allow-origin") else { return Vec::new() };
@@ -87,7 +87,7 @@ pub fn judge(origin: &str, headers: &HeaderMap, url: &str) -> Vec<Finding> {
         ("null", false) if origin == "null" => &issues::CORS_NULL,
         (value, true) if value == origin => &issues::CORS_REFLECT_CREDENTIALS,
         (value, false) if value == origin => &issues::CORS_REFLECT,
-        // A fixed origin that is not ours permits us nothing.
+        // A fixed origin that differs from the request's origin permits nothing.
         _ => return Vec::new(),
     };
     let mut findings = vec![Finding::new(issue, url, evidence)];
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn table() {
+    fn cors_findings_match_the_table() {
         const ACAO: &str = "access-control-allow-origin";
         const ACAC: &str = "access-control-allow-credentials";
         let evil = "https://evil.test";
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_for_names_only() {
+    fn look_alike_origins_exist_for_names_only() {
         assert_eq!(origins("a.test").len(), 4);
         assert_eq!(origins("127.0.0.1").len(), 2);
         assert_eq!(origins("[::1]").len(), 2);

@@ -39,7 +39,7 @@ impl Plugin for DnsPosture {
         if let Some(reason) = private_name(&name) {
             return Outcome::Skipped(reason);
         }
-        // The name servers of the system are the operator's; another one comes from a setting.
+        // The operator configures the system's name servers; a setting can name another one.
         let of_setting = scan.settings.nameserver.map_or(Ok(()), |server| scan.gate.check_address(server.ip()));
         let in_scope = of_setting.map_err(|error| format!("setting `dns_posture.nameserver`: {error}"));
         if let Err(reason) = in_scope.and_then(|()| scan.gate.check_host(scan.target.host())) {
@@ -54,7 +54,7 @@ impl Plugin for DnsPosture {
     }
 }
 
-/// Why a name has no public DNS to look at, if it has none (RFC 6761, RFC 6762).
+/// Returns the reason if a name has no public DNS records (RFC 6761, RFC 6762).
 #[must_use]
 pub fn private_name(name: &str) -> Option<String> {
     let last = name.rsplit('.').next().unwrap_or_default();
@@ -71,8 +71,8 @@ async fn check(name: &str, settings: &Settings) -> Result<Report, String> {
     let resolver = resolver(settings)?;
     let domain = name.strip_prefix("www.").unwrap_or(name);
     let mut report = Report::default();
-    // A name that does not exist has no records of any kind, and "no SPF record" would be the wrong
-    // thing to say about it.
+    // A name that does not exist has no records of any kind, so "no SPF record" would be
+    // misleading.
     if !exists(&resolver, name).await? {
         return Err(format!("the name servers say that {name} does not exist"));
     }
@@ -83,8 +83,8 @@ async fn check(name: &str, settings: &Settings) -> Result<Report, String> {
         .observations
         .extend(spf.iter().filter(|text| is_spf(text)).map(|text| format!("SPF at {domain}: {}", clip(text, 300))));
 
-    // A policy of the organization's domain covers the names below it; climbing finds it without a
-    // list of public suffixes.
+    // A policy of the organization's domain covers the names below it. Climbing through the parent
+    // domains finds it without a list of public suffixes.
     let mut dmarc = Vec::new();
     let mut found_at = domain;
     for ancestor in ancestors(domain) {
@@ -135,7 +135,7 @@ fn resolver(settings: &Settings) -> Result<TokioResolver, String> {
     builder.build().map_err(|error| error.to_string())
 }
 
-/// Whether the name servers know the name at all (NXDOMAIN, RFC 2308 and RFC 8020).
+/// Returns true if the name exists for the name servers (NXDOMAIN, RFC 2308 and RFC 8020).
 async fn exists(resolver: &TokioResolver, name: &str) -> Result<bool, String> {
     match resolver.lookup(format!("{name}."), RecordType::TXT).await {
         Err(error) if error.is_nx_domain() => Ok(false),
@@ -145,10 +145,10 @@ async fn exists(resolver: &TokioResolver, name: &str) -> Result<bool, String> {
     }
 }
 
-/// The records of one kind. "There is none" is an empty list; everything else that goes wrong is an
-/// error.
+/// Returns the records of one kind. An answer without records is an empty list; every other failure
+/// is an error.
 async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, String> {
-    // The final dot keeps the system's search list out of it.
+    // The final dot prevents the use of the system's search list.
     match resolver.lookup(format!("{name}."), kind).await {
         Ok(lookup) => Ok(lookup
             .answers()
@@ -163,7 +163,7 @@ async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Resu
 
 async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, String> {
     let found = records(resolver, name, RecordType::TXT).await?;
-    // The strings of one record belong together without a space (RFC 7208, 3.3).
+    // The strings of one record are concatenated without a space (RFC 7208, 3.3).
     let joined = found.iter().filter_map(|data| match data {
         RData::TXT(text) => Some(text.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect::<String>()),
         _ => None,
@@ -171,7 +171,7 @@ async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, Stri
     Ok(joined.collect())
 }
 
-/// The name itself and the names above it, down to two labels.
+/// Returns the name and its parent domains, down to two labels.
 fn ancestors(name: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(name), |name| {
         name.split_once('.').map(|(_, rest)| rest).filter(|rest| rest.contains('.'))
@@ -186,7 +186,7 @@ fn is_dmarc(text: &str) -> bool {
     text.split(';').next().is_some_and(|word| word.replace(' ', "") == "v=DMARC1")
 }
 
-/// Judges the TXT records of a domain as SPF.
+/// Checks the TXT records of a domain for SPF.
 #[must_use]
 pub fn judge_spf(texts: &[String], domain: &str) -> Option<Finding> {
     let records: Vec<_> = texts.iter().filter(|text| is_spf(text)).collect();
@@ -220,7 +220,7 @@ pub fn judge_spf(texts: &[String], domain: &str) -> Option<Finding> {
     }
 }
 
-/// Judges the DMARC records that cover a domain.
+/// Checks the DMARC records that cover a domain.
 #[must_use]
 pub fn judge_dmarc(texts: &[String], domain: &str) -> Option<Finding> {
     let records: Vec<_> = texts.iter().filter(|text| is_dmarc(text)).collect();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn spf() {
+    fn spf_records_are_checked() {
         let many = format!("v=spf1 {} -all", "include:a.test ".repeat(11));
         let cases: &[(&[&str], &str)] = &[
             (&[], "spf_missing"),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn dmarc() {
+    fn dmarc_records_are_checked() {
         let cases: &[(&[&str], &str)] = &[
             (&[], "dmarc_missing"),
             (&["v=DMARC1; p=reject; rua=mailto:a@a.test"], "fine"),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn climbs_to_two_labels() {
+    fn ancestors_end_at_two_labels() {
         assert_eq!(ancestors("a.b.c.com").collect::<Vec<_>>(), ["a.b.c.com", "b.c.com", "c.com"]);
         assert_eq!(ancestors("c.com").collect::<Vec<_>>(), ["c.com"]);
     }

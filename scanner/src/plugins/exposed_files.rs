@@ -1,8 +1,8 @@
-//! `exposed_files`: files that are commonly left readable by mistake, robots.txt and security.txt.
+//! `exposed_files`: files that are often readable by mistake, robots.txt and security.txt.
 //!
 //! Each file is recognised by its content, never by the status alone, because many sites answer 200
-//! to every path. What a recognised file holds is not kept: a report is no place for somebody's
-//! password.
+//! to every path. The content of a recognised file is not kept, because a report must not contain
+//! passwords.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -27,10 +27,10 @@ static META: Meta = Meta {
 #[derive(Debug)]
 pub struct ExposedFiles;
 
-/// How many files are asked for at once. A slow site must not use up the time of the check.
+/// The number of files requested in parallel. A slow site must not use up the time of the check.
 const AT_ONCE: usize = 4;
 
-/// One file to ask for.
+/// One file to request.
 struct Probe {
     path: &'static str,
     issue: &'static Issue,
@@ -126,13 +126,14 @@ async fn check(scan: &Scan) -> Result<Report, String> {
     }
     let mut asked = 0_u32;
     let mut silent = Silence::default();
-    // Answers are judged in the order of the list, so that reports do not change from scan to scan.
+    // Answers are checked in the order of the list, so that reports do not change from scan to
+    // scan.
     for probes in PROBES.chunks(AT_ONCE) {
         let answers = join_all(probes.iter().map(|probe| fetch(client, landing, probe.path))).await;
         for (probe, answer) in probes.iter().zip(answers) {
             let Some(page) = silent.hear(answer, probe.path)? else { continue };
             asked += 1;
-            // Both guards are needed: a soft 404 page may quote the path or the word that the
+            // Both conditions are needed: a soft 404 page may quote the path or the word that the
             // content check looks for.
             if page.status == 200 && !soft.resembles(&page) && (probe.matches)(page.content()) {
                 let evidence = format!("HTTP 200, {} bytes, content is {}", page.body.len(), probe.what);
@@ -157,7 +158,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
             ));
         }
     }
-    // Both may lie behind redirects (RFC 9309, 2.3.1.2; RFC 9116, 3).
+    // Both files may be reached through redirects (RFC 9309, 2.3.1.2; RFC 9116, 3).
     if let Some(robots) = silent.hear(follow(client, landing, "/robots.txt").await, "/robots.txt")? {
         asked += 1;
         judge_robots(&robots, &soft, &mut report);
@@ -170,7 +171,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
             missing = None;
             break;
         }
-        // The place that counts is the first one.
+        // The first location counts.
         missing = missing.or_else(|| {
             Some(Finding::new(
                 &issues::SECURITY_TXT_MISSING,
@@ -186,8 +187,7 @@ async fn check(scan: &Scan) -> Result<Report, String> {
     Ok(report)
 }
 
-/// The paths that gave no answer. One may be a firewall's doing; three mean that the check cannot
-/// be made.
+/// The paths without an answer. A firewall may block one; with three the check fails.
 #[derive(Default)]
 struct Silence(Vec<String>);
 
@@ -211,7 +211,7 @@ impl Silence {
     }
 }
 
-/// Where security.txt is looked for: the second place is for compatibility (RFC 9116, 3).
+/// The locations of security.txt; the second exists for compatibility (RFC 9116, 3).
 const SECURITY_TXT: [&str; 2] = ["/.well-known/security.txt", "/security.txt"];
 
 async fn follow(client: &Client, landing: &Landing, path: &str) -> Result<Visit, String> {
@@ -222,7 +222,7 @@ async fn fetch(client: &Client, landing: &Landing, path: &str) -> Result<Page, S
     client.get(&landing.at(path)?, &[]).await.map_err(|error| error.to_string())
 }
 
-/// How the site answers to a path that cannot exist.
+/// The site's response to a path that cannot exist.
 struct Baseline {
     status: u16,
     length: usize,
@@ -239,8 +239,8 @@ impl Baseline {
         self.status == 200
     }
 
-    /// Whether a page is most likely the same "not found" page: the same beginning, and about the
-    /// same length.
+    /// Returns true if a page is probably the same "not found" page: the same beginning, and about
+    /// the same length.
     fn resembles(&self, page: &Page) -> bool {
         if !self.answers_everything() {
             return false;
@@ -250,7 +250,7 @@ impl Baseline {
     }
 }
 
-/// A page's text without the path that was asked for, which such pages like to quote.
+/// Returns a page's text without the requested path, because "not found" pages often quote it.
 fn without_path(page: &Page) -> String {
     let path = page.url.path();
     page.text().replace(path, "").replace(path.trim_start_matches('/'), "")
@@ -273,7 +273,8 @@ fn judge_robots(visit: &Visit, soft: &Baseline, report: &mut Report) {
     }
 }
 
-/// The paths of a robots.txt that look administrative or private, at most ten (RFC 9309, 2.2.2).
+/// Returns the paths of a robots.txt that look administrative or private, at most ten (RFC 9309,
+/// 2.2.2).
 #[must_use]
 pub fn sensitive_paths(robots: &str) -> Vec<String> {
     const WORDS: [&str; 9] =
@@ -295,7 +296,8 @@ pub fn sensitive_paths(robots: &str) -> Vec<String> {
     found
 }
 
-/// Judges what one of the places of security.txt answered, and returns whether that settles it.
+/// Checks the response from one security.txt location. Returns true if no other location needs to
+/// be checked.
 fn judge_security(visit: &Visit, soft: &Baseline, now: Timestamp, report: &mut Report) -> bool {
     let page = visit.page();
     let url = page.url.as_str();
@@ -303,7 +305,7 @@ fn judge_security(visit: &Visit, soft: &Baseline, now: Timestamp, report: &mut R
         report.observations.push(format!("security.txt: redirects to {}, which was not read", clip(place, 200)));
         return true;
     }
-    // An error text that comes with status 200 has none of the fields.
+    // An error page with status 200 has none of these fields.
     let is_one = ["contact:", "expires:"].iter().any(|field| page.text().to_ascii_lowercase().contains(field));
     if page.status != 200 || soft.resembles(page) || is_html(page.content()) || !is_one {
         return false;
@@ -315,7 +317,7 @@ fn judge_security(visit: &Visit, soft: &Baseline, now: Timestamp, report: &mut R
     true
 }
 
-/// What is wrong with a security.txt, if anything is (RFC 9116, 2.5).
+/// Returns the fault of a security.txt, if any (RFC 9116, 2.5).
 #[must_use]
 pub fn security_txt_fault(text: &str, now: Timestamp) -> Option<String> {
     let values = |name: &str| -> Vec<&str> {
@@ -343,7 +345,7 @@ pub fn security_txt_fault(text: &str, now: Timestamp) -> Option<String> {
     }
 }
 
-/// Whether a page is a web server's automatic listing of a folder.
+/// Returns true if a page is a web server's automatic directory listing.
 #[must_use]
 pub fn is_listing(body: &[u8]) -> bool {
     ["<title>Index of /", "<title>Directory listing for ", "<title>Directory Listing For "]
@@ -368,8 +370,8 @@ fn is_git_head(body: &[u8]) -> bool {
     body.starts_with(b"ref: refs/") || (matches!(body.len(), 40 | 64) && body.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Lines of `KEY=value`, at least one, and nothing but such lines, comments and blanks among the
-/// first twenty.
+/// Returns true if the first twenty lines are only `KEY=value`, comments and blank lines, with at
+/// least one `KEY=value`.
 fn is_env(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let lines: Vec<_> =
@@ -420,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn recognises_by_content() {
+    fn exposed_files_are_recognised_by_content() {
         let cases: &[(&str, &[u8], bool)] = &[
             ("/.git/HEAD", b"ref: refs/heads/main\n", true),
             ("/.git/HEAD", b"0123456789012345678901234567890123456789\n", true),
@@ -445,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_soft_404_is_known_again_and_a_real_file_is_not() {
+    fn soft_404_is_recognised_and_a_real_file_is_not() {
         let at = |path: &str, body: &str| Page {
             url: Url::parse("http://a.test").unwrap().join(path).unwrap(),
             ..page(200, body.as_bytes())
@@ -467,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn robots_paths() {
+    fn sensitive_robots_paths_are_found() {
         assert_eq!(
             sensitive_paths("User-agent: *\nDisallow: /admin/ # x\nDisallow: /img\ndisallow:/BACKUP\nSitemap: /admin"),
             ["/admin/", "/BACKUP"]
@@ -476,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn security_txt() {
+    fn security_txt_faults_are_found() {
         let now = "2030-01-01T00:00:00Z".parse().unwrap();
         for text in [
             "Contact: mailto:a@a.test\nExpires: 2031-01-01T00:00:00.000Z",
@@ -504,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn listings() {
+    fn directory_listings_are_recognised() {
         assert!(is_listing(b"<html><head><title>Index of /files</title>"));
         assert!(is_listing(b"<title>Directory listing for /</title>"));
         assert!(!is_listing(b"<title>Index</title>"));

@@ -1,4 +1,4 @@
-//! The checks, one a file. Each decides in pure functions and keeps its network part thin.
+//! The checks, one per file. Each check decides in pure functions and keeps its network part small.
 
 pub mod cookies;
 pub mod cors;

@@ -50,7 +50,7 @@ impl Plugin for ScriptIntegrity {
     }
 }
 
-/// What an element loads.
+/// The kind of a loaded resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Script,
@@ -76,27 +76,27 @@ impl Kind {
     }
 }
 
-/// How many elements of one page are looked at. Real pages have some dozens; a hostile one could
-/// fill the disk with findings.
+/// The limit for the elements of one page. Real pages have some dozens; a hostile page could fill
+/// the disk with findings.
 const MAX_ELEMENTS: usize = 500;
 
-/// One thing that an element loads.
+/// One resource that an element loads.
 struct Load<'a> {
     kind: Kind,
-    /// From where; an inline script has no address.
+    /// The address; an inline script has none.
     address: Option<Cow<'a, str>>,
-    /// Whether it runs or is shown by this element, so that `integrity` belongs there. What is only
-    /// fetched ahead or imported is judged by its transport alone.
+    /// True if this element runs or shows the resource, so that `integrity` belongs on the element.
+    /// For resources that are only preloaded or imported, only the transport is checked.
     is_use: bool,
 }
 
-/// What an element loads, of the kinds that matter.
+/// Returns the relevant resources that an element loads.
 fn loads(element: &Element) -> Vec<Load<'_>> {
     let load = |kind, address: &'static str| {
         element.attr(address).map(|address| Load { kind, address: Some(address.into()), is_use: true })
     };
     let one = match element.name {
-        // SVG names the address otherwise.
+        // SVG uses other attributes for the address.
         "script" if element.in_foreign => load(Kind::Script, "href")
             .or_else(|| load(Kind::Script, "xlink:href"))
             .or(Some(Load { kind: Kind::Script, address: None, is_use: true })),
@@ -109,7 +109,7 @@ fn loads(element: &Element) -> Vec<Load<'_>> {
         }
         "link" if has_rel(element, "stylesheet") => load(Kind::Style, "href"),
         "link" => preloads(element).and_then(|kind| Some(Load { is_use: false, ..load(kind, "href")? })),
-        // What a plug-in would load is framed today.
+        // Browsers load the content of a plug-in as a frame.
         "iframe" | "frame" | "embed" => load(Kind::Frame, "src"),
         "object" => load(Kind::Frame, "data"),
         _ => None,
@@ -117,7 +117,7 @@ fn loads(element: &Element) -> Vec<Load<'_>> {
     one.into_iter().collect()
 }
 
-/// What a `link` fetches ahead (HTML, 4.6.7.10 and 4.6.7.20).
+/// Returns the kind of resource that a `link` preloads (HTML, 4.6.7.10 and 4.6.7.20).
 fn preloads(element: &Element) -> Option<Kind> {
     if has_rel(element, "modulepreload") {
         return Some(Kind::Script);
@@ -129,8 +129,8 @@ fn preloads(element: &Element) -> Option<Kind> {
     }
 }
 
-/// Judges one page. Nothing is loaded or run. `upgrades` says that browsers replace `http:` by
-/// `https:` in it.
+/// Checks one page. Nothing is loaded or run. `upgrades` is true if browsers replace `http:` by
+/// `https:` in the page.
 #[must_use]
 pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
     let base = elements.iter().find_map(|element| if element.name == "base" { element.attr("href") } else { None });
@@ -167,7 +167,7 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
         }
         let mut add = |issue, evidence: &str| report.findings.push(Finding::new(issue, location.clone(), evidence));
         let is_plain = url.scheme() == "http" && !url.host_str().is_some_and(is_local);
-        // What is fetched ahead and used later is one fault.
+        // A resource that is preloaded and used later is one fault.
         if page.scheme() == "https" && is_plain && !upgrades && told_mixed.insert((kind.name(), location.clone())) {
             add(kind.over_http(), &format!("the page is HTTPS, the {} is not", kind.name()));
         }
@@ -195,8 +195,8 @@ fn has_rel(element: &Element, wanted: &str) -> bool {
     element.attr("rel").is_some_and(|rel| rel.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(wanted)))
 }
 
-/// Whether an `integrity` value holds at least one hash that browsers check (SRI, 3.3.2): the
-/// algorithm and its full length in base64.
+/// Returns true if an `integrity` value has at least one hash that browsers check (SRI, 3.3.2): a
+/// known algorithm and the full length in base64.
 #[must_use]
 pub fn has_usable_hash(value: &str) -> bool {
     value.split_ascii_whitespace().any(|word| {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn table() {
+    fn script_findings_match_the_table() {
         let good = format!(r#"<script src="https://cdn.test/x.js" integrity="{HASH}" crossorigin></script>"#);
         let no_cors = format!(r#"<script src="https://cdn.test/x.js" integrity="{HASH}"></script>"#);
         let cases: &[(&str, &[&str])] = &[
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn mixed_content() {
+    fn mixed_content_is_found() {
         for (html, expected) in [
             ("<style>@import url(http://e.test/a.css);</style>", &["stylesheet_over_http"][..]),
             (
@@ -326,13 +326,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_cannot_make_endless_findings() {
+    fn findings_of_one_page_are_limited() {
         let page = r#"<script src="//cdn.test/x.js"></script>"#.repeat(600);
         assert_eq!(ids(&page).len(), MAX_ELEMENTS);
     }
 
     #[test]
-    fn hashes() {
+    fn usable_integrity_hashes_are_recognised() {
         assert!(has_usable_hash(HASH));
         assert!(has_usable_hash(&format!("md5-x {HASH}?opt")));
         for bad in ["", "sha384", "sha384-", "sha384-short", "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk="] {

@@ -19,7 +19,7 @@ static META: Meta = Meta {
     priority: 10,
 };
 
-/// HSTS policies shorter than this are worth a finding: 180 days, in seconds.
+/// The minimum duration of an HSTS policy without a finding: 180 days, in seconds.
 const HSTS_ENOUGH_SECONDS: u64 = 15_552_000;
 
 /// The plugin.
@@ -70,8 +70,8 @@ impl Plugin for HttpHeaders {
     }
 }
 
-/// Whether plain HTTP on port 80 leads to HTTPS; `None` where the target names one port and the
-/// other is out of bounds.
+/// Returns the finding if plain HTTP on port 80 does not redirect to HTTPS. Returns `None` if the
+/// target names a port or a scheme, because port 80 is then out of scope.
 async fn redirect_check(scan: &Scan) -> Option<Result<Option<Finding>, String>> {
     let url = scan.target.plain_sibling()?;
     let client = match scan.client().await {
@@ -99,8 +99,8 @@ async fn redirect_check(scan: &Scan) -> Option<Result<Option<Finding>, String>> 
     })
 }
 
-/// What remains of the findings where the answer is only a redirect away: it shows no content that
-/// a policy could protect, but how it travels still matters.
+/// Filters the findings of a response that only redirects to another site. It has no content that a
+/// policy could protect, but its transport still matters.
 #[must_use]
 pub fn of_redirect(findings: Vec<Finding>, place: &str) -> Vec<Finding> {
     let upgrades = place.starts_with("https://");
@@ -110,23 +110,23 @@ pub fn of_redirect(findings: Vec<Finding>, place: &str) -> Vec<Finding> {
     findings.into_iter().filter(matters).collect()
 }
 
-/// What the headers alone do not tell.
+/// Facts that the headers do not contain.
 #[derive(Debug, Clone, Copy)]
 pub struct Context {
-    /// The page came over TLS.
+    /// True if the page came over TLS.
     pub https: bool,
-    /// The host is an address, for which HSTS has no meaning (RFC 6797, 8.1.1).
+    /// True if the host is an address. HSTS does not apply to addresses (RFC 6797, 8.1.1).
     pub ip_host: bool,
 }
 
-/// Judges the headers of one response, and the policies that its page sets by `meta` elements.
+/// Checks the headers of one response, and the policies in the page's `meta` elements.
 #[must_use]
 pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |issue, evidence: &str| findings.push(Finding::new(issue, url, evidence));
     if context.https {
         if !context.ip_host {
-            // Of several fields the first counts (RFC 6797, 8.1).
+            // If there are several fields, the first counts (RFC 6797, 8.1).
             match headers.get("strict-transport-security").map(|value| String::from_utf8_lossy(value.as_bytes())) {
                 None => add(&issues::HSTS_MISSING, "the header is absent"),
                 Some(value) => match hsts_max_age(&value) {
@@ -157,7 +157,7 @@ pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &
         add(&issues::FRAMING_ALLOWED, &reason);
     }
     match joined(headers, "x-content-type-options") {
-        // Of several values the first counts (Fetch, 3.6).
+        // If there are several values, the first counts (Fetch, 3.6).
         Some(value) if value.split(',').next().is_some_and(|first| first.trim().eq_ignore_ascii_case("nosniff")) => {}
         Some(value) => add(&issues::NOSNIFF_MISSING, &format!("X-Content-Type-Options: {value}")),
         None => add(&issues::NOSNIFF_MISSING, "the header is absent"),
@@ -176,8 +176,8 @@ pub fn judge(headers: &HeaderMap, elements: &[Element], context: Context, url: &
     findings
 }
 
-/// Why other sites may frame the page, if they may. `X-Frame-Options` is ignored beside
-/// `frame-ancestors` (CSP level 3, 6.4.2).
+/// Returns the reason if other sites may frame the page. Browsers ignore `X-Frame-Options` if
+/// `frame-ancestors` is present (CSP level 3, 6.4.2).
 #[must_use]
 pub fn framing(policies: &Policies, frame_options: Option<&str>) -> Option<String> {
     match policies.restricts_framing() {
@@ -188,8 +188,8 @@ pub fn framing(policies: &Policies, frame_options: Option<&str>) -> Option<Strin
         None => {}
     }
     let Some(written) = frame_options else { return Some("neither header is set".to_owned()) };
-    // Several different values block the page if one of them means something; a single one must be
-    // known (HTML, 7.5.1).
+    // Several different values block the page if one of them is valid; a single value must be known
+    // (HTML, 7.5.1).
     let mut values: Vec<String> = written.split(',').map(|value| value.trim().to_ascii_lowercase()).collect();
     values.sort();
     values.dedup();
@@ -201,20 +201,20 @@ pub fn framing(policies: &Policies, frame_options: Option<&str>) -> Option<Strin
     (!blocks).then(|| format!("X-Frame-Options: {written} is no value that browsers know"))
 }
 
-/// The referrer policies that give other sites no more than the origin, and that only over HTTPS.
-/// Mozilla's Observatory draws the same line.
+/// The referrer policies that send other sites at most the origin, and only over HTTPS. Mozilla's
+/// Observatory uses the same criterion.
 const SAFE_REFERRER_POLICIES: [&str; 4] =
     ["no-referrer", "same-origin", "strict-origin", "strict-origin-when-cross-origin"];
 
-/// The others that browsers know (Referrer Policy, 3).
+/// The other policies that browsers accept (Referrer Policy, 3).
 const UNSAFE_REFERRER_POLICIES: [&str; 4] =
     ["no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "unsafe-url"];
 
-/// Finds the referrer policy of a page. In a header the last word that browsers know counts
-/// (Referrer Policy, 8.1); a `meta` element that browsers understand replaces it (HTML, 4.2.5.1).
+/// Returns the referrer policy of a page. In a header the last valid word counts (Referrer Policy,
+/// 8.1). A valid `meta` element replaces it (HTML, 4.2.5.1).
 ///
 /// # Errors
-/// Why there is no safe one.
+/// Returns the reason if the page has no safe policy.
 pub fn referrer_policy(header: Option<&str>, elements: &[Element]) -> Result<&'static str, String> {
     let known = |word: &str| {
         let word = word.trim().to_ascii_lowercase();
@@ -248,15 +248,15 @@ pub fn referrer_policy(header: Option<&str>, elements: &[Element]) -> Result<&'s
     }
 }
 
-/// Whether a Cross-Origin-Opener-Policy cuts the tie to openers of other origins. It is one token
-/// with parameters (HTML, 7.1.3.1); what cannot be read means `unsafe-none`.
+/// Returns true if a Cross-Origin-Opener-Policy separates the page from openers of other origins.
+/// The value is one token with parameters (HTML, 7.1.3.1); an invalid value means `unsafe-none`.
 #[must_use]
 pub fn isolates_opener(value: &str) -> bool {
     let token = value.split(';').next().unwrap_or_default().trim();
     matches!(token, "same-origin" | "same-origin-allow-popups" | "noopener-allow-popups")
 }
 
-/// The `max-age` of an HSTS header, in seconds (RFC 6797, 6.1.1).
+/// Returns the `max-age` of an HSTS header, in seconds (RFC 6797, 6.1.1).
 #[must_use]
 pub fn hsts_max_age(value: &str) -> Option<u64> {
     value.split([';', ',']).find_map(|part| {
@@ -265,8 +265,8 @@ pub fn hsts_max_age(value: &str) -> Option<u64> {
     })
 }
 
-/// The grade: A+ for nothing to say but what is informational, one step down for each weight of
-/// findings.
+/// Returns the grade. It is A+ if all findings are informational, and gets worse with the number
+/// and the severity of the findings.
 #[must_use]
 pub fn grade(findings: &[Finding]) -> &'static str {
     let points: u32 = findings
@@ -289,7 +289,7 @@ pub fn grade(findings: &[Finding]) -> &'static str {
     }
 }
 
-/// The policies that the page itself sets.
+/// Returns the policies in the page's `meta` elements.
 fn in_page(elements: &[Element]) -> Vec<String> {
     let metas = elements.iter().filter(|element| element.name == "meta");
     let policies =
@@ -347,13 +347,13 @@ mod tests {
     ];
 
     #[test]
-    fn a_good_site_has_nothing_and_an_a_plus() {
+    fn good_site_has_no_findings_and_grade_a_plus() {
         assert_eq!(ids(&GOOD, HTTPS), Vec::<&str>::new());
         assert_eq!(grade(&[]), "A+");
     }
 
     #[test]
-    fn a_bare_site_gets_everything_and_an_f() {
+    fn bare_site_has_all_findings_and_grade_f() {
         let found = judge(&headers(&[]), &[], Context { https: false, ip_host: false }, "u");
         let ids: Vec<_> = found.iter().map(|finding| finding.issue.id).collect();
         assert_eq!(
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_by_both_headers() {
+    fn framing_is_decided_by_both_headers() {
         let found = |csp: &str, options: Option<&str>| {
             framing(&Policies::read(&headers(&[("content-security-policy", csp)]), &[]), options).is_some()
         };
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn referrer_policies() {
+    fn referrer_policies_are_checked() {
         for (header, html, expected) in [
             (None, "", None),
             (Some("no-referrer"), "", Some("no-referrer")),
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn opener_policies() {
+    fn opener_policies_are_checked() {
         for good in ["same-origin", "same-origin-allow-popups", "noopener-allow-popups", "same-origin; report-to=\"x\""]
         {
             assert!(isolates_opener(good), "{good}");
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_max_age() {
+    fn hsts_max_age_is_parsed() {
         assert_eq!(hsts_max_age("includeSubDomains; Max-Age=\"31536000\""), Some(31_536_000));
         assert_eq!(hsts_max_age("max-age=-1"), None);
         assert_eq!(hsts_max_age(""), None);

@@ -1,4 +1,4 @@
-//! `technology_hints`: which software the landing page shows by itself.
+//! `technology_hints`: the software that the landing page reveals.
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
@@ -44,11 +44,11 @@ impl Plugin for TechnologyHints {
 /// One recognised piece of software.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
-    /// Its name, or the banner itself where no name is known.
+    /// The name, or the banner itself if no name is known.
     pub name: String,
-    /// What showed it.
+    /// The evidence.
     pub evidence: String,
-    /// Whether an exact version is told.
+    /// True if an exact version is shown.
     pub versioned: bool,
 }
 
@@ -85,20 +85,20 @@ const PATHS: [(&str, &str); 14] = [
     ("googletagmanager.com", "Google Tag Manager"),
 ];
 
-/// Recognises software in one response.
+/// Returns the software that one response reveals.
 #[must_use]
 pub fn recognise(headers: &HeaderMap, html: &str) -> Vec<Hint> {
     let mut hints: Vec<Hint> = Vec::new();
     for name in BANNERS {
         if let Some(value) = joined(headers, name) {
-            // The number in Via is the protocol's version, not a product's (RFC 9110, 7.6.3).
+            // The number in Via is the version of the protocol, not of a product (RFC 9110, 7.6.3).
             let versioned = name != "via" && has_version(&value);
             add(&mut hints, clip(&value, 120), format!("{name}: {}", clip(&value, 200)), versioned);
         }
     }
     for line in headers.get_all("set-cookie") {
         let line = String::from_utf8_lossy(line.as_bytes());
-        // A word alone is the value of a cookie without a name.
+        // A single word is the value of a cookie without a name.
         let Some((cookie, _)) = line.split(';').next().unwrap_or_default().split_once('=') else { continue };
         let cookie = cookie.trim().to_ascii_lowercase();
         if let Some((start, product)) = COOKIES.iter().find(|(start, _)| cookie.starts_with(start)) {
@@ -106,7 +106,7 @@ pub fn recognise(headers: &HeaderMap, html: &str) -> Vec<Hint> {
         }
     }
     let elements = elements(html);
-    // One page has one generator; a hostile one could have thousands.
+    // A page normally has one generator; a hostile page could have thousands.
     for element in elements.iter().filter(|element| element.name == "meta" && element.is("name", "generator")).take(5) {
         let content = clip(element.attr("content").unwrap_or_default().trim(), 120);
         if !content.is_empty() {
@@ -124,14 +124,14 @@ pub fn recognise(headers: &HeaderMap, html: &str) -> Vec<Hint> {
     hints
 }
 
-/// One product is told once: by its first, and so strongest, sign.
+/// Adds a product once, with its first and therefore strongest sign.
 fn add(hints: &mut Vec<Hint>, name: String, evidence: String, versioned: bool) {
     if !hints.iter().any(|hint| hint.name == name) {
         hints.push(Hint { name, evidence, versioned });
     }
 }
 
-/// Whether a banner tells a version: a digit, a dot and a digit somewhere.
+/// Returns true if a banner contains a version: a digit, a dot and a digit.
 #[must_use]
 pub fn has_version(text: &str) -> bool {
     text.as_bytes().windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b'.' && w[2].is_ascii_digit())
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn from_headers_cookies_and_pages() {
+    fn software_is_found_in_headers_cookies_and_pages() {
         assert_eq!(names(&[("server", "nginx/1.22.1")], ""), [("nginx/1.22.1".to_owned(), true)]);
         assert_eq!(names(&[("server", "cloudflare")], ""), [("cloudflare".to_owned(), false)]);
         assert_eq!(names(&[("via", "1.1 vegur")], ""), [("1.1 vegur".to_owned(), false)]);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn versions() {
+    fn banner_versions_are_recognised() {
         for (text, expected) in
             [("nginx/1.2", true), ("nginx", false), ("HTTP2", false), ("PHP/8.", false), ("Apache 2.4.1 (Unix)", true)]
         {

@@ -46,7 +46,7 @@ impl Plugin for TlsCertificate {
     }
 }
 
-/// What one completed handshake showed.
+/// The result of one completed handshake.
 struct Handshake {
     chain: Vec<CertificateDer<'static>>,
     agreed: String,
@@ -78,7 +78,7 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
             Ok(survey) => surveys.push(survey),
             Err(reason) => unchecked.push(format!("{}: could not be checked ({reason})", version.name())),
         }
-        // A port that speaks something else, or nothing, is not asked five times.
+        // A port that does not speak TLS, or does not answer, is not probed five times.
         let is_other =
             surveys.last().map_or(unchecked.len() > 1, |survey: &Survey| survey.refusal == Some(Answer::NotTls));
         if modern.is_err() && is_other {
@@ -148,8 +148,8 @@ async fn check(scan: &Scan) -> Result<Outcome, String> {
     Ok(if unchecked.is_empty() { Outcome::Done(report) } else { Outcome::Partial(report, unchecked.join("; ")) })
 }
 
-/// One sentence about what the server agreed to; `modern` is the handshake that a current browser
-/// would make, or why it was not completed.
+/// Returns one sentence about the negotiated parameters. `modern` is the handshake of a current
+/// browser, or the reason why it did not complete.
 fn headline(location: &str, modern: Result<&str, &str>, surveys: &[Survey]) -> String {
     let best = match (modern, surveys.iter().find(|survey| survey.is_offered())) {
         (Ok(agreed), _) => return format!("{location} negotiates {agreed}"),
@@ -159,8 +159,8 @@ fn headline(location: &str, modern: Result<&str, &str>, surveys: &[Survey]) -> S
     let is_modern = |suite: &Suite| suite.is_of_tls13() || (suite.is_forward_secret() && suite.is_authenticated());
     let accepts_modern = surveys.iter().flat_map(|survey| &survey.suites).any(is_modern);
     match modern {
-        // The suites are good, so it was something else: a certificate of the client, or a group
-        // for the key exchange.
+        // The suites are modern, so the handshake failed for another reason: a client certificate,
+        // or a group for the key exchange.
         Err(reason) if accepts_modern => {
             format!("{location} speaks {best} at best; a handshake was not completed ({reason})")
         }
@@ -171,7 +171,7 @@ fn headline(location: &str, modern: Result<&str, &str>, surveys: &[Survey]) -> S
     }
 }
 
-/// One line about one version.
+/// Returns one line about one version.
 fn describe(survey: &Survey) -> String {
     let name = survey.version.name();
     let dh = survey.dh_bits.map(|bits| format!(", Diffie-Hellman with {bits} bits")).unwrap_or_default();
@@ -190,9 +190,9 @@ fn describe(survey: &Survey) -> String {
     }
 }
 
-/// Judges the versions and suites that a server accepts. `negotiates` says that a handshake with
-/// modern TLS was completed. That something is not accepted is only said of what was asked to its
-/// end.
+/// Checks the versions and suites that a server accepts. `negotiates` is true if a handshake with
+/// modern TLS completed. A missing version or suite is only reported if its probe ran to
+/// completion.
 #[must_use]
 pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -243,7 +243,7 @@ pub fn judge(surveys: &[Survey], negotiates: bool, location: &str) -> Vec<Findin
     findings
 }
 
-/// The first pinned address that accepts a connection.
+/// Returns the first pinned address that accepts a connection.
 async fn reachable(addresses: &[IpAddr], port: u16, limit: Duration) -> Result<SocketAddr, String> {
     let mut reasons = Vec::new();
     for ip in addresses {
@@ -257,7 +257,7 @@ async fn reachable(addresses: &[IpAddr], port: u16, limit: Duration) -> Result<S
     Err(format!("no TLS could be tried: {}", reasons.join("; ")))
 }
 
-/// Completes a handshake as a current browser would.
+/// Completes a handshake as a current browser does.
 async fn handshake(address: SocketAddr, name: &ServerName<'static>, limit: Duration) -> Result<Handshake, String> {
     let config = trust::lenient_config(&[&TLS13, &TLS12], &[b"h2", b"http/1.1"]).map_err(|error| error.to_string())?;
     let talk = async {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headline_blames_the_suites_only_where_they_are_to_blame() {
+    fn headline_names_the_suites_only_if_they_are_the_cause() {
         const REFUSED: &str = "with suites that browsers refuse";
         const REASON: &str = "a handshake was not completed (the server wants a certificate)";
         let lost = || End::Lost("no answer within 5 s".to_owned());
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_may_be_longer_says_at_least() {
+    fn incomplete_suite_list_says_at_least() {
         for (codes, end, expected) in [
             (&[0xC02F][..], End::Complete, "TLS 1.2: offered, 1 suite"),
             (&[0xC02F, 0x002F], End::Complete, "TLS 1.2: offered, 2 suites"),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_to_be_missing_that_was_not_asked_to_its_end() {
+    fn missing_suites_are_reported_only_after_a_complete_probe() {
         let lost = || End::Lost("no answer within 5 s".to_owned());
         let closed = || End::Open("the connection was closed".to_owned());
         for (surveys, expected) in [

@@ -1,5 +1,6 @@
-//! The cipher suites that the probes offer, by the IANA registry "TLS Cipher Suites": all that
-//! certificates are used with, and anonymous ones. Pre-shared keys, SRP and Kerberos are left out.
+//! The cipher suites that the probes offer, from the IANA registry "TLS Cipher Suites": all suites
+//! with certificates, and the anonymous suites. Suites with pre-shared keys, SRP and Kerberos are
+//! left out.
 
 pub(super) static TABLE: &[(u16, &str)] = &[
     (0x1301, "TLS_AES_128_GCM_SHA256"),

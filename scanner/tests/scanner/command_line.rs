@@ -1,4 +1,4 @@
-//! The command line as a caller meets it: exit codes, files written and files not written.
+//! Tests of the command line from outside: exit codes, and which files a command writes.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn usage() -> ExitCode {
 }
 
 #[test]
-fn questions_about_itself_are_answered() {
+fn help_and_list_commands_succeed() {
     for args in [
         &["--version"][..],
         &["--help"],
@@ -79,7 +79,7 @@ fn an_active_scan_runs_nothing_and_says_so() {
     assert!(!folder.path().join("kast_report.pdf").exists());
 }
 
-/// The other half of the test below; alone it has nothing to do.
+/// The child process of the test below. It does nothing on its own.
 #[test]
 #[ignore = "runs as a process of its own, started by the test of SIGINT"]
 fn child_that_is_interrupted() {
@@ -98,7 +98,7 @@ fn sigint_stops_the_scan_without_an_info_file() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    // A connection means that the scan is under way; nothing is ever answered on it.
+    // A connection means that the scan is running. The listener never answers it.
     let _connection = listener.accept().unwrap();
     assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     assert!(child.wait().unwrap().success(), "the scan did not end with exit code 130");

@@ -8,8 +8,8 @@ use tokio::net::UdpSocket;
 
 use crate::server::{issues, processed, scan, status};
 
-/// Answers TXT questions from a list. Names below kastrel-site.com exist, with no other records;
-/// others do not.
+/// Answers TXT queries from a list. Other names below kastrel-site.com exist without records; all
+/// other names do not exist.
 async fn name_server(texts: &'static [(&'static str, &'static str)]) -> String {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
@@ -43,7 +43,7 @@ async fn name_server(texts: &'static [(&'static str, &'static str)]) -> String {
 }
 
 #[tokio::test]
-async fn records_are_read_and_the_absent_is_told() {
+async fn dns_records_are_read_and_missing_ones_are_reported() {
     let server = name_server(&[
         ("kastrel-site.com", "v=spf1 +all"),
         ("kastrel-site.com", "other"),

@@ -1,5 +1,5 @@
-//! Pages that are endless, slow, deep or huge: each check ends in time and in little memory, and
-//! says what it left out.
+//! Tests of endless, slow, deeply nested and huge pages: each check ends in time, uses little
+//! memory, and reports what it left out.
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -18,7 +18,7 @@ use crate::server::{Server, issues, processed, response, scan, status};
 
 const PAGE_PLUGINS: [&str; 4] = ["http_headers", "cookie_flags", "script_integrity", "technology_hints"];
 
-/// A server that hands each connection to a test, after the head of the first request.
+/// Starts a server that passes each connection to a test, after the head of the first request.
 async fn raw<F: Future<Output = io::Result<()>> + Send + 'static>(
     answer: impl Fn(TcpStream) -> F + Clone + Send + Sync + 'static,
 ) -> String {
@@ -30,7 +30,7 @@ async fn raw<F: Future<Output = io::Result<()>> + Send + 'static>(
             tokio::spawn(async move {
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head).await;
-                // The client hangs up when it has enough.
+                // The client closes the connection when it has read enough.
                 let _ = answer(stream).await;
             });
         }
@@ -62,7 +62,7 @@ async fn endless_headers(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// A site that takes its time is what these tests are about, so it has to wait.
+/// Redirects after a delay. These tests are about slow sites, so the server has to wait.
 async fn slow_redirect(mut stream: TcpStream) -> io::Result<()> {
     tokio::time::sleep(Duration::from_millis(800)).await;
     stream.write_all(b"HTTP/1.1 302 X\r\nlocation: /again\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await
@@ -148,7 +148,7 @@ async fn a_chain_of_slow_redirects_costs_every_plugin_together_one_limit() {
 
 #[tokio::test]
 async fn the_limit_of_the_scan_holds_for_all_plugins_together() {
-    // Each answer is just in time, so that no request fails.
+    // Each response arrives just in time, so that no request fails.
     let target = raw(just_in_time).await;
     let folder = tempdir().unwrap();
     let settings = ["http.timeout_seconds=2", "http.scan_timeout_seconds=5"];

@@ -1,4 +1,4 @@
-//! Time, size, count and scope limits, and plugins that break.
+//! Tests of time, size, count and scope limits, and of plugins that fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +40,8 @@ async fn a_refused_connection_fails_every_plugin_with_the_reason() {
 }
 
 #[tokio::test]
-async fn silence_ends_with_the_time_limit() {
-    // The listener never accepts: connections open in the kernel's queue, and nothing ever answers.
+async fn silent_server_ends_the_check_with_the_time_limit() {
+    // The listener never accepts: the kernel opens the connections, and no process answers them.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let folder = tempdir().unwrap();
     let target = format!("http://{}", listener.local_addr().unwrap());
@@ -53,7 +53,7 @@ async fn silence_ends_with_the_time_limit() {
             "{plugin}"
         );
     }
-    // All share one look at the landing page, so the whole scan costs one time-out.
+    // All plugins share one visit of the landing page, so the scan waits for one timeout only.
     assert!(info.duration_seconds < 3.0, "{} s", info.duration_seconds);
 }
 
@@ -158,7 +158,7 @@ impl Plugin for Spinning {
     }
 }
 
-/// Lets the plugin's thread end, also when an assertion fails.
+/// Lets the plugin's thread end, even if an assertion fails.
 struct LetGo(&'static AtomicBool);
 
 impl Drop for LetGo {
@@ -168,7 +168,7 @@ impl Drop for LetGo {
 }
 
 #[tokio::test]
-async fn a_plugin_that_never_waits_ends_with_its_limit_and_the_others_go_on() {
+async fn plugin_that_never_awaits_ends_with_its_limit_and_others_continue() {
     static FREE: AtomicBool = AtomicBool::new(false);
     static SPINNING_PLUGIN: Spinning = Spinning(&FREE);
     let _let_go = LetGo(&FREE);
@@ -213,7 +213,7 @@ async fn a_plugin_that_never_waits_ends_with_the_limit_of_the_scan() {
     }
 }
 
-/// The other half of the test below; alone it has nothing to do.
+/// The child process of the test below. It does nothing on its own.
 #[tokio::test]
 #[ignore = "runs as a process of its own, started by the test of a process that ends"]
 async fn child_with_a_plugin_that_spins_for_ever() {

@@ -1,5 +1,5 @@
-//! The scanner against real servers on the loopback interface. One binary, so that it is linked
-//! once.
+//! Tests of the scanner against real servers on the loopback interface. They share one binary, so
+//! that it is linked once.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -1,6 +1,6 @@
-//! Header values against Mozilla's HTTP Observatory (`@mdn/mdn-http-observatory` 1.4.8): the values
-//! of its own tests and some of ours, with its results for an HTTPS page. Where we differ on
-//! purpose, the difference is listed with its reason.
+//! Compares header evaluation with Mozilla's HTTP Observatory (`@mdn/mdn-http-observatory` 1.4.8).
+//! The values are those of Observatory's tests plus some others, with its results for an HTTPS
+//! page. Intentional differences are listed with their reasons.
 
 use kastrel_scanner::csp::Policies;
 use kastrel_scanner::markup::elements;
@@ -117,7 +117,7 @@ static POLICIES: &[(&str, &str)] = &[
     ("form-action 'self' https://mozilla.org", "unsafe-inline"),
 ];
 
-/// Policies that we judge otherwise, and why.
+/// Policies with an intentionally different result, and the reason.
 static OTHER_POLICIES: &[(&str, &str)] = &[
     ("default-src 'none'; default-src 'none'", "browsers take the first directive of a name, so the policy works"),
     (
@@ -131,7 +131,7 @@ static OTHER_POLICIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Policies that Observatory passes and that cover sites of anybody.
+/// Policies that Observatory passes although they cover sites of any owner.
 static BROADER: &[&str] = &[
     "default-src 'self'; script-src *.com",
     "default-src 'self'; script-src *:443",
@@ -205,19 +205,19 @@ fn meta_elements_count_as_observatory_counts_them() {
             "<head><meta charset=UTF-8><meta http-equiv=\"Content-SECURITY-Policy\" content=\"{policy}\"><title>Title</title></head>"
         )
     };
-    // default-src-none, with and without a header beside it.
+    // default-src-none, with and without an additional header.
     for field in ["", "default-src 'none'", "img-src 'none'", "default-src http:"] {
         assert_eq!(policies(field, &meta("default-src 'none'")).weakness(true), None, "{field}");
     }
     assert_eq!(policies("default-src 'none'", &meta("default-src https:")).weakness(true), None);
-    // not-implemented: a page cannot set frame-ancestors for itself.
+    // not-implemented: a page cannot set frame-ancestors in a `meta` element.
     assert!(policies("", &meta("frame-ancestors 'none'")).is_empty());
     // Several elements restrict each other.
     let several =
         meta("default-src 'none'; object-src 'none'; media-src 'none';") + &meta("script-src 'self' 'unsafe-inline'");
     assert_eq!(policies("", &several).weakness(true), None);
-    // Differs on purpose: `http:` covers `https:` too (CSP level 3, 6.7.2.8), so the two together
-    // still permit every site. Observatory compares the words.
+    // An intentional difference: `http:` also covers `https:` (CSP level 3, 6.7.2.8), so the two
+    // policies together still permit every site. Observatory compares the words.
     assert_eq!(
         policies("default-src http:", &meta("default-src https:")).weakness(true),
         Some("scripts from anywhere")
@@ -225,7 +225,7 @@ fn meta_elements_count_as_observatory_counts_them() {
 }
 
 #[test]
-fn anti_clickjacking_is_observatorys() {
+fn framing_results_match_observatory() {
     for (policy, is_protected) in [
         ("default-src 'none'", false),
         ("frame-ancestors *", false),
@@ -237,7 +237,7 @@ fn anti_clickjacking_is_observatorys() {
         assert_eq!(framing(&policies(policy, ""), None).is_none(), is_protected, "{policy}");
     }
     for (value, result) in FRAME_OPTIONS {
-        // Differs on purpose: browsers ignore ALLOW-FROM, and take a value that is there twice.
+        // An intentional difference: browsers ignore ALLOW-FROM, and accept a repeated value.
         let differs = value.starts_with("ALLOW-FROM") || value.contains(',');
         let passes = matches!(*result, "sameorigin-or-deny" | "allow-from-origin");
         let given = Some(*value).filter(|value| !value.is_empty());
@@ -250,10 +250,10 @@ fn referrer_policies_are_safe_where_observatory_calls_them_private() {
     for (value, result) in REFERRER_POLICIES {
         assert_eq!(referrer_policy(Some(value), &[]).is_ok(), *result == "private", "{value}: {result}");
     }
-    // The element of the page wins over the header.
+    // The `meta` element of the page takes precedence over the header.
     assert!(referrer_policy(Some("unsafe-url"), &elements("<meta name=\"referRer\" content=\"no-referrer\">")).is_ok());
-    // Differs on purpose: a missing policy is a finding of low severity here, and Observatory
-    // passes it; a list in an element is no policy to browsers.
+    // An intentional difference: a missing policy is a finding of low severity here, while
+    // Observatory passes it. Browsers ignore a list in a `meta` element.
     assert!(referrer_policy(None, &[]).is_err());
     assert!(
         referrer_policy(Some("unsafe-url"), &elements("<meta name=referrer content=\"no-referrer, same-origin\">"))

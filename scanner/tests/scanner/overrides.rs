@@ -1,5 +1,5 @@
-//! What a scan's settings cannot do: name files elsewhere, endless files, or addresses out of
-//! scope.
+//! Tests that the settings of a scan cannot name files outside the allowed folders, endless files,
+//! or addresses out of scope.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ fn run(args: &[&str]) -> ExitCode {
     kastrel_scanner::main(std::iter::once("kastrel scanner").chain(args.iter().copied()).map(Into::into))
 }
 
-/// The peak memory of this process in KiB, from the kernel.
+/// Returns the peak memory of this process in KiB, from the kernel.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -71,7 +71,7 @@ async fn an_endless_or_odd_certificate_file_fails_its_check_at_once() {
     assert!(peak_memory() - before < 64 * 1024, "{before} KiB, then {} KiB", peak_memory());
 }
 
-/// Runs a scan that only prints, with a file of settings.
+/// Runs a dry run with a settings file.
 fn dry_run(settings: &serde_json::Value, target: &str) -> ExitCode {
     let folder = tempdir().unwrap();
     let file = folder.path().join("settings.json");

@@ -1,4 +1,4 @@
-//! Scans of a plain HTTP site: files, their order, findings, redirects and hostile content.
+//! Tests scans of a plain HTTP site: files, their order, findings, redirects and hostile content.
 
 use std::fs;
 use std::sync::Mutex;
@@ -36,7 +36,7 @@ async fn site() -> Server {
 }
 
 #[tokio::test]
-async fn every_plugin_tells_what_is_there() {
+async fn every_plugin_reports_its_findings() {
     let server = site().await;
     let folder = tempdir().unwrap();
     let target = format!("http://{}", server.address);
@@ -116,8 +116,8 @@ async fn the_start_marker_comes_first_and_the_info_last() {
     let (arrived, arrivals) = mpsc::channel::<()>();
     let (release, released) = mpsc::channel::<()>();
     let gate = Mutex::new((arrived, released));
-    // The handler blocks a thread of its own runtime, so that the scan cannot end before the test
-    // has looked.
+    // The handler blocks a thread of a separate runtime, so the scan cannot end before the test has
+    // inspected the files.
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (send, receive) = mpsc::channel();
@@ -155,7 +155,7 @@ async fn a_stopped_scan_leaves_no_info() {
     let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
     let server = Server::start(move |_| {
         arrived.send(()).unwrap();
-        // A head that promises a body which never comes.
+        // A response head that announces a body which is never sent.
         "HTTP/1.1 200 X\r\ncontent-length: 10\r\n\r\n".to_owned()
     })
     .await;
@@ -172,7 +172,7 @@ async fn a_stopped_scan_leaves_no_info() {
 }
 
 #[tokio::test]
-async fn a_redirect_elsewhere_is_told_and_not_followed() {
+async fn redirect_to_another_host_is_reported_and_not_followed() {
     let other = Server::start(|_| response(200, "", "other")).await;
     let away = format!("http://{}/landing", other.address);
     let server = Server::start(move |_| response(302, &format!("location: {away}\r\n"), "")).await;

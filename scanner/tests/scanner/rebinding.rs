@@ -1,5 +1,5 @@
-//! Names whose addresses lie: a name server of our own answers differently each time, with several
-//! addresses, with internal ones and with IPv6 forms of them.
+//! Tests against DNS rebinding: a local name server gives a different answer each time, with
+//! several addresses, with internal ones and with IPv6 forms of them.
 
 use std::collections::HashMap;
 use std::io;
@@ -34,10 +34,10 @@ const CONNECTING: [&str; 7] = [
     "exposed_files",
 ];
 
-/// The answers of one name, one list for each question of one type; the last list is repeated.
+/// The answers by name and record type: one list per query. The last list is repeated.
 type Script = HashMap<(&'static str, RecordType), Vec<Vec<&'static str>>>;
 
-/// A name server with scripted answers, of which none may be kept (TTL 0).
+/// A name server with scripted answers, which must not be cached (TTL 0).
 struct NameServer {
     address: SocketAddr,
     asked: Arc<Mutex<HashMap<(String, RecordType), usize>>>,
@@ -58,7 +58,7 @@ impl NameServer {
                 reply.metadata.recursion_desired = true;
                 reply.metadata.recursion_available = true;
                 let (mut owner, kind) = (question.name().clone(), question.query_type());
-                // A recursive server follows the canonical names by itself.
+                // A recursive server follows the canonical names itself.
                 loop {
                     let name = owner.to_string().trim_end_matches('.').to_owned();
                     let count = {
@@ -96,7 +96,7 @@ impl NameServer {
         self.asked.lock().unwrap().get(&(name.to_owned(), kind)).copied().unwrap_or_default()
     }
 
-    /// A gate that asks this server.
+    /// Returns a gate that uses this name server.
     fn gate(&self, policy: ScopePolicy) -> Gate {
         let mut server = NameServerConfig::udp_and_tcp(self.address.ip());
         server
@@ -134,8 +134,8 @@ impl Lookup for Asking {
     }
 }
 
-/// A site on 127.0.0.2, and an internal service on 127.0.0.1 with the same port, which nothing may
-/// reach.
+/// A site on 127.0.0.2, and an internal service on 127.0.0.1 with the same port. No request may
+/// reach the internal service.
 struct Network {
     site: Server,
     inside: Server,
@@ -146,7 +146,7 @@ impl Network {
         let (site, inside) = loop {
             let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = inside.local_addr().unwrap().port();
-            // Another process may have this port on the other address.
+            // Another process may use this port on the other address.
             if let Ok(site) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).await {
                 break (site, inside);
             }
@@ -169,7 +169,7 @@ impl Network {
     }
 }
 
-/// Scans `http://victim.example.org` with a gate and returns what was written.
+/// Scans `http://victim.example.org` with a gate and returns the results.
 async fn scan(network: &Network, gate: Gate) -> (Info, TempDir) {
     let folder = tempdir().unwrap();
     let mut options =
@@ -179,7 +179,8 @@ async fn scan(network: &Network, gate: Gate) -> (Info, TempDir) {
     (info, folder)
 }
 
-/// Asserts that no plugin ran, that each says why, and that nothing was connected to.
+/// Asserts that no plugin ran, that each reports the reason, and that the scan opened no
+/// connection.
 async fn assert_refused(network: &Network, gate: Gate, reason: &str) {
     let (info, folder) = scan(network, gate).await;
     for plugin in CONNECTING {
@@ -196,12 +197,12 @@ fn answers(kind: RecordType, lists: &[&[&'static str]]) -> Script {
     HashMap::from([((VICTIM, kind), lists.iter().map(|list| list.to_vec()).collect())])
 }
 
-/// The policy of a server: private ranges are denied.
+/// Returns the default policy of a server: private ranges are denied.
 fn public_only() -> ScopePolicy {
     ScopePolicy::default()
 }
 
-/// A policy in which 127.0.0.2 stands for a public address, and 127.0.0.1 for an internal one.
+/// Returns a policy in which 127.0.0.2 acts as a public address and 127.0.0.1 as an internal one.
 fn site_only() -> ScopePolicy {
     ScopePolicy {
         allow_private: true,
@@ -231,7 +232,7 @@ async fn trick_2_a_public_and_an_internal_address_in_one_answer() {
     }
     let server = NameServer::start(answers(RecordType::A, &[&["127.0.0.2", "127.0.0.1"]])).await;
     assert_refused(&network, server.gate(site_only()), "resolves to 127.0.0.1").await;
-    // The families are mixed: a public IPv4 address, an internal IPv6 one.
+    // The address families differ: a public IPv4 address, an internal IPv6 one.
     let script = HashMap::from([
         ((VICTIM, RecordType::A), vec![vec!["93.184.215.14"]]),
         ((VICTIM, RecordType::AAAA), vec![vec!["::1"]]),
@@ -272,7 +273,7 @@ async fn trick_4_a_redirect_to_an_internal_address() {
         assert!(summary.contains("which was not scanned"), "{location}: {summary}");
         assert!(network.inside.seen().is_empty(), "{location}");
     }
-    // A redirect to the same name is followed, to the same address.
+    // A redirect to the same name is followed, and goes to the same address.
     let network = Network::start(Some("http://victim.example.org:PORT/again")).await;
     let server = NameServer::start(answers(RecordType::A, &[&["127.0.0.2"], &["127.0.0.1"]])).await;
     scan(&network, server.gate(site_only())).await;
@@ -312,13 +313,14 @@ async fn trick_6_a_public_name_of_a_local_service() {
         assert_refused(&network, server.gate(public_only()), &format!("resolves to {address} and so is in a private"))
             .await;
     }
-    // A name on the allow list may lead into an intranet, but not to the scanner's own machine.
+    // A name on the allow list may resolve to an intranet address, but not to the scanner's own
+    // machine.
     let named = || ScopePolicy { allow: vec!["example.org".parse().unwrap()], ..ScopePolicy::default() };
     for address in ["127.0.0.1", "169.254.169.254"] {
         let server = NameServer::start(answers(RecordType::A, &[&[address]])).await;
         assert_refused(&network, server.gate(named()), "private").await;
     }
-    // A name that is not on the list is not even asked for.
+    // A name that is not on the allow list is not resolved.
     let server = NameServer::start(answers(RecordType::A, &[&["127.0.0.2"]])).await;
     let other =
         ScopePolicy { allow: vec!["example.net".parse().unwrap()], allow_private: true, ..ScopePolicy::default() };

@@ -1,4 +1,4 @@
-//! A loopback HTTP server that answers what a test says, and the scan of it.
+//! A loopback HTTP server with scripted responses, and helpers to scan it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// One request as it came: the path, and the whole head in lower case.
+/// One received request: the path, and the complete head in lower case.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) path: String,
@@ -67,8 +67,8 @@ impl Server {
                 tokio::spawn(async move {
                     match acceptor {
                         None => answer(stream, &handler, &log).await,
-                        // A probe for an old version ends in a failed handshake; that is the
-                        // client's business.
+                        // A probe for an old version ends in a failed handshake, which the client
+                        // reports.
                         Some(acceptor) => {
                             if let Ok(stream) = acceptor.accept(stream).await {
                                 answer(stream, &handler, &log).await;
@@ -93,7 +93,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, handler: &Arc<H
             Ok(byte) if head.len() < 65_536 => head.push(byte),
             _ => return,
         }
-        // A TLS hello on a plain port is answered at once, as real servers do.
+        // The server answers a TLS hello on a plain port immediately, as real servers do.
         if head == [22] {
             let _ =
                 stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
@@ -108,12 +108,12 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, handler: &Arc<H
     let _ = stream.shutdown().await;
 }
 
-/// A whole response.
+/// Returns a complete response.
 pub(crate) fn response(status: u16, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}", body.len())
 }
 
-/// What a scan of `target` with the named plugins is to do.
+/// Returns the options of a scan of `target` with the named plugins.
 pub(crate) fn options(target: &str, plugins: &[&str], folder: &Path, settings: &[&str]) -> ScanOptions {
     let mut parsed = Settings::default();
     for setting in settings {
@@ -128,7 +128,7 @@ pub(crate) fn options(target: &str, plugins: &[&str], folder: &Path, settings: &
         workers: 4,
         output_dir: folder.to_owned(),
         settings: parsed,
-        // The tests' servers are on the loopback interface.
+        // The test servers are on the loopback interface.
         gate: Gate::new(ScopePolicy { allow_private: true, ..ScopePolicy::default() }),
         logo: None,
         notes: Vec::new(),
@@ -136,22 +136,22 @@ pub(crate) fn options(target: &str, plugins: &[&str], folder: &Path, settings: &
     }
 }
 
-/// Scans and returns what `kast_info.json` says.
+/// Runs a scan and returns the content of `kast_info.json`.
 pub(crate) async fn scan(target: &str, plugins: &[&str], folder: &Path, settings: &[&str]) -> Info {
     run_scan(options(target, plugins, folder, settings), &Journal::silent()).await.unwrap()
 }
 
-/// One plugin's processed file.
+/// Returns one plugin's processed file.
 pub(crate) fn processed(folder: &Path, plugin: &str) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join(format!("{plugin}_processed.json"))).unwrap()).unwrap()
 }
 
-/// The issue ids of one plugin.
+/// Returns the issue ids of one plugin.
 pub(crate) fn issues(folder: &Path, plugin: &str) -> Vec<String> {
     processed(folder, plugin)["issues"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
 }
 
-/// The status of one plugin, by `kast_info.json`.
+/// Returns the status of one plugin in `kast_info.json`.
 pub(crate) fn status<'a>(info: &'a Info, plugin: &str) -> &'a str {
     &info.plugins.iter().find(|run| run.plugin_name == plugin).unwrap().status
 }

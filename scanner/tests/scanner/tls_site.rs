@@ -1,4 +1,4 @@
-//! Scans of real TLS servers with valid, expired and wrong certificates.
+//! Tests scans of real TLS servers with valid, expired and wrong certificates.
 
 use std::path::PathBuf;
 
@@ -67,7 +67,7 @@ async fn tls_issues(config: ServerConfig, trust: Option<&Authority>) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn certificates_are_judged() {
+async fn tls_certificates_are_checked() {
     let authority = Authority::new();
     let all = rustls::ALL_VERSIONS;
     let nothing: [&str; 0] = [];
@@ -85,7 +85,7 @@ async fn certificates_are_judged() {
 }
 
 #[tokio::test]
-async fn other_plugins_look_behind_a_bad_certificate() {
+async fn other_plugins_scan_despite_a_bad_certificate() {
     let authority = Authority::new();
     let server = Server::start_with(
         |_| response(200, "set-cookie: a=1; HttpOnly; SameSite=Lax\r\n", ""),
@@ -100,8 +100,8 @@ async fn other_plugins_look_behind_a_bad_certificate() {
 }
 
 #[tokio::test]
-async fn obsolete_versions_are_noticed() {
-    // A server that knows only TLS 1.0: it answers every hello with a TLS 1.0 ServerHello, which
+async fn obsolete_tls_versions_are_found() {
+    // A server that supports only TLS 1.0: it answers every hello with a TLS 1.0 ServerHello, which
     // rustls refuses.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

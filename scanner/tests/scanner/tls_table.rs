@@ -1,5 +1,5 @@
-//! Servers of every age against the `tls_certificate` plugin. The configurations are those of
-//! OpenSSL's `s_server`, and the versions and suites in the table are what sslyze 6 found on them.
+//! Tests of the `tls_certificate` plugin against servers of many versions. The configurations are
+//! those of OpenSSL's `s_server`; the versions and suites in the table are the results of sslyze 6.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,20 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::{issues, processed, scan, status};
 
-/// What a server accepts: by the minor version on the wire, suites in the server's order.
+/// The versions and suites of a server: suites in the server's order, by the minor version on the
+/// wire.
 type Accepts = &'static [(u8, &'static [u16])];
 
-/// How a server refuses.
+/// The way in which a server refuses.
 #[derive(Debug, Clone, Copy)]
 enum Refusal {
     Alert(u8),
     Close,
-    /// By saying nothing for ever.
+    /// The server never answers.
     Silence,
 }
 
-/// A server that answers the first flight as OpenSSL does, and knows nothing of what comes after.
+/// Starts a server that answers the first flight as OpenSSL does, and supports no later message.
 async fn server(accepts: Accepts, dh_bits: u16, refusal: Refusal) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -55,8 +56,8 @@ async fn answer(
     let mut record = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
     stream.read_exact(&mut record).await?;
     let (minor, suites) = hello(&record);
-    // The newest version that both know, as long as it is the client's: OpenSSL would go lower, and
-    // the probe does not accept that.
+    // The client's version, if the server supports it. OpenSSL would choose a lower version, which
+    // the probe does not accept.
     let known = accepts.iter().find(|(version, _)| *version == minor);
     let chosen = known.and_then(|(_, known)| known.iter().find(|suite| suites.contains(suite)));
     let Some(suite) = chosen else {
@@ -68,7 +69,7 @@ async fn answer(
         return stream.shutdown().await;
     };
     let mut flight = message(2, &server_hello(minor, *suite));
-    // TLS 1.3 encrypts the rest.
+    // TLS 1.3 encrypts the remaining messages.
     if minor < 4 {
         let mut list = vec![0];
         list.extend(u16::try_from(certificate.len() + 3).unwrap().to_be_bytes());
@@ -76,14 +77,14 @@ async fn answer(
         list.extend(u16::try_from(certificate.len()).unwrap().to_be_bytes());
         list.extend(certificate);
         flight.extend(message(11, &list));
-        // DHE: prime, generator and public key; what follows is not read.
+        // DHE: prime, generator and public key. The client does not read the rest.
         let mut exchange = (dh_bits / 8).to_be_bytes().to_vec();
         exchange.extend(vec![0xff; usize::from(dh_bits / 8)]);
         exchange.extend([0, 1, 2, 0, 1, 3]);
         flight.extend(message(12, &exchange));
         flight.extend(message(14, &[]));
     }
-    // Records of 500 bytes, so that messages are spread over several.
+    // Records of 500 bytes, so that one message spans several records.
     for part in flight.chunks(500) {
         let mut record = vec![22, 3, minor.min(3)];
         record.extend(u16::try_from(part.len()).unwrap().to_be_bytes());
@@ -113,7 +114,7 @@ fn server_hello(minor: u8, suite: u16) -> Vec<u8> {
     hello
 }
 
-/// The version and the suites of a ClientHello.
+/// Parses the version and the suites of a ClientHello.
 fn hello(record: &[u8]) -> (u8, Vec<u16>) {
     let session = usize::from(record[38]);
     let at = 39 + session;
@@ -126,8 +127,8 @@ fn hello(record: &[u8]) -> (u8, Vec<u16>) {
 
 const TLS13: &[u16] = &[0x1302, 0x1303, 0x1301];
 
-/// One configuration: its name, what it accepts, the length of its Diffie-Hellman prime, what
-/// sslyze found, and the issues to expect.
+/// One configuration: its name, its versions and suites, the length of its Diffie-Hellman prime,
+/// the results of sslyze, and the expected issues.
 struct Row {
     name: &'static str,
     accepts: Accepts,
@@ -224,7 +225,7 @@ static ROWS: &[Row] = &[
     },
 ];
 
-/// What the plugin says that a server accepts, by version, each list sorted.
+/// Returns the accepted suites by version from the plugin's details, each list sorted.
 fn accepted(details: &str) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (version, suite) in details.lines().filter_map(|line| line.split_once(" accepts ")) {
@@ -235,7 +236,7 @@ fn accepted(details: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test]
-async fn versions_and_suites_are_those_that_sslyze_finds() {
+async fn tls_versions_and_suites_match_sslyze() {
     for row in ROWS {
         for refusal in [Refusal::Alert(40), Refusal::Alert(70), Refusal::Close] {
             let target = server(row.accepts, row.dh_bits, refusal).await;
@@ -268,7 +269,7 @@ async fn versions_and_suites_are_those_that_sslyze_finds() {
 }
 
 #[tokio::test]
-async fn what_got_no_answer_is_said_and_is_no_plain_success() {
+async fn unanswered_tls_probe_is_reported_and_fails_the_check() {
     let target = server(&[(3, &[0xC02F, 0x002F])], 2048, Refusal::Silence).await;
     let folder = tempdir().unwrap();
     let info = scan(&target, &["tls_certificate"], folder.path(), &["http.connect_timeout_seconds=1"]).await;
@@ -285,7 +286,7 @@ async fn what_got_no_answer_is_said_and_is_no_plain_success() {
             && reason.contains("TLS 1.2: not every suite could be checked"),
         "{reason}"
     );
-    // What was found is kept, and nothing is said about what was not seen.
+    // The findings so far are kept, and the plugin reports nothing about the unanswered part.
     assert_eq!(issues(folder.path(), "tls_certificate"), ["tls_self_signed"]);
     assert_eq!(file["findings"]["disposition"], "fail");
     assert_eq!(file["findings"]["results"].as_array().unwrap().len(), 1);
@@ -298,7 +299,7 @@ async fn what_got_no_answer_is_said_and_is_no_plain_success() {
 
 #[tokio::test]
 async fn a_server_that_answers_every_hello_with_an_alert_speaks_tls() {
-    // An `s_server` with pre-shared keys only; sslyze finds no version and suite on it either.
+    // An `s_server` with pre-shared keys only. sslyze finds no version or suite on it either.
     let target = server(&[], 2048, Refusal::Alert(40)).await;
     let folder = tempdir().unwrap();
     let info = scan(&target, &["tls_certificate"], folder.path(), &[]).await;

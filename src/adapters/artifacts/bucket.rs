@@ -1,9 +1,10 @@
-//! An S3-compatible bucket, as a reader.
+//! Reads the files of attempts from an S3-compatible bucket.
 //!
-//! What this machine holds is read from its folder: that is where the scanner wrote it, it is
-//! complete while the attempt runs, and it is there when the bucket is not. Otherwise an attempt
-//! with a manifest is final, and the manifest is the list; without one there is what has arrived so
-//! far, which is said to be partial.
+//! If this machine has an attempt's folder, the store reads the folder: the scanner wrote the files
+//! there, the folder is complete while the attempt runs, and it is available without the bucket.
+//! Otherwise the store reads the bucket. An attempt with a manifest is final, and the manifest is
+//! the list of its files. Without a manifest, the list has the files that were uploaded so far and
+//! is marked as partial.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,23 +20,22 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt
 use super::layout::Bucket;
 use super::manifest::{MAX_BYTES, Manifest, ManifestError};
 use super::path::ArtifactPath;
-use super::range::resolve;
-use super::store::{FileStream, Kept, MAX_LISTED, Walked};
+use super::store::{Kept, MAX_LISTED};
 use super::{
     Artifact, ArtifactError, ArtifactStore, AttemptKey, ByteRange, FolderArtifacts, Listing, LogTail, OpenArtifact,
     ScanFolder,
 };
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::{FileStream, LOG_NAME, Walked, resolve};
 
-/// So many manifests are remembered: a report is followed by its style and pictures, and a manifest
-/// never changes.
+/// The number of cached manifests. A browser requests a report, then its style sheet and pictures;
+/// a manifest never changes, so it can be cached.
 const REMEMBERED: usize = 32;
-/// Of manifests with more files nothing is remembered.
+/// Manifests with more files than this are not cached.
 const REMEMBERED_FILES: usize = 5000;
-/// So many objects of an attempt that is not final are looked through for a list.
+/// The maximum number of objects that a list reads of an attempt that is not final.
 const MOST_ARRIVED: usize = 10_000;
 
-/// See the module.
+/// An [`ArtifactStore`] over a bucket and a local folder. See the module docs.
 #[derive(Debug)]
 pub struct BucketArtifacts {
     bucket: Bucket,
@@ -44,12 +44,12 @@ pub struct BucketArtifacts {
 }
 
 impl Bucket {
-    /// The file that an object is; `None` for what none of ours can be.
+    /// The file of an object. Returns `None` if the object is not a file of this attempt.
     fn artifact(&self, key: &AttemptKey, object: &ObjectMeta) -> Option<Artifact> {
         self.path_of(key, &object.location).map(|path| Artifact { path, size: object.size, modified: written(object) })
     }
 
-    /// The manifest of an attempt; `None`: the attempt is not final.
+    /// Reads the manifest of an attempt. Returns `None` if the attempt is not final.
     pub(super) async fn read_manifest(&self, key: &AttemptKey) -> Result<Option<Manifest>, ArtifactError> {
         let object = match self.store.get(&self.manifest(key)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -64,7 +64,7 @@ impl Bucket {
 }
 
 impl BucketArtifacts {
-    /// Over a bucket and this machine's results folder.
+    /// Creates a store over a bucket and this machine's results folder.
     #[must_use]
     pub fn new(bucket: Bucket, local: FolderArtifacts) -> Self {
         Self { bucket, local, remembered: Mutex::default() }
@@ -90,7 +90,7 @@ impl BucketArtifacts {
         Ok(manifest)
     }
 
-    /// The size and time of a file that is there.
+    /// Returns the location, size and time of a file. Fails with `NotFound` if it does not exist.
     async fn about(
         &self,
         key: &AttemptKey,
@@ -109,7 +109,7 @@ impl BucketArtifacts {
         Ok((location, size, modified))
     }
 
-    /// What has arrived of an attempt that is not final.
+    /// Lists the files that were uploaded so far of an attempt that is not final.
     async fn arrived(&self, key: &AttemptKey) -> Result<Listing, ArtifactError> {
         let everything = self.bucket.attempt(key);
         let mut objects = self.bucket.store.list(Some(&everything)).take(MOST_ARRIVED);
@@ -126,7 +126,7 @@ impl BucketArtifacts {
         if any { Ok(Listing { files, total, partial: true }) } else { Err(ArtifactError::NotFound) }
     }
 
-    /// The last bytes of an object of a known size.
+    /// Reads the last bytes of an object of a known size.
     async fn tail(&self, location: &Path, size: u64, max_bytes: u64) -> Result<LogTail, ArtifactError> {
         let skip = size.saturating_sub(max_bytes);
         let bytes =
@@ -135,7 +135,7 @@ impl BucketArtifacts {
     }
 }
 
-/// When an object was written.
+/// The time at which an object was written.
 fn written(meta: &ObjectMeta) -> Option<Timestamp> {
     Timestamp::from_second(meta.last_modified.timestamp()).ok()
 }
@@ -188,7 +188,8 @@ impl ArtifactStore for BucketArtifacts {
         let Ok(parsed) = ArtifactPath::parse(path) else { return Ok(false) };
         if self.local.holds(attempt).await {
             let has = self.local.has(attempt, path).await?;
-            // As in `open`: without it, the folder may have gone between the two looks.
+            // As in `open`: if the file is missing, the folder may have been removed between the
+            // two checks.
             if has || self.local.holds(attempt).await {
                 return Ok(has);
             }
@@ -209,8 +210,8 @@ impl ArtifactStore for BucketArtifacts {
         let parsed = ArtifactPath::parse(path)?;
         if self.local.holds(attempt).await {
             match self.local.open(attempt, path, range).await {
-                // Its folder may have gone between the two looks, because the bucket has
-                // everything.
+                // The uploader may have removed the folder between the two checks, because the
+                // bucket has all of its files.
                 Err(ArtifactError::NotFound) if !self.local.holds(attempt).await => {}
                 other => return other,
             }
@@ -236,7 +237,7 @@ impl ArtifactStore for BucketArtifacts {
                 let location = self.bucket.live_tail(attempt);
                 let size = self.bucket.store.head(&location).await?.size;
                 let tail = self.tail(&location, size, max_bytes).await?;
-                // It begins somewhere in the log unless the log is shorter.
+                // The live tail is the end of the log. It is cut unless the log is shorter than it.
                 Ok(LogTail { cut: tail.cut || size >= super::live::TAIL_BYTES, ..tail })
             }
             Err(error) => Err(error),
@@ -252,7 +253,7 @@ impl ArtifactStore for BucketArtifacts {
     }
 
     async fn delete(&self, scan: &ScanFolder) -> Result<(), ArtifactError> {
-        // The folder first: what is still to be uploaded comes from there.
+        // Deletes the folder first, because pending uploads read from it.
         self.local.delete(scan).await?;
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner).retain(|(key, _)| key.scan != *scan);
         let found = self.bucket.store.list(Some(&self.bucket.scan(scan))).map_ok(|object| object.location).boxed();

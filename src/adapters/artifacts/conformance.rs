@@ -1,4 +1,4 @@
-//! What every store of files promises, run on each of them.
+//! The conformance suite of the artifact stores: checks that hold for every [`ArtifactStore`].
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -8,12 +8,13 @@ use kastrel_actors::model::AttemptNumber;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio_util::bytes::BytesMut;
 
-use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder, Walked};
+use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, ScanFolder};
+use crate::ports::Walked;
 
-/// More than two parts of a multipart upload.
+/// The size of a large file in bytes: more than two parts of a multipart upload.
 const LARGE: usize = 20 << 20;
 const REPORT: &[u8] = b"<script>alert(1)</script>";
-/// Visible names, each as hostile as a file's name can be.
+/// Visible file names with hostile characters.
 const ODD_NAMES: &[&str] = &[
     "odd\".bin",
     "line\nbreak.txt",
@@ -32,17 +33,17 @@ fn large() -> Vec<u8> {
     (0..LARGE).map(|at| u8::try_from(at % 251).unwrap()).collect()
 }
 
-/// The attempt that [`fill`] makes.
+/// The attempt whose files [`fill`] writes.
 pub(super) fn key() -> AttemptKey {
     AttemptKey { scan: ScanFolder::parse("example.com-20261123-170659-7").unwrap(), attempt: AttemptNumber(1) }
 }
 
-/// Another one of the same scan, of which nothing is there.
+/// Another attempt of the same scan, without any files.
 fn missing() -> AttemptKey {
     AttemptKey { attempt: AttemptNumber(2), ..key() }
 }
 
-/// Fills an attempt's folder with everything that may lie in one.
+/// Fills an attempt's folder with all kinds of entries that it can contain.
 pub(super) fn fill(results: &Path) {
     let folder = results.join(key().scan.as_str()).join("attempt-1");
     std::fs::create_dir_all(folder.join("sub/deep")).unwrap();
@@ -76,7 +77,7 @@ async fn read(store: &dyn ArtifactStore, path: &str, range: Option<ByteRange>) -
     Ok(bytes.to_vec())
 }
 
-/// Runs the suite on a store that holds what [`fill`] makes. Ends with everything deleted.
+/// Runs the suite on a store with the files of [`fill`]. At the end, the suite deletes all files.
 pub(super) async fn holds(store: &dyn ArtifactStore) {
     lists(store).await;
     reads(store).await;

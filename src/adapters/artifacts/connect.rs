@@ -1,4 +1,4 @@
-//! The way to an S3-compatible bucket.
+//! Connects to an S3-compatible bucket.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 
 use super::Bucket;
 
-/// How long a connection may take.
+/// The connect timeout.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Which bucket, and how it is reached. What is not set here comes from the standard `AWS_*`
-/// variables.
+/// The bucket and the way to reach it. Fields that are `None` come from the standard `AWS_*`
+/// environment variables.
 #[derive(Clone)]
 pub struct BucketSettings {
     /// The bucket's name.
     pub bucket: String,
-    /// What stands before every key; may be empty.
+    /// The prefix of every key; may be empty.
     pub prefix: String,
-    /// Where the service is, if it is not AWS: `https://host:port`.
+    /// The URL of the service if it is not AWS: `https://host:port`.
     pub endpoint: Option<String>,
     /// The region.
     pub region: Option<String>,
-    /// The name of the credentials.
+    /// The access key id of the credentials.
     pub access_key_id: Option<String>,
-    /// Their secret.
+    /// The secret access key of the credentials.
     pub secret_access_key: Option<String>,
-    /// Whether an endpoint without TLS is taken.
+    /// True if an endpoint without TLS is allowed.
     pub allow_http: bool,
-    /// Whether the bucket's name stands in the path; in the host name otherwise.
+    /// True if the bucket's name is in the path of a URL, false if it is in the host name.
     pub path_style: bool,
-    /// How long the service may be silent within a request.
+    /// The read timeout: the longest time without data from the service within a request.
     pub timeout: Duration,
-    /// How often a request is repeated.
+    /// The maximum number of retries of a request.
     pub retries: usize,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Debug for BucketSettings {
     }
 }
 
-/// The settings lead to no bucket.
+/// The settings do not describe a usable bucket.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to use the bucket s3://{bucket}")]
 pub struct ConnectError {
@@ -57,16 +57,16 @@ pub struct ConnectError {
 }
 
 impl Bucket {
-    /// The bucket of these settings. Nothing is asked of the service yet.
+    /// Creates a bucket from settings. Sends no request to the service.
     ///
     /// # Errors
-    /// The settings contradict each other, or are not complete.
+    /// The settings are contradictory or incomplete.
     pub fn connect(settings: &BucketSettings) -> Result<Self, ConnectError> {
-        // A client of reqwest wants a TLS provider even for plain HTTP; an error says that one is
-        // set already.
+        // The reqwest client needs a TLS provider even for plain HTTP. An error means that a
+        // provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Without a limit for the whole request: a large file may take its time as long as it
-        // moves.
+        // There is no timeout for a complete request: the transfer of a large file may take as long
+        // as it needs while data flows.
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT)
             .with_timeout_disabled()
@@ -90,7 +90,7 @@ impl Bucket {
             }
         }
         if let Some(endpoint) = &settings.endpoint {
-            // The service's own key: it is stronger than both of the variables.
+            // The S3-specific key overrides both environment variables of an endpoint.
             builder = builder.with_config(
                 AmazonS3ConfigKey::S3Endpoint,
                 endpoint_of(endpoint, &settings.bucket, settings.path_style),
@@ -104,8 +104,8 @@ impl Bucket {
     }
 }
 
-/// The endpoint as the client wants it: with the bucket in its host name, where it is not in the
-/// path.
+/// The endpoint in the client's form. If the bucket is not in the path, it is part of the host
+/// name.
 fn endpoint_of(endpoint: &str, bucket: &str, path_style: bool) -> String {
     let endpoint = endpoint.trim_end_matches('/');
     match endpoint.split_once("://") {
@@ -119,13 +119,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bucket_stands_in_the_path_or_in_the_host() {
+    fn bucket_name_is_in_the_path_or_in_the_host() {
         assert_eq!(endpoint_of("http://127.0.0.1:9000/", "scans", true), "http://127.0.0.1:9000");
         assert_eq!(endpoint_of("https://s3.example.com", "scans", false), "https://scans.s3.example.com");
     }
 
     #[test]
-    fn no_credential_is_shown() {
+    fn debug_output_has_no_credentials() {
         let settings = BucketSettings {
             bucket: "scans".into(),
             prefix: String::new(),

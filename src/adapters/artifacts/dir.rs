@@ -1,4 +1,5 @@
-//! An attempt's folder, through a directory handle that neither `..` nor a symbolic link can leave.
+//! Access to an attempt's folder through a directory handle (cap-std), so that neither `..` nor a
+//! symbolic link can lead out of it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,48 +11,48 @@ use cap_std::fs::{Dir, Metadata, OpenOptions, OpenOptionsExt};
 use jiff::Timestamp;
 use rustix::fs::OFlags;
 
-use super::path::{ArtifactPath, is_plain};
+use super::path::ArtifactPath;
 use super::store::Kept;
 use super::{Artifact, AttemptKey};
-use crate::adapters::kast_runner::OWN_NAMES;
+use crate::ports::{OWN_NAMES, is_plain};
 
-/// How far a walk goes.
+/// The limits of a walk through a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reach {
-    /// Folders within folders.
+    /// The maximum depth of nested folders.
     pub(super) depth: usize,
-    /// Files.
+    /// The maximum number of files.
     pub(super) files: usize,
 }
 
-/// So many folders of an attempt may wait to be gone through.
+/// The maximum number of an attempt's folders that wait in the walk's queue.
 const MOST_FOLDERS: usize = 100_000;
 
-/// What a walk found.
+/// The result of a walk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walk {
-    /// Visible regular files, sorted by path.
+    /// The visible regular files, sorted by path.
     pub(super) files: Vec<Artifact>,
-    /// How many further ones there are, beyond the reach.
+    /// The number of further files, beyond the limit of files.
     pub(super) beyond: usize,
-    /// Hidden files and folders: what a program keeps for itself. Nobody is ever shown one, so they
-    /// are no part of the results.
+    /// The number of hidden files and folders. Programs keep their own state in them. They are
+    /// never shown, so they are not part of the results.
     pub(super) hidden: usize,
-    /// Other regular files and folders that were passed over: too deep, unreadable, or with a name
-    /// that is no text or no plain one.
+    /// The number of other regular files and folders that were skipped: they are too deep or
+    /// unreadable, or their name is not UTF-8 or not plain.
     pub(super) left_out: usize,
 }
 
-/// The handle.
+/// The handle of an attempt's folder.
 #[derive(Debug)]
 pub(super) struct AttemptDir(Dir);
 
-/// Opens the results folder, which may be a symlink: it is the operator's.
+/// Opens the results folder. It may be a symlink, because the operator chooses it.
 pub(super) fn open_results(results: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(results, ambient_authority())
 }
 
-/// Opens a folder in a folder, unless it is a link.
+/// Opens a subfolder. Refuses a symbolic link.
 pub(super) fn open_inner(dir: &Dir, name: &str) -> io::Result<Dir> {
     if dir.symlink_metadata(name)?.is_dir() { dir.open_dir(name) } else { Err(io::ErrorKind::NotFound.into()) }
 }
@@ -72,7 +73,7 @@ impl AttemptDir {
         if !folder.symlink_metadata(name)?.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        // Without waiting: what was a file a moment ago could be a pipe by now.
+        // `NONBLOCK`, because the path may have become a pipe since the check above.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(OFlags::NONBLOCK.union(OFlags::NOFOLLOW).bits().cast_signed());
         let file = folder.open_with(name, &options)?;
@@ -80,8 +81,8 @@ impl AttemptDir {
         if metadata.is_file() { Ok((file.into_std(), metadata)) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    /// Goes through the visible regular files, those of the top folder first, and gives each to
-    /// `each` until that has enough. The memory does not grow with the number of files.
+    /// Calls `each` with every visible regular file, those of the top folder first, until `each`
+    /// breaks. The memory does not grow with the number of files.
     pub(super) fn visit(&self, depth: usize, mut each: impl FnMut(Artifact) -> ControlFlow<()>) -> Passed {
         let mut passed = Passed::default();
         let mut folders = VecDeque::from([(String::new(), depth)]);
@@ -101,14 +102,14 @@ impl AttemptDir {
     }
 }
 
-/// What was passed over: see [`Walk`].
+/// The number of skipped entries; see [`Walk`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Passed {
     pub(super) hidden: usize,
     pub(super) left_out: usize,
 }
 
-/// When a file was last written.
+/// The time of the last write.
 pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
     Timestamp::try_from(metadata.modified().ok()?.into_std()).ok()
 }
@@ -135,12 +136,12 @@ fn visit_folder(
             continue;
         };
         if !kind.is_file() && !kind.is_dir() {
-            // Links, pipes and sockets are nobody's results.
+            // Links, pipes and sockets are not results.
             continue;
         }
         let name = entry.file_name();
         if OWN_NAMES.iter().any(|own| name == *own) {
-            // Ours, and no result.
+            // A file that Kastrel wrote; it is not a result.
             continue;
         }
         if name.as_encoded_bytes().starts_with(b".") {

@@ -1,9 +1,9 @@
-//! The results folder of this machine.
+//! Reads the files of attempts from the results folder of this machine.
 //!
-//! It reads through a directory handle (cap-std) and not through object_store's `LocalFileSystem`:
-//! that one resolves paths and follows symbolic links, and here a scanner, or whoever made it
-//! misbehave, chooses what lies in the folder. A link to `/etc/passwd` is listed by nobody and
-//! opened by nobody.
+//! The store reads through a directory handle (cap-std) and does not use object_store's
+//! `LocalFileSystem`. That type resolves paths and follows symbolic links, but here a scanner, or
+//! an attacker who controls its output, chooses the content of the folder. With the handle, a link
+//! to `/etc/passwd` is neither listed nor opened.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -18,33 +18,32 @@ use tokio_util::io::ReaderStream;
 
 use super::dir::{self, AttemptDir, Reach};
 use super::path::ArtifactPath;
-use super::range::resolve;
-use super::store::{FileStream, MAX_LISTED, Walked};
+use super::store::MAX_LISTED;
 use super::upload::REACH;
 use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::{FileStream, LOG_NAME, Walked, resolve};
 
-/// A list shows folders within folders so deep.
+/// A list shows nested folders up to this depth.
 const LISTED: Reach = Reach { depth: 4, files: MAX_LISTED };
-/// The walk runs this many files ahead of its reader.
+/// The walk reads at most this many files ahead of its consumer.
 const WALKED_AHEAD: usize = 64;
-/// The pieces of a stream.
+/// The chunk size of a stream, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// See the module.
+/// An [`ArtifactStore`] over a local folder. See the module docs.
 #[derive(Debug, Clone)]
 pub struct FolderArtifacts {
     results: Arc<Path>,
 }
 
 impl FolderArtifacts {
-    /// Over a results folder, which need not be there yet.
+    /// Creates a store over a results folder, which need not exist yet.
     #[must_use]
     pub fn new(results: &Path) -> Self {
         Self { results: results.into() }
     }
 
-    /// Does something with an attempt's folder, on a thread that may wait for a disk.
+    /// Runs `work` on an attempt's folder, on a thread that may block on disk I/O.
     async fn with<T: Send + 'static>(
         &self,
         key: &AttemptKey,
@@ -54,7 +53,7 @@ impl FolderArtifacts {
         blocking(move || AttemptDir::open(&results, &key).and_then(|dir| work(&dir))).await
     }
 
-    /// Whether anything of the attempt is on this machine.
+    /// Returns true if this machine has the attempt's folder.
     pub(super) async fn holds(&self, key: &AttemptKey) -> bool {
         self.with(key, |_| Ok(())).await.is_ok()
     }
@@ -74,7 +73,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The end of the log in a folder.
+/// Reads the end of the log in a folder.
 pub(super) fn tail(dir: &AttemptDir, max_bytes: u64) -> io::Result<LogTail> {
     let log = ArtifactPath::parse(LOG_NAME).map_err(io::Error::other)?;
     let (mut file, metadata) = dir.file(log)?;
@@ -103,7 +102,7 @@ impl ArtifactStore for FolderArtifacts {
                 if is_heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
             if is_heard && passed.left_out > 0 {
-                // Nobody listens any more, or it is the last word.
+                // The last message. A send error means that the receiver was dropped.
                 let _ = sender.blocking_send(Ok(Walked::LeftOut(passed.left_out)));
             }
         });
@@ -131,7 +130,7 @@ impl ArtifactStore for FolderArtifacts {
             file.seek(SeekFrom::Start(start)).map(|_| file)
         })
         .await?;
-        // No more than was there when it was opened, so that a growing log ends.
+        // Reads no more than the size at opening, so that the stream of a growing log ends.
         let bytes =
             ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(range.end - range.start), CHUNK).boxed();
         Ok(OpenArtifact { size, range, modified, bytes })
@@ -153,7 +152,7 @@ impl ArtifactStore for FolderArtifacts {
         let (results, scan) = (Arc::clone(&self.results), scan.clone());
         let deleted = blocking(move || {
             let results = dir::open_results(&results)?;
-            // Of a link only the link goes.
+            // A symbolic link is removed itself; its target stays.
             if results.symlink_metadata(scan.as_str())?.is_dir() {
                 results.remove_dir_all(scan.as_str())
             } else {

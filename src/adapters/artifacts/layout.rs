@@ -1,4 +1,4 @@
-//! A bucket and where everything of an attempt lies in it.
+//! A bucket and the locations of an attempt's objects in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,17 +8,19 @@ use object_store::path::{Path, PathPart};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use super::path::{ArtifactPath, is_plain};
+use super::path::ArtifactPath;
 use super::{AttemptKey, ScanFolder};
+use crate::ports::is_plain;
 
-/// S3 takes keys of 1024 bytes; the rest is left to the prefix and the scan's name.
+/// The maximum length of a file's encoded path in a key. S3 allows keys of 1024 bytes; the
+/// difference is for the prefix and the scan's name.
 const MAX_PATH_BYTES: usize = 600;
 
-/// A bucket, or a prefix of one.
+/// A bucket, or a prefix in a bucket.
 #[derive(Clone)]
 pub struct Bucket {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Its address in words, such as `s3://scans`.
+    /// The bucket's URL for messages, such as `s3://scans`.
     address: String,
     prefix: Path,
 }
@@ -30,7 +32,7 @@ impl fmt::Debug for Bucket {
 }
 
 impl Bucket {
-    /// Over a store, which is known as `address`, below a prefix that may be empty.
+    /// Creates a bucket over a store. `address` is its URL; `prefix` may be empty.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, address: impl Into<String>, prefix: &str) -> Self {
         Self {
@@ -40,37 +42,37 @@ impl Bucket {
         }
     }
 
-    /// The address of an object.
+    /// The URL of an object.
     pub(super) fn url(&self, location: &Path) -> String {
         format!("{}/{location}", self.address)
     }
 
-    /// Everything of a scan.
+    /// The prefix of all objects of a scan.
     pub(super) fn scan(&self, scan: &ScanFolder) -> Path {
         self.prefix.clone().join(PathPart::from(scan.as_str()))
     }
 
-    /// Everything of an attempt.
+    /// The prefix of all objects of an attempt.
     pub(super) fn attempt(&self, key: &AttemptKey) -> Path {
         self.scan(&key.scan).join(PathPart::from(key.attempt_folder()))
     }
 
-    /// What is written last.
+    /// The location of the manifest, which is written last.
     pub(super) fn manifest(&self, key: &AttemptKey) -> Path {
         self.attempt(key).join("manifest.json")
     }
 
-    /// The end of the log of an attempt that runs.
+    /// The location of the end of a running attempt's log.
     pub(super) fn live_tail(&self, key: &AttemptKey) -> Path {
         self.attempt(key).join("live").join("log-tail.txt")
     }
 
-    /// The files.
+    /// The prefix of an attempt's files.
     pub(super) fn files(&self, key: &AttemptKey) -> Path {
         self.attempt(key).join("files")
     }
 
-    /// One file.
+    /// The location of one file.
     pub(super) fn file(&self, key: &AttemptKey, path: ArtifactPath<'_>) -> Path {
         let encoded = Path::from_iter(path.as_str().split('/'));
         if encoded.as_ref().len() <= MAX_PATH_BYTES {
@@ -79,7 +81,8 @@ impl Bucket {
         self.attempt(key).join("long").join(hex(&Sha256::digest(path.as_str())))
     }
 
-    /// The path of a file that lies at `location`; `None` for what none of ours can be.
+    /// The path of the file at `location`. Returns `None` if `location` is not that of a file of
+    /// this attempt.
     pub(super) fn path_of(&self, key: &AttemptKey, location: &Path) -> Option<String> {
         let parts: Option<Vec<String>> =
             location.prefix_match(&self.files(key))?.map(|part| decode(part.as_ref())).collect();
@@ -88,7 +91,7 @@ impl Bucket {
     }
 }
 
-/// Undoes the store's encoding of one part.
+/// Decodes one part of a location.
 fn decode(part: &str) -> Option<String> {
     percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned).filter(|part| is_plain(part))
 }
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_path_has_its_own_place_and_comes_back() {
+    fn each_path_has_a_unique_location_and_is_decoded_again() {
         let bucket = Bucket::new(Arc::new(InMemory::new()), "s3://scans", "/team/a/");
         let base = "team/a/example.com-20261123-170659-7/attempt-2";
         assert_eq!(bucket.manifest(&key()).as_ref(), format!("{base}/manifest.json"));
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_keys_in_a_bucket_are_no_files() {
+    fn unknown_keys_in_a_bucket_are_not_files() {
         let bucket = Bucket::new(Arc::new(InMemory::new()), "s3://scans", "");
         let base = bucket.files(&key());
         for key_text in ["%2E%2E/x", "a/%2e%2e/b", "a%2Fb", "%00", "%FF", ".hidden", "a%5Cb"] {

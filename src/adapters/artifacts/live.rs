@@ -1,5 +1,5 @@
-//! The end of the log of an attempt that runs, put into the bucket again and again, so that every
-//! web node can show it, also after the worker died.
+//! Uploads the end of a running attempt's log to the bucket at a fixed interval, so that every web
+//! node can show it, also after the worker died.
 
 use std::io;
 use std::path::Path;
@@ -15,15 +15,16 @@ use super::folder::{blocking, tail};
 use super::layout::Bucket;
 use super::path::ArtifactPath;
 use super::{ArtifactError, AttemptKey};
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::LOG_NAME;
 
-/// How much of the log.
+/// The number of bytes of the log to upload.
 pub(super) const TAIL_BYTES: u64 = 64 * 1024;
 
-/// What a log looked like: what did not change is not put again.
+/// The size and time of the log at the last upload; an unchanged log is not uploaded again.
 type Look = (u64, Option<Timestamp>);
 
-/// Runs until it is dropped. A bucket that does not answer costs nothing but the news.
+/// Uploads the log until the future is dropped. If the bucket does not respond, only the live view
+/// of the log is missing.
 pub(super) async fn keep(bucket: Bucket, results: std::sync::Arc<Path>, key: AttemptKey, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

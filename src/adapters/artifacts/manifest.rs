@@ -1,5 +1,5 @@
-//! The manifest of an attempt: which files it has. It is written after all of them, once, and never
-//! changed; an attempt that has one is final.
+//! The manifest of an attempt: the list of its files. It is written once, after all files, and
+//! never changes. An attempt with a manifest is final.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use super::Artifact;
 use super::dir::Walk;
 use super::path::ArtifactPath;
 
-/// The version that this program writes and reads.
+/// The format version that this program writes and reads.
 const VERSION: u32 = 1;
-/// No manifest is larger; see [`super::upload::REACH`].
+/// The maximum size of a manifest in bytes; see [`super::upload::REACH`].
 pub(super) const MAX_BYTES: u64 = 128 << 20;
 
-/// See the module.
+/// A manifest. See the module docs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     version: u32,
     pub(super) scan: ScanId,
     pub(super) attempt: AttemptNumber,
-    /// The fencing token of the attempt: who wrote this held it.
+    /// The fencing token of the attempt. The writer of this manifest held it.
     pub(super) token: FencingToken,
-    /// Where the attempt ran.
+    /// The node that ran the attempt.
     pub(super) node: String,
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
-    /// Files that are not here: they are hidden, cannot be read, are too many, or have names that
-    /// are no text.
+    /// The number of files that are not in the bucket because they are hidden, cannot be read, are
+    /// beyond the limit, or have names that are not UTF-8.
     pub(super) left_out: usize,
     pub(super) files: Vec<ManifestFile>,
 }
@@ -40,12 +40,12 @@ pub(super) struct ManifestFile {
     pub(super) path: String,
     pub(super) size: u64,
     pub(super) modified: Option<Timestamp>,
-    /// The SHA-256 of its content, in hexadecimal digits.
+    /// The SHA-256 of the content, as hexadecimal digits.
     pub(super) sha256: String,
 }
 
 impl ManifestFile {
-    /// The file for a list; `None` for one whose path nobody can ask for.
+    /// The file for a list. Returns `None` if its path is not valid in a request.
     pub(super) fn visible(&self) -> Option<Artifact> {
         ArtifactPath::parse(&self.path).is_ok().then(|| Artifact {
             path: self.path.clone(),
@@ -66,7 +66,7 @@ pub(super) enum ManifestError {
     TooLarge(u64),
 }
 
-/// What an attempt's manifest says besides its files.
+/// The fields of a manifest other than the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
     pub(super) scan: ScanId,
@@ -89,15 +89,16 @@ impl Manifest {
         struct Versioned {
             version: u32,
         }
-        // The version first: what another version holds need not have our form.
+        // Reads the version first, because another version may have a different format.
         match serde_json::from_slice::<Versioned>(bytes)?.version {
             VERSION => Ok(serde_json::from_slice(bytes)?),
             other => Err(ManifestError::Version(other)),
         }
     }
 
-    /// Whether it was written for this very attempt. An attempt of the same number is another one
-    /// if a backup was restored that is older than it: node ids are new at each start.
+    /// Returns true if the manifest was written for exactly this attempt. After the restore of an
+    /// older backup, an attempt with the same number can be a different one. Its node id differs,
+    /// because node ids are new at each start.
     pub(super) fn is_of(&self, about: &About) -> bool {
         (self.scan, self.attempt, self.token, &self.node) == (about.scan, about.attempt, about.token, &about.node)
     }
@@ -106,7 +107,8 @@ impl Manifest {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|at| &self.files[at])
     }
 
-    /// Whether it holds every file of a folder, with its size: the folder's copy can go then.
+    /// Returns true if the manifest has every file of a folder with its size, so that the folder
+    /// can be removed.
     pub(super) fn covers(&self, folder: &Walk) -> bool {
         let sizes: BTreeMap<&str, u64> = self.files.iter().map(|file| (file.path.as_str(), file.size)).collect();
         folder.files.iter().all(|file: &Artifact| sizes.get(file.path.as_str()) == Some(&file.size))
@@ -133,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn is_read_as_it_was_written_and_only_in_its_version() {
+    fn manifest_round_trips_and_other_versions_are_rejected() {
         let manifest = Manifest::new(&about(), vec![file("b", 2), file("a/x", 1)], 1);
         let text = serde_json::to_string(&manifest).unwrap();
         assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest);
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn covers_a_folder_only_with_every_file_at_its_size() {
+    fn manifest_covers_a_folder_only_with_every_file_and_size() {
         let manifest = Manifest::new(&about(), vec![file("a", 1), file("b", 2)], 0);
         let walk = |files: &[(&str, u64)]| Walk {
             files: files

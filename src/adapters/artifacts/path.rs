@@ -1,17 +1,18 @@
-//! Paths of files within an attempt. They come from addresses that anybody can type, and name files
-//! whose names a scanner chose.
+//! Validates the paths of files within an attempt. The paths come from URLs, which anybody can
+//! type, and the scanner chose the names of the files.
 
-use super::ArtifactError;
+use crate::ports::{ArtifactError, is_plain};
 
-/// Longer paths name nothing; the kernel's limit is the same.
+/// The maximum length of a path in bytes; the kernel has the same limit.
 const MAX_BYTES: usize = 4096;
 
-/// A relative path of plain parts with `/` between: no part is hidden, empty, or leads elsewhere.
+/// A relative path of plain parts with `/` as separator. No part is hidden or empty, and none leads
+/// out of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ArtifactPath<'a>(&'a str);
 
 impl<'a> ArtifactPath<'a> {
-    /// Refuses everything that is not plain; nothing is repaired.
+    /// Parses a path. Fails with `Refused` if any part is not plain; it repairs nothing.
     pub(super) fn parse(path: &'a str) -> Result<Self, ArtifactError> {
         let plain = path.len() <= MAX_BYTES && path.split('/').all(is_plain);
         plain.then_some(Self(path)).ok_or(ArtifactError::Refused)
@@ -21,17 +22,11 @@ impl<'a> ArtifactPath<'a> {
         self.0
     }
 
-    /// The folders, outermost first, and the file's name.
+    /// Returns the folders, outermost first, and the file's name.
     pub(super) fn parts(self) -> (impl Iterator<Item = &'a str>, &'a str) {
         let (folders, name) = self.0.rsplit_once('/').unwrap_or(("", self.0));
         (folders.split('/').filter(|part| !part.is_empty()), name)
     }
-}
-
-/// Whether this is the visible name of one file or folder.
-#[must_use]
-pub fn is_plain(part: &str) -> bool {
-    !part.is_empty() && !part.starts_with('.') && !part.contains(['\0', '\\', '/'])
 }
 
 #[cfg(test)]
@@ -39,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_paths_are_taken() {
+    fn only_plain_paths_parse() {
         for good in ["a", "a/b/c.html", "odd\".bin", "line\nbreak", "bücher/x", "a..b", "a b#?%2e"] {
             assert!(ArtifactPath::parse(good).is_ok(), "{good:?}");
         }
@@ -66,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_in_order() {
+    fn path_parts_are_in_order() {
         let (folders, name) = ArtifactPath::parse("a/b/c").unwrap().parts();
         assert_eq!((folders.collect::<Vec<_>>(), name), (vec!["a", "b"], "c"));
         let (folders, name) = ArtifactPath::parse("c").unwrap().parts();

@@ -1,9 +1,10 @@
-//! The worker's own copies: which are stored, which wait, and how one is removed.
+//! Manages the worker's local copies: finds those that are stored and those that wait, and removes
+//! a copy.
 //!
-//! `attempt-<n>.uploaded` beside an attempt's folder says that the bucket has all of it. It is
-//! written after the manifest: a crash in between costs nothing but a second look at the manifest.
-//! A folder without it waits to be uploaded. The marker is not in the folder, because there the
-//! scanner chooses the names.
+//! The file `attempt-<n>.uploaded` beside an attempt's folder means that the bucket has all of its
+//! files. It is written after the manifest, so a crash in between costs only one more read of the
+//! manifest. A folder without this marker waits to be uploaded. The marker is not inside the
+//! folder, because the scanner chooses the names there.
 
 use std::io;
 use std::path::Path;
@@ -16,17 +17,16 @@ use kastrel_actors::model::{ScanRecord, ScanState};
 use tracing::warn;
 
 use super::dir::{open_inner, open_results};
-use super::key::attempt_of;
 use super::manifest::About;
 use super::{AttemptKey, ScanFolder};
-use crate::adapters::kast_runner::stored_mark_name;
+use crate::ports::{attempt_of, stored_mark_name};
 
-/// What is known of a folder's copy in the bucket.
+/// The state of a folder's copy in the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marker {
-    /// The bucket has all of it, since then.
+    /// The bucket has all files, since this time.
     Stored(Timestamp),
-    /// The bucket has something, and not all of it: the folder stays for good.
+    /// The bucket has some files, but not all: the folder stays forever.
     Kept,
 }
 
@@ -38,12 +38,12 @@ impl Marker {
         }
     }
 
-    /// What cannot be read keeps the folder.
+    /// A marker that cannot be parsed keeps the folder.
     fn parse(text: &str) -> Self {
         text.trim().strip_prefix("stored ").and_then(|at| at.parse().ok()).map_or(Self::Kept, Self::Stored)
     }
 
-    /// Whether the folder can go.
+    /// Returns true if the folder can be removed.
     pub(super) fn is_due(self, now: Timestamp, keep: Duration) -> bool {
         match self {
             Self::Stored(at) => now.duration_since(at).unsigned_abs() >= keep && now >= at,
@@ -52,18 +52,18 @@ impl Marker {
     }
 }
 
-/// What to do about a folder that has no marker.
+/// The action for a folder that has no marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Waiting {
-    /// Its attempt is over.
+    /// Upload the folder: its attempt has ended.
     Upload(About),
-    /// Its attempt runs, here or elsewhere, or nobody has noticed its end yet.
+    /// Wait: the attempt runs, here or on another node, or its end has not been detected yet.
     NotYet,
-    /// No row speaks of it.
+    /// Leave the folder alone: no row contains the attempt.
     Unknown,
 }
 
-/// Whether an attempt is over, by the scan's row.
+/// Decides by the scan's row whether an attempt has ended.
 pub(super) fn waiting(record: Option<&ScanRecord>, key: &AttemptKey) -> Waiting {
     let Some(record) = record.filter(|record| ScanFolder::of(record) == key.scan) else { return Waiting::Unknown };
     let Some(attempt) = record.attempts.iter().find(|attempt| attempt.number == key.attempt) else {
@@ -82,10 +82,11 @@ pub(super) fn waiting(record: Option<&ScanRecord>, key: &AttemptKey) -> Waiting 
     })
 }
 
-/// A folder of an attempt on this machine.
+/// An attempt's folder on this machine, with its marker.
 pub(super) type Found = (AttemptKey, Option<Marker>);
 
-/// The attempts' folders on this machine, by scan; what earlier removals left is cleared away.
+/// Returns the attempts' folders on this machine, by scan. Also removes the rest of interrupted
+/// removals.
 pub(super) fn find(results: &Path) -> io::Result<Vec<(ScanFolder, Vec<Found>)>> {
     let root = match open_results(results) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -94,11 +95,11 @@ pub(super) fn find(results: &Path) -> io::Result<Vec<(ScanFolder, Vec<Found>)>> 
     let mut scans = Vec::new();
     for entry in root.entries()? {
         let Some(scan) = entry?.file_name().to_str().and_then(ScanFolder::parse) else { continue };
-        // What is no folder, or has just gone, is no scan.
+        // An entry that is not a folder, or was just removed, is not a scan.
         let Ok(dir) = open_inner(&root, scan.as_str()) else { continue };
         match attempts_in(&dir, &scan) {
             Ok(attempts) => scans.push((scan, attempts)),
-            // The others must not wait for one that somebody has locked.
+            // One unreadable folder must not block the others.
             Err(error) => warn!(
                 folder = scan.as_str(),
                 error = &error as &dyn std::error::Error,
@@ -130,7 +131,7 @@ fn attempts_in(dir: &Dir, scan: &ScanFolder) -> io::Result<Vec<Found>> {
             let marker = match dir.read_to_string(marker_name(&key)) {
                 Ok(text) => Some(Marker::parse(&text)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                // It says something, and what cannot be read keeps the folder.
+                // A marker exists, and an unreadable marker keeps the folder.
                 Err(_) => Some(Marker::Kept),
             };
             found.push((key, marker));
@@ -139,7 +140,7 @@ fn attempts_in(dir: &Dir, scan: &ScanFolder) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Writes the marker, whole and on disk, before anybody may rely on it.
+/// Writes the marker atomically and syncs it to disk, before any other code can rely on it.
 pub(super) fn mark(results: &Path, key: &AttemptKey, marker: Marker) -> io::Result<()> {
     let dir = open_inner(&open_results(results)?, key.scan.as_str())?;
     let (name, fresh) = (marker_name(key), format!(".{}.new", marker_name(key)));
@@ -150,7 +151,7 @@ pub(super) fn mark(results: &Path, key: &AttemptKey, marker: Marker) -> io::Resu
     dir.rename(&fresh, &dir, &name)
 }
 
-/// Removes an attempt's folder, at once for whoever looks.
+/// Removes an attempt's folder. The rename makes the removal atomic for readers.
 pub(super) fn remove(results: &Path, key: &AttemptKey) -> io::Result<()> {
     let dir = open_inner(&open_results(results)?, key.scan.as_str())?;
     let (name, going) = (key.attempt_folder(), format!(".{}.removing", key.attempt_folder()));
@@ -159,7 +160,7 @@ pub(super) fn remove(results: &Path, key: &AttemptKey) -> io::Result<()> {
     gone(dir.remove_file(marker_name(key)))
 }
 
-/// What is gone already need not be removed: two looks through a folder may meet.
+/// Ignores `NotFound`: two scans of the folder may remove the same entry.
 fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -167,7 +168,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Removes the folder of a scan that has ended, if nothing is in it.
+/// Removes the folder of a scan that has ended, if it is empty.
 pub(super) fn remove_empty(results: &Path, scan: &ScanFolder) -> io::Result<()> {
     open_results(results)?.remove_dir(scan.as_str())
 }
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_goes_when_its_time_is_over_and_never_by_mistake() {
+    fn local_copy_is_due_only_after_its_retention_time() {
         let at = Timestamp::UNIX_EPOCH;
         let day = Duration::from_secs(86_400);
         let marker = Marker::Stored(at);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_attempts_that_are_over_by_their_row_are_uploaded() {
+    fn only_attempts_that_have_ended_by_their_row_are_uploaded() {
         let node: NodeId = "node-a".parse().unwrap();
         let attempt = |number, ended_at| AttemptRecord {
             number: AttemptNumber(number),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_found_marked_and_removed() {
+    fn attempt_folders_are_found_marked_and_removed() {
         let root = tempfile::tempdir().unwrap();
         let results = root.path().join("results");
         assert_eq!(find(&results).unwrap(), []);

@@ -1,5 +1,5 @@
-//! The conformance suite on each store: the folder, a bucket in memory, and a bucket of a real S3
-//! server, which are filled by real uploads.
+//! Runs the conformance suite on each store: the folder, a bucket in memory, and a bucket of a real
+//! S3 server. Real uploads fill the buckets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,13 +47,13 @@ fn settings(endpoint: String) -> BucketSettings {
     }
 }
 
-/// Uploads what `fill` makes, from one machine, and reads it from another.
+/// Uploads the files of `fill` from one machine and reads them from another.
 async fn from_another_machine(bucket: Bucket) {
     let (worker, web) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(worker.path());
     let results: Arc<Path> = worker.path().into();
     let files = Semaphore::new(4);
-    // Hidden files are no part of the results.
+    // Hidden files are not part of the results.
     assert_eq!(upload(&bucket, &results, &key(), &about(), &files).await.unwrap(), Uploaded::Stored { left_out: 0 });
     assert_eq!(
         upload(&bucket, &results, &key(), &about(), &files).await.unwrap(),
@@ -63,7 +63,7 @@ async fn from_another_machine(bucket: Bucket) {
     holds(&BucketArtifacts::new(bucket, FolderArtifacts::new(web.path()))).await;
 }
 
-/// More files than a list shows, at the top or in a folder, and the report among them.
+/// Writes more files than a list shows, at the top or in a folder, plus the report.
 fn fill_with_many(results: &Path, beneath: &str, most: usize) {
     let folder = results.join(key().scan.as_str()).join("attempt-1");
     std::fs::create_dir_all(folder.join(beneath)).unwrap();
@@ -91,7 +91,7 @@ async fn shows_what_matters_and_walks_all(store: &dyn ArtifactStore, case: &str)
 }
 
 #[tokio::test]
-async fn more_files_than_a_list_shows_hide_none() {
+async fn files_beyond_the_list_limit_are_still_found_by_a_walk() {
     for beneath in ["", "katana_responses", "a/b/c"] {
         let root = tempfile::tempdir().unwrap();
         fill_with_many(root.path(), beneath, 1500);
@@ -101,8 +101,8 @@ async fn more_files_than_a_list_shows_hide_none() {
         let elsewhere = tempfile::tempdir().unwrap();
         let store = BucketArtifacts::new(bucket.clone(), FolderArtifacts::new(elsewhere.path()));
         shows_what_matters_and_walks_all(&store, &format!("bucket {beneath}")).await;
-        // Without its manifest the attempt is not final, and what has arrived is all the same shown
-        // and walked through.
+        // Without its manifest the attempt is not final. The list and the walk still include the
+        // uploaded files.
         bucket.store.delete(&bucket.manifest(&key())).await.unwrap();
         let store = BucketArtifacts::new(bucket, FolderArtifacts::new(elsewhere.path()));
         shows_what_matters_and_walks_all(&store, &format!("unfinished bucket {beneath}")).await;
@@ -111,7 +111,7 @@ async fn more_files_than_a_list_shows_hide_none() {
 }
 
 #[tokio::test]
-async fn the_folder_keeps_its_promises() {
+async fn folder_store_passes_the_conformance_suite() {
     let root = tempfile::tempdir().unwrap();
     fill(root.path());
     holds(&FolderArtifacts::new(root.path())).await;
@@ -119,7 +119,7 @@ async fn the_folder_keeps_its_promises() {
 }
 
 #[tokio::test]
-async fn a_link_in_place_of_a_folder_leads_nowhere() {
+async fn link_in_place_of_a_folder_is_not_followed() {
     let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fill(elsewhere.path());
     let scan = key().scan;
@@ -134,19 +134,19 @@ async fn a_link_in_place_of_a_folder_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_bucket_in_memory_keeps_its_promises() {
+async fn bucket_in_memory_passes_the_conformance_suite() {
     from_another_machine(Bucket::new(Arc::new(InMemory::new()), "s3://scans", "team/a")).await;
 }
 
 #[tokio::test]
-async fn a_bucket_of_a_real_server_keeps_its_promises() {
+async fn bucket_of_a_real_server_passes_the_conformance_suite() {
     let server = S3Server::start("scans").await;
     let bucket = Bucket::connect(&settings(server.endpoint())).unwrap();
     from_another_machine(bucket).await;
 }
 
 #[tokio::test]
-async fn a_real_server_lets_a_manifest_be_written_once_and_keeps_our_types() {
+async fn real_server_takes_a_manifest_once_and_keeps_media_types() {
     let server = S3Server::start("scans").await;
     let bucket = Bucket::connect(&settings(server.endpoint())).unwrap();
     let worker = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ async fn a_real_server_lets_a_manifest_be_written_once_and_keeps_our_types() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unavailable_until_it_is_back() {
+async fn absent_server_is_unavailable_until_it_is_back() {
     let server = S3Server::start("scans").await;
     let port = server.port();
     let store = BucketArtifacts::new(

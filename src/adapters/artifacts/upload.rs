@@ -1,12 +1,14 @@
-//! One upload of an attempt's folder: every file, then the manifest, which makes it final.
+//! Uploads an attempt's folder once: all files first, then the manifest, which makes the attempt
+//! final.
 //!
-//! An upload may break off anywhere and be done again: each attempt has a prefix of its own, only
-//! its own files go there, and the manifest can be created only once. So a worker that was frozen
-//! and comes back writes under its old attempt's prefix and nowhere else, and a second uploader of
+//! An upload can be interrupted at any point and repeated. Each attempt has a prefix of its own,
+//! only its own files are written there, and the manifest can be created only once. So a worker
+//! that was frozen and resumes writes only below its old attempt's prefix, and a second uploader of
 //! the same attempt finds the manifest and stops.
 //!
-//! One thing is replaced: what an attempt has stored of which no row knows any more, because a
-//! backup was restored that is older than it. The attempt that has its number now takes its place.
+//! There is one exception. After the restore of an older backup, the bucket can have files of an
+//! attempt that the database does not contain. The attempt that now has the same number overwrites
+//! them.
 
 use std::io;
 use std::path::Path;
@@ -21,7 +23,6 @@ use tokio::sync::Semaphore;
 use tokio_util::bytes::BytesMut;
 use tracing::warn;
 
-use super::content_type::content_kind;
 use super::dir::{AttemptDir, Reach, Walk};
 use super::folder::blocking;
 use super::layout::{Bucket, hex};
@@ -29,36 +30,39 @@ use super::manifest::{About, Manifest, ManifestFile};
 use super::path::ArtifactPath;
 use super::store::is_passing;
 use super::{Artifact, ArtifactError, AttemptKey};
+use crate::ports::content_kind;
 
-/// How far an upload goes into a folder; what is beyond stays in it.
+/// The limits of an upload. Files beyond them stay in the folder.
 pub(super) const REACH: Reach = Reach { depth: 32, files: 200_000 };
-/// A larger file goes in parts of this size, two of them in memory at a time.
+/// The part size of a multipart upload. A larger file is uploaded in parts, two of which are in
+/// memory at a time.
 ///
-/// Each part is one request, and the client's limit for a silent service runs from the beginning of
-/// a request to the first byte of its answer. So a part must be through within
+/// Each part is one request. The client's read timeout runs from the start of a request to the
+/// first byte of the response. So a part must be uploaded within
 /// `artifacts.request_timeout_seconds`: with the default of 30 s, a worker needs 280 KB/s for each
-/// of the [`FILES_AT_ONCE`] files that are on their way. S3 takes at most 10,000 parts, which makes
-/// 78 GiB a file.
+/// of the [`FILES_AT_ONCE`] concurrent files. S3 takes at most 10,000 parts, so the limit is 78 GiB
+/// per file.
 const PART: usize = 8 << 20;
 const CHUNK: usize = 256 << 10;
-/// So many files of one attempt are on their way at once; a semaphore bounds those of all attempts.
+/// The number of files of one attempt that are uploaded concurrently. A semaphore limits the files
+/// of all attempts together.
 const FILES_AT_ONCE: usize = 4;
 
-/// What became of an upload.
+/// The result of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Uploaded {
-    /// Everything that can be stored is, and the attempt is final.
+    /// All files that can be stored are stored, and the attempt is final.
     Stored {
-        /// Files that should be there and are not. Hidden ones do not count.
+        /// The number of files that should be in the bucket and are not. Hidden files do not count.
         left_out: usize,
     },
-    /// The attempt was final before, with other files than the folder has.
+    /// The attempt was already final, with files that differ from those in the folder.
     Differs,
-    /// There is no folder (any more).
+    /// The folder does not exist, or not any more.
     Gone,
 }
 
-/// Uploads, or finds that it was done.
+/// Uploads an attempt, or finds that it is already uploaded.
 pub(super) async fn upload(
     bucket: &Bucket,
     results: &Arc<Path>,
@@ -83,8 +87,8 @@ pub(super) async fn upload(
     let stored: Vec<ManifestFile> = tried.into_iter().flatten().collect();
     let unreadable = found - stored.len();
     if unreadable > 0 && look(results, key).await?.is_none() {
-        // They could not be read because the whole scan is being deleted; nothing may make it final
-        // now.
+        // The files are unreadable because the scan is being deleted. The attempt must not become
+        // final now.
         return Ok(Uploaded::Gone);
     }
     let left_out = walk.left_out + walk.beyond + unreadable;
@@ -95,7 +99,8 @@ pub(super) async fn upload(
     match bucket.store.put_opts(&bucket.manifest(key), text.into(), options).await {
         Ok(_) => {}
         Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-            // Another uploader was faster, or an answer of ours was lost on its way.
+            // Another uploader created the manifest first, or the response to an earlier request
+            // was lost.
             let winner = bucket.read_manifest(key).await?;
             if winner.as_ref() != Some(&manifest) {
                 return Ok(winner.map_or(Uploaded::Differs, |winner| compare(&winner, &walk)));
@@ -103,7 +108,8 @@ pub(super) async fn upload(
         }
         Err(error) => return Err(error.into()),
     }
-    // It says nothing any more that the log does not; if it stays, nobody reads it.
+    // The live tail is redundant now. A failure to delete it is harmless, because nothing reads it
+    // any more.
     let _ = bucket.store.delete(&bucket.live_tail(key)).await;
     Ok(Uploaded::Stored { left_out })
 }
@@ -126,16 +132,16 @@ async fn look(results: &Arc<Path>, key: &AttemptKey) -> Result<Option<(AttemptDi
     }
 }
 
-/// Why a file did not get into the bucket.
+/// The reason why a file was not uploaded.
 enum PutError {
-    /// It cannot be read, which says nothing of the others.
+    /// The file cannot be read. Other files are not affected.
     File(io::Error),
-    /// The bucket does not take it.
+    /// The bucket rejects the file or does not respond.
     Bucket(ArtifactError),
 }
 
-/// Stores one file. `None`: it cannot be read and is left out, so that one unreadable file does not
-/// keep all others of its attempt from everybody.
+/// Uploads one file. Returns `None` if the file cannot be read: it is left out, so that one
+/// unreadable file does not block all others of the attempt.
 async fn put_file(
     bucket: &Bucket,
     key: &AttemptKey,
@@ -157,7 +163,7 @@ async fn put_file(
     }
 }
 
-/// Its size and SHA-256.
+/// Uploads a file; returns its size and SHA-256.
 async fn put_readable(
     bucket: &Bucket,
     key: &AttemptKey,
@@ -170,7 +176,7 @@ async fn put_readable(
     let opened =
         tokio::task::spawn_blocking(move || dir.file(ArtifactPath::parse(&path).map_err(io::Error::other)?)).await;
     let (file, _) = opened.map_err(io::Error::from).and_then(|opened| opened).map_err(PutError::File)?;
-    // As a download: a browser that is led to the bucket must run nothing of it.
+    // As a download, so that a browser with a direct link to the bucket does not run any content.
     let kind =
         [(Attribute::ContentType, content_kind(&found.path).media_type), (Attribute::ContentDisposition, "attachment")];
     let writer = BufWriter::with_capacity(Arc::clone(&bucket.store), location, PART)
@@ -179,7 +185,7 @@ async fn put_readable(
     copy(tokio::fs::File::from_std(file), writer).await
 }
 
-/// Copies to the end; the size and SHA-256 of what was copied.
+/// Copies the file to the end; returns the size and SHA-256 of the copied bytes.
 async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, Vec<u8>), PutError> {
     let mut digest = Sha256::new();
     let mut size = 0;
@@ -196,8 +202,8 @@ async fn copy(mut file: tokio::fs::File, mut writer: BufWriter) -> Result<(u64, 
             Err(error) => Err(PutError::File(error)),
         };
         if let Err(error) = put {
-            // Parts that were sent cost room until they are given up; where that fails, the
-            // bucket's own rule for them helps.
+            // Uploaded parts use storage until they are aborted. If the abort fails, the bucket's
+            // lifecycle rule for incomplete uploads removes them.
             let _ = writer.abort().await;
             return Err(error);
         }

@@ -1,17 +1,18 @@
-//! Brings the files of this machine's attempts into the bucket.
+//! Uploads the files of this machine's attempts to the bucket.
 //!
-//! - Owns: the tasks that follow running attempts' logs, those that upload ended attempts, and one
-//!   that goes through the results folder for what is left over.
-//! - Told by: the runner, through [`ArtifactSink`]. An attempt's end waits for its first upload, so
-//!   that a scan is completed only when every web node can open its report; not longer than
-//!   [`UploadRules::wait`], and not after the first failure. A slow or absent bucket never changes
-//!   a verdict, and a silent one is waited for once, not once an attempt.
-//! - When the bucket fails: the files stay in the folder, and the task that goes through the folder
-//!   tries again, with growing pauses, until they are stored. After a restart it finds them by
-//!   their missing marker; whether their attempts are over is what their rows say.
-//! - When one attempt's row, manifest or folder cannot be read: that is said in the log, and the
-//!   others go on.
-//! - On stop: everything is dropped where it stands. An upload can be done again at any time.
+//! - Owns: the tasks that upload the logs of running attempts, the tasks that upload ended
+//!   attempts, and one task that scans the results folder for files that still wait.
+//! - Input: calls of the runner, through [`ArtifactSink`]. The end of an attempt waits for its
+//!   first upload, so that a scan is completed only when every web node can open its report. It
+//!   waits at most [`UploadRules::wait`], and does not wait for retries. A slow or absent bucket
+//!   never changes a verdict. If a wait times out, later attempts do not wait until an upload
+//!   succeeds.
+//! - When the bucket fails: the files stay in the folder. The task that scans the folder retries,
+//!   with growing pauses, until they are stored. After a restart, it finds the files by their
+//!   missing marker, and the scans' rows say whether the attempts have ended.
+//! - When one attempt's row, manifest or folder cannot be read: the task logs it and continues with
+//!   the other attempts.
+//! - On stop: all tasks are dropped at once. An upload can be repeated at any time.
 //! - Never: writes outside the attempt's own prefix, changes an attempt that has a manifest, or
 //!   removes a file that is not stored.
 
@@ -37,28 +38,28 @@ use super::manifest::About;
 use super::removal::{self, Marker, Waiting};
 use super::upload::{Uploaded, upload};
 use super::{ArtifactError, AttemptKey, ScanFolder, live};
-use crate::adapters::kast_runner::{ArtifactSink, AttemptFiles};
+use crate::ports::{ArtifactSink, AttemptFiles};
 
-/// So many files are on their way at once, of all attempts together; with two parts of a large file
-/// each, this bounds the memory.
+/// The number of files of all attempts together that are uploaded concurrently. A large file has
+/// two parts in memory, so this limits the memory.
 const FILES_AT_ONCE: usize = 4;
 /// The first and the longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// How often the folder is gone through when nothing waits.
+/// The interval between two scans of the folder when no file waits.
 const LOOK_AROUND: Duration = Duration::from_secs(3600);
 
-/// The times of an uploader.
+/// The intervals and timeouts of an uploader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UploadRules {
-    /// How often the log of a running attempt is looked at.
+    /// The interval of the uploads of a running attempt's log.
     pub live_every: Duration,
-    /// The longest that an attempt's end waits for its upload.
+    /// The longest time that an attempt's end waits for its upload.
     pub wait: Duration,
-    /// How long a folder stays after its upload.
+    /// The time that a folder stays after its upload.
     pub keep_local: Duration,
 }
 
-/// See the module.
+/// Uploads attempts to a bucket. See the module docs.
 #[derive(Clone)]
 pub struct BucketUploader(Arc<Inner>);
 
@@ -69,12 +70,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     rules: UploadRules,
     files: Semaphore,
-    /// The attempts that run or are being uploaded: nobody else touches their folders.
+    /// The attempts that run or are being uploaded. No other task touches their folders.
     held: Mutex<HashMap<AttemptKey, Held>>,
-    /// An attempt has waited in vain for its upload, and none was done since: the next ones do not
-    /// wait.
+    /// True if an attempt's end timed out while it waited for its upload, and no upload has
+    /// succeeded since. Then later attempts do not wait.
     silent: AtomicBool,
-    /// Something is left over.
+    /// Notifies the scan of the folder that an upload failed.
     left_over: Notify,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -83,22 +84,22 @@ struct Inner {
 #[derive(Default)]
 struct Held {
     started_at: Option<Timestamp>,
-    /// Follows the log while the attempt runs; ends with its drop.
+    /// Uploads the log while the attempt runs; a drop aborts the task.
     live: Option<AbortOnDropHandle<()>>,
 }
 
-/// How a look through the folder ended.
+/// The result of one scan of the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
-    /// Everything is stored that can be.
+    /// All files that can be stored are stored.
     Done,
-    /// Some attempts are not over yet.
+    /// Some attempts have not ended yet.
     Waits,
-    /// The bucket or the database does not answer.
+    /// The bucket or the database does not respond.
     Failed,
 }
 
-/// When to look next, after a pause of `last`.
+/// The pause before the next scan of the folder, after a pause of `last`.
 fn pause(round: Round, last: Duration) -> Duration {
     match round {
         Round::Done => LOOK_AROUND,
@@ -116,7 +117,7 @@ enum RoundError {
 }
 
 impl RoundError {
-    /// Whether the next attempt would fail in the same way.
+    /// True if the next attempt would fail in the same way.
     const fn concerns_all(&self) -> bool {
         matches!(self, Self::Files(ArtifactError::Unavailable(_)) | Self::Store(StoreError::Unavailable(_)))
     }
@@ -132,7 +133,8 @@ impl fmt::Debug for BucketUploader {
 }
 
 impl BucketUploader {
-    /// From a results folder into a bucket. `node` is the name that manifests carry.
+    /// Creates an uploader from a results folder to a bucket. `node` is the node name in the
+    /// manifests.
     #[must_use]
     pub fn new(
         bucket: Bucket,
@@ -156,14 +158,14 @@ impl BucketUploader {
         }))
     }
 
-    /// Begins to go through the results folder. Nothing that an earlier run of the program started
-    /// may be alive any more.
+    /// Starts the scans of the results folder. No process of an earlier run of the program may be
+    /// alive.
     pub fn start(&self, store: Arc<dyn ScanStore>) {
         let inner = Arc::clone(&self.0);
         self.0.spawn(async move { inner.go_around(store.as_ref()).await });
     }
 
-    /// Ends everything that it does, wherever it stands.
+    /// Stops all tasks at once, without waiting for uploads.
     pub async fn stop(&self) {
         self.0.closing.cancel();
         self.0.held().clear();
@@ -194,10 +196,11 @@ impl ArtifactSink for BucketUploader {
             About { scan, attempt, token, node: self.0.node.clone(), started_at, ended_at: Some(self.0.clock.now()) };
         let inner = Arc::clone(&self.0);
         let (done, first) = tokio::sync::oneshot::channel();
-        // A task of its own: whoever waits may stop waiting.
+        // A separate task, so that the upload continues if the caller stops waiting.
         self.0.spawn(async move {
             if let Some(live) = live {
-                // Gone before the manifest comes, so that nothing is put after it.
+                // The log upload ends before the manifest is written, so that nothing is uploaded
+                // after it.
                 live.abort();
                 let _aborted = live.await;
             }
@@ -228,7 +231,7 @@ impl ArtifactSink for BucketUploader {
     }
 }
 
-/// What to tell of an upload at the end of an attempt.
+/// The notes about an upload for the end of an attempt.
 fn notes(outcome: Result<Uploaded, ArtifactError>) -> Vec<String> {
     match outcome {
         Ok(Uploaded::Stored { left_out: 0 }) => Vec::new(),
@@ -280,7 +283,7 @@ impl Inner {
         let (results, of) = (Arc::clone(&self.results), key.clone());
         let marked = blocking(move || removal::mark(&results, &of, marker)).await;
         match marked {
-            // The whole scan was deleted in the meantime.
+            // The scan was deleted in the meantime.
             Err(ArtifactError::NotFound) => return Ok(Uploaded::Gone),
             other => other?,
         }
@@ -294,7 +297,7 @@ impl Inner {
         if !marker.is_due(self.clock.now(), self.rules.keep_local) {
             return Ok(());
         }
-        // The marker says so; the bucket itself has the last word.
+        // The marker is not enough: check that the bucket really has the manifest.
         if self.bucket.read_manifest(key).await?.is_none() {
             warn!(attempt = %self.bucket.attempt(key), "the bucket has lost the files of an attempt; this machine's stay");
             let (results, of) = (Arc::clone(&self.results), key.clone());
@@ -314,15 +317,15 @@ impl Inner {
             wait = pause(round, wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // While it fails, one more failure is no news.
+                // After a failed round, a further failure does not start the next round earlier.
                 () = self.left_over.notified(), if round == Round::Done => tokio::time::sleep(PAUSES.0).await,
             }
         }
     }
 
-    /// Uploads what waits, one attempt after the other, and removes what is stored for long enough.
-    /// Ends with the first failure that the next attempt would meet as well; what is wrong with one
-    /// attempt is said, and looked at again with the next round.
+    /// Uploads the attempts that wait, one after the other, and removes folders whose retention
+    /// time is over. Stops at the first failure that would affect the next attempt too. A failure
+    /// of a single attempt is logged, and the next round retries it.
     async fn round(&self, store: &dyn ScanStore) -> Result<Round, RoundError> {
         let results = Arc::clone(&self.results);
         let mut round = Round::Done;
@@ -342,7 +345,7 @@ impl Inner {
         Ok(round)
     }
 
-    /// One attempt of a round.
+    /// Processes one attempt of a round.
     async fn look_at(
         &self,
         store: &dyn ScanStore,
@@ -374,14 +377,15 @@ impl Inner {
     async fn clear_away(&self, store: &dyn ScanStore, scan: &ScanFolder, id: ScanId) -> Result<(), RoundError> {
         if store.get(id).await?.is_some_and(|record| record.status().is_terminal()) {
             let (results, scan) = (Arc::clone(&self.results), scan.clone());
-            // Whatever else is in it keeps it.
+            // If the folder still contains something, this fails and the folder stays.
             let _ = blocking(move || removal::remove_empty(&results, &scan)).await;
         }
         Ok(())
     }
 }
 
-/// What came of a step, unless the next one would fail in the same way; `None`: it failed alone.
+/// Returns the result of a step. Returns `None` if only this step failed, and an error if the next
+/// step would fail in the same way.
 fn go_on<T>(scan: &ScanFolder, step: Result<T, RoundError>) -> Result<Option<T>, RoundError> {
     match step {
         Ok(done) => Ok(Some(done)),

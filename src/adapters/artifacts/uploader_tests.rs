@@ -14,9 +14,9 @@ use object_store::{
 
 use super::super::{ArtifactStore, BucketArtifacts, FolderArtifacts};
 use super::*;
-use crate::adapters::kast_runner::AttemptPaths;
+use crate::ports::AttemptPaths;
 
-/// A bucket that can be down or silent, and that remembers what was put in which order.
+/// A fake bucket that can be down or silent. It records the order of the puts.
 #[derive(Debug, Default)]
 struct Service {
     inner: InMemory,
@@ -101,7 +101,7 @@ impl ObjectStore for Service {
     }
 }
 
-/// A worker with a scan of which an attempt runs, and a bucket.
+/// A test setup: a worker with a scan and a running attempt, and a bucket.
 struct Stage {
     results: tempfile::TempDir,
     service: Arc<Service>,
@@ -153,13 +153,13 @@ impl Stage {
         std::fs::write(self.files().paths.attempt_dir.join(name), text).unwrap();
     }
 
-    /// The attempt's row says that it is over.
+    /// Ends the attempt in its row.
     async fn finish(&self) {
         let resolution = Resolution::Fail(Failure::new(FailureKind::Crashed, "broke"));
         apply(&self.rows, self.scan.id, Command::Finish { token: self.scan.token, resolution, plugins: None }).await;
     }
 
-    /// What a machine sees that has nothing of its own.
+    /// The store of a machine that has no local files.
     fn elsewhere(&self) -> BucketArtifacts {
         BucketArtifacts::new(self.bucket.clone(), FolderArtifacts::new("nowhere".as_ref()))
     }
@@ -177,7 +177,7 @@ impl Stage {
         attempts.filter(|(found, _)| found == key).find_map(|(_, marker)| marker)
     }
 
-    /// A further scan, of which an attempt has ended.
+    /// Creates a further scan with an ended attempt.
     async fn another(&self) -> ScanRecord {
         let id = self.rows.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
         let scan = apply(&self.rows, id, Command::Lease { node: "node-a".parse().unwrap() }).await;
@@ -224,7 +224,7 @@ async fn an_ended_attempt_is_stored_with_its_manifest_last() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_down_changes_nothing_but_the_time() {
+async fn bucket_that_is_down_only_delays_the_upload() {
     let stage = Stage::new().await;
     let uploader = stage.uploader(DAY);
     stage.service.down.store(true, Ordering::SeqCst);
@@ -244,7 +244,7 @@ async fn a_bucket_that_is_down_changes_nothing_but_the_time() {
     assert!(uploader.0.round(stage.rows.as_ref()).await.is_err());
     assert!(stage.has_folder() && stage.marker().is_none());
     stage.service.down.store(false, Ordering::SeqCst);
-    // What a later run of the program does as well: it knows nothing but the folder and the rows.
+    // As after a restart: the new uploader has only the folder and the rows.
     let later = stage.uploader(DAY);
     assert_eq!(later.0.round(stage.rows.as_ref()).await.unwrap(), Round::Done);
     assert!(stage.elsewhere().list(&stage.key()).await.unwrap().has("kast_report.html"));
@@ -252,7 +252,7 @@ async fn a_bucket_that_is_down_changes_nothing_but_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_over_is_stored_by_itself_when_the_bucket_is_back() {
+async fn pending_files_are_stored_when_the_bucket_is_back() {
     let stage = Stage::new().await;
     let uploader = stage.uploader(DAY);
     uploader.start(stage.rows.clone());
@@ -269,7 +269,7 @@ async fn what_is_left_over_is_stored_by_itself_when_the_bucket_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_bucket_does_not_hold_up_the_end_of_an_attempt() {
+async fn silent_bucket_does_not_block_the_end_of_an_attempt() {
     let stage = Stage::new().await;
     let uploader = stage.uploader(DAY);
     stage.service.silent.store(true, Ordering::SeqCst);
@@ -283,7 +283,7 @@ async fn a_silent_bucket_does_not_hold_up_the_end_of_an_attempt() {
 }
 
 #[tokio::test]
-async fn a_crash_between_manifest_and_marker_costs_only_a_second_look() {
+async fn crash_between_manifest_and_marker_costs_one_more_read() {
     let stage = Stage::new().await;
     let first = stage.uploader(DAY);
     first.attempt_ended(&stage.files()).await;
@@ -297,12 +297,12 @@ async fn a_crash_between_manifest_and_marker_costs_only_a_second_look() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_final_is_never_changed() {
+async fn final_attempt_is_never_changed() {
     let stage = Stage::new().await;
     let first = stage.uploader(Duration::ZERO);
     first.attempt_ended(&stage.files()).await;
     assert!(!stage.has_folder(), "with nothing to keep, the stored copy goes at once");
-    // A worker that was frozen and comes back with other files of the same attempt.
+    // A worker was frozen and resumes with other files of the same attempt.
     std::fs::create_dir_all(&stage.files().paths.attempt_dir).unwrap();
     stage.write("kast_report.html", "another report");
     let puts = stage.service.puts().len();
@@ -319,11 +319,10 @@ async fn an_attempt_that_is_final_is_never_changed() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_runs_again_after_a_restore_takes_the_place_of_its_predecessor() {
+async fn attempt_after_a_restore_replaces_the_one_with_its_number() {
     let stage = Stage::new().await;
     stage.uploader(DAY).attempt_ended(&stage.files()).await;
-    // The backup was older than the attempt, so another node runs it, under the same number and
-    // token.
+    // The backup is older than the attempt, so another node runs it with the same number and token.
     stage.write("kast_report.html", "another report");
     let rules = UploadRules { live_every: Duration::from_secs(3), wait: Duration::from_secs(30), keep_local: DAY };
     let later = BucketUploader::new(stage.bucket.clone(), stage.results.path(), "node-b", stage.clock.clone(), rules);
@@ -336,7 +335,7 @@ async fn an_attempt_that_runs_again_after_a_restore_takes_the_place_of_its_prede
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_goes_when_its_time_is_over_and_the_bucket_still_has_it() {
+async fn local_copy_is_removed_when_due_and_the_bucket_has_it() {
     let stage = Stage::new().await;
     let uploader = stage.uploader(DAY);
     uploader.attempt_ended(&stage.files()).await;
@@ -378,11 +377,11 @@ async fn the_log_of_a_running_attempt_shows_elsewhere_and_after_its_worker_died(
     stage.service.put.notified().await;
     let (text, cut) = tail().await.unwrap();
     assert_eq!((text.len(), cut), (64 * 1024, true));
-    // The worker dies here; the tail stays.
+    // The worker dies here; the tail stays in the bucket.
     uploader.stop().await;
     assert_eq!(tail().await.unwrap().0.len(), 64 * 1024);
     assert_eq!(stage.service.puts().len(), 2, "what did not change is not put again");
-    // Its next start stores everything, and the tail has done its work.
+    // The next start stores all files and deletes the tail.
     stage.finish().await;
     stage.uploader(DAY).0.round(stage.rows.as_ref()).await.unwrap();
     assert_eq!(tail().await.unwrap().0.len(), 100_000);
@@ -390,7 +389,7 @@ async fn the_log_of_a_running_attempt_shows_elsewhere_and_after_its_worker_died(
 }
 
 #[tokio::test]
-async fn this_machine_shows_what_it_holds_whatever_the_bucket_does() {
+async fn local_files_are_served_while_the_bucket_is_down() {
     let stage = Stage::new().await;
     stage.service.down.store(true, Ordering::SeqCst);
     let here = BucketArtifacts::new(stage.bucket.clone(), FolderArtifacts::new(stage.results.path()));
@@ -402,7 +401,7 @@ async fn this_machine_shows_what_it_holds_whatever_the_bucket_does() {
 }
 
 #[test]
-fn pauses_grow_and_end_with_the_trouble() {
+fn upload_pauses_grow_until_a_round_succeeds() {
     let mut waits = Vec::new();
     let _ = [Round::Failed, Round::Failed, Round::Waits, Round::Done, Round::Failed].iter().try_fold(
         Duration::ZERO,
@@ -417,11 +416,11 @@ fn pauses_grow_and_end_with_the_trouble() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_does_not_keep_the_others_from_the_bucket() {
+async fn unreadable_file_does_not_block_the_others() {
     use std::os::unix::fs::PermissionsExt;
     let stage = Stage::new().await;
-    // One whose path is longer than any that can be asked for, which nobody can read; and one
-    // without rights, which only an administrator can.
+    // One file has a path that is longer than the limit, so no user can read it. The other has no
+    // read permission, so only root can read it.
     let mut folder =
         cap_std::fs::Dir::open_ambient_dir(stage.files().paths.attempt_dir, cap_std::ambient_authority()).unwrap();
     for _ in 0..20 {
@@ -443,7 +442,7 @@ async fn a_file_that_cannot_be_read_does_not_keep_the_others_from_the_bucket() {
 }
 
 #[tokio::test]
-async fn hidden_files_do_not_keep_a_copy_for_ever() {
+async fn hidden_files_do_not_keep_a_local_copy_forever() {
     let stage = Stage::new().await;
     stage.write(".cache", "the scanner's own");
     let uploader = stage.uploader(Duration::ZERO);
@@ -453,10 +452,10 @@ async fn hidden_files_do_not_keep_a_copy_for_ever() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_deleted_on_the_way_does_not_become_final() {
+async fn folder_deleted_during_the_upload_does_not_become_final() {
     let stage = Stage::new().await;
-    // The files are listed, and gone when they are to be read: nobody else may hold the permits
-    // then.
+    // The upload lists the files, and they are deleted before it reads them. So the semaphore has
+    // no free permit at first.
     let files = Semaphore::new(0);
     let (results, key) = (Arc::from(stage.results.path()), stage.key());
     let about = About {
@@ -481,7 +480,7 @@ async fn a_folder_that_is_deleted_on_the_way_does_not_become_final() {
 }
 
 #[tokio::test]
-async fn a_corrupt_manifest_does_not_hold_up_the_other_attempts() {
+async fn corrupt_manifest_does_not_block_other_attempts() {
     let stage = Stage::new().await;
     stage.finish().await;
     let other = AttemptKey::of(&stage.another().await, AttemptNumber(1));
@@ -494,7 +493,7 @@ async fn a_corrupt_manifest_does_not_hold_up_the_other_attempts() {
 }
 
 #[tokio::test]
-async fn a_corrupt_row_does_not_hold_up_the_other_attempts_and_a_silent_store_does() {
+async fn corrupt_row_blocks_no_other_attempt_but_a_silent_store_does() {
     let stage = Stage::new().await;
     stage.finish().await;
     let other = AttemptKey::of(&stage.another().await, AttemptNumber(1));
@@ -514,7 +513,7 @@ async fn a_corrupt_row_does_not_hold_up_the_other_attempts_and_a_silent_store_do
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_bucket_is_waited_for_once() {
+async fn silent_bucket_delays_only_the_first_attempt() {
     let stage = Stage::new().await;
     let uploader = stage.uploader(DAY);
     stage.service.silent.store(true, Ordering::SeqCst);

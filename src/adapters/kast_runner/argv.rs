@@ -1,27 +1,26 @@
-//! The scanner's argument list: a pure function of the job and its paths, never a shell.
+//! Builds the scanner's argument list: a pure function of the job and its paths. No shell is
+//! involved.
 
 use std::ffi::OsString;
 use std::path::Path;
 
+use crate::ports::{AttemptPaths, CONFIG_NAME};
 use kastrel_actors::model::ScanRequest;
 
-use super::config_file::CONFIG_NAME;
-use super::folder::AttemptPaths;
-
-/// What goes into the argument list beside the request.
+/// The inputs of the argument list other than the request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ArgvParts<'a> {
-    /// Arguments before all others: how the built-in scanner is reached in our own program.
+    /// The arguments before all others, which select the built-in scanner in Kastrel's own program.
     pub(super) leading: &'a [OsString],
     /// The attempt's folder.
     pub(super) paths: &'a AttemptPaths,
-    /// The selected plugins with all they depend on; empty means all of the mode.
+    /// The selected plugins with all dependencies; empty means all plugins of the mode.
     pub(super) plugins: &'a [String],
-    /// A logo for the reports.
+    /// The logo of the reports.
     pub(super) logo: Option<&'a Path>,
 }
 
-/// Builds the arguments in the form that KAST 2.14 and 3.x both take.
+/// Builds the arguments in the form that both KAST 2.14 and 3.x accept.
 pub(super) fn argv(request: &ScanRequest, parts: ArgvParts<'_>) -> Vec<OsString> {
     let mut args = parts.leading.to_vec();
     let mut push = |text: &str| args.push(text.into());
@@ -84,7 +83,7 @@ mod tests {
     const FOLDER: &str = "/r/example.com_444-20261123-190659-7/attempt-2";
 
     #[test]
-    fn every_option_has_its_place() {
+    fn each_option_becomes_its_arguments() {
         let none = ScanRequestDraft::default;
         for (draft, expected) in [
             (none(), "-t|https://example.com:444/app|-m|passive|--format|html|-p|--max-workers|5"),
@@ -100,7 +99,7 @@ mod tests {
                     max_workers: Some(2),
                     verbose: Some(true),
                     dry_run: Some(true),
-                    // In the configuration file, and in no argument.
+                    // Overrides are in the configuration file, not in the arguments.
                     overrides: vec!["testssl.timeout=600".into(), "whatweb.agent=a b; rm -rf /".into()],
                     ..none()
                 },
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_adds_its_own() {
+    fn node_adds_leading_arguments_and_logo() {
         let draft =
             ScanRequestDraft { parallel: Some(false), mode: Some("active".into()), ..ScanRequestDraft::default() };
         let text = shown(draft, &["scanner".into()], Some(Path::new("/logo.png")));

@@ -1,11 +1,12 @@
-//! The task that owns one attempt: it selects over the leader's exit, requests, timers, output and
+//! The task that owns one attempt. It selects over the leader's exit, requests, timers, output and
 //! files, and sends the events in their order.
 //!
-//! After the exit: clear away whatever is left of the attempt, collect the leader, drain the output
-//! to its end, read the results, ask the target where they do not show whether it answered, hand
-//! the files to the sink, report, and only then give up the guard. The report comes after the
-//! files, so that whoever reads of a scan's end finds its report, on any machine; the sink bounds
-//! how long that may take.
+//! After the exit, the task kills the remaining processes of the attempt, collects the leader,
+//! drains the output to its end and reads the results. For plugins whose results do not show
+//! whether the target responded, it probes the target. Then it passes the files to the sink, sends
+//! the report, and releases the guard last. The report comes after the files, so that the end of a
+//! scan is visible only when its report can be opened, on any machine. The sink limits how long
+//! that takes.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,9 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptReport, EventSink, ExitKind, InfoFile, StopMode,
-};
+use kastrel_actors::model::{AttemptReport, ExitKind, InfoFile};
+use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, EventSink, StopMode};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -30,19 +30,19 @@ use super::output::Output;
 use super::probe::{Probe, Silence};
 use super::process::Leader;
 use super::reaper::{Cleared, Reaper};
-use super::sink::{ArtifactSink, AttemptFiles};
 use super::termination::{Grace, Step, Termination};
 use super::verdict::{self, Unsure};
 use super::watch::WatchHub;
+use crate::ports::{ArtifactSink, AttemptFiles};
 
-/// Signs of life are told at most this often.
+/// The minimum interval between two `Alive` events.
 const ALIVE_EVERY: Duration = Duration::from_millis(500);
-/// Two looks into the folder are at least this far apart: files come in swarms.
+/// The minimum interval between two reads of the folder, because files come in bursts.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long the pipes may take to reach their end after everything is gone.
+/// How long the pipes may take to reach their end after all processes are gone.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
-/// What was asked of the task; a later wish never weakens an earlier one.
+/// A request to the task. A later request never weakens an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StopRequest {
     Run,
@@ -50,7 +50,7 @@ pub(super) enum StopRequest {
     Kill,
 }
 
-/// The caller's hold on the attempt.
+/// The caller's handle of the attempt.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) stop_request: watch::Sender<StopRequest>,
@@ -69,7 +69,7 @@ impl AttemptControl for Control {
             stronger
         });
         if mode == StopMode::Kill {
-            // Here and now, even if the task has no thread to run on.
+            // Kills at once, even if no thread is free to run the task.
             self.leader.kill();
         }
     }
@@ -81,7 +81,7 @@ impl Drop for Control {
     }
 }
 
-/// Everything that the task owns.
+/// The state that the task owns.
 pub(super) struct Attempt {
     pub(super) leader: Arc<Leader>,
     pub(super) exit: AsyncFd<OwnedFd>,
@@ -97,18 +97,18 @@ pub(super) struct Attempt {
     pub(super) grace: Grace,
     pub(super) reaper: Reaper,
     pub(super) zap: Option<ZapContainer>,
-    /// Whether another user's scanner fills the folder.
+    /// True if the scanner writes to the folder as another user.
     pub(super) is_shared: bool,
-    /// Its temporary files.
+    /// The attempt's temporary files.
     pub(super) tmp: TmpFolder,
     pub(super) environment: Arc<Vec<(OsString, OsString)>>,
-    /// The configuration file, where it holds secrets of the scan.
+    /// The configuration file, if it contains secrets of the scan.
     pub(super) forgetting: Option<Forgetting>,
     pub(super) events: EventSink,
     pub(super) alive_guard: AliveGuard,
 }
 
-/// Tells of signs of life, not too often.
+/// Sends `Alive` events, at most one per [`ALIVE_EVERY`].
 struct HeartbeatThrottle {
     events: EventSink,
     last: Option<Instant>,
@@ -160,7 +160,7 @@ pub(super) async fn run(attempt: Attempt) {
     let changed = Arc::new(Notify::new());
     let watching = {
         let (hub, folder, changed) = (Arc::clone(&hub), files.paths.attempt_dir.clone(), Arc::clone(&changed));
-        // Subscribe before the first look, so that nothing falls between.
+        // Subscribes before the first read of the folder, so that no change is missed.
         tokio::task::spawn_blocking(move || {
             let watch = hub.watch(&folder, changed);
             let mut observer = observer;
@@ -170,8 +170,8 @@ pub(super) async fn run(attempt: Attempt) {
     };
     let mut throttle = HeartbeatThrottle { events: Arc::clone(&events), last: None };
     let mut termination = Termination::NotAsked;
-    // The plugins that run, by the last look; and those that ran when the attempt was asked to end
-    // before its time.
+    // The plugins that ran at the last read of the folder, and those that ran when the first stop
+    // request came.
     let mut running = BTreeSet::new();
     let mut at_stop: Option<BTreeSet<String>> = None;
     let mut control_lives = true;
@@ -179,7 +179,7 @@ pub(super) async fn run(attempt: Attempt) {
     relisting.set_missed_tick_behavior(MissedTickBehavior::Delay);
     relisting.reset();
 
-    // The observer is either here or on a blocking thread that looks with it.
+    // The observer is either here or on a blocking thread that reads the folder.
     let mut looking: Option<PendingDiff> = None;
     let mut waiting: Option<Observer> = None;
     let mut stale = false;
@@ -236,14 +236,14 @@ pub(super) async fn run(attempt: Attempt) {
     }
 
     let cleared = reaper.clear(&leader).await;
-    // The keeper may have many files to give back.
+    // On a blocking thread, because the keeper may have to change the mode of many files.
     let exit_kind = tokio::task::spawn_blocking(move || leader.collect()).await.unwrap_or(ExitKind::Unknown);
     let (folder, ours) = (files.paths.attempt_dir.clone(), tmp);
     let taken_back = tokio::task::spawn_blocking(move || {
         super::folder::take_back(&folder, is_shared);
         ours.remove();
     });
-    // Without a thread the folder stays as it is.
+    // If no thread is available, the folder stays as it is.
     let _ = taken_back.await;
     let container = async {
         if let Some(zap) = &zap {
@@ -272,7 +272,7 @@ pub(super) async fn run(attempt: Attempt) {
     };
     let (output, mut concluded, ()) = tokio::join!(output.finish(DRAIN_LIMIT), observed, container);
     if !concluded.unsure.is_empty() {
-        // The processes are gone, so that this is no silence of the scanner.
+        // The processes are gone, so the missing output does not mean that the scanner hangs.
         events(AttemptEvent::Alive);
         let answers = ask(&probe, &concluded.unsure, &mut stop_request).await;
         verdict::settle(&mut concluded.plugins, &concluded.unsure, &answers);
@@ -284,7 +284,8 @@ pub(super) async fn run(attempt: Attempt) {
     notes.extend(output.notes);
     notes.extend(concluded.notes);
     let (folder, kept) = (files.paths.attempt_dir.clone(), notes.clone());
-    // Before the files go elsewhere; without a thread for it the log has the notes.
+    // Before the files are passed to the sink. If no thread is available, the notes are still in
+    // the report.
     let _ = tokio::task::spawn_blocking(move || {
         super::folder::keep_notes(&folder, &kept);
         if let Some(forgetting) = forgetting {
@@ -293,7 +294,7 @@ pub(super) async fn run(attempt: Attempt) {
     })
     .await;
     if let Some(sink) = sink {
-        // The processes are gone, so that this is no silence of the scanner.
+        // The processes are gone, so the missing output does not mean that the scanner hangs.
         events(AttemptEvent::Alive);
         notes.extend(hand_over(sink.as_ref(), &files, &mut stop_request).await);
     }
@@ -307,15 +308,15 @@ pub(super) async fn run(attempt: Attempt) {
     drop(alive_guard);
 }
 
-/// Asks the target for the plugins that do not show whether it answered. Who stops the attempt does
-/// not wait for that.
+/// Probes the target for the plugins that do not show whether it responded. A stop request ends the
+/// probe.
 async fn ask(
     probe: &Probe,
     unsure: &[Unsure],
     stop_request: &mut watch::Receiver<StopRequest>,
 ) -> Vec<Result<(), Silence>> {
     let stopped = async {
-        // Without a caller there was a kill before.
+        // Fails only if the handle was dropped, and that sent a kill before.
         let _ = stop_request.wait_for(|stop_request| *stop_request != StopRequest::Run).await;
     };
     tokio::select! {
@@ -325,15 +326,15 @@ async fn ask(
     }
 }
 
-/// Has the files kept elsewhere. A kill ends the wait and not the keeping: the node may be about to
-/// lose its lease, and nobody must wait for a slow store then.
+/// Passes the files to the sink. A kill ends the wait but not the upload: the node may be about to
+/// lose its lease, and must not wait for a slow store then.
 async fn hand_over(
     sink: &dyn ArtifactSink,
     files: &AttemptFiles,
     stop_request: &mut watch::Receiver<StopRequest>,
 ) -> Vec<String> {
     let killed = async {
-        // Without a caller there was a kill before.
+        // Fails only if the handle was dropped, and that sent a kill before.
         let _ = stop_request.wait_for(|stop_request| *stop_request == StopRequest::Kill).await;
     };
     tokio::select! {
@@ -357,20 +358,20 @@ fn send(leader: &Leader, from: Termination, step: Step) -> Termination {
 }
 
 fn tell(diff: FolderDiff, events: &EventSink, throttle: &mut HeartbeatThrottle, running: &mut BTreeSet<String>) {
-    if look.changed {
+    if diff.changed {
         throttle.beat();
     }
-    if let Some(plugins) = look.plugins {
+    if let Some(plugins) = diff.plugins {
         *running = verdict::running(&plugins);
         events(AttemptEvent::Plugins(plugins));
     }
 }
 
-/// What to say of processes that were still there when the leader had ended.
+/// The notes about processes that were still alive when the leader had ended.
 fn clearing_notes(cleared: &Cleared, termination: Termination) -> Vec<String> {
     let names = || cleared.found.iter().take(5).map(|name| super::text::clean(name, 32)).collect::<Vec<_>>().join(", ");
     let mut notes = Vec::new();
-    // After a kill, members of the group may be dying still; that they were there says nothing.
+    // After a kill, members of the group may still be dying, so their presence means nothing.
     if cleared.count > 0 && termination != Termination::Killed {
         notes.push(format!("processes outlived the scanner and were killed: {} ({})", cleared.count, names()));
     }
@@ -387,8 +388,8 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// The task's result, or none if it broke; pending while there is no task. Cancel-safe: the task
-/// stays where it is until it has ended.
+/// Returns the task's result, or `None` if the task panicked. Pending while there is no task.
+/// Cancel-safe: the task stays in place until it has ended.
 async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
     match task {
         Some(running) => running.await.ok(),
@@ -405,7 +406,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_outlived_the_scanner_is_named_unless_we_killed_it() {
+    fn note_lists_processes_that_outlived_the_scanner_unless_killed() {
         let cleared = Cleared {
             found: ["sleep".to_owned(), "na\u{1b}me".to_owned()].into(),
             count: 3,

@@ -1,4 +1,4 @@
-//! What the scanner offers: its plugins with what they depend on, and its registry of issues.
+//! The scanner's catalogue: its plugins with their dependencies, and its registry of issues.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,40 +12,41 @@ use super::plugin_name;
 /// An entry of the registry of issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueKind {
-    /// How bad it is.
+    /// The severity of the issue.
     pub severity: Severity,
-    /// Its name for people.
+    /// The display name.
     pub title: String,
-    /// What it means.
+    /// The description.
     #[serde(default)]
     pub description: String,
-    /// What to do about it.
+    /// The remediation.
     #[serde(default)]
     pub remediation: String,
-    /// The family it belongs to.
+    /// The category of the issue.
     #[serde(default)]
     pub category: String,
 }
 
-/// Everything that the scanner says about itself.
+/// The scanner's description of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Catalogue {
-    /// Which scanner it is.
+    /// The kind and version of the scanner.
     pub scanner: ScannerInfo,
-    /// Its plugins, in the order in which it runs them.
+    /// The plugins, in the order in which the scanner runs them.
     pub plugins: Vec<PluginInfo>,
-    /// Its known issues by id.
+    /// The known issues by id.
     pub registry: BTreeMap<String, IssueKind>,
-    /// Why its registry of issues could not be read, for a person; severities are unknown then.
+    /// The reason why the registry of issues could not be read, for people. Severities are unknown
+    /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry_problem: Option<String>,
-    /// What can be set; `None` where it does not say.
+    /// The settings that can be overridden. `None` if the scanner has no schema.
     #[serde(default)]
     pub settings: Option<SettingsSchema>,
 }
 
 impl Default for Catalogue {
-    /// That of a scanner of which nothing is known.
+    /// The catalogue of an unknown scanner.
     fn default() -> Self {
         let scanner = ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() };
         Self { scanner, plugins: Vec::new(), registry: BTreeMap::new(), registry_problem: None, settings: None }
@@ -53,14 +54,14 @@ impl Default for Catalogue {
 }
 
 impl Catalogue {
-    /// The plugin of that name.
+    /// Returns the plugin with this name.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<&PluginInfo> {
         self.plugins.iter().find(|plugin| plugin.name == name)
     }
 
-    /// The selected plugins with all that they depend on, directly or not, in the scanner's order;
-    /// unknown ones come last. An empty selection stays empty: it means all.
+    /// Returns the selected plugins with all direct and indirect dependencies, in the scanner's
+    /// order; unknown plugins come last. An empty selection stays empty: it means all plugins.
     #[must_use]
     pub fn with_dependencies(&self, selected: &[String]) -> Vec<String> {
         let mut wanted: BTreeSet<&str> = BTreeSet::new();
@@ -77,9 +78,9 @@ impl Catalogue {
         known.chain(unknown).map(str::to_owned).collect()
     }
 
-    /// What a request asks the scanner to run: the selected plugins of its mode with all that they
-    /// depend on. Those of another mode are left out, unless nothing remains: an empty selection
-    /// means all.
+    /// Returns the plugins that the scanner must run for a request: the selected plugins of its
+    /// mode, with all dependencies. Plugins of another mode are left out, unless the selection
+    /// would become empty, because an empty selection means all plugins.
     #[must_use]
     pub fn selection(&self, request: &ScanRequest) -> Vec<String> {
         let runs = |name: &&String| self.plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.mode));
@@ -87,7 +88,7 @@ impl Catalogue {
         self.with_dependencies(if of_mode.is_empty() { &request.plugins } else { &of_mode })
     }
 
-    /// The plugins that a request will run, as far as they are known.
+    /// Returns the plugins that a request will run, as far as they are known.
     #[must_use]
     pub fn expected(&self, request: &ScanRequest) -> Vec<String> {
         let selected = self.selection(request);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selection_brings_what_it_depends_on() {
+    fn selection_includes_its_dependencies() {
         for (selected, expected) in [
             (&[] as &[&str], &[] as &[&str]),
             (&["whatweb"], &["whatweb"]),
@@ -142,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn a_selection_leaves_out_what_its_mode_does_not_run() {
+    fn selection_excludes_plugins_of_another_mode() {
         for (mode, plugins, selection, expected) in [
             ("passive", &["whatweb", "zap"] as &[&str], &["whatweb"] as &[&str], &["whatweb"] as &[&str]),
             ("active", &["whatweb", "zap"], &["zap"], &["zap"]),
             ("both", &["whatweb", "zap"], &["whatweb", "zap"], &["whatweb", "zap"]),
-            // Nothing remains: without a selection the scanner would run all.
+            // Nothing remains: without a selection, the scanner would run all plugins.
             ("passive", &["zap"], &["zap"], &[]),
             ("passive", &["zap", "novel"], &["novel"], &[]),
             ("passive", &[], &[], &["all"]),
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_end() {
+    fn circular_dependencies_terminate() {
         let mut circle = catalogue();
         circle.plugins.iter_mut().find(|plugin| plugin.name == "whatweb").unwrap().dependencies =
             names(&["ai_surface_detection"]);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_depends_on_mode_and_selection() {
+    fn expected_plugins_depend_on_mode_and_selection() {
         let expected = |mode: &str, plugins: &[&str]| {
             let draft = ScanRequestDraft {
                 target: "example.com".into(),

@@ -1,5 +1,6 @@
-//! Keeps the catalogue: asked for in the background, in memory for everybody, on disk for the next
-//! start. Nobody ever waits for the scanner to print it.
+//! Caches the scanner's catalogue: requested in the background, held in memory, and stored on disk
+//! for the next start. Apart from the first scans of a data folder, no scan waits for the scanner
+//! to print it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,13 +21,13 @@ use super::scanner::ScannerCommand;
 use super::settings_text;
 use crate::descriptors::SpawnAsBefore as _;
 
-/// How long the scanner may take for one answer.
+/// The timeout of one call of the scanner.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// How much of an answer is read.
+/// The maximum number of bytes of its output that are read.
 const MOST_ANSWER_BYTES: u64 = 64 << 20;
 const FILE_NAME: &str = "scanner-catalogue.json";
 
-/// Why the scanner did not say what it offers.
+/// The reason why the catalogue is not available.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CatalogueError {
     #[error("failed to run `{program} {args}`: {source}")]
@@ -37,10 +38,11 @@ pub(super) enum CatalogueError {
     NoPlugins { program: String },
 }
 
-/// What the file on disk holds is written anew by programs that read more of what the scanner says.
+/// The format version of the file. It increases when the program reads more of the scanner's
+/// output, so that an older file is replaced.
 const FORMAT: u32 = 3;
 
-/// The file on disk, which is good for one program file only.
+/// The file on disk. It is valid only for one program file.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(default)]
@@ -58,29 +60,30 @@ pub(super) struct CatalogueCache {
     environment: Vec<(OsString, OsString)>,
     file: PathBuf,
     current: watch::Sender<Option<Arc<Catalogue>>>,
-    /// Whether the program could not even be run when it was last asked.
+    /// True if the program could not be run at the last request.
     is_missing: Mutex<bool>,
 }
 
 impl CatalogueCache {
-    /// With what an earlier run left on disk. Reads one small file; for start-up only.
+    /// Opens the cache with the catalogue that an earlier run stored. Reads one small file; for
+    /// start-up only.
     pub(super) fn open(scanner: ScannerCommand, environment: Vec<(OsString, OsString)>, cache_dir: &Path) -> Self {
         let file = cache_dir.join(FILE_NAME);
         let stored = load(&file, &scanner).map(Arc::new);
         Self { scanner, environment, file, current: watch::Sender::new(stored), is_missing: Mutex::default() }
     }
 
-    /// The catalogue as far as it is known now.
+    /// Returns the current catalogue, if known.
     pub(super) fn current(&self) -> Option<Arc<Catalogue>> {
         self.current.borrow().clone()
     }
 
-    /// Follows it.
+    /// Subscribes to changes of the catalogue.
     pub(super) fn subscribe(&self) -> watch::Receiver<Option<Arc<Catalogue>>> {
         self.current.subscribe()
     }
 
-    /// Asks the scanner anew, and keeps the answer in memory and on disk.
+    /// Requests the catalogue from the scanner, and stores it in memory and on disk.
     pub(super) async fn refresh(&self) -> Result<Arc<Catalogue>, CatalogueError> {
         let answer = self.ask().await;
         *self.is_missing.lock().await = matches!(answer, Err(CatalogueError::Run { .. }));
@@ -94,8 +97,8 @@ impl CatalogueCache {
         Ok(catalogue)
     }
 
-    /// Asks a scanner once more whose program was missing when it was asked, and that may be there
-    /// now. One that did not answer otherwise is not asked before every scan.
+    /// Requests the catalogue again if the program was missing at the last request, because it may
+    /// exist now. A scanner that failed in another way is not called before every scan.
     pub(super) async fn ask_again(&self) {
         if *self.is_missing.lock().await
             && self.current().is_none()
@@ -149,8 +152,8 @@ impl CatalogueCache {
         Ok(Catalogue { scanner, plugins, registry, registry_problem, settings })
     }
 
-    /// What the scanner prints for `args`, whatever its exit code: what counts is whether it can be
-    /// read.
+    /// Returns the scanner's output for `args`, whatever its exit code: only the parser decides
+    /// whether it is usable.
     async fn answer(&self, args: &[&str]) -> Result<String, CatalogueError> {
         let names = || (self.scanner.program.display().to_string(), args.join(" "));
         let run = async {
@@ -199,8 +202,8 @@ fn load(file: &Path, scanner: &ScannerCommand) -> Option<Catalogue> {
 
 fn store(file: &Path, scanner: &ScannerCommand, catalogue: &Catalogue) -> std::io::Result<()> {
     if catalogue.registry_problem.is_some() {
-        // What could not be read now may be readable at the next start; an older copy is of another
-        // day's scanner and goes as well.
+        // The unreadable part may be readable at the next start. An older copy may belong to
+        // another version of the scanner, so it is removed too.
         return match std::fs::remove_file(file) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -222,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stored_is_good_for_one_program_only() {
+    fn stored_catalogue_is_valid_for_one_program_only() {
         let root = tempfile::tempdir().unwrap();
         let program = root.path().join("kast");
         std::fs::write(&program, "one").unwrap();

@@ -1,4 +1,4 @@
-//! Reads what the scanner prints about its plugins and issues: JSON of version 3, text of
+//! Parses the scanner's lists of plugins and issues: the JSON of version 3 and the text of
 //! version 2.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ const MOST_TEXT: usize = 2_000;
 const MOST_TEXT_BYTES: usize = 4 * MOST_TEXT;
 const MOST_NAME_BYTES: usize = 4 << 10;
 
-/// Reads `plugins list --json`; what else the scanner prints, such as warnings, is passed over. An
-/// entry without a name is passed over; another odd value counts as absent.
+/// Parses `plugins list --json`. Skips other output such as warnings. Skips an entry without a
+/// name; any other invalid value counts as absent.
 pub(super) fn plugins_json(text: &str) -> Option<Vec<PluginInfo>> {
     let found = json::find(text, |reader| {
         let (mut plugins, mut is_list) = (Vec::new(), false);
@@ -45,7 +45,7 @@ fn listed_plugin(reader: &mut JsonReader<&[u8]>, plugins: &mut Vec<PluginInfo>) 
             "display_name" => display_name = text(MOST_TEXT_BYTES)?,
             "description" => description = text(MOST_TEXT_BYTES)?,
             "scan_type" => scan_type = text(MOST_NAME_BYTES)?,
-            // Where it does not say no, the scanner tries.
+            // Available unless the scanner states otherwise; the scanner will try to run it.
             "available" => available = !reader.value(MOST_NAME_BYTES)?.is_false(),
             "dependencies" => dependencies = dependencies_of(reader)?,
             _ => reader.skip()?,
@@ -70,7 +70,7 @@ fn listed_plugin(reader: &mut JsonReader<&[u8]>, plugins: &mut Vec<PluginInfo>) 
     Ok(())
 }
 
-/// Names, or objects that name a plugin.
+/// Reads dependencies: names, or objects with the name of a plugin.
 fn dependencies_of(reader: &mut JsonReader<&[u8]>) -> Result<Vec<String>, Fault> {
     let mut names = Vec::new();
     reader.list(|reader| {
@@ -94,7 +94,7 @@ fn dependencies_of(reader: &mut JsonReader<&[u8]>) -> Result<Vec<String>, Fault>
     Ok(names)
 }
 
-/// Adds a plugin, unless there are too many or one of its name is there.
+/// Adds a plugin, unless the limit is reached or the name exists.
 fn add(plugins: &mut Vec<PluginInfo>, plugin: PluginInfo) {
     let key = plugin_name::key(&plugin.name);
     if plugins.len() < MOST_PLUGINS && plugins.iter().all(|one| plugin_name::key(&one.name) != key) {
@@ -102,8 +102,8 @@ fn add(plugins: &mut Vec<PluginInfo>, plugin: PluginInfo) {
     }
 }
 
-/// Reads the text form, `--list-plugins`: a line `✓ name (priority: N, type: passive)` and indented
-/// lines about it.
+/// Parses the text form, `--list-plugins`: a line `✓ name (priority: N, type: passive)`, followed
+/// by indented lines of its description.
 pub(super) fn plugins_text(text: &str) -> Vec<PluginInfo> {
     let mut plugins: Vec<PluginInfo> = Vec::new();
     for line in text.lines() {
@@ -136,7 +136,8 @@ pub(super) fn plugins_text(text: &str) -> Vec<PluginInfo> {
     plugins
 }
 
-/// Adds what the dependency tree says: a line `… Priority N | name (passive)` and below it lines `└─ other (…)`.
+/// Adds the dependencies from the dependency tree: a line `… Priority N | name (passive)`, followed
+/// by lines `└─ other (…)`.
 pub(super) fn add_dependencies(plugins: &mut [PluginInfo], tree: &str) {
     let mut current: Option<usize> = None;
     for line in tree.lines() {
@@ -152,17 +153,17 @@ pub(super) fn add_dependencies(plugins: &mut [PluginInfo], tree: &str) {
     }
 }
 
-/// The registry of issues, as far as it is read.
+/// The registry of issues, up to the limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Registry {
     /// The known issues by id.
     pub(super) kinds: BTreeMap<String, IssueKind>,
-    /// How many entries are left out because there are too many.
+    /// The number of entries beyond the limit.
     left_out: usize,
 }
 
 impl Registry {
-    /// Why it is not whole, for a person.
+    /// Returns the reason if the registry is incomplete, for people.
     pub(super) fn problem(&self) -> Option<String> {
         let Self { left_out, .. } = self;
         (*left_out > 0).then(|| {
@@ -171,10 +172,10 @@ impl Registry {
     }
 }
 
-/// Reads `registry list --json`. An entry with an odd value lacks that value alone.
+/// Parses `registry list --json`. An invalid value of an entry affects only that value.
 ///
 /// # Errors
-/// Why there is no registry in it.
+/// The reason why the text has no registry.
 pub(super) fn registry(text: &str) -> Result<Registry, Fault> {
     json::find(text, |reader| {
         let (mut registry, mut is_list) = (Registry::default(), false);
@@ -229,8 +230,8 @@ fn severity_of(word: &str) -> Severity {
     word.parse().unwrap_or(if word == "info" { Severity::Informational } else { Severity::Unknown })
 }
 
-/// The version in `KAST version 3.0.40` or `Kastrel built-in scanner 0.1.0`: the last word that
-/// starts with a digit.
+/// Parses the version in `KAST version 3.0.40` or `Kastrel built-in scanner 0.1.0`: the last word
+/// that starts with a digit.
 pub(super) fn version(text: &str) -> Option<String> {
     let word = text.split_whitespace().rev().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(clean(word, 40))
@@ -249,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_of_the_list_say_the_same() {
+    fn json_and_text_plugin_lists_give_the_same_plugins() {
         let json = plugins_json(include_str!("fixtures/plugins-list.json")).unwrap();
         let text = plugins_text(include_str!("fixtures/plugins-list.txt"));
         let facts = |plugins: &[PluginInfo]| {
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_are_found_in_the_tree_and_in_the_list() {
+    fn dependencies_are_read_from_the_tree_and_from_the_list() {
         let mut plugins = plugins_json(include_str!("fixtures/plugins-list.json")).unwrap();
         add_dependencies(&mut plugins, include_str!("fixtures/plugins-deps.txt"));
         let of = |name: &str| plugins.iter().find(|plugin| plugin.name == name).unwrap().dependencies.join(",");
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_entry_of_the_registry_is_degraded_alone() {
+    fn odd_registry_entry_does_not_affect_others() {
         let sane = include_str!("fixtures/registry-list.json");
         let whole = registry(sane).unwrap().kinds;
         for odd in [
@@ -326,11 +327,11 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_that_is_not_read_to_its_end_says_so() {
+    fn registry_beyond_the_limit_reports_a_problem() {
         for (entries, problem) in
             [(10_000, None), (10_001, Some("1 entries more than the 10000")), (12_000, Some("2000 entries more"))]
         {
-            // An entry that is there twice is no entry more.
+            // A repeated entry does not count as a further entry.
             let listed: Vec<_> = (0..entries)
                 .chain([0])
                 .map(|n| serde_json::json!({ "id": format!("issue {n}"), "severity": "low" }))
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_found() {
+    fn scanner_versions_are_parsed() {
         for (text, expected) in [
             ("KAST version 3.0.40\n", Some("3.0.40")),
             ("Kastrel built-in scanner 0.1.0", Some("0.1.0")),

@@ -1,17 +1,17 @@
-//! The configuration that an attempt gives its scanner with `--config`: one file with all settings,
-//! each with the type that the scanner's schema names.
+//! Writes the configuration file of an attempt, which the scanner gets with `--config`. It has all
+//! settings, each with the type of the scanner's schema.
 //!
-//! KAST's `--set` guesses types: `1` becomes `True`, and a list of one element stays a text that is
-//! later taken apart letter by letter. It also ignores a configuration file that is missing or
-//! broken, and without `--config` it takes whichever of its own files the working folder and `HOME`
-//! lead to. So every attempt gets a file of its own: the node's, then what the scan's submission
-//! set, then the attempt's own ZAP container.
+//! KAST's `--set` guesses types: `1` becomes `True`, and a list with one element stays a text that
+//! is later split into letters. KAST also ignores a missing or broken configuration file, and
+//! without `--config` it searches its own files in the working folder and below `HOME`. So every
+//! attempt gets its own file with the node's settings, then the scan's overrides, and the attempt's
+//! own ZAP container.
 //!
-//! The file is JSON, which YAML contains, written so that PyYAML (YAML 1.1) reads the same values:
-//! see [`text`](write()). It may hold keys of remote services, so it is hidden, readable by its
-//! owner alone, part of no list, archive or bucket, and deleted with the scan's files. It stays
-//! until then, so that the attempt's `command.sh` can be run again; but secrets of the scan are
-//! taken out of it when the attempt ends.
+//! The file is JSON, which is a subset of YAML, written so that PyYAML (YAML 1.1) reads the same
+//! values: see [`text`](write()). It may contain keys of remote services. So it is hidden, readable
+//! only by its owner, excluded from lists, archives and buckets, and deleted with the scan's files.
+//! It stays until then, so that the attempt's `command.sh` can be run again. But the secrets of the
+//! scan are removed from it when the attempt ends.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -24,42 +24,41 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, Number, Value, json};
 
 use super::container::ZapContainer;
-use super::folder::{self, AttemptPaths};
+use super::folder::{self};
 use super::text::clean;
+use crate::ports::AttemptPaths;
 
-/// The name of the file in an attempt's folder.
-pub(super) const CONFIG_NAME: &str = ".kastrel-config.yaml";
-/// KAST's own places for a configuration, below the home folder and on the machine. The one in the
-/// working folder is not taken: which folder that is, is chance.
+/// KAST's own configuration files, in the home folder and on the machine. A file in the working
+/// folder is ignored, because the working folder is arbitrary.
 const OF_THE_USER: &str = ".config/kast/config.yaml";
 const OF_THE_MACHINE: &str = "/etc/kast/config.yaml";
-/// No configuration is larger.
+/// The maximum size of a configuration file in bytes.
 const MOST_BYTES: u64 = 4 << 20;
 const VERSION: &str = "1.1";
 
-/// A configuration file of the node that cannot be used. KAST would ignore it without a word.
+/// An unusable configuration file of the node. KAST would ignore it silently.
 #[derive(Debug, thiserror::Error)]
 pub enum KastConfigError {
-    /// It is not there, or cannot be read.
+    /// The file does not exist or cannot be read.
     #[error("the KAST configuration {} cannot be read", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is larger than any configuration.
+    /// The file exceeds the size limit.
     #[error("the KAST configuration {} is larger than {} MiB", .0.display(), MOST_BYTES >> 20)]
     TooLarge(PathBuf),
-    /// It is no YAML.
+    /// The file is not valid YAML.
     #[error("the KAST configuration {} is not valid YAML: {why}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The error and its position.
         why: String,
     },
-    /// It is YAML of another shape.
+    /// The file is YAML, but of another structure.
     #[error("the KAST configuration {} must be a mapping; \"plugins\" and each plugin in it too", .0.display())]
     Shape(PathBuf),
 }
@@ -67,17 +66,17 @@ pub enum KastConfigError {
 /// A configuration of the node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeConfig {
-    /// Its file, if there is one.
+    /// The file, if there is one.
     pub path: Option<PathBuf>,
     tree: Map<String, Value>,
 }
 
 impl NodeConfig {
-    /// Reads the configured file; without one, that of the user or of the machine, which KAST would
-    /// take. Blocks.
+    /// Reads the configured file. Without one, reads the file of the user or of the machine, like
+    /// KAST does. Blocks.
     ///
     /// # Errors
-    /// It cannot be used.
+    /// The file cannot be used.
     pub fn read(configured: Option<&Path>, home: Option<&Path>) -> Result<Self, KastConfigError> {
         let of_its_own = || {
             [home.map(|home| home.join(OF_THE_USER)), Some(OF_THE_MACHINE.into())]
@@ -91,14 +90,13 @@ impl NodeConfig {
         }
     }
 
-    /// No configuration.
+    /// An empty configuration.
     #[must_use]
     pub fn none() -> Self {
         Self { path: None, tree: Map::new() }
     }
 
-    /// The settings in it that the scanner does not know or take, each as a sentence: KAST ignores
-    /// them.
+    /// The settings in the file that the scanner does not support and ignores, each as a sentence.
     #[must_use]
     pub fn ignored(&self, schema: &SettingsSchema) -> Vec<String> {
         let mut found = Vec::new();
@@ -110,14 +108,15 @@ impl NodeConfig {
         found
     }
 
-    /// The secrets in it, by the names of their settings and by what they say.
+    /// The secrets in the file, recognized by the names and the values of the settings.
     #[must_use]
     pub(super) fn secrets(&self) -> Vec<String> {
         let mut leaves = Vec::new();
         for (section, settings) in &self.tree {
             flatten(section, "", settings, &mut leaves);
         }
-        // A number under such a name is a limit, such as `max_tokens`, and stands in every text.
+        // A number with such a name is a limit, such as `max_tokens`; as a text it would occur
+        // everywhere.
         let texts =
             leaves.into_iter().filter(ConfigOverride::is_secret).filter_map(|one| one.value.clear().map(str::to_owned));
         texts
@@ -132,7 +131,7 @@ fn parse(path: &Path) -> Result<Map<String, Value>, KastConfigError> {
         return Err(KastConfigError::TooLarge(path.to_owned()));
     }
     let text = std::fs::read_to_string(path).map_err(read)?;
-    // As PyYAML: the last of two equal keys counts, and a leading zero means base 8.
+    // Like PyYAML: the last of two equal keys counts, and a leading zero means base 8.
     let options = serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins, legacy_octal_numbers: true, with_snippet: false };
     let tree: Value = serde_saphyr::from_str_with_options(&text, options)
         .map_err(|error| KastConfigError::Invalid { path: path.to_owned(), why: clean(&error.to_string(), 300) })?;
@@ -147,7 +146,7 @@ fn parse(path: &Path) -> Result<Map<String, Value>, KastConfigError> {
     Ok(tree)
 }
 
-/// The leaves below a plugin as assignments.
+/// Flattens the leaves below a plugin into assignments.
 fn flatten(plugin: &str, prefix: &str, value: &Value, overrides: &mut Vec<ConfigOverride>) {
     match value {
         Value::Object(map) => {
@@ -172,12 +171,13 @@ fn flatten(plugin: &str, prefix: &str, value: &Value, overrides: &mut Vec<Config
     }
 }
 
-/// What the built-in scanner must hold to whatever its settings say; KAST knows no such section.
+/// The limits that the built-in scanner must obey whatever its settings are. KAST has no such
+/// section.
 pub(super) fn limits(kind: ScannerKind, scope: &ScopePolicy, file_folders: &[PathBuf]) -> Option<Value> {
     (kind == ScannerKind::Builtin).then(|| json!({ "scope": scope, "file_folders": file_folders }))
 }
 
-/// All settings of an attempt.
+/// Builds all settings of an attempt.
 pub(super) fn settings(
     node: NodeConfig,
     limits: Option<Value>,
@@ -201,7 +201,7 @@ pub(super) fn settings(
         kast.entry("config_version").or_insert_with(|| VERSION.into());
     }
     if let Some(Value::Object(plugins)) = tree.get_mut("plugins") {
-        // KAST fails on a plugin whose section is empty.
+        // KAST fails if the section of a plugin is empty.
         plugins.retain(|_, settings| !settings.is_null());
         if let Some(zap) = zap {
             insert(plugins, "zap", super::container::NAME_SETTING, zap.name.clone().into());
@@ -215,7 +215,7 @@ pub(super) fn settings(
     Value::Object(tree)
 }
 
-/// Sets a dotted key of a plugin; what stands in its way is replaced.
+/// Sets a dotted key of a plugin, and replaces values on its path.
 fn insert(plugins: &mut Map<String, Value>, plugin: &str, key: &str, value: Value) {
     let mut at = plugins.entry(plugin).or_insert_with(|| Value::Object(Map::new()));
     for part in key.split('.') {
@@ -228,9 +228,9 @@ fn insert(plugins: &mut Map<String, Value>, plugin: &str, key: &str, value: Valu
     *at = value;
 }
 
-/// The value with the type that the schema names; without a schema, with the one that its text has.
+/// Converts a value to the type of the schema; without a schema, guesses the type from the text.
 fn typed(schema: Option<&SettingsSchema>, change: &ConfigOverride) -> Value {
-    // Sealed ones were opened before.
+    // Sealed values were decrypted before.
     let value = change.value.clear().unwrap_or_default();
     let keys = schema.and_then(|schema| schema.plugins.get(&change.plugin));
     let open = |keys: &std::collections::BTreeMap<String, SettingRule>| {
@@ -238,7 +238,7 @@ fn typed(schema: Option<&SettingsSchema>, change: &ConfigOverride) -> Value {
     };
     match keys.and_then(|keys| keys.get(&change.key)) {
         Some(rule) if !rule.kinds.is_empty() => of_kinds(&rule.kinds, &rule.items, value),
-        // Below an open key, such as the headers of a request, everything is text.
+        // Below an open key, such as the headers of a request, every value is text.
         None if keys.is_some_and(open) => value.into(),
         Some(_) | None => guessed(value),
     }
@@ -272,7 +272,7 @@ fn of_kinds(kinds: &[ValueKind], items: &[ValueKind], value: &str) -> Value {
     order.into_iter().filter(|kind| kinds.contains(kind)).find_map(fitting).unwrap_or_else(|| value.into())
 }
 
-/// A list as JSON, or values separated by commas.
+/// Parses a list: JSON, or values separated by commas.
 fn list(items: &[ValueKind], text: &str) -> Value {
     if let Some(Value::Array(list)) = text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten() {
         return Value::Array(list);
@@ -281,7 +281,7 @@ fn list(items: &[ValueKind], text: &str) -> Value {
     parts.map(|part| if items.is_empty() { part.into() } else { of_kinds(items, &[], part) }).collect()
 }
 
-/// As YAML would read it, but for commas: those make a list, as on KAST's command line.
+/// Guesses the type like YAML, but a comma makes a list, as on KAST's command line.
 fn guessed(value: &str) -> Value {
     let text = value.trim();
     match text.to_ascii_lowercase().as_str() {
@@ -308,8 +308,7 @@ pub(super) fn write(dir: &OwnedFd, settings: &Value) -> std::io::Result<()> {
     std::fs::File::from(file).write_all(text.as_bytes())
 }
 
-/// Removes the file of an attempt whose node died before it could take the secrets out of it.
-/// Blocks.
+/// Removes the file of an attempt whose node died before it could remove the secrets. Blocks.
 pub(super) fn remove(results: &Path, paths: &AttemptPaths) {
     let removed = folder::open(results, paths)
         .and_then(|dir| Ok(rustix::fs::unlinkat(dir, CONFIG_NAME, rustix::fs::AtFlags::empty())?));
@@ -323,8 +322,8 @@ pub(super) fn remove(results: &Path, paths: &AttemptPaths) {
     }
 }
 
-/// A configuration file with secrets of its scan, to be written anew without them when the scanner
-/// is gone, or was never started: when this is dropped.
+/// A configuration file with secrets of its scan. A drop rewrites it without the secrets, after the
+/// scanner has ended or if it never started.
 #[derive(Debug)]
 pub(super) struct Forgetting {
     /// The attempt's folder.
@@ -334,7 +333,7 @@ pub(super) struct Forgetting {
 }
 
 impl Forgetting {
-    /// Writes the file anew. Blocks.
+    /// Rewrites the file. Blocks.
     pub(super) fn forget(self) {
         drop(self);
     }
@@ -355,8 +354,8 @@ impl Drop for Forgetting {
     }
 }
 
-/// JSON as PyYAML reads it: a float has a point and no exponent, or it would be a text; and
-/// characters that YAML takes for a fault are escaped.
+/// Writes JSON that PyYAML reads correctly: a float has a point and no exponent, otherwise PyYAML
+/// would read a text; and characters that YAML rejects are escaped.
 fn put(value: &Value, depth: usize, text: &mut String) {
     let line = |text: &mut String, depth: usize| {
         text.push('\n');
@@ -424,9 +423,9 @@ mod tests {
     }
 
     #[test]
-    fn values_have_the_types_of_the_schema() {
+    fn setting_values_have_the_types_of_the_schema() {
         for (assignment, expected) in [
-            // `--set` would make `True`, `True` and the letters `p`, `n`, `g` of these.
+            // `--set` would convert these to `True`, `True` and the letters `p`, `n`, `g`.
             ("whatweb.aggression_level=1", json!({"whatweb": {"aggression_level": 1}})),
             ("katana.depth=1", json!({"katana": {"depth": 1}})),
             ("katana.extension_filter=png", json!({"katana": {"extension_filter": ["png"]}})),
@@ -469,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_file_comes_first_and_the_attempts_container_wins() {
+    fn node_file_is_the_base_and_the_attempts_container_overrides_it() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("kast.yaml");
         let yaml = "# Ours\nkast:\n  config_version: '1.0'\nglobal: {results_dir: /r}\nplugins:\n  whatweb: &w\n    aggression_level: 3\n    timeout: 60\n  zap:\n    local: {container_name: shared, memory_limit: 2g}\n  testssl:\n  ftap: *w\n";
@@ -499,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_kast_would_ignore_is_an_error() {
+    fn file_that_kast_would_ignore_is_an_error() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("kast.yaml");
         let read = || NodeConfig::read(Some(&file), None);
@@ -528,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_configured_file_the_users_own_counts() {
+    fn user_file_is_read_without_a_configured_file() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join(OF_THE_USER);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -541,7 +540,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_scanner_gets_the_scope_and_no_override_reaches_it() {
+    fn builtin_scanner_gets_the_scope_and_overrides_cannot_change_it() {
         let scope = ScopePolicy {
             deny: vec!["10.0.0.0/8".parse().unwrap(), "example.com".parse().unwrap()],
             ..ScopePolicy::default()
@@ -554,7 +553,7 @@ mod tests {
         assert_eq!(settings(NodeConfig::none(), limits(), &hostile, None, None)["kastrel"], expected);
         assert_eq!(super::limits(ScannerKind::Kast, &scope, &folders), None);
 
-        // What is written is what the scanner reads.
+        // The scanner reads the same settings from the written file.
         let root = tempfile::tempdir().unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         write(&dir, &settings(NodeConfig::none(), limits(), &[change("http.concurrency=2")], None, None)).unwrap();
@@ -564,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secrets_of_the_nodes_file_are_known() {
+    fn secrets_of_the_node_file_are_found() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("kast.yaml");
         let yaml = "plugins:\n  zap: {remote: {api_key: hunter2, api_url: 'http://u:hunter3@zap'}, local: {auto_start: true}}\n  whatweb: {timeout: 7, user_agent: x}\n  ai: {max_tokens: 1000}\nglobal: {smtp: {password: hunter4}}\n";
@@ -576,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_for_its_owner_and_reads_as_it_was_meant() {
+    fn config_file_is_private_and_round_trips() {
         let root = tempfile::tempdir().unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         let settings = json!({"plugins": {"a b": {"f": 1.0, "small": 0.0000001, "large": 1e300, "n": 1, "t": "1", "y": "yes", "l": [1, "x", []], "e": {}, "u": "ü\u{7f}\u{85}😀\n\"\\"}}});
@@ -595,7 +594,7 @@ mod tests {
         );
         assert!(write(&dir, &settings).is_err(), "it is written once");
         let rest = json!({"plugins": {"n": 1}});
-        // Also where nobody says so: a start that fails drops it.
+        // Without an explicit call too: a failed start drops it.
         drop(Forgetting { dir, rest: rest.clone() });
         assert_eq!(serde_json::from_str::<Value>(&std::fs::read_to_string(&file).unwrap()).unwrap(), rest);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

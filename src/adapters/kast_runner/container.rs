@@ -1,5 +1,5 @@
-//! The ZAP container of an attempt: KAST leaves it running and shares one by a fixed name, so each
-//! attempt gets its own and we remove it.
+//! The ZAP container of an attempt. KAST leaves its container running and shares it by a fixed
+//! name, so Kastrel gives each attempt its own container and removes it.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,20 +13,20 @@ use super::run;
 use super::scanner::is_executable;
 use crate::descriptors::SpawnAsBefore as _;
 
-/// How long removing a container may take.
+/// The timeout of a container's removal.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
 /// KAST's settings of the local ZAP container.
 pub(super) const NAME_SETTING: &str = "local.container_name";
 pub(super) const PORT_SETTING: &str = "local.api_port";
 pub(super) const KEY_SETTING: &str = "local.api_key";
 
-/// A container's name, and the port and the key of ZAP's API on this machine.
+/// The name of a container, and the port and the key of its ZAP API on this machine.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ZapContainer {
     pub(super) name: String,
     pub(super) port: u16,
-    /// Good for this container alone: KAST passes it to Docker as an argument, so other users of
-    /// the machine see it.
+    /// Valid only for this container. KAST passes it to Docker as an argument, so other users of
+    /// the machine can see it.
     pub(super) key: String,
 }
 
@@ -36,12 +36,12 @@ impl std::fmt::Debug for ZapContainer {
     }
 }
 
-/// A key that nobody guesses.
+/// Generates an unguessable key.
 pub(super) fn random_key() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// Whether an attempt may start a ZAP container that is ours to name and to remove.
+/// Returns true if an attempt may start a ZAP container that Kastrel can name and remove.
 pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins: &[String]) -> bool {
     let selected = plugins.is_empty() || plugins.iter().any(|name| name == "zap");
     let named_by_user = request
@@ -51,26 +51,26 @@ pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins
     scanner == ScannerKind::Kast && request.mode != ScanMode::Passive && selected && !request.dry_run && !named_by_user
 }
 
-/// A port that is free at this moment.
+/// Returns a port that is currently free.
 pub(super) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// The `docker` client in one of the folders of the scanner's own `PATH`.
+/// Finds the `docker` client on the scanner's `PATH`.
 fn docker(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     let (_, path) = environment.iter().rev().find(|(name, _)| name == "PATH")?;
     std::env::split_paths(path).map(|folder| folder.join("docker")).find(|file| is_executable(file))
 }
 
-/// Removes the container as well as it can in bounded time; without `docker` there is none to
-/// remove.
+/// Removes the container, best effort and within a bounded time. Without `docker`, there is no
+/// container to remove.
 pub(super) async fn remove(name: &str, environment: &[(OsString, OsString)]) {
     if let Some(docker) = docker(environment) {
         client(&docker, &["rm", "--force", "--volumes", name], environment).await;
     }
 }
 
-/// Removes those containers of a data folder that are `unwanted`.
+/// Removes the containers of a data folder for which `unwanted` returns true.
 pub(super) async fn remove_leftovers(
     data_dir_id: &str,
     unwanted: impl Fn(&str) -> bool,
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_active_scan_of_kast_has_a_container() {
+    fn only_an_active_kast_scan_has_a_container() {
         let of = |mode: &str, plugins: &[&str], overrides: &[&str], dry_run| {
             let draft = ScanRequestDraft {
                 target: "example.com".into(),

@@ -1,5 +1,5 @@
-//! The scanner's environment: an allow-list by exact name, what every attempt gets, and the marker
-//! by which its processes are found again.
+//! Builds the scanner's environment: the variables on an allow-list of exact names, the variables
+//! of every attempt, and the marker that identifies the attempt's processes.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::isolation::RunAs;
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
 
-/// The names that pass, each in full: no pattern knows what the next variable is called. An address
-/// passes only without a password. Docker's belong to it because KAST starts ZAP with the `docker`
-/// client.
+/// The allowed names. The list has no patterns, because a pattern would also match unknown future
+/// variables. A URL passes only without a password. Docker's variables are included because KAST
+/// starts ZAP with the `docker` client.
 const ALLOWED: &[&str] = &[
     "PATH",
     "HOME",
@@ -57,19 +57,19 @@ const ALLOWED: &[&str] = &[
     "KAST_ZAP_URL",
 ];
 
-/// What happens to a variable of our own environment.
+/// The decision about a variable of Kastrel's own environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Passage {
-    /// The scanner gets it.
+    /// The scanner gets the variable.
     Passes,
-    /// Its name is allowed, but its value holds a user name or a password.
+    /// The name is allowed, but the value has a user name or a password.
     HoldsSecret,
-    /// Nobody allowed it.
+    /// The name is not allowed.
     Unknown,
 }
 
-/// Whether a variable of our own environment may reach the scanner; `extra` are the names that the
-/// configuration allows.
+/// Decides whether a variable of Kastrel's own environment may reach the scanner. `extra` are the
+/// names allowed by the configuration.
 fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
     let Some(name) = name.to_str() else { return Passage::Unknown };
     if extra.iter().any(|one| one == name) {
@@ -79,27 +79,27 @@ fn passage(name: &OsStr, value: &OsStr, extra: &[String]) -> Passage {
         return Passage::Unknown;
     }
     let value = value.to_string_lossy();
-    // A user alone is the usual way to a Docker daemon: `ssh://user@host`.
+    // A user name alone is usual for a remote Docker daemon: `ssh://user@host`.
     let is_secret = (may_hold_credentials(name) && holds_credentials(&value))
         || (name == "DOCKER_HOST" && holds_a_password(&value));
     if is_secret { Passage::HoldsSecret } else { Passage::Passes }
 }
 
-/// Whether the variable's value is an address.
+/// Returns true if the variable's value is a URL.
 fn may_hold_credentials(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     name.ends_with("_PROXY") && name != "NO_PROXY" || name.ends_with("_URL")
 }
 
-/// Whether an address names a user before its host, or has a query, in which keys are handed over:
-/// `http://user:password@proxy:3128`, and the same without a scheme.
+/// Returns true if a URL has a user before its host, or a query, which may contain keys:
+/// `http://user:password@proxy:3128`, also without a scheme.
 fn holds_credentials(address: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     rest.contains(['@', '?'])
 }
 
-/// The variables of our own environment that look as if they were meant for the scanner, and that
-/// it does not get: their names.
+/// The names of variables of Kastrel's environment that seem intended for the scanner but are
+/// withheld.
 pub(super) fn withheld<'a>(own: &'a [(OsString, OsString)], extra: &[String]) -> Vec<&'a str> {
     let meant = |(name, value): &'a (OsString, OsString)| {
         let text = name.to_str()?;
@@ -112,10 +112,10 @@ pub(super) fn withheld<'a>(own: &'a [(OsString, OsString)], extra: &[String]) ->
     own.iter().filter_map(meant).collect()
 }
 
-/// Variables of this name are Kastrel's own settings.
+/// Kastrel's own settings, which also start with `KAST_`.
 const OWN: &[&str] = &["KAST_CLI_PATH", "KAST_RESULTS_DIR"];
 
-/// The part of `own` that may reach a scanner, with what every call of it gets.
+/// The variables of `own` that may reach a scanner, plus those of every call.
 pub(super) fn base(
     own: impl IntoIterator<Item = (OsString, OsString)>,
     extra: &[String],
@@ -123,14 +123,14 @@ pub(super) fn base(
 ) -> Vec<(OsString, OsString)> {
     let mut all: Vec<_> =
         own.into_iter().filter(|(name, value)| passage(name, value, extra) == Passage::Passes).collect();
-    // KAST wraps its output at 80 columns without a terminal; log lines should stay whole.
+    // KAST wraps its output at 80 columns without a terminal; log lines should not be wrapped.
     all.push(("COLUMNS".into(), "200".into()));
     all.extend(set.iter().cloned());
     all
 }
 
-/// The first argument of the process that connects an attempt's network: its program's name is the
-/// last part, as that program wants it.
+/// The first argument of the process that connects an attempt's network. The last part must be the
+/// program's name, because pasta requires it.
 pub(super) fn connection_name(marker: &str) -> String {
     format!("{MARKER_VARIABLE}={marker}/pasta")
 }
@@ -140,7 +140,7 @@ pub(super) fn marker_of_connection(name: &str) -> Option<&str> {
     name.strip_prefix(MARKER_VARIABLE)?.strip_prefix('=')?.strip_suffix("/pasta")
 }
 
-/// Where the scanner's programs are.
+/// The search path of the scanner's programs.
 pub(super) fn path(environment: &[(OsString, OsString)]) -> Option<&OsStr> {
     environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str())
 }
@@ -150,13 +150,13 @@ pub(super) fn home(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     environment.iter().rev().find(|(name, _)| name == "HOME").map(|(_, home)| home.into())
 }
 
-/// What one attempt gets beyond the base.
+/// The additional variables of one attempt.
 pub(super) fn of_attempt(marker: &str, trace: &TraceContext) -> [(OsString, OsString); 2] {
     [(MARKER_VARIABLE.into(), marker.into()), ("TRACEPARENT".into(), trace.to_string().into())]
 }
 
-/// What a scanner gets that runs as another user: that user's name and home folder. One without a
-/// home has its temporary files alone.
+/// The additional variables for a scanner that runs as another user: that user's name and home
+/// folder. Without a home folder, it gets the folder of temporary files.
 pub(super) fn of_user(user: &RunAs, tmp: &Path) -> [(OsString, OsString); 3] {
     let home = user.home.as_deref().filter(|home| home.is_dir()).unwrap_or(tmp);
     [
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_says_whose_it_is() {
+    fn connection_name_contains_the_marker() {
         let name = connection_name("d1:12:3:run");
         assert!(name.ends_with("/pasta"));
         assert_eq!(marker_of_connection(&name), Some("d1:12:3:run"));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_allowed_passes() {
+    fn only_allowed_variables_pass() {
         let extra = vec!["KAST_AI_API_KEY".to_owned(), "MY_TOOL".to_owned()];
         for (name, plain, with_extra) in [
             ("PATH", true, true),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_a_password_passes_only_where_the_operator_names_it() {
+    fn url_with_a_password_passes_only_if_the_operator_allows_it() {
         for (name, value, expected) in [
             ("HTTPS_PROXY", "http://proxy:3128", Passage::Passes),
             ("HTTPS_PROXY", "http://user:password@proxy:3128", Passage::HoldsSecret),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_seems_meant_for_the_scanner_and_is_withheld_is_named() {
+    fn withheld_variables_for_the_scanner_are_listed() {
         let own: Vec<(OsString, OsString)> = [
             ("KAST_DSN", "x"),
             ("KAST_CLI_PATH", "/kast"),
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_comes_last_and_so_wins() {
+    fn configured_variables_override_inherited_ones() {
         let own = [("PATH".into(), "/bin".into()), ("COLUMNS".into(), "80".into()), ("SHELL".into(), "/bin/sh".into())];
         let all = base(own, &[], &[("PATH".into(), "/opt".into())]);
         let expected: Vec<(OsString, OsString)> = [("PATH", "/bin"), ("COLUMNS", "200"), ("PATH", "/opt")]

@@ -1,4 +1,5 @@
-//! The folder of an attempt: where it is, and how it is made without following anybody's symlink.
+//! The folder of an attempt: its paths, and how it is created without following a symlink of
+//! another user.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,85 +12,32 @@ use kastrel_actors::model::{AttemptNumber, ScanId, Target};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use tracing::warn;
 
-use super::config_file::CONFIG_NAME;
 use super::isolation;
-use super::remains::MARK_NAME;
 use super::text::clean;
+use crate::ports::{CONFIG_NAME, MARK_NAME};
 
-/// Only the owner enters: the files hold what was found about other people's systems.
+/// Only the owner has access: the files contain findings about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
 
-/// The report of an attempt.
-pub const HTML_REPORT_NAME: &str = "kast_report.html";
-/// The same, for printing.
-pub const PDF_REPORT_NAME: &str = "kast_report.pdf";
-/// The scanner's standard output and error.
-pub const LOG_NAME: &str = "kast.log";
-/// Not `.txt` or `.json`, which would look like a file of a plugin.
+/// The command line. The extension is not `.txt` or `.json`, because such a file would look like a
+/// plugin's.
 const COMMAND_NAME: &str = "command.sh";
-/// What a user should know of an attempt. Not `.txt` either.
-pub const NOTES_NAME: &str = "notes.log";
 const MOST_NOTE_CHARS: usize = 500;
-const TOOL_LOGS_NAME: &str = "logs";
-/// So many folders of one attempt are kept; more are no restored backups but something that is
-/// wrong.
+/// The maximum number of folders that are set aside for one attempt. More of them mean an error,
+/// not restored backups.
 const MAX_LIVES: u32 = 100;
 
-/// The paths of one attempt, computed and not looked up, so that the web finds what the runner
-/// made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AttemptPaths {
-    /// `<results>/<target>-<YYYYmmdd-HHMMSS>-<scan id>`: all attempts of the scan.
-    pub scan_dir: PathBuf,
-    /// `attempt-<n>` in it: what the scanner writes, its reports included.
-    pub attempt_dir: PathBuf,
-    /// The scanner's standard output and error, up to the cap.
-    pub log: PathBuf,
-    /// The scanner's own log files.
-    pub log_dir: PathBuf,
-}
-
-impl AttemptPaths {
-    /// The paths of an attempt of a scan that was accepted at `created_at` (named in UTC).
-    #[must_use]
-    pub fn new(results: &Path, target: &Target, created_at: Timestamp, scan: ScanId, attempt: AttemptNumber) -> Self {
-        let scan_dir = results.join(scan_folder_name(target, created_at, scan));
-        let attempt_dir = scan_dir.join(attempt_folder_name(attempt));
-        Self { log: attempt_dir.join(LOG_NAME), log_dir: attempt_dir.join(TOOL_LOGS_NAME), attempt_dir, scan_dir }
-    }
-}
-
-/// `<target>-<YYYYmmdd-HHMMSS>-<scan id>`: the name of the folder of a scan that was accepted at
-/// `created_at`, in UTC.
-#[must_use]
-pub fn scan_folder_name(target: &Target, created_at: Timestamp, scan: ScanId) -> String {
-    let time = created_at.to_zoned_datetime(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string();
-    format!("{}-{time}-{scan}", target.folder_name())
-}
-
-/// `attempt-<n>`: the name of an attempt's folder in its scan's.
-#[must_use]
-pub fn attempt_folder_name(attempt: AttemptNumber) -> String {
-    format!("attempt-{attempt}")
-}
-
-/// The name of the mark beside an attempt's folder which says that all of it is kept elsewhere.
-#[must_use]
-pub fn stored_mark_name(attempt_folder: &str) -> String {
-    format!("{attempt_folder}.uploaded")
-}
-
-/// The handles of a folder that was just made.
+/// The handles of a folder that was just created.
 #[derive(Debug)]
 pub(super) struct Folder {
-    /// The attempt's folder; whatever is read later is read beneath it.
+    /// The attempt's folder. All later reads are relative to it.
     pub(super) dir: OwnedFd,
-    /// Its log file, empty.
+    /// The log file, empty.
     pub(super) log: std::fs::File,
 }
 
 impl Folder {
-    /// Lets another user's scanner fill the folder and read its settings.
+    /// Lets a scanner that runs as another user write to the folder and read its settings.
     pub(super) fn share(&self, scan_dir: &Path, group: u32) -> io::Result<()> {
         isolation::let_through(scan_dir, group)?;
         isolation::share(&self.dir, Some(group))?;
@@ -104,15 +52,15 @@ impl Folder {
         Ok(rustix::fs::fchmod(&settings, Mode::RUSR | Mode::WUSR | Mode::RGRP)?)
     }
 
-    /// Says in the folder whose it is.
+    /// Writes the file that identifies the folder's attempt.
     pub(super) fn mark(&self, text: &str) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.dir, MARK_NAME, flags, Mode::RUSR)?;
         std::fs::File::from(file).write_all(text.as_bytes())
     }
 
-    /// Keeps the command line for people, as a shell would take it. An attempt does not fail for
-    /// the want of it.
+    /// Writes the command line to a file for people, quoted for a shell. A failure is only logged
+    /// and does not fail the attempt.
     pub(super) fn keep_command(&self, program: &Path, args: &[OsString]) {
         let words = std::iter::once(program.as_os_str())
             .chain(args.iter().map(OsString::as_os_str))
@@ -131,7 +79,7 @@ impl Folder {
     }
 }
 
-/// Makes a folder of an attempt ours alone again.
+/// Restricts an attempt's folder to Kastrel's user again.
 pub(super) fn take_back(attempt_dir: &Path, is_shared: bool) {
     if !is_shared {
         return;
@@ -144,7 +92,8 @@ pub(super) fn take_back(attempt_dir: &Path, is_shared: bool) {
     }
 }
 
-/// Opens a copy of results; another user's scanner may read them and write reports beside them.
+/// Opens a copy of results. With a group, a scanner that runs as another user may read the copy and
+/// write reports beside it.
 pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd> {
     let dir = open_dir(CWD, folder, OFlags::NOFOLLOW)?;
     if let Some(group) = group {
@@ -152,7 +101,8 @@ pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd
             isolation::let_through(above, group)?;
         }
         for entry in std::fs::read_dir(folder)? {
-            // Ours, and nobody else has been there.
+            // Safe to change by path: Kastrel made these files, and no other process has had
+            // access.
             let path = entry?.path();
             rustix::fs::chown(&path, None, Some(rustix::fs::Gid::from_raw(group)))?;
             rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR | Mode::RGRP)?;
@@ -162,13 +112,13 @@ pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd
     Ok(dir)
 }
 
-/// The folder of an attempt's temporary files. Its name is short, because programs make sockets in
-/// it.
+/// The folder of an attempt's temporary files. Its name is short, because programs create sockets
+/// in it and socket paths have a length limit.
 #[derive(Debug, Clone)]
 pub(super) struct TmpFolder(pub(super) PathBuf);
 
 impl TmpFolder {
-    /// Makes it, empty; another user's scanner may use it.
+    /// Creates the folder, empty. With a group, a scanner that runs as another user may use it.
     pub(super) fn create(root: &Path, name: &str, group: Option<u32>) -> io::Result<Self> {
         let tmp = Self(root.join(name));
         std::fs::create_dir_all(root)?;
@@ -180,7 +130,7 @@ impl TmpFolder {
         Ok(tmp)
     }
 
-    /// Removes it with all that is in it.
+    /// Removes the folder with its content.
     pub(super) fn remove(&self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0)
             && error.kind() != io::ErrorKind::NotFound
@@ -190,13 +140,14 @@ impl TmpFolder {
     }
 }
 
-/// Keeps what a user should know of an attempt beside its results, one note a line, in place of
-/// what was kept before: wherever the files go, the notes go with them.
+/// Writes the notes for users beside the attempt's results, one note per line, and replaces earlier
+/// notes. The notes are stored with the files, wherever these are stored.
 pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
     if notes.is_empty() {
         return;
     }
-    // The scanner may have made anything under this name: it is not opened but replaced.
+    // The scanner may have created anything with this name, so the entry is replaced and never
+    // opened.
     let _none_yet = rustix::fs::unlink(attempt_dir.join(NOTES_NAME));
     let lines: String = notes.iter().map(|note| clean(note, MOST_NOTE_CHARS) + "\n").collect();
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -208,7 +159,7 @@ pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
     }
 }
 
-/// A word as a POSIX shell takes it.
+/// Quotes a word for a POSIX shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -218,21 +169,23 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Makes the folder of an attempt.
+/// Creates the folder of an attempt.
 ///
-/// The results folder itself may be a symlink (it is the operator's); nothing below it may. One
-/// that is missing was deleted, or its disk is gone: it is not made again here.
+/// The results folder itself may be a symlink, because the operator chooses it. Nothing below it
+/// may be one. A missing results folder was deleted, or its disk is gone; this function does not
+/// recreate it.
 ///
-/// An attempt runs once, so a folder of it that is not empty is from another life of the scan: a
-/// backup was restored that is older than the attempt. That folder is set aside, as
-/// `attempt-<n>.before-<k>`, and nothing in it is touched but its configuration, which may hold
-/// secrets and would be removed by nobody. The number of the attempt is the row's, and whoever
-/// looks for its files goes by it; so the old folder gives way and not the new one.
+/// An attempt runs once. So if its folder is not empty, the folder is from another life of the
+/// scan: an older backup was restored, which does not contain the attempt. The function renames
+/// that folder to `attempt-<n>.before-<k>`. It changes nothing in the folder, but removes the
+/// configuration file, because that may contain secrets and no other code would remove it. The
+/// number of the attempt comes from the row, and all readers find the files by this number. So the
+/// old folder is renamed, and not the new one.
 pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder> {
     let root = open_dir(CWD, results, OFlags::empty())?;
     let (scan_dir, _) = make_dir(&root, file_name(&paths.scan_dir)?)?;
     let name = file_name(&paths.attempt_dir)?;
-    // First the mark: without it a folder is never removed.
+    // Removes the marker first: without it, the folder is never removed as stored.
     match rustix::fs::unlinkat(&scan_dir, stored_mark_name(&name.to_string_lossy()), AtFlags::empty()) {
         Ok(()) | Err(rustix::io::Errno::NOENT) => {}
         Err(error) => return Err(error.into()),
@@ -252,15 +205,14 @@ pub(super) fn create(results: &Path, paths: &AttemptPaths) -> io::Result<Folder>
     Ok(Folder { dir, log: log.into() })
 }
 
-/// Opens the folder of an attempt that was made before, without following a symlink below the
-/// results folder.
+/// Opens an existing folder of an attempt. Does not follow a symlink below the results folder.
 pub(super) fn open(results: &Path, paths: &AttemptPaths) -> io::Result<OwnedFd> {
     let root = open_dir(CWD, results, OFlags::empty())?;
     let scan_dir = open_dir(&root, file_name(&paths.scan_dir)?, OFlags::NOFOLLOW)?;
     Ok(open_dir(&scan_dir, file_name(&paths.attempt_dir)?, OFlags::NOFOLLOW)?)
 }
 
-/// Renames a folder to the first name of its own that is free.
+/// Renames a folder to the first free name of the form `<name>.before-<k>`.
 fn set_aside(parent: &OwnedFd, name: &Path) -> io::Result<()> {
     for life in 1..=MAX_LIVES {
         let aside = format!("{}.before-{life}", name.display());
@@ -269,7 +221,7 @@ fn set_aside(parent: &OwnedFd, name: &Path) -> io::Result<()> {
                 warn!(folder = %name.display(), aside, "set the folder of an earlier life of this scan aside: a backup was restored that is older than it");
                 return Ok(());
             }
-            // A folder never replaces one that has something in it.
+            // A rename never replaces a folder that is not empty.
             Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST | rustix::io::Errno::NOTDIR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -290,7 +242,7 @@ fn open_dir(parent: impl std::os::fd::AsFd, name: &Path, flags: OFlags) -> rusti
     rustix::fs::openat(parent, name, OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC | flags, Mode::empty())
 }
 
-/// Makes or opens a folder; tells whether it was made.
+/// Creates or opens a folder. Returns true if it was created.
 fn make_dir(parent: &OwnedFd, name: &Path) -> io::Result<(OwnedFd, bool)> {
     let made = match rustix::fs::mkdirat(parent, name, FOLDER_MODE) {
         Ok(()) => true,
@@ -326,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_where_a_shell_would_read_more_than_a_word() {
+    fn words_with_special_characters_are_quoted() {
         for (word, shell) in [
             ("-t", "-t"),
             ("https://example.com:444/a", "https://example.com:444/a"),
@@ -340,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_in_utc_and_stay_in_the_results_folder() {
+    fn folder_names_are_in_utc_and_stay_in_the_results_folder() {
         let paths = paths(Path::new("/r"), "[::1]:80");
         assert_eq!(paths.attempt_dir, Path::new("/r/___1__80-20261123-170659-7/attempt-1"));
         assert_eq!(paths.log, paths.attempt_dir.join("kast.log"));
     }
 
     #[test]
-    fn a_folder_is_made_for_its_owner_alone() {
+    fn attempt_folder_is_accessible_only_to_its_owner() {
         let root = tempfile::tempdir().unwrap();
         let results = root.path().join("results");
         let paths = paths(&results, "example.com");
@@ -363,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_from_before_a_restore_gives_way_with_all_that_is_in_it() {
+    fn folder_from_before_a_restore_is_set_aside_with_its_files() {
         let root = tempfile::tempdir().unwrap();
         let paths = paths(root.path(), "example.com");
         for life in ["first", "second", "third"] {
@@ -385,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_is_taken_and_a_symlink_is_not() {
+    fn empty_folder_is_reused_and_a_symlink_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let paths = paths(root.path(), "example.com");
         std::fs::create_dir_all(&paths.attempt_dir).unwrap();

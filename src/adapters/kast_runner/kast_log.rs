@@ -1,9 +1,9 @@
-//! KAST's own log, `logs/kast.log`: the only place where it says that a plugin started, and why one
-//! that is not in `kast_info.json` did not run.
+//! Reads KAST's own log, `logs/kast.log`. Only this log shows that a plugin has started, and why a
+//! plugin that is missing in `kast_info.json` did not run.
 //!
-//! Texts of scanned sites may be in it, lines that look like KAST's own included. So a line says
-//! something only of a plugin that is known, and no line makes a result good that the plugin's own
-//! file does not hold.
+//! The log may contain text of scanned sites, including lines that look like KAST's own. So a line
+//! counts only for a known plugin, and no line makes a result good if the plugin's own file does
+//! not.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,64 +16,65 @@ use super::result_file;
 use super::text::clean;
 use super::verdict::info::MOST_PLUGINS;
 
-/// Where it lies in the attempt's folder.
+/// The path of the log in the attempt's folder.
 const FILE: &str = "logs/kast.log";
-/// So much is read at once.
+/// The maximum number of bytes of one read.
 const MOST_AT_ONCE: u64 = 4 << 20;
-/// A longer log is not read to its end.
+/// The maximum size of the log that is read; the rest is ignored.
 const MOST_BYTES: u64 = 256 << 20;
-/// The longest line that is read.
+/// The maximum length of a line in bytes.
 const MOST_LINE_BYTES: usize = 16 << 10;
 const MOST_REASON_CHARS: usize = 500;
 
-/// What the log says of a plugin.
+/// The log's information about a plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Logged {
-    /// Its name, safe to show.
+    /// The name, safe to show.
     pub(super) name: String,
-    /// Whether it started.
+    /// True if the plugin has started.
     pub(super) has_started: bool,
-    /// When that was read, at the earliest.
+    /// The time at which the log was last written when the start was read. The start was not later.
     pub(super) started_at: Option<Timestamp>,
     /// The scanner's word for its end.
     pub(super) word: Option<String>,
-    /// Whether its result was written to the end.
+    /// True if its result was written completely.
     pub(super) is_processed: bool,
-    /// Whether its tool was missing.
+    /// True if its tool was missing.
     pub(super) is_unavailable: bool,
-    /// Whether it broke, and why.
+    /// The reason of its failure, if it failed.
     pub(super) failure: Option<String>,
 }
 
-/// What was read so far, by the keys of the plugins' names.
+/// The information read so far, by the keys of the plugins.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct KastLog {
     at: u64,
     rest: Vec<u8>,
     plugins: BTreeMap<String, Logged>,
-    /// Whether the next lines list plugins that wait for each other.
+    /// True if the next lines list plugins that wait for each other.
     in_deadlock: bool,
-    /// The plugin whose failure has no text: the exception's name follows its trace.
+    /// The key of a plugin with a failure without text: the exception's name follows its traceback.
     nameless: Option<String>,
 }
 
 impl KastLog {
-    /// What it says of the plugin.
+    /// The information about a plugin.
     pub(super) fn of(&self, key: &str) -> Option<&Logged> {
         self.plugins.get(key)
     }
 
-    /// All plugins of which it says something.
+    /// The information about all plugins.
     pub(super) fn plugins(&self) -> impl Iterator<Item = &Logged> {
         self.plugins.values()
     }
 
-    /// Reads what was added since the last look. `is_known` knows the scanner's plugins.
+    /// Reads the lines that were added since the last call. `is_known` returns true for the
+    /// scanner's plugins.
     pub(super) fn look(&mut self, dir: &OwnedFd, is_known: impl Fn(&str) -> bool) {
         while self.look_once(dir, &is_known) {}
     }
 
-    /// Tells whether there is more.
+    /// Reads one block. Returns true if there is more.
     fn look_once(&mut self, dir: &OwnedFd, is_known: &impl Fn(&str) -> bool) -> bool {
         let Ok(opened) = result_file::open(dir, FILE, u64::MAX) else { return false };
         let (size, modified) = (opened.bytes.limit(), opened.modified);
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_of_the_scanner_says_what_it_says() {
+    fn each_known_log_line_sets_its_field() {
         let log = read(
             "Checking availability for plugin: a\nRunning plugin: a\nPlugin a finished with disposition: success\nPlugin a post-processed output: /x/a_processed.json\n\
              Running plugin: b\nPlugin b finished with disposition: fail\nRunning plugin: c\nPlugin c failed with exception: no \u{1b}[31mroute\u{1b}[0m\nTraceback (most recent call last):\n  File x\nValueError: no route\n\
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_on_from_where_the_last_look_ended() {
+    fn log_reading_continues_at_the_last_position() {
         let root = tempfile::tempdir().unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         let path = root.path().join("logs/kast.log");
@@ -231,7 +232,7 @@ mod tests {
             .unwrap();
         log.look(&dir, |_| true);
         assert_eq!(log.plugins().map(|plugin| plugin.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-        // One that begins anew, a line as long as a file, and a link.
+        // A log that starts again, a line with the size of a file, and a link.
         std::fs::write(&path, "Running plugin: c\n").unwrap();
         log.look(&dir, |_| true);
         std::fs::write(&path, [vec![b'x'; 9 << 20], b"\nRunning plugin: d\n".to_vec()].concat()).unwrap();
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn plugins_are_bounded() {
+    fn number_of_logged_plugins_is_bounded() {
         let log = read(&(0..600).map(|n| format!("Running plugin: p{n}\n")).collect::<String>());
         assert_eq!(log.plugins().count(), MOST_PLUGINS);
     }

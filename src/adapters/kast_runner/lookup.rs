@@ -1,25 +1,25 @@
-//! Looks names up, with a limit of time.
+//! Resolves host names to addresses, with a timeout.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use kastrel_actors::model::Host;
 
-/// How long a name may take to resolve.
+/// The timeout of one lookup.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Why a name has no addresses.
+/// The error of a failed lookup.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
-    /// The resolver says so.
+    /// The resolver returned an error.
     #[error("does not resolve: {0}")]
     Missing(std::io::Error),
-    /// Its servers do not answer in time.
+    /// The resolver did not respond in time.
     #[error("did not resolve within {} s", LIMIT.as_secs())]
     Late,
 }
 
-/// The addresses that a host has now.
+/// Returns the current addresses of a host.
 pub(super) async fn look_up(host: &Host) -> Result<Vec<IpAddr>, LookupError> {
     match host {
         Host::Name(name) => match tokio::time::timeout(LIMIT, tokio::net::lookup_host((name.as_str(), 0))).await {

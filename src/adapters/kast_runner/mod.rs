@@ -1,18 +1,18 @@
 //! Runs one attempt as one process of KAST or of the built-in scanner.
 //!
-//! - [`ScannerCommand`] is the program; [`argv`](self) and its environment are pure functions of
-//!   the job.
-//! - [`KastRunner`] implements the port: it makes the attempt's folder, spawns, and hands the
-//!   process to a task that owns it.
-//! - The task selects over exit, requests, timers, output and files. What it reports comes from the
-//!   scanner's files, which are read as hostile input.
-//! - [`ArtifactSink`] is told of an attempt's folder when it starts and when its files are final,
-//!   by whoever keeps files elsewhere.
-//! - Between us and each scanner stands a `keeper`, which confines it (`isolation`) and holds
-//!   together what it starts.
-//! - Nothing that an attempt started survives it: see `reaper` for attempts of this run, `keeper`
-//!   for those of a node that was killed, [`Watchdog`] for those of one that is frozen, and
-//!   [`sweep_leftovers`] for those of earlier ones.
+//! - [`ScannerCommand`] is the program. Its arguments ([`argv`](self)) and its environment are pure
+//!   functions of the job.
+//! - [`KastRunner`] implements the port: it creates the attempt's folder, spawns the scanner, and
+//!   passes the process to a task that owns it.
+//! - The task selects over exit, requests, timers, output and files. Its reports come from the
+//!   scanner's files, which it parses as hostile input.
+//! - [`ArtifactSink`] receives an attempt's folder when the attempt starts and when its files are
+//!   final, so that the files can be stored elsewhere.
+//! - A `keeper` process is the parent of each scanner. It confines the scanner (`isolation`) and
+//!   adopts the processes that the scanner starts.
+//! - No process of an attempt survives the attempt: see `reaper` for attempts of this run, `keeper`
+//!   for those of a killed node, [`Watchdog`] for those of a frozen node, and [`sweep_leftovers`]
+//!   for those of earlier runs.
 
 mod argv;
 mod attempt;
@@ -48,7 +48,6 @@ mod scanner;
 mod scope_check;
 mod settings_check;
 mod settings_text;
-mod sink;
 mod start_error;
 mod surroundings;
 mod sweep;
@@ -59,24 +58,18 @@ mod verdict;
 mod watch;
 mod watchdog;
 
-/// This program, also for a user who cannot reach its folder.
+/// This program. The path also works for a user who cannot access the program's folder.
 const OURSELVES: &str = "/proc/self/exe";
 
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
 pub use egress::{EgressLimit, network_arguments, network_main};
-pub use folder::{
-    AttemptPaths, HTML_REPORT_NAME, LOG_NAME, NOTES_NAME, PDF_REPORT_NAME, attempt_folder_name, scan_folder_name,
-    stored_mark_name,
-};
 pub use isolation::{CgroupState, Holds, Isolation, Limits, RunAs, RunAsError, holds};
 pub use keeper::{keeper_arguments, keeper_main};
-pub use remains::{MARK_NAME, OWN_NAMES};
-pub use report::{RenderError, ReportRenderer};
+pub use report::{KastReportRenderer, RenderError};
 pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
-pub use sink::{ArtifactSink, AttemptFiles};
 pub(crate) use start_error::INSTALL;
 pub use surroundings::{Docker, FoundTool, Surroundings, surroundings};
 pub use sweep::{Swept, count_leftovers, sweep_leftovers};

@@ -1,4 +1,4 @@
-//! Looks into an attempt's folder again and again, and reads only what changed since.
+//! Reads an attempt's folder repeatedly, and in each pass only the files that changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -6,65 +6,63 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{PluginResult, ScannerKind, SeverityCounts};
-use kastrel_actors::ports::InfoFile;
+use kastrel_actors::model::{InfoFile, PluginResult, ScannerKind, SeverityCounts};
 
 use super::catalogue::Catalogue;
-use super::folder::LOG_NAME;
 use super::plugin_name;
 use super::progress::{self, Expected, FileRole, Seen};
 use super::result_file::{self, Entry, ReadProblem};
 use super::verdict::info::{MOST_BEYOND, MOST_PLUGINS};
 use super::verdict::{self, Info, Own, Sureness, Unsure};
+use crate::ports::LOG_NAME;
 
 const INFO_FILE: &str = "kast_info.json";
-/// Files are read as streams, whatever their size. No scanner writes a larger one, and reading it
-/// would keep a thread for minutes.
+/// The maximum size of a result file in bytes. Files are read as streams, whatever their size. No
+/// scanner writes a larger file, and to read one would block a thread for minutes.
 const MOST_BYTES: u64 = 8 << 30;
 
-/// What a look found.
+/// The result of one pass over the folder.
 #[derive(Debug)]
 pub(super) struct FolderDiff {
-    /// Whether any file changed since the last look: a sign of life.
+    /// True if any file changed since the last pass, which is a sign of life.
     pub(super) changed: bool,
-    /// The plugins, if their state changed.
+    /// The plugins, if the state of any changed.
     pub(super) plugins: Option<Vec<PluginResult>>,
 }
 
-/// What is known of an attempt that has ended.
+/// The results of an attempt that has ended.
 #[derive(Debug)]
 pub(super) struct Conclusion {
-    /// What became of the scanner's result file.
+    /// The state of the scanner's result file.
     pub(super) info: InfoFile,
-    /// The plugins' last state.
+    /// The final state of the plugins.
     pub(super) plugins: Vec<PluginResult>,
-    /// What a user should know.
+    /// Notes for the user.
     pub(super) notes: Vec<String>,
-    /// The plugins that count as completed if the target answers.
+    /// The plugins that count as completed if the target responds.
     pub(super) unsure: Vec<Unsure>,
 }
 
-/// The state between two looks. Its methods block and belong on a thread that may.
+/// The state between two passes. Its methods block; call them on a blocking thread.
 #[derive(Debug)]
 pub(super) struct Observer {
     dir: OwnedFd,
     catalogue: Option<Arc<Catalogue>>,
     known: BTreeSet<String>,
-    /// The keys of the plugins of which the scanner's log may say something; empty where none is
-    /// known.
+    /// The keys of the plugins that may appear in the scanner's log; empty if no plugin is known.
     logged: BTreeSet<String>,
     expected: Expected,
     entries: BTreeMap<String, Entry>,
     seen: Seen,
-    /// Names of plugins whose result cannot be read yet: it may be half written.
+    /// The names of plugins whose result is not readable yet, because it may be incomplete.
     unreadable: BTreeSet<String>,
-    /// The keys of plugins that have a result and are not kept, because there are too many.
+    /// The keys of plugins that have a result beyond the limit of plugins, so it is not kept.
     beyond: BTreeSet<String>,
     last: Vec<PluginResult>,
 }
 
 impl Observer {
-    /// Of the folder `dir`, in which the plugins `expected` will show up.
+    /// Creates an observer of the folder `dir`. `expected` are the plugins that will run.
     pub(super) fn new(dir: OwnedFd, catalogue: Option<Arc<Catalogue>>, expected: Expected) -> Self {
         let known = catalogue.as_deref().map(Catalogue::keys).unwrap_or_default();
         let logged = expected.names.iter().map(|name| plugin_name::key(name)).chain(known.iter().cloned()).collect();
@@ -72,10 +70,11 @@ impl Observer {
         Self { dir, catalogue, known, logged, expected, entries, seen, unreadable, beyond, last }
     }
 
-    /// Looks once.
+    /// Makes one pass over the folder.
     pub(super) fn look(&mut self) -> FolderDiff {
         let Ok(entries) = result_file::list(&self.dir) else { return FolderDiff { changed: false, plugins: None } };
-        // Our own log is the output, which counts on its own.
+        // The log is Kastrel's own file. Its content is the output, which is a separate sign of
+        // life.
         let entries: BTreeMap<String, Entry> = entries
             .into_iter()
             .filter(|entry| entry.name != LOG_NAME)
@@ -95,7 +94,7 @@ impl Observer {
         FolderDiff { changed, plugins: Some(plugins) }
     }
 
-    /// The scanner's own log says something of plugins that are known.
+    /// Reads the states of known plugins from the scanner's log.
     fn read_log(&mut self) {
         let logged = &self.logged;
         self.seen.log.look(&self.dir, |key| {
@@ -115,7 +114,7 @@ impl Observer {
                 FileRole::Marker(_) | FileRole::None => {}
             }
         }
-        // A result that is not there any more says nothing any more.
+        // The result of a deleted file is removed.
         let gone = before.keys().filter(|name| !self.entries.contains_key(*name));
         let gone = gone.filter_map(|file| {
             if let FileRole::Processed(name) = progress::role(file, &self.known) { Some(name.to_owned()) } else { None }
@@ -127,8 +126,9 @@ impl Observer {
                     self.unreadable.remove(&name);
                     self.add(own);
                 }
-                // Before the end, one that cannot be read may be half written: its plugin runs
-                // until then. What an earlier version of the file said does not count any more.
+                // Before the end, an unreadable result may be incomplete: the plugin counts as
+                // running until then. The content of an earlier version of the file does not count
+                // any more.
                 Ok(_) | Err(_) => {
                     self.seen.ended.remove(&plugin_name::key(&plugin_name::shown(&name)));
                     self.seen.mark(&name, None);
@@ -153,7 +153,8 @@ impl Observer {
         }
     }
 
-    /// Reads, for the last time, what could not be read before, and what a long list did not show.
+    /// Reads once more the results that were unreadable before, and the results of plugins that are
+    /// in the scanner's result file but were not seen.
     fn read_rest(&mut self, info: &Info) {
         let unreadable = std::mem::take(&mut self.unreadable);
         let listed: BTreeSet<&String> =
@@ -173,21 +174,20 @@ impl Observer {
             if own.sureness == Sureness::Unreadable {
                 failed.push(own);
             } else if listed.contains(name) {
-                // The list is bounded itself.
+                // No limit here, because the list itself is limited.
                 self.seen.ended.insert(plugin_name::key(&shown), own);
             } else {
                 self.add(own);
             }
         }
-        // Last, so that no other file of the same plugin hides one that cannot be read.
+        // Last, so that no other file of the same plugin hides an unreadable one.
         for own in failed {
             self.seen.ended.insert(plugin_name::key(&own.result.name), own);
         }
     }
 
-    /// The last look: the plugins' final state, and what became of the scanner's result file.
-    /// `at_stop` are the keys of the plugins that ran when the attempt was asked to end before its
-    /// time.
+    /// Makes the last pass: returns the plugins' final state and the state of the scanner's result
+    /// file. `at_stop` are the keys of the plugins that ran when the first stop request came.
     pub(super) fn conclude(mut self, zone: &TimeZone, at_stop: &BTreeSet<String>) -> Conclusion {
         self.look();
         let (info, written, problem) = match result_file::open(&self.dir, INFO_FILE, MOST_BYTES) {
@@ -212,8 +212,7 @@ impl Observer {
         Conclusion { info: problem.unwrap_or(InfoFile::Read), plugins, notes, unsure }
     }
 
-    /// One result for all plugins that are known and not among `plugins`, because there are too
-    /// many.
+    /// One result for all known plugins that are missing in `plugins` because of the limit.
     fn not_kept(&self, plugins: &[PluginResult], info: &Info) -> Option<PluginResult> {
         let kept: BTreeSet<String> = plugins.iter().map(|plugin| plugin_name::key(&plugin.name)).collect();
         let known = progress::names(&self.expected, &self.seen).map(plugin_name::key);
@@ -222,7 +221,7 @@ impl Observer {
         (!beyond.is_empty()).then(|| verdict::not_read(beyond.len()))
     }
 
-    /// Issues without severities look harmless: why they have none is said.
+    /// A note about the reason if issues have no severities, because such issues look harmless.
     fn registry_note(&self, plugins: &[PluginResult]) -> Option<String> {
         let counts = SeverityCounts::of(plugins);
         let Some(catalogue) = self.catalogue.as_deref() else {
@@ -234,7 +233,7 @@ impl Observer {
         if catalogue.registry.is_empty() {
             return (!counts.is_empty()).then(|| format!("The severities of the issues are unknown: {why}"));
         }
-        // A part of the registry was read.
+        // Only a part of the registry was read.
         (counts.unknown > 0).then(|| format!("The severities of some issues are unknown: {why}"))
     }
 }
@@ -245,7 +244,7 @@ mod tests {
 
     use super::*;
 
-    /// How many plugins have a result that cannot be read.
+    /// The number of plugins with an unreadable result.
     fn spoilt(ended: &Conclusion) -> usize {
         let is_spoilt = |plugin: &&PluginResult| {
             plugin.message.as_deref().is_some_and(|text| text.starts_with("Result file cannot be read"))
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_changes_are_told() {
+    fn observer_reports_only_changes() {
         let root = tempfile::tempdir().unwrap();
         let dir = OwnedFd::from(std::fs::File::open(root.path()).unwrap());
         let mut observer = Observer::new(dir, None, Expected { names: vec!["whatweb".into()], ..Expected::default() });
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_half_written_fails_only_at_the_end() {
+    fn half_written_result_fails_only_at_the_end() {
         let root = tempfile::tempdir().unwrap();
         let observer =
             || Observer::new(OwnedFd::from(std::fs::File::open(root.path()).unwrap()), None, Expected::default());
@@ -296,11 +295,11 @@ mod tests {
         assert_eq!(live.conclude(&TimeZone::UTC, &BTreeSet::new()).plugins[0].findings_count, 3);
     }
 
-    /// What a plugin does to its result.
+    /// A way to damage a plugin's result.
     type Spoil = fn(&std::path::Path);
 
-    /// What a plugin wrote before, and what it leaves of it: the last word is that of the last
-    /// version, as it is for an observer that saw no other.
+    /// A plugin writes a good result and then damages it. The verdict follows the last version, as
+    /// for an observer that saw only that version.
     #[test]
     fn an_earlier_version_of_a_result_does_not_hide_that_it_cannot_be_read() {
         let good = r#"{"findings_count":3,"disposition":"success","issues":["a"]}"#;
@@ -366,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_is_written_anew_counts_as_it_is_then() {
+    fn rewritten_result_replaces_the_earlier_one() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
         let mut live =
@@ -385,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_not_hidden_by_another_of_the_same_plugin() {
+    fn unreadable_file_is_not_hidden_by_another_of_the_same_plugin() {
         for (good, torn) in [("WhatWeb", "whatweb"), ("whatweb", "WhatWeb")] {
             let root = tempfile::tempdir().unwrap();
             let write = |name: &str, text: &str| {
@@ -402,7 +401,7 @@ mod tests {
 
     #[test]
     fn plugins_beyond_the_bound_are_a_gap_and_each_counts_once() {
-        // How many the info lists, how many have a file, how many are beyond.
+        // The numbers of listed plugins, of plugins with a file, and of plugins beyond the limit.
         for (listed, files, more) in [
             (500_usize, 500, None),
             (501, 501, Some("(1 more plugin)")),
@@ -416,7 +415,7 @@ mod tests {
                 std::fs::write(root.path().join(format!("p{n}_processed.json")), r#"{"disposition":"success"}"#)
                     .unwrap();
             }
-            // Some are listed twice.
+            // Some plugins are listed twice.
             let listed_numbers = (0..listed).chain(0..listed.min(3)).chain(listed.saturating_sub(3)..listed);
             let entry = |n: usize| serde_json::json!({ "plugin_name": format!("p{n}"), "status": if n < 500 { "success" } else { "fail" } });
             let text = serde_json::json!({ "plugins": listed_numbers.map(entry).collect::<Vec<_>>() }).to_string();
@@ -500,7 +499,7 @@ mod tests {
         assert!(notes(Some(in_part("X"))).is_empty(), "all issues have a severity");
     }
 
-    /// A run of KAST as its files and its log show it.
+    /// A simulated run of KAST: its files and its log.
     struct Staged {
         root: tempfile::TempDir,
         observer: Observer,
@@ -533,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_without_a_file_of_its_own_runs_when_the_log_says_so() {
+    fn plugin_without_a_file_gets_its_state_from_the_log() {
         use PluginStatus::{Completed, Failed, InProgress, Pending};
         let mut staged = Staged::new(&["org_discovery", "cors_analyzer", "boom"]);
         assert_eq!(staged.states(), [Pending, Pending, Pending]);
@@ -559,7 +558,7 @@ mod tests {
         );
         staged.log("Running plugin: org_discovery\nPlugin boom raised an exception: is_available broke");
         assert_eq!(staged.states(), [InProgress, Completed, Failed]);
-        // The attempt is cut off here.
+        // The attempt is interrupted here.
         let ended = staged.observer.conclude(&TimeZone::UTC, &BTreeSet::new());
         let mut plugins = ended.plugins;
         assert_eq!(ended.info, InfoFile::Missing);
@@ -569,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_does_not_say_how_it_ended_is_no_success_until_the_list_says_so() {
+    fn plugin_without_an_end_is_no_success_unless_the_list_has_one() {
         let written = r#"{"findings_count":3,"issues":["a"],"summary":"fine"}"#;
         for (info, status) in [
             (None, PluginStatus::InProgress),
@@ -591,7 +590,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_of_a_plugin_that_the_list_leaves_out_is_in_the_log() {
+    fn reason_of_an_unlisted_plugin_comes_from_the_log() {
         let staged = Staged::new(&["a", "b", "c"]);
         staged.log("Running plugin: a\nDependency deadlock detected! Some plugins cannot run:\n  - b: Dependent plugin 'x' has not run yet\nPlugin c failed with exception: ");
         staged
@@ -617,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_nobody_reached_leaves_nothing_green() {
+    fn unreachable_target_gives_no_completed_plugin() {
         let mut staged = Staged::new(&["wafw00f", "cors_analyzer", "ai_surface_detection", "whatweb"]);
         staged.write("cors_analyzer_processed.json", r#"{"findings_count":0,"issues":[],"summary":"No issues"}"#);
         staged.log("Running plugin: cors_analyzer\nPlugin cors_analyzer finished with disposition: success\nPlugin cors_analyzer post-processed output: x");

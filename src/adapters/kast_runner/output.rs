@@ -1,5 +1,5 @@
-//! The scanner's output: drained as it comes, whoever reads it; the beginning goes to a file, the
-//! end stays in memory, both bounded.
+//! Records the scanner's output. A task drains both pipes continuously, writes the beginning to a
+//! file and keeps the end in memory. Both have a size limit.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,17 +13,17 @@ use tokio::task::JoinHandle;
 use super::redactor::Redactor;
 use super::text::clean;
 
-/// How much of each stream's end is kept.
+/// The size of the tail of each stream, in bytes.
 const TAIL_BYTES: usize = 8 << 10;
-/// How much is read at once: a pipe's usual capacity.
+/// The size of one read: the usual capacity of a pipe.
 const CHUNK_BYTES: usize = 64 << 10;
-/// After so many chunks in a row the others get their turn.
+/// After this number of consecutive chunks, the task yields to others.
 const CHUNKS_IN_A_ROW: u32 = 16;
-/// The last words: so many lines of so many characters at most.
+/// The limits of the last words: the number of lines, and the characters of each.
 const LAST_LINES: usize = 20;
 const LAST_LINE_CHARS: usize = 300;
 
-/// The end of a stream, in raw bytes.
+/// The end of a stream, as raw bytes.
 #[derive(Debug, Default)]
 struct Tail {
     bytes: Vec<u8>,
@@ -41,10 +41,10 @@ impl Tail {
         self.bytes.extend_from_slice(chunk);
     }
 
-    /// The last lines that say anything, oldest first.
+    /// The last lines that are not empty, oldest first.
     fn lines(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.bytes);
-        // A line that lost its beginning says less than none, unless it is the only one.
+        // A line without its beginning is misleading, so it is skipped, unless it is the only one.
         let whole = if self.cut { text.split_once('\n').map_or(&*text, |(_, rest)| rest) } else { &text };
         let mut lines: Vec<String> = whole
             .lines()
@@ -58,13 +58,14 @@ impl Tail {
     }
 }
 
-/// The readable end of the output: of standard error where there is any, else of standard output.
+/// The readable end of the output: that of standard error if it has any text, otherwise that of
+/// standard output.
 fn last_words(stdout: &Tail, stderr: &Tail) -> String {
     let errors = stderr.lines();
     if errors.is_empty() { stdout.lines() } else { errors }.join("\n")
 }
 
-/// The file that takes the beginning of the output.
+/// The log file, which receives the beginning of the output.
 struct CappedLog {
     file: tokio::fs::File,
     left: u64,
@@ -103,7 +104,7 @@ impl CappedLog {
     }
 }
 
-/// What is left of the output when the scanner is gone.
+/// The summary of the output after the scanner has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct OutputEnd {
     pub(super) last_words: String,
@@ -118,7 +119,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts to drain; `activity` is notified of every chunk. `secrets` are recorded nowhere.
+    /// Starts to drain the pipes. `activity` is notified of every chunk. `secrets` are removed from
+    /// the output before it is recorded.
     pub(super) fn drain(
         stdout: OwnedFd,
         stderr: OwnedFd,
@@ -137,8 +139,8 @@ impl Output {
         Ok(Self { task, tails })
     }
 
-    /// Waits until both pipes are at their end, at most `limit`: one that is open still is held by
-    /// a process that could not be found.
+    /// Waits until both pipes are at their end, at most for `limit`. A pipe that is still open is
+    /// held by a process that could not be found.
     pub(super) async fn finish(mut self, limit: std::time::Duration) -> OutputEnd {
         let mut notes = Vec::new();
         match tokio::time::timeout(limit, &mut self.task).await {
@@ -178,7 +180,7 @@ async fn drain(
         if drain_burst(pipe, &tails[index], &mut log, &activity).await {
             *pipe = None;
         }
-        // A flood must not keep the thread from everybody else's work.
+        // Yields, so that a flood of output does not monopolize the thread.
         tokio::task::yield_now().await;
     }
     let flushed = log.file.flush().await;
@@ -200,8 +202,8 @@ async fn readable(pipe: Option<&(Receiver, Redactor)>) -> io::Result<()> {
     }
 }
 
-/// Reads what is there, up to a bound; the buffer lives no longer, so that quiet attempts hold
-/// none. Tells whether the pipe is at its end.
+/// Reads the available bytes, up to a limit. Returns true if the pipe is at its end. The buffer is
+/// local, so idle attempts use no memory for it.
 async fn drain_burst(
     pipe: &mut Option<(Receiver, Redactor)>,
     tail: &Mutex<Tail>,
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_is_bounded_whatever_comes() {
+    fn tail_is_bounded_for_any_input() {
         let mut tail = Tail::default();
         for _ in 0..100 {
             tail.push(&[b'x'; 1000]);
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_log_takes_the_beginning_and_says_where_it_was_cut() {
+    async fn log_keeps_the_beginning_and_notes_where_it_is_cut() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("log");
         let (out, mut out_writer) = io::pipe().unwrap();
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn secrets_are_recorded_nowhere() {
+    async fn secrets_are_removed_from_log_and_last_words() {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (out, mut out_writer) = io::pipe().unwrap();
         let (err, mut err_writer) = io::pipe().unwrap();
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pipe_that_stays_open_is_named() {
+    async fn pipe_that_stays_open_gives_a_note() {
         let (out, _out_writer) = io::pipe().unwrap();
         let (err, _err_writer) = io::pipe().unwrap();
         let output =

@@ -1,20 +1,21 @@
-//! What a plugin is called: its identity is KAST's own name for it, whatever is in that.
+//! The names of plugins. The identity of a plugin is KAST's name for it, whatever characters the
+//! name has.
 //!
-//! Names come from KAST, from the names of files and from `kast_info.json`. Each is made safe to
-//! show; two that differ in the case of letters alone are one plugin. Only names of plain letters
-//! can be chosen for a scan ([`is_selectable`]); all others are shown all the same, because a
-//! failure that is not shown looks like a pass.
+//! Names come from KAST, from file names and from `kast_info.json`. Each is made safe to show. Two
+//! names that differ only in upper and lower case belong to the same plugin. Only names of plain
+//! letters can be selected for a scan ([`is_selectable`]). The others are still shown, because a
+//! hidden failure would look like a pass.
 
 use sha2::{Digest, Sha256};
 
 use super::text::clean;
 
-/// The longest name that is shown whole.
+/// The longest name that is shown completely.
 const MOST_CHARS: usize = 100;
-/// What a plugin without a name is called.
+/// The name that stands for an empty name.
 const UNNAMED: &str = "(unnamed plugin)";
 
-/// The name to show and to keep: without control characters, never empty, of bounded length.
+/// The name to show and store: without control characters, never empty, and of bounded length.
 /// Different long names stay different.
 pub(super) fn shown(name: &str) -> String {
     let whole = clean(name, usize::MAX);
@@ -29,13 +30,13 @@ pub(super) fn shown(name: &str) -> String {
     format!("{start}…{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
 }
 
-/// What two names of the same plugin have in common.
+/// The key of a name, equal for all names of the same plugin.
 pub(super) fn key(shown: &str) -> String {
     shown.to_lowercase()
 }
 
-/// Whether a plugin of this name can be chosen for a scan: safe as an argument, alone and in a
-/// list.
+/// Returns true if a plugin with this name can be selected for a scan: the name is safe as an
+/// argument, alone and in a list.
 pub(super) fn is_selectable(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && !name.starts_with('-')
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_shown_and_none_deceives() {
+    fn every_plugin_name_is_shown_without_control_characters() {
         for (name, expected) in [
             ("whatweb", "whatweb"),
             ("nmap.vuln", "nmap.vuln"),
@@ -66,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_differ_in_case_are_one_plugin() {
+    fn names_that_differ_only_in_case_are_one_plugin() {
         assert_eq!(key("WhatWeb"), key("whatweb"));
         assert_eq!(key("NÄME"), key("näme"));
         assert_ne!(key("nmap.vuln"), key("nmap_vuln"));
     }
 
     #[test]
-    fn what_can_be_chosen_stays_one_argument() {
+    fn selectable_names_are_safe_as_one_argument() {
         for (name, ok) in [
             ("whatweb", true),
             ("a-b_C9", true),

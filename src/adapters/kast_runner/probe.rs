@@ -1,10 +1,10 @@
-//! Whether the target answers: Kastrel asks it once, at the end of an attempt with plugins that
-//! found nothing and do not show whether anybody answered them.
+//! Probes whether the target responds. Kastrel does this at the end of an attempt, for plugins that
+//! found nothing and have no evidence that the target responded to them.
 //!
-//! The question is one `GET /` as the plugin would send it: its scheme, the scanner's proxy, and no
-//! look at the certificate. Any status is an answer, and no redirect is followed. A name is
-//! resolved once, each of its addresses passes the scope policy, and the connection goes to one of
-//! those.
+//! The probe is one `GET /` per scheme, in the plugin's way: with its scheme and the scanner's
+//! proxy, and without certificate validation. Any status counts as a response, and redirects are
+//! not followed. A name is resolved once, each of its addresses must pass the scope policy, and the
+//! connection goes to one of them.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,25 +20,26 @@ use reqwest::{NoProxy, Proxy};
 use super::scope_check;
 use super::verdict::Unsure;
 
-/// How long a look-up and a request may take, each; KAST's plugins wait as long for an answer.
+/// The timeout of a lookup and of a request, each; KAST's plugins have the same timeout.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Why the target did not answer.
+/// The reason why the target did not respond.
 pub(super) type Silence = String;
 
-/// What is needed to ask the target of one attempt.
+/// The inputs of the probes of one attempt.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     pub(super) target: Target,
-    /// Whether the scanner keeps the scheme that the target names; else its plugins choose one.
+    /// True if the scanner uses the scheme of the target. Otherwise, its plugins choose one.
     pub(super) keeps_scheme: bool,
     pub(super) scope: ScopePolicy,
-    /// The scanner's, for its proxies.
+    /// The scanner's environment, for its proxies.
     pub(super) environment: Arc<Vec<(OsString, OsString)>>,
 }
 
 impl Probe {
-    /// Asks for each of the plugins, in their order. What has been asked once is not asked again.
+    /// Probes the target for each of the plugins, in their order. Each scheme is probed at most
+    /// once.
     pub(super) async fn ask(&self, unsure: &[Unsure]) -> Vec<Result<(), Silence>> {
         let named = self.target.scheme().filter(|_| self.keeps_scheme);
         let mut asked = HashMap::new();
@@ -50,7 +51,7 @@ impl Probe {
         answers
     }
 
-    /// Asks by one scheme after the other, until there is an answer.
+    /// Probes one scheme after the other until the target responds.
     async fn first_answer(
         &self,
         schemes: &[Scheme],
@@ -75,7 +76,7 @@ impl Probe {
         let url = format!("{}://{host}:{port}/", scheme.as_str());
         let silence = |why: &dyn std::fmt::Display| format!("{url}: {why}");
         let proxy = self.proxy(scheme);
-        // The provider stays when there is one already.
+        // An existing provider stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -86,7 +87,7 @@ impl Probe {
         if let Host::Name(name) = self.target.host() {
             match self.resolve(name, port, limit).await {
                 Ok(addresses) => client = client.resolve_to_addrs(name, &addresses),
-                // The proxy resolves it.
+                // The proxy resolves the name.
                 Err(Unresolved::Unknown(_)) if proxy.is_some() => {}
                 Err(Unresolved::Unknown(why) | Unresolved::OutOfScope(why)) => return Err(silence(&why)),
             }
@@ -102,7 +103,7 @@ impl Probe {
         }
     }
 
-    /// Every address that the name has, all of them in scope.
+    /// Resolves the name. All of its addresses must be in scope.
     async fn resolve(&self, name: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
         let Ok(found) = tokio::time::timeout(limit, tokio::net::lookup_host((name, port))).await else {
             return Err(Unresolved::Unknown("the name is not resolved in time".to_owned()));
@@ -114,7 +115,7 @@ impl Probe {
         Ok(addresses)
     }
 
-    /// The scanner's proxy for the scheme, by the variables that its HTTP client reads.
+    /// The scanner's proxy for the scheme, by the environment variables that its HTTP client reads.
     fn proxy(&self, scheme: Scheme) -> Option<reqwest::Result<Proxy>> {
         let value = |name: &str| {
             let is_it = |(variable, value): &&(OsString, OsString)| {
@@ -128,15 +129,15 @@ impl Probe {
     }
 }
 
-/// Why a name has no address that may be asked.
+/// The reason why a name has no usable address.
 enum Unresolved {
-    /// It has none that we know.
+    /// The name has no known address.
     Unknown(String),
-    /// It has one that the scope policy refuses.
+    /// The scope policy refuses an address.
     OutOfScope(String),
 }
 
-/// The first cause of an error: what came before it in a request's error names only its layers.
+/// The root cause of an error. The outer errors of a request only describe its layers.
 fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {
@@ -158,8 +159,8 @@ mod tests {
         Probe { target: target.parse().unwrap(), keeps_scheme: false, scope, environment: Arc::new(environment) }
     }
 
-    /// A server that gives each connection the same answer; the port, and the first lines of the
-    /// requests.
+    /// Starts a server that gives the same response on each connection. Returns its port, and the
+    /// first lines of the requests.
     async fn server(answer: &'static str) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_status_is_an_answer_and_nothing_else_is() {
+    async fn only_a_response_with_any_status_counts() {
         const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
         const ELSEWHERE: &str = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
         const BROKEN: &str = "HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n";
@@ -209,20 +210,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_there_and_who_must_not_be_asked_did_not_answer() {
+    async fn absent_and_out_of_scope_targets_did_not_respond() {
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let refused = probe(&format!("127.0.0.1:{closed}"), true, &[]).ask_by(Scheme::Http, LIMIT).await.unwrap_err();
         assert!(refused.contains("Connection refused"), "{refused}");
         let unknown = probe("no-such-host.invalid", true, &[]).ask_by(Scheme::Http, LIMIT).await.unwrap_err();
         assert!(unknown.contains("the name does not resolve"), "{unknown}");
-        // The system's own host file has this one; nobody is asked.
+        // The system's hosts file has this name; no request is sent.
         let (port, mut asked) = server("HTTP/1.1 200 OK\r\n\r\n").await;
         let refused = probe(&format!("localhost:{port}"), false, &[]).ask_by(Scheme::Http, LIMIT).await.unwrap_err();
         assert!(refused.contains("resolves to") && asked.try_recv().is_err(), "{refused}");
     }
 
     #[tokio::test]
-    async fn the_scanners_proxy_is_asked_where_there_is_one() {
+    async fn probe_uses_the_scanners_proxy() {
         let (port, mut asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let proxy = format!("http://127.0.0.1:{port}");
         for variables in [
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_scheme_is_asked_once_until_one_answers() {
+    async fn each_scheme_is_probed_once_until_one_responds() {
         let (port, mut asked) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let both = Unsure { key: "katana", schemes: &[Scheme::Https, Scheme::Http] };
         let secure = Unsure { key: "cors_analyzer", schemes: &[Scheme::Https] };
@@ -252,7 +253,7 @@ mod tests {
         let mut lines = vec![asked.recv().await.unwrap(), asked.recv().await.unwrap()];
         assert!(asked.try_recv().is_err());
         assert_eq!(lines.pop().unwrap(), "GET / HTTP/1.1");
-        // A scanner that keeps the target's scheme asks by that one alone.
+        // If the scanner uses the target's scheme, only that one is probed.
         probe.keeps_scheme = true;
         assert!(probe.ask(&[secure]).await[0].is_ok());
     }

@@ -1,5 +1,5 @@
-//! What `/proc` says about processes: who they are, who started them, and which attempt they carry
-//! the marker of.
+//! Reads processes from `/proc`: their identity, their parents, and the markers of attempts in
+//! their environment.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -10,48 +10,48 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use super::environment::{MARKER_VARIABLE, marker_of_connection};
 use super::keeper::KEEPER_VARIABLE;
 
-/// The most of an environment that is searched for the marker.
+/// The maximum number of bytes of an environment that are searched for the marker.
 const MOST_ENVIRONMENT: u64 = 2 << 20;
-/// The most descendants that a walk follows.
+/// The maximum number of descendants that a search follows.
 const MOST_DESCENDANTS: usize = 4_096;
 
-/// One process at one moment. Its id and start time together name it for good, as ids are used
-/// again.
+/// A process at one point in time. The id and the start time together are unique, because the
+/// kernel reuses ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: Pid,
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
-    /// In clock ticks since the machine's boot.
+    /// The start time in clock ticks since the machine's boot.
     pub(super) started: u64,
-    /// Dead, and only not yet collected by its parent.
+    /// True if the process is dead and its parent has not collected it yet.
     pub(super) is_zombie: bool,
-    /// The program's short name, which the program may have chosen itself.
+    /// The short name, which the program may have chosen itself.
     pub(super) name: String,
 }
 
-/// What a process says of its origin; a scanner may say anything.
+/// The origin that a process claims. A scanner can claim anything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// The marker of the attempt that it belongs to.
+    /// The marker of the process's attempt.
     pub(super) attempt: Option<String>,
     /// The mark of a keeper.
     pub(super) keeper: Option<String>,
 }
 
 impl Process {
-    /// Reads one process.
+    /// Reads one process. Returns `None` if it does not exist.
     pub(super) fn read(pid: i32) -> Option<Self> {
         parse_stat(&String::from_utf8_lossy(&read_bounded(Path::new(&format!("/proc/{pid}/stat")), 4096)?))
     }
 
-    /// What names it for good.
+    /// The pair of id and start time, which is unique.
     pub(super) fn identity(&self) -> (i32, u64) {
         (self.pid.as_raw_nonzero().get(), self.started)
     }
 
-    /// The marks in its environment.
+    /// Reads the marks in the environment.
     pub(super) fn marks(&self) -> Marks {
         let read = read_bounded(Path::new(&format!("/proc/{}/environ", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT);
         let environment = read.unwrap_or_default();
@@ -67,36 +67,36 @@ impl Process {
         }
     }
 
-    /// The marker of what connects an attempt's network, whose environment its own user cannot
-    /// read.
+    /// Reads the marker of a process that connects an attempt's network. Its environment is not
+    /// readable for its own user, so the marker is part of its name.
     fn marker_of_connection(&self) -> Option<String> {
         let line = read_bounded(Path::new(&format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())), MOST_ENVIRONMENT)?;
         let name = String::from_utf8_lossy(line.split(|byte| *byte == 0).next()?).into_owned();
         marker_of_connection(&name).map(str::to_owned)
     }
 
-    /// Kills exactly this process: not another one that got its id meanwhile.
+    /// Kills exactly this process, and never another one with a reused id.
     pub(super) fn kill(&self) {
         let Ok(handle) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) else { return };
-        // The handle stands for whatever had the id when it was opened; if that is still ours, so
-        // it will be when the signal is sent.
+        // The handle refers to the process that had the id when it was opened. If that is still
+        // this process now, the signal reaches it and no other.
         if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
             let _gone_already = rustix::process::pidfd_send_signal(handle, Signal::KILL);
         }
     }
 }
 
-/// All processes that can be seen.
+/// Returns all visible processes.
 pub(super) fn all() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries.flatten().filter_map(|entry| Process::read(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-/// The living descendants of a living process, by the kernel's lists of children. Empty where the
-/// kernel keeps none.
+/// Returns the descendants of a living process, including zombies, by the kernel's lists of
+/// children. Empty if the kernel has no such lists.
 pub(super) fn descendants(pid: Pid) -> Vec<Process> {
     let mut found: Vec<Process> = Vec::new();
-    // What is moved to another parent while we look may turn up twice.
+    // A process that gets another parent meanwhile may be found twice.
     let mut next = vec![pid.as_raw_nonzero().get()];
     while let Some(parent) = next.pop() {
         let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { continue };
@@ -118,7 +118,7 @@ pub(super) fn descendants(pid: Pid) -> Vec<Process> {
     found
 }
 
-/// Adds to `members` all processes of `table` that descend from one of them.
+/// Adds all processes of `table` that descend from a member to `members`.
 pub(super) fn close_over_children(members: &mut HashSet<i32>, table: &[Process]) {
     loop {
         let before = members.len();
@@ -139,8 +139,8 @@ fn read_bounded(path: &Path, most: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads a line of `/proc/<pid>/stat`: `pid (name) state ppid pgrp …`, the start time as field 22.
-/// The name may hold anything, also `)`.
+/// Parses a line of `/proc/<pid>/stat`: `pid (name) state ppid pgrp …`, with the start time as
+/// field 22. The name may contain any character, including `)`.
 fn parse_stat(line: &str) -> Option<Process> {
     let (pid, rest) = line.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_forge_the_other_fields() {
+    fn process_name_cannot_forge_the_other_fields() {
         let process =
             parse_stat("42 (a) Z 1 1 (x) S 7 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 1 2 3").unwrap();
         assert_eq!(
@@ -176,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn sees_itself() {
+    fn process_list_contains_this_process() {
         let own = rustix::process::getpid();
         let found = all().into_iter().find(|process| process.pid == own).unwrap();
         assert_eq!(Process::read(own.as_raw_nonzero().get()).unwrap().started, found.started);
     }
 
     #[test]
-    fn descent_is_followed_in_any_order() {
+    fn descendants_are_found_in_any_order() {
         let of = |pid: i32, parent: i32| Process {
             pid: Pid::from_raw(pid).unwrap(),
             parent,

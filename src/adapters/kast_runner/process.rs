@@ -1,16 +1,17 @@
-//! The leader of an attempt's process group: started by a [keeper](super::keeper), signalled,
-//! watched and collected in one place.
+//! Starts, signals and collects the leader of an attempt's process group. A [keeper](super::keeper)
+//! starts the leader.
 //!
-//! The leader is not collected (`wait`) before everything it started is gone: as long as it is a
-//! zombie the system gives neither its id nor its group's to anybody else, so that a signal to the
-//! group can never reach a stranger.
+//! The leader is collected (`wait`) only after all processes that it started are gone. While it is
+//! a zombie, the kernel does not reuse its id or its group's id, so a signal to the group never
+//! reaches a foreign process.
 
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kastrel_actors::ports::{AliveGuard, ExitKind, StartError};
+use kastrel_actors::model::ExitKind;
+use kastrel_actors::ports::{AliveGuard, StartError};
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
 
 use super::isolation::Cgroup;
@@ -18,7 +19,8 @@ use super::keeper::{Keeper, Keepers, Start, collect_orphan};
 use super::proc_table::{self, Process};
 use super::{reaper, start_error};
 
-/// The guard of an attempt's processes. Dropped before [`Leader::collect`], it kills them all.
+/// The guard of an attempt's processes. If it is dropped before [`Leader::collect`], it kills all
+/// of them.
 #[derive(Debug)]
 pub(super) struct Leader {
     pid: Pid,
@@ -28,47 +30,48 @@ pub(super) struct Leader {
     cgroup: Option<Cgroup>,
     is_connected: bool,
     keepers: Keepers,
-    /// Present until collected.
+    /// `None` after the collection.
     held: Mutex<Option<Held>>,
 }
 
-/// What is given up when the leader is collected.
+/// The resources that are released when the leader is collected.
 #[derive(Debug)]
 struct Held {
     keeper: Keeper,
-    /// Descendants that had left the group when a signal was sent: should their keeper be killed,
-    /// nothing but the marker tells where they came from, and they may have dropped it.
+    /// Descendants that had left the group when a signal was sent. If their keeper is killed, only
+    /// the marker shows their origin, and they may have dropped it.
     outsiders: Vec<Process>,
     #[expect(dead_code, reason = "held for its drop")]
     alive_guard: Option<AliveGuard>,
 }
 
-/// A leader that was just started, with the ends of its pipes.
+/// A leader that was just started, with the read ends of its pipes.
 #[derive(Debug)]
 pub(super) struct Spawned {
     pub(super) leader: Leader,
-    /// Readable when the leader has ended.
+    /// Becomes readable when the leader has ended.
     pub(super) exit: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// What an attempt's processes are found by.
+/// The properties that identify an attempt's processes.
 #[derive(Debug, Clone)]
 pub(super) struct Marks {
     pub(super) group: Pid,
-    /// When the leader was started, in the kernel's ticks: nothing that it started is older.
+    /// The start time of the leader, in the kernel's ticks. The processes that it starts are never
+    /// older.
     pub(super) since: u64,
     pub(super) marker: String,
-    /// The keeper, by id and start time: all that descends from it belongs to the attempt.
+    /// The keeper, by id and start time. All of its descendants belong to the attempt.
     pub(super) keeper: (i32, u64),
     pub(super) cgroup: Option<Cgroup>,
-    /// Whether a process of ours connects it to the outside.
+    /// True if a process of Kastrel connects the attempt's network to the outside.
     pub(super) is_connected: bool,
 }
 
-/// Starts a program as the leader of a new process group, without a standard input, below a keeper.
-/// `folder` is the attempt's.
+/// Starts a program as the leader of a new process group below a keeper, without a standard input.
+/// `folder` is the attempt's folder.
 pub(super) fn spawn(
     keepers: &Keepers,
     start: &Start,
@@ -85,7 +88,7 @@ pub(super) fn spawn(
     let mut keeper = keepers.take().map_err(no_keeper)?;
     let started = match keeper.start(start, &stdout_end, &stderr_end, folder) {
         Err(error) => {
-            // Somebody has killed it while it had nothing to do.
+            // The keeper was killed while it was idle.
             tracing::warn!(error = &error as &dyn std::error::Error, "a keeper did not answer; starting another one");
             keeper = keepers.fresh().map_err(no_keeper)?;
             keeper.start(start, &stdout_end, &stderr_end, folder).map_err(no_keeper)?
@@ -112,7 +115,7 @@ pub(super) fn spawn(
         keepers: keepers.clone(),
         held,
     };
-    // From here on every error drops the leader, which kills it.
+    // From here on, every error drops the leader, which kills it.
     let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| of_program(&error.into()))?;
     Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
 }
@@ -128,12 +131,12 @@ impl Held {
 }
 
 impl Leader {
-    /// Its process id, which is also its group's.
+    /// The process id, which is also the id of the process group.
     pub(super) fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// What its attempt's processes are found by.
+    /// The properties that identify the attempt's processes.
     pub(super) fn marks(&self) -> Marks {
         Marks {
             group: self.pid,
@@ -149,8 +152,8 @@ impl Leader {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the id is still the leader's, alive or dead: a keeper that was killed cannot hold
-    /// it.
+    /// Returns true if the id still belongs to the leader, alive or dead. A killed keeper no longer
+    /// reserves the id.
     fn is_there(&self) -> bool {
         Process::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started)
     }
@@ -161,7 +164,7 @@ impl Leader {
         }
     }
 
-    /// Signals the whole group; after the collection, nobody.
+    /// Signals the process group. Does nothing after the collection.
     pub(super) fn signal_group(&self, signal: Signal) {
         let mut held = self.held();
         let Some(held) = held.as_mut() else { return };
@@ -174,7 +177,7 @@ impl Leader {
         self.held().iter().flat_map(|held| held.outsiders.iter().map(Process::identity)).collect()
     }
 
-    /// Kills everything that the attempt started, at once.
+    /// Kills all processes of the attempt at once.
     pub(super) fn kill(&self) {
         let mut held = self.held();
         let Some(held) = held.as_mut() else { return };
@@ -188,14 +191,14 @@ impl Leader {
         held.outsiders.iter().for_each(end);
     }
 
-    /// Collects the ended leader. From here on its id may name another process, and nothing is
-    /// signalled any more. Waits for the keeper, which is soon.
+    /// Collects the ended leader. After this, its id may belong to another process, and no signal
+    /// is sent any more. Blocks until the keeper responds, which is soon.
     pub(super) fn collect(&self) -> ExitKind {
         let Some(Held { mut keeper, .. }) = self.held().take() else { return ExitKind::Unknown };
         let Ok(exit) = keeper.exit() else { return collect_orphan(self.pid) };
         let is_whole = self.cgroup.as_ref().is_none_or(|cgroup| cgroup.processes() == [self.keeper.0]);
-        // One that has something left, or was taken out of its cgroup, is let go, and ends with
-        // what it has.
+        // A keeper with remaining processes, or one outside of its cgroup, is dropped. It kills
+        // what it has left and ends.
         if keeper.collect().unwrap_or(false) && is_whole {
             self.keepers.give(keeper);
         }
@@ -203,7 +206,8 @@ impl Leader {
     }
 }
 
-/// Kills a process, which cannot start another one from here on if it is bound by limits at all.
+/// Kills a process. First sets its process limit to 0, so that it cannot start another process,
+/// unless limits do not apply to its user.
 pub(super) fn end(process: &Process) {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if Process::read(process.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == process.started) {
@@ -213,8 +217,8 @@ pub(super) fn end(process: &Process) {
 }
 
 impl Drop for Leader {
-    /// Only the last resort, for when the attempt's task is gone: kills, and leaves the collecting
-    /// to a thread.
+    /// The last resort, for when the attempt's task is gone: kills the processes, and collects the
+    /// leader on a thread.
     fn drop(&mut self) {
         self.kill();
         let (marks, outsiders) = (self.marks(), self.outsiders());
@@ -223,8 +227,7 @@ impl Drop for Leader {
             reaper::clear_blocking(marks, outsiders);
             drop(held);
         };
-        // Where no thread can be had, the group is killed all the same, and the keeper sees to the
-        // rest.
+        // If no thread can be started, the group is killed anyway, and the keeper handles the rest.
         let _thread = std::thread::Builder::new().name("kast-burial".into()).spawn(bury);
     }
 }

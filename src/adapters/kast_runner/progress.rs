@@ -1,13 +1,13 @@
-//! From the files in the output folder to the state of each plugin: a pure function.
+//! Computes the state of each plugin from the files in the output folder: a pure function.
 //!
 //! | files present | state |
 //! |---|---|
 //! | none of the below | pending |
 //! | `<name>.json` or `<name>.txt`, or KAST's log says that it runs | in progress |
-//! | `<name>_processed.json` | ended, if it says how, or KAST's log does; in progress if neither does |
+//! | `<name>_processed.json` | ended, if the file or KAST's log states the end; otherwise in progress |
 //!
-//! A plugin that does not say how it ended may have failed: KAST knows, and writes it into
-//! `kast_info.json` at the end of the run and, mostly, into its log before.
+//! A plugin that does not state its end may have failed. KAST writes the end into `kast_info.json`
+//! when the run ends, and usually into its log before that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,9 @@ use super::plugin_name::{self, is_selectable};
 use super::verdict::info::MOST_PLUGINS;
 use super::verdict::{self, Own};
 
-/// The end of the file that a plugin writes last.
+/// The suffix of the file that a plugin writes last.
 const PROCESSED: &str = "_processed.json";
-/// Ends of files that a plugin's tools write beside its own.
+/// The suffixes of files that a plugin's tools write in addition to the plugin's own.
 const NO_STATE: &[&str] = &[
     "_stdout",
     "_stderr",
@@ -36,19 +36,18 @@ const NO_STATE: &[&str] = &[
     "_targets",
 ];
 
-/// What a file's name says about a plugin.
+/// The meaning of a file name for a plugin's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileRole<'a> {
-    /// The plugin started.
+    /// The plugin has started.
     Marker(&'a str),
-    /// The plugin ended.
+    /// The plugin has ended.
     Processed(&'a str),
-    /// Nothing.
+    /// The file has no meaning.
     None,
 }
 
-/// Reads a file's name; `known` are the keys of the scanner's plugins, empty where they are not
-/// known.
+/// Parses a file name. `known` are the keys of the scanner's plugins; empty if they are not known.
 pub(super) fn role<'a>(file: &'a str, known: &BTreeSet<String>) -> FileRole<'a> {
     if let Some(name) = file.strip_suffix(PROCESSED) {
         return if name.is_empty() || name.starts_with('.') { FileRole::None } else { FileRole::Processed(name) };
@@ -62,35 +61,36 @@ pub(super) fn role<'a>(file: &'a str, known: &BTreeSet<String>) -> FileRole<'a> 
     if is_marker { FileRole::Marker(name) } else { FileRole::None }
 }
 
-/// The file in which a plugin's results are.
+/// The name of a plugin's result file.
 pub(super) fn processed_file(name: &str) -> String {
     format!("{name}{PROCESSED}")
 }
 
-/// The plugins that will show up.
+/// The plugins that are expected to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Expected {
-    /// Their names, in the scanner's order.
+    /// The names, in the scanner's order.
     pub(super) names: Vec<String>,
-    /// The keys of those whose tool is not installed.
+    /// The keys of the plugins whose tool is not installed.
     pub(super) unavailable: BTreeSet<String>,
-    /// What a user should know of the scan, whatever comes of it.
+    /// Notes about the scan for the user, independent of its result.
     pub(super) notes: Vec<String>,
 }
 
-/// What was seen in the folder so far, by the keys of the plugins' names.
+/// The observations in the folder so far, by the keys of the plugins.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Seen {
-    /// The names of those that started, and when each start marker was first written.
+    /// The names of the plugins that have started, and the time at which each start marker was
+    /// first written.
     pub(super) markers: BTreeMap<String, (String, Option<Timestamp>)>,
-    /// The plugins that ended, as they say themselves.
+    /// The plugins' own results.
     pub(super) ended: BTreeMap<String, Own>,
-    /// What the scanner's own log says.
+    /// The states in the scanner's log.
     pub(super) log: KastLog,
 }
 
 impl Seen {
-    /// Notes that the plugin `name` started; the first start counts.
+    /// Records that the plugin `name` has started; the first start counts.
     pub(super) fn mark(&mut self, name: &str, started: Option<Timestamp>) {
         let shown = plugin_name::shown(name);
         let (_, at) = self.markers.entry(plugin_name::key(&shown)).or_insert((shown, started));
@@ -98,20 +98,20 @@ impl Seen {
     }
 }
 
-/// The state of every plugin: the `expected` ones in their order, then whatever else turned up. At
-/// most so many that a row can hold them: see [`names`].
+/// The state of every plugin: first the `expected` ones in their order, then the others. The number
+/// is limited to that of a row; see [`names`].
 pub(super) fn plugins(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
     names(expected, seen).take(MOST_PLUGINS).map(|name| plugin(name, expected, seen)).collect()
 }
 
-/// The same of a run that goes on: what others will show is left open.
+/// The same for a running attempt: plugins that depend on the results of others stay undecided.
 pub(super) fn live(expected: &Expected, seen: &Seen) -> Vec<PluginResult> {
     let mut plugins = plugins(expected, seen);
     verdict::judge(&mut plugins, &seen.ended, verdict::Moment::Running);
     plugins
 }
 
-/// The names of all plugins that will show up or did, each once.
+/// The names of all plugins that are expected or were observed, each once.
 pub(super) fn names<'a>(expected: &'a Expected, seen: &'a Seen) -> impl Iterator<Item = &'a str> {
     let ended = seen.ended.values().map(|own| own.result.name.as_str());
     let others = ended
@@ -124,7 +124,7 @@ pub(super) fn names<'a>(expected: &'a Expected, seen: &'a Seen) -> impl Iterator
 fn plugin(name: &str, expected: &Expected, seen: &Seen) -> PluginResult {
     let key = plugin_name::key(name);
     let logged = seen.log.of(&key);
-    // Some plugins write their marker at the end.
+    // Some plugins write their start marker at the end.
     let marked_at = seen.markers.get(&key).and_then(|(_, at)| *at);
     let started_at = [marked_at, logged.and_then(|logged| logged.started_at)].into_iter().flatten().min();
     if let Some(own) = seen.ended.get(&key) {
@@ -144,13 +144,14 @@ fn plugin(name: &str, expected: &Expected, seen: &Seen) -> PluginResult {
     PluginResult { started_at, ..PluginResult::new(name, status) }
 }
 
-/// A plugin that has left a result.
+/// The state of a plugin that has a result.
 fn ended(name: &str, own: &Own, logged: Option<&Logged>, started_at: Option<Timestamp>) -> PluginResult {
     let (status, message) = verdict::so_far(own, logged);
     let result = PluginResult { name: name.to_owned(), status, message, ..own.result.clone() };
-    // The time in the file is for some plugins that of their start.
+    // For some plugins, the time in the file is that of their start.
     let ended_at = own.written.or(result.ended_at).filter(|_| status.is_final());
-    // A marker may be written together with the results: it does not start a plugin after its end.
+    // A plugin may write its start marker together with its results, so a start after the end is
+    // ignored.
     let started_at = started_at.filter(|start| ended_at.is_none_or(|end| *start <= end));
     PluginResult { started_at: result.started_at.or(started_at), ended_at, ..result }
 }
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn names_say_what_a_file_is() {
+    fn file_names_give_the_role_of_a_file() {
         for (file, with_list, without) in [
             ("whatweb.json", FileRole::Marker("whatweb"), FileRole::Marker("whatweb")),
             ("testssl.txt", FileRole::None, FileRole::Marker("testssl")),
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn states_follow_the_files_of_a_real_run() {
+    fn plugin_states_follow_the_files_of_a_real_run() {
         let timeline = include_str!("fixtures/timeline.tsv");
         let expected = expected(&["org_discovery", "wafw00f", "whatweb", "ai_surface_detection"]);
         let mut seen = Seen::default();
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_expected_comes_last_and_once() {
+    fn unexpected_plugins_are_last_and_listed_once() {
         let mut seen = Seen::default();
         seen.markers.insert("new".into(), ("new".into(), None));
         seen.ended.insert("new".into(), own("new", PluginStatus::Failed));
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_another_case_are_the_same_plugin() {
+    fn names_in_another_case_are_the_same_plugin() {
         let mut seen = Seen::default();
         seen.markers.insert("whatweb".into(), ("WhatWeb".into(), None));
         seen.ended.insert("whatweb".into(), own("WHATWEB", PluginStatus::Completed));
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_tool_is_known_from_the_start_unless_the_plugin_runs_all_the_same() {
+    fn missing_tool_makes_a_plugin_unavailable_unless_it_runs() {
         let expected = Expected {
             unavailable: ["katana".to_owned(), "ftap".to_owned()].into(),
             ..expected(&["katana", "ftap", "zap"])
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_is_after_the_end_is_no_start() {
+    fn start_after_the_end_is_ignored() {
         let at = |second: i64| Some(Timestamp::from_second(second).unwrap());
         for (marker, end, expected) in
             [(at(5), at(9), at(5)), (at(9), at(5), None), (at(5), None, at(5)), (None, at(5), None)]

@@ -1,11 +1,11 @@
-//! Sees to it that nothing an attempt started survives it: what descends from its keeper, what is
-//! in its cgroup, the members of its group, and the processes that carry its marker.
+//! Kills the processes that an attempt leaves behind: the descendants of its keeper, the processes
+//! in its cgroup, the members of its group, and the processes with its marker.
 //!
-//! One thread serves all attempts of a runner: each pass over `/proc` looks for all attempts that
-//! end at that time, so that ending 500 at once costs little more than ending one. Whatever drops
-//! its environment, its group, its session and its parent falls to the keeper. Where the keeper was
-//! killed it falls to us: a child of ours in a foreign session, which we never start ourselves but
-//! for keepers.
+//! One thread serves all attempts of a runner. Each pass over `/proc` searches for the processes of
+//! all attempts that are ending, so the end of 500 attempts at once costs little more than the end
+//! of one. A process that drops its environment, its group, its session and its parent is adopted
+//! by the keeper. If the keeper was killed, this process adopts it. Such a process is recognizable:
+//! it is a child in a foreign session, and only keepers are started that way.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -23,23 +23,24 @@ use super::process::{self, Leader, Marks};
 
 /// The pause between two passes.
 const PAUSE: Duration = Duration::from_millis(3);
-/// After this many passes in a row without a find the attempt counts as cleared: a process is
-/// invisible for a moment while it replaces its program.
+/// After this number of consecutive passes without a find, the attempt counts as cleared. One pass
+/// is not enough, because a process has no readable marker for a moment while it executes another
+/// program.
 const CLEAN_PASSES: u32 = 2;
-/// A process that SIGKILL does not end within this time hangs in the kernel; we report it and go
-/// on.
+/// A process that SIGKILL does not end within this time hangs in the kernel. The reaper reports it
+/// and continues.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What was cleared away.
+/// The result of clearing an attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Cleared {
     /// The names of the processes that were found alive.
     pub(super) found: BTreeSet<String>,
-    /// How many were found alive.
+    /// The number of processes that were found alive.
     pub(super) count: usize,
-    /// How many are alive still.
+    /// The number of processes that are still alive.
     pub(super) left: usize,
-    /// Whether the attempt had a network that nothing connected any more.
+    /// True if the attempt had a network, and the process that connects it was gone.
     pub(super) is_cut_off: bool,
 }
 
@@ -56,7 +57,7 @@ struct Hunt {
     until: Instant,
     clean: u32,
     seen: HashSet<(i32, u64)>,
-    /// What connected the attempt's network.
+    /// The process that connects the attempt's network.
     connection: Option<(i32, u64)>,
     cleared: Cleared,
 }
@@ -74,7 +75,7 @@ impl Hunt {
         }
     }
 
-    /// The members of the attempt in `table`, the leader and the keeper left out.
+    /// Returns the attempt's processes in `table`, without the leader and the keeper.
     fn members(&self, table: &[Process], origins: &Origins) -> HashSet<i32> {
         let Marks { group, since, marker, keeper, .. } = &self.marks;
         let id = |process: &Process| process.pid.as_raw_nonzero().get();
@@ -98,7 +99,7 @@ impl Hunt {
         members
     }
 
-    /// Kills the attempt's processes in `table`; tells whether the search is over.
+    /// Kills the attempt's processes in `table`. Returns true if the search is finished.
     fn pass(&mut self, table: &[Process], origins: &Origins) -> bool {
         let members = self.members(table, origins);
         for stray in strays(table, origins).filter(|stray| {
@@ -111,8 +112,8 @@ impl Hunt {
         let mut count = 0;
         for process in alive {
             count += 1;
-            // Where egress is limited, one of them is the attempt's connection, which is there
-            // until the end and is ended like the rest.
+            // With an egress limit, one of the processes is the attempt's connection. It runs until
+            // the end and is killed like the others, but does not count as left behind.
             let is_new = self.seen.insert(process.identity());
             if is_new && self.marks.is_connected && self.connection.is_none() && egress::is_connection(&process.name) {
                 self.connection = Some(process.identity());
@@ -129,16 +130,17 @@ impl Hunt {
     }
 }
 
-/// Where processes say that they come from.
+/// The origins that processes claim in their environment.
 struct Origins {
-    /// Our own process and our session.
+    /// The ids of this process and of its session.
     own: (i32, i32),
     attempts: HashMap<Pid, String>,
     keepers: HashSet<Pid>,
 }
 
 impl Origins {
-    /// Of all processes that are not older than `since`.
+    /// Reads the origins of all processes that are not older than `since`, and of all children of
+    /// this process.
     fn read(table: &[Process], since: u64) -> Self {
         let own = rustix::process::getpid();
         let session = table.iter().find(|process| process.pid == own).map_or(0, |process| process.session);
@@ -156,8 +158,8 @@ impl Origins {
     }
 }
 
-/// What fell to us because a keeper was killed: children of ours in a session that is not ours,
-/// which we start none in but keepers.
+/// The processes that this process adopted because a keeper was killed: children in a foreign
+/// session. This process starts only keepers in a foreign session.
 fn strays<'a>(table: &'a [Process], origins: &'a Origins) -> impl Iterator<Item = &'a Process> {
     let (own, session) = origins.own;
     let is_keeper = move |process: &Process| {
@@ -167,19 +169,19 @@ fn strays<'a>(table: &'a [Process], origins: &'a Origins) -> impl Iterator<Item 
     table.iter().filter(move |process| process.parent == own && process.session != session && !is_keeper(process))
 }
 
-/// The thread's other end.
+/// The handle of the reaper thread.
 #[derive(Debug, Clone)]
 pub(super) struct Reaper(Sender<Request>);
 
 impl Reaper {
-    /// Starts the thread; it ends with the last clone.
+    /// Starts the thread. It ends when the last clone is dropped.
     pub(super) fn start() -> std::io::Result<Self> {
         let (sender, receiver) = channel();
         std::thread::Builder::new().name("kast-reaper".into()).spawn(move || serve(&receiver))?;
         Ok(Self(sender))
     }
 
-    /// Kills whatever is left of the attempt of an ended leader, which must not be collected
+    /// Kills the remaining processes of an ended leader's attempt. The leader must not be collected
     /// before.
     pub(super) async fn clear(&self, leader: &Arc<Leader>) -> Cleared {
         let (done, answer) = oneshot::channel();
@@ -206,8 +208,8 @@ fn serve(requests: &Receiver<Request>) {
             if request.hunt.pass(&table, &origins) {
                 let _nobody_waits = request.done.send(request.hunt.cleared);
             } else {
-                // At once and as one, so that no member can start another between two kills. Where
-                // nothing was found, the keeper and its cgroup are left as they are.
+                // Kills all at once, so that no process can start another between two kills. If
+                // nothing was found, the keeper and its cgroup stay untouched.
                 if request.hunt.cleared.left > 0 {
                     request.leader.kill();
                 } else {
@@ -226,7 +228,7 @@ fn serve(requests: &Receiver<Request>) {
     }
 }
 
-/// The same for one attempt on the calling thread, which must be one that may block.
+/// Clears one attempt on the calling thread, which must be allowed to block.
 pub(super) fn clear_blocking(marks: Marks, outsiders: HashSet<(i32, u64)>) -> Cleared {
     let (_keep_open, pause) = channel::<()>();
     let since = marks.since;
@@ -245,7 +247,7 @@ mod tests {
     use super::*;
 
     fn process(pid: i32, parent: i32, group: i32, started: u64, is_zombie: bool) -> Process {
-        // Ids beyond the kernel's largest, so that no real process is ever meant.
+        // Ids above the kernel's maximum, so that the test never refers to a real process.
         Process {
             pid: Pid::from_raw(pid).unwrap(),
             parent,
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_found_by_group_marker_and_descent_and_nobody_else() {
+    fn members_are_found_only_by_group_marker_and_descent() {
         const BASE: i32 = 500_000_000;
         let id = |n: i32| BASE + n;
         let table = [
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_escapes_falls_to_the_keeper_and_without_it_to_us() {
+    fn orphans_are_found_below_the_keeper_or_below_this_process() {
         const BASE: i32 = 500_000_000;
         let id = |n: i32| BASE + n;
         let in_session = |pid, parent, session| Process {
@@ -303,14 +305,14 @@ mod tests {
         let table = [
             keeper.clone(),
             in_session(11, 10, 10), // the leader
-            in_session(12, 10, 12), // escaped: nothing but its parent is left of its origin
+            in_session(12, 10, 12), // escaped: only its parent shows its origin
             in_session(13, 12, 13), // its child
             in_session(20, 90, 20), // the keeper of another attempt
-            in_session(21, 20, 21), // what escaped there
-            in_session(30, 90, 90), // our own child
-            in_session(31, 90, 31), // what fell to us
+            in_session(21, 20, 21), // escaped there
+            in_session(30, 90, 90), // a child of this process
+            in_session(31, 90, 31), // adopted by this process
             in_session(32, 31, 32), // its child
-            in_session(40, 1, 40),  // a stranger
+            in_session(40, 1, 40),  // a foreign process
         ];
         let origins =
             Origins { own: (id(90), id(90)), attempts: HashMap::new(), keepers: [table[0].pid, table[4].pid].into() };

@@ -1,5 +1,5 @@
-//! Takes secrets out of a stream of bytes, also where one is split between two reads, and in the
-//! forms in which programs print them.
+//! Removes secrets from a stream of bytes. Finds a secret also if two reads split it, and in the
+//! encodings in which programs print it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,20 +12,21 @@ use self::forms::{Form, Forms};
 
 mod forms;
 
-/// The least length of a secret that is looked for: a shorter one stands in every text by chance.
+/// The minimum length of a secret in characters. Shorter secrets are not searched, because they
+/// occur in texts by chance.
 const LEAST_CHARS: usize = 4;
-/// Of how many secrets, and of which length in bytes, the encoded forms are looked for, too. A scan
-/// has fewer and shorter ones in practice.
+/// The limits for the search of encoded forms: the number of secrets, and the length of each in
+/// bytes. In practice, a scan has fewer and shorter secrets.
 const MOST_ENCODED: usize = 256;
 const MOST_ENCODED_BYTES: usize = 16 << 10;
 
-/// See the module.
+/// Removes secrets from one stream. See the module docs.
 #[derive(Debug)]
 pub(super) struct Redactor {
     forms: Arc<[Form]>,
-    /// The forms that may begin with a byte.
+    /// For each byte, the forms that can start with it.
     by_first: Vec<Vec<usize>>,
-    /// The end of what came: it may be the beginning of a secret.
+    /// The unprocessed end of the stream, which may be the start of a secret.
     held: Vec<u8>,
 }
 
@@ -49,9 +50,9 @@ impl Redactor {
         Self { forms: forms.into(), by_first, held: Vec::new() }
     }
 
-    /// What may be recorded of `chunk` and of what was held back before. At the end of the stream
-    /// nothing is held back. Of secrets that begin alike the longest is taken, so that nothing of
-    /// it is left.
+    /// Returns the redacted bytes of the held-back rest and of `chunk`. At the end of the stream,
+    /// nothing is held back. If several secrets start at the same byte, the longest one is removed,
+    /// so that no part of it remains.
     pub(super) fn pass<'a>(&mut self, chunk: &'a [u8], is_end: bool) -> Cow<'a, [u8]> {
         if self.forms.is_empty() {
             return Cow::Borrowed(chunk);
@@ -84,9 +85,9 @@ impl Redactor {
     }
 }
 
-/// A value, the elements of a list, the strings of JSON, what follows the scheme of an
-/// authorization, and the user and the password of an address, as they are written and as they are
-/// meant.
+/// The parts of a secret that are searched: the value itself, the elements of a list, the strings
+/// of JSON, the credentials after an authorization scheme, and the user and password of a URL, both
+/// encoded and decoded.
 fn parts(secret: &str) -> Vec<String> {
     let mut parts = texts(secret);
     parts.extend(secret.split(',').map(|part| part.trim().to_owned()));
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_wherever_reads_split_it() {
+    fn secret_split_by_reads_is_removed() {
         let text = "a hunter2 b hunter2hunter2 hunt";
         let expected = "a •••••• b •••••••••••• hunt";
         for at in 0..text.len() {
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn of_secrets_that_begin_alike_the_longer_one_is_taken() {
+    fn longest_of_overlapping_secrets_is_removed() {
         for chunks in [&["x abcdef y"][..], &["x ab", "cd", "ef y"]] {
             assert_eq!(pass(&["abcd", "abcdef"], chunks), "x •••••• y");
         }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_the_forms_in_which_programs_print_it() {
+    fn secret_in_a_printed_form_is_removed() {
         for (secret, printed) in [
             ("hun\"ter\\2", r#"hun"ter\2"#),
             ("hun\"ter\\2", r#"hun\"ter\\2"#),
@@ -180,7 +181,7 @@ mod tests {
     const ODD: &str = "pä\"ss&w/o<r'd\\=+9>";
 
     #[test]
-    fn an_odd_secret_is_found_in_every_usual_form_wherever_reads_split_it() {
+    fn odd_secret_in_every_usual_form_is_removed_across_reads() {
         let bytes: Vec<u8> = ODD.bytes().collect();
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         for (form, printed) in [
@@ -220,9 +221,9 @@ mod tests {
         }
     }
 
-    /// From the standard's own encoder of another program (`base64`).
+    /// Generated with another program's standard encoder (`base64`).
     #[test]
-    fn base64_is_found_in_its_three_alignments() {
+    fn base64_of_a_secret_is_found_in_all_three_alignments() {
         for (printed, shown) in [
             ("aHVudGVyMg==", "••••••"),
             ("aHVudGVyMg", "••••••"),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_secret_are_found_alone() {
+    fn parts_of_a_secret_are_removed() {
         for (secret, printed) in [
             ("Bearer hunter2", "hunter2"),
             ("basic dXNlcjpodW50ZXIy", "dXNlcjpodW50ZXIy"),
@@ -256,9 +257,9 @@ mod tests {
         }
     }
 
-    /// The work stays small also where every byte may begin a secret or an escape.
+    /// The cost stays small even if every byte may start a secret or an escape.
     #[test]
-    fn secrets_that_are_made_to_cost_time_do_not() {
+    fn hostile_secrets_do_not_cost_much_time() {
         for (secret, text) in [
             ("\\".repeat(2_000), "\\".repeat(20_000)),
             ("&".repeat(2_000), "&amp;".repeat(20_000)),
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_secret_worth_looking_for_nothing_changes() {
+    fn stream_without_long_secrets_is_unchanged() {
         assert_eq!(pass(&[], &["anything"]), "anything");
         assert_eq!(pass(&["1", "abc"], &["1 abc"]), "1 abc");
         assert!(matches!(Redactor::new(Arc::default()).pass(b"x", false), Cow::Borrowed(_)));

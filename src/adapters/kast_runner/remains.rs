@@ -1,37 +1,29 @@
-//! What an attempt left whose end nobody saw, and the mark by which its folder is known to be its
-//! own.
+//! The remains of an attempt whose end was not observed, and the mark that identifies its folder.
 //!
-//! The mark is written into the new folder before the scanner starts: the attempt, and the marker
-//! of its processes, which names the data folder, the scan, the token and the run. The run's part
-//! is drawn by chance, so no file that a scanner writes is taken for it by accident.
+//! The mark is written into the new folder before the scanner starts. It has the attempt's number
+//! and the marker of its processes, which contains the data folder, the scan, the token and the
+//! run. The run's id is random, so a file of a scanner does not match by accident.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
-use kastrel_actors::ports::{AttemptReport, ExitKind, Remains};
+use kastrel_actors::model::{AttemptNumber, AttemptReport, ExitKind, FencingToken, Remains, ScanId};
 
 use super::catalogue::Catalogue;
-use super::config_file::CONFIG_NAME;
-use super::folder::{self, AttemptPaths};
+use super::folder::{self};
 use super::observer::{Conclusion, Observer};
 use super::progress::Expected;
 use super::sweep::Hunt;
 use super::verdict::Unsure;
 use super::{proc_table, result_file, run};
+use crate::ports::{AttemptPaths, CONFIG_NAME};
 
-/// The file in an attempt's folder that says which attempt filled it. Hidden, so that it is none of
-/// its results.
-pub const MARK_NAME: &str = ".kastrel-attempt";
-/// The names of the files in an attempt's folder that are Kastrel's own and no results: nobody is
-/// shown one, and none is stored elsewhere.
-pub const OWN_NAMES: [&str; 2] = [MARK_NAME, CONFIG_NAME];
-/// The most of a mark that is read.
+/// The maximum number of bytes of a mark that are read.
 const MOST_MARK_BYTES: u64 = 1024;
 
-/// Which attempt of which data folder is looked for.
+/// The attempt that is searched, and its data folder.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) data_dir_id: String,
@@ -41,7 +33,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Whether a mark is that of this attempt, by whichever run on the data folder.
+    /// Returns true if a mark belongs to this attempt, in any run on the data folder.
     fn is_named_by(&self, mark: &str) -> bool {
         let beginning =
             format!("{}{}", line_start(self.attempt), run::marker_start(&self.data_dir_id, self.scan, self.token));
@@ -59,8 +51,8 @@ fn line_start(attempt: AttemptNumber) -> String {
     format!("kastrel attempt {attempt} ")
 }
 
-/// Looks at what is left, and says which plugins count as completed only if the target answers;
-/// `None` where there is no folder. Blocks.
+/// Reads the remains. Also returns the plugins that count as completed only if the target responds.
+/// Returns `None` if there is no folder. Blocks.
 pub(super) fn look(
     results: &Path,
     paths: &AttemptPaths,
@@ -75,7 +67,7 @@ pub(super) fn look(
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
     let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
     if is_marked && processes == 0 {
-        // Its keeper may have been killed as well.
+        // The keeper may have been killed too, before it made the folder private again.
         folder::take_back(&paths.attempt_dir, true);
     }
     let report = AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes };
@@ -88,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_names_one_attempt_of_one_data_folder() {
+    fn mark_identifies_one_attempt_of_one_data_folder() {
         let wanted = |data: &str, scan, attempt, token| Wanted {
             data_dir_id: data.into(),
             scan: ScanId(scan),

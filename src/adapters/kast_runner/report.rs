@@ -1,22 +1,22 @@
-//! Renders the reports of an attempt that has ended once more, from the files that it left:
-//! `--report-only`.
+//! Regenerates the reports of an attempt that has ended, from its files: `--report-only`.
 //!
-//! KAST's `--report-only` alone runs every available passive plugin again in a mode that rewrites
-//! its `<name>_processed.json`, also of plugins that the scan never selected. So it gets a copy of
-//! the results, in a folder beside the attempt's, and a selection that leaves no plugin to run; the
-//! copy is checked afterwards, and only the reports are taken from it.
+//! KAST's `--report-only` alone runs every available passive plugin again, in a mode that rewrites
+//! its `<name>_processed.json`, even if the scan did not select the plugin. So KAST gets a copy of
+//! the results, in a folder beside the attempt's, and a selection that leaves no plugin to run.
+//! Afterwards the copy is verified, and only the reports are taken from it.
 //!
-//! One process below a keeper, like an attempt's: without a shell, as the same user and within the
-//! same limits, with the attempt's marker, and killed with all that it started when it takes too
-//! long or nobody waits for it any more. Results are what a scanned site had a hand in.
+//! The renderer is one process below a keeper, like that of an attempt: without a shell, with the
+//! same user, limits and marker. It is killed with all of its child processes at a timeout or when
+//! the caller stops waiting. This confinement is necessary because the scanned site influences the
+//! results.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{AttemptNumber, PluginKind, ReportFiles, ReportFormat, ScanRecord, ScannerKind};
-use kastrel_actors::ports::{ExitKind, StartError};
+use kastrel_actors::model::{AttemptNumber, ExitKind, PluginKind, ReportFiles, ReportFormat, ScanRecord, ScannerKind};
+use kastrel_actors::ports::StartError;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Semaphore;
@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use super::catalogue_cache::CatalogueCache;
 use super::egress::Network;
 use super::environment;
-use super::folder::{AttemptPaths, TmpFolder};
+use super::folder::TmpFolder;
 use super::isolation::RunAs;
 use super::keeper::{Keepers, Start};
 use super::process::{self, Spawned};
@@ -34,58 +34,59 @@ use super::run::Run;
 use super::runner::watch_exit;
 use super::scanner::ScannerCommand;
 use super::text::clean;
+use crate::ports::AttemptPaths;
 
-/// The longest that rendering may take.
+/// The timeout of a rendering.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long its last words may take after its end.
+/// How long the pipes may take to reach their end after the process has ended.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-/// How many reports are rendered at once; others are told to come back.
+/// The maximum number of concurrent renderings; further requests are rejected.
 const AT_ONCE: usize = 2;
 const MOST_ERROR_BYTES: u64 = 16 * 1024;
 
-/// Why no report was rendered.
+/// The reason why no report was rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// Others are being rendered.
+    /// The maximum number of reports is being rendered.
     #[error("{AT_ONCE} reports are being rendered already; try again in a moment")]
     Busy,
-    /// The attempt left nothing to render from.
+    /// The attempt left no results to render.
     #[error("the attempt left no kast_info.json on this machine to render a report from")]
     NoResults,
-    /// The copy could not be made, or the reports could not be taken from it.
+    /// The copy could not be made, or the reports could not be moved.
     #[error("failed to copy the results for rendering")]
     Copy(#[source] std::io::Error),
-    /// It changed the results that it was given, so that its report is not one of this scan.
+    /// The scanner changed the results in the copy, so its report does not show this scan.
     #[error(
         "the scanner changed {0} of the results while it rendered; the reports and the results of the scan are as they were"
     )]
     Changed(String),
-    /// It ended well and wrote none.
+    /// The scanner succeeded but wrote no report.
     #[error("the scanner wrote no {0}; the files are as they were")]
     NothingWritten(&'static str),
-    /// This process runs none.
+    /// This process has no scanner.
     #[error("this process runs no scanner; the nodes do")]
     NoScanner,
     /// The program could not be started.
     #[error("{0}")]
     NotStarted(StartError),
-    /// The program could not be watched.
+    /// The program could not be observed.
     #[error("failed to run the scanner")]
     Run(#[source] std::io::Error),
-    /// It took too long.
+    /// The rendering timed out.
     #[error("the scanner did not render the report within {} s", LIMIT.as_secs())]
     Late,
-    /// It said no.
+    /// The scanner failed.
     #[error("the scanner did not render the report: {0}")]
     Refused(String),
 }
 
-/// A plugin that looks without attacking, in every version of KAST.
+/// The name of a passive plugin that every version of KAST has.
 const PASSIVE_PLUGIN: &str = "whatweb";
 
-/// Renders reports. Clones share the limit.
+/// Renders reports. Clones share the limit of concurrent renderings.
 #[derive(Debug, Clone)]
-pub struct ReportRenderer {
+pub struct KastReportRenderer {
     scanner: ScannerCommand,
     environment: Arc<Vec<(OsString, OsString)>>,
     catalogue: Arc<CatalogueCache>,
@@ -96,17 +97,17 @@ pub struct ReportRenderer {
     at_once: Arc<Semaphore>,
 }
 
-/// What starts scanners.
+/// Starts scanners for rendering.
 #[derive(Debug, Clone)]
 pub(super) struct Launcher {
     pub(super) keepers: Keepers,
     pub(super) user: Option<RunAs>,
-    /// Whether what renders reaches nobody.
+    /// True if the renderer runs without a network.
     pub(super) is_offline: bool,
     pub(super) tmp_root: PathBuf,
 }
 
-impl ReportRenderer {
+impl KastReportRenderer {
     pub(super) fn new(
         scanner: ScannerCommand,
         environment: Arc<Vec<(OsString, OsString)>>,
@@ -128,11 +129,11 @@ impl ReportRenderer {
         }
     }
 
-    /// Renders the reports of one attempt into its folder, and tells which were written: of both
-    /// one may be missing. Nothing else in the folder changes.
+    /// Renders the reports of one attempt into its folder, and returns which were written. If both
+    /// were requested, one may be missing. Changes nothing else in the folder.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is no report.
     pub async fn render(
         &self,
         record: &ScanRecord,
@@ -150,7 +151,7 @@ impl ReportRenderer {
             if let Some(name) = copied.changed()? {
                 return Ok(Err(RenderError::Changed(name)));
             }
-            // Nothing is taken unless a requested report was written.
+            // Takes nothing unless a requested report was written.
             let wanted = match wanted(format, copied.written()) {
                 Ok(wanted) => wanted,
                 Err(error) => return Ok(Err(error)),
@@ -170,7 +171,7 @@ impl ReportRenderer {
         let name = format!("report-{}", uuid::Uuid::new_v4().simple());
         let started = blocking(move || launcher.start(program, args, environment, &marker, &folder, &name)).await?;
         let (spawned, _tmp) = started.map_err(RenderError::NotStarted)?;
-        // Dropped, it kills all that was started.
+        // A drop of the leader kills all processes.
         let leader = spawned.leader;
         let run = async {
             let (mut stdout, mut stderr) =
@@ -179,7 +180,7 @@ impl ReportRenderer {
             let listen = async {
                 let mut said = Vec::new();
                 (&mut stderr).take(MOST_ERROR_BYTES).read_to_end(&mut said).await?;
-                // Whatever more it says is let through, so that it does not wait for a reader.
+                // Drains the rest, so that the process does not block on a full pipe.
                 tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
                 Ok::<_, std::io::Error>(said)
             };
@@ -197,7 +198,7 @@ impl ReportRenderer {
                     drop(exit.readable().await?);
                     Ok::<_, std::io::Error>(said)
                 }
-                // What it started may hold the pipes open after its end.
+                // Child processes may hold the pipes open after the process has ended.
                 None => Ok(tokio::time::timeout(DRAIN_LIMIT, draining)
                     .await
                     .ok()
@@ -229,7 +230,7 @@ impl ReportRenderer {
         let mut args = self.scanner.leading.clone();
         args.extend(["--report-only".into(), folder.into(), "--format".into(), format.as_str().into()]);
         if self.scanner.kind == ScannerKind::Kast {
-            // A passive plugin alone in active mode: none is left to run.
+            // A selection of only a passive plugin in active mode leaves no plugin to run.
             let catalogue = self.catalogue.current();
             let passive =
                 catalogue.iter().flat_map(|known| &known.plugins).find(|plugin| plugin.kind == PluginKind::Passive);
@@ -244,7 +245,7 @@ impl ReportRenderer {
     }
 }
 
-/// Which of the written reports to take: the requested ones. At least one must be there.
+/// The written reports to take: those that were requested. At least one must exist.
 const fn wanted(format: ReportFormat, written: ReportFiles) -> Result<ReportFiles, RenderError> {
     let asked = format.files();
     let taken = ReportFiles { html: asked.html && written.html, pdf: asked.pdf && written.pdf };
@@ -269,7 +270,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(RenderError::Copy)
 }
 
-/// What a scanner is started with, and its temporary files, which are removed with this.
+/// The temporary files of a scanner; a drop removes them.
 struct Tmp(TmpFolder);
 
 impl Drop for Tmp {
@@ -301,7 +302,7 @@ impl Launcher {
     }
 }
 
-/// How a scanner ended that said nothing.
+/// Describes the end of a scanner without any output.
 fn how(exit: ExitKind) -> String {
     match exit {
         ExitKind::Code(code) => format!("exit status {code}"),

@@ -1,5 +1,5 @@
-//! A copy of an attempt's results, from which reports are rendered: the scanner may do to it what
-//! it likes.
+//! A copy of an attempt's results, from which reports are rendered. The scanner may change the copy
+//! without harm.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,17 +8,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::ports::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 use kastrel_actors::model::ReportFiles;
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-
-use super::folder::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 
 const INFO_NAME: &str = "kast_info.json";
 const PROCESSED_END: &str = "_processed.json";
 const STYLE_NAME: &str = "kast_style.css";
 
-/// The copy. Its drop removes it.
+/// The copy; a drop removes it.
 #[derive(Debug)]
 pub(super) struct Copied {
     folder: PathBuf,
@@ -26,8 +25,8 @@ pub(super) struct Copied {
 }
 
 impl Copied {
-    /// Copies what a report is made of into a folder beside the attempt's, on the same disk.
-    /// `None`: the attempt left nothing to render from.
+    /// Copies the inputs of a report into a folder beside the attempt's, on the same disk. Returns
+    /// `None` if the attempt left nothing to render.
     pub(super) fn of(attempt_dir: &Path) -> io::Result<Option<Self>> {
         if !is_file(&attempt_dir.join(INFO_NAME)) {
             return Ok(None);
@@ -52,14 +51,14 @@ impl Copied {
         &self.folder
     }
 
-    /// The first result that is not as it was copied: changed, gone or new.
+    /// Returns the first result that differs from the copied state: changed, removed or new.
     pub(super) fn changed(&self) -> io::Result<Option<String>> {
         let now = self.digests()?;
         let differs = |name: &&String| now.get(*name) != self.results.get(*name);
         Ok(self.results.keys().chain(now.keys()).find(differs).cloned())
     }
 
-    /// Which reports lie in the copy.
+    /// The reports that exist in the copy.
     pub(super) fn written(&self) -> ReportFiles {
         ReportFiles {
             html: is_file(&self.folder.join(HTML_REPORT_NAME)),
@@ -67,15 +66,16 @@ impl Copied {
         }
     }
 
-    /// Moves these reports into the attempt's folder, with the style and the logo that the HTML
-    /// shows.
+    /// Moves these reports into the attempt's folder, with the style sheet and the logo of the HTML
+    /// report.
     pub(super) fn take(&self, attempt_dir: &Path, reports: ReportFiles, logo: Option<&OsStr>) -> io::Result<()> {
         let take = |name: &OsStr| {
             let from = self.folder.join(name);
             if !is_file(&from) {
                 return Ok(());
             }
-            // A rename replaces a file at once, and a link that lies there by itself.
+            // A rename replaces a file atomically, and replaces a link itself instead of its
+            // target.
             std::fs::rename(from, attempt_dir.join(name))
         };
         if reports.pdf {
@@ -98,7 +98,7 @@ impl Copied {
             let Some(name) = entry.file_name().to_str().filter(|name| is_result(name)).map(str::to_owned) else {
                 continue;
             };
-            // A link in its place is a change as well.
+            // A link in place of a file also counts as a change.
             let digest = if entry.file_type()?.is_file() { digest(&entry.path())? } else { Vec::new() };
             digests.insert(name, digest);
         }
@@ -114,17 +114,17 @@ impl Drop for Copied {
     }
 }
 
-/// Whether a report is made of this file.
+/// Returns true if the file is an input of a report.
 fn is_result(name: &str) -> bool {
     name == INFO_NAME || name.ends_with(PROCESSED_END)
 }
 
-/// Whether a regular file lies there, and no link.
+/// Returns true if the path is a regular file and not a link.
 fn is_file(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Opens a file, and no link that took its place meanwhile.
+/// Opens a file. Fails if a link has replaced it meanwhile.
 fn plain_file(path: &Path) -> io::Result<File> {
     std::fs::OpenOptions::new()
         .read(true)

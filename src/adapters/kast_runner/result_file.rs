@@ -1,5 +1,5 @@
-//! Reading what a scanner wrote: regular files of bounded size beneath the attempt's folder,
-//! whatever else lies there.
+//! Reads a scanner's files: only regular files of bounded size below the attempt's folder, whatever
+//! else the folder contains.
 
 use std::fs::File;
 use std::io::{Read, Take};
@@ -8,11 +8,11 @@ use std::os::fd::OwnedFd;
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 
-/// More entries than this are not looked at; the files of plugins are opened by their names at the
-/// end.
+/// The maximum number of entries that are listed. Beyond it, the plugins' files are still opened by
+/// name at the end.
 const MOST_ENTRIES: usize = 5_000;
 
-/// One entry of the folder; a change of it is a sign of life.
+/// An entry of the folder; a change of it is a sign of life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
@@ -23,7 +23,7 @@ pub(super) struct Entry {
     pub(super) inode: u64,
 }
 
-/// Why a file was not read. Each completes "the file …".
+/// The reason why a file was not read. Each completes "the file …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ReadProblem {
     #[error("is missing")]
@@ -40,8 +40,8 @@ impl From<rustix::io::Errno> for ReadProblem {
     fn from(error: rustix::io::Errno) -> Self {
         match error {
             rustix::io::Errno::NOENT => Self::Missing,
-            // The open refused a symlink, a socket,
-            // or a way out of the folder, or a file in the place of a folder.
+            // The open refused a symlink (`LOOP`), a socket (`NXIO`), or a path out of the folder
+            // (`XDEV`).
             rustix::io::Errno::LOOP | rustix::io::Errno::NXIO | rustix::io::Errno::XDEV => Self::NotRegular,
             rustix::io::Errno::NOTDIR | rustix::io::Errno::NAMETOOLONG => Self::Missing,
             other => Self::Io(other.kind()),
@@ -49,7 +49,7 @@ impl From<rustix::io::Errno> for ReadProblem {
     }
 }
 
-/// Lists the folder, in no order; what vanishes meanwhile is left out.
+/// Lists the folder in no particular order. Entries that disappear meanwhile are left out.
 pub(super) fn list(dir: &OwnedFd) -> std::io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in Dir::read_from(dir)?.take(MOST_ENTRIES) {
@@ -70,18 +70,18 @@ pub(super) fn list(dir: &OwnedFd) -> std::io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// A file of the folder that is about to be read.
+/// An open file of the folder.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// Its bytes, as far as it went when it was opened.
+    /// The content, up to the size at opening.
     pub(super) bytes: Take<File>,
-    /// When it was last written.
+    /// The time of the last write.
     pub(super) modified: Option<Timestamp>,
 }
 
-/// Opens a file of the folder, or of a folder in it: never through a link, and never outside.
+/// Opens a file of the folder or of a subfolder. Never follows a link and never leaves the folder.
 pub(super) fn open(dir: &OwnedFd, name: &str, most_bytes: u64) -> Result<Opened, ReadProblem> {
-    // NONBLOCK: opening a FIFO must not wait for a writer.
+    // NONBLOCK, so that the open of a FIFO does not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(if name.contains('/') {
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -101,7 +101,7 @@ pub(super) fn open(dir: &OwnedFd, name: &str, most_bytes: u64) -> Result<Opened,
     Ok(Opened { bytes: file.take(size), modified })
 }
 
-/// Reads a small file of the folder whole, as text; bytes that are no UTF-8 are replaced.
+/// Reads a small file of the folder completely, as text. Bytes that are not UTF-8 are replaced.
 pub(super) fn read(dir: &OwnedFd, name: &str, most_bytes: u64) -> Result<String, ReadProblem> {
     let mut bytes = Vec::new();
     open(dir, name, most_bytes)?.bytes.read_to_end(&mut bytes).map_err(|error| ReadProblem::Io(error.kind()))?;

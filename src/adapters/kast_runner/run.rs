@@ -1,17 +1,17 @@
-//! One run of a node on one data folder, and the marks by which the processes and containers of its
-//! attempts are found again.
+//! The identity of one run of a node on one data folder, and the markers that identify the
+//! processes and containers of its attempts.
 
 use kastrel_actors::model::{AttemptNumber, FencingToken, ScanId};
 
-/// The most characters of the data folder's name that a container's name holds.
+/// The maximum number of characters of the data folder's id in a container's name.
 const MOST_OF_NAME: usize = 40;
-/// Where the marker of an attempt has the scan and the token.
+/// The part of a keeper's mark that replaces the scan and the token of an attempt's marker.
 const KEEPER: &str = "keeper";
-/// How many characters name a run.
+/// The length of a run's id in characters.
 const ID_CHARS: usize = 12;
 
-/// Names a data folder and one run on it. A successor on the same folder has another, so that
-/// whoever clears up after this run never touches the attempts of the next.
+/// Identifies a data folder and one run on it. The next run on the same folder has a different id,
+/// so the cleanup of this run never touches the attempts of the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     pub(super) data_dir_id: String,
@@ -19,20 +19,20 @@ pub struct Run {
 }
 
 impl Run {
-    /// A new run on a data folder.
+    /// Creates the identity of a new run on a data folder.
     #[must_use]
     pub fn new(data_dir_id: &str) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string();
         Self { data_dir_id: data_dir_id.to_owned(), id: id[..ID_CHARS].to_owned() }
     }
 
-    /// The value that marks the processes of one attempt.
+    /// The marker of the processes of one attempt.
     pub(super) fn marker(&self, scan: ScanId, token: FencingToken) -> String {
         marker_start(&self.data_dir_id, scan, token) + &self.id
     }
 
-    /// The value that marks the keepers of this run: the marker of no attempt, which whoever looks
-    /// for one of this run or of this data folder finds as well.
+    /// The marker of the keepers of this run. It is not the marker of any attempt, but a search for
+    /// this run or this data folder finds it too.
     pub(super) fn keeper_mark(&self) -> String {
         format!("{}:{KEEPER}:{}", self.data_dir_id, self.id)
     }
@@ -42,34 +42,34 @@ impl Run {
         format!("{}{scan}-{attempt}-{token}-{}", container_prefix(&self.data_dir_id), self.id)
     }
 
-    /// Whether a process with this marker belongs to this run.
+    /// Returns true if a process with this marker belongs to this run.
     pub(super) fn owns(&self, marker: &str) -> bool {
         is_of_data_dir(&self.data_dir_id, marker) && marker.rsplit_once(':').is_some_and(|(_, run)| run == self.id)
     }
 
-    /// Whether a container of this data folder belongs to this run.
+    /// Returns true if a container of this data folder belongs to this run.
     pub(super) fn owns_container(&self, name: &str) -> bool {
         name.starts_with(&container_prefix(&self.data_dir_id))
             && name.rsplit_once('-').is_some_and(|(_, run)| run == self.id)
     }
 }
 
-/// What the markers of one attempt begin with, whichever run it was of.
+/// The prefix of an attempt's markers, the same for all runs.
 pub(super) fn marker_start(data_dir_id: &str, scan: ScanId, token: FencingToken) -> String {
     format!("{data_dir_id}:{scan}:{token}:")
 }
 
-/// Whether a text can name a run.
+/// Returns true if the text has the form of a run's id.
 pub(super) fn is_id(text: &str) -> bool {
     text.len() == ID_CHARS && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
-/// Whether a process with this marker belongs to any run on the data folder.
+/// Returns true if a process with this marker belongs to any run on the data folder.
 pub(super) fn is_of_data_dir(data_dir_id: &str, marker: &str) -> bool {
     marker.strip_prefix(data_dir_id).is_some_and(|rest| rest.starts_with(':'))
 }
 
-/// The start of the names of a data folder's containers.
+/// The prefix of the names of a data folder's containers.
 pub(super) fn container_prefix(data_dir_id: &str) -> String {
     let id: String = data_dir_id.chars().filter(char::is_ascii_alphanumeric).take(MOST_OF_NAME).collect();
     format!("kastrel-zap-{id}-")
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_owns_its_attempts_and_no_others() {
+    fn run_owns_only_its_attempts() {
         let run = |data: &str, id: &str| Run { data_dir_id: data.into(), id: id.into() };
         let own = run("d1", "aa");
         let marker = own.marker(ScanId(7), FencingToken(3));

@@ -1,4 +1,5 @@
-//! The port's implementation: checks, prepares and spawns one attempt, then hands it to its task.
+//! Implements the `ScanRunner` port: checks, prepares and spawns one attempt, then passes it to its
+//! task.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -7,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kastrel_actors::model::{AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, ScannerInfo, ScannerKind};
+use kastrel_actors::model::{
+    AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, Remains, ScannerInfo, ScannerKind,
+};
 use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
 use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, Remains, ScanRunner, SecretSealer,
-    StartError,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, ScanRunner, SecretSealer, StartError,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -28,7 +30,7 @@ use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
 use super::egress::{self, EgressLimit, Tools};
 use super::environment;
-use super::folder::{self, AttemptPaths, TmpFolder};
+use super::folder::{self, TmpFolder};
 use super::isolation::{self, Cgroups, Isolation};
 use super::keeper::{KeeperSettings, Keepers, Start};
 use super::observer::Observer;
@@ -38,12 +40,11 @@ use super::process;
 use super::progress::Expected;
 use super::reaper::Reaper;
 use super::remains::{self, Wanted};
-use super::report::{Launcher, ReportRenderer};
+use super::report::{KastReportRenderer, Launcher};
 use super::run::Run;
 use super::scanner::ScannerCommand;
 use super::scope_check;
 use super::settings_check;
-use super::sink::{ArtifactSink, AttemptFiles};
 use super::start_error;
 use super::target_note;
 use super::termination::Grace;
@@ -51,51 +52,53 @@ use super::verdict;
 use super::watch::WatchHub;
 use crate::adapters::node_health::{is_mount_point, not_mounted};
 use crate::error_chain;
+use crate::ports::{ArtifactSink, AttemptFiles, AttemptPaths};
 
-/// How long the very first scans wait for the scanner to say what it offers.
+/// How long the first scans of a data folder wait for the scanner's plugin list.
 const FIRST_CATALOGUE: Duration = Duration::from_secs(10);
-/// The folder of temporary files, below that of caches.
+/// The name of the folder of temporary files, inside the cache folder.
 const TMP_NAME: &str = "tmp";
 
-/// What a runner needs to know.
+/// The configuration of a runner.
 #[derive(Debug, Clone)]
 pub struct KastRunnerConfig {
     /// The program.
     pub scanner: ScannerCommand,
-    /// Where the scans' folders are made.
+    /// The results folder, in which the runner creates the scans' folders.
     pub results_dir: PathBuf,
-    /// Where the plugin list is kept for the next start.
+    /// The folder in which the plugin list is cached for the next start.
     pub cache_dir: PathBuf,
-    /// Names this data folder; part of the marker by which leftovers are found. Letters, digits,
-    /// `-`, `_` and `.`.
+    /// The id of this data folder. It is part of the marker by which leftover processes are found.
+    /// Letters, digits, `-`, `_` and `.`.
     pub data_dir_id: String,
-    /// The most bytes of output that are recorded of an attempt.
+    /// The maximum number of bytes of an attempt's output in the log.
     pub log_cap: u64,
-    /// How long a process group may take to end when asked.
+    /// How long a process group may take to end after a stop signal.
     pub grace: Grace,
-    /// What may be scanned.
+    /// The targets that may be scanned.
     pub scope: ScopePolicy,
-    /// Which settings of the scanner a scan may set.
+    /// The settings of the scanner that a scan may override.
     pub overrides: OverridePolicy,
-    /// Opens the values of secret settings.
+    /// Decrypts the values of secret settings.
     pub sealer: Arc<dyn SecretSealer>,
-    /// The folders in which files may lie that a scan's settings name.
+    /// The folders that may contain the files named in a scan's settings.
     pub file_folders: Vec<PathBuf>,
-    /// Names of further variables of our environment that the scanner gets.
+    /// The names of further environment variables of Kastrel that the scanner inherits.
     pub env_allow: Vec<String>,
-    /// Variables that are set for the scanner.
+    /// Environment variables that are set for the scanner.
     pub env_extra: Vec<(OsString, OsString)>,
-    /// How often the folder is listed in any case.
+    /// The interval at which the folder is listed, with or without file notices.
     pub relist: Duration,
-    /// Whether the system's file notices are used.
+    /// True if inotify is used.
     pub file_notices: bool,
     /// KAST's configuration file (`--config`).
     pub kast_config: Option<PathBuf>,
     /// The logo of reports (`--logo`).
     pub logo: Option<PathBuf>,
-    /// How attempts are kept apart from us and from each other. `None`: this runner starts none.
+    /// How attempts are isolated from Kastrel and from each other. `None`: this runner starts no
+    /// attempts.
     pub isolation: Option<Isolation>,
-    /// Who is told of each attempt's folder. `None`: nobody, the files stay where they are.
+    /// Receives each attempt's folder. `None`: the files stay where they are.
     pub sink: Option<Arc<dyn ArtifactSink>>,
 }
 
@@ -138,28 +141,29 @@ pub struct KastRunner {
     run: Run,
     environment: Arc<Vec<(OsString, OsString)>>,
     catalogue: Arc<CatalogueCache>,
-    /// Whether the scanner has been asked what it offers, with or without an answer.
+    /// True after the first request for the scanner's plugin list, whether it succeeded or failed.
     asked: watch::Receiver<bool>,
     hub: Arc<WatchHub>,
     reaper: Reaper,
     keepers: Option<Keepers>,
-    /// What attempts are limited to, and what that needs.
+    /// The network limit of attempts, and the tools that it needs.
     egress: Option<(EgressLimit, Tools)>,
-    /// Where attempts have their temporary files.
+    /// The folder of the attempts' temporary files.
     tmp_root: PathBuf,
-    /// Whether something was mounted on the results folder at the start: without it scans would
-    /// fill another disk.
+    /// True if the results folder was a mount point at the start. If it is not one any more, scans
+    /// would fill another disk.
     was_mount_point: bool,
 }
 
 impl KastRunner {
-    /// Starts the runner: its two threads, and a task that asks the scanner what it offers. Must be
-    /// called within a tokio runtime.
+    /// Starts the runner: its two threads, and a task that requests the scanner's plugin list. Must
+    /// be called within a tokio runtime.
     ///
     /// # Errors
-    /// The system gave no thread, or a folder cannot be opened to the scanner's user.
+    /// The system cannot start a thread, or a folder cannot be made accessible to the scanner's
+    /// user.
     pub fn new(mut config: KastRunnerConfig) -> std::io::Result<Self> {
-        // The scanner gets its paths whatever folder it works in.
+        // Absolute, so that the paths do not depend on the scanner's working directory.
         config.results_dir = std::path::absolute(&config.results_dir)?;
         let own: Vec<_> = std::env::vars_os().collect();
         for name in environment::withheld(&own, &config.env_allow) {
@@ -209,7 +213,7 @@ impl KastRunner {
         Ok(runner)
     }
 
-    /// What the attempts of this runner are marked with.
+    /// The identity of this run, with which its attempts are marked.
     #[must_use]
     pub const fn run(&self) -> &Run {
         &self.run
@@ -221,31 +225,31 @@ impl KastRunner {
         &self.config.scanner.program
     }
 
-    /// What the scanner offers, as soon as it is known; from the last start's copy at first, where
-    /// there is one.
+    /// The scanner's plugins and issues, as soon as they are known. At first, this is the copy from
+    /// the last start, if there is one.
     #[must_use]
     pub fn catalogue(&self) -> watch::Receiver<Option<Arc<Catalogue>>> {
         self.catalogue.subscribe()
     }
 
-    /// Asks the scanner again what it offers.
+    /// Requests the scanner's plugin list again.
     ///
     /// # Errors
-    /// Why it did not say.
+    /// The reason why the scanner did not return it.
     pub async fn refresh_catalogue(&self) -> Result<Arc<Catalogue>, String> {
         self.catalogue.refresh().await.map_err(|error| error.to_string())
     }
 
-    /// What renders the reports of ended attempts once more.
+    /// Returns the renderer that regenerates the reports of ended attempts.
     #[must_use]
-    pub fn report_renderer(&self) -> ReportRenderer {
+    pub fn report_renderer(&self) -> KastReportRenderer {
         let config = &self.config;
         let (environment, catalogue) = (Arc::clone(&self.environment), Arc::clone(&self.catalogue));
         let user = config.isolation.as_ref().and_then(|isolation| isolation.run_as.clone());
         let is_offline = self.egress.is_some();
         let launcher =
             self.keepers.clone().map(|keepers| Launcher { keepers, user, is_offline, tmp_root: self.tmp_root.clone() });
-        ReportRenderer::new(
+        KastReportRenderer::new(
             config.scanner.clone(),
             environment,
             catalogue,
@@ -256,28 +260,29 @@ impl KastRunner {
         )
     }
 
-    /// Which scanner this is, as far as it is known.
+    /// The kind and, if known, the version of the scanner.
     #[must_use]
     pub fn scanner_info(&self) -> ScannerInfo {
         scanner_info(self.config.scanner.kind, self.catalogue.current().as_deref())
     }
 
-    /// The paths of an attempt, for whoever shows its files.
+    /// The paths of an attempt's files.
     #[must_use]
     pub fn paths(&self, job: &AttemptJob) -> AttemptPaths {
         AttemptPaths::new(&self.config.results_dir, &job.request.target, job.created_at, job.scan, job.attempt)
     }
 
-    /// What the scanner offers. Only the very first scans of a data folder wait for it: without it
-    /// a selection would miss what it depends on, and nobody could say which version ran.
+    /// Returns the catalogue. Only the first scans of a data folder wait for it. Without it, a
+    /// selection would miss the dependencies of its plugins, and the version of the scanner would
+    /// be unknown.
     async fn known_catalogue(&self) -> Option<Arc<Catalogue>> {
         if self.catalogue.current().is_none() {
-            // Whether it was answered, refused or too slow: the scan goes on with what is known
-            // then.
+            // Whatever the result (success, failure or timeout), the scan continues with the
+            // current catalogue.
             let _ = tokio::time::timeout(FIRST_CATALOGUE, self.asked.clone().wait_for(|asked| *asked)).await;
         }
         if self.catalogue.current().is_none() {
-            // Its program may have been missing then.
+            // The scanner's program may have been missing at the first request, so try again.
             let _ = tokio::time::timeout(FIRST_CATALOGUE, self.catalogue.ask_again()).await;
         }
         self.catalogue.current()
@@ -304,7 +309,7 @@ impl KastRunner {
     }
 }
 
-/// The keepers of a runner, who start its scanners as the configuration says.
+/// Starts the keepers of a runner, which start its scanners with the configured isolation.
 fn keepers(
     isolation: &Isolation,
     config: &KastRunnerConfig,
@@ -313,7 +318,7 @@ fn keepers(
     run: &Run,
 ) -> std::io::Result<Keepers> {
     let Isolation { keeper, run_as, limits, private_tmp, egress: _, at_once, wall_clock, own_folders } = isolation;
-    // What a killed keeper held falls to us.
+    // The processes of a killed keeper become children of this process.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let cgroups = Cgroups::prepare(*limits);
     if let Err(error) = &cgroups {
@@ -344,7 +349,7 @@ fn keepers(
     Ok(Keepers::start(keeper.clone(), settings, run, cgroups))
 }
 
-/// The paths that a scanner needs, outside of its own folders.
+/// The paths that a scanner needs outside of its own folders.
 fn needed(config: &KastRunnerConfig, environment: &[(OsString, OsString)]) -> Vec<PathBuf> {
     let own = [
         Some(config.results_dir.clone()),
@@ -383,12 +388,12 @@ impl ScanRunner for KastRunner {
                 .map_err(StartError::Failed)?;
         let secrets = settings_check::secrets(&overrides);
         if let Some(known) = catalogue.as_deref() {
-            // A submission that came before the scanner had told what it offers could not be
-            // judged.
+            // A submission that arrived before the scanner's plugin list could not be validated
+            // then.
             select(&job.request, &known.plugins)
                 .map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
         }
-        // Nothing waits between this check and the start but the folder's own system calls.
+        // Between this check and the start, the only delays are the system calls for the folder.
         let checked = scope_check::check(&self.config.scope, &job.request.target, &overrides, self.egress.is_some())
             .await
             .map_err(StartError::Failed)?;
@@ -464,9 +469,11 @@ impl ScanRunner for KastRunner {
                 let of = |overrides: &[ConfigOverride]| {
                     config_file::settings(node.clone(), limits.clone(), overrides, zap.as_ref(), schema.as_ref())
                 };
-                // Before the file is there: whatever fails from here on, its secrets go.
+                // Before the file is written, so that the secrets are removed whatever fails from
+                // here on.
                 let forgetting = if has_secrets {
-                    // Those of a node that died; what ended here is clean.
+                    // Removes the files of a node that died. Attempts that ended on this node have
+                    // removed theirs.
                     for earlier in &earlier {
                         config_file::remove(&results, earlier);
                     }
@@ -501,7 +508,7 @@ impl ScanRunner for KastRunner {
         };
         let (folder, spawned, tmp, forgetting, secrets) = spawning.await.map_err(broken)??;
 
-        // From here on an error drops the leader, which kills what was started.
+        // From here on, an error drops the leader, which kills the processes of the attempt.
         let system = |error: std::io::Error| start_error::of_program(&self.config.scanner.program, &error);
         let leader = Arc::new(spawned.leader);
         let activity = Arc::new(Notify::new());
@@ -562,7 +569,7 @@ impl ScanRunner for KastRunner {
         let looking =
             tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
         let (mut remains, unsure) = looking.await.ok().flatten()?;
-        // Nobody is asked for what is discarded in any case.
+        // The probe is not needed if the remains are discarded in any case.
         if !unsure.is_empty() && !matches!(adoption(Some(&remains), false, job.request.dry_run), Adoption::Discard(_)) {
             verdict::settle(&mut remains.report.plugins, &unsure, &probe.ask(&unsure).await);
         }
@@ -570,12 +577,13 @@ impl ScanRunner for KastRunner {
     }
 }
 
-/// The node's configuration file cannot be used: another attempt would find the same file.
+/// The error for an unusable configuration file of the node. A further attempt would find the same
+/// file.
 fn unusable(error: &KastConfigError) -> StartError {
     StartError::Failed(Failure::new(FailureKind::NotStarted, error_chain::chain(error)))
 }
 
-/// The plugins that will show up in an attempt's folder.
+/// The plugins that are expected in an attempt's folder.
 fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) -> Expected {
     let notes = target_note::note(kind, catalogue, &job.request.target).into_iter().collect();
     if job.request.dry_run {

@@ -1,19 +1,20 @@
-//! Which program scans: the real KAST where there is one, else the scanner in our own executable.
+//! Selects the scanner program: KAST if it is installed, otherwise the built-in scanner of
+//! Kastrel's own executable.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use kastrel_actors::model::ScannerKind;
 
-/// The word that asks for the built-in scanner where a path to KAST is expected.
+/// The value that selects the built-in scanner in place of a path to KAST.
 const BUILTIN: &str = "builtin";
 
-/// A program that speaks KAST's command line.
+/// A program with KAST's command-line interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScannerCommand {
-    /// Which of the two it is.
+    /// The kind of the scanner.
     pub kind: ScannerKind,
-    /// Its executable, as an absolute path wherever it was found.
+    /// Its executable; an absolute path if it was found on the `PATH`.
     pub program: PathBuf,
     /// Arguments before all others.
     pub leading: Vec<OsString>,
@@ -26,17 +27,17 @@ impl ScannerCommand {
         Self { kind: ScannerKind::Kast, program: program.into(), leading: Vec::new() }
     }
 
-    /// The scanner in our own executable: `<own_exe> scanner …`.
+    /// The built-in scanner of Kastrel's own executable: `<own_exe> scanner …`.
     #[must_use]
     pub fn builtin(own_exe: impl Into<PathBuf>) -> Self {
         Self { kind: ScannerKind::Builtin, program: own_exe.into(), leading: vec!["scanner".into()] }
     }
 
-    /// Chooses: what `KAST_CLI_PATH` names (`builtin` asks for the built-in one), else `kast` on
-    /// `PATH`, else the built-in one.
+    /// Selects the scanner: the program in `KAST_CLI_PATH` (`builtin` selects the built-in
+    /// scanner), otherwise `kast` on the `PATH`, otherwise the built-in scanner.
     ///
-    /// A `KAST_CLI_PATH` that leads nowhere is kept: its error must be seen, a silent change of
-    /// scanner must not happen.
+    /// A `KAST_CLI_PATH` that does not exist is kept, so that the user sees the error. The scanner
+    /// must never change silently.
     #[must_use]
     pub fn resolve(
         cli_path: Option<&OsStr>,
@@ -61,14 +62,14 @@ impl ScannerCommand {
         }
     }
 
-    /// [`Self::resolve`] with the files of this machine.
+    /// [`Self::resolve`] on the files of this machine.
     #[must_use]
     pub fn find(cli_path: Option<&OsStr>, path: Option<&OsStr>, own_exe: &Path) -> Self {
         Self::resolve(cli_path, path, own_exe, is_executable)
     }
 }
 
-/// Whether `file` is a regular file that we may execute.
+/// Returns true if `file` is a regular file that this process may execute.
 pub(super) fn is_executable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
 }
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_beats_what_is_found_beats_what_is_built_in() {
+    fn configured_scanner_beats_the_path_and_the_path_beats_builtin() {
         let own = Path::new("/usr/bin/kastrel");
         let (kast, builtin) = (|path: &str| ScannerCommand::kast(path), ScannerCommand::builtin(own));
         for (cli_path, path, expected) in [

@@ -1,5 +1,5 @@
-//! The scope policy once more, right before the start: what was a public name at submission may
-//! lead inside by now. So may an address in the scan's own settings.
+//! Checks the scope policy again, right before the start. A name that was public at submission may
+//! now resolve to an internal address, and so may a host in the scan's own settings.
 
 use std::net::IpAddr;
 
@@ -10,18 +10,18 @@ use super::egress::Resolved;
 use super::lookup::{LookupError, look_up};
 use super::settings_check::OpenSettings;
 
-/// Whether any resolved address could be refused; if not, the lookup is spared.
+/// Returns true if the policy can refuse a resolved address. If not, the lookup is skipped.
 fn lookup_can_refuse(policy: &ScopePolicy) -> bool {
     !policy.allow_private || policy.deny.iter().any(|rule| matches!(rule, ScopeRule::Range(..)))
 }
 
-/// Checks the target and the addresses in the settings, whose secrets were opened; of each name,
-/// every address that it has now. Tells what it found, of names that no policy can refuse only
-/// where `needs_addresses`.
+/// Checks the target, and the hosts in the decrypted settings. For a name, checks every current
+/// address. Returns the resolved hosts. Names that the policy cannot refuse are resolved only with
+/// `needs_addresses`.
 ///
-/// A name that does not resolve passes: the scanner says so itself, and asks again. A name whose
-/// servers do not answer in time is refused, because they would only have to be slow to get past
-/// this.
+/// A name that does not resolve passes: the scanner reports that itself, and resolves it again. A
+/// name whose lookup times out is refused, because an attacker's slow name server could bypass the
+/// check otherwise.
 pub(super) async fn check(
     policy: &ScopePolicy,
     target: &Target,
@@ -52,7 +52,7 @@ pub(super) async fn check(
                 Ok(()) => check_addresses(policy, &host, needs_addresses).await,
                 Err(error) => Err(error.to_string()),
             };
-            // The failure is stored and shown: it repeats no secret, nor what it resolves to.
+            // The failure is stored and shown, so it must not contain the secret or its addresses.
             let addresses = checked.map_err(|why| {
                 if is_secret {
                     refuse(
@@ -83,7 +83,7 @@ async fn check_addresses(policy: &ScopePolicy, host: &Host, needs_addresses: boo
     }
 }
 
-/// Judges every address that a name has. The error completes "the target …" and "the name …".
+/// Checks every address of a name. The error completes "the target …" and "the name …".
 pub(super) fn judge(policy: &ScopePolicy, host: &Host, addresses: impl Iterator<Item = IpAddr>) -> Result<(), String> {
     for address in addresses {
         policy.check_resolved(host, address).map_err(|error| format!("resolves to {address} and so {error}"))?;
@@ -107,27 +107,27 @@ mod tests {
     }
 
     #[test]
-    fn a_lookup_is_made_only_where_it_can_matter() {
+    fn lookup_is_skipped_if_the_policy_cannot_refuse() {
         assert!(lookup_can_refuse(&policy(&[], &[], false)));
         assert!(lookup_can_refuse(&policy(&[], &["10.0.0.0/8"], true)));
         assert!(!lookup_can_refuse(&policy(&[], &["example.com"], true)));
     }
 
     #[tokio::test]
-    async fn literals_and_names_that_lead_inside_are_refused() {
+    async fn internal_literals_and_names_are_refused() {
         let refused = |policy: ScopePolicy, target: &'static str| async move {
             check(&policy, &target.parse().unwrap(), &settings(Vec::new()), false).await.err()
         };
         let failure = refused(policy(&[], &[], false), "127.0.0.1").await.unwrap();
         assert_eq!(failure.kind, FailureKind::OutOfScope);
-        // The system's own host file has this one.
+        // The system's hosts file has this name.
         let failure = refused(policy(&[], &["127.0.0.0/8", "::1"], true), "localhost").await.unwrap();
         assert!(failure.detail.contains("resolves to") && failure.detail.contains("deny list"), "{}", failure.detail);
         assert_eq!(refused(policy(&[], &[], false), "does-not-resolve.invalid").await, None);
     }
 
     #[test]
-    fn one_address_inside_refuses_a_name() {
+    fn name_with_one_internal_address_is_refused() {
         let public = policy(&[], &[], false);
         let host = Host::Name("example.com".into());
         let judged =
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn addresses_in_overrides_pass_the_same_policy() {
+    async fn hosts_in_overrides_must_pass_the_same_policy() {
         let public = policy(&[], &["9.9.9.9"], false);
         let target = "8.8.8.8".parse().unwrap();
         for (value, part) in [
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_setting_that_takes_an_address_is_read_strictly_and_its_name_is_looked_up() {
+    async fn address_setting_is_parsed_strictly_and_its_name_is_resolved() {
         let no_loopback = policy(&[], &["127.0.0.0/8", "::1"], true);
         let target = "8.8.8.8".parse().unwrap();
         let change = |key: &str, value: SettingValue| ConfigOverride { plugin: "p".into(), key: key.into(), value };
@@ -202,8 +202,8 @@ mod tests {
                 change("agent", r"http://8.8.8.8\@127.0.0.1/".into()),
                 Some("the setting p.agent: the address has a backslash"),
             ),
-            // The system's own host file has this one; only a setting that takes an address may
-            // name it by its bare name.
+            // The system's hosts file has this name. Only a setting that takes an address may use
+            // it as a bare name.
             (change("source", "localhost".into()), Some("resolves to")),
             (change("source", "http://8.8.8.8:80/x".into()), None),
             (change("agent", "0.5".into()), None),

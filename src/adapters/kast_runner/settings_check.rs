@@ -1,5 +1,5 @@
-//! The settings of a scan once more, right before the start: opened, and held against the
-//! operator's policy and what this node's scanner says of its settings and their values.
+//! Checks the settings of a scan again, right before the start. It decrypts them and validates them
+//! against the operator's policy and the settings schema of this node's scanner.
 
 use std::ops::Deref;
 
@@ -8,8 +8,8 @@ use kastrel_actors::policy::override_policy::{OverridePolicy, natures_of};
 use kastrel_actors::policy::overrides::SettingsSchema;
 use kastrel_actors::ports::{SecretSealer, secret_sealer};
 
-/// The settings of a request with their secrets in clear, and what they are by what this node's
-/// scanner says.
+/// The settings of a request with decrypted secrets, and their natures by the schema of this node's
+/// scanner.
 #[derive(Debug)]
 pub(super) struct OpenSettings {
     pub(super) overrides: Vec<ConfigOverride>,
@@ -24,7 +24,7 @@ impl Deref for OpenSettings {
     }
 }
 
-/// Opens the settings of a request.
+/// Decrypts and checks the settings of a request.
 pub(super) fn open(
     request: &ScanRequest,
     policy: &OverridePolicy,
@@ -34,7 +34,7 @@ pub(super) fn open(
     let natures = schema.map(natures_of).unwrap_or_default();
     let mut overrides = request.overrides.clone();
     let out_of_scope = |why: String| Failure::new(FailureKind::OutOfScope, why);
-    // A row of an earlier version may hold a target that is not accepted any more.
+    // A row of an earlier version may have a target that is no longer accepted.
     request.target.check().map_err(|error| out_of_scope(format!("the target {} {error}", request.target)))?;
     let locked = |overrides: &[ConfigOverride]| {
         let errors = policy.check(overrides, &natures);
@@ -47,8 +47,8 @@ pub(super) fn open(
     locked(&overrides)?;
     let missing = |error: kastrel_actors::model::FieldError| Failure::new(FailureKind::NotStarted, error.message);
     secret_sealer::open_all(sealer, &request.target, &mut overrides).map_err(missing)?;
-    // What only this scanner's schema marks as a secret, and what an earlier version stored in
-    // clear.
+    // Marks further secrets: settings that only this scanner's schema declares as secret, and
+    // settings that an earlier version stored in plain text.
     for one in &mut overrides {
         if let SettingValue::Plain(text) = &one.value
             && (one.is_secret() || natures.nature(&one.plugin, &one.key).secret)
@@ -57,8 +57,8 @@ pub(super) fn open(
         }
     }
     locked(&overrides)?;
-    // The submission may have come on a way, or to a process, that knows no schema. The policy
-    // relies on the types: a number names nothing because it is one.
+    // The submission may have been accepted without a schema. The policy relies on the types: for
+    // example, a number cannot name a file or a host.
     let wrong: Vec<String> = schema
         .map(|schema| schema.check(&overrides))
         .unwrap_or_default()
@@ -72,7 +72,7 @@ pub(super) fn open(
     }
 }
 
-/// The secret values in clear.
+/// The decrypted values of the secrets.
 pub(super) fn secrets(overrides: &[ConfigOverride]) -> Vec<String> {
     let secret = |one: &ConfigOverride| match &one.value {
         SettingValue::Secret(text) => Some(text.clone()),
@@ -106,7 +106,7 @@ mod tests {
         request
     }
 
-    /// A value that a rule takes.
+    /// A value that satisfies a rule.
     fn fitting(rule: &SettingRule) -> String {
         let number = || rule.minimum.unwrap_or(1.0).to_string();
         match (rule.words.last(), rule.kinds.first()) {
@@ -118,10 +118,10 @@ mod tests {
         }
     }
 
-    /// The settings of KAST that name something beyond the scan, and those whose values everybody
-    /// on the machine sees. All others may be set, to a value of their type.
+    /// Locked are KAST's settings that name something outside of the scan, and those whose values
+    /// are visible to all users of the machine. All others may be set, to a value of their type.
     #[test]
-    fn every_setting_of_kast_that_names_something_is_locked_at_the_start() {
+    fn settings_of_kast_with_external_names_are_locked_at_the_start() {
         let schema = settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap();
         let open = |text: &str| open(&request(&[text]), &OverridePolicy::default(), &TestSealer, Some(&schema));
         let locked = [
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_the_scanners_schema_refuses_does_not_start() {
+    fn value_refused_by_the_scanners_schema_does_not_start() {
         let schema = settings_text::settings(include_str!("fixtures/config-schema.json")).unwrap();
         for (text, part) in [
             (
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_opened_for_the_scanner_and_known_to_the_log() {
+    fn secrets_are_decrypted_and_collected_for_the_redactor() {
         let opened = open(
             &request(&["zap.remote.api_key=hunter2", "whatweb.timeout=5"]),
             &OverridePolicy::default(),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_of_an_earlier_version_is_judged_again() {
+    fn target_of_an_earlier_version_is_checked_again() {
         let stored = ScanRequest { target: serde_json::from_str("\"10.0.0.1-5\"").unwrap(), ..request(&[]) };
         let failure = open(&stored, &OverridePolicy::default(), &TestSealer, None).unwrap_err();
         assert!(

@@ -1,5 +1,5 @@
-//! Reads what the scanner prints about its settings, a JSON schema as `kast config schema` makes
-//! it, into the rules that overrides are checked by.
+//! Parses the scanner's settings schema, the JSON schema of `kast config schema`, into the rules
+//! for overrides.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::json::{self, tree};
 use super::plugin_name::is_selectable;
 use super::text::clean;
 
-/// Deeper than this no scanner nests its settings.
+/// The maximum nesting of settings. No scanner exceeds it.
 const MAX_DEPTH: usize = 4;
 const MOST_KEYS: usize = 500;
 const MOST_TEXT: usize = 300;
 
-/// The rules, or `None` where the text holds no schema.
+/// Returns the rules, or `None` if the text has no schema.
 pub(super) fn settings(text: &str) -> Option<SettingsSchema> {
     let schema = json::find(text, |reader| {
         tree(reader).map(|schema| schema.get("plugins").is_some_and(Value::is_object).then_some(schema))
@@ -28,8 +28,8 @@ pub(super) fn settings(text: &str) -> Option<SettingsSchema> {
         collect(schema, "", 0, &mut keys);
         rules.insert(plugin.clone(), keys);
     }
-    // The built-in scanner names the group of a global setting in its key, and takes it as
-    // `group.key`. KAST takes no global setting on its command line.
+    // In the built-in scanner's schema, the key of a global setting starts with its group, and the
+    // scanner accepts it as `group.key`. KAST accepts no global settings on its command line.
     for (key, schema) in properties(schema.get("global").unwrap_or(&Value::Null)) {
         if let Some((group, key)) = key.split_once('.') {
             rules.entry(group.to_owned()).or_default().insert(key.to_owned(), rule(schema));
@@ -48,7 +48,7 @@ fn collect(schema: &Value, prefix: &str, depth: usize, keys: &mut BTreeMap<Strin
         if is_object && schema.get("properties").is_some() && depth < MAX_DEPTH {
             collect(schema, &format!("{key}."), depth + 1, keys);
         } else if is_object {
-            // What may be below is not said, so anything may.
+            // The schema does not describe the members, so any are allowed.
             keys.insert(format!("{key}."), SettingRule { kinds: Vec::new(), ..rule(schema) });
         } else {
             keys.insert(key, rule(schema));
@@ -60,7 +60,7 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-/// What a value may be; one kind that this version does not know may be anything.
+/// The kinds of an allowed value. An unknown kind allows any value.
 fn kinds(schema: &Value) -> Vec<ValueKind> {
     let names: Vec<&str> = match schema.get("type") {
         Some(Value::String(name)) => vec![name],
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn kasts_schema_knows_its_nested_settings() {
+    fn schema_of_kast_has_its_nested_settings() {
         let schema = settings(include_str!("fixtures/config-schema.json")).unwrap();
         assert_eq!(schema.plugins.len(), 13);
         let good = [
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_scanners_schema_agrees_with_what_it_takes() {
+    fn schema_of_the_builtin_scanner_matches_its_settings() {
         let plugins =
             [("tls_certificate".to_owned(), kastrel_scanner::settings::group_schema("tls_certificate", "TLS", ""))];
         let schema = settings(&kastrel_scanner::settings::schema(plugins.into_iter().collect()).to_string()).unwrap();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schema_is_none() {
+    fn text_without_a_schema_gives_none() {
         for text in ["", "usage: kast", "{}", "{\"plugins\": []}", "}{"] {
             assert_eq!(settings(text), None, "{text}");
         }

@@ -1,5 +1,5 @@
-//! Whose fault a start is that failed: the node's, which lacks what every scan needs, or the scan's
-//! own.
+//! Classifies the error of a failed start: a fault of the node, which affects every scan, or a
+//! failure of this scan.
 
 use std::io;
 use std::path::Path;
@@ -10,10 +10,10 @@ use rustix::io::Errno;
 
 use crate::adapters::node_health::{folder_remedy, resource_fault};
 
-/// What to do about a scanner that cannot be run.
+/// The remedy for a scanner that cannot be run.
 pub(crate) const INSTALL: &str = "install the scanner there, or set KAST_CLI_PATH and restart Kastrel";
 
-/// The scanner's program could not be run.
+/// The error for a scanner program that could not be run.
 pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
     let text = format!("cannot start {}: {error}", program.display());
     let Some(errno) = Errno::from_io_error(error) else {
@@ -23,8 +23,8 @@ pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
         return StartError::Node(fault);
     }
     match errno {
-        // Missing, or its interpreter is; not executable; half written by an upgrade; on a disk
-        // that is gone.
+        // The program or its interpreter is missing; the program is not executable, or is half
+        // written by an upgrade, or is on a disk that is gone.
         Errno::NOENT
         | Errno::NOTDIR
         | Errno::ACCESS
@@ -41,15 +41,15 @@ pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {
     }
 }
 
-/// The keeper could not be started, or did not answer: our own program, so that no installation of
-/// a scanner helps.
+/// The error for a keeper that could not be started or did not respond. The keeper is Kastrel's own
+/// program, so the remedy is not to install a scanner.
 pub(super) fn of_keeper(error: &io::Error) -> StartError {
     let text = format!("cannot start a keeper, which runs the scanner: {error}");
     let fault = Errno::from_io_error(error).and_then(|errno| resource_fault(errno, &text));
     fault.map_or_else(|| StartError::Failed(Failure::new(FailureKind::SpawnFailed, text)), StartError::Node)
 }
 
-/// The folder of an attempt could not be made in the results folder.
+/// The error for an attempt's folder that could not be created.
 pub(super) fn of_folder(folder: &Path, error: &io::Error) -> StartError {
     let text = format!("cannot make the folder {}: {error}", folder.display());
     let Some(errno) = Errno::from_io_error(error) else {
@@ -62,7 +62,8 @@ pub(super) fn of_folder(folder: &Path, error: &io::Error) -> StartError {
         Errno::NOSPC | Errno::DQUOT | Errno::ROFS | Errno::IO | Errno::STALE | Errno::NOTCONN | Errno::NOENT => {
             StartError::Node(NodeFault::new(FaultKind::ResultsFolder, text, folder_remedy(errno)))
         }
-        // This scan's folder alone, or the results folder: the check of the node tells.
+        // Either only this scan's folder or the results folder is affected. The node's health check
+        // decides.
         Errno::ACCESS | Errno::PERM | Errno::NOTDIR | Errno::INTR => {
             StartError::Failed(Failure::new(FailureKind::SpawnFailed, text))
         }
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_scan_needs_is_the_nodes() {
+    fn errors_that_affect_every_scan_are_faults_of_the_node() {
         for (errno, program, folder) in [
             (Errno::NOENT, "node: scanner_program", "node: results_folder"),
             (Errno::ACCESS, "node: scanner_program", "spawn_failed"),
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_and_the_folder_are_named() {
+    fn start_errors_contain_the_program_and_the_folder() {
         assert!(
             of_program(Path::new("/opt/kast"), &Errno::NOENT.into())
                 .to_string()

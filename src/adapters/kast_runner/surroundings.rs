@@ -1,5 +1,5 @@
-//! What KAST needs around it: its configuration, its registry of issues, the tools of its plugins
-//! in versions that it can drive, and Docker for ZAP.
+//! Checks the environment that KAST needs: its configuration file, its registry of issues, the
+//! tools of its plugins in supported versions, and Docker for ZAP.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,23 +15,23 @@ use super::text::clean;
 use crate::descriptors::SpawnAsBefore as _;
 use crate::error_chain::chain;
 
-/// How long a tool may take to say its version.
+/// The timeout of one call of a tool.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What the containers of our own attempts are called.
+/// The prefix of the names of Kastrel's own containers.
 const OWN_CONTAINERS: &str = "kastrel-zap-";
-/// The plugin that needs Docker.
+/// The name of the plugin that needs Docker.
 const ZAP: &str = "zap";
-/// Where KAST finds a ZAP that runs elsewhere.
+/// The environment variable with the URL of a ZAP that runs elsewhere.
 const REMOTE_ZAP: &str = "KAST_ZAP_URL";
 
-/// A tool that a plugin runs.
+/// A tool that a plugin calls.
 struct KnownTool {
     name: &'static str,
-    /// How it says its version.
+    /// The arguments that print its version.
     args: &'static [&'static str],
-    /// The first version that KAST can drive, and why.
+    /// The first version that KAST supports, and the reason.
     least: Option<(&'static [u32], &'static str)>,
-    /// What its answer says where it is this tool and not another one of its name.
+    /// A text in its output that identifies the tool, if another program has the same name.
     sign: Option<&'static str>,
 }
 
@@ -46,53 +46,53 @@ const TOOLS: [KnownTool; 6] = [
     },
     KnownTool { name: "subfinder", args: &["-version"], least: None, sign: None },
     KnownTool { name: "katana", args: &["-version"], least: None, sign: None },
-    // Python's HTTP client brings a program of the same name.
+    // The Python package httpx installs a program with the same name.
     KnownTool { name: "httpx", args: &["-version"], least: None, sign: Some("Current Version") },
 ];
 
-/// A tool as it was found.
+/// An installed tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundTool {
     /// Its name.
     pub name: &'static str,
-    /// Its version, where it says one.
+    /// The tool's version, if its output has one.
     pub version: Option<String>,
-    /// Why KAST cannot drive it.
+    /// The reason why KAST cannot use it.
     pub problem: Option<String>,
 }
 
-/// The Docker that KAST starts ZAP with.
+/// The Docker with which KAST starts ZAP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Docker {
     /// There is no `docker` on the scanner's `PATH`.
     Missing,
-    /// Its daemon does not answer; why.
+    /// The Docker daemon does not respond; with the reason.
     Silent(String),
-    /// Its daemon answers.
+    /// The Docker daemon responds.
     Running {
         /// The daemon's version.
         version: String,
-        /// ZAP containers that run and are not of our attempts, or why the containers could not be
-        /// listed. KAST takes such a one for its own.
+        /// The running ZAP containers that do not belong to Kastrel's attempts, or the reason why
+        /// the containers could not be listed. KAST would use such a container as its own.
         strangers: Result<Vec<String>, String>,
     },
 }
 
-/// Everything around KAST.
+/// The results of all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
-    /// The configuration file that attempts get, if there is one, and the settings in it that KAST
-    /// ignores; or why it cannot be used.
+    /// The configuration file of the attempts, if there is one, and the settings in it that KAST
+    /// ignores; or the reason why the file cannot be used.
     pub config: Result<(Option<PathBuf>, Vec<String>), String>,
-    /// Why the severities of issues are unknown.
+    /// The reason why the severities of issues are unknown.
     pub registry_problem: Option<String>,
     /// The tools that are installed.
     pub tools: Vec<FoundTool>,
-    /// For ZAP; `None` where KAST has no such plugin, or a ZAP elsewhere.
+    /// The state of Docker, for ZAP. `None` if KAST has no ZAP plugin, or if ZAP runs elsewhere.
     pub docker: Option<Docker>,
 }
 
-/// Looks at all of it; `configured` is the node's `kast.config_file`.
+/// Runs all checks. `configured` is the node's setting `kast.config_file`.
 pub async fn surroundings(scanner: &ScannerCommand, configured: Option<PathBuf>, env_allow: &[String]) -> Surroundings {
     let environment = environment::base(std::env::vars_os(), env_allow, &[]);
     let cache = CatalogueCache::open(scanner.clone(), environment.clone(), Path::new(""));
@@ -100,7 +100,7 @@ pub async fn surroundings(scanner: &ScannerCommand, configured: Option<PathBuf>,
     let node = tokio::task::spawn_blocking(move || NodeConfig::read(configured.as_deref(), home.as_deref()));
     let tools = futures_util::future::join_all(TOOLS.iter().map(|tool| found(tool, &environment)));
     let (catalogue, node, tools, docker) = tokio::join!(cache.ask(), node, tools, docker(&environment));
-    // A scanner that does not answer is another check's to name.
+    // Another check reports a scanner that does not respond.
     let catalogue = catalogue.unwrap_or_default();
     let config = match node {
         Ok(Ok(node)) => {
@@ -120,7 +120,8 @@ fn program(name: &str, environment: &[(OsString, OsString)]) -> Option<PathBuf> 
     std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
 }
 
-/// What a program prints on both streams, and whether it ended well; `Err`: it did not answer.
+/// Runs a program. Returns whether it succeeded, with its output on both streams; or the reason why
+/// it did not respond.
 async fn answer(program: &Path, args: &[&str], environment: &[(OsString, OsString)]) -> Result<(bool, String), String> {
     let mut command = tokio::process::Command::new(program);
     command
@@ -173,7 +174,7 @@ fn judged(tool: &KnownTool, said: &str) -> FoundTool {
     FoundTool { name: tool.name, version, problem }
 }
 
-/// The first word that looks like a version: `3.2.1`, `v1.1.0`, `2.3rc1`.
+/// The first word of a text that looks like a version: `3.2.1`, `v1.1.0`, `2.3rc1`.
 fn version(text: &str) -> Option<String> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ':' | '/'));
     let looks_right =
@@ -198,12 +199,12 @@ async fn docker(environment: &[(OsString, OsString)]) -> Docker {
     Docker::Running { version, strangers }
 }
 
-/// What a program that failed said last.
+/// The last line of a failed program's output.
 fn last_line(said: &str) -> String {
     clean(said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason given"), 200)
 }
 
-/// The containers of ZAP's image that are not ours.
+/// The containers with ZAP's image that are not Kastrel's.
 fn strangers(listed: &str) -> Vec<String> {
     let foreign = |line: &str| {
         let (name, image) = line.split_once('\t')?;
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_tools_print() {
+    fn versions_are_found_in_the_output_of_tools() {
         for (said, expected) in [
             ("WhatWeb version 0.5.5 ( https://www.morningstarsecurity.com/research/whatweb/ )", Some("0.5.5")),
             ("\u{1b}[1;97mwafw00f\u{1b}[0m : v2.3.1\n", Some("2.3.1")),
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_that_kast_cannot_drive_is_named() {
+    fn tool_that_kast_cannot_use_has_a_problem() {
         let tool = |name: &str| TOOLS.iter().find(|tool| tool.name == name).unwrap();
         for (name, said, problem) in [
             ("testssl", "testssl.sh version 3.0.8 from https://testssl.sh/", Some("version 3.0.8 is too old")),
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn containers_that_cannot_be_listed_are_not_taken_for_none() {
+    async fn failed_container_list_differs_from_an_empty_one() {
         use std::os::unix::fs::PermissionsExt as _;
 
         for (list, expected) in [
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zap_that_is_not_ours_is_a_stranger() {
+    fn zap_container_of_another_owner_is_a_stranger() {
         let listed = "kastrel-zap-d1-7-1-1-aa\tghcr.io/zaproxy/zaproxy:stable\nkast-zap-local\tghcr.io/zaproxy/zaproxy:stable\nweb\tnginx\nmine\tzaproxy/zap-stable\n";
         assert_eq!(strangers(listed), ["kast-zap-local", "mine"]);
         assert!(strangers("").is_empty());

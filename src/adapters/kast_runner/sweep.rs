@@ -1,5 +1,5 @@
-//! Finds and kills the processes of attempts that have no owner any more, by the marker in their
-//! environment: at boot, those that earlier runs of this data folder left behind.
+//! Finds and kills processes of attempts that have no owner any more, by the marker in their
+//! environment. At boot, these are the processes that earlier runs on this data folder left behind.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -12,24 +12,24 @@ use super::{container, environment, process, run};
 
 /// The pause between two passes.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
-/// After this many passes in a row without a find nothing is left: a process is invisible for a
-/// moment while it replaces its program.
+/// The number of consecutive passes without a find that end a sweep. One pass is not enough,
+/// because a process has no readable marker for a moment while it executes another program.
 pub(super) const CLEAN_PASSES: u32 = 2;
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Processes that were found and killed.
+    /// The number of processes that were found and killed.
     pub killed: usize,
-    /// Processes that were still there when the time was over.
+    /// The number of processes that were still alive at the timeout.
     pub left: usize,
 }
 
-/// Kills every process that carries the marker of an attempt of this data folder, and what descends
-/// from one; then removes their containers.
+/// Kills every process with the marker of an attempt of this data folder, and all its descendants.
+/// Then removes the containers of these attempts.
 ///
-/// Call it before the first attempt starts and never later: it cannot tell an attempt of this run
-/// from one of the last. `wait` bounds it.
+/// Call it before the first attempt starts, and never later: it does not distinguish attempts of
+/// this run from attempts of earlier runs. `wait` is the timeout.
 pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
     let until = Instant::now() + wait;
     let mut hunt = Hunt::default();
@@ -56,28 +56,28 @@ pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
     }
 }
 
-/// How many processes of attempts of this data folder there are. Where no Kastrel runs on it, they
-/// are leftovers.
+/// Counts the processes of attempts of this data folder. If no Kastrel runs on the folder, they are
+/// leftovers.
 pub async fn count_leftovers(data_dir_id: &str) -> usize {
     let wanted = data_dir_id.to_owned();
     let look = move || Hunt::default().find(&proc_table::all(), |marker| run::is_of_data_dir(&wanted, marker)).len();
     tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
-/// A search in several passes.
+/// A search that takes several passes.
 #[derive(Debug, Default)]
 pub(super) struct Hunt {
-    /// The groups that marked processes lead or led, with the start of their leader: what dropped
-    /// its environment and lost its parent is still in its group. A group is forgotten as soon as a
-    /// pass sees nobody in it, as from then on its id may be given to others.
+    /// The process groups that marked processes lead or led, with the start time of the leader. A
+    /// process that dropped its environment and lost its parent is still in its group. A group is
+    /// removed as soon as a pass finds no process in it, because the kernel may then reuse its id.
     groups: HashMap<i32, u64>,
 }
 
 impl Hunt {
-    /// The living processes of `table` that are marked so, that are in a group which such a process
-    /// leads, or that descend from one of these or from a keeper that is marked so; never
-    /// ourselves, and no keeper: as long as it lives, whatever escapes falls to it, and it ends
-    /// with its node.
+    /// Returns the living processes of `table` that belong to the search: processes with a wanted
+    /// marker, members of a group that such a process leads, and descendants of these or of a
+    /// keeper with a wanted mark. Never returns this process or a keeper: while a keeper lives, it
+    /// adopts orphaned processes, and it ends with its node.
     pub(super) fn find(&mut self, table: &[Process], is_wanted: impl Fn(&str) -> bool) -> Vec<Process> {
         let own = rustix::process::getpid();
         let (mut marked, mut keepers) = (HashSet::new(), HashSet::new());
@@ -109,7 +109,8 @@ impl Hunt {
         let mut members = marked;
         members.extend(table.iter().filter(in_group).map(|process| process.pid.as_raw_nonzero().get()));
         proc_table::close_over_children(&mut members, table);
-        // What descends from an attempt or from another keeper is no keeper, whatever it says.
+        // A descendant of an attempt or of another keeper is not a keeper, even if it has a
+        // keeper's mark.
         let parents: HashMap<i32, i32> =
             table.iter().map(|process| (process.pid.as_raw_nonzero().get(), process.parent)).collect();
         let claimed = keepers.clone();
@@ -132,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    // Ids beyond the kernel's largest, so that no real process is ever meant.
+    // Ids above the kernel's maximum, so that the test never refers to a real process.
     const BASE: i32 = 500_000_000;
 
     fn process(pid: i32, parent: i32, group: i32, started: u64) -> Process {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lost_its_mark_is_found_by_its_group_and_its_parent() {
+    fn process_without_a_mark_is_found_by_its_group_and_its_parent() {
         let mut hunt = Hunt::default();
         let table = [
             process(10, 9, 10, 100),  // the leader, marked
@@ -180,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_member_does_not_make_its_group_ours() {
+    fn marked_member_does_not_make_its_group_a_match() {
         let table = [process(20, 1, 20, 50), process(21, 1, 20, 100)];
         assert_eq!(members(&mut Hunt::default(), &table, &[21]), [21]);
     }
 
     #[test]
-    fn what_escaped_is_found_below_its_keeper_and_no_keeper_is_ended() {
+    fn orphans_are_found_below_their_keeper_and_keepers_are_spared() {
         let table = [
             process(30, 9, 30, 100),  // a keeper
             process(31, 30, 31, 101), // its scanner, marked

@@ -1,20 +1,20 @@
-//! What KAST really scans: version 3 cuts the scheme and the path off its target, and its plugins
-//! choose a scheme by themselves.
+//! The parts of a target that KAST ignores. KAST 3 removes the scheme and the path of its target,
+//! and its plugins choose a scheme themselves.
 
 use kastrel_actors::model::{ScannerKind, Target};
 
 use super::catalogue::Catalogue;
 
-/// The first version that does so.
+/// The first version that removes them.
 const CUTS_SINCE: u32 = 3;
 
-/// Whether the scanner uses the scheme and the path of the target.
+/// Returns true if the scanner uses the scheme and the path of the target.
 pub(super) fn is_kept(kind: ScannerKind, catalogue: Option<&Catalogue>) -> bool {
     let version = catalogue.and_then(|known| known.scanner.version.split('.').next()?.parse::<u32>().ok());
     kind != ScannerKind::Kast || version.is_some_and(|version| version < CUTS_SINCE)
 }
 
-/// What to say where a part of the target is not used.
+/// Returns a note for the user if the scanner ignores a part of the target.
 pub(super) fn note(kind: ScannerKind, catalogue: Option<&Catalogue>, target: &Target) -> Option<String> {
     if is_kept(kind, catalogue) {
         return None;
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_used_is_said() {
+    fn note_lists_the_ignored_parts_of_the_target() {
         let of = |version: &str| Catalogue {
             scanner: ScannerInfo { kind: ScannerKind::Kast, version: version.into() },
             ..Catalogue::default()

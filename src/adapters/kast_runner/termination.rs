@@ -1,5 +1,5 @@
-//! Ending a process in stages: SIGINT, grace, SIGTERM, grace, SIGKILL. A pure state machine; the
-//! attempt's task sends what it says.
+//! Ends a process in stages: SIGINT, grace, SIGTERM, grace, SIGKILL. A pure state machine; the
+//! attempt's task sends the signals.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kastrel_actors::ports::StopMode;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-/// How long a process group may take to end after each request.
+/// How long a process group may take to end after each signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grace {
     /// From SIGINT to SIGTERM.
@@ -22,31 +22,31 @@ impl Default for Grace {
     }
 }
 
-/// How far the end has come.
+/// The current stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Termination {
-    /// Nobody asked for it.
+    /// No stop was requested.
     NotAsked,
     /// SIGINT was sent; SIGTERM follows at the deadline.
     Interrupted { until: Instant },
     /// SIGTERM was sent; SIGKILL follows at the deadline.
     Terminated { until: Instant },
-    /// SIGKILL was sent. There is nothing more to send.
+    /// SIGKILL was sent. No further signal follows.
     Killed,
 }
 
-/// The next state and the signal to send on the way to it.
+/// The next state, and the signal to send.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Stay; send nothing.
+    /// Keep the state and send nothing.
     Stay,
-    /// Send the signal to the group and go on.
+    /// Send the signal to the group and enter the state.
     Send(Signal, Termination),
 }
 
 impl Termination {
-    /// A stop was requested. A kill overrides a graceful stop; repetitions do nothing.
+    /// Handles a stop request. A kill overrides a graceful stop; repeated requests do nothing.
     pub(super) fn on_request(self, mode: StopMode, now: Instant, grace: Grace) -> Step {
         match (self, mode) {
             (Self::NotAsked, StopMode::Graceful) => {
@@ -59,7 +59,7 @@ impl Termination {
         }
     }
 
-    /// The deadline was reached.
+    /// Handles a reached deadline.
     pub(super) fn on_deadline(self, now: Instant, grace: Grace) -> Step {
         match self {
             Self::Interrupted { until } if until <= now => {
@@ -70,7 +70,7 @@ impl Termination {
         }
     }
 
-    /// When [`Self::on_deadline`] has something to do.
+    /// The time of the next call of [`Self::on_deadline`].
     pub(super) const fn deadline(self) -> Option<Instant> {
         match self {
             Self::Interrupted { until } | Self::Terminated { until } => Some(until),
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn stages_follow_each_other_and_only_a_kill_skips_some() {
+    async fn termination_stages_are_in_order_and_only_a_kill_skips_them() {
         use StopMode::{Graceful, Kill};
         let grace = Grace { interrupt: Duration::from_secs(10), terminate: Duration::from_secs(5) };
         let now = Instant::now();

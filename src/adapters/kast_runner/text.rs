@@ -1,14 +1,14 @@
-//! Text that the scanned site may have chosen, made fit for showing.
+//! Makes text from the scanned site safe to show.
 
 use crate::terminal_text;
 
-/// One line without control characters, terminal escape sequences or direction overrides, of at
-/// most `most` characters.
+/// Returns one line without control characters, terminal escape sequences or direction overrides,
+/// of at most `most` characters.
 pub(super) fn clean(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
-    // A carriage return parts words here: what it overwrote on a terminal is worth reading in a
-    // message.
+    // A carriage return separates words here, because the text that it overwrites on a terminal is
+    // useful in a message.
     let parted = text.replace('\r', "\n");
     for c in terminal_text::shown(&parted) {
         let c = if matches!(c, '\n' | '\t') { ' ' } else { c };
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_only_what_is_printable() {
+    fn clean_text_is_printable() {
         for (given, shown) in [
             ("plain", "plain"),
             ("\u{1b}[0;35m/usr/bin/testssl: unrecognized\u{1b}[m", "/usr/bin/testssl: unrecognized"),
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn is_cut_by_characters() {
+    fn clean_text_is_cut_by_characters() {
         assert_eq!(clean("äöüß", 4), "äöüß");
         assert_eq!(clean("äöüßx", 4), "äöü…");
         assert_eq!(clean(&"x".repeat(1_000_000), 500).chars().count(), 500);

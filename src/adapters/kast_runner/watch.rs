@@ -1,8 +1,8 @@
-//! Tells when something changes in the folders of running attempts.
+//! Notifies attempts of changes in their folders.
 //!
-//! All attempts share one inotify instance, because the system allows few (128 a user). Where there
-//! is none, and for whatever a notice is lost, the attempts list their folders again every now and
-//! then: notices make it fast, listing makes it right.
+//! All attempts share one inotify instance, because the system allows only few (128 per user).
+//! Without an instance, and for lost events, the attempts also list their folders at a fixed
+//! interval. The events make the detection fast; the listing makes it reliable.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use notify::event::{AccessKind, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-
-use super::folder::LOG_NAME;
 
 type Folders = Arc<Mutex<HashMap<PathBuf, Arc<Notify>>>>;
 
@@ -23,7 +21,7 @@ pub(super) struct WatchHub {
     folders: Folders,
 }
 
-/// One attempt's part of it.
+/// The watch of one attempt's folder.
 #[derive(Debug)]
 pub(super) struct FolderWatch {
     hub: Arc<WatchHub>,
@@ -35,8 +33,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl WatchHub {
-    /// Starts the watcher; without `notices`, or where the system refuses one, only listing is
-    /// left.
+    /// Starts the watcher. Without `notices`, or if the system refuses an instance, the attempts
+    /// only list their folders.
     pub(super) fn start(notices: bool) -> Arc<Self> {
         let folders: Folders = Arc::default();
         let routes = Arc::clone(&folders);
@@ -49,8 +47,8 @@ impl WatchHub {
         Arc::new(Self { watcher: watcher.map(Mutex::new), folders })
     }
 
-    /// Watches a folder until the watch is dropped; `changed` is notified. Both may wait for the
-    /// watcher's thread for a moment.
+    /// Watches a folder until the watch is dropped, and notifies `changed`. Both this call and the
+    /// drop may block briefly on the watcher's thread.
     pub(super) fn watch(self: &Arc<Self>, path: &Path, changed: Arc<Notify>) -> FolderWatch {
         if let Some(watcher) = &self.watcher {
             lock(&self.folders).insert(path.to_owned(), changed);
@@ -66,7 +64,7 @@ impl Drop for FolderWatch {
     fn drop(&mut self) {
         if let Some(watcher) = &self.hub.watcher {
             lock(&self.hub.folders).remove(&self.path);
-            // It fails only where the folder is gone, and with it the watch.
+            // Fails only if the folder is gone, and the watch with it.
             let _gone_already = lock(watcher).unwatch(&self.path);
         }
     }
@@ -75,12 +73,12 @@ impl Drop for FolderWatch {
 fn route(folders: &Mutex<HashMap<PathBuf, Arc<Notify>>>, event: notify::Result<notify::Event>) {
     let folders = lock(folders);
     match event {
-        // Our own listing and reading must not look like a change.
+        // Skips read accesses, because Kastrel's own reads must not look like changes.
         Ok(event) if matches!(event.kind, EventKind::Access(kind) if !matches!(kind, AccessKind::Close(notify::event::AccessMode::Write))) =>
             {}
         Ok(event) if !event.need_rescan() => {
             for path in &event.paths {
-                // The log changes with the output, which counts on its own.
+                // The log changes with the output, which is a separate sign of life.
                 if path.file_name().is_some_and(|name| name == LOG_NAME) {
                     continue;
                 }
@@ -89,7 +87,7 @@ fn route(folders: &Mutex<HashMap<PathBuf, Arc<Notify>>>, event: notify::Result<n
                 }
             }
         }
-        // Notices were lost: everybody lists.
+        // Events were lost: all attempts list their folders.
         Ok(_) | Err(_) => folders.values().for_each(|changed| changed.notify_one()),
     }
 }
@@ -99,7 +97,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_change_reaches_only_its_own_attempt() {
+    async fn folder_change_notifies_only_its_own_attempt() {
         let root = tempfile::tempdir().unwrap();
         let (one, two) = (root.path().join("one"), root.path().join("two"));
         std::fs::create_dir(&one).unwrap();
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn without_notices_nothing_is_watched_and_nothing_fails() {
+    fn hub_without_notices_watches_nothing_and_does_not_fail() {
         let hub = WatchHub::start(false);
         drop(hub.watch(Path::new("/nowhere"), Arc::default()));
         assert!(lock(&hub.folders).is_empty());

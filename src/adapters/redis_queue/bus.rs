@@ -14,8 +14,8 @@ use super::envelope;
 use super::link::Link;
 use super::pubsub::Dispatcher;
 
-/// The [`ControlBus`] of a node in a group of nodes: its own subscribers hear a message at once and
-/// also without Redis, those of other nodes by a channel.
+/// The [`ControlBus`] of a node in a group of nodes. Subscribers on this node receive a message
+/// directly, even without Redis. Subscribers on other nodes receive it through a Redis channel.
 pub struct RedisBus {
     pub(super) link: Arc<Link>,
     pub(super) node: NodeId,
@@ -28,7 +28,7 @@ pub struct RedisBus {
 impl ControlBus for RedisBus {
     async fn publish(&self, control: Control) {
         let message = envelope::seal(&self.node, &control);
-        // An error only says that nobody listens just now; the row holds what it says.
+        // An error only means that there is no subscriber now. The row holds the same information.
         let _ = self.dispatcher.control.send(control);
         match message {
             Ok(message) => {

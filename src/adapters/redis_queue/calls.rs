@@ -1,4 +1,5 @@
-//! Who is told of calls that no port shows: the bus swallows its errors, and the feed sends later.
+//! Observes Redis calls whose result no port returns: the bus discards errors, and the feed sends
+//! asynchronously.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +11,13 @@ use super::error::CallError;
 
 type Told = dyn Fn(&'static str, Option<&'static str>, Duration) + Send + Sync;
 
-/// Is told of each message that is published: the operation, the kind of error if it failed, and
-/// how long it took.
+/// A callback for each published message. Its arguments are the operation, the kind of error if the
+/// call failed, and the duration.
 #[derive(Clone, Default)]
 pub struct CallObserver(Option<Arc<Told>>);
 
 impl CallObserver {
-    /// Tells `told`.
+    /// Creates an observer from a callback.
     #[must_use]
     pub fn new(told: impl Fn(&'static str, Option<&'static str>, Duration) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(told)))

@@ -1,5 +1,5 @@
-//! Keeps the shared connection up, and the line moving: what becomes due is offered on time, and
-//! what a dead reader held is offered again.
+//! Keeps the shared connection open and moves signals: it offers signals when they become due, and
+//! requeues the pending signals of dead readers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,27 +15,27 @@ use super::error::{CallError, describe, greeting};
 use super::health;
 use super::link::{CALL_TIMEOUT, Link};
 
-/// The longest that making a connection may take, with TLS and sign-in.
+/// The timeout for making a connection, including TLS and authentication.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a server that takes no connection may take to say why.
+/// The timeout for reading the error line of a server that refuses the connection.
 const GREETING_TIMEOUT: Duration = Duration::from_millis(500);
-/// How often the line is looked at when nothing is known to become due: for signals of a node that
-/// died before it could offer them, and to find out that the connection is dead.
+/// The longest interval between two runs of `promote_due`. It bounds the delay of signals that a
+/// node did not offer because it died, and the time until a dead connection is detected.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long the server may go without a signal before it is tried out whether it still takes one.
+/// How long the server may accept no signal before the manager probes it.
 const TRY_EVERY: Duration = Duration::from_secs(5);
-/// How long a consumer with nothing in hand is remembered.
+/// How long an idle consumer without pending entries is kept.
 const CONSUMER_KEPT: Duration = Duration::from_secs(3600);
-/// How connections are made again.
+/// The backoff between connection attempts.
 const RECONNECT: RetryPolicy =
     RetryPolicy { max_attempts: u32::MAX, base: Duration::from_millis(100), cap: Duration::from_secs(3) };
 
-/// The wait before another connection is made, after `failures` in a row.
+/// The backoff after `failures` consecutive failed connections.
 pub(super) fn pause(failures: u32) -> Duration {
     backoff(RECONNECT, failures, rand::rng().random())
 }
 
-/// See the module.
+/// The task that owns the shared connection; see the module docs.
 pub(super) struct ConnectionManager {
     pub(super) link: Arc<Link>,
     pub(super) consumer: String,
@@ -80,7 +80,7 @@ impl ConnectionManager {
         }
     }
 
-    /// A connection to a server that can do all that is needed, and the server's version.
+    /// Returns a connection to a server that supports everything needed, and the server's version.
     async fn connect(&self) -> Result<(MultiplexedConnection, String), String> {
         match self.try_connect().await {
             Ok(connected) => Ok(connected),
@@ -88,7 +88,7 @@ impl ConnectionManager {
         }
     }
 
-    /// Why the server closes every connection, where it says so by itself.
+    /// Reads the reason from a server that closes every connection, if it sends one.
     async fn greeting(&self) -> Option<&'static str> {
         use tokio::io::AsyncReadExt as _;
         let ConnectionAddr::Tcp(host, port) = self.link.client.get_connection_info().addr() else { return None };
@@ -101,7 +101,8 @@ impl ConnectionManager {
         tokio::time::timeout(GREETING_TIMEOUT, read).await.ok().flatten()
     }
 
-    /// As [`connect`](Self::connect); the connection is tried with the very scripts that it is for.
+    /// Connects like [`connect`](Self::connect), and tests the connection with the scripts that it
+    /// will run.
     async fn try_connect(&self) -> Result<(MultiplexedConnection, String), String> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -115,7 +116,7 @@ impl ConnectionManager {
         redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| describe(&error))?;
         let version = match redis::cmd("INFO").arg("server").query_async::<String>(&mut connection).await {
             Ok(info) => health::version(&info)?,
-            // An ACL may forbid it, which harms nothing.
+            // An ACL may forbid `INFO`. Only the version check depends on it.
             Err(error) if error.code() == Some("NOPERM") => health::version("")?,
             Err(error) => return Err(describe(&error)),
         };
@@ -127,8 +128,8 @@ impl ConnectionManager {
         Ok((connection, version))
     }
 
-    /// Looks at the line whenever something becomes due, and now and then. Returns why it cannot
-    /// any more.
+    /// Runs the `promote_due` script whenever a signal becomes due, and at least every
+    /// `LOOK_EVERY`. Returns the error that stopped it.
     async fn promote_due(&self) -> CallError {
         let mut look = self.link.look().subscribe();
         loop {
@@ -137,12 +138,12 @@ impl ConnectionManager {
                 let at = look.borrow_and_update().unwrap_or(latest).min(latest);
                 tokio::select! {
                     () = tokio::time::sleep_until(at) => break,
-                    // Something may become due sooner.
+                    // A signal may become due sooner.
                     _ = look.changed() => {}
                 }
             }
-            // Before the look, so that what is signalled meanwhile is noted beside what the look
-            // finds.
+            // Reset before the script runs, so that a signal sent in the meantime still sets its
+            // own time.
             self.link.look().send_replace(None);
             match self.link.run(&self.looking()).await {
                 Ok(found) => {
@@ -152,7 +153,8 @@ impl ConnectionManager {
                 }
                 Err(error) => return error,
             }
-            // A look takes no room, and so says nothing of a server that has none.
+            // `promote_due` allocates no memory, so it does not show whether the server accepts
+            // signals.
             if self.link.is_untried(TRY_EVERY)
                 && let Err(error) = self.link.try_out().await
             {

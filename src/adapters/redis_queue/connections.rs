@@ -1,4 +1,4 @@
-//! Opening: everything that a node says to Redis, behind one address.
+//! Opens the queue, the bus and the feed of a node on one Redis address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use super::address;
 use super::bus::RedisBus;
 use super::calls::CallObserver;
 use super::connection_manager::ConnectionManager;
-use super::error::RedisUrlError;
 use super::feed::RedisLiveFeed;
-use super::health::RedisHealth;
 use super::keys::Keys;
 use super::link::Link;
 use super::pubsub::{Dispatcher, listen};
 use super::queue::RedisQueue;
+use crate::config::RedisUrlError;
+use crate::ports::RedisHealth;
 
-/// What can be chosen beside the address.
+/// Options for the Redis connections, in addition to the URL.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// What the names of all keys and channels begin with, in braces. Groups of nodes that share a
-    /// Redis need different ones.
+    /// The prefix of all keys and channels, written in braces. Groups of nodes that share a Redis
+    /// need different prefixes.
     pub prefix: String,
-    /// How long a reader may hold a signal without an answer before it counts as dead. It must be
-    /// longer than a lease of a row may take.
+    /// How long a reader may hold a signal without acknowledging it before the reader counts as
+    /// dead. It must be longer than leasing a row can take.
     pub reclaim_after: Duration,
-    /// The authority that signed the server's certificate, in PEM, in place of the machine's
+    /// The certificate authority of the server's certificate, in PEM. It replaces the system's
     /// authorities. Only for `rediss://`.
     pub root_certificate: Option<Vec<u8>>,
-    /// Who is told of what the bus and the feed publish.
+    /// Observes what the bus and the feed publish.
     pub calls: CallObserver,
 }
 
@@ -46,21 +46,21 @@ impl Default for RedisOptions {
     }
 }
 
-/// The prefix of an installation that shares a Redis with others: signals and messages name scans
-/// by number, and scan 1 of one database is not scan 1 of another.
+/// The key prefix of an installation that shares a Redis with others. Signals and messages name
+/// scans by number, and scan 1 of one database is not scan 1 of another.
 #[must_use]
 pub fn prefix_of(prefix: &str, installation: &str) -> String {
     format!("{prefix}-{}", installation.split('-').next().unwrap_or_default())
 }
 
-/// The tasks that all parts share; they end with the last part.
+/// The background tasks that all parts share. They stop when the last part is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     _tasks: Arc<[AbortOnDropHandle<()>]>,
 }
 
-/// A node's queue, bus and feed on one Redis. Each can be used for itself; the connections end when
-/// all are dropped.
+/// The queue, bus and feed of a node on one Redis. Each can be used alone. The connections close
+/// when all are dropped.
 pub struct RedisConnections {
     /// Signals.
     pub queue: Arc<RedisQueue>,
@@ -76,20 +76,19 @@ pub struct RedisConnections {
 }
 
 impl RedisConnections {
-    /// Begins to connect to Redis at `url`, and keeps on until it works: whether it does is what
-    /// [`health`](Self::health) tells. Must be called in a tokio runtime.
+    /// Starts to connect to the Redis at `url` and retries until it succeeds;
+    /// [`health`](Self::health) shows the current state. Must be called in a tokio runtime.
     ///
     /// # Errors
-    /// The address is none, or names what is not supported. That no Redis answers there is no
-    /// error.
+    /// The URL is invalid or uses an unsupported feature. An unreachable Redis is not an error.
     pub fn open(url: &str, node: NodeId, clock: Arc<dyn Clock>) -> Result<Self, RedisUrlError> {
         Self::open_with(url, node, clock, &RedisOptions::default())
     }
 
-    /// As [`open`](Self::open), with other options.
+    /// Like [`open`](Self::open), with other options.
     ///
     /// # Errors
-    /// As [`open`](Self::open), or the options cannot be used.
+    /// As for [`open`](Self::open), or the options are invalid.
     pub fn open_with(
         url: &str,
         node: NodeId,
@@ -100,8 +99,8 @@ impl RedisConnections {
         if !(1..=64).contains(&options.prefix.len()) || !options.prefix.chars().all(prefix_char) {
             return Err(RedisUrlError::Prefix);
         }
-        // rustls knows two providers in this program and wants to be told which; whoever told it
-        // first is right, too.
+        // This program links two rustls providers, so rustls needs an explicit default. An error
+        // means that a default is already set, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (client, address) = address::client(url, &node, options)?;
         let link = Arc::new(Link::new(client, address.clone(), Keys::new(&options.prefix), clock));
@@ -135,7 +134,7 @@ impl RedisConnections {
         })
     }
 
-    /// How the connection is.
+    /// The health of the connection.
     #[must_use]
     pub fn health(&self) -> RedisHealth {
         self.health.clone()

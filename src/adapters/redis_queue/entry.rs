@@ -1,4 +1,4 @@
-//! Entries of the streams as signals, and their names as receipts.
+//! Converts stream entries to signals, and entry ids to receipts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use redis::Value;
 use super::error::CallError;
 use super::keys::{self, Keys};
 
-/// An entry of a stream that is in this reader's hands.
+/// A stream entry that was delivered to this reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) priority: Priority,
@@ -19,7 +19,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Reads `[id, [field, value, …]]`.
+    /// Parses `[id, [field, value, …]]`.
     pub(super) fn read(priority: Priority, value: &Value) -> Result<Self, CallError> {
         let unreadable = || CallError::Answer(format!("an entry of the {priority} stream has another form"));
         let [id, fields] =
@@ -33,7 +33,7 @@ impl Entry {
         Ok(Self { priority, id, fields })
     }
 
-    /// The signal that it carries; `None` for an entry that no Kastrel wrote.
+    /// The signal in this entry; `None` if Kastrel did not write the entry.
     pub(super) fn signal(&self) -> Option<JobSignal> {
         let id: u64 = self.field("scan")?.parse().ok()?;
         let due = Timestamp::from_microsecond(self.field("due")?.parse().ok()?).ok()?;
@@ -51,8 +51,8 @@ impl Entry {
     }
 }
 
-/// Reads the answer to XREADGROUP: `[[stream, [entry, …]], …]`, or nil when the wait ended without
-/// one.
+/// Parses the response of `XREADGROUP`: `[[stream, [entry, …]], …]`, or nil when the read timed
+/// out.
 pub(super) fn read_streams(keys: &Keys, answer: &Value) -> Result<Vec<Entry>, CallError> {
     let unreadable = || CallError::Answer("the streams were answered in another form".into());
     let mut entries = Vec::new();
@@ -68,22 +68,23 @@ pub(super) fn read_streams(keys: &Keys, answer: &Value) -> Result<Vec<Entry>, Ca
     Ok(entries)
 }
 
-/// A signal's due in whole microseconds, as the scripts count; never earlier than it is.
+/// The due time of a signal in whole microseconds, the unit of the scripts. Rounded up, so that it
+/// is never early.
 pub(super) fn due_us(due: Timestamp) -> i64 {
     let whole = due.as_microsecond();
     if due.as_nanosecond() > i128::from(whole) * 1_000 { whole + 1 } else { whole }
 }
 
-/// A wait in whole microseconds; never shorter than it is.
+/// A wait in whole microseconds, rounded up.
 pub(super) fn wait_us(wait: Duration) -> i64 {
-    // A century is as good as for ever, and added to a time it is still a number that Lua holds
-    // exactly.
+    // A century is practically forever, and its sum with the current time is still an integer that
+    // Lua represents exactly.
     const LONGEST: u128 = 100 * 365 * 86_400 * 1_000_000;
     i64::try_from(wait.as_nanos().div_ceil(1_000).min(LONGEST)).unwrap_or(i64::MAX)
 }
 
-/// A scan's name in Redis. Of one width, so that scans of the same due stand in the order of their
-/// numbers.
+/// The name of a scan in Redis. Names have a fixed width, so that scans with the same due time sort
+/// by number.
 pub(super) fn scan_name(id: ScanId) -> String {
     format!("{:020}", id.0)
 }
@@ -92,7 +93,7 @@ fn receipt(priority: Priority, id: &str) -> Receipt {
     Receipt(format!("{priority}/{id}"))
 }
 
-/// What a receipt names: the level of its stream, and the entry.
+/// The level of the stream and the entry id in a receipt.
 pub(super) fn named_by(receipt: &Receipt) -> Result<(usize, &str), CallError> {
     let named = receipt.0.split_once('/').and_then(|(priority, id)| {
         let priority: Priority = priority.parse().ok()?;
@@ -126,7 +127,7 @@ mod tests {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn an_entry_is_a_signal_or_none() {
+    fn malformed_entries_have_no_delivery() {
         let good =
             Entry::read(Priority::Low, &entry(&["scan", "00000000000000000007", "due", "1500000", "trace", TRACE]))
                 .unwrap();

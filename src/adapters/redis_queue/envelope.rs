@@ -1,21 +1,21 @@
-//! What goes over a channel: a message, and the node that sent it.
+//! The message format of the channels: a body and the node that sent it.
 
 use kastrel_actors::model::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// See the module. It is written with a reference and read with a value.
+/// A message on a channel. It is serialized from references and deserialized into values.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Envelope<N, T> {
     from: N,
     body: T,
 }
 
-/// The message as it is sent.
+/// Serializes a message.
 pub(super) fn seal<T: Serialize>(from: &NodeId, body: &T) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Envelope { from, body })
 }
 
-/// The message of another node; `None` for this node's own.
+/// Parses a message; `None` if this node sent it.
 pub(super) fn open<T: for<'a> Deserialize<'a>>(node: &NodeId, bytes: &[u8]) -> Result<Option<T>, serde_json::Error> {
     let envelope: Envelope<NodeId, T> = serde_json::from_slice(bytes)?;
     Ok((envelope.from != *node).then_some(envelope.body))
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_heard_and_oneself_is_not() {
+    fn envelopes_from_this_node_are_ignored() {
         let (a, b): (NodeId, NodeId) = ("a".parse().unwrap(), "b".parse().unwrap());
         for control in [
             Control::Cancel(ScanId(7)),

@@ -1,4 +1,4 @@
-//! Snapshots of scans for the other processes.
+//! Publishes scan snapshots to the other processes.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,11 +16,10 @@ use super::envelope;
 use super::link::Link;
 use super::pubsub::Dispatcher;
 
-/// How many snapshots may wait to be sent. One that comes then replaces the oldest, which a newer
-/// one outdates.
+/// The capacity of the outbox. When it is full, a new snapshot replaces the oldest one.
 const MAX_WAITING: usize = 1024;
-/// A snapshot larger than this is not sent: all nodes would have to read it, and the row says the
-/// same a little later.
+/// The largest snapshot that is sent, in bytes. Every node would have to read a larger one, and the
+/// row holds the same information a little later.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The [`LiveFeed`] of a node in a group of nodes.
@@ -68,7 +67,7 @@ impl RedisLiveFeed {
         Self { outbox, dispatcher, _writer: AbortOnDropHandle::new(writer), _kept: kept }
     }
 
-    /// How many snapshots were not sent since the start.
+    /// The number of snapshots dropped since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.outbox.dropped.load(Ordering::Relaxed)

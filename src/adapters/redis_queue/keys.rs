@@ -1,23 +1,22 @@
-//! The names of everything that Kastrel keeps in Redis.
+//! The names of all keys and channels in Redis.
 
 use kastrel_actors::model::Priority;
 
 /// The consumer group of every stream.
 pub(super) const GROUP: &str = "workers";
 
-/// All names begin with `{prefix}:`. The braces are a hash tag, so that a cluster keeps what one
-/// script touches in one slot:
+/// All names begin with `{prefix}:`. The braces are a hash tag: a Redis cluster then keeps all keys
+/// of a script in one hash slot, see
 /// <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keys {
     /// The streams, in the order of [`Priority::ALL`].
     pub(super) streams: Vec<String>,
-    /// The lines, likewise.
+    /// The delay queues, in the same order.
     delay_queues: Vec<String>,
     traces: String,
     passes: String,
-    /// What stands for a line, the traces and a stream when it is tried out whether signals are
-    /// taken.
+    /// The keys of the probe script: a sorted set, a hash and a stream.
     pub(super) probe: [String; 3],
     /// The channel of control messages.
     pub(super) control: String,
@@ -41,24 +40,24 @@ impl Keys {
         }
     }
 
-    /// The keys that a script may touch, in the order in which `scripts/line.lua` numbers them.
+    /// The keys of the scripts, in the order in which `scripts/delay_queue.lua` numbers them.
     pub(super) fn of_scripts(&self) -> impl Iterator<Item = &str> {
         self.streams.iter().chain(&self.delay_queues).chain([&self.traces, &self.passes]).map(String::as_str)
     }
 
-    /// Whose stream it is.
+    /// The priority of a stream.
     pub(super) fn priority_of(&self, stream: &[u8]) -> Option<Priority> {
         let place = self.streams.iter().position(|key| key.as_bytes() == stream)?;
         Priority::ALL.get(place).copied()
     }
 }
 
-/// What the scripts call a priority.
+/// The level (the number that the scripts use) of a priority.
 pub(super) const fn level(priority: Priority) -> usize {
     kastrel_actors::policy::fairness::place(priority) + 1
 }
 
-/// The priority that the scripts call `level`.
+/// The priority of a level.
 pub(super) fn priority(level: i64) -> Option<Priority> {
     usize::try_from(level).ok()?.checked_sub(1).and_then(|place| Priority::ALL.get(place)).copied()
 }
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_in_one_slot() {
+    fn all_keys_share_one_hash_slot() {
         let keys = Keys::new("kastrel");
         assert_eq!(
             keys.of_scripts().collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! The shared connection for commands, as everybody but its keeper sees it.
+//! The shared connection for commands, as seen by all parts except the connection manager.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::{CallError, Trouble, describe, trouble};
-use super::health::RedisState;
 use super::keys::Keys;
 use super::scripts::Scripts;
+use crate::ports::RedisState;
 
-/// The longest that one call may take. Scripts take well under a millisecond, so a Redis that needs
-/// longer is as good as down.
+/// The timeout of one call. Scripts take well under a millisecond, so a slower Redis counts as
+/// down.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_millis(1500);
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ enum State {
     Down { why: String },
 }
 
-/// See the module.
+/// The shared connection and its state; see the module docs.
 pub(super) struct Link {
     pub(super) client: Client,
     pub(super) address: String,
@@ -35,11 +35,11 @@ pub(super) struct Link {
     clock: Arc<dyn Clock>,
     state: watch::Sender<State>,
     health: watch::Sender<RedisState>,
-    /// When the keeper must look at the line at the latest.
+    /// The time at which the connection manager must run `promote_due` at the latest.
     look: watch::Sender<Option<Instant>>,
-    /// When the server last took a signal, or what stands for one.
+    /// When the server last accepted a signal or a probe.
     took: Mutex<Option<Instant>>,
-    /// Why this node gets no signals, although the connection for commands is good.
+    /// The reason why this node receives no signals although the command connection works.
     reader: Mutex<Option<String>>,
 }
 
@@ -73,13 +73,13 @@ impl Link {
         self.health.send_replace(RedisState::Connected { version });
     }
 
-    /// No connection could be made.
+    /// Records that a connection attempt failed.
     pub(super) fn down(&self, why: String) {
         self.state.send_replace(State::Down { why: why.clone() });
         self.show_down(why);
     }
 
-    /// Takes a connection that failed out of use, unless a newer one is in its place already.
+    /// Removes a failed connection, unless a newer one has already replaced it.
     fn lost(&self, failed: u64, why: String) {
         let was_in_use = self.state.send_if_modified(|state| {
             let in_use = matches!(state, State::Up { generation, .. } if *generation == failed);
@@ -101,7 +101,7 @@ impl Link {
         });
     }
 
-    /// Why the queue takes or gives no signals now, as far as that is known.
+    /// The reason why the queue currently accepts or delivers no signals, if known.
     pub(super) fn trouble(&self) -> Option<String> {
         match &*self.health.borrow() {
             RedisState::Connecting | RedisState::Connected { .. } => None,
@@ -111,7 +111,8 @@ impl Link {
         }
     }
 
-    /// The server refuses to take signals, or gives this node none; the connection is good.
+    /// Records that the server refuses signals, or delivers none to this node, on a working
+    /// connection.
     fn refuses(&self, why: &str) {
         *locked(&self.took) = None;
         let now = self.clock.now();
@@ -119,7 +120,7 @@ impl Link {
             let (version, since) = match state {
                 RedisState::Connected { version } => (std::mem::take(version), now),
                 RedisState::Refusing { version, since, error } if error != why => (std::mem::take(version), *since),
-                // Without a connection that is what there is to say.
+                // While disconnected, the connection error is the one to show.
                 RedisState::Refusing { .. } | RedisState::Connecting | RedisState::Down { .. } => return false,
             };
             *state = RedisState::Refusing { version, since, error: why.to_owned() };
@@ -127,7 +128,7 @@ impl Link {
         });
     }
 
-    /// The server took a signal, or what stands for one.
+    /// Records that the server accepted a signal or a probe.
     fn takes(&self) {
         *locked(&self.took) = Some(Instant::now());
         if locked(&self.reader).is_none() {
@@ -143,13 +144,13 @@ impl Link {
         });
     }
 
-    /// Whether it is time to try out whether the server takes signals: none was taken for so long.
+    /// True if the server has accepted no signal for `since`, so that a probe is due.
     pub(super) fn is_untried(&self, since: Duration) -> bool {
         locked(&self.took).is_none_or(|at| at.elapsed() >= since)
     }
 
-    /// Tries out whether the server takes signals, by what takes the same rights and the same room
-    /// as one.
+    /// Probes whether the server accepts signals, with commands that need the same permissions and
+    /// memory.
     pub(super) async fn try_out(&self) -> Result<(), CallError> {
         let now = self.clock.now().as_millisecond();
         let mut probe = self.scripts.probe();
@@ -161,7 +162,7 @@ impl Link {
         Ok(())
     }
 
-    /// Whether this node's reader gets signals, or why not.
+    /// Records whether this node's reader receives signals, or why not.
     pub(super) fn reads(&self, trouble: Option<String>) {
         if let Some(why) = &trouble {
             self.refuses(why);
@@ -172,13 +173,13 @@ impl Link {
         }
     }
 
-    /// Waits until the connection that is in use fails.
+    /// Waits until the current connection fails.
     pub(super) async fn until_lost(&self) {
-        // The sender lives in `self`.
+        // The sender is a field of `self`, so the channel cannot close.
         let _ = self.state.subscribe().wait_for(|state| !matches!(state, State::Up { .. })).await;
     }
 
-    /// Waits for a connection, at most for `patience`.
+    /// Waits up to `patience` for a connection.
     pub(super) async fn wait_up(&self, patience: Duration) -> Result<(), CallError> {
         let mut state = self.state.subscribe();
         let waiting = state.wait_for(|state| matches!(state, State::Up { .. }));
@@ -189,8 +190,8 @@ impl Link {
         }
     }
 
-    /// The connection in use. While the first one is being made it waits for that; when there is
-    /// none it fails at once.
+    /// The current connection. Waits while the first one is being made; fails immediately while
+    /// disconnected.
     async fn connection(&self) -> Result<(MultiplexedConnection, u64), CallError> {
         let mut state = self.state.subscribe();
         let known =
@@ -206,7 +207,8 @@ impl Link {
         CallError::Down { address: self.address.clone(), why }
     }
 
-    /// Runs a script; what it answered after the time of the next look, which is noted.
+    /// Runs a script. Each script returns the time until the next due signal first; this function
+    /// records it and returns the rest.
     pub(super) async fn run(&self, script: &ScriptInvocation<'_>) -> Result<Vec<Value>, CallError> {
         let (mut connection, generation) = self.connection().await?;
         let answer = tokio::time::timeout(CALL_TIMEOUT, script.invoke_async(&mut connection)).await;
@@ -214,15 +216,14 @@ impl Link {
         self.read(answer)
     }
 
-    /// The same for a script that puts a signal in line: that it ran says that the server takes
-    /// signals.
+    /// Runs a script that enqueues a signal. Its success shows that the server accepts signals.
     pub(super) async fn put(&self, script: &ScriptInvocation<'_>) -> Result<Vec<Value>, CallError> {
         let answer = self.run(script).await?;
         self.takes();
         Ok(answer)
     }
 
-    /// Reads the answer of a script.
+    /// Parses the response of a script.
     pub(super) fn read(&self, answer: Value) -> Result<Vec<Value>, CallError> {
         let mut parts = match answer {
             Value::Array(parts) => parts,
@@ -245,7 +246,8 @@ impl Link {
         self.judge(generation, answer)
     }
 
-    /// Notes that a script was refused. What a message is refused says nothing of signals.
+    /// Records that a script was refused. Only scripts count: a refused `PUBLISH` does not
+    /// affect signals.
     fn note_refusal<T, E>(&self, answer: Result<redis::RedisResult<T>, E>) -> Result<redis::RedisResult<T>, E> {
         if let Ok(Err(error)) = &answer
             && trouble(error) == Trouble::Refusal
@@ -292,7 +294,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Since when the connection is down, when it is found down at `now`.
+/// The start of the current outage, if the connection is found down at `now`.
 fn down_since(before: &RedisState, now: Timestamp) -> Timestamp {
     match before {
         RedisState::Down { since, .. } | RedisState::Refusing { since, .. } => *since,

@@ -1,4 +1,4 @@
-//! The one connection that listens to the channels of the control bus and of the live feed.
+//! The connection that subscribes to the channels of the control bus and the live feed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use serde::Deserialize;
 use tokio::sync::{broadcast, watch};
 use tracing::{debug, info, warn};
 
+use super::connection_manager::{CONNECT_TIMEOUT, pause};
 use super::envelope;
 use super::error::describe;
-use super::keeper::{CONNECT_TIMEOUT, pause};
 use super::link::{CALL_TIMEOUT, Link};
 
-/// How long the channels may be silent before the connection is asked whether it is alive.
+/// How long the channels may be silent before a `PING` checks the connection.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How many messages a slow subscriber of this process may be behind.
+/// How many messages a slow subscriber in this process may lag behind.
 const KEPT: usize = 1024;
 
-/// What other nodes say, for the subscribers of this process.
+/// Forwards messages of other nodes to the subscribers in this process.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     pub(super) control: broadcast::Sender<Control>,
     live: broadcast::Sender<ScanSnapshot>,
-    /// Whether somebody here reads snapshots. A worker never does, and Redis would send it those of
-    /// all others all the same.
+    /// True if a part of this process reads snapshots. A worker never does; without this flag Redis
+    /// would send it the snapshots of all other nodes.
     live_wanted: watch::Sender<bool>,
-    /// Whether the channel of snapshots is subscribed to just now.
+    /// True while the snapshot channel is subscribed to.
     pub(super) live_heard: watch::Sender<bool>,
-    /// How often the channels have been subscribed to.
+    /// The number of times the channels were subscribed to.
     pub(super) subscribed: watch::Sender<u64>,
-    /// Why Redis lets this node hear nothing, or not all, although the connection is good.
+    /// The reason why Redis denies some or all channels although the connection works.
     subscription_denied: watch::Sender<Option<String>>,
 }
 
@@ -52,7 +52,7 @@ impl Default for Dispatcher {
 }
 
 impl Dispatcher {
-    /// The snapshots of other nodes; the first caller has the channel subscribed to.
+    /// Returns the snapshots of other nodes. The first call subscribes to the channel.
     pub(super) fn live(&self) -> broadcast::Receiver<ScanSnapshot> {
         let snapshots = self.live.subscribe();
         self.live_wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
@@ -63,8 +63,8 @@ impl Dispatcher {
         self.subscription_denied.subscribe()
     }
 
-    /// Says once what Redis refuses, and once that it does so no longer. A connection that broke is
-    /// its keeper's to tell.
+    /// Logs a change: once when Redis denies a channel, and once when it permits it again. The
+    /// connection manager reports broken connections.
     fn judge(&self, link: &Link, answer: &redis::RedisResult<()>) {
         let why = match answer {
             Ok(()) => None,
@@ -91,11 +91,12 @@ impl Dispatcher {
     }
 }
 
-/// Listens for ever, over one connection after the other.
+/// Listens forever, and reconnects when a connection ends.
 pub(super) async fn listen(link: Arc<Link>, node: NodeId, dispatcher: Arc<Dispatcher>) {
     let mut failures = 0;
     loop {
-        // The keeper finds out when Redis is back; until then there is nothing to connect to.
+        // The connection manager detects when Redis is back. Until then a connection attempt is
+        // pointless.
         if link.wait_up(Duration::MAX).await.is_err() {
             continue;
         }
@@ -121,10 +122,10 @@ async fn subscribe(link: &Link) -> redis::RedisResult<(PubSubSink, PubSubStream)
     Ok(pubsub.split())
 }
 
-/// Until the connection ends or does not answer.
+/// Forwards messages until the connection ends or does not respond.
 async fn forward(link: &Link, node: &NodeId, dispatcher: &Dispatcher, mut sink: PubSubSink, mut stream: PubSubStream) {
     let mut wanted = dispatcher.live_wanted.subscribe();
-    // What was wanted before this connection was there is part of its beginning.
+    // Subscribes first if snapshots were requested before this connection was made.
     hear_live_if_wanted(link, dispatcher, &mut wanted, &mut sink).await;
     dispatcher.subscribed.send_modify(|times| *times += 1);
     loop {
@@ -137,18 +138,18 @@ async fn forward(link: &Link, node: &NodeId, dispatcher: &Dispatcher, mut sink: 
                     if !matches!(tokio::time::timeout(CALL_TIMEOUT, sink.ping::<Value>()).await, Ok(Ok(_))) {
                         return;
                     }
-                    // It may have been refused, and be allowed by now.
+                    // Redis may have denied the channel before, and may permit it now.
                     hear_live_if_wanted(link, dispatcher, &mut wanted, &mut sink).await;
                 }
             },
-            // Its sender lives in `heard`.
+            // The sender is a field of `dispatcher`, so the channel cannot close.
             _ = wanted.changed() => hear_live_if_wanted(link, dispatcher, &mut wanted, &mut sink).await,
         }
     }
 }
 
-/// Subscribes to the channel of snapshots, unless nobody wants it or it is subscribed to. A refusal
-/// leaves the control messages alone.
+/// Subscribes to the snapshot channel if it is wanted and not yet subscribed to. A denial does not
+/// affect control messages.
 async fn hear_live_if_wanted(
     link: &Link,
     dispatcher: &Dispatcher,
@@ -158,7 +159,7 @@ async fn hear_live_if_wanted(
     if !*wanted.borrow_and_update() || *dispatcher.live_heard.borrow() {
         return;
     }
-    // Without an answer the silence that follows tells that the connection is gone.
+    // If there is no response, the `PING` after the next silence detects the broken connection.
     if let Ok(answer) = tokio::time::timeout(CALL_TIMEOUT, sink.subscribe(&link.keys.live)).await {
         dispatcher.judge(link, &answer);
         dispatcher.live_heard.send_replace(answer.is_ok());
@@ -167,10 +168,10 @@ async fn hear_live_if_wanted(
 
 fn deliver<T: for<'a> Deserialize<'a>>(node: &NodeId, message: &Msg, to: &broadcast::Sender<T>) {
     match envelope::open(node, message.get_payload_bytes()) {
-        // An error only says that nobody listens just now.
+        // An error only means that there is no subscriber now.
         Ok(Some(body)) => drop(to.send(body)),
         Ok(None) => {}
-        // From a newer program, most likely; the rows hold what it says.
+        // The message most likely comes from a newer version. The rows hold the same information.
         Err(error) => debug!(
             redis.channel = message.get_channel_name(),
             error = &error as &dyn std::error::Error,

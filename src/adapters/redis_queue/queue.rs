@@ -1,4 +1,4 @@
-//! The queue as the dispatcher sees it.
+//! The [`JobQueue`] that the dispatcher uses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::keys::level;
 use super::link::Link;
 use super::reader::{Caller, Reader, give_back};
 
-/// The [`JobQueue`] of a node in a group of nodes. The module `redis_queue` tells how it works.
+/// The [`JobQueue`] of a node in a group of nodes. The module `redis_queue` describes how it works.
 pub struct RedisQueue {
     link: Arc<Link>,
     callers: mpsc::UnboundedSender<Caller>,

@@ -1,10 +1,10 @@
-//! The one reader of a node: takes a signal only when a caller waits for one, and hands it over
-//! without losing it on the way.
+//! The only reader of a node. It takes a signal only when a caller waits for one, and hands it over
+//! without losing it.
 //!
-//! - **Owns** the connection for blocking reads, which is made when the first caller waits.
-//! - **A caller that goes away** takes nothing with it: what was already handed to it comes back by
-//!   its drop, and what the read still brings goes to the next caller, or back in line.
-//! - **Never** drops a read that Redis may be answering, and never has two at once.
+//! - **Owns** the connection for blocking reads. It is made when the first caller waits.
+//! - **A dropped caller** loses no signal: a delivery already sent to it is given back by its
+//!   `Drop`, and the result of a running read goes to the next caller or back into the delay queue.
+//! - **Never** cancels a read that Redis may be answering, and never runs two at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use redis::{AsyncConnectionConfig, Value};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
+use super::connection_manager::CONNECT_TIMEOUT;
 use super::entry::{Entry, named_by, read_streams};
 use super::error::CallError;
-use super::keeper::CONNECT_TIMEOUT;
 use super::keys::{self, GROUP};
 use super::link::{CALL_TIMEOUT, Link};
 
-/// How long one read waits in Redis. It bounds for how long a read outlives its caller, and how
-/// late a dead connection is noticed.
+/// The timeout of one blocking read. It bounds how long a read outlives its caller, and how late a
+/// dead connection is detected.
 const BLOCK: Duration = Duration::from_secs(5);
-/// How long a caller waits for a connection before it is told that there is none.
+/// How long a caller waits for a connection before it gets an error.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many looks in a row may fail before the caller is told.
+/// How many consecutive reads may fail before the caller gets the error.
 const MAX_FAILURES: u32 = 2;
 
-/// Whom to answer.
+/// The sender for the result of a `next` call.
 pub(super) type Caller = oneshot::Sender<Result<Handed, CallError>>;
 
-/// A delivery on its way to its caller. If the caller is gone when it arrives, its drop gives it
-/// back.
+/// A delivery that is being sent to its caller. If the caller was dropped, `Drop` gives the
+/// delivery back.
 #[derive(Debug)]
 pub(super) struct Handed {
     delivery: Option<Delivery>,
@@ -50,20 +50,20 @@ impl Handed {
 impl Drop for Handed {
     fn drop(&mut self) {
         if let Some(delivery) = self.delivery.take() {
-            // An error only says that the queue is being dropped: then the signal is reclaimed.
+            // An error only means that the queue is being dropped. The signal is then reclaimed.
             let _ = self.back.send(delivery.receipt);
         }
     }
 }
 
-/// What a look brought.
+/// The result of a read.
 struct Obtained {
     delivery: Delivery,
-    /// The entry, where the line does not know yet that it was given to this reader.
+    /// The entry, if the `settle` script has not run for it yet.
     unsettled: Option<Entry>,
 }
 
-/// See the module.
+/// The reader task; see the module docs.
 pub(super) struct Reader {
     link: Arc<Link>,
     consumer: String,
@@ -101,7 +101,7 @@ impl Reader {
         }
     }
 
-    /// Waits for a signal; `None` when the caller does not wait any more.
+    /// Waits for a signal; `None` when the caller no longer waits.
     async fn obtain(&mut self, caller: &Caller) -> Result<Option<Obtained>, CallError> {
         loop {
             self.link.wait_up(PATIENCE).await?;
@@ -112,14 +112,14 @@ impl Reader {
                     obtained
                 }
                 Err(error) => {
-                    // The next look tells whether it was only this connection, and makes a group
-                    // that is missing.
+                    // The next read shows whether only this connection failed, and creates a
+                    // missing group.
                     self.connection = None;
                     self.failures += 1;
                     debug!(error = &error as &dyn std::error::Error, tries = self.failures, "could not read the queue");
                     if self.failures > MAX_FAILURES {
-                        // The connection for commands may be good all the same: a server without
-                        // room for another client keeps those that it has.
+                        // The command connection may still work: a server at its client limit keeps
+                        // the existing connections.
                         self.link.reads(Some(format!("this node gets no signals: {}", error.cause())));
                         return Err(error);
                     }
@@ -132,7 +132,8 @@ impl Reader {
         }
     }
 
-    /// To the caller, or to the next one that waits; a delivery that nobody waits for goes back.
+    /// Sends the result to the caller, or to the next waiting one. A delivery without a waiting
+    /// caller is given back.
     fn hand_over(&mut self, caller: Caller, answer: Result<Delivery, CallError>) {
         let mut answer = answer.map(|delivery| Handed { delivery: Some(delivery), back: self.back.clone() });
         let mut next = Some(caller);
@@ -145,7 +146,7 @@ impl Reader {
         }
     }
 
-    /// Takes what is due, or waits a while for something to become so.
+    /// Takes a due signal, or waits up to [`BLOCK`] for one.
     async fn look(&mut self) -> Result<Option<Obtained>, CallError> {
         let mut take = self.link.scripts.take();
         take.arg(&self.consumer).arg(MAX_PASSES);
@@ -155,8 +156,8 @@ impl Reader {
             return Ok(self.admit(Entry::read(priority, entry)?, true).await);
         }
         let mut entries = self.block().await?;
-        // One for each stream that had any. To hand over the only one comes first, to tell the line
-        // of it second.
+        // One entry for each stream that had one. A single entry is handed over first and settled
+        // afterwards.
         match entries.len() {
             0 => Ok(None),
             1 => Ok(self.admit(entries.remove(0), false).await),
@@ -167,7 +168,7 @@ impl Reader {
         }
     }
 
-    /// What is no signal is removed, so that it is not delivered for ever.
+    /// Removes an entry that is not a signal, so that it is not delivered forever.
     async fn admit(&self, entry: Entry, settled: bool) -> Option<Obtained> {
         let Some(delivery) = entry.delivery() else {
             warn!(queue.priority = %entry.priority, queue.entry = entry.id, "removed an entry from the queue that is no signal");
@@ -207,8 +208,8 @@ impl Reader {
         read_streams(&self.link.keys, &answer)
     }
 
-    /// Tells the line what a blocking read brought: one entry is chosen, the others go back, and
-    /// what is behind them is offered. Returns the place of the chosen one.
+    /// Settles the result of a blocking read: the script chooses one entry, returns the others to
+    /// the delay queues, and offers the next signals. Returns the index of the chosen entry.
     async fn settle(&self, entries: &[Entry]) -> usize {
         let mut settle = self.link.scripts.settle();
         settle.arg(MAX_PASSES);
@@ -223,7 +224,7 @@ impl Reader {
             _ => None,
         });
         self.log(answer);
-        // Without an answer the others are reclaimed in time.
+        // Without a response, the other entries are reclaimed in time.
         place.unwrap_or(0)
     }
 
@@ -237,7 +238,7 @@ impl Reader {
     }
 }
 
-/// Puts deliveries that reached nobody back in line, with the due that they had.
+/// Puts undelivered signals back into the delay queue, with their old due time.
 pub(super) async fn give_back(link: Arc<Link>, mut unheard: mpsc::UnboundedReceiver<Receipt>) {
     while let Some(receipt) = unheard.recv().await {
         let Ok((level, id)) = named_by(&receipt) else { continue };

@@ -1,4 +1,4 @@
-//! The Lua scripts. Each is one atomic step; `scripts/line.lua` stands before every one of them.
+//! The Lua scripts. Each is one atomic step and starts with `scripts/delay_queue.lua`.
 
 use redis::{Script, ScriptInvocation};
 
@@ -50,7 +50,7 @@ impl Scripts {
             promote_due: script!("promote_due"),
             sweep: script!("sweep"),
             depth: script!("depth"),
-            // It touches keys of its own, and needs nothing of the line.
+            // It uses keys of its own, and no function of `delay_queue.lua`.
             probe: Script::new(include_str!("scripts/probe.lua")),
         }
     }

@@ -1,4 +1,4 @@
-//! The ports' conformance suites and what only this adapter promises, against a real Redis.
+//! Runs the ports' conformance suites and the tests of this adapter against a real Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use kastrel_actors::testing::queue_conformance::QueueHarness;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Mutex, broadcast};
 
-use super::{RedisConnections, RedisOptions, RedisState};
+use super::{RedisConnections, RedisOptions};
+use crate::ports::RedisState;
 
 mod access;
 mod channels;
@@ -26,9 +27,9 @@ mod redis_server;
 
 use redis_server::RedisServer;
 
-/// No single wait takes longer, even on a busy machine.
+/// The timeout of every wait. No wait takes this long, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long nothing must come for "nothing comes".
+/// How long the tests wait before they conclude that no delivery comes.
 const SILENCE: Duration = Duration::from_millis(300);
 
 const STREAMS: [&str; 3] = ["{kastrel}:stream:high", "{kastrel}:stream:normal", "{kastrel}:stream:low"];
@@ -42,12 +43,12 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// A signal that is due after so many milliseconds.
+/// A signal that is due in `after` milliseconds.
 fn signal(id: u64, priority: Priority, after: i64) -> JobSignal {
     JobSignal { id: ScanId(id), priority, due: now() + SignedDuration::from_millis(after), trace: fixtures::trace() }
 }
 
-/// Signals as a node does whose clock is the queue's.
+/// Sends a signal from a node whose clock equals the queue's.
 async fn send(queue: &impl JobQueue, signal: JobSignal) -> Result<(), QueueError> {
     let wait = Duration::try_from(signal.due.duration_since(now())).unwrap_or_default();
     queue.signal(signal, wait).await
@@ -57,7 +58,7 @@ fn open(url: &str, name: &str, options: &RedisOptions) -> RedisConnections {
     RedisConnections::open_with(url, node(name), Arc::new(SystemClock), options).unwrap()
 }
 
-/// A node that is connected and listens.
+/// A node that is connected and subscribed.
 async fn connect(server: &RedisServer, name: &str) -> RedisConnections {
     let connections = open(&server.url(), name, &RedisOptions::default());
     connected(&connections).await;
@@ -79,7 +80,7 @@ async fn down(connections: &RedisConnections) -> RedisState {
     state(connections, |state| matches!(state, RedisState::Down { .. })).await
 }
 
-/// Waits until Redis refuses signals on a good connection; its words.
+/// Waits until Redis refuses signals on a working connection; returns its error text.
 async fn refusing(connections: &RedisConnections) -> String {
     match state(connections, |state| matches!(state, RedisState::Refusing { .. })).await {
         RedisState::Refusing { error, .. } => error,
@@ -87,7 +88,7 @@ async fn refusing(connections: &RedisConnections) -> String {
     }
 }
 
-/// Waits until signals are refused, with or without a connection; the words of Redis.
+/// Waits until signals are refused, with or without a connection; returns the error text of Redis.
 async fn failing(connections: &RedisConnections) -> String {
     match state(connections, |state| matches!(state, RedisState::Refusing { .. } | RedisState::Down { .. })).await {
         RedisState::Refusing { error, .. } | RedisState::Down { error, .. } => error,
@@ -95,16 +96,16 @@ async fn failing(connections: &RedisConnections) -> String {
     }
 }
 
-/// Waits until the channels were subscribed to so often.
+/// Waits until the channels were subscribed to `times` times.
 async fn listening(connections: &RedisConnections, times: u64) {
-    let mut subscribed = connections.heard.subscribed.subscribe();
+    let mut subscribed = connections.dispatcher.subscribed.subscribe();
     tokio::time::timeout(PATIENCE, subscribed.wait_for(|seen| *seen >= times)).await.unwrap().unwrap();
 }
 
 /// Subscribes to the snapshots of other nodes, and waits until Redis sends them.
 async fn snapshots(connections: &RedisConnections) -> broadcast::Receiver<ScanSnapshot> {
     let live = connections.feed.subscribe();
-    let mut heard = connections.heard.live_heard.subscribe();
+    let mut heard = connections.dispatcher.live_heard.subscribe();
     tokio::time::timeout(PATIENCE, heard.wait_for(|heard| *heard)).await.unwrap().unwrap();
     live
 }
@@ -125,8 +126,8 @@ async fn nothing_comes(connections: &RedisConnections) {
     }
 }
 
-/// A caller that waits; when this returns, its node's reader waits in Redis. No other node's reader
-/// may.
+/// Starts a caller of `next`, and waits until its node's reader blocks in Redis. No other reader
+/// may block at that time.
 async fn waiting(server: &RedisServer, connections: &RedisConnections) -> tokio::task::JoinHandle<Delivery> {
     let queue = Arc::clone(&connections.queue);
     let caller = tokio::spawn(async move { queue.next().await.unwrap() });
@@ -139,18 +140,18 @@ async fn waiting(server: &RedisServer, connections: &RedisConnections) -> tokio:
     caller
 }
 
-/// How many clients wait in a blocking command.
+/// The number of clients in a blocking command.
 async fn blocked(server: &RedisServer) -> u64 {
     let info: String = redis::cmd("INFO").arg("clients").query_async(&mut raw(server).await).await.unwrap();
     info.lines().find_map(|line| line.strip_prefix("blocked_clients:")).unwrap().trim().parse().unwrap()
 }
 
-/// A plain connection, to look behind the adapter.
+/// A plain connection, for checks that bypass the adapter.
 async fn raw(server: &RedisServer) -> MultiplexedConnection {
     redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-/// Streams, lines, traces and what readers hold: all must be empty.
+/// Asserts that the streams, the delay queues, the traces and the pending entries are empty.
 async fn nothing_is_left(server: &RedisServer) {
     let mut raw = raw(server).await;
     for stream in STREAMS {
@@ -165,7 +166,7 @@ async fn nothing_is_left(server: &RedisServer) {
     assert_eq!(redis::cmd("HLEN").arg("{kastrel}:traces").query_async::<u64>(&mut raw).await.unwrap(), 0);
 }
 
-/// Keeps what the suites' ports need.
+/// Holds the servers and connections of the conformance suites' ports.
 #[derive(Default)]
 struct Real {
     kept: Mutex<Vec<(RedisServer, Vec<RedisConnections>)>>,

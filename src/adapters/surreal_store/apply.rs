@@ -1,5 +1,5 @@
-//! Reading one row, and changing it by compare-and-set; `lease` has the one change that is made
-//! otherwise.
+//! Reads a row, and changes it by compare-and-set. The module `lease` makes the only change that
+//! works differently.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{Command, ScanId, ScanRecord, ScanState};
@@ -66,7 +66,7 @@ macro_rules! update {
 
 const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
 
-/// The change with which a scan ends brings the rows that are kept beside it.
+/// The update that ends a scan. It also writes the scan's `ended`, `found` and `day` rows.
 const WRITE_END: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE version FROM ONLY $key) = $expected {",
@@ -76,12 +76,12 @@ const WRITE_END: &str = concat!(
     "COMMIT;"
 );
 
-/// What became of a write.
+/// The result of a write.
 enum Written {
     Yes,
-    /// Somebody else changed the row first.
+    /// Another writer changed the row first.
     Lost,
-    /// The answer was lost, so nobody knows.
+    /// The response was lost, so the outcome is unknown.
     Unknown(CallError),
     /// Nothing was sent, or the database failed.
     Failed(CallError),
@@ -127,9 +127,9 @@ impl SurrealStore {
         }
         let Some(key) = row::scan_key(id) else { return Ok(Applied::Missing) };
         let mut tries = Tries::default();
-        // A write whose answer was lost. It may yet be made, until the row has another version; so
-        // it is looked for first, and while the row is as it was the same write is sent again:
-        // whichever of the two is made, it is ours.
+        // A write whose response was lost. The database may still commit it until the row has
+        // another version. So the loop first checks whether it was committed, and resends the same
+        // write while the row is unchanged: whichever copy is committed, the result is the same.
         let mut unanswered: Option<ScanRecord> = None;
         loop {
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
@@ -157,8 +157,8 @@ impl SurrealStore {
         }
     }
 
-    /// After a write that the database did not clearly refuse: the row tells whether it was made.
-    /// If it does not, the caller hears that nobody knows.
+    /// Determines the outcome of a write that failed with an ambiguous error by reading the row.
+    /// Returns the error if the row does not show the write.
     async fn read_back(&self, id: ScanId, wanted: ScanRecord, error: CallError) -> Result<Applied, StoreError> {
         match self.read(id).await {
             Ok(Some(read)) if was_made(&wanted, &read.record) => Ok(Applied::Committed(read.record)),
@@ -167,19 +167,20 @@ impl SurrealStore {
     }
 }
 
-/// Whether the write of `wanted` is part of the history of `found`.
+/// True if the write of `wanted` is part of the history of `found`.
 ///
-/// The same version with the same content is ours. After later changes, a write that ended an
-/// attempt is still told by that attempt's token, node and moments, which no other write shares.
+/// If the versions are equal, the content decides. After later changes, a write that ended an
+/// attempt is still recognized by the token, the node and the times of that attempt, which no other
+/// write shares.
 pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
     if found.version == wanted.version {
         return found == wanted;
     }
     let ended = wanted.attempts.last().filter(|_| found.version > wanted.version);
     ended.is_some_and(|attempt| match &wanted.state {
-        // It ended an attempt: nothing else makes a row wait.
+        // It ended an attempt: only that makes a row pending.
         ScanState::Pending { .. } => found.attempts.contains(attempt),
-        // Another progress stands in its place; and nothing changes a row that has ended.
+        // Later progress replaced it; and a finished row does not change any more.
         ScanState::Running { .. }
         | ScanState::Completed { .. }
         | ScanState::Failed { .. }

@@ -1,5 +1,5 @@
-//! Gives the scans of earlier versions the rows that this version keeps beside them. Done once,
-//! before anything else uses the database; afterwards it costs one read.
+//! Creates the additional rows of this version for scans of earlier versions. This happens once,
+//! before anything else uses the database. Afterwards it costs one read.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +19,11 @@ struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
 struct State {
-    /// Every scan that has ended has its row.
+    /// Every finished scan has its `ended` row.
     ended: bool,
-    /// And the row says how severe its issues are.
+    /// Those rows hold the worst severity.
     severity: bool,
-    /// And each plugin that has results, collected items or issues, has its row.
+    /// Each plugin with results (collected items or issues) has its `found` row.
     results: bool,
     last: i64,
 }
@@ -47,7 +47,7 @@ struct Rows {
 struct Beside {
     aims: Vec<TargetRow>,
     all: Vec<Ended>,
-    /// Keys of an earlier version, which kept a plugin's own spelling.
+    /// Keys that an earlier version stored with the plugin's own spelling.
     stale: Vec<RecordId>,
 }
 
@@ -95,8 +95,8 @@ const WRITE: &str = "
     DELETE $stale RETURN NONE;
     COMMIT;";
 
-/// The counts come last and together with the mark that all is done: whoever finds the mark may
-/// count on, and who was slower changes nothing any more.
+/// The counts come last and in one transaction with the completion marks. A process that finds the
+/// marks may increment the counts, and a slower process changes nothing any more.
 const FINISH: &str = "
     BEGIN;
     CREATE backfill:ended SET upto = $upto RETURN NONE;
@@ -107,19 +107,18 @@ const FINISH: &str = "
     };
     COMMIT;";
 
-/// The same where the counts of the days are there already: a version that kept them did not keep
-/// severities.
+/// For a database that already has the counts per day, but no severities.
 const FINISH_SEVERITY: &str = "
     BEGIN;
     CREATE backfill:severity SET upto = $upto RETURN NONE;
     CREATE backfill:results SET upto = $upto RETURN NONE;
     COMMIT;";
 
-/// And where severities are there as well: that version had no row for a plugin that named an issue
-/// and collected nothing.
+/// For a database that also has severities, but no row for a plugin that reported an issue and
+/// collected nothing.
 const FINISH_RESULTS: &str = "CREATE backfill:results SET upto = $upto RETURN NONE;";
 
-/// Fills in what is missing, when the database is opened.
+/// Fills in the missing rows when the database is opened.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
     fill_in(db).await.map_err(|source| OpenError::Database {
         doing: "fill in what earlier versions did not keep",
@@ -127,7 +126,7 @@ pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
     })
 }
 
-/// Fills in what is missing.
+/// Fills in the missing rows.
 pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
     let State { ended, severity, results, last } = calls::call_again(db, STATE, Nothing {}).await?;
     if results {
@@ -147,8 +146,7 @@ pub(super) async fn fill_in(db: &Database) -> Result<(), StoreError> {
         (false, _) => calls::execute_again(db, FINISH, Days { upto: last, days: days.into_values().collect() }).await,
     };
     match finished {
-        // Another process that started at the same moment was done first, or the answer to our own
-        // was lost.
+        // Another process that started at the same time finished first, or the response was lost.
         Err(error) if error.failure() == Failure::Exists => Ok(()),
         other => Ok(other?),
     }
@@ -167,7 +165,7 @@ async fn read(
         let number = stored.number;
         let record = match stored.into_record() {
             Ok(record) => record,
-            // The others must not wait for a row that nobody can read.
+            // An unreadable row must not block the others.
             Err(error) => {
                 tracing::error!(
                     scan.id = number,

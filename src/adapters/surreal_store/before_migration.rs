@@ -1,4 +1,4 @@
-//! What is done between opening an existing embedded database and changing its schema.
+//! A hook that runs between opening an existing embedded database and changing its schema.
 
 use async_trait::async_trait;
 
@@ -7,19 +7,20 @@ use super::error::OpenError;
 use super::migrate;
 use super::store::SurrealStore;
 
-/// Runs before the schema of an existing database changes, such as to back it up.
+/// Runs before the schema of an existing database changes, for example to back it up.
 #[async_trait]
 pub trait BeforeMigration: Send + Sync {
-    /// `store` has the schema of an earlier program: only [`stock`](SurrealStore::stock) and
-    /// [`export`](SurrealStore::export) may be called.
+    /// Runs on `store`, which has the schema of an earlier version. Only
+    /// [`metadata`](SurrealStore::metadata) and [`export`](SurrealStore::export) may be called on
+    /// it.
     ///
     /// # Errors
-    /// The schema must not change.
+    /// An error stops the migration: the schema stays unchanged.
     async fn run(&self, store: &SurrealStore, schema: i64) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Whether the database has the schema of an earlier program, which is about to change; `before`
-/// has run then.
+/// Runs `before` if the database has the schema of an earlier version. Returns true in that case,
+/// because the schema is about to change.
 pub(super) async fn run(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
     let Some(schema) = migrate::outdated(db).await? else { return Ok(false) };
     let Some(before) = before else { return Ok(true) };

@@ -1,5 +1,4 @@
-//! One way to ask the database: with a time-out, with the most telling of its errors, with one
-//! typed answer, and again where that is right.
+//! Sends queries to the database, with a timeout, typed responses, error selection and retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +11,30 @@ use super::error::{CallError, Failure};
 use super::reconnecting_client::{self, ReconnectingClient};
 use super::ws_connection::WsConnection;
 
-/// The longest that one call of the database may take, the wait for a connection included.
+/// The timeout of one database call, including the wait for a connection.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest that one operation of the store is tried for. One more call may begin just before.
+/// How long one operation of the store is retried. One more call may start just before the limit.
 pub(super) const OPERATION_LIMIT: Duration = Duration::from_secs(12);
 
-/// How often an operation whose answer was lost is looked into.
+/// How many lost responses one operation tolerates.
 const MAX_LOST: u32 = 3;
 
-/// Where the calls go.
+/// The target of database calls.
 #[derive(Debug, Clone)]
 pub(super) enum Database {
-    /// In this process and on the disk.
+    /// An embedded database on disk.
     Embedded(EmbeddedDatabase),
-    /// In this process, by this one engine: in memory, or being made ready.
+    /// A single embedded engine: in memory, or during preparation.
     Engine(Arc<Engine>),
-    /// On a server, by whatever connection there is.
+    /// A database server, through the current connection.
     Remote(ReconnectingClient),
-    /// On a server, by this one connection, which is being made ready.
+    /// A database server, through one connection during preparation.
     WsConnection(Arc<WsConnection>),
 }
 
 impl Database {
-    /// The result of each statement.
+    /// Returns the result of each statement.
     pub(super) async fn query(
         &self,
         sql: String,
@@ -49,17 +48,17 @@ impl Database {
         }
     }
 
-    /// Selects the database for all calls that follow.
+    /// Selects the database for all later calls.
     pub(super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
         match self {
             Self::Engine(engine) => engine.select(namespace, database).await,
             Self::WsConnection(connection) => reconnecting_client::select(connection, namespace, database).await,
-            // They come with the database selected.
+            // Their connections have already selected the database.
             Self::Remote(_) | Self::Embedded(_) => Ok(()),
         }
     }
 
-    /// Whether calls can be made at all, as far as that is known without one.
+    /// Returns an error if calls are known to fail, without making one.
     pub(super) fn check(&self) -> Result<(), CallError> {
         match self {
             Self::Remote(link) => link.check(),
@@ -68,7 +67,7 @@ impl Database {
         }
     }
 
-    /// Whether submissions can be sent, as far as that is known without a call.
+    /// Returns an error if submissions are known to fail, without a call.
     pub(super) fn check_submission(&self) -> Result<(), CallError> {
         match self {
             Self::Embedded(database) => database.check_submission(),
@@ -76,15 +75,15 @@ impl Database {
         }
     }
 
-    /// A restore into it has ended: what is there from now on is not to be lost.
+    /// Records that a restore is complete. From now on the loss of data is detected.
     pub(super) async fn restored(&self) {
         if let Self::Embedded(database) = self {
             database.restored().await;
         }
     }
 
-    /// Makes sure that a batch of submissions which is answered with an error does not come to be
-    /// later. On a server, [`settle`](super::submit) has done so where it could be reached.
+    /// Makes sure that a batch of submissions whose caller got an error is not committed later. On
+    /// a server, [`settle`](super::submit) has already done that if it reached the server.
     pub(super) async fn refuse(&self, batch: RefusedBatch) {
         if let Self::Embedded(database) = self {
             database.refuse(batch).await;
@@ -92,10 +91,10 @@ impl Database {
     }
 }
 
-/// Runs `sql`, whose last statement that gives a value is its answer.
+/// Runs `sql` and returns the value of the last statement that has one.
 ///
-/// Answers are objects, so that "no row" is a field of the answer and not the answer's absence;
-/// statements that only do something give nothing.
+/// Responses are objects, so that "no row" is a field of the response and not its absence.
+/// Statements that only have an effect return nothing.
 pub(super) async fn call<T: SurrealValue>(
     db: &Database,
     sql: &'static str,
@@ -106,8 +105,7 @@ pub(super) async fn call<T: SurrealValue>(
     T::from_value(answer).map_err(|error| CallError::Shape(error.to_string()))
 }
 
-/// As [`call`], made again when it collided with other writers or lost its answer: for what is the
-/// same however often it is made.
+/// Runs [`call`] and retries it after a conflict or a lost response. For idempotent calls.
 pub(super) async fn call_again<T: SurrealValue>(
     db: &Database,
     sql: &'static str,
@@ -122,8 +120,7 @@ pub(super) async fn call_again<T: SurrealValue>(
     }
 }
 
-/// As [`call`], made again only when it collided with other writers: for what must not be made
-/// twice.
+/// Runs [`call`] and retries it only after a conflict. For calls that must not run twice.
 pub(super) async fn call_once<T: SurrealValue>(
     db: &Database,
     sql: &'static str,
@@ -138,7 +135,7 @@ pub(super) async fn call_once<T: SurrealValue>(
     }
 }
 
-/// As [`execute`], made again when it collided with other writers or lost its answer.
+/// Runs [`execute`] and retries it after a conflict or a lost response.
 pub(super) async fn execute_again(
     db: &Database,
     sql: &str,
@@ -153,7 +150,7 @@ pub(super) async fn execute_again(
     }
 }
 
-/// Runs `sql` for its effect.
+/// Runs `sql` and discards the response.
 pub(super) async fn execute(
     db: &Database,
     sql: impl Into<String>,
@@ -162,7 +159,7 @@ pub(super) async fn execute(
     run(db, sql.into(), variables.into_value()).await.map(drop)
 }
 
-/// As [`execute`], however long it takes.
+/// Runs [`execute`] without a timeout.
 pub(super) async fn execute_to_its_end(
     db: &Database,
     sql: String,
@@ -176,7 +173,7 @@ async fn run(db: &Database, sql: String, variables: Value) -> Result<Option<Valu
     answer_of(tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))??)
 }
 
-/// The last value that a statement gave, or the most telling of the errors.
+/// The last value of the statements, or the most specific error.
 fn answer_of(results: Vec<surrealdb::Result<Value>>) -> Result<Option<Value>, CallError> {
     let (mut answer, mut worst) = (None, None::<CallError>);
     for result in results {
@@ -195,8 +192,8 @@ fn answer_of(results: Vec<surrealdb::Result<Value>>) -> Result<Option<Value>, Ca
     worst.map_or(Ok(answer), Err)
 }
 
-/// When a transaction fails, each of its statements reports an error, most of them only that
-/// another one failed. Lower is more telling.
+/// Ranks errors; lower is more specific. When a transaction fails, each statement reports an error,
+/// and most of these only mean that another statement failed.
 fn telling(error: &CallError) -> u8 {
     match (error.failure(), error) {
         (Failure::Thrown | Failure::Exists, _) => 0,
@@ -206,7 +203,7 @@ fn telling(error: &CallError) -> u8 {
     }
 }
 
-/// The tries of one operation.
+/// The retry state of one operation.
 #[derive(Debug)]
 pub(super) struct Tries {
     since: Instant,
@@ -220,20 +217,20 @@ impl Default for Tries {
     }
 }
 
-/// What to do after a failed try.
+/// The decision after a failed call.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 enum Next {
-    /// Another try, after a pause of up to this long.
+    /// Retry after a pause of up to this long.
     Again(Duration),
-    /// No more tries: others were always faster.
+    /// Stop: concurrent writers always won.
     Contended,
-    /// No more tries.
+    /// Stop and return the error.
     Fail,
 }
 
 impl Tries {
-    /// Waits until it is time for another try, or says why there is none.
+    /// Waits until the next retry, or returns the error if no retry is left.
     pub(super) async fn after(&mut self, error: CallError) -> Result<(), CallError> {
         let next = next(error.failure(), self.since.elapsed(), self.collided, self.lost);
         match error.failure() {
@@ -241,7 +238,7 @@ impl Tries {
             _ => self.collided += 1,
         }
         match next {
-            // Others get their turn before the first pause.
+            // Yields to other tasks before the first pause.
             Next::Again(Duration::ZERO) => tokio::task::yield_now().await,
             Next::Again(longest) => tokio::time::sleep(longest.mul_f64(rand::random_range(0.0..=1.0))).await,
             Next::Contended => return Err(CallError::Contended(OPERATION_LIMIT)),
@@ -250,8 +247,8 @@ impl Tries {
         Ok(())
     }
 
-    /// As [`after`](Self::after), for a collision that was no error: a row that somebody else
-    /// changed first, or made.
+    /// Works like [`after`](Self::after), for a conflict that was not an error: another writer
+    /// changed or created the row first.
     pub(super) async fn after_collision(&mut self) -> Result<(), CallError> {
         match next(Failure::Conflict, self.since.elapsed(), self.collided, self.lost) {
             Next::Again(longest) => tokio::time::sleep(longest.mul_f64(rand::random_range(0.0..=1.0))).await,
@@ -262,8 +259,8 @@ impl Tries {
     }
 }
 
-/// Collisions are tried again at once at first, then after pauses that grow to 50 ms and differ
-/// from writer to writer; lost answers after a moment, in which the connection is made anew.
+/// Conflicts are retried immediately at first, then after pauses of up to 50 ms with jitter. Lost
+/// responses are retried immediately; the call then waits for the new connection.
 fn next(failure: Failure, elapsed: Duration, collided: u32, lost: u32) -> Next {
     let in_time = elapsed < OPERATION_LIMIT;
     match failure {

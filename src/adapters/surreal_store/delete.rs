@@ -1,7 +1,7 @@
-//! Forgetting a scan that has ended, with all that is kept beside its row.
+//! Deletes a finished scan and its additional rows.
 
-use kastrel_actors::model::{ScanId, ScanRecord};
-use kastrel_actors::ports::{Deleted, StoreError};
+use kastrel_actors::model::{Deleted, ScanId, ScanRecord};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls::{self, Tries};
@@ -24,7 +24,7 @@ struct Answer {
     gone: i64,
 }
 
-/// The day's counts go down with the scan: a trend counts the scans that there are.
+/// Also decrements the counts of the day, because a trend counts existing scans.
 const DELETE: &str = "
     BEGIN;
     LET $gone = DELETE $key WHERE version = $expected RETURN BEFORE;
@@ -42,7 +42,8 @@ impl SurrealStore {
     pub(super) async fn forget_scan(&self, id: ScanId) -> Result<Deleted, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(Deleted::Missing) };
         let mut tries = Tries::default();
-        // A deletion whose answer was lost. If the row is gone afterwards, it was made.
+        // A deletion whose response was lost. If the row is missing afterwards, the deletion was
+        // committed.
         let mut unanswered: Option<ScanRecord> = None;
         loop {
             let Some(read) = self.read(id).await? else {

@@ -1,4 +1,4 @@
-//! What operators order: that a node drains, and that the whole queue pauses.
+//! The directives of operators: draining a node, and pausing the queue.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ impl SurrealStore {
 
     pub(super) async fn current_pause(&self) -> Result<Option<QueuePause>, StoreError> {
         match calls::call_again(&self.inner.db, PAUSED, Nothing {}).await {
-            // The first schema has no such table, and is read before it changes.
+            // The first schema has no such table, and this query also runs before the migration.
             Err(error) if error.is_missing_ground() => Ok(None),
             answer => pause(answer?),
         }

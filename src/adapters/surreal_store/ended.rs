@@ -1,11 +1,11 @@
-//! What is kept beside the row of a scan that has ended: the few numbers that orders and trends
-//! need, which plugins have results, and the day's counts.
+//! The additional rows of a finished scan: the numbers for sorting and trends, the plugins with
+//! results, and the counts per day.
 
-use kastrel_actors::model::{ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
+use kastrel_actors::model::{DayOutcomes, PastRun, RunsLike, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
 use kastrel_actors::policy::listing::{
     findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms,
 };
-use kastrel_actors::ports::{DayOutcomes, PastRun, RunsLike, StoreError};
+use kastrel_actors::ports::StoreError;
 use std::time::Duration;
 use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
 
@@ -13,11 +13,11 @@ use super::calls;
 use super::row;
 use super::store::SurrealStore;
 
-/// In how many parts a day is counted.
+/// The number of rows per day. Several rows reduce conflicts between scans that end together.
 pub(super) const PARTS: u64 = 8;
 
-/// How many low bits of a rank hold the scan's number. The larger rest holds 278 years in
-/// milliseconds, or as many findings.
+/// The number of low bits of a rank that hold the scan number. The remaining bits hold 278 years in
+/// milliseconds, or that many findings.
 const NUMBER_BITS: u32 = 20;
 
 /// The rows of one scan, with their keys.
@@ -48,7 +48,7 @@ struct Found {
 }
 
 impl Ended {
-    /// The rows of a scan; `None` while it has not ended.
+    /// The rows of a scan; `None` until it is finished.
     pub(super) fn of(record: &ScanRecord) -> Result<Option<Self>, StoreError> {
         let Some(at) = record.ended_at() else { return Ok(None) };
         let number = row::signed(record.id.0)?;
@@ -85,22 +85,21 @@ impl Ended {
     }
 }
 
-/// The keys under which an earlier version would have kept the scan's plugins with results, where
-/// it spelled them otherwise.
+/// The keys of plugins with results that an earlier version stored with a different spelling.
 pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId>, StoreError> {
     let number = row::signed(record.id.0)?;
     let names = plugins_of(record).iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
     Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
 }
 
-/// A value with the scan's number in its lowest bits: the larger the later, and never the same for
-/// two scans.
+/// A sort key: the value, with the scan number in the lowest bits. For equal values it increases
+/// with the scan number, so it is unique for each scan.
 pub(super) fn rank(value: i64, number: i64) -> i64 {
     let most = i64::MAX >> NUMBER_BITS;
     (value.clamp(0, most) << NUMBER_BITS) | (number & ((1 << NUMBER_BITS) - 1))
 }
 
-/// The value in a rank.
+/// The value in a sort key.
 pub(super) const fn value_of(rank: i64) -> i64 {
     rank >> NUMBER_BITS
 }
@@ -109,7 +108,7 @@ fn array_key(table: &str, parts: [Value; 2]) -> RecordId {
     RecordId::new(table, Array::from(parts.to_vec()))
 }
 
-/// Writes `$ended`, the rows of a scan that has just ended, within a transaction.
+/// Writes `$ended`, the rows of a scan that has just finished, within a transaction.
 macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET
@@ -177,7 +176,7 @@ const RUNS_LIKE: &str = "
         WHERE run = true AND target = $target AND mode = $mode ORDER BY number DESC LIMIT $limit) };";
 
 impl SurrealStore {
-    /// Reads a few rows a day, however many scans ended on it.
+    /// Reads a few rows per day, independent of the number of scans.
     pub(super) async fn day_outcomes(&self, since: jiff::civil::Date) -> Result<Vec<DayOutcomes>, StoreError> {
         let first = i64::from(since.year()) * 10_000 + i64::from(since.month()) * 100 + i64::from(since.day());
         let bound =
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_as_they_are_written() {
+    fn dates_round_trip() {
         assert_eq!(date_of(20_261_123).unwrap(), jiff::civil::date(2026, 11, 23));
         assert!(date_of(20_261_323).is_err());
     }

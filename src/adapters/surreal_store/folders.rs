@@ -1,11 +1,10 @@
-//! Folders that take another one's place: names that nothing has yet, and names that are on the
-//! disk.
+//! Helpers for replacing folders: finds an unused name, and syncs a folder.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// `name`, or with a number behind it where there is such a file.
+/// Returns `name` in `folder`, with a number appended if it exists.
 pub(super) fn free_name(folder: &Path, name: &str) -> PathBuf {
     let names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
     names
@@ -14,7 +13,7 @@ pub(super) fn free_name(folder: &Path, name: &str) -> PathBuf {
         .unwrap_or_else(|| folder.join(name))
 }
 
-/// Waits until the names in `folder` are on the disk.
+/// Waits until the names in `folder` are on disk.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }

@@ -1,14 +1,14 @@
-//! The lease of a scan, in one step: a start costs one round trip, and nobody comes between a look
-//! at the row and the lease.
+//! Leases a scan in one statement: a start costs one round trip, and no other writer can come
+//! between reading the row and leasing it.
 //!
-//! The database does not edit JSON text, so the step writes columns only. The document stays the
-//! one from before the lease, beside the moment and the name of the lease; who reads such a row
-//! applies the transition ([`StoredScan::into_record`]), and the next change writes a document
-//! again. What the step demands of the row is what `policy::transition` demands.
+//! The database cannot edit JSON text, so the statement writes only columns. The document keeps its
+//! content from before the lease, and the row additionally holds the time and the name of the
+//! lease. A reader of such a row applies the transition ([`StoredScan::into_record`]), and the next
+//! change writes a new document. The conditions of the statement are those of `policy::transition`.
 //!
-//! The name makes asking again harmless: a lease whose answer was lost is found by it. One that is
-//! held up on its way for so long that the row waits again is granted to a node that does not know
-//! of it; that node's reconciler hands it back.
+//! The name makes a retry idempotent: the retry recognizes a lease whose response was lost. A
+//! delayed statement may lease a row that is pending again, for a node that no longer expects it;
+//! that node's reconciler hands the scan back.
 
 use kastrel_actors::model::{Command, NodeId, ScanId};
 use kastrel_actors::policy::transition::{Refusal, Transition, transition};
@@ -27,8 +27,8 @@ struct Arguments {
     node: RecordId,
     name: String,
     lease: String,
-    /// The version in which a row was found to be due whatever its column says, and until when that
-    /// holds.
+    /// The version of a row that was found to be due although its `due` column is in the future,
+    /// and the time until which that holds.
     seen: Option<i64>,
     since: Option<i64>,
     offset: i64,
@@ -39,8 +39,8 @@ struct Answer {
     row: Option<StoredScan>,
 }
 
-/// FOR UPDATE makes the commit fail if the node's row was changed meanwhile; a plain read would let
-/// this lease slip past a reconciler that ends the node's lease just now.
+/// FOR UPDATE makes the commit fail if another writer changes the node's row. With a plain read,
+/// this lease could be committed while a reconciler ends the node's lease.
 const LEASE: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE lease FROM ONLY $key) != $lease {
@@ -91,8 +91,8 @@ impl SurrealStore {
                 (Transition::Refused(refusal), _) | (Transition::Changed(_), Some(refusal)) => {
                     return Ok(Applied::Refused(refusal, read.record));
                 }
-                // It became due, or was handed back, after it was asked for; or the clock was set
-                // back, and it is due for the reason that only its document tells.
+                // The row became due, or was handed back, after the statement ran; or the clock was
+                // set back, and only the document shows that the row is due.
                 (Transition::Changed(_), None) => {
                     arguments.seen = Some(row::signed(read.record.version)?);
                     arguments.since = Some(row::nanoseconds(read.record.waits_since()));
@@ -103,7 +103,7 @@ impl SurrealStore {
     }
 }
 
-/// What [`LEASE`] threw.
+/// The refusal for the text that [`LEASE`] threw.
 fn thrown(error: &CallError) -> Refusal {
     let text = match error {
         CallError::Failed(error) => error.message(),

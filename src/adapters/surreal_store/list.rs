@@ -1,10 +1,10 @@
-//! Pages and counts.
+//! Pages and counts of scans.
 //!
-//! Nothing here costs more the more scans there are. A page walks one index, chosen by what the
-//! query narrows most, from the place where the page begins, and checks what that index does not
-//! say on the rows that it reads anyway; how many rows it reads in vain is bounded, and a page that
-//! ends there says so. A part of a target is looked for among the distinct targets. A row that
-//! cannot be read is left out and counted.
+//! The cost does not depend on the number of scans. A page follows one index, chosen by the most
+//! selective filter, from its cursor, and applies the other filters to the rows that it reads. The
+//! number of rows without a match is bounded, and a page that stops at that bound is marked as
+//! partial. A text filter on targets is matched against the distinct targets. Unreadable rows are
+//! left out and counted.
 
 mod found;
 mod page;
@@ -14,9 +14,9 @@ mod sql;
 use std::collections::HashMap;
 
 use futures_util::future::try_join_all;
-use kastrel_actors::model::{ScanId, ScanOrder, Severity};
+use kastrel_actors::model::{Cursor, ListQuery, ScanId, ScanOrder, ScanPage, Severity, StoreStats};
 use kastrel_actors::policy::listing::{matches, plugin_text};
-use kastrel_actors::ports::{Cursor, ListQuery, ScanPage, StoreError, StoreStats};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::RecordId;
 
 use self::found::Found;
@@ -29,12 +29,12 @@ use super::ended;
 use super::row::{self, at_most};
 use super::store::SurrealStore;
 
-/// How many targets that contain a text are walked one by one; where there are more, most scans
-/// match and are found by looking at all.
+/// The maximum number of matching targets that are scanned separately. With more, most scans match,
+/// so the page reads all scans.
 const MAX_TARGETS: usize = 48;
-/// How far matches are counted where no index counts them.
+/// The limit of counting without a count index.
 const MAX_COUNT: usize = 1000;
-/// How many rows are read at a time where rows are checked one by one.
+/// How many rows are read at a time when filters are applied to rows.
 const CHUNK: usize = 100;
 
 impl SurrealStore {
@@ -68,7 +68,7 @@ impl SurrealStore {
         let Plan { scan, checks } = self.plan(query).await?;
         let mut start = if checks { 0 } else { std::mem::take(&mut page.skip) };
         if scan == IndexScan::All && start > 0 && !oldest_first {
-            // Where no scan was ever deleted the ids have no gaps, and skipping is subtracting.
+            // If no scan was ever deleted, the ids have no gaps, and skipping is a subtraction.
             let Last { last } = calls::call_again(&self.inner.db, sql::LAST, Nothing {}).await?;
             if self.counts().await?.all() == row::unsigned(last)? {
                 range.hi = range.hi.min(last + 1).saturating_sub(at_most(start));
@@ -93,8 +93,8 @@ impl SurrealStore {
         }
     }
 
-    /// Scans by how long they took, how much they found or how bad it is. Only those that have
-    /// ended have a place here.
+    /// A page of scans by duration, number of findings or worst severity. It contains only finished
+    /// scans.
     async fn page_by_rank(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
         let sql = match query.order {
             ScanOrder::Worst => sql::WORST_FIRST,
@@ -110,7 +110,7 @@ impl SurrealStore {
             let want = page.missing().clamp(20, CHUNK);
             let RankedScans { mut ranked } =
                 calls::call_again(&self.inner.db, sql, RankStep { below, limit: at_most(want) }).await?;
-            // Those without a rank come last, and have no place in the order.
+            // Scans without a sort key come last and are not part of this order.
             let read = ranked.len();
             ranked.retain(|one| one.rank.is_some());
             let is_last = read < want || ranked.len() < read;
@@ -122,7 +122,7 @@ impl SurrealStore {
                     break;
                 }
                 below = one.rank.unwrap_or(below);
-                // One that was deleted since has no row.
+                // A scan that was deleted in the meantime has no row.
                 let Some(Found { number, record }) = rows.remove(&one.number) else { continue };
                 let at = Cursor { rank: ended::value_of(below).to_string(), ..cursor_at(number) };
                 page.take(record, at, |record| matches(record, query));
@@ -134,8 +134,8 @@ impl SurrealStore {
         Ok(page.finish(query))
     }
 
-    /// Scans by target: target by target, each from its newest scan. `None`: there are more targets
-    /// than can be put in order.
+    /// A page of scans by target, and by newest first within a target. `None` if there are too many
+    /// targets to sort.
     async fn page_by_target(&self, query: &ListQuery) -> Result<Option<ScanPage>, StoreError> {
         let mut page = Page::new(query);
         let from = query.from.clone().unwrap_or(Cursor { rank: String::new(), id: ScanId(u64::MAX) });
@@ -169,8 +169,8 @@ impl SurrealStore {
                     break 'targets;
                 }
                 if is_last {
-                    // Also where all its scans were deleted: the next page must not index scan it
-                    // again.
+                    // Also set if all scans of the target are deleted: the next page must not scan
+                    // the target again.
                     page.last = Some(end_of(&target));
                 }
                 if page.gives_up() {
@@ -195,7 +195,8 @@ impl SurrealStore {
         Ok(plan(query, targets))
     }
 
-    /// The days of a query as numbers: scans are numbered in the order in which they are accepted.
+    /// Converts the days of a query to a range of scan numbers. Scans are numbered in the order of
+    /// acceptance.
     async fn range_of_days(&self, query: &ListQuery) -> Result<KeyRange, StoreError> {
         let mut range = KeyRange { lo: -1, hi: i64::MAX };
         if let Some(from) = query.created_from {
@@ -211,7 +212,7 @@ impl SurrealStore {
         Ok(range)
     }
 
-    /// The next rows along an index scan, in its order.
+    /// The next rows of an index scan, in its order.
     async fn fetch_page(
         &self,
         scan: &IndexScan,
@@ -250,8 +251,8 @@ impl SurrealStore {
         Ok(rows)
     }
 
-    /// The next numbers along an index scan, in its order. an index scan with several values is one
-    /// index scan each, merged.
+    /// The next scan numbers of an index scan, in its order. An index scan with several values runs
+    /// one scan per value and merges the results.
     async fn numbers(
         &self,
         scan: &IndexScan,
@@ -315,8 +316,8 @@ impl SurrealStore {
         Ok(self.inner.unreadable.read(rows)?)
     }
 
-    /// How many scans match, and whether there are more: counted by indexes where they know, else
-    /// as far as [`MAX_COUNT`] matches or [`MAX_IN_VAIN`] others.
+    /// The number of matching scans, and whether there are more. Uses count indexes where possible;
+    /// otherwise it stops at [`MAX_COUNT`] matches or [`MAX_SCANNED_WITHOUT_MATCH`] other rows.
     async fn count(&self, query: &ListQuery) -> Result<(u64, bool), StoreError> {
         let whole = ListQuery {
             before: None,
@@ -364,7 +365,7 @@ impl SurrealStore {
     }
 }
 
-/// After all scans of a target: their numbers begin with 1.
+/// A cursor after all scans of a target. Their numbers begin with 1.
 fn end_of(target: &str) -> Cursor {
     Cursor { rank: target.to_owned(), id: ScanId(0) }
 }

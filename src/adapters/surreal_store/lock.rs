@@ -1,7 +1,8 @@
-//! The data folder belongs to one process at a time.
+//! The lock that restricts the data folder to one process at a time.
 //!
-//! SurrealKV has a lock of its own, but it empties that lock's file before it looks whether it gets
-//! the lock, so the holder's process id is lost to the one who would report it.
+//! It is independent of the storage engine. SurrealKV, the engine of earlier versions, truncates
+//! its lock file before it tries the lock, so the holder's process id is lost to the process that
+//! would report it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -14,17 +15,18 @@ use super::error::OpenError;
 
 const FILE_NAME: &str = "kastrel.lock";
 
-/// Holds the folder until it is dropped; the operating system lets go of it when the process dies.
+/// Holds the folder until it is dropped. The operating system releases the lock when the process
+/// dies.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes the lock, and writes the process id into it for whoever comes later.
+    /// Takes the lock, and writes the process id to the lock file for later processes.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while another process holds it; else what the folder said.
+    /// [`OpenError::Locked`] while another process holds it; otherwise the I/O error.
     pub fn take(folder: &Path) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;

@@ -1,45 +1,45 @@
-//! The schema, as numbered steps that are each applied once.
+//! The schema migrations: numbered steps that are each applied once.
 //!
-//! A step that has been released is never edited: its checksum stands in every database. Change the
+//! A released step must never be edited, because every database stores its checksum. Change the
 //! schema with a new step.
 
 use surrealdb::types::SurrealValue;
 
-use super::address::AuthLevel;
 use super::calls::{self, Database, Tries};
 use super::error::{CallError, Failure, OpenError};
 use super::row;
+use crate::config::AuthLevel;
 
-/// What a store is opened for.
+/// The purpose of opening a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To be used.
+    /// Normal use.
     Use,
-    /// To restore a backup into it.
+    /// Restoring a backup into it.
     Restore,
 }
 
-/// What is expected of a database.
+/// The expected state of a database.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ExpectedDatabase<'a> {
-    /// Nothing: what is missing is made.
+    /// Any: missing parts are created.
     Any,
-    /// To be the one that was used before. One that was emptied or replaced is not made ready: to
-    /// go on as if nothing had ever been submitted would hide the loss.
+    /// The same database as before. An emptied or replaced database is refused, because continuing
+    /// with it would hide the loss.
     Known(&'a str),
 }
 
-/// For how long the traces of processes that submitted are kept.
+/// How long the rows of submitting processes are kept, in nanoseconds.
 const SUBMITTER_KEPT_NS: i64 = 24 * 3600 * 1_000_000_000;
 
-/// One step.
+/// One migration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) version: i64,
     pub(super) sql: &'static str,
 }
 
-/// All steps, oldest first.
+/// All migrations, oldest first.
 pub(super) const STEPS: &[Step] = &[
     Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") },
     Step { version: 2, sql: include_str!("migrations/0002_drain_and_pause.surql") },
@@ -72,8 +72,8 @@ struct Texts {
     texts: Vec<String>,
 }
 
-/// Makes a connection, or an engine, ready for calls: the database is there and selected, and its
-/// schema is this program's.
+/// Prepares a connection or an engine for calls: creates and selects the database, and migrates its
+/// schema.
 pub(super) async fn prepare(
     db: &Database,
     namespace: &str,
@@ -100,8 +100,7 @@ pub(super) async fn prepare(
     }
 }
 
-/// What tells this database from every other; `None` where nothing was ever made, or everything was
-/// removed.
+/// The unique name of this database; `None` if it is new or was emptied.
 pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallError> {
     #[derive(Debug, SurrealValue)]
     struct Installation {
@@ -115,7 +114,8 @@ pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallEr
     }
 }
 
-/// Makes what the user may make, as far as it is missing, and selects it.
+/// Creates the missing namespace and database, as far as the user's level permits it, and selects
+/// the database.
 pub(super) async fn select_database(
     db: &Database,
     namespace: &str,
@@ -135,7 +135,8 @@ pub(super) async fn select_database(
     db.select(namespace, database).await.map_err(failed("select the database"))
 }
 
-/// Forgets the processes that submitted nothing for long; those that live write their row anew.
+/// Deletes the rows of processes that have submitted nothing for long. A live process writes its
+/// row again.
 async fn tidy(db: &Database) -> Result<(), OpenError> {
     #[derive(Debug, Clone, SurrealValue)]
     struct Kept {
@@ -156,7 +157,7 @@ async fn unfinished_restore(db: &Database) -> Result<Option<jiff::Timestamp>, Op
     Ok(found.since.map(|since| row::timestamp(since).unwrap_or_default()))
 }
 
-/// Applies the steps that the database does not have yet, each in a transaction of its own.
+/// Applies the missing migrations, each in its own transaction.
 pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
     run_steps(db, STEPS).await
 }
@@ -170,8 +171,8 @@ pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenE
         };
         match apply(db, missing).await {
             Ok(()) => {}
-            // Another program that starts at the same moment has made the step, or is just making
-            // it; or it was made and the answer lost.
+            // Another process that started at the same time has applied the step, or is applying
+            // it; or the response was lost.
             Err(error) if error.failure() == Failure::Exists => {
                 tries.after_collision().await.map_err(failed("migrate the database"))?
             }
@@ -183,8 +184,8 @@ pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenE
     }
 }
 
-/// The schema version of a database that lacks steps of this program; `None` for a new one, and for
-/// one that has them all.
+/// The schema version of a database that lacks migrations of this program; `None` for a new or an
+/// up-to-date database.
 pub(super) async fn outdated(db: &Database) -> Result<Option<i64>, OpenError> {
     #[derive(Debug, SurrealValue)]
     struct Versions {
@@ -231,7 +232,8 @@ async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], Ope
     Ok(steps.get(known.applied.len()..).unwrap_or_default())
 }
 
-/// However long it takes: an index over many rows takes longer than a call may.
+/// Applies one migration without a timeout, because an index over many rows takes longer than the
+/// call timeout.
 async fn apply(db: &Database, step: &Step) -> Result<(), CallError> {
     #[derive(Debug, SurrealValue)]
     struct Record {

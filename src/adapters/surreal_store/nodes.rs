@@ -1,13 +1,15 @@
-//! Nodes and their leases, and the scans that hang on them.
+//! Nodes, their leases, and their running scans.
 //!
-//! A node's row is its lease. Ending a lease deletes the row, in the same transaction that looks
-//! for orphans: a node that comes back finds no row and is refused.
+//! A node's row is its lease. The transaction that finds orphaned scans also deletes expired rows:
+//! a node that returns later finds no row and is refused.
 
 use std::time::Duration;
 
-use kastrel_actors::model::{FencingToken, NodeId, NodeLease, NodeRecord, NodeRegistration, ScanId};
+use kastrel_actors::model::{
+    FencingToken, NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, RunningScan, ScanId,
+};
 use kastrel_actors::policy::lease::{SILENCE, SPARED, left_to_drain};
-use kastrel_actors::ports::{NodeLeaseRefused, RunningScan, StoreError};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls;
@@ -121,7 +123,7 @@ const RENEW: &str = "
 const RUNNING_ON: &str =
     "RETURN { running: (SELECT number, node, token, failures FROM scan WHERE node = $name ORDER BY number) };";
 
-/// What becomes of each lease is said by `policy::lease::fate`.
+/// Ends expired leases and returns their running scans. `policy::lease::fate` defines the rules.
 const ORPHANS: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -147,7 +149,7 @@ const CLAIM_LOOK: &str = "
     RETURN { mine: $mine };
     COMMIT;";
 
-/// A node takes its turn to look after the cluster with it.
+/// Deletes a node and its reconciliation turn, so that another node can take the turn immediately.
 const FORGET: &str = "
     BEGIN;
     DELETE $key RETURN NONE;
@@ -221,8 +223,7 @@ impl SurrealStore {
                     is_alive: node.alive,
                     drain_by: node.drain_by.map(row::timestamp).transpose()?,
                 }),
-                // A newer program may say what this one does not know; the other nodes are shown
-                // all the same.
+                // The registration may come from a newer version. The other nodes are still listed.
                 Err(error) => tracing::warn!(
                     node.id = node.name,
                     error = &error as &dyn std::error::Error,
@@ -241,7 +242,7 @@ impl SurrealStore {
         };
         match calls::call::<ClaimAnswer>(&self.inner.db, CLAIM_LOOK, arguments).await {
             Ok(answer) => Ok(answer.mine),
-            // Another node has it.
+            // Another node has the turn.
             Err(error) if error.failure() == Failure::Conflict => Ok(false),
             Err(error) => Err(error.into()),
         }

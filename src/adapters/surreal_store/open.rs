@@ -1,11 +1,10 @@
-//! Opening: the folder's lock and the embedded database, or the server; then what earlier versions
-//! did not keep. And closing.
+//! Opens and closes the store: locks the folder and opens the embedded database, or connects to the
+//! server, and then fills in rows that earlier versions did not have.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use super::address::{AuthLevel, RemoteDatabase};
 use super::backfill;
 use super::before_migration::BeforeMigration;
 use super::calls::Database;
@@ -16,33 +15,34 @@ use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::reconnecting_client::ReconnectingClient;
 use super::replace;
 use super::store::{Inner, SurrealStore};
+use crate::config::{AuthLevel, RemoteDatabase};
 
-/// The version of the embedded engine, which tells it to nobody. A test holds it against the locked
-/// dependencies.
+/// The version of the embedded engine, because the engine does not report it. A test compares it
+/// with the locked dependencies.
 pub const ENGINE_VERSION: &str = "3.3.5";
 
 const NAMESPACE: &str = "kastrel";
 const DATABASE: &str = "kastrel";
 
 impl SurrealStore {
-    /// Opens, or makes, the embedded database in `folder`. What is committed is on the disk.
+    /// Opens or creates the embedded database in `folder`. Committed data is on disk.
     ///
     /// # Errors
     /// [`OpenError::Locked`] while another process holds the folder; [`OpenError::Lost`] and
-    /// [`OpenError::Damaged`] for a database that lacks something that was committed;
-    /// [`OpenError::TooNew`] and [`OpenError::Checksum`] for a database of another program;
-    /// [`OpenError::HalfRestored`] after a restore that failed; else what the folder or the
-    /// database said.
+    /// [`OpenError::Damaged`] if committed data is missing; [`OpenError::TooNew`] and
+    /// [`OpenError::Checksum`] for the database of another version or build;
+    /// [`OpenError::HalfRestored`] after a failed restore; otherwise the error of the folder or the
+    /// database.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
         Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss: false }, None).await
     }
 
-    /// As [`open`](Self::open); `before` is run before the schema of an existing database changes.
-    /// `accept_loss`: also where rows are lost or cannot be read, as far as the engine can open
-    /// what is left.
+    /// Opens like [`open`](Self::open), and runs `before` before the schema of an existing database
+    /// changes. With `accept_loss` it also opens a database that has lost rows or has unreadable
+    /// parts, as far as the engine can open the rest.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`OpenError::BeforeMigration`].
+    /// As for [`open`](Self::open), and [`OpenError::BeforeMigration`].
     pub async fn open_with(
         folder: &Path,
         before: Option<&dyn BeforeMigration>,
@@ -51,66 +51,66 @@ impl SurrealStore {
         Self::open_folder(folder, Opening { purpose: Purpose::Use, accept_loss }, before).await
     }
 
-    /// As [`open`](Self::open), to restore a backup: also where an earlier restore failed.
+    /// Opens like [`open`](Self::open), to restore a backup. Also works after a failed restore.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As for [`open`](Self::open).
     pub async fn open_to_restore(folder: &Path) -> Result<Self, OpenError> {
         Self::open_folder(folder, Opening { purpose: Purpose::Restore, accept_loss: false }, None).await
     }
 
-    /// Connects to a database server, and keeps the connection. A server that does not answer is
-    /// tried for half a minute, with a log line for each try.
+    /// Connects to a database server and keeps the connection open. Retries for half a minute while
+    /// the server does not respond, and logs each attempt.
     ///
     /// # Errors
-    /// [`OpenError::Connect`] says what is wrong with the server, the user or the way to it;
-    /// [`OpenError::UnsafeEngine`] for a server on an engine that loses rows; else as
+    /// [`OpenError::Connect`] for a problem with the server, the user or the network;
+    /// [`OpenError::UnsafeEngine`] for a server on an engine that loses rows; otherwise as for
     /// [`open`](Self::open).
     pub async fn connect(address: &RemoteDatabase) -> Result<Self, OpenError> {
         Self::connect_with(address, false).await
     }
 
-    /// As [`connect`](Self::connect). `allow_unsafe_engine`: also to a server on an engine that is
-    /// known to lose rows.
+    /// Connects like [`connect`](Self::connect). With `allow_unsafe_engine` it also accepts a
+    /// server on an engine that is known to lose rows.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// As for [`connect`](Self::connect).
     pub async fn connect_with(address: &RemoteDatabase, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
         Self::connect_for(address, Purpose::Use, allow_unsafe_engine).await
     }
 
-    /// As [`connect_with`](Self::connect_with), to restore a backup: also where an earlier restore
-    /// failed.
+    /// Connects like [`connect_with`](Self::connect_with), to restore a backup. Also works after a
+    /// failed restore.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
+    /// As for [`connect`](Self::connect).
     pub async fn connect_to_restore(address: &RemoteDatabase, allow_unsafe_engine: bool) -> Result<Self, OpenError> {
         Self::connect_for(address, Purpose::Restore, allow_unsafe_engine).await
     }
 
-    /// A database that forgets everything when it is dropped.
+    /// Opens a database in memory, which is lost when it is dropped.
     ///
     /// # Errors
-    /// What the database said.
+    /// The error of the database.
     pub async fn in_memory() -> Result<Self, OpenError> {
         let db = Database::Engine(Arc::new(Engine::in_memory().await?));
         migrate::prepare(&db, NAMESPACE, DATABASE, AuthLevel::Root, Purpose::Use, ExpectedDatabase::Any).await?;
         Self::finish_open(db, None, Purpose::Use).await
     }
 
-    /// Closes an embedded database: calls in flight end, what is committed is written out, and the
-    /// files are let go of. Later calls fail, also those of clones. Does nothing to a server.
+    /// Closes an embedded database: running calls finish, committed data is flushed, and the files
+    /// are released. Later calls fail, also on clones. Has no effect on a server.
     pub async fn close(&self) {
         if let Database::Embedded(database) = &self.inner.db {
             database.close().await;
         }
     }
 
-    /// Reads all keys and values of an embedded database, so that every checksum in its files is
-    /// checked, and counts the keys. `None` on a server, whose files are its own.
+    /// Reads all keys and values of an embedded database, which verifies every checksum in its
+    /// files, and returns the number of keys. `None` on a server, which manages its own files.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`] says what cannot be read.
+    /// [`OpenError::Damaged`] describes the unreadable part.
     pub async fn read_every_key(&self) -> Result<Option<u64>, OpenError> {
         match &self.inner.db {
             Database::Embedded(database) => database.read_every_key().await.map(Some),
@@ -118,8 +118,8 @@ impl SurrealStore {
         }
     }
 
-    /// Waits until the database turns out, while it is used, to have lost what was committed. The
-    /// process must end then.
+    /// Waits until the open database turns out to have lost committed data. The process must then
+    /// end.
     pub async fn lost(&self) -> String {
         match &self.inner.db {
             Database::Embedded(database) => database.lost().await,
@@ -127,7 +127,7 @@ impl SurrealStore {
         }
     }
 
-    /// Ids up to `least` count as given out: they belonged to a database that this one replaces.
+    /// Marks the ids up to `least` as assigned, because the replaced database assigned them.
     pub(super) async fn keep_ids_above(&self, least: u64) -> Result<(), OpenError> {
         let failed = |source: super::error::CallError| OpenError::Database {
             doing: "keep the ids of the database that is replaced",
@@ -160,8 +160,8 @@ impl SurrealStore {
         .await
     }
 
-    /// Fills in what earlier versions did not keep: here and not where connections are made,
-    /// because it may take longer than those may.
+    /// Fills in rows that earlier versions did not have. This happens here and not when a
+    /// connection is made, because it may take longer than that timeout.
     async fn finish_open(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
         if purpose == Purpose::Use {
             backfill::run(&db).await?;
@@ -169,7 +169,7 @@ impl SurrealStore {
         Ok(Self::from_database(db, lock))
     }
 
-    /// Another store on the same database, as another process would have it.
+    /// Another store on the same database, like that of another process.
     #[cfg(test)]
     pub(super) fn second_handle(&self) -> Self {
         Self::from_database(self.inner.db.clone(), None)
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engines_version_is_the_one_that_is_locked() {
+    fn the_engine_version_matches_the_lock_file() {
         let lock = include_str!("../../../Cargo.lock");
         assert!(
             lock.contains(&format!("name = \"surrealdb\"\nversion = \"{ENGINE_VERSION}\"\n")),

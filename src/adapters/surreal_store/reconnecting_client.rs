@@ -1,14 +1,14 @@
-//! Keeps a connection to a database server: signs in, brings the schema up to date, and does all of
-//! it again when the connection is gone.
+//! Keeps a connection to a database server open: signs in, migrates the schema, and repeats that
+//! whenever the connection breaks.
 //!
-//! - **Owns** the one connection, and a task that makes the next one as soon as it breaks.
-//! - **A database that was emptied or replaced** meanwhile is not used: the outage goes on, with
-//!   that as its reason, until a backup is restored or the program is started anew.
+//! - **Owns** the connection, and a task that makes the next one as soon as it breaks.
+//! - **An emptied or replaced database** is not used: the outage continues, with that as its
+//!   reason, until a backup is restored or the program is restarted.
 //! - **During an outage** a call waits for the next connection until the outage has lasted
-//!   [`PATIENCE`], so that a restart of the server is a short wait; after that calls fail at once,
-//!   with the reason of the last try.
-//! - **Never** sends a request a second time: what may be sent again is decided where it is known
-//!   what was asked.
+//!   [`PATIENCE`], so a restart of the server is only a short wait. After that, calls fail
+//!   immediately with the error of the last attempt.
+//! - **Never** sends a request twice. The caller decides about retries, because it knows whether
+//!   the request is idempotent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,38 +19,38 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::address::{AuthLevel, RemoteDatabase};
 use super::calls::Database;
 use super::error::{CallError, ConnectError, OpenError};
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::server_engine::{self, ServerEngine};
 use super::ws_connection::WsConnection;
+use crate::config::{AuthLevel, RemoteDatabase};
 use crate::error_chain::chain;
 
-/// For how long of an outage calls wait for its end.
+/// How long after the start of an outage calls wait for a connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest that one try to connect, sign in and look at the schema may take.
+/// The timeout of one attempt to connect, sign in and check the schema.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-/// Signing in costs the server a password hash. With a thousand nodes that come back within this
-/// time after an outage, it has some 5 ms for each.
+/// Signing in costs the server a password hash. If a thousand nodes reconnect within this time
+/// after an outage, the server has about 5 ms for each.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// After an error that does not pass by itself.
+/// The pause after an error that does not resolve by itself.
 const PAUSE_IN_VAIN: Duration = Duration::from_secs(15);
-/// The longest pause early in an outage, and while the first connection is made.
+/// The longest pause early in an outage, and before the first connection.
 const LONGEST_EARLY_PAUSE: Duration = Duration::from_millis(500);
 
 const BROKE: &str = "the connection broke";
 
-/// How long the first connection is tried for.
+/// How long the first connection is retried.
 const FIRST_CONNECTION: Duration = Duration::from_secs(30);
 
-/// The versions of the server whose answers this program was written for.
+/// The supported major version of the server.
 const SERVER_MAJOR: u64 = 3;
 
-/// A database server, with the connection to it as it is now. Clones share it.
+/// A client of a database server that reconnects. Clones share the connection.
 #[derive(Debug, Clone)]
 pub(super) struct ReconnectingClient {
     state: watch::Receiver<State>,
@@ -64,9 +64,9 @@ enum State {
 }
 
 impl ReconnectingClient {
-    /// Connects, and tries for half a minute where the server does not answer. An error that
-    /// another try does not change fails at once; so does a server on an engine that loses rows,
-    /// unless `allow_unsafe_engine` is set.
+    /// Connects, and retries for half a minute while the server does not respond. Fails immediately
+    /// on an error that a retry cannot fix, and on a server with an engine that loses rows unless
+    /// `allow_unsafe_engine` is set.
     pub(super) async fn open(
         address: &RemoteDatabase,
         purpose: Purpose,
@@ -83,8 +83,7 @@ impl ReconnectingClient {
                 return Err(error);
             }
             tracing::warn!(database = %address, error = chain(&error), "failed to connect to the database; trying again");
-            // A server that starts is asked less often than one that is restarted: nobody waits
-            // yet.
+            // The pauses start longer than after an outage, because no call waits yet.
             tokio::time::sleep(pause(tried + 3, Duration::ZERO)).await;
             tried += 1;
         };
@@ -102,7 +101,7 @@ impl ReconnectingClient {
         Ok(Self { state, _keeper: Arc::new(AbortOnDropHandle::new(keeper)) })
     }
 
-    /// The results of the statements of `sql`.
+    /// Returns the results of the statements of `sql`.
     pub(super) async fn query(
         &self,
         sql: String,
@@ -117,7 +116,7 @@ impl ReconnectingClient {
         Ok(statements)
     }
 
-    /// Whether there is a connection; does not wait for one.
+    /// Returns an error if there is no connection; does not wait for one.
     pub(super) fn check(&self) -> Result<(), CallError> {
         match &*self.state.borrow() {
             State::Up(connection) if connection.is_alive() => Ok(()),
@@ -131,7 +130,7 @@ impl ReconnectingClient {
         loop {
             let (since, why) = match &*state.borrow_and_update() {
                 State::Up(connection) if connection.is_alive() => return Ok(Arc::clone(connection)),
-                // It broke just now, and its keeper has not noticed yet.
+                // The connection has just broken, and the reconnect loop has not reacted yet.
                 State::Up(_) => (Instant::now(), BROKE.to_owned()),
                 State::Down { since, why } => (*since, why.clone()),
             };
@@ -143,8 +142,8 @@ impl ReconnectingClient {
     }
 }
 
-/// The server no longer has what the connection was made for: its session ended, or its database
-/// was emptied. A new connection signs in anew and looks which database it is.
+/// True if the server lost the state of the connection: the session expired, or the database was
+/// removed. A new connection signs in again and checks the database.
 fn lacks_ground(error: &surrealdb::Error) -> bool {
     use surrealdb::types::{AuthError, NotAllowedError};
     matches!(
@@ -153,7 +152,7 @@ fn lacks_ground(error: &surrealdb::Error) -> bool {
     ) || CallError::Failed(error.clone()).is_missing_ground()
 }
 
-/// The keeper's task: one connection after the other, for as long as the store lives.
+/// Replaces broken connections for as long as the store lives.
 async fn reconnect_loop(
     address: RemoteDatabase,
     purpose: Purpose,
@@ -191,16 +190,17 @@ async fn reconnect_loop(
     }
 }
 
-/// Doubles from the shortest to the longest, but is never longer than a quarter of the outage makes
-/// worth while; half of it is chance, so that many nodes do not come all at once.
+/// The pause before a reconnect. It doubles from the shortest to the longest pause, and is limited
+/// to a quarter of the outage so far. Half of it is random, so that many nodes do not reconnect at
+/// the same time.
 fn pause(tried: u32, outage: Duration) -> Duration {
     let longest = (outage / 4).clamp(LONGEST_EARLY_PAUSE, LONGEST_PAUSE);
     let whole = SHORTEST_PAUSE.saturating_mul(1 << tried.min(8)).min(longest);
     whole.mul_f64(rand::random_range(0.5..=1.0))
 }
 
-/// A connection that is ready for calls: signed in, with the database selected and its schema up to
-/// date.
+/// Returns a connection that is ready for calls: signed in, with the database selected and the
+/// schema migrated.
 async fn attach(
     address: &RemoteDatabase,
     purpose: Purpose,
@@ -225,8 +225,8 @@ async fn attach(
     tokio::time::timeout(TRY_LIMIT, ready).await.unwrap_or(Err(OpenError::Connect(ConnectError::Slow(TRY_LIMIT))))
 }
 
-/// A server that is restarted on another engine has another database, which is refused as such; so
-/// the first connection alone is asked.
+/// Checks the storage engine, on the first connection only. A server that restarts on another
+/// engine has another database, which is refused anyway.
 async fn check_engine(
     connection: &WsConnection,
     address: &RemoteDatabase,
@@ -254,7 +254,7 @@ async fn check_version(connection: &WsConnection) -> Result<(), ConnectError> {
     let answer = match ask(connection, "version", Vec::new()).await? {
         Ok(DbResult::Other(Value::String(text))) => text,
         Ok(other) => return Err(ConnectError::NotADatabase(format!("it says of its version: {other:?}"))),
-        // A server may be told not to say its version.
+        // A server may be configured to hide its version.
         Err(error) if error.is_not_allowed() => return Ok(()),
         Err(error) => return Err(ConnectError::NotADatabase(error.to_string())),
     };
@@ -292,7 +292,7 @@ async fn ask(
     connection.ask(method, parameters).await.map_err(|_| ConnectError::Broke)
 }
 
-/// Selects the database for all that follows on this connection.
+/// Selects the database for all later requests on this connection.
 pub(super) async fn select(connection: &WsConnection, namespace: &str, database: &str) -> Result<(), CallError> {
     let parameters = vec![namespace.to_owned().into_value(), database.to_owned().into_value()];
     connection.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_are_spread() {
+    fn reconnect_pauses_grow_and_are_spread() {
         for (tried, outage, least, most) in [
             (0, 0, 25, 50),
             (1, 60, 50, 100),

@@ -1,11 +1,12 @@
-//! Replaces the embedded database of a data folder by a restored one.
+//! Replaces the embedded database of a data folder with a restored one.
 //!
-//! - **The new database** is made in a folder of its own, which is a data folder in all respects;
-//!   the old one stays in its place, sound or damaged, until the new one is whole. A restore that
-//!   fails has changed nothing.
-//! - **Nothing is deleted**: the old database is renamed, with what stands beside it.
-//! - **While files change places** a mark says so. Whoever finds it does not open the folder, which
-//!   would make an empty database: another restore has to finish the work.
+//! - **The new database** is created in its own subfolder, which is a complete data folder. The old
+//!   database stays in place, sound or damaged, until the new one is complete. A failed restore
+//!   changes nothing.
+//! - **Nothing is deleted**: the old database and its high-water record are renamed.
+//! - **While files are renamed** a mark file exists. A process that finds it does not open the
+//!   folder, because opening would create an empty database: another restore must complete the
+//!   replacement.
 
 use std::fs::File;
 use std::io;
@@ -19,15 +20,15 @@ use super::folders::{free_name, sync};
 use super::lock::FolderLock;
 use super::store::SurrealStore;
 
-/// What stands for the database in a data folder.
+/// The parts of the database in a data folder.
 const OF_DATABASE: &[&str] = &[embedded::DATABASE_FOLDER, embedded::HIGH_WATER_FILE];
-/// Where the new database is made.
+/// The subfolder of the new database.
 const NEW: &str = "restoring";
-/// The mark.
+/// The mark file.
 const MARK: &str = "replacing-database";
 
-/// A restore that replaces the database. Dropped before its [`finish`](Self::finish), it leaves the
-/// old one in its place.
+/// A restore that replaces the database. If it is dropped before [`finish`](Self::finish), the old
+/// database stays in place.
 #[derive(Debug)]
 pub struct Replacement {
     folder: PathBuf,
@@ -36,15 +37,15 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Takes the data folder, and makes an empty database to restore into.
+    /// Locks the data folder, and creates an empty database to restore into.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] while another process holds the folder; else what the folder or the
-    /// database said.
+    /// [`OpenError::Locked`] while another process holds the folder; otherwise the error of the
+    /// folder or the database.
     pub async fn begin(folder: &Path) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
         let new = folder.join(NEW);
-        // What an earlier restore did not finish.
+        // The remains of an unfinished restore.
         remove(&new).map_err(failed(&new))?;
         let store = SurrealStore::open_to_restore(&new).await?;
         Ok(Self { folder: folder.to_owned(), store, _lock: lock })
@@ -56,13 +57,14 @@ impl Replacement {
         &self.store
     }
 
-    /// Puts the new database in the place of the old one. What the old one is called now.
+    /// Replaces the old database with the new one. Returns the new paths of the old database.
     ///
     /// # Errors
-    /// The database or the folder failed.
+    /// The error of the database or the folder.
     pub async fn finish(self, now: Timestamp) -> Result<Vec<PathBuf>, OpenError> {
         let Self { folder, store, _lock } = self;
-        // Ids that the old database gave out are not given out again, also those after the backup.
+        // Ids that the old database assigned are not assigned again, including those after the
+        // backup.
         store.keep_ids_above(embedded::last_recorded(&folder)).await?;
         store.close().await;
         let new = folder.join(NEW);
@@ -70,7 +72,7 @@ impl Replacement {
     }
 }
 
-/// Whether the folder's database may be opened.
+/// Returns an error if the folder has an unfinished replacement.
 pub(super) fn check(folder: &Path) -> Result<(), OpenError> {
     match folder.join(MARK).try_exists() {
         Ok(false) => Ok(()),
@@ -88,7 +90,8 @@ fn swap(folder: &Path, new: &Path, now: Timestamp) -> io::Result<Vec<PathBuf>> {
     let aside = match move_files(folder, new, now, &mut moves) {
         Ok(aside) => aside,
         Err(error) => {
-            // A folder that could not be renamed, such as a mount point: everything is as it was.
+            // The first folder could not be renamed, for example because it is a mount point:
+            // nothing has changed.
             if moves == 0 && !is_repeated {
                 std::fs::remove_file(&mark)?;
             }
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_database_is_put_aside_with_what_stands_beside_it() {
+    fn the_old_database_is_renamed_with_its_high_water_record() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         make(path, "database", "old");
@@ -181,9 +184,10 @@ mod tests {
         check(path).unwrap();
     }
 
-    /// Stopped after the old database was renamed: opening would make an empty one.
+    /// A replacement that stopped after the old database was renamed. Opening would create an empty
+    /// database.
     #[tokio::test]
-    async fn a_swap_that_was_stopped_is_not_opened_and_can_be_repeated() {
+    async fn an_unfinished_replacement_is_not_opened_and_can_be_repeated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         std::fs::write(path.join(MARK), "").unwrap();

@@ -1,4 +1,4 @@
-//! A record as a row and back.
+//! Converts a record to a row and back.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{Command, Priority, ScanId, ScanRecord, ScanState};
@@ -8,8 +8,8 @@ use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, Value};
 
 use super::error::CallError;
 
-/// The largest document that is written. The engine's own limit is its memory table; a row beyond
-/// this is the mistake of whoever made it so large.
+/// The largest document that is written, in bytes. The engine's own limit is its memory table; a
+/// larger row is an error of the caller.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The columns of a [`StoredScan`].
@@ -20,7 +20,7 @@ macro_rules! stored {
 }
 pub(super) use stored;
 
-/// What is read of a row to get its record.
+/// The columns of a row that its record is built from.
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct StoredScan {
     pub(super) number: i64,
@@ -28,7 +28,7 @@ pub(super) struct StoredScan {
     pub(super) created_at: i64,
     pub(super) document: String,
     pub(super) node: Option<String>,
-    /// Set while the document is the one from before the lease.
+    /// Set while the document is older than the lease.
     pub(super) leased_at: Option<i64>,
 }
 
@@ -37,8 +37,8 @@ impl StoredScan {
         let mut record: ScanRecord = serde_json::from_str(&self.document).map_err(corrupt)?;
         let of_document = self.version - i64::from(self.leased_at.is_some());
         if of_document == 0 {
-            // A submission is written before its id and its time are known, so its document holds
-            // neither; the first change writes both.
+            // A submission is written before its id and its time are known, so its document
+            // contains neither. The first change writes both.
             with_identity(&mut record, self.number, self.created_at)?;
         }
         if let (Some(at), Some(node)) = (self.leased_at, &self.node) {
@@ -52,21 +52,21 @@ impl StoredScan {
     }
 }
 
-/// A row by its key, read by itself.
+/// A row with its key, decoded separately.
 #[derive(Debug)]
 pub(super) struct Keyed {
-    /// Which scan the key says.
+    /// The scan id in the key.
     pub(super) id: ScanId,
-    /// The number that the row has in the indexes: the key's, in a sound row.
+    /// The number of the row in the indexes. In a valid row it equals the key.
     pub(super) number: i64,
-    /// The record, or why it cannot be read.
+    /// The record, or the reason why it is unreadable.
     pub(super) record: Result<ScanRecord, StoreError>,
 }
 
-/// Reads a row with its `id`. One that cannot be read says so, and is an answer all the same.
+/// Decodes a row with its `id`. An unreadable record is part of the result and not an error.
 ///
 /// # Errors
-/// What was read is no row of a scan at all.
+/// The value is not a row of a scan.
 pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
     let (key, number) = match &row {
         Value::Object(row) => {
@@ -91,7 +91,7 @@ pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
     Ok(Keyed { id, number: number.unwrap_or(key), record })
 }
 
-/// What a lease makes of the document from before it.
+/// Applies a lease to the document from before the lease.
 fn leased(before: &ScanRecord, node: &str, at: i64) -> Result<ScanRecord, StoreError> {
     match transition(before, &Command::Lease { node: node.parse().map_err(corrupt)? }, timestamp(at)?) {
         Transition::Changed(next) => Ok(*next),
@@ -99,7 +99,7 @@ fn leased(before: &ScanRecord, node: &str, at: i64) -> Result<ScanRecord, StoreE
     }
 }
 
-/// Gives a submission its id and its time.
+/// Sets the id and the time of a submission.
 pub(super) fn with_identity(record: &mut ScanRecord, number: i64, now: i64) -> Result<(), StoreError> {
     record.id = ScanId(unsigned(number)?);
     record.created_at = timestamp(now)?;
@@ -109,7 +109,7 @@ pub(super) fn with_identity(record: &mut ScanRecord, number: i64, now: i64) -> R
     Ok(())
 }
 
-/// The columns that change with a row.
+/// The columns that change together with a row.
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct Columns {
     pub(super) status: String,
@@ -152,12 +152,12 @@ impl Columns {
     }
 }
 
-/// The record id of a scan; `None` for a number that no scan has.
+/// The record id of a scan; `None` for a number outside the range of ids.
 pub(super) fn scan_key(id: ScanId) -> Option<RecordId> {
     i64::try_from(id.0).ok().map(|number| RecordId::new("scan", number))
 }
 
-/// The place of a priority in the order of waiting: 0 goes first.
+/// The rank of a priority among queued scans: 0 is first.
 pub(super) const fn rank(priority: Priority) -> i64 {
     match priority {
         Priority::High => 0,
@@ -166,8 +166,8 @@ pub(super) const fn rank(priority: Priority) -> i64 {
     }
 }
 
-/// A time as a column: whole nanoseconds since 1970; years that a column cannot hold become its
-/// ends.
+/// A time as a column: whole nanoseconds since 1970. Times outside the range of a column are
+/// clamped.
 pub(super) fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
 }
@@ -180,7 +180,7 @@ pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(corrupt)
 }
 
-/// A number of rows for a statement.
+/// A row limit as the argument of a statement.
 pub(super) fn at_most(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -198,13 +198,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_follow_the_order_of_priorities() {
+    fn priority_ranks_follow_the_order_of_priorities() {
         let ranks: Vec<i64> = Priority::ALL.iter().map(|priority| rank(*priority)).collect();
         assert_eq!(ranks, [0, 1, 2]);
     }
 
     #[test]
-    fn times_beyond_a_column_become_its_ends() {
+    fn times_outside_the_range_of_a_column_are_clamped() {
         assert_eq!((nanoseconds(Timestamp::MIN), nanoseconds(Timestamp::MAX)), (i64::MIN, i64::MAX));
         assert_eq!(timestamp(nanoseconds(Timestamp::UNIX_EPOCH)).unwrap(), Timestamp::UNIX_EPOCH);
     }

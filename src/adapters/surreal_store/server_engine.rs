@@ -1,8 +1,8 @@
-//! Which storage engine a database server runs on. The server has no call that says so, but it
-//! passes on the words in which its engine reports a write conflict.
+//! Detects the storage engine of a database server. The server has no call for it, but it passes on
+//! its engine's error text for a write conflict.
 //!
-//! Two transactions write the same new row; the second commit fails with those words. The row is
-//! removed again.
+//! Two transactions write the same new row, and the second commit fails with that text. Afterwards
+//! the row is deleted.
 
 use surrealdb::types::{Object, SurrealValue, Uuid, Value};
 use surrealdb_rpc::DbResult;
@@ -17,15 +17,15 @@ pub(super) enum ServerEngine {
     RocksDb,
     /// `surrealkv://`, which loses committed rows at a restart.
     SurrealKv,
-    /// `memory`, which keeps nothing.
+    /// `memory`, which keeps nothing after a restart.
     Memory,
-    /// Another one, or one that does not say so.
+    /// An unknown or undetectable engine.
     Unknown,
 }
 
 impl ServerEngine {
-    /// The engine whose words for a write conflict these are. They are those of SurrealDB 3.3:
-    /// `surrealdb-kvs-*` pass on the text of `rocksdb`, `surrealkv` and `surrealmx`.
+    /// The engine that uses this text for a write conflict. The texts are from SurrealDB 3.3:
+    /// `surrealdb-kvs-*` pass on the errors of `rocksdb`, `surrealkv` and `surrealmx`.
     fn of_conflict(message: &str) -> Self {
         [
             ("Resource busy", Self::RocksDb),
@@ -38,15 +38,15 @@ impl ServerEngine {
     }
 }
 
-/// Provokes a conflict in the selected database, whose schema is up to date.
+/// Provokes a conflict in the selected database, whose schema must be up to date.
 ///
 /// # Errors
-/// The connection broke. A server that refuses transactions over several requests is
-/// [`ServerEngine::Unknown`].
+/// The connection broke. For a server that refuses transactions over several requests, the result
+/// is [`ServerEngine::Unknown`].
 pub(super) async fn detect(connection: &WsConnection) -> Result<ServerEngine, CallError> {
     let row = uuid::Uuid::new_v4().to_string();
     let found = conflict(connection, &row).await?;
-    // Rows of this table that stay behind are removed after a day.
+    // If the deletion fails, the row is removed after a day, like all old rows of this table.
     let _ = connection
         .ask(
             "query",
@@ -68,7 +68,7 @@ pub(super) async fn detect(connection: &WsConnection) -> Result<ServerEngine, Ca
     }
 }
 
-/// The answer to the commit that comes second, or to the first request that was refused.
+/// The response to the second commit, or to the first request that was refused.
 async fn conflict(connection: &WsConnection, row: &str) -> Result<surrealdb::Result<()>, CallError> {
     let mut open = Vec::new();
     for number in 0..2 {
@@ -96,7 +96,7 @@ async fn conflict(connection: &WsConnection, row: &str) -> Result<surrealdb::Res
     Ok(last)
 }
 
-/// An error of the request, or of its only statement.
+/// The error of the request, or of its only statement.
 fn statement_error(answer: surrealdb::Result<DbResult>) -> surrealdb::Result<()> {
     match answer? {
         DbResult::Query(results) => results.into_iter().try_for_each(|result| result.result.map(drop)),
@@ -111,7 +111,7 @@ fn variables(row: &str, batch: i64) -> Value {
     Value::Object(variables)
 }
 
-/// The identity of a transaction that is open on a server.
+/// The id of a transaction that is open on a server.
 pub(super) type Transaction = Uuid;
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_is_known_by_its_words_for_a_conflict() {
+    fn conflict_texts_identify_the_engine() {
         for (message, engine) in [
             ("Transaction conflict: Resource busy: . This transaction can be retried", ServerEngine::RocksDb),
             (

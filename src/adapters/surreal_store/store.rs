@@ -1,4 +1,4 @@
-//! The store itself: what it holds, and which file answers which call of the port.
+//! The store itself: its state, and the mapping of the port's calls to the modules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,12 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanRecord,
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
 };
-use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
-};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use surrealdb::types::SurrealValue;
 
 use super::calls::{self, Database};
@@ -23,7 +21,7 @@ use super::row;
 use super::submit::Queue;
 use super::target_index::TargetIndex;
 
-/// Keeps scans and nodes in SurrealDB. Clones share one connection.
+/// Stores scans and nodes in SurrealDB. Clones share one connection.
 #[derive(Debug, Clone)]
 pub struct SurrealStore {
     pub(super) inner: Arc<Inner>,
@@ -31,8 +29,8 @@ pub struct SurrealStore {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    // Declared before the lock, and so dropped before it: nobody is told that the folder is free
-    // while a connection is open.
+    // Declared before the lock, so that it is dropped first: the folder must not be unlocked while
+    // the database is open.
     pub(super) db: Database,
     clock_offset_ms: Arc<AtomicI64>,
     pub(super) submissions: Queue,
@@ -53,16 +51,16 @@ impl Inner {
         }
     }
 
-    /// What is added to the database's clock, in nanoseconds.
+    /// The offset that is added to the database's clock, in nanoseconds.
     pub(super) fn offset(&self) -> i64 {
         self.clock_offset_ms.load(Ordering::Relaxed).saturating_mul(1_000_000)
     }
 }
 
 impl SurrealStore {
-    /// Adds `milliseconds` to the database's clock from now on: for tests that must not wait.
+    /// Adds `milliseconds` to the database's clock from now on, for tests that must not wait.
     ///
-    /// To be called before the store is cloned or shared; a shared store is returned as it is.
+    /// Call it before the store is cloned or shared; it has no effect on a shared store.
     #[must_use]
     pub fn with_clock_offset(mut self, milliseconds: Arc<AtomicI64>) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
@@ -73,10 +71,10 @@ impl SurrealStore {
 }
 
 impl SurrealStore {
-    /// What tells this database from every other: the same for all processes that share it.
+    /// The unique name of this database. It is the same for all processes that share it.
     ///
     /// # Errors
-    /// The database does not answer.
+    /// The database does not respond.
     pub async fn installation(&self) -> Result<String, StoreError> {
         migrate::installation(&self.inner.db)
             .await?
@@ -188,7 +186,7 @@ impl ScanStore for SurrealStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.db.check()?;
-        // Reads a row, so that a storage engine that hangs below a healthy connection is noticed.
+        // Reads a row, so that a hung storage engine behind a healthy connection is detected.
         let answer: Alive = calls::call(
             &self.inner.db,
             "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };",

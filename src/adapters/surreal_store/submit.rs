@@ -1,22 +1,22 @@
-//! Submissions: ids without gaps, keys that are used once, and many at a time.
+//! Submissions: ids without gaps, idempotency keys, and batches.
 //!
-//! The id comes from a counter row in the same transaction, so a number is given out exactly when
-//! its row is there. Writers of one counter would collide, and each commit waits for the disk; so
-//! the submissions of this process queue up, and whoever's turn it is writes all that wait, in one
-//! transaction.
+//! The id comes from a counter row in the same transaction, so an id is assigned exactly when its
+//! row is committed. Concurrent writers of one counter would conflict, and each commit waits for
+//! the disk. So the submissions of this process are queued, and one writer at a time commits all
+//! queued ones in one transaction.
 //!
-//! Each batch has a number, which the same transaction writes into this process's row of
-//! `submitter`. When the answer is lost, that row tells whether the batch was written; if it was
-//! not, asking ([`SETTLE`]) takes its number away in the same step, so that it never will be: a
-//! transaction may still be on its way to the server, or waiting there.
+//! Each batch has a number, which the same transaction writes to this process's row in `submitter`.
+//! When the response is lost, that row shows whether the batch was committed. If it was not, the
+//! query ([`SETTLE`]) takes the batch number in the same step, so that the batch can no longer be
+//! committed: its transaction may still be in transit, or pending on the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kastrel_actors::model::{NewScan, ScanId, ScanRecord};
+use kastrel_actors::model::{NewScan, ScanId, ScanRecord, Submitted};
 use kastrel_actors::policy::listing::target_text;
-use kastrel_actors::ports::{StoreError, Submitted};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::oneshot;
 
@@ -26,18 +26,18 @@ use super::error::{CallError, Failure};
 use super::row::{self, Columns};
 use super::store::{Inner, SurrealStore};
 
-/// The most submissions in one transaction.
+/// The maximum number of submissions in one transaction.
 const BATCH: usize = 64;
 
-/// The longest that a submission may wait for its turn and its transaction. Others may be before
-/// it, and each batch may collide for as long as an operation may.
+/// The timeout of a submission, including its queueing and its transaction. Other batches may be
+/// ahead, and each batch may retry conflicts up to the limit of an operation.
 const SUBMIT_LIMIT: Duration = OPERATION_LIMIT.saturating_mul(2);
 
-/// The longest idempotency key. It becomes part of a key of the storage engine, and one submission
-/// must not spoil the transaction of others.
+/// The longest idempotency key, in bytes. It becomes part of a key in the storage engine, and one
+/// submission must not break the transaction of others.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// Submissions that wait for their transaction.
+/// The queue of submissions that wait for their transaction.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Vec<Waiting>>,
@@ -54,14 +54,14 @@ impl Default for Queue {
     }
 }
 
-/// What only the one who writes just now may touch.
+/// The state that only the current writer may change.
 #[derive(Debug)]
 struct Turn {
     /// The key of this store's row in `submitter`.
     submitter: String,
-    /// The last number that was given to a batch.
+    /// The number of the last batch.
     batch: i64,
-    /// The batch that was sent last, as long as nobody knows whether it was written.
+    /// The last batch that was sent, while its outcome is unknown.
     unanswered: Option<RefusedBatch>,
 }
 
@@ -82,8 +82,8 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(one);
     }
 
-    /// The next submissions to be written. Those whose callers have gone are left out: a caller
-    /// that was told of a failure must not find the scan later.
+    /// The next submissions to write. Submissions whose callers are dropped are left out: a caller
+    /// that got an error must not find the scan later.
     fn take_batch(&self) -> Vec<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|one| !one.answer.is_closed());
@@ -100,7 +100,7 @@ impl SurrealStore {
         let (answer, answered) = oneshot::channel();
         self.inner.submissions.push(Waiting { scan, answer });
         let inner = Arc::clone(&self.inner);
-        // A task of its own: a caller that goes away must not take the others' submissions with it.
+        // A separate task: a dropped caller must not cancel the submissions of others.
         drop(tokio::spawn(async move {
             let mut turn = inner.submissions.turn.lock().await;
             write_batch(&inner, &mut turn, inner.submissions.take_batch()).await;
@@ -120,7 +120,7 @@ impl SurrealStore {
         (turn.submitter.clone(), turn.batch)
     }
 
-    /// The scan that a submission with this key made.
+    /// The scan that was created by a submission with this key.
     pub(super) async fn by_key(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
         let UsedKeys { used } = calls::call_again(&self.inner.db, FIND_KEYS, Keys { keys: vec![key_row(key)] }).await?;
         let Some(used) = used.first() else { return Ok(None) };
@@ -137,12 +137,12 @@ async fn write_batch(inner: &Inner, turn: &mut Turn, batch: Vec<Waiting>) {
     match answers {
         Ok(answers) => {
             for (one, answer) in batch.into_iter().zip(answers) {
-                // Nobody waits any more for an answer that cannot be sent.
+                // An error only means that the caller no longer waits.
                 let _ = one.answer.send(answer);
             }
         }
         Err(WriteError::Call(error)) => {
-            // What is answered with an error must not run later.
+            // A submission whose caller gets an error must not run later.
             if let Some(refused) = turn.unanswered.take() {
                 inner.db.refuse(refused).await;
             }
@@ -253,8 +253,8 @@ const WRITE: &str = "
     RETURN { last: $last, now: $now };
     COMMIT;";
 
-/// Says what became of a batch, and takes its number away if nothing did. Both transactions write
-/// the same row, so they cannot both be committed as if the other were not there.
+/// Returns the outcome of a batch, and takes its number if it was not committed. Both transactions
+/// write the same row, so they cannot both commit without seeing each other.
 const SETTLE: &str = "
     BEGIN;
     LET $known = SELECT batch, last, at FROM ONLY $submitter;
@@ -262,8 +262,8 @@ const SETTLE: &str = "
     RETURN IF $known.batch = $batch { { last: $known.last, now: $known.at } } ELSE { { last: NONE, now: NONE } };
     COMMIT;";
 
-/// Writes `scans` in one transaction and says what became of each, in their order. An error of all
-/// of them means that none was written, as far as that can be known.
+/// Writes `scans` in one transaction and returns the result of each, in order. An error for all of
+/// them means that none was written, as far as that can be known.
 async fn write(
     inner: &Inner,
     turn: &mut Turn,
@@ -291,8 +291,7 @@ async fn write(
                     turn.unanswered = None;
                 }
                 match failure {
-                    // Another process took the number or the key; what it wrote is seen on the next
-                    // try.
+                    // Another process took the id or the key. The next attempt reads what it wrote.
                     Failure::Exists => {
                         tries.after_collision().await?;
                         continue;
@@ -320,7 +319,8 @@ async fn write(
     }
 }
 
-/// What became of the last batch, whose answer was lost. `None`: nothing, and nothing will.
+/// The outcome of the last batch, whose response was lost. `None`: it was not committed, and never
+/// will be.
 async fn settle(inner: &Inner, turn: &Turn) -> Result<Option<Born>, CallError> {
     let settled: Settled =
         calls::call_again(&inner.db, SETTLE, Batch { submitter: turn.row(), batch: turn.batch }).await?;
@@ -340,17 +340,16 @@ pub(super) fn key_row(key: &str) -> RecordId {
     text_key("idempotency", key)
 }
 
-/// An array of one, so that no text can be taken for another kind of key.
+/// An array with one element, so that no text can be interpreted as another kind of key.
 pub(super) fn text_key(table: &str, text: &str) -> RecordId {
     RecordId::new(table, surrealdb::types::Array::from(vec![surrealdb::types::Value::String(text.to_owned())]))
 }
 
-/// What a submission becomes.
+/// The result of a submission.
 enum Place {
-    /// A scan that was there before.
+    /// A scan that already exists.
     Existing(ScanId),
-    /// A new scan: the place in [`Plan::records`], and whether this is the submission that makes
-    /// it.
+    /// A new scan: its index in [`Plan::records`], and whether this submission creates it.
     New { at: usize, first: bool },
 }
 
@@ -394,13 +393,13 @@ impl Plan {
     }
 }
 
-/// A submission as a record, but for its id and its time.
+/// The record of a submission, without its id and its time.
 fn template(scan: &NewScan) -> ScanRecord {
     ScanRecord::submitted(ScanId(0), scan.clone(), jiff::Timestamp::UNIX_EPOCH)
 }
 
-/// The answer for each place. The transaction is committed, so what goes wrong with one answer is
-/// that place's alone.
+/// The results for each submission. The transaction is committed, so an error in one result affects
+/// only that one.
 async fn answers(
     inner: &Inner,
     places: Vec<Place>,
@@ -437,7 +436,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_waits_for_any_more_is_not_written() {
+    fn submissions_of_dropped_callers_are_not_written() {
         let queue = Queue::default();
         let mut callers: Vec<_> = (0..3)
             .map(|number| {
@@ -452,7 +451,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_row_that_cannot_be_read_spoils_no_other_submission() {
+    async fn an_unreadable_row_does_not_affect_other_submissions() {
         let store = SurrealStore::in_memory().await.unwrap();
         let keyed = NewScan { idempotency_key: Some("key".into()), ..fixtures::new_scan("example.com") };
         store.enqueue(keyed.clone()).await.unwrap();

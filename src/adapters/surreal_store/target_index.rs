@@ -1,8 +1,8 @@
-//! The targets that were ever scanned, each once, in memory: a part of a target is looked for among
-//! these, which are far fewer than scans and never change.
+//! An in-memory cache of the distinct targets. A search for a part of a target runs on these,
+//! because there are far fewer of them than scans, and they never change.
 //!
-//! What is here is only what the database says; what it does not know yet is read before each
-//! search, which costs one look at the end of an index.
+//! The cache only contains committed targets. Each search first loads the targets newer than
+//! `upto`, which costs one read at the end of an index.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,21 +12,21 @@ use surrealdb::types::SurrealValue;
 
 use super::calls::{self, Database};
 
-/// The most targets that are held; some six megabytes.
+/// The maximum number of cached targets, about six megabytes.
 const MOST: usize = 100_000;
 const CHUNK: i64 = 5_000;
 
-/// See the module.
+/// The cache; see the module docs.
 #[derive(Debug, Default)]
 pub(super) struct TargetIndex(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    /// In the order of the alphabet.
+    /// Sorted.
     targets: Vec<String>,
-    /// The scans up to this one have their targets here.
+    /// The scan up to which the targets are loaded.
     upto: i64,
-    /// There are more than [`MOST`].
+    /// True if there are more than [`MOST`] targets.
     overflowing: bool,
 }
 
@@ -50,8 +50,8 @@ struct Rows {
 const NEW: &str = "RETURN { rows: (SELECT record::id(id)[0] AS target, first FROM aim WHERE first > $upto ORDER BY first LIMIT $limit) };";
 
 impl TargetIndex {
-    /// The targets that contain `text`, in the order of the alphabet and not before `from`, at most
-    /// `most`. `None`: there are more targets than are held, so nobody knows.
+    /// The first `most` targets that contain `text`, sorted, starting at `from`. `None` if there
+    /// are more targets than the cache holds.
     pub(super) async fn containing(
         &self,
         db: &Database,

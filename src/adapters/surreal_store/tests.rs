@@ -1,5 +1,5 @@
-//! The port's conformance suite, in memory, on disk and on a server, and what only this adapter
-//! promises.
+//! Runs the port's conformance suite in memory, on disk and on a server, and the tests of this
+//! adapter.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use kastrel_actors::testing::store_conformance::StoreHarness;
 use tempfile::TempDir;
 
-use super::{RemoteDatabase, SurrealStore};
+use super::SurrealStore;
+use crate::config::RemoteDatabase;
 use surreal_server::SurrealServer;
 
-/// A runtime as the application builds it: several threads, with stacks that SurrealDB's parser
-/// fits into.
+/// Runs `case` on a runtime like the application's: several threads, with stacks that are large
+/// enough for SurrealDB's parser.
 pub(super) fn run(case: impl Future<Output = ()> + Send + 'static) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -92,12 +93,12 @@ impl StoreHarness for OnDisk {
     }
 }
 
-/// The store of `url`.
+/// Connects to the store at `url`.
 async fn connect(url: &str) -> SurrealStore {
     SurrealStore::connect(&url.parse::<RemoteDatabase>().unwrap()).await.unwrap()
 }
 
-/// A database of its own on a server that all cases of this process share.
+/// A separate database on a server that all cases of this process share.
 struct OnAServer {
     database: String,
     offset: Arc<AtomicI64>,

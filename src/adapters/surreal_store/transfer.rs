@@ -1,18 +1,18 @@
-//! Everything out, and everything into an empty database: the store's half of backup and restore.
+//! Exports a database, and imports into an empty database: the store's half of backup and restore.
 //!
-//! What goes out is records, not rows: columns, keys and the counter follow from them and are made
-//! anew on the way in, so that a backup outlives the schema. Nodes stay out: their leases are over.
-//! A scan that ran when the backup was made comes in as running on a node that does not exist,
-//! which makes it an orphan that the reconciler hands back.
+//! An export contains records, not rows. The import derives columns, keys and the counter again, so
+//! that a backup outlives the schema. Nodes are not exported: their leases are over. A scan that
+//! was running during the backup is imported as running on a node that does not exist. That makes
+//! it an orphan, which the reconciler requeues.
 //!
-//! - **On the way out** the set of scans is that of one moment, since ids are given out in order;
-//!   each scan is as it was when its page was read. A row that cannot be read is left out and
-//!   named: it must not keep the others from being backed up. A page that the engine cannot read is
-//!   read in halves, down to the rows that cannot be.
-//! - **What is kept beside the rows** ([`ended`](super::ended)) is made anew at the end, as for the
+//! - **The export** contains the scans that existed at one moment, because ids are assigned in
+//!   order. Each scan has the state from when its page was read. An unreadable row is left out and
+//!   reported, so that it does not prevent the backup of the others. A page that the engine cannot
+//!   read is split in halves, down to the unreadable rows.
+//! - **The additional rows** ([`ended`](super::ended)) are created again at the end, as for the
 //!   scans of an earlier version.
-//! - **On the way in** a mark stands in the database from the first row to the last, and who finds
-//!   it does not use the database ([`OpenError::HalfRestored`](super::OpenError)).
+//! - **During the import** a mark exists in the database, and a process that finds it refuses to
+//!   use the database ([`OpenError::HalfRestored`](super::OpenError)).
 
 use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
@@ -26,31 +26,31 @@ use super::store::SurrealStore;
 use super::{backfill, migrate, submit};
 use crate::error_chain::chain;
 
-/// What there is besides the scans.
+/// The content of a database apart from its scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
-    /// The last id that was given out.
+    /// The last assigned scan id.
     pub last: ScanId,
-    /// The pause of the queue, if there is one.
+    /// The pause of the queue, if it is paused.
     pub pause: Option<QueuePause>,
 }
 
-/// A row on its way out.
+/// An exported row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exported {
     /// A scan.
     Scan(Box<ScanRecord>),
-    /// A row that cannot be read.
+    /// An unreadable row.
     Unreadable {
-        /// Which scan.
+        /// The scan id.
         id: ScanId,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
 impl Exported {
-    /// Which scan.
+    /// The scan id.
     #[must_use]
     pub fn id(&self) -> ScanId {
         match self {
@@ -60,33 +60,33 @@ impl Exported {
     }
 }
 
-/// Why a database takes no import.
+/// The reason why an import is refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// It holds something already.
+    /// The database is not empty.
     #[error("the database is not empty: it has given out scan ids up to {last}")]
     NotEmpty {
-        /// The last of them.
+        /// The last assigned scan id.
         last: u64,
     },
-    /// Somebody works with it.
+    /// A node uses the database.
     #[error("the database is in use by the node {node}: stop all servers and workers first")]
     InUse {
-        /// One of the nodes.
+        /// One of the active nodes.
         node: String,
     },
-    /// After the import, other rows were there than had been brought in.
+    /// The number of rows after the import differs from the number of imported scans.
     #[error("the database holds {found} scans after {imported} were imported")]
     Miscounted {
-        /// How many are there.
+        /// The number of scans in the database.
         found: u64,
-        /// How many should be.
+        /// The number of imported scans.
         imported: u64,
     },
-    /// Somebody began another restore into the same database meanwhile.
+    /// Another restore into the same database has started in the meantime.
     #[error("another restore into this database has begun")]
     Overtaken,
-    /// The database failed, or a record cannot be a row.
+    /// The database failed, or a record cannot be stored as a row.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -99,7 +99,7 @@ struct Range {
     range: RecordId,
 }
 
-/// Each row is read by itself, so that one of another shape spoils no other.
+/// Rows are decoded separately, so that one with a different shape does not affect the others.
 #[derive(Debug, SurrealValue)]
 struct Rows {
     rows: Vec<Value>,
@@ -161,14 +161,14 @@ struct Ended {
 
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
 
-/// Columns that a database of an earlier schema does not have yet come as `NONE`.
+/// Columns that are missing in an earlier schema are returned as `NONE`.
 const EXPORT: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $range) };");
 
-/// Sets the mark, unless the database is in use, and takes back the one that says that everything
-/// beside the rows is there. Whoever registers or submits reads the mark FOR UPDATE, so that
-/// neither is committed beside this. A restore that began before and has not ended loses the mark
-/// and with it the database; the rows of nodes whose leases are over go, so that no such node comes
-/// back to life in the middle of the import.
+/// Sets the restore mark unless the database is in use, and removes the marks of completed
+/// backfills. Registrations and submissions read the restore mark FOR UPDATE, so that neither
+/// commits concurrently with this statement. An earlier restore that has not ended loses the mark
+/// and with it the database. The rows of nodes with expired leases are deleted, so that no such
+/// node renews its lease during the import.
 const BEGIN: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -183,7 +183,7 @@ const BEGIN: &str = "
     RETURN { last: $last, node: $nodes[0], again: $again };
     COMMIT;";
 
-/// Some rows at a time: a transaction lies in memory as a whole.
+/// Deletes some rows at a time, because a transaction is held in memory.
 const CLEAR: &str = "
     BEGIN;
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
@@ -216,8 +216,8 @@ const IMPORT: &str = "
     };
     COMMIT;";
 
-/// The mark goes in the same step in which the counter comes, so that asking again after a lost
-/// answer finds either both or neither done.
+/// Deletes the mark and sets the counter in the same step, so that a retry after a lost response
+/// finds either both or neither done.
 const END: &str = "
     BEGIN;
     LET $found = (SELECT count() FROM scan GROUP ALL)[0].count ?? 0;
@@ -236,13 +236,13 @@ const END: &str = "
     COMMIT;";
 
 impl SurrealStore {
-    /// The version of the schema that this program keeps.
+    /// The schema version of this program.
     #[must_use]
     pub fn schema_version() -> i64 {
         migrate::STEPS.last().map_or(0, |step| step.version)
     }
 
-    /// What there is besides the scans, now.
+    /// The current metadata of the database.
     ///
     /// # Errors
     /// The database failed.
@@ -251,18 +251,18 @@ impl SurrealStore {
         Ok(Metadata { last: ScanId(row::unsigned(found.last.unwrap_or_default())?), pause: self.paused().await? })
     }
 
-    /// The scans with ids from `first` to `last`, in their order, with those that cannot be read.
+    /// The scans with ids from `first` to `last`, in order, including unreadable ones.
     ///
     /// # Errors
     /// The database failed.
     pub async fn export(&self, first: ScanId, last: ScanId) -> Result<Vec<Exported>, StoreError> {
         let mut exported = Vec::new();
-        // Ranges that are still to be read, the next one on top.
+        // The ranges that remain to be read, with the next one last.
         let mut ranges = vec![(row::signed(first.0)?, row::signed(last.0)?)];
         while let Some((first, last)) = ranges.pop() {
             match self.export_range(first, last).await {
                 Ok(page) => exported.extend(page),
-                // A database that is gone has no readable half.
+                // A database that is unreachable has no readable half.
                 Err(error) if error.failure() != Failure::Unknown || self.ping().await.is_err() => {
                     return Err(error.into());
                 }
@@ -286,8 +286,7 @@ impl SurrealStore {
         Ok(exported)
     }
 
-    /// Marks the database as one that is being restored. What an earlier restore that failed has
-    /// left is cleared away.
+    /// Marks the database as being restored, and deletes what a failed restore left behind.
     ///
     /// # Errors
     /// The database holds scans, is in use, or failed.
@@ -311,20 +310,20 @@ impl SurrealStore {
     }
 }
 
-/// A restore that is under way. Dropped before its [`end`](Self::end) it leaves the mark, and
-/// nobody uses the database before another restore.
+/// A running restore. If it is dropped before [`end`](Self::end), the mark stays, and the database
+/// is not usable before another restore.
 #[derive(Debug)]
 pub struct Import<'a> {
     store: &'a SurrealStore,
-    /// What the mark says as long as no other restore has taken over.
+    /// The value of the mark, unless another restore has taken over.
     run: String,
 }
 
 impl Import<'_> {
-    /// Brings scans in.
+    /// Imports scans.
     ///
     /// # Errors
-    /// Another restore has begun, the database failed, or a record cannot be a row.
+    /// Another restore has started, the database failed, or a record cannot be stored as a row.
     pub async fn add(&self, scans: &[ScanRecord]) -> Result<(), ImportError> {
         let rows = scans.iter().map(import_row).collect::<Result<_, StoreError>>()?;
         calls::execute_again(&self.store.inner.db, IMPORT, ImportRows { run: self.run.clone(), rows })
@@ -332,11 +331,11 @@ impl Import<'_> {
             .map_err(refused)
     }
 
-    /// Declares the database whole, with as many scans as were `imported`.
+    /// Completes the import of `imported` scans, and removes the mark.
     ///
     /// # Errors
-    /// Another number of scans is there, another restore has begun, or the database failed. The
-    /// mark stays then.
+    /// The number of scans in the database differs, another restore has started, or the database
+    /// failed. The mark stays in these cases.
     pub async fn end(self, metadata: &Metadata, imported: u64) -> Result<(), ImportError> {
         let end = End {
             run: self.run,
@@ -350,14 +349,14 @@ impl Import<'_> {
         if found != imported {
             return Err(ImportError::Miscounted { found, imported });
         }
-        // Should this be interrupted, whoever opens the database next goes on.
+        // If this is interrupted, the next process that opens the database continues it.
         backfill::fill_in(&self.store.inner.db).await?;
         self.store.inner.db.restored().await;
         Ok(())
     }
 }
 
-/// A row, by the number that is its key.
+/// Decodes a row, with the id from its key.
 fn exported(row: Value) -> Result<Exported, CallError> {
     let Keyed { id, record, .. } = row::keyed(row)?;
     Ok(match record {
@@ -366,7 +365,7 @@ fn exported(row: Value) -> Result<Exported, CallError> {
     })
 }
 
-/// What the transactions of an import throw says that it is no longer theirs.
+/// Converts an error of an import transaction. A `THROW` means that another restore has taken over.
 fn refused(error: CallError) -> ImportError {
     match error.failure() {
         Failure::Thrown => ImportError::Overtaken,
@@ -409,9 +408,9 @@ mod tests {
         assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [Exported::Scan(Box::new(record))]);
     }
 
-    /// Rows that are spoilt in each way that a row can be, among sound ones.
+    /// Rows that are damaged in each possible way, between valid ones.
     #[tokio::test]
-    async fn rows_that_cannot_be_read_are_named_and_hide_no_other() {
+    async fn unreadable_rows_are_reported_and_hide_no_others() {
         let store = SurrealStore::in_memory().await.unwrap();
         for number in 1..=6 {
             store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap();
@@ -435,7 +434,7 @@ mod tests {
         assert_eq!(crate::backup::check(file.as_slice()).await.unwrap(), written);
     }
 
-    /// Neither sees what the other has not committed yet.
+    /// Neither transaction sees what the other has not committed yet.
     #[tokio::test]
     async fn a_node_that_registers_while_a_restore_begins_has_one_of_the_two_refused() {
         #[derive(Debug, Clone, SurrealValue)]

@@ -1,9 +1,9 @@
-//! The rows that wait and are due.
+//! Reads the queued scans that are due.
 
 use std::time::Duration;
 
-use kastrel_actors::model::{Priority, ScanId, ScanState};
-use kastrel_actors::ports::{DueScan, StoreError};
+use kastrel_actors::model::{DueScan, Priority, ScanId, ScanState};
+use kastrel_actors::ports::StoreError;
 use surrealdb::types::SurrealValue;
 
 use super::calls;
@@ -49,7 +49,7 @@ const NOW: &str = "RETURN { now: time::nano(time::now()) + $offset };";
 const WAITING: &str = "
     RETURN { rows: (SELECT number, due, trace FROM scan WHERE rank = $rank AND due <= $until ORDER BY due LIMIT $limit) };";
 
-/// The waiting rows of a priority that are due last of all.
+/// The queued rows of a priority with the latest due times.
 const DUE_LAST: &str = concat!(
     "RETURN { rows: (SELECT ",
     stored!(),
@@ -57,8 +57,8 @@ const DUE_LAST: &str = concat!(
 );
 
 impl SurrealStore {
-    /// One walk of the index a priority, each from its longest due end: a crowd of one priority
-    /// must not keep the others from being signalled.
+    /// Reads the index separately for each priority, earliest due first, so that many scans of one
+    /// priority do not keep the others from being signalled.
     pub(super) async fn waiting(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
         let within = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4);
         let Now { now } = calls::call_again(&self.inner.db, NOW, Offset { offset: self.inner.offset() }).await?;
@@ -73,7 +73,7 @@ impl SurrealStore {
             .await?;
             for found in rows {
                 let id = ScanId(row::unsigned(found.number)?);
-                // The others must not wait for a row that cannot be read.
+                // An unreadable row must not block the others.
                 let Ok(trace) = found.trace.parse() else {
                     tracing::error!(
                         scan.id = id.0,
@@ -89,11 +89,10 @@ impl SurrealStore {
         Ok(due)
     }
 
-    /// Rows that are due although their column says that they will be:
-    /// [`left_to_wait`](kastrel_actors::model::ScanRecord::left_to_wait). They are those that are
-    /// due last of all. If the very last one is none of them, then any other waits for no longer
-    /// than that one does; so a look at one row is all that this costs as long as the clock is
-    /// right.
+    /// Rows that are due although their `due` column is in the future:
+    /// [`left_to_wait`](kastrel_actors::model::ScanRecord::left_to_wait). They have the latest due
+    /// times. If the very last row is not due, no other row waits longer than that one; so this
+    /// costs one row read while the clock is right.
     async fn due_by_a_clock_since_set_back(
         &self,
         priority: Priority,

@@ -1,14 +1,15 @@
-//! One connection to a database server: requests out, answers in, and the moment when it is gone.
+//! One WebSocket connection to a database server: sends requests, dispatches responses, and detects
+//! its own end.
 //!
-//! The SDK's own connection is not used: it connects anew by itself and keeps every request until
-//! it has, however long ago the caller gave up, so that a write nobody waits for any more would be
-//! made after an outage. It also lets the network hold small requests back while others are on
-//! their way. Here a connection that breaks is gone for good: every request on it fails at once,
-//! requests whose callers went away are never sent, and [`super::link`] makes another connection.
+//! The connection of the SDK is not used. It reconnects by itself and keeps every request until
+//! then, even if the caller gave up long ago, so it would execute abandoned writes after an outage.
+//! It also does not disable Nagle's algorithm, which delays small requests. Here a broken
+//! connection is never reused: every request on it fails immediately, requests of dropped callers
+//! are never sent, and [`super::reconnecting_client`] makes another connection.
 //!
-//! - **Owns** one WebSocket, in one task, and the requests that wait for an answer on it.
-//! - **Notices** a server that answers nothing: it is asked for a sign of life when it was silent
-//!   for [`QUIET`], and given up after [`SILENT`].
+//! - **Owns** one WebSocket, in one task, and the requests that wait for a response on it.
+//! - **Detects** an unresponsive server: sends a ping after [`QUIET`] without a message, and gives
+//!   the connection up after [`SILENT`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,26 +33,27 @@ use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
-use super::address::RemoteDatabase;
 use super::error::{CallError, ConnectError};
 use super::server_engine::Transaction;
+use crate::config::RemoteDatabase;
 
-/// How long the server may be silent before it is asked for a sign of life.
+/// How long the server may be silent before the connection sends a ping.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How long it may be silent at all, and how long one message may take to leave.
+/// How long the server may be silent before the connection is given up, and the timeout for sending
+/// one message.
 const SILENT: Duration = Duration::from_secs(6);
 
-/// Requests that wait to be sent. More than that wait with their callers.
+/// The capacity of the request queue. When it is full, callers wait.
 const WAITING: usize = 256;
 
-/// The largest message, as the server has it.
+/// The largest message, in bytes; the same as the server's limit.
 const MAX_MESSAGE: usize = 128 << 20;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Answer = surrealdb::Result<DbResult>;
 
-/// A connection. Dropping it closes it.
+/// An open connection. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct WsConnection {
     requests: mpsc::Sender<Request>,
@@ -62,7 +64,7 @@ pub(super) struct WsConnection {
 struct Request {
     method: &'static str,
     parameters: Vec<Value>,
-    /// The transaction that it is part of, where it is not one of its own.
+    /// The transaction of the request, if it is part of one.
     transaction: Option<Transaction>,
     answer: oneshot::Sender<Answer>,
 }
@@ -71,7 +73,7 @@ impl WsConnection {
     /// Connects, without signing in.
     pub(super) async fn connect(address: &RemoteDatabase) -> Result<Self, ConnectError> {
         let mut request = address.endpoint().into_client_request().map_err(socket_error)?;
-        // The server's own encoding: it alone carries every value.
+        // The server's own encoding, because no other encoding supports every value.
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("flatbuffers"));
         let limits = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
         let connector = if address.tls { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
@@ -83,12 +85,13 @@ impl WsConnection {
         Ok(Self { requests, gone })
     }
 
-    /// Asks, and waits for the answer as long as the connection lives.
+    /// Sends a request, and waits for the response as long as the connection lives.
     pub(super) async fn ask(&self, method: &'static str, parameters: Vec<Value>) -> Result<Answer, CallError> {
         self.send(method, parameters, None).await
     }
 
-    /// As [`ask`](Self::ask), within a transaction that `begin` opened on this connection.
+    /// Sends a request like [`ask`](Self::ask), within a transaction that `begin` opened on this
+    /// connection.
     pub(super) async fn ask_within(
         &self,
         transaction: Transaction,
@@ -105,12 +108,12 @@ impl WsConnection {
         transaction: Option<Transaction>,
     ) -> Result<Answer, CallError> {
         let (answer, answered) = oneshot::channel();
-        // Not sent at all: the other end of the channel is gone, and the request with it.
+        // Not sent: the receiver of the channel is dropped, and the request with it.
         self.requests.send(Request { method, parameters, transaction, answer }).await.map_err(|_| CallError::Lost)?;
         answered.await.map_err(|_| CallError::Lost)
     }
 
-    /// Completes when the connection has broken, or was given up.
+    /// Completes when the connection is broken or given up.
     pub(super) async fn gone(&self) {
         self.gone.cancelled().await;
     }
@@ -119,7 +122,7 @@ impl WsConnection {
         !self.gone.is_cancelled()
     }
 
-    /// Gives the connection up: what waits on it fails.
+    /// Gives the connection up: pending requests fail.
     pub(super) fn give_up(&self) {
         self.gone.cancel();
     }
@@ -127,12 +130,12 @@ impl WsConnection {
 
 fn socket_error(error: SocketError) -> ConnectError {
     match error {
-        // A server that is still starting, or a proxy before one.
+        // A server that is still starting, or a proxy in front of one.
         SocketError::Http(response) if response.status().is_server_error() => {
             ConnectError::Refused(format!("it answers {}", response.status()).into())
         }
-        // What a web server says that knows neither the path nor the protocol; so does SurrealDB
-        // before version 3.
+        // The response of a web server that supports neither the path nor the protocol, and of
+        // SurrealDB before version 3.
         SocketError::Http(_) | SocketError::Protocol(_) | SocketError::HttpFormat(_) => {
             ConnectError::NotADatabase(error.to_string())
         }
@@ -146,8 +149,8 @@ fn socket_error(error: SocketError) -> ConnectError {
     }
 }
 
-/// The provider is named, so that it does not matter whether the process has a default one: two
-/// providers are compiled in, and none of them is it by itself.
+/// Sets the provider explicitly, so that it does not matter whether the process has a default: two
+/// providers are compiled in, so rustls chooses none by itself.
 fn tls(address: &RemoteDatabase) -> Result<ClientConfig, ConnectError> {
     let failed =
         |source: Box<dyn std::error::Error + Send + Sync>| ConnectError::Tls { ca: address.ca.clone(), source };
@@ -171,7 +174,7 @@ fn tls(address: &RemoteDatabase) -> Result<ClientConfig, ConnectError> {
     Ok(builder.with_no_client_auth())
 }
 
-/// The connection's task: ends with it, and takes all that waits for an answer along.
+/// The task of the connection. When it ends, all pending requests fail.
 async fn serve(mut socket: Socket, mut requests: mpsc::Receiver<Request>, gone: CancellationToken) {
     let _gone = gone.clone().drop_guard();
     let mut waiting: HashMap<i64, oneshot::Sender<Answer>> = HashMap::new();
@@ -184,12 +187,12 @@ async fn serve(mut socket: Socket, mut requests: mpsc::Receiver<Request>, gone: 
             () = gone.cancelled() => return,
             request = requests.recv() => {
                 let Some(request) = request else {
-                    // The store was dropped. The server closes its end when it has read this.
+                    // The store was dropped. The server closes its end after it has read the close
+                    // message.
                     let _ = tokio::time::timeout(SILENT, socket.close(None)).await;
                     return;
                 };
-                // Whoever gave up before the request left gets what they expect: nothing is
-                // written.
+                // The caller gave up before the request was sent, so nothing must be written.
                 if request.answer.is_closed() {
                     continue;
                 }
@@ -253,8 +256,8 @@ fn encoded(
     Ok(Message::Binary(bytes.into()))
 }
 
-/// Hands an answer to whoever waits for it. An answer that cannot be read belongs to nobody knows
-/// whom, so the connection cannot be used any more: `false`.
+/// Dispatches a response to its caller. Returns false for an unreadable response: its caller is
+/// unknown, so the connection is no longer usable.
 fn deliver(waiting: &mut HashMap<i64, oneshot::Sender<Answer>>, bytes: &[u8]) -> bool {
     match surrealdb_rpc::db_response_from_bytes(bytes) {
         Ok(DbResponse { id: Some(Value::Number(Number::Int(id))), result, .. }) => {

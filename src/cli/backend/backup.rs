@@ -1,4 +1,4 @@
-//! The backup that a server makes, as it comes.
+//! Downloads a backup from a server, as a stream.
 
 use std::io;
 use std::pin::Pin;
@@ -11,22 +11,21 @@ use tokio_util::io::StreamReader;
 
 use super::{BackendError, RemoteBackend};
 
-/// A server that sends nothing for so long is gone.
+/// A server that sends nothing for this long counts as dead.
 const SILENCE: Duration = Duration::from_secs(60);
 
 impl RemoteBackend {
-    /// Why the server's last automatic backup failed, if it did. A server that does not say has
-    /// none.
+    /// Returns why the server's last automatic backup failed, if it failed. Returns `None` for a
+    /// server that does not report this.
     pub async fn backup_failure(&self) -> Option<String> {
         let body = self.get_json("api/backups", &[]).await.ok()??;
         body["failure"]["why"].as_str().map(str::to_owned)
     }
 
-    /// A backup of everything that the server's database keeps. Whether it is whole is for the
-    /// reader to see.
+    /// Downloads a backup of the server's database. The reader has to check that it is complete.
     ///
     /// # Errors
-    /// The server does not answer, or refuses.
+    /// The server does not respond, or refuses.
     pub async fn backup(&self) -> Result<Pin<Box<dyn AsyncRead + Send>>, BackendError> {
         let response = self.download("api/backup").await?;
         match response.status() {

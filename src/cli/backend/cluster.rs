@@ -1,11 +1,11 @@
-//! The nodes and the queue, as the commands show them. Their JSON is the API's.
+//! The nodes and the queue, as the commands show them. Their JSON has the format of the API.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{HeldBack, NodeActivity, NodeFault, NodeId, NodeRecord, ScannerInfo};
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,50 +15,50 @@ use super::{BackendError, LocalBackend, RemoteBackend};
 /// A process that runs scans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeView {
-    /// Its identity.
+    /// The id of the node.
     pub id: String,
-    /// The machine's name.
+    /// The host name of the machine.
     pub host: String,
-    /// Its process.
+    /// The process id.
     pub pid: u32,
-    /// Kastrel's version.
+    /// The version of Kastrel.
     pub version: String,
-    /// How many scans it runs at once.
+    /// The number of slots: how many scans the node runs at once.
     pub capacity: u32,
-    /// How many run now.
+    /// How many scans the node runs now.
     pub running: u32,
-    /// When it started.
+    /// When the node started.
     pub started_at: Timestamp,
-    /// Whether its lease is good.
+    /// Whether the node's lease is valid.
     pub alive: bool,
-    /// Whether it takes new scans.
+    /// Whether the node takes new scans.
     pub activity: NodeActivity,
-    /// When what still runs is handed back, if it was told to drain.
+    /// When a draining node hands back the scans that still run.
     #[serde(default)]
     pub drain_by: Option<Timestamp>,
-    /// Why it starts no scan, where that is so.
+    /// Why the node starts no scans, if it starts none.
     #[serde(default)]
     pub held_back: Option<HeldView>,
-    /// Which scanner it has.
+    /// The scanner of the node.
     #[serde(default)]
     pub scanner: Option<ScannerInfo>,
 }
 
-/// Why a node starts no scan.
+/// A hold: why a node starts no scans.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldView {
-    /// Since when.
+    /// When the hold began.
     pub since: Timestamp,
-    /// The next check, or the end of the hold where that is known.
+    /// The next check, or the end of the hold if known.
     pub until: Timestamp,
     /// What is missing.
     pub faults: Vec<FaultView>,
 }
 
-/// Something that a node lacks.
+/// A fault: something that a node lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultView {
-    /// What is affected.
+    /// The kind of the fault.
     pub kind: String,
     /// What is wrong.
     pub text: String,
@@ -95,50 +95,50 @@ impl NodeView {
     }
 }
 
-/// What waits, and whether it may start.
+/// The state of the queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueView {
-    /// While it is, no scan starts.
+    /// While the queue is paused, no scan starts.
     pub paused: bool,
-    /// Since when.
+    /// When the pause began.
     #[serde(default)]
     pub paused_since: Option<Timestamp>,
-    /// Why.
+    /// The reason of the pause.
     #[serde(default)]
     pub reason: Option<String>,
-    /// How many scans wait.
+    /// How many scans are queued.
     pub waiting: u64,
-    /// What keeps every scan from starting, the weightiest first.
+    /// What keeps every scan from starting, the most important first.
     #[serde(default)]
     pub blockers: Vec<BlockerView>,
 }
 
-/// What keeps every scan from starting.
+/// A blocker: what keeps every scan from starting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockerView {
     /// `paused`, `queue_down`, `no_worker` or `held_back`.
     pub reason: String,
-    /// In sentences.
+    /// The blocker in sentences.
     pub text: String,
 }
 
-/// The nodes and the queue of one side.
+/// The nodes and the queue of a backend.
 #[async_trait]
 pub trait ClusterBackend: Send + Sync {
-    /// All nodes, by id.
+    /// Returns all nodes, ordered by id.
     async fn nodes(&self) -> Result<Vec<NodeView>, BackendError>;
 
-    /// Tells a node to drain within a time, or (`None`) as the configuration says. `false`: no such
-    /// node.
+    /// Drains a node within a time limit, or within the configured one (`None`). Returns `false` if
+    /// the node does not exist.
     async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, BackendError>;
 
-    /// Takes the order back. `false`: no such node.
+    /// Ends the drain of a node. Returns `false` if the node does not exist.
     async fn undo_drain(&self, node: &NodeId) -> Result<bool, BackendError>;
 
-    /// Pauses the whole queue.
+    /// Pauses the queue.
     async fn pause(&self, reason: Option<String>) -> Result<QueueView, BackendError>;
 
-    /// Takes the pause back.
+    /// Resumes the queue.
     async fn resume(&self) -> Result<QueueView, BackendError>;
 }
 
@@ -227,7 +227,7 @@ impl RemoteBackend {
         serde_json::from_value(value).map_err(|error| self.strange(format!("the response cannot be read: {error}")))
     }
 
-    /// Sends an order. `None`: what it is for does not exist.
+    /// Sends a command. Returns `None` if its object does not exist.
     async fn order(&self, method: Method, path: &str, body: &Value) -> Result<Option<Value>, BackendError> {
         let response = self.send(method, path, body).await?;
         match response.status() {

@@ -1,39 +1,38 @@
-//! Scans of this process.
+//! The backend of the scans in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use kastrel_actors::model::{CancelledBy, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::model::{CancelledBy, ListQuery, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
-use kastrel_actors::ports::{ListQuery, ScanStore};
-use kastrel_actors::scan_service::{CancelOutcome, ScanService, SubmitError};
+use kastrel_actors::ports::ScanStore;
+use kastrel_actors::service::{CancelOutcome, ScanService, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::{BackendError, CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
-use crate::adapters::artifacts::{ArtifactError, ArtifactStore, AttemptKey};
-use crate::adapters::kast_runner::{HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::cli::view::ScanView;
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::{telemetry, terminal_text};
 
-/// How long to look for a report.
+/// How long to search for a report.
 const REPORT_PATIENCE: Duration = Duration::from_secs(3);
-/// The most of a log that is read.
+/// How many bytes of a log are read.
 const MOST_LOG: u64 = 64 << 10;
-/// So many reports of a list are looked for at once.
+/// How many reports of a list are searched for in parallel.
 const REPORTS_AT_ONCE: usize = 16;
 
-/// Waits for the scanner's plugins.
+/// A source of the scanner's plugins, which waits until they are known.
 #[async_trait]
 pub trait PluginSource: Send + Sync {
-    /// The scanner and its plugins.
+    /// Returns the scanner and its plugins.
     async fn plugins(&self) -> Result<PluginList, BackendError>;
 }
 
-/// See the module.
+/// The backend of this process. See the module documentation.
 #[derive(Clone)]
 pub struct LocalBackend {
     pub(super) service: ScanService,
@@ -43,7 +42,7 @@ pub struct LocalBackend {
 }
 
 impl LocalBackend {
-    /// Over a scan service.
+    /// Creates a backend from a scan service.
     #[must_use]
     pub fn new(
         service: ScanService,
@@ -54,7 +53,7 @@ impl LocalBackend {
         Self { service, drain_limit, artifacts, plugins }
     }
 
-    /// Where the scans are kept.
+    /// Returns the store of the scans.
     pub(crate) fn store(&self) -> Arc<dyn ScanStore> {
         Arc::clone(&self.service.store)
     }
@@ -68,7 +67,7 @@ impl LocalBackend {
     }
 }
 
-/// Where the reports of a scan are: paths or addresses.
+/// The locations of a scan's reports: paths or URLs.
 struct Places {
     html: Option<String>,
     pdf: Option<String>,
@@ -84,8 +83,8 @@ impl Places {
     }
 }
 
-/// Looks for the reports of a scan that has ended. `None`: it has not, or where its files are does
-/// not answer now: a command does not wait for it.
+/// Searches for the reports of a scan that has ended. Returns `None` if it has not ended, or if the
+/// artifact store does not respond in time: a command does not wait for it.
 async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<Places> {
     let attempt = record.last_attempt().filter(|_| record.status().is_terminal())?;
     let key = AttemptKey::of(record, attempt.number);

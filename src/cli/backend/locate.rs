@@ -1,5 +1,5 @@
-//! Where the scans are kept that a command speaks of: the server that was named, the one that holds
-//! the data folder, or here.
+//! Decides which backend a command uses: the server that the user named, the server that holds the
+//! data folder, or this process.
 
 use std::path::Path;
 
@@ -10,23 +10,23 @@ use url::Url;
 
 use crate::cli::error::CliError;
 
-/// What a running server leaves in its data folder, in `server.json`.
+/// The content of `server.json`, which a running server writes into its data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerFile {
-    /// Its process.
+    /// The process id of the server.
     pub pid: u32,
-    /// Its address.
+    /// The URL of the server.
     pub url: String,
 }
 
 impl ServerFile {
-    /// What a file says, if it can be read.
+    /// Reads the file, if it is readable and valid.
     #[must_use]
     pub fn read(path: &Path) -> Option<Self> {
         serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
     }
 
-    /// Whether there is a process of that number.
+    /// Returns whether a process with that id exists.
     #[must_use]
     pub fn has_process(&self) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
@@ -34,21 +34,22 @@ impl ServerFile {
     }
 }
 
-/// See the module.
+/// The location of the scans. See the module documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// At the server that the user named.
+    /// On the server that the user named.
     Named(Url),
-    /// At the server that says it holds the data folder; it may be gone.
+    /// On the server that `server.json` names; the server may have ended.
     Found(Url),
     /// In the data folder itself.
     Here,
 }
 
-/// Decides by the flag, the environment (`KASTREL_SERVER`) and the text of `server.json`.
+/// Decides by the flag, by the environment (`KASTREL_SERVER`) and by the text of `server.json`, in
+/// this order.
 ///
 /// # Errors
-/// The address is none.
+/// The URL is invalid.
 pub fn locate(flag: Option<&str>, env: Option<&str>, file: Option<&str>) -> Result<Place, CliError> {
     if let Some(text) = flag {
         return server_url(text).map(Place::Named).ok_or_else(|| wrong("--server", text));
@@ -56,8 +57,8 @@ pub fn locate(flag: Option<&str>, env: Option<&str>, file: Option<&str>) -> Resu
     if let Some(text) = env.filter(|text| !text.is_empty()) {
         return server_url(text).map(Place::Named).ok_or_else(|| wrong("KASTREL_SERVER", text));
     }
-    // A file that cannot be read is the leftover of a crash: the lock of the data folder decides,
-    // not the file.
+    // An unreadable file is left over from a crash. The lock of the data folder decides, not the
+    // file.
     let found =
         file.and_then(|text| serde_json::from_str::<ServerFile>(text).ok()).and_then(|file| server_url(&file.url));
     Ok(found.map_or(Place::Here, Place::Found))
@@ -70,7 +71,7 @@ fn wrong(name: &str, text: &str) -> CliError {
     ))
 }
 
-/// The address of a server; `host:port` alone is taken for http.
+/// Parses the URL of a server; `host:port` alone means http.
 fn server_url(text: &str) -> Option<Url> {
     let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let mut url = Url::parse(&text).ok()?;
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_more_explicit_word_counts() {
+    fn explicit_server_takes_precedence() {
         let url = |text: &str| Url::parse(text).unwrap();
         let file = Some(r#"{"pid":7,"url":"http://127.0.0.1:5000"}"#);
         for (flag, env, file, expected) in [

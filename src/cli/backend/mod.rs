@@ -1,4 +1,4 @@
-//! Who keeps the scans that a command speaks of: this process, or a server.
+//! The backends of the commands: the scans of this process, or of a server.
 
 mod backup;
 mod cluster;
@@ -23,130 +23,130 @@ pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
 pub use remote::{Holder, Readiness, ReadinessCheck, RemoteBackend};
 
-/// The scans of one side.
+/// The scans of a backend.
 #[async_trait]
 pub trait ScanBackend: Send + Sync {
-    /// Hands in a scan. When this returns `Ok`, it is committed.
+    /// Submits a scan. If this returns `Ok`, the scan is committed.
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError>;
 
-    /// The scan's views from now on, beginning with the present one and ending with the one in
-    /// which it has ended. `None`: no such scan.
+    /// Follows a scan: the channel receives its current view, then each change, and at last the
+    /// view of its end. Returns `None` if the scan does not exist.
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError>;
 
-    /// Asks for a scan's end.
+    /// Cancels a scan.
     async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelAnswer, BackendError>;
 
-    /// A scan as it is now.
+    /// Returns the current view of a scan.
     async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError>;
 
-    /// A scan in full, with the issues that its plugins named.
+    /// Returns the details of a scan, with the issues that its plugins reported.
     async fn details(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
         self.get(id).await
     }
 
-    /// The log of a scan's last attempt: its beginning, in whole lines.
+    /// Returns the beginning of the log of a scan's last attempt, in complete lines.
     async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError>;
 
-    /// Scans, newest first.
+    /// Returns the scans that match, newest first.
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError>;
 
-    /// The scanner and its plugins.
+    /// Returns the scanner and its plugins.
     async fn plugins(&self) -> Result<PluginList, BackendError>;
 }
 
-/// Scans, nodes and queue of one side.
+/// The scans, the nodes and the queue of a backend.
 pub trait Backend: ScanBackend + ClusterBackend {}
 
 impl<T: ScanBackend + ClusterBackend> Backend for T {}
 
-/// A scan as it changes. Nobody needs to read it to its end.
+/// The views of a scan as it changes. The receiver may be dropped at any time.
 pub type Views = mpsc::Receiver<Result<ScanView, BackendError>>;
 
-/// The answer to a submission.
+/// The result of a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubmitAnswer {
     /// The scan.
     pub id: ScanId,
-    /// What the user should know.
+    /// A warning for the user.
     pub warning: Option<String>,
 }
 
-/// The answer to a cancel.
+/// The result of a cancel.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CancelAnswer {
-    /// It is being cancelled, or is cancelled already; the view says which.
+    /// The scan is being cancelled, or is already cancelled; the view shows which.
     Accepted(Box<ScanView>),
-    /// It had ended before.
+    /// The scan had already ended.
     AlreadyEnded(Box<ScanView>),
-    /// No such scan.
+    /// The scan does not exist.
     Missing,
 }
 
-/// Which scans to list.
+/// The filter of a scan list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListFilter {
-    /// Only in this state.
+    /// Only scans in this state.
     pub status: Option<ScanStatus>,
-    /// Only targets with this text.
+    /// Only targets that contain this text.
     pub target: Option<String>,
-    /// At most so many.
+    /// The maximum number of scans.
     pub limit: usize,
 }
 
-/// Scans, newest first.
+/// A list of scans, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ListAnswer {
     /// The scans.
     pub scans: Vec<ScanView>,
-    /// All matches.
+    /// The number of matches, including those that are not listed.
     pub total: Option<u64>,
 }
 
 /// A scanner and its plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginList {
-    /// Which scanner.
+    /// The scanner and its version.
     pub scanner: Option<ScannerInfo>,
-    /// Its plugins.
+    /// The plugins of the scanner.
     pub plugins: Vec<PluginInfo>,
 }
 
-/// Why there is no answer.
+/// The errors of a backend.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// Wrong fields, all of them.
+    /// All invalid fields of a submission.
     #[error("the scan was not accepted:{}", .0.iter().map(|error| format!("\n  {}: {}", plain(&error.field), plain(&error.message))).collect::<String>())]
     Invalid(Vec<FieldError>),
-    /// The server does not answer.
+    /// The server does not respond.
     #[error("failed to reach the server at {url}; is it running? (`kastrel serve`)")]
     Unreachable {
-        /// Where.
+        /// The URL of the server.
         url: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The server answered with a problem.
+    /// The server responded with a problem.
     #[error("the server refused: {0}")]
     Problem(ProblemDetails),
-    /// The server answered something that is not Kastrel's.
-    #[error("unexpected response from the server at {url}: {what}")]
+    /// The response is not one of a Kastrel server.
+    #[error("the server at {url} does not answer as Kastrel does: {what}")]
     Strange {
-        /// Where.
+        /// The URL of the server.
         url: String,
-        /// What was strange.
+        /// What is unexpected in the response.
         what: String,
     },
-    /// The store did not answer.
+    /// The store did not respond.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Anything else, in words.
+    /// Any other error, as text.
     #[error("{0}")]
     Other(String),
 }
 
 impl BackendError {
-    /// The exit code for it.
+    /// Returns the exit code of the error.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {

@@ -1,4 +1,4 @@
-//! A server's error: `application/problem+json` (RFC 9457).
+//! The error responses of a server: `application/problem+json` (RFC 9457).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::BackendError;
 use crate::cli::text::brief;
 
-/// What a server says of an error.
+/// The details of an error response.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ProblemDetails {
@@ -18,15 +18,14 @@ pub struct ProblemDetails {
     pub title: String,
     /// What is wrong with this request.
     pub detail: String,
-    /// Finds the request in the server's log.
+    /// The trace id, which finds the request in the server's log.
     pub trace_id: String,
-    /// Wrong fields.
+    /// The invalid fields.
     pub errors: Vec<FieldError>,
 }
 
 impl ProblemDetails {
-    /// Reads the body of an answer with an error status; a body that is no problem leaves only the
-    /// status.
+    /// Reads the body of an error response. If the body is not a problem, only the status is set.
     #[must_use]
     pub fn read(status: u16, body: &[u8]) -> Self {
         let mut problem: Self = serde_json::from_slice(body).unwrap_or_default();
@@ -34,7 +33,7 @@ impl ProblemDetails {
         problem
     }
 
-    /// The error that it is for a command.
+    /// Converts the problem into the error of a command.
     #[must_use]
     pub fn into_error(self) -> BackendError {
         if self.errors.is_empty() { BackendError::Problem(self) } else { BackendError::Invalid(self.errors) }
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn problems_are_told_clearly_and_harmlessly() {
+    fn problems_are_printed_clearly_and_without_control_characters() {
         for (status, body, shown) in [
             (
                 503,

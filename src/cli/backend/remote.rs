@@ -1,4 +1,4 @@
-//! Scans of a server, over its HTTP API.
+//! The backend of the scans of a server, over its HTTP API.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,23 +22,23 @@ use crate::cli::view::ScanView;
 use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
 
-/// The longest wait for an answer; live streams excepted.
+/// The timeout of a response, except for event streams.
 const PATIENCE: Duration = Duration::from_secs(35);
-/// The wait between two looks when there is no live stream.
+/// The polling interval without an event stream.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// A live stream that breaks so often without an event is given up for polling.
+/// After this many breaks of an event stream without an event, the client polls instead.
 const STREAM_TRIES: u32 = 3;
-/// So many looks in a row may fail: a server that restarts is waited for.
+/// How many polls in a row may fail, so that a client survives a restart of the server.
 const POLL_TRIES: u32 = 30;
-/// So often a server is asked for plugins that it does not know yet.
+/// How often the client retries a request for plugins that the server has not detected yet.
 const LOADING_TRIES: u32 = 15;
-/// The longest wait for a proof, and the longest answer that is read.
+/// The timeout of a proof, and the maximum size of its response.
 const PROOF_PATIENCE: Duration = Duration::from_secs(2);
 const MOST_PROOF: usize = 4096;
-/// How many scans a page of the API may hold.
+/// The maximum page size of the API, in scans.
 const PAGE: usize = 100;
 
-/// See the module.
+/// The backend of a server. See the module documentation.
 #[derive(Debug, Clone)]
 pub struct RemoteBackend {
     client: Client,
@@ -46,20 +46,20 @@ pub struct RemoteBackend {
 }
 
 impl RemoteBackend {
-    /// Speaks with the server at `base`, which ends with a slash.
+    /// Creates a client of the server at `base`, which ends with a slash.
     ///
     /// # Errors
-    /// The machine's certificates cannot be used.
+    /// The certificates of this machine cannot be used.
     pub fn new(base: Url) -> Result<Self, BackendError> {
         Ok(Self { client: client(&base, Policy::default())?, base })
     }
 
-    /// Whether it proves that it holds a data folder. Until then it is sent a random challenge and
-    /// nothing else.
+    /// Checks whether the server proves that it holds a data folder. Until then, the client sends
+    /// it a random challenge and nothing else.
     pub async fn holds(&self, data_dir: &Path) -> Holder {
         let challenge = Challenge::random();
         let Ok(url) = self.url(&format!("api/proof?challenge={challenge}")) else { return Holder::Silent };
-        // The proof is for this address; what another one says proves nothing.
+        // The proof is valid for this URL only, so do not follow redirects.
         let Ok(client) = client(&self.base, Policy::none()) else { return Holder::Silent };
         let Ok(response) = client.get(url).timeout(PROOF_PATIENCE).send().await else { return Holder::Silent };
         if response.status() == StatusCode::NOT_FOUND {
@@ -85,7 +85,7 @@ impl RemoteBackend {
         }
     }
 
-    /// Whether it can do its work.
+    /// Returns whether the server is ready.
     pub async fn is_ready(&self) -> bool {
         let Ok(url) = self.url("readyz") else { return false };
         self.client
@@ -96,10 +96,10 @@ impl RemoteBackend {
             .is_ok_and(|response| response.status().is_success())
     }
 
-    /// What it says of its readiness.
+    /// Returns the readiness of the server.
     ///
     /// # Errors
-    /// It does not answer, or not as Kastrel does.
+    /// The server does not respond, or the response is not one of Kastrel.
     pub async fn readiness(&self) -> Result<Readiness, BackendError> {
         let response = self
             .client
@@ -112,19 +112,19 @@ impl RemoteBackend {
         serde_json::from_value(value).map_err(|_| self.strange("its readiness cannot be read"))
     }
 
-    /// Its address.
+    /// Returns the URL of the server, as text.
     #[must_use]
     pub fn address(&self) -> String {
         shown(&self.base)
     }
 
-    /// The page of a scan, for people.
+    /// Returns the URL of the page of a scan.
     #[must_use]
     pub fn page(&self, id: ScanId) -> String {
         format!("{}scans/{id}", self.base)
     }
 
-    /// The page of a scan's report.
+    /// Returns the URL of the page of a scan's report.
     fn report(&self, id: ScanId) -> String {
         format!("{}scans/{id}/report", self.base)
     }
@@ -138,7 +138,7 @@ impl RemoteBackend {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> BackendError {
-        // The address is told already.
+        // The error already names the URL.
         BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error.without_url())) }
     }
 
@@ -152,7 +152,7 @@ impl RemoteBackend {
         request.send().await.map_err(|error| self.unreachable(error))
     }
 
-    /// Asks for something large. Only the beginning of the answer is waited for here.
+    /// Starts a large download. The timeout applies to the begin of the response only.
     pub(super) async fn download(&self, path: &str) -> Result<Response, BackendError> {
         let answer = tokio::time::timeout(PATIENCE, self.client.get(self.url(path)?).send()).await;
         let late = |error: tokio::time::error::Elapsed| BackendError::Unreachable {
@@ -202,7 +202,7 @@ impl RemoteBackend {
         self.poll(id, &views).await;
     }
 
-    /// Follows the live stream once.
+    /// Follows the event stream once.
     async fn stream(
         &self,
         id: ScanId,
@@ -244,7 +244,7 @@ impl RemoteBackend {
         }
     }
 
-    /// Asks every second, until the scan has ended or the server stays away.
+    /// Polls every second, until the scan has ended or the server stays unavailable.
     async fn poll(&self, id: ScanId, views: &mpsc::Sender<Result<ScanView, BackendError>>) {
         let mut failures = 0;
         loop {
@@ -276,9 +276,9 @@ impl RemoteBackend {
     }
 }
 
-/// A client for one server; of this machine, without a proxy.
+/// Creates the HTTP client for a server. A server on this machine is reached without a proxy.
 fn client(base: &Url, redirects: Policy) -> Result<Client, BackendError> {
-    // The provider is the process's; the first one to set it is right, too.
+    // The crypto provider is global: it does not matter which call installs it first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .connect_timeout(Duration::from_secs(5))
@@ -296,16 +296,16 @@ fn client(base: &Url, redirects: Policy) -> Result<Client, BackendError> {
     builder.build().map_err(|error| BackendError::Other(format!("failed to prepare the HTTP client: {error}")))
 }
 
-/// Who answers at an address.
+/// The program that responds at a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// The server of the data folder.
     Proven,
-    /// Somebody who cannot prove it.
+    /// A program that cannot prove that it is the server.
     Stranger,
-    /// Somebody who knows no proofs, as servers of earlier versions.
+    /// A program that does not support proofs, such as a server of an earlier version.
     WithoutProof,
-    /// Nobody.
+    /// No program responds.
     Silent,
 }
 
@@ -314,37 +314,37 @@ struct ProofAnswer {
     proof: String,
 }
 
-/// Whether a process can do its work, as `/readyz` tells.
+/// The readiness of a process, as `/readyz` returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Readiness {
-    /// Whether it can.
+    /// Whether the process is ready.
     pub ready: bool,
-    /// What was looked at.
+    /// The results of the checks.
     pub checks: Vec<ReadinessCheck>,
 }
 
-/// One thing that a process needs.
+/// A check of one thing that a process needs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ReadinessCheck {
-    /// What.
+    /// The name of the check.
     pub name: String,
-    /// Whether it is as it should be.
+    /// Whether the check passed.
     pub ok: bool,
-    /// What is wrong, or how it stands.
+    /// What is wrong, or the current state.
     pub detail: String,
 }
 
-/// How following a live stream ended.
+/// The result of following an event stream.
 enum Streamed {
-    /// The scan has ended, or nobody looks any more.
+    /// The scan has ended, or the receiver of the views is closed.
     Ended,
-    /// The connection broke, after so many events.
+    /// The connection broke after this many events.
     Broke { events: u32 },
-    /// There is no live stream to be had.
+    /// No event stream is available.
     None,
 }
 
-/// The reports of a scan that has ended, as the API tells them.
+/// The reports of a scan that has ended, as in the API.
 #[derive(Deserialize)]
 struct Reports {
     html: bool,
@@ -356,12 +356,12 @@ struct Reports {
 impl ScanBackend for RemoteBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
         let url = self.url("api/scans")?;
-        // A repetition after a lost answer gets the first one's scan.
+        // If the response is lost, a retry with the same key gets the first submission's scan.
         let key = uuid::Uuid::new_v4().to_string();
         let send = async {
             let mut request =
                 self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
-            // The scan's trace begins here, where telemetry is exported.
+            // If telemetry is exported, the trace of the scan begins here.
             if let Some(trace) = telemetry::current() {
                 request = request.header("traceparent", trace.to_string());
             }
@@ -385,7 +385,7 @@ impl ScanBackend for RemoteBackend {
     }
 
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
-        // The first view comes from here, so that a wrong number or an absent server is told at
+        // Read the first view here, so that an unknown scan or an unavailable server is reported at
         // once.
         let Some(first) = self.get(id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(16);
@@ -423,7 +423,7 @@ impl ScanBackend for RemoteBackend {
         let reports: Option<Reports> = value.get("reports").and_then(|reports| Reports::deserialize(reports).ok());
         let mut view = self.view(value)?;
         if let Some(reports) = reports {
-            // A link to a report that does not exist would be worse than none.
+            // A link to a report that does not exist would be worse than no link.
             view.report = (reports.html || reports.pdf).then(|| self.report(id));
             view.missing_report = reports.missing;
         }
@@ -468,7 +468,7 @@ impl ScanBackend for RemoteBackend {
         let mut tries = 0;
         let value = loop {
             match self.get_json("api/plugins", &[]).await {
-                // The scanner takes a moment to tell them, just after the server's start.
+                // Just after its start, the server does not know the plugins yet.
                 Err(BackendError::Problem(ProblemDetails { status: 503, .. })) if tries < LOADING_TRIES => tries += 1,
                 answer => break answer?,
             }
@@ -501,7 +501,7 @@ struct PluginsPage {
     plugins: Vec<PluginInfo>,
 }
 
-/// The draft as JSON, without the fields that were left out.
+/// Returns the draft as JSON, without the fields that were left out.
 fn without_nulls(draft: &ScanRequestDraft) -> Value {
     let mut value = serde_json::to_value(draft).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
@@ -523,7 +523,7 @@ pub(super) fn is_json(response: &Response) -> bool {
     header(response, "content-type").contains("json")
 }
 
-/// The address without a password and without the slash at its end.
+/// Returns the URL without a password and without the trailing slash.
 fn shown(url: &Url) -> String {
     crate::config::redact(url.as_str()).trim_end_matches('/').to_owned()
 }

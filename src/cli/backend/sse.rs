@@ -1,22 +1,22 @@
-//! Reads a stream of server-sent events, as the HTML standard describes them.
+//! Parses a stream of server-sent events, as the HTML standard specifies it.
 
-/// The largest event that is kept: larger ones are a server gone wrong.
+/// The maximum size of an event: a larger one means that the server is broken.
 const MAX_EVENT: usize = 4 << 20;
 
-/// One event.
+/// A server-sent event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Event {
-    /// Its kind; `message` where none was given.
+    /// The type of the event; `message` if none was sent.
     pub(super) name: String,
-    /// Its data.
+    /// The data of the event.
     pub(super) data: String,
 }
 
-/// An event or a line was larger than any that Kastrel sends.
+/// The error that an event or a line is larger than any that Kastrel sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
-/// Takes the bytes as they come and gives the events as they end.
+/// The parser: accepts the bytes of a stream and returns each complete event.
 #[derive(Debug, Default)]
 pub(super) struct EventReader {
     line: Vec<u8>,
@@ -27,12 +27,12 @@ pub(super) struct EventReader {
 }
 
 impl EventReader {
-    /// The id of the last event that had one, for `Last-Event-ID`.
+    /// Returns the id of the last event with an id, for `Last-Event-ID`.
     pub(super) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// Forgets a half-read event: the connection broke.
+    /// Discards an incomplete event after the connection broke.
     pub(super) fn restart(&mut self) {
         self.line.clear();
         self.name.clear();
@@ -40,7 +40,7 @@ impl EventReader {
         self.after_return = false;
     }
 
-    /// Reads more of the stream.
+    /// Parses the next bytes of the stream.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Vec<Event>, TooLarge> {
         let mut events = Vec::new();
         for byte in bytes {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_standard_allows() {
+    fn parser_accepts_the_forms_of_the_standard() {
         for (text, expected) in [
             ("event: status\ndata: {}\nid: 7\n\n", vec![event("status", "{}")]),
             ("data: a\ndata:b\r\n\r\n: comment\n\ndata\n\n", vec![event("message", "a\nb")]),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn remembers_where_it_was() {
+    fn parser_keeps_the_last_id_over_a_restart() {
         let mut reader = EventReader::default();
         reader.read(b"id: 7\ndata: x\n\nid: 8\ndata: half").unwrap();
         assert_eq!(reader.last_id(), Some("8"));
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_cuts_between_chunks_do_not_matter(text in "(data: [a-c\u{e9}]{0,3}|event: s|id: 1|\r|\n|\r\n){0,20}", cut in 0usize..80) {
+        fn parser_accepts_chunks_cut_anywhere(text in "(data: [a-c\u{e9}]{0,3}|event: s|id: 1|\r|\n|\r\n){0,20}", cut in 0usize..80) {
             let bytes = text.as_bytes();
             let (head, tail) = bytes.split_at(cut.min(bytes.len()));
             let whole = EventReader::default().read(bytes).unwrap();

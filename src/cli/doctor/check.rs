@@ -1,4 +1,4 @@
-//! What the facts mean.
+//! Turns the facts into checks with a level and a fix.
 
 use std::path::Path;
 
@@ -18,18 +18,18 @@ use crate::sentence::sentence;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
 
-/// Less free space is a warning.
+/// The free space below which a warning is shown, in bytes.
 const LITTLE_SPACE: u64 = 1 << 30;
-/// Less free space will break the next scan.
+/// The free space below which the next scan will fail, in bytes.
 const NO_SPACE: u64 = 100 << 20;
-/// Before this, 2025 in UTC, no copy of this version existed.
+/// The Unix time of 2025 in UTC: this version did not exist before.
 const TOO_EARLY: i64 = 1_735_689_600;
-/// Clocks that differ by less than this many seconds do no harm.
+/// A clock skew below this is harmless, in seconds.
 const SKEW: f64 = 2.0;
-/// 2100 in UTC.
+/// The Unix time of 2100 in UTC.
 const TOO_LATE: i64 = 4_102_444_800;
 
-/// How serious.
+/// The level of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Level {
@@ -38,13 +38,13 @@ pub(super) enum Level {
     Failure,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
     pub(super) level: Level,
     pub(super) message: String,
-    /// What to do about it.
+    /// How to fix the problem.
     pub(super) fix: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl Check {
     }
 }
 
-/// The lines for people.
+/// Formats the checks as lines for people.
 pub(super) fn lines(checks: &[Check]) -> Vec<String> {
     let mut lines = Vec::new();
     for check in checks {
@@ -77,7 +77,7 @@ pub(super) fn lines(checks: &[Check]) -> Vec<String> {
     lines
 }
 
-/// Judges every fact.
+/// Returns the checks for all facts.
 pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     let mut checks = vec![
         folder("data folder", "KASTREL_DATA_DIR", &config.data.dir, &facts.data),
@@ -149,7 +149,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     checks
 }
 
-/// The key for secrets. Where there is neither a key nor a secret, there is nothing to say.
+/// Checks the key for secrets. Without a key and without secrets, there is no check.
 fn secrets(config: &Config, facts: &Facts) -> Option<Check> {
     const NAME: &str = "secrets";
     let path = config.secrets_key_file();
@@ -340,8 +340,8 @@ fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> {
     checks
 }
 
-/// The leases are by the database's clock; certificates, schedules and what people read are by this
-/// machine's.
+/// Checks the clock skew. Leases use the database's clock; certificates, schedules and displayed
+/// times use this machine's.
 fn skew(facts: &Facts) -> Option<Check> {
     let Store::Opens { probe: Ok(Probe { skew: Some(skew) }), .. } = facts.store else { return None };
     let message = format!("differs from the database's by {}{skew:.1} s", if skew > 0.0 { "at least " } else { "" });
@@ -470,7 +470,7 @@ fn clock(now: Timestamp) -> Check {
     }
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let harmless = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn backups_that_are_missing_late_or_failed_are_warned_of() {
+    fn missing_late_and_failed_backups_are_warnings() {
         let with = |files: Result<Vec<BackupMark>, String>, failure: Option<&str>| {
             let facts = Facts { backups: BackupFacts { files, failure: failure.map(str::to_owned) }, ..good() };
             let check = backups(&config(&[]), &facts);
@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_missing_another_or_open_is_named() {
+    fn missing_wrong_and_readable_keys_are_named() {
         let key = |open_to_others| Ok(Some(KeyFile { id: "0a0a0a0a".into(), open_to_others }));
         for (key, sealed_with, level, part) in [
             (Ok(None), vec![], None, ""),
@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_with_its_fix() {
+    fn every_problem_is_shown_with_its_fix() {
         let config = config(&[
             ("REDIS_URL", "redis://:hunter2@r"),
             ("KASTREL_DATA_DIR", "/srv/my data"),
@@ -671,7 +671,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_runs_without_a_proof_is_to_be_restarted_and_its_file_stays() {
+    fn server_without_a_proof_needs_a_restart_and_its_file_stays() {
         let checks = judge(&config(&[]), &Facts { server_file: ServerFileFact::Unproven { pid: 4711 }, ..good() });
         let check = checks.iter().find(|check| check.name == "server").unwrap();
         assert_eq!((check.level, check.fix.as_deref()), (Level::Warning, Some("restart the server, process 4711")));
@@ -695,7 +695,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scanner_is_judged_by_what_was_asked_for() {
+    fn each_scanner_is_checked_against_the_configuration() {
         for (choice, scanner, level) in [
             ("auto", Ok(list(ScannerKind::Kast, true)), Level::Ok),
             ("auto", Ok(list(ScannerKind::Kast, false)), Level::Warning),
@@ -714,7 +714,7 @@ mod tests {
     }
 
     #[test]
-    fn redis_and_the_databases_clock_are_judged() {
+    fn redis_and_the_clock_of_the_database_are_checked() {
         let redis = |keeps_a_log, eviction: &str| {
             Some(Ok(RedisFacts {
                 version: Some("Redis 7.4.7".into()),
@@ -745,7 +745,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_judged_where_all_are_read() {
+    fn deep_check_reports_every_row() {
         let judged = |rows: Result<Rows, String>, database: &[(&str, &str)]| {
             let checks = judge(&config(database), &Facts { rows: Some(rows), ..good() });
             checks.into_iter().find(|check| check.name == "rows").unwrap()
@@ -785,7 +785,7 @@ mod tests {
     }
 
     #[test]
-    fn each_signal_is_told_and_why_there_is_none() {
+    fn each_telemetry_signal_is_shown_with_its_state() {
         let told = |silence, tried| {
             telemetry(&Collector { tried, silence, warnings: Vec::new() })
                 .into_iter()
@@ -809,7 +809,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_tell_its_version_is_not_called_embedded() {
+    fn database_server_without_a_version_is_not_called_embedded() {
         for (engine, expected) in [
             (Engine::Embedded, "opens (embedded SurrealDB "),
             (Engine::Server(Some("3.3.5".into())), "opens (SurrealDB 3.3.5 on a server)"),

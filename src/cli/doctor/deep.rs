@@ -1,5 +1,4 @@
-//! `kastrel doctor --deep`: reads every row of the database, as a backup does, and keeps none of
-//! them.
+//! `kastrel doctor --deep`: reads every row of the database, as a backup does, and discards it.
 
 use kastrel_actors::model::ScanId;
 
@@ -8,22 +7,22 @@ use crate::cli::context::Opener;
 use crate::cli::error::CliError;
 use crate::config::Config;
 
-/// What reading every row brought.
+/// The result of reading every row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rows {
-    /// How many scans can be read.
+    /// How many scans are readable.
     pub(super) scans: u64,
-    /// The scans that cannot.
+    /// The scans that are not readable.
     pub(super) unreadable: Vec<ScanId>,
-    /// How many keys the engine's files hold, rows and indexes: read as well where this process
-    /// opens the files.
+    /// How many keys the engine's files contain, for rows and indexes. They are read only if this
+    /// process opens the files.
     pub(super) keys: Option<u64>,
 }
 
-/// Reads everything: from the server that holds the data folder, or from the database itself.
+/// Reads every row: from the server that holds the data folder, or from the database itself.
 ///
 /// # Errors
-/// Why the database could not be opened, or not be read to its end.
+/// Why the database could not be opened or completely read.
 pub(super) async fn read(config: &Config, opener: &Opener) -> Result<Rows, String> {
     let source = source(opener, None, config).await.map_err(|error| error.to_string())?;
     let rows = read_from(&source).await;

@@ -1,4 +1,4 @@
-//! Looks at the machine. Whatever cannot be seen is a fact too.
+//! Collects the facts about this machine. A fact that cannot be determined is a fact too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{FaultKind, SettingValue};
+use kastrel_actors::model::{FaultKind, ListQuery, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
-use kastrel_actors::ports::{Clock as _, ListQuery, ScanStore, SystemClock};
+use kastrel_actors::ports::{Clock as _, ScanStore, SystemClock};
 use rustix::process::{Resource, getrlimit};
 
 use super::deep::{self, Rows};
@@ -27,33 +27,33 @@ use crate::private;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
 
-/// The longest wait for the scanner; KAST needs about a second.
+/// The timeout of the scanner; KAST needs about a second.
 const SCANNER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder that can be written.
+/// A writable folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Folder {
     pub(super) free: u64,
 }
 
-/// What a row told that was written and read back.
+/// The result of writing a row and reading it back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Probe {
-    /// By how many seconds at least this machine's clock differs from the database's, where that is
-    /// another.
+    /// The minimum difference between this machine's clock and the database's, in seconds; `None`
+    /// if the database uses this machine's clock.
     pub(super) skew: Option<f64>,
 }
 
-/// What Redis says of itself.
+/// The facts that Redis reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RedisFacts {
     pub(super) version: Option<String>,
-    /// Whether it keeps an append-only file.
+    /// Whether Redis writes an append-only file.
     pub(super) keeps_a_log: Option<bool>,
     pub(super) eviction: Option<String>,
 }
 
-/// Something that was sent to a collector.
+/// A test export to a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tried {
     pub(super) signal: Signal,
@@ -61,27 +61,27 @@ pub(super) struct Tried {
     pub(super) answer: Result<(), String>,
 }
 
-/// Where telemetry goes.
+/// The telemetry export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Collector {
-    /// What was sent.
+    /// The test exports.
     pub(super) tried: Vec<Tried>,
-    /// Why nothing is, where that is so.
+    /// Why nothing is exported, if so.
     pub(super) silence: Option<Silence>,
-    /// What is wrong with the variables.
+    /// The errors in the telemetry variables.
     pub(super) warnings: Vec<String>,
 }
 
-/// What keeps the data.
+/// The engine of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Engine {
-    /// The one in this program.
+    /// The engine embedded in this program.
     Embedded,
-    /// A server, with its version if it tells that.
+    /// A database server, with its version if it reports one.
     Server(Option<String>),
 }
 
-/// The database.
+/// The state of the database.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Store {
     Opens { probe: Result<Probe, String>, engine: Engine },
@@ -92,13 +92,13 @@ pub(super) enum Store {
 /// The automatic backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BackupFacts {
-    /// Those that there are.
+    /// The existing backups.
     pub(super) files: Result<Vec<BackupMark>, String>,
-    /// What the running server says of the last one, if it failed.
+    /// The failure of the last backup, as the running server reports it.
     pub(super) failure: Option<String>,
 }
 
-/// The address to listen on.
+/// The state of the listen address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Listen {
     Free,
@@ -106,72 +106,72 @@ pub(super) enum Listen {
     Taken(String),
 }
 
-/// The file that holds the address of a running server.
+/// The state of the file with the URL of a running server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ServerFileFact {
-    /// There is none, or its server has proven itself.
+    /// The file does not exist, or its server has proven itself.
     Fits,
-    /// Its server is gone.
+    /// The server of the file has ended.
     Stale,
-    /// Its process runs, and has not proven that it holds the data folder.
+    /// The process of the file runs, but has not proven that it holds the data folder.
     Unproven {
-        /// Which process.
+        /// The process id.
         pid: u32,
     },
 }
 
-/// Why a node that runs starts no scan.
+/// Why a running node starts no scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
-    /// Whether something is missing, and not only too many attempts failed.
+    /// Whether the node has a fault, and not only too many failed attempts.
     pub(super) is_fault: bool,
     pub(super) text: String,
 }
 
-/// Everything that is looked at.
+/// All facts.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) data: Result<Folder, String>,
-    /// The rights of the data folder, where other users have some.
+    /// The permissions of the data folder, if other users have too many.
     pub(super) data_rights: Option<u32>,
     pub(super) results: Result<Folder, String>,
-    /// The same rights of the folders of results and of backups, where they lie outside the data
-    /// folder.
+    /// The same permissions of the results folder and the backup folder, if they are outside the
+    /// data folder.
     pub(super) results_rights: Option<u32>,
     pub(super) backups_rights: Option<u32>,
     pub(super) store: Store,
     pub(super) backups: BackupFacts,
-    /// What reading every row brought; `None` without `--deep`.
+    /// The result of reading every row; `None` without `--deep`.
     pub(super) rows: Option<Result<Rows, String>>,
     pub(super) scanner: Result<PluginList, String>,
     pub(super) listen: Listen,
-    /// `None`: no limit.
+    /// The limit of open files; `None` means no limit.
     pub(super) open_files: Option<u64>,
     pub(super) processes: Option<u64>,
     pub(super) now: Timestamp,
     pub(super) server_file: ServerFileFact,
-    /// `None`: no Redis is configured.
+    /// The facts about Redis; `None` if no Redis is configured.
     pub(super) redis: Option<Result<RedisFacts, String>>,
     pub(super) collector: Collector,
-    /// Processes of scans that nobody owns.
+    /// The number of scan processes that no node owns.
     pub(super) leftovers: usize,
-    /// What KAST finds around it; `None` where it is not KAST that scans.
+    /// The tools that KAST finds; `None` if the scanner is not KAST.
     pub(super) surroundings: Option<Surroundings>,
-    /// What keeps attempts apart from the server; `None` where this process runs none.
+    /// The isolation of attempts from the server; `None` if this process runs none.
     pub(super) isolation: Option<Result<Holds, String>>,
-    /// What the nodes that run hold back.
+    /// The holds of the running nodes.
     pub(super) held: Vec<Held>,
-    /// The key for secrets; `None`: there is no file.
+    /// The key for secrets; `None` if the file does not exist.
     pub(super) key: Result<Option<KeyFile>, String>,
-    /// The names of the keys with which the secrets of stored scans are sealed, as far as the
-    /// newest scans tell.
+    /// The names of the keys that sealed the secrets of stored scans, as far as the newest scans
+    /// show.
     pub(super) sealed_with: BTreeSet<String>,
 }
 
-/// So many of the newest scans are looked at for the keys of their secrets.
+/// How many of the newest scans are examined for the keys of their secrets.
 const NEWEST: usize = 100;
 
-/// With which keys the secrets of the newest scans are sealed.
+/// Returns the keys that sealed the secrets of the newest scans.
 async fn keys_of(store: &Arc<dyn ScanStore>) -> BTreeSet<String> {
     let newest = store
         .list(ListQuery { limit: NEWEST, ..ListQuery::default() })
@@ -184,7 +184,7 @@ async fn keys_of(store: &Arc<dyn ScanStore>) -> BTreeSet<String> {
     sealed.map(str::to_owned).collect()
 }
 
-/// Looks at everything.
+/// Collects all facts.
 pub(super) async fn gather(
     config: &Config,
     env: &BTreeMap<String, String>,
@@ -192,7 +192,7 @@ pub(super) async fn gather(
     host: &Arc<dyn AppHost>,
     deep: bool,
 ) -> Facts {
-    // Before anything opens it.
+    // Read the permissions before anything opens the folder.
     let allowed = if config.scans.run_as.is_some() { private::PASSAGE } else { 0 };
     let data_rights = private::rights_of_others(&config.data.dir, allowed);
     let outside = |path: &Path, allowed: u32| {
@@ -219,7 +219,7 @@ pub(super) async fn gather(
         data_rights,
         results_rights,
         backups_rights,
-        // A node that runs has made it, and does not make it again.
+        // A running node creates this folder once, at its start.
         results: if (server.is_some() || is_held) && !config.results_dir().exists() {
             Err("it was deleted, or its disk is gone".into())
         } else {
@@ -236,7 +236,7 @@ pub(super) async fn gather(
         rows: if deep { Some(deep::read(config, opener).await) } else { None },
         scanner,
         listen: listen(config.server.listen, server.is_some()),
-        // A server raises its own limit to the hard one.
+        // A server raises its own limit to the hard limit.
         open_files: getrlimit(Resource::Nofile).maximum,
         processes: getrlimit(Resource::Nproc).current,
         now: SystemClock.now(),
@@ -246,7 +246,8 @@ pub(super) async fn gather(
             None => None,
         },
         collector: probes::collector(env).await,
-        // What runs under a server is its own; so is what a worker runs that holds the data folder.
+        // Leftover processes (`leftovers`) are not counted while a server runs or a worker holds
+        // the data folder: the processes are its own.
         held,
         key: SecretBox::inspect(&config.secrets_key_file()).map_err(|error| error.to_string()),
         sealed_with,
@@ -256,8 +257,8 @@ pub(super) async fn gather(
     }
 }
 
-/// Whether the database is the data folder's, and so its holder's alone. One on a server takes
-/// others as well, whoever uses the folder.
+/// Returns whether the holder of the data folder also holds the database. A database on a server
+/// accepts several processes.
 const fn holds_the_database(config: &Config) -> bool {
     config.database.url.is_none()
 }
@@ -268,7 +269,7 @@ async fn backups(config: &Config) -> Result<Vec<BackupMark>, String> {
     Ok(files.iter().map(|file| file.mark).collect())
 }
 
-/// What the running server says of its own node.
+/// Returns the holds of the running server's own node.
 async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
     let checks = server.readiness().await.map(|readiness| readiness.checks).unwrap_or_default();
     let held = |check: ReadinessCheck| {
@@ -278,7 +279,7 @@ async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
     checks.into_iter().filter_map(held).collect()
 }
 
-/// What the rows of living nodes say.
+/// Returns the holds in the rows of living nodes.
 async fn held_by_nodes(store: &Arc<dyn ScanStore>) -> Vec<Held> {
     let nodes = store.nodes().await.unwrap_or_default();
     let alive = nodes.into_iter().filter(|node| node.is_alive);
@@ -307,7 +308,7 @@ async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>, B
     }
 }
 
-/// What a file means whose server has not proven itself.
+/// Returns the state of a file whose server has not proven itself.
 fn server_file(path: &Path) -> ServerFileFact {
     match ServerFile::read(path) {
         Some(file) if file.has_process() => ServerFileFact::Unproven { pid: file.pid },
@@ -316,12 +317,13 @@ fn server_file(path: &Path) -> ServerFileFact {
     }
 }
 
-/// Whether a path leads into a folder, so that who may not enter the folder cannot follow it.
+/// Returns whether a path is inside a folder: a user who may not enter the folder cannot reach the
+/// path.
 fn is_within(path: &Path, folder: &Path) -> bool {
     matches!((std::path::absolute(path), std::path::absolute(folder)), (Ok(path), Ok(folder)) if path.starts_with(&folder))
 }
 
-/// Whether another process runs on the data folder: a worker, or a command that runs a scan.
+/// Returns whether another process uses the data folder: a worker, or a command that runs a scan.
 fn is_held(dir: &Path) -> bool {
     dir.is_dir() && FolderLock::take(dir).is_err()
 }
@@ -334,8 +336,8 @@ fn listen(address: SocketAddr, server_runs: bool) -> Listen {
     }
 }
 
-/// Whether a file can be made there. A folder that does not exist yet is judged by the nearest one
-/// above it that does: it would be made there.
+/// Tests whether a file can be created in a folder. If the folder does not exist yet, the nearest
+/// existing parent is tested: the folder would be created there.
 fn folder(path: &Path) -> Result<Folder, String> {
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
     let existing = absolute.ancestors().find(|path| path.exists()).ok_or("no folder above it exists")?;
@@ -344,7 +346,7 @@ fn folder(path: &Path) -> Result<Folder, String> {
     }
     let probe = existing.join(format!(".kastrel-doctor-{}", std::process::id()));
     std::fs::write(&probe, b"probe").map_err(|error| error.to_string())?;
-    // What could be made can be removed.
+    // A file that could be created can be removed.
     let _ = std::fs::remove_file(&probe);
     let space = rustix::fs::statvfs(existing).map_err(|error| error.to_string())?;
     Ok(Folder { free: space.f_bavail.saturating_mul(space.f_frsize) })
@@ -355,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_tried_not_believed() {
+    fn folders_are_tested_by_writing() {
         let dir = tempfile::tempdir().unwrap();
         assert!(folder(dir.path()).unwrap().free > 0);
         assert!(folder(&dir.path().join("not/yet/there")).is_ok());
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_address_is_seen() {
+    fn used_listen_address_is_detected() {
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = held.local_addr().unwrap();
         assert!(matches!(listen(address, false), Listen::Taken(_)));

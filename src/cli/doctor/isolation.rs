@@ -1,4 +1,4 @@
-//! What keeps an attempt apart from the server on this machine.
+//! The isolation of attempts from the server on this machine.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::check::Check;
 use crate::adapters::kast_runner::{CgroupState, Holds, holds};
 use crate::config::Config;
 
-/// Looks at the machine, as the configuration would have it.
+/// Determines the isolation that this machine provides for the configuration.
 pub(super) fn look(config: &Config) -> Result<Holds, String> {
     let isolation = crate::app::isolation(config, &config.data.dir).map_err(|error| error.to_string())?;
     let needed: Vec<PathBuf> = [&config.data.dir, &config.results_dir()]
@@ -16,7 +16,7 @@ pub(super) fn look(config: &Config) -> Result<Holds, String> {
     Ok(holds(&isolation, needed.iter().map(PathBuf::as_path)))
 }
 
-/// Judges what holds.
+/// Returns the check of the isolation.
 pub(super) fn judge(found: &Result<Holds, String>) -> Check {
     const NAME: &str = "isolation";
     const USER: &str = "set another user in scans.run_as; see docs/operations.md for what Kastrel needs for that";
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_is_said_and_what_cannot_be_is_a_failure() {
+    fn isolation_check_lists_what_works_and_fails_for_an_invalid_user() {
         let good = Holds {
             cgroup: CgroupState::Limits("memory, pids".into()),
             private_tmp: true,

@@ -1,4 +1,4 @@
-//! `kastrel doctor`: whether everything a scan needs is in place, and how to fix what is not.
+//! `kastrel doctor`: checks that everything a scan needs is in place, and suggests fixes.
 
 mod check;
 mod deep;
@@ -15,7 +15,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 
-/// What `--json` prints.
+/// The JSON output.
 #[derive(Serialize)]
 struct Report<'a> {
     ok: bool,
@@ -25,7 +25,7 @@ struct Report<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// The configuration is wrong, or the output cannot be written.
+/// The configuration is invalid, or the output cannot be written.
 pub(super) async fn run(args: &DoctorArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.serve.config, args.serve.flags(), None)?.config;
     let opener = context.opener();

@@ -1,5 +1,5 @@
-//! Tries what the configuration leads to: writes a row and reads it back, asks Redis what it is,
-//! sends a span, a metric and a log record, and counts processes that nobody owns.
+//! Probes the configured services: writes a row and reads it back, reads the state of Redis,
+//! exports a span, a metric and a log record, and counts processes without an owner.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::config::Config;
 use crate::telemetry::variables::Plan;
 use crate::telemetry::{Signal, try_collector};
 
-/// The longest to wait for Redis.
+/// The timeout of Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// For how long the row that is written counts, if nobody removes it.
+/// The lease duration of the written row, in case nothing removes it.
 const ROW_LIVES: Duration = Duration::from_secs(30);
 
-/// Writes a row of a node that takes no scan, reads it back, and removes it. The row tells the
-/// database's clock as well.
+/// Writes a row of a node that takes no scans, reads it back, and removes it. The row also shows
+/// the database's clock.
 pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) -> Result<Probe, String> {
     let told = |error: kastrel_actors::ports::StoreError| error.to_string();
     let id =
@@ -55,7 +55,8 @@ pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) 
         .expires_at
         .saturating_sub(SignedDuration::try_from(ROW_LIVES).unwrap_or_default())
         .unwrap_or(row.expires_at);
-    // Their moment was between our two; outside of them, by how much at least.
+    // Without skew, the database's time is between our two times. Outside of them, the distance is
+    // the minimum skew.
     let skew = if theirs < before {
         before.duration_since(theirs)
     } else if theirs > after {
@@ -66,7 +67,7 @@ pub(super) async fn write_and_read(store: &Arc<dyn ScanStore>, is_shared: bool) 
     Ok(Probe { skew: is_shared.then(|| skew.as_secs_f64()) })
 }
 
-/// The version of the server behind a `ws://` or `wss://` address.
+/// Returns the version of the server at a `ws://` or `wss://` URL.
 pub(super) async fn database_version(url: &str) -> Option<String> {
     let url = url::Url::parse(url).ok()?;
     let scheme = if url.scheme() == "wss" { "https" } else { "http" };
@@ -79,7 +80,7 @@ pub(super) async fn database_version(url: &str) -> Option<String> {
     version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
 }
 
-/// What Redis says of itself.
+/// Returns the facts that Redis reports about itself.
 pub(super) async fn redis(url: &str) -> Result<RedisFacts, String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let ask = async {
@@ -97,7 +98,7 @@ pub(super) async fn redis(url: &str) -> Result<RedisFacts, String> {
     }
 }
 
-/// The lines of `INFO` that matter. Valkey names its own version beside Redis's.
+/// Parses the relevant lines of `INFO`. Valkey reports its own version in addition to Redis's.
 fn info(said: &str) -> RedisFacts {
     let lines: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.trim().split_once(':')).collect();
     let text = |name: &str| lines.get(name).map(|value| (*value).to_owned());
@@ -112,11 +113,11 @@ fn info(said: &str) -> RedisFacts {
     }
 }
 
-/// What the telemetry variables lead to.
+/// Tests the export that the telemetry variables configure.
 pub(super) async fn collector(env: &BTreeMap<String, String>) -> Collector {
     let plan = Plan::read(env);
     let service_name = env.get("OTEL_SERVICE_NAME");
-    // All at once, because a collector that does not answer costs its time limit.
+    // In parallel, because a collector that does not respond takes its full timeout.
     let tries = Signal::ALL.into_iter().filter_map(|signal| {
         let (export, service_name) = (signal.of(&plan)?.clone(), service_name.cloned());
         let endpoint = export.endpoint.clone();
@@ -129,7 +130,7 @@ pub(super) async fn collector(env: &BTreeMap<String, String>) -> Collector {
     Collector { tried: futures_util::future::join_all(tries).await, silence: plan.silence, warnings: plan.warnings }
 }
 
-/// How many processes of attempts are there. A data folder that was never used has none.
+/// Returns how many processes of attempts exist. A data folder that was never used has none.
 pub(super) async fn leftovers(config: &Config) -> usize {
     match data_dir_id(&config.data.dir) {
         Some(id) => count_leftovers(&id).await,
@@ -150,7 +151,7 @@ mod tests {
     use crate::telemetry::variables::Silence;
 
     #[test]
-    fn what_redis_says_is_read() {
+    fn redis_info_is_parsed() {
         let said = "# Server\r\nredis_version:7.4.7\r\n# Persistence\r\naof_enabled:1\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n";
         assert_eq!(
             info(said),
@@ -165,8 +166,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_row_that_is_written_is_gone_afterwards_and_tells_the_databases_clock() {
-        // A clock that stands in the past, as a database's might.
+    async fn probe_row_is_removed_and_shows_the_clock_of_the_database() {
+        // A clock in the past, as a database may have one.
         let store: Arc<dyn ScanStore> = Arc::new(MemoryStore::new(Arc::new(PausedClock::default())));
         let probe = write_and_read(&store, true).await.unwrap();
         assert!(probe.skew.unwrap() > 3600.0, "{probe:?}");
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redis_that_is_not_there_is_told() {
+    async fn unreachable_redis_is_an_error() {
         assert!(redis("redis://127.0.0.1:1").await.is_err());
     }
 

@@ -1,12 +1,12 @@
-//! Whether KAST finds around it what it needs. It ignores a broken configuration, and drives a tool
-//! of a wrong version all the same.
+//! Checks the tools that KAST needs. KAST itself ignores a broken configuration, and runs a tool of
+//! a wrong version.
 
 use super::check::Check;
 use crate::adapters::kast_runner::{Docker, FoundTool, ScannerCommand, Surroundings, surroundings};
 use crate::config::{Config, ScannerChoice};
 use kastrel_actors::model::ScannerKind;
 
-/// Looks, where the configuration leads to KAST.
+/// Searches for the tools, if the configured scanner is KAST.
 pub(super) async fn look(config: &Config) -> Option<Surroundings> {
     let own_exe = std::env::current_exe().ok()?;
     let scanner = ScannerCommand::find(
@@ -20,7 +20,7 @@ pub(super) async fn look(config: &Config) -> Option<Surroundings> {
     Some(surroundings(&scanner, config.kast.config_file.clone(), config.kast.environment.names()).await)
 }
 
-/// Judges what was found.
+/// Returns the checks of the found tools.
 pub(super) fn judge(found: &Surroundings) -> Vec<Check> {
     let mut checks = vec![configuration(found)];
     if let Some(problem) = &found.registry_problem {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn each_gap_around_kast_is_named_with_what_to_do() {
+    fn each_missing_tool_is_named_with_a_fix() {
         assert!(judge(&good()).iter().all(|check| check.level == Level::Ok), "{:?}", judge(&good()));
         let old = FoundTool {
             name: "testssl",

@@ -1,4 +1,4 @@
-//! Every way in which a check can fail to run, or an issue can hide: no gate passes.
+//! Tests that no gate passes in any case in which a check did not run or an issue is hidden.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// A scan that completed, with twelve checks that ran to their end.
+/// A completed scan with twelve completed checks.
 fn scan() -> ScanView {
     with_coverage(|_| {})
 }
@@ -38,7 +38,7 @@ fn gate(require: Option<Require>, allowed: &[&str]) -> Gate {
     Gate { fail_on: Some(Severity::High), require, allowed: names(allowed) }
 }
 
-/// The exit code of a scan under a gate.
+/// Returns the exit code of a scan with a gate.
 fn code(scan: &ScanView, gate: &Gate) -> u8 {
     Exit::of_scan(scan.status, false, &gate.judge(scan)).code()
 }
@@ -54,11 +54,11 @@ fn a_scan_that_checked_everything_and_found_nothing_passes() {
 }
 
 #[test]
-fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
+fn missing_checks_never_pass_a_gate() {
     let of = |change: fn(&mut Coverage, Vec<String>)| with_coverage(|coverage| change(coverage, names(&["testssl"])));
     let ended = |status| ScanView { status, ..scan() };
     let unknown = SeverityCounts { unknown: 1, ..SeverityCounts::default() };
-    // What happened, the scan, and the code by `any`, by `all`, and by `none`.
+    // The case, the scan, and the codes for `any`, `all` and `none`.
     let table: Vec<(&str, ScanView, [u8; 3])> = vec![
         ("a plugin failed", of(|coverage, names| coverage.failed = names), [11, 11, 0]),
         (
@@ -118,7 +118,7 @@ fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
         ("the scan failed: the target does not resolve", ended(ScanStatus::Failed), [1, 1, 1]),
         ("the scan was cancelled", ended(ScanStatus::Cancelled), [3, 3, 3]),
         ("the scan has not ended", ended(ScanStatus::Running), [1, 1, 1]),
-        // What was found and is not seen.
+        // Issues that are not visible in the list.
         ("a registry without severities", with_issues(unknown, &[("odd", Severity::Unknown)]), [10, 10, 10]),
         (
             "issues beyond the bound of the list are counted",
@@ -148,7 +148,7 @@ fn no_way_in_which_a_check_can_fail_to_run_passes_a_gate() {
 }
 
 #[test]
-fn what_is_allowed_to_fail_passes_any_and_nothing_else() {
+fn allowed_failures_pass_any_only() {
     let scan = with_coverage(|coverage| {
         coverage.failed = names(&["testssl"]);
         coverage.unavailable = names(&["katana"]);
@@ -191,7 +191,7 @@ fn severities_are_compared_as_they_are_ordered() {
 }
 
 #[test]
-fn of_two_reasons_the_issues_decide_and_both_are_said() {
+fn issues_take_precedence_over_coverage_and_both_are_shown() {
     let issues = with_issues(
         SeverityCounts { critical: 1, high: 2, ..SeverityCounts::default() },
         &[("Weak cipher", Severity::High), ("Old TLS", Severity::Critical), ("Late", Severity::Low)],
@@ -212,7 +212,7 @@ fn of_two_reasons_the_issues_decide_and_both_are_said() {
 }
 
 #[tokio::test]
-async fn no_gate_passes_on_any_way_in_which_a_check_fails_to_run() {
+async fn played_scans_with_missing_checks_never_pass_a_gate() {
     let store = MemoryStore::new(Arc::new(PausedClock::default()));
     for way in ways() {
         let scan = ScanView::of(&ScanSnapshot::of(way.play(&store).await), None, None);

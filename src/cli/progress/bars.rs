@@ -1,4 +1,4 @@
-//! A moving line for each plugin, below one for the scan.
+//! Progress as moving lines: one for the scan, and one for each plugin below it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::cli::table::plugin_word;
 use crate::cli::text::brief;
 use crate::cli::view::{PluginView, ScanView};
 
-/// See the module.
+/// The moving lines. See the module documentation.
 #[derive(Debug)]
 pub struct Bars {
     all: MultiProgress,
@@ -28,7 +28,7 @@ impl Default for Bars {
 }
 
 impl Bars {
-    /// On standard error.
+    /// Creates the lines on standard error.
     #[must_use]
     pub fn new() -> Self {
         let all = MultiProgress::new();
@@ -38,7 +38,7 @@ impl Bars {
         Self { all, head, plugins: BTreeMap::new(), attempt: 0 }
     }
 
-    /// Shows the scan as it is now.
+    /// Shows the current state of the scan.
     pub fn show(&mut self, scan: &ScanView, now: Timestamp) {
         self.head.set_message(head(scan, now));
         if scan.attempt != self.attempt {
@@ -60,11 +60,11 @@ impl Bars {
 
     /// Prints a line above the bars.
     pub fn say(&self, text: &str) {
-        // Lost only with the terminal itself.
+        // The line is lost only if the terminal itself is gone.
         let _ = self.all.println(text);
     }
 
-    /// Takes all lines away.
+    /// Removes all lines.
     pub fn end(&self) {
         for bar in self.plugins.values().chain([&self.head]) {
             bar.finish_and_clear();
@@ -74,7 +74,7 @@ impl Bars {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are constants; a wrong one would be seen at once, and is no reason to stop a
+    // The templates are constants. A wrong one would be visible at once, and is no reason to stop a
     // scan.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -111,7 +111,7 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
     }
 }
 
-/// A plugin in one line.
+/// Returns a plugin in one line.
 fn message(plugin: &PluginView) -> String {
     let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin_word(plugin.status));
     if plugin.status == PluginStatus::Completed || plugin.findings_count > 0 {
@@ -125,7 +125,7 @@ fn message(plugin: &PluginView) -> String {
     text
 }
 
-/// The scan in one line.
+/// Returns the scan in one line.
 fn head(scan: &ScanView, now: Timestamp) -> String {
     let target = brief(&scan.target_label(), 80);
     let scanner =
@@ -147,7 +147,7 @@ mod tests {
     use crate::cli::view::tests::{plugin, view};
 
     #[test]
-    fn lines_say_what_matters() {
+    fn lines_show_state_counts_and_reason() {
         let mut scan = view(ScanStatus::Running);
         assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com: running");
         scan.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });

@@ -1,4 +1,4 @@
-//! What changed between two views of a scan, in lines.
+//! Progress as lines: the differences between two views of a scan.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginStatus, ScanStatus};
@@ -8,14 +8,14 @@ use crate::cli::text::{brief, count, uncapitalised};
 use crate::cli::view::{PluginView, ScanView};
 use crate::human_time::relative;
 
-/// The lines for `now`, after `before` was shown. Nothing changed: no lines.
+/// Returns the lines for `now` after `before` was shown. Without a change, there are no lines.
 #[must_use]
 pub fn lines(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(line) = headline(before, now, at) {
         lines.push(line);
     }
-    // A new attempt begins all plugins anew; that goes without saying.
+    // A new attempt starts all plugins again, which needs no lines.
     let known = before.filter(|before| before.attempt == now.attempt);
     for plugin in &now.results {
         let last = known
@@ -41,7 +41,7 @@ fn headline(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Option<
         before.status == now.status && before.attempt == now.attempt && reason(before) == reason(now)
     });
     if same_state {
-        // The scanner is known a moment after the attempt.
+        // The scanner is known a moment after the start of the attempt.
         return scanner(now)
             .filter(|_| now.status == ScanStatus::Running && before.is_some_and(|before| scanner(before).is_none()))
             .map(|label| format!("scanner {label}"));
@@ -59,7 +59,7 @@ fn headline(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Option<
     })
 }
 
-/// Why a scan waits, in words.
+/// Returns why a scan waits, in words.
 pub(super) fn waits(scan: &ScanView, at: Timestamp) -> String {
     let Some(waiting) = &scan.waiting else { return "queued".into() };
     let detail = waiting
@@ -77,7 +77,7 @@ pub(super) fn waits(scan: &ScanView, at: Timestamp) -> String {
     }
 }
 
-/// `2 issues, 30 items`.
+/// Returns the counts of a plugin: `2 issues, 30 items`.
 pub(super) fn found(plugin: &PluginView) -> String {
     let issues = count(plugin.issues_count(), "issue");
     if plugin.findings_count == 0 { issues } else { format!("{issues}, {}", count(plugin.findings_count, "item")) }

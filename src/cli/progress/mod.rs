@@ -1,4 +1,4 @@
-//! Shows a scan while it runs: bars on a terminal, a line per change elsewhere.
+//! Shows the progress of a scan: bars on a terminal, otherwise a line for each change.
 
 mod bars;
 mod changes;
@@ -11,23 +11,23 @@ use super::view::ScanView;
 pub use bars::Bars;
 pub use changes::lines;
 
-/// Shows each view of one scan.
+/// The progress display of one scan.
 #[derive(Debug)]
 pub enum Progress {
     /// Moving bars.
     Bars(Bars),
-    /// Lines, of what changed since the view that was shown last.
+    /// Lines with the changes since the last shown view.
     Lines(Option<Box<ScanView>>),
 }
 
 impl Progress {
-    /// The kind that fits the output.
+    /// Returns the kind of display that fits the output.
     #[must_use]
     pub fn new(output: &Output) -> Self {
         if output.style.bars { Self::Bars(Bars::new()) } else { Self::Lines(None) }
     }
 
-    /// Shows the scan as it is now.
+    /// Shows the current state of the scan.
     pub fn show(&mut self, scan: &ScanView, output: &mut Output) {
         #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
         let now = Timestamp::now();
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// Says something beside the scan's state.
+    /// Prints a message that is not part of the scan's state.
     pub fn say(&self, text: &str, output: &mut Output) {
         match self {
             Self::Bars(bars) => bars.say(text),
@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bars away; the summary says it all.
+    /// Removes the bars; the summary replaces them.
     pub fn end(&self) {
         if let Self::Bars(bars) = self {
             bars.end();

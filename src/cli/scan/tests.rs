@@ -21,7 +21,7 @@ use crate::cli::interrupt::Interrupts;
 use crate::cli::output::tests::{Captured, captured};
 use crate::config::Config;
 
-/// An application in memory: a real node, on a store and a runner without a world.
+/// An in-memory application: a real node with a test store and a test runner.
 struct FakeHost {
     cluster: Arc<Cluster>,
     stopped: Arc<AtomicBool>,
@@ -133,7 +133,7 @@ async fn a_scan_is_followed_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn json_is_one_document() {
+async fn json_output_is_one_document() {
     let mut world = World::new(Script::Complete(Duration::from_secs(1)));
     assert_eq!(world.run(&["scan", "example.com", "--json"]).await.unwrap(), Exit::Done);
     let document: serde_json::Value = serde_json::from_str(&world.out.text()).unwrap();
@@ -144,7 +144,7 @@ async fn json_is_one_document() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_told_with_each_attempt() {
+async fn failures_are_shown_with_each_attempt() {
     let mut world = World::new(Script::Crash(Duration::from_secs(1)));
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Failed);
     let err = world.err.text();
@@ -194,7 +194,7 @@ async fn a_cancel_from_elsewhere_has_its_own_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_scanned_is_refused_with_its_fields() {
+async fn invalid_submission_is_refused_with_its_fields() {
     let mut world = World::new(Script::Busy);
     let error = world.run(&["scan", "exa mple", "--max-workers", "99"]).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
@@ -275,7 +275,7 @@ async fn a_server_that_is_away_has_its_own_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_store_can_be_looked_at_without_a_server() {
+async fn stored_scans_can_be_read_without_a_server() {
     let mut world = World::new(Script::Complete(Duration::from_secs(1)));
     assert_eq!(chain(&world.run(&["status", "1"]).await.unwrap_err()), "error: There is no scan 1");
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Done);

@@ -19,7 +19,7 @@ fn origin_of(resolved: &Resolved, name: &str) -> (String, String) {
 }
 
 #[test]
-fn each_layer_beats_the_ones_below_it() {
+fn each_layer_overrides_the_lower_ones() {
     let file = "[scans]\nconcurrency = 5\n[scope]\nallow_private = false\n";
     let long = &[("KASTREL_SCANS__CONCURRENCY", "6"), ("KASTREL_ALLOW_PRIVATE_TARGETS", "true")][..];
     let flags = &[("scans.concurrency", "7"), ("scope.allow_private", "true")][..];
@@ -90,7 +90,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
 }
 
 #[test]
-fn the_long_name_beats_the_short_one_and_an_empty_variable_is_not_set() {
+fn long_variable_overrides_the_short_one_and_an_empty_one_is_not_set() {
     let vars = env(&[
         ("KASTREL_LISTEN", "127.0.0.1:1"),
         ("KASTREL_SERVER__LISTEN", "127.0.0.1:2"),
@@ -143,14 +143,14 @@ fn contradictions_name_both_keys() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_with_its_place() {
+fn toml_syntax_error_names_its_position() {
     let vars = env(&[]);
     let error = sources(&vars, "[server\nlisten", &[]).resolve().unwrap_err().to_string();
     assert!(error.contains("test.toml") && error.contains("line 1"), "{error}");
 }
 
 #[test]
-fn a_file_that_is_no_toml_does_not_give_its_secrets_away() {
+fn toml_syntax_error_does_not_show_secrets() {
     for (text, place) in [
         ("[artifacts]\nsecret_access_key = hunter2-and-more\n", "line 2, column 21, at `secret_access_key`"),
         ("[redis]\nurl = redis://:hunter2@h\n", "line 2"),
@@ -169,7 +169,7 @@ fn a_file_that_is_no_toml_does_not_give_its_secrets_away() {
 }
 
 #[test]
-fn an_address_that_is_none_may_be_a_password() {
+fn invalid_url_is_hidden_because_it_may_be_a_password() {
     let vars = env(&[("REDIS_URL", "hunter2"), ("KASTREL_DATABASE_URL", "hunter2")]);
     let error = sources(&vars, "", &[]).resolve().unwrap_err().to_string();
     assert!(error.contains("redis.url") && error.contains("database.url") && !error.contains("hunter2"), "{error}");
@@ -186,7 +186,7 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
-fn a_bucket_s_settings_go_together_and_its_secret_is_never_shown() {
+fn bucket_settings_are_checked_together_and_the_secret_is_hidden() {
     let secret = "hunter2@://x";
     let vars = env(&[
         ("KASTREL_ARTIFACTS__URL", "s3://scans"),

@@ -1,4 +1,4 @@
-//! The whole span_rules of a scan, as it is exported.
+//! Tests of all exported spans of a scan.
 
 mod requests;
 mod trees;

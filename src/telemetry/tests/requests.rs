@@ -1,4 +1,4 @@
-//! From a request to the row that it makes.
+//! Tests of the trace from a request to the row that it creates.
 
 use axum::response::Response;
 use kastrel_actors::model::ScanId;
@@ -17,7 +17,7 @@ use super::super::filter::is_ours;
 use super::super::{Telemetry, ids, observe};
 use crate::web::testing::{TestApp, json_of};
 
-/// Has the spans of this thread exported, as `start` does for the whole program.
+/// Exports the spans of this thread, like `start` does for the program.
 fn spans_of_this_thread(telemetry: &Telemetry) -> DefaultGuard {
     let layer = tracing_opentelemetry::layer()
         .with_tracer(telemetry.tracer().unwrap())
@@ -52,7 +52,7 @@ async fn submitted(response: Response) -> (ScanId, String) {
 }
 
 #[tokio::test]
-async fn a_scan_goes_on_with_the_trace_of_the_request_and_that_with_its_callers() {
+async fn a_scan_continues_the_trace_of_its_request_and_of_the_caller() {
     let (telemetry, exporter) = Telemetry::in_memory();
     let _guard = spans_of_this_thread(&telemetry);
     let app = app(&telemetry);
@@ -122,9 +122,9 @@ async fn polling_has_no_span_and_a_problem_has_its_kind() {
     );
 }
 
-/// ractor opens a span for each actor that lives as long as the actor does.
+/// ractor opens a span for each actor, which lives as long as the actor.
 #[tokio::test]
-async fn what_libraries_open_stays_out() {
+async fn spans_of_libraries_are_not_exported() {
     let (telemetry, exporter) = Telemetry::in_memory();
     let _guard = spans_of_this_thread(&telemetry);
     tracing::info_span!(target: "ractor::actor", "Actor").in_scope(|| tracing::info!("x"));

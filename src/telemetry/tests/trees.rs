@@ -1,17 +1,18 @@
-//! Whole trees: names, parents, links, status and times of everything that is exported of a scan.
+//! Tests of complete span trees: names, parents, links, status and times of all exported spans of a
+//! scan.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, ScanId, ScanRequestDraft, ScanStatus};
+use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, Remains, ScanId, ScanRequestDraft, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
 use kastrel_actors::ports::{
-    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, Remains, ScanRunner, StartError,
+    AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, ScanRunner, StartError,
 };
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;
@@ -22,8 +23,8 @@ use super::super::catalog::{ATTRIBUTES, SPANS, attribute, span};
 use super::super::spans::system_time;
 use super::super::{Telemetry, ids, observe};
 
-/// A scripted runner whose plugin runs from the first second to the third, as the scanner's files
-/// would say.
+/// A scripted runner whose plugin runs from the first to the third second, as if reported by the
+/// scanner's files.
 struct TimedRunner {
     inner: ScriptedRunner,
     clock: Arc<dyn Clock>,
@@ -91,7 +92,8 @@ impl Stage {
     }
 
     async fn node(&self, name: &str) -> NodeHandle {
-        // Every node is a process of its own, and knows nothing of the deliveries of others.
+        // Each node simulates a separate process, so its observer does not share deliveries with
+        // others.
         let ports = self.cluster.ports();
         let observed = observe(&self.telemetry, ports.clock.clone());
         let runner = Arc::new(TimedRunner { inner: self.cluster.runner.clone(), clock: ports.clock.clone() });
@@ -101,7 +103,7 @@ impl Stage {
             runner: observed.runner(runner, ports.offer.clone()),
             ..ports
         };
-        // Without a pause between attempts the times of a test do not hang on chance.
+        // Without a pause between attempts the times in a test are deterministic.
         let retry = RetryPolicy { base: Duration::ZERO, cap: Duration::ZERO, ..RetryPolicy::default() };
         node::start(NodeConfig { retry, ..NodeConfig::new(name.parse().unwrap(), 1) }, ports).await.unwrap()
     }
@@ -116,8 +118,8 @@ impl Stage {
         self.exporter.get_finished_spans().unwrap()
     }
 
-    /// The exported spans as a tree, each under its parent in the order of time: seconds since the
-    /// submission, name, what the span is about, and its links.
+    /// The exported spans as a tree, ordered by time below each parent: seconds since the
+    /// submission, name, subject and links of each span.
     fn tree(&self, with_times: bool) -> String {
         let spans = self.spans();
         let known: HashSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
@@ -160,7 +162,7 @@ impl Stage {
         text
     }
 
-    /// What must be true of every span.
+    /// Checks the invariants of every span.
     fn check(&self) {
         let spans = self.spans();
         let attributes: BTreeSet<&str> = ATTRIBUTES.iter().map(|one| one.name).collect();
@@ -233,7 +235,7 @@ fn about(one: &SpanData) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_succeeds() {
+async fn a_successful_scan_has_a_complete_span_tree() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Complete(Duration::from_secs(10))));
     let id = stage.submit().await;
     let node = stage.node("a").await;
@@ -258,7 +260,7 @@ async fn a_scan_that_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_is_restarted_twice() {
+async fn a_scan_that_is_restarted_twice_links_its_attempts() {
     let script = |job: &AttemptJob| {
         if job.attempt < AttemptNumber(3) {
             Script::Crash(Duration::from_secs(5))
@@ -305,7 +307,7 @@ async fn a_scan_that_is_restarted_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_is_cancelled_while_it_runs() {
+async fn a_running_scan_that_is_cancelled_ends_its_spans() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Busy));
     let id = stage.submit().await;
     let node = stage.node("a").await;
@@ -332,7 +334,7 @@ async fn a_scan_that_is_cancelled_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_is_cancelled_while_it_waits_has_its_verdict_too() {
+async fn a_queued_scan_that_is_cancelled_has_a_verdict_span() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Busy));
     let id = stage.submit().await;
     stage.service.cancel(id, CancelledBy::User).await.unwrap();
@@ -346,7 +348,7 @@ async fn a_scan_that_is_cancelled_while_it_waits_has_its_verdict_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_another_node_takes_over() {
+async fn a_scan_that_another_node_takes_over_keeps_one_trace() {
     let script = |job: &AttemptJob| {
         if job.attempt == AttemptNumber(1) { Script::Hang } else { Script::Complete(Duration::from_secs(10)) }
     };
@@ -359,7 +361,7 @@ async fn a_scan_that_another_node_takes_over() {
     stage.cluster.until_status(id, ScanStatus::Completed).await;
     reconciler.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
-    // When the reconciler looks around is up to chance.
+    // The time of the reconciler's run is random.
     insta::assert_snapshot!(stage.tree(false), @r"
     scan.submit
       queue.publish
@@ -391,7 +393,7 @@ async fn a_scan_that_another_node_takes_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trace_that_is_not_sampled_is_not_exported_and_goes_on_being_handed_on() {
+async fn an_unsampled_trace_is_passed_on_without_export() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Complete(Duration::from_secs(1))));
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
@@ -404,7 +406,7 @@ async fn a_trace_that_is_not_sampled_is_not_exported_and_goes_on_being_handed_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_is_counted() {
+async fn scan_events_are_counted_in_metrics() {
     let script = |job: &AttemptJob| {
         if job.attempt < AttemptNumber(2) {
             Script::Crash(Duration::from_secs(5))
@@ -429,7 +431,7 @@ async fn what_happens_is_counted() {
         "kastrel_kast_duration_seconds_count{process_exit=\"success\"} 1",
         "kastrel_kast_duration_seconds_count{process_exit=\"error\"} 1",
         "kastrel_kast_duration_seconds_sum{process_exit=\"success\"} 10",
-        // No scanner has said which plugins there are.
+        // No scanner has reported its plugins.
         "kastrel_plugins_ended_total{plugin_name=\"other\",plugin_outcome=\"completed\"} 1",
         "kastrel_plugins_ended_total{plugin_name=\"other\",plugin_outcome=\"interrupted\"} 1",
         "kastrel_plugin_duration_seconds_sum{plugin_name=\"other\",plugin_outcome=\"completed\"} 2",

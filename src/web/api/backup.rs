@@ -1,8 +1,9 @@
-//! `GET /api/backup`: everything that the store keeps, as one file.
+//! `GET /api/backup`: a backup of the database, as one file.
 //!
-//! The file is made while it is sent, and never lies in memory: what the client does not take is
-//! not read from the database. A backup that breaks breaks the connection, too, so that nobody
-//! takes what arrived for the whole; the file's last line says the same.
+//! The server makes the file while it sends it and never holds all of it in memory: it reads from
+//! the database only as fast as the client reads. If the backup fails midway, the server breaks the
+//! connection, so that no client takes the partial file for a complete one. The last line of the
+//! file confirms that it is complete.
 
 use std::io;
 use std::sync::Arc;
@@ -20,12 +21,12 @@ use crate::backup::BackupError;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::{Web, WebInner};
 
-/// So much is read ahead of the client.
+/// How many bytes the server reads ahead of the client.
 const CHUNK: usize = 64 * 1024;
-/// A client that takes nothing for so long gives its place to the next one.
+/// A client that reads nothing for this long loses its slot, so that the next download can start.
 const STALL: Duration = Duration::from_secs(60);
 
-/// A part of the file, or (`None`) its end.
+/// A part of the file, or `None` at its end.
 type Chunk = Result<Option<Bytes>, BackupError>;
 
 /// Downloads a backup of all scans, for `kastrel restore`. One at a time.
@@ -44,7 +45,7 @@ pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, 
     let name = format!("kastrel-{}.ndjson", web.now().strftime("%Y%m%dT%H%M%SZ"));
     let (sender, mut chunks) = mpsc::channel(1);
     tokio::spawn(send(web, sender, place));
-    // A store that does not answer is told as such: nothing has been sent yet.
+    // If the store does not respond, the response is a problem: no byte has been sent yet.
     let first = match chunks.recv().await {
         Some(Ok(Some(first))) => first,
         Some(Err(BackupError::Export(error))) => return Err(error.into()),
@@ -57,7 +58,7 @@ pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, 
             Some(Ok(Some(chunk))) => Some((Ok(chunk), Some(chunks))),
             Some(Ok(None)) => None,
             Some(Err(error)) => Some((Err(error), None)),
-            // Whoever made it is gone, and it is not at its end.
+            // The sending task ended before the end of the file.
             None => Some((Err(cut_off()), None)),
         }
     });
@@ -78,7 +79,7 @@ fn cut_off() -> BackupError {
     BackupError::Write(io::Error::from(io::ErrorKind::UnexpectedEof))
 }
 
-/// Makes the backup for as long as somebody takes it.
+/// Makes the backup and sends its chunks until the client disconnects, stalls, or the server stops.
 async fn send(web: Web, chunks: mpsc::Sender<Chunk>, place: OwnedSemaphorePermit) {
     let sent = tokio::select! {
         sent = make(&web, &chunks) => sent,
@@ -89,7 +90,8 @@ async fn send(web: Web, chunks: mpsc::Sender<Chunk>, place: OwnedSemaphorePermit
         Ok(()) => drop(tokio::time::timeout(STALL, chunks.send(Ok(None))).await),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a backup was not sent to its end");
-            // Where there is no room for the reason, the missing end says enough.
+            // If the channel is full, the error is dropped: the missing end chunk breaks the
+            // response anyway.
             drop(chunks.try_send(Err(error)));
         }
     }
@@ -97,7 +99,8 @@ async fn send(web: Web, chunks: mpsc::Sender<Chunk>, place: OwnedSemaphorePermit
 
 async fn make(web: &WebInner, chunks: &mpsc::Sender<Chunk>) -> Result<(), BackupError> {
     let (reader, writer) = tokio::io::duplex(CHUNK);
-    // It owns the reader: when the client is gone, the writer finds nobody and ends as well.
+    // The future owns the reader: when the client is gone, the reader is dropped, and the writer
+    // fails and ends too.
     let pass_on = async move {
         let mut read = ReaderStream::with_capacity(reader, CHUNK);
         while let Some(Ok(chunk)) = read.next().await {
@@ -121,7 +124,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
     #[tokio::test]
-    async fn is_a_download() {
+    async fn backup_is_a_download() {
         let app = TestApp::new();
         let response = app.get("/api/backup").await;
         assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "application/x-ndjson"));
@@ -138,13 +141,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_site_is_refused_like_everywhere() {
+    async fn backup_requests_of_other_sites_are_refused() {
         let response = TestApp::new().send("GET", "/api/backup", &[("host", "evil.example")], "").await;
         assert_eq!(response.status(), 421);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_the_client_takes_is_made_and_there_is_one_at_a_time() {
+    async fn backup_is_made_at_the_pace_of_the_client_and_one_at_a_time() {
         let app = TestApp::new();
         app.backup.lines.store(10_000_000, Ordering::SeqCst);
         let first = app.get("/api/backup").await;
@@ -153,7 +156,7 @@ mod tests {
         assert!(json_of(busy).await["detail"].as_str().unwrap().contains("Another backup"));
         let made = app.backup.taken.load(Ordering::SeqCst);
         assert!(made * 25 <= 4 * CHUNK as u64, "{made} lines lie in memory");
-        // A client that goes away, and one that stands still, both give their place back.
+        // A client that disconnects and a client that stalls both release their slot.
         drop(first);
         let second = until_free(&app).await;
         tokio::time::sleep(STALL * 2).await;
@@ -162,7 +165,7 @@ mod tests {
         drop(third);
     }
 
-    /// The place is given back by a task, which needs a moment.
+    /// Repeats the request until a slot is free. A task releases the slot, which takes a moment.
     async fn until_free(app: &TestApp) -> Response {
         loop {
             let response = app.get("/api/backup").await;
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_does_not_answer_is_a_problem_and_one_that_breaks_breaks_the_answer() {
+    async fn store_error_before_the_first_byte_is_a_problem_and_a_later_one_breaks_the_response() {
         let app = TestApp::new();
         app.backup.fails_after.store(0, Ordering::SeqCst);
         let response = app.get("/api/backup").await;
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_stops_ends_it() {
+    async fn stopping_server_ends_a_backup() {
         let app = TestApp::new();
         app.backup.lines.store(10_000_000, Ordering::SeqCst);
         let response = app.get("/api/backup").await;

@@ -16,7 +16,7 @@ use crate::web::viewer::Viewer;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Backups)]
 struct BackupsBody {
-    /// Whether this process makes backups by itself.
+    /// Whether this process makes automatic backups.
     enabled: bool,
     /// Newest first.
     backups: Vec<BackupBody>,
@@ -32,19 +32,19 @@ struct BackupBody {
     file: String,
     made_at: Moment,
     bytes: u64,
-    /// How many scans could not be read and are missing.
+    /// How many scans are missing because their rows could not be read.
     missing: u64,
-    /// The schema version of the database, where the backup was made before a migration.
+    /// The schema version of the database, if the backup was made before a migration.
     before_migration_of: Option<i64>,
 }
 
-/// A backup that was not made.
+/// A failed backup.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BackupFailure)]
 struct FailureBody {
     at: Moment,
     why: String,
-    /// How many failed in a row.
+    /// How many backups failed in a row.
     failures: u32,
 }
 
@@ -66,7 +66,7 @@ impl From<&BackupFailure> for FailureBody {
     }
 }
 
-/// Lists the automatic backups, and says whether the last one failed.
+/// Lists the automatic backups, with the last failure.
 #[utoipa::path(
     get, path = "/api/backups", tag = "server",
     responses((status = 200, description = "The backups", body = BackupsBody, content_type = "application/json"))
@@ -90,7 +90,7 @@ mod tests {
     use crate::web::testing::{TestApp, backup_status, json_of};
 
     #[tokio::test]
-    async fn names_the_files_and_the_failure() {
+    async fn backup_list_has_the_files_and_the_failure() {
         let app = TestApp::new();
         let body = json_of(app.get("/api/backups").await).await;
         assert_eq!(body, json!({ "enabled": true, "backups": [], "failure": null }));

@@ -1,4 +1,4 @@
-//! A scan in a list, and a scan in full.
+//! The JSON bodies of a scan: the summary in a list, and the details.
 
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFiles, ReportFormat,
@@ -25,7 +25,7 @@ pub(crate) struct ScanSummary<'a> {
     status: ScanStatus,
     #[schema(value_type = String, example = "example.com")]
     target: AsText<&'a Target>,
-    /// The target with its host in Unicode, where that differs.
+    /// The target with its host in Unicode. Present only if it differs from `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     target_unicode: Option<String>,
     #[schema(value_type = ModeName)]
@@ -33,32 +33,32 @@ pub(crate) struct ScanSummary<'a> {
     #[schema(value_type = PriorityName)]
     priority: Priority,
     dry_run: bool,
-    /// When it was accepted.
+    /// When the scan was accepted.
     created_at: Moment,
-    /// When its first attempt started.
+    /// When the first attempt started.
     started_at: Option<Moment>,
-    /// When it came to its end.
+    /// When the scan ended.
     completed_at: Option<Moment>,
-    /// From the first attempt's start to the end, in seconds.
+    /// The time from the first attempt's start to the end of the scan, in seconds.
     duration: Option<f64>,
-    /// Why it failed.
+    /// Why the scan failed.
     error_message: Option<&'a str>,
-    /// How many plugins are known.
+    /// The number of known plugins.
     results_count: usize,
     plugins_failed: usize,
-    /// How much of it was checked.
+    /// Which checks of the scan ran.
     coverage: CoverageBody,
-    /// How many items the plugins collected, such as crawled addresses. Items are no issues.
+    /// How many items the plugins collected, such as crawled addresses. Items are not issues.
     findings_count: u64,
     /// How many issues the plugins reported.
     issues_count: u64,
     /// The issues by severity.
     issues: IssuesBody,
-    /// The same, without the total.
+    /// The issues by severity, without the total.
     severities: Severities,
     /// The last attempt's number; 0 before the first.
     attempt: u32,
-    /// The scan of which this is a repetition.
+    /// The number of the scan that this scan repeats.
     rerun_of: Option<u64>,
 }
 
@@ -92,7 +92,7 @@ impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
     }
 }
 
-/// A scan in full.
+/// The details of a scan.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScanDetail<'a> {
     #[serde(flatten)]
@@ -101,12 +101,12 @@ pub(crate) struct ScanDetail<'a> {
     request: RequestBody<'a>,
     /// The selected plugins that the scan leaves out, because its mode does not run them.
     left_out: &'a [String],
-    /// While it waits: why.
+    /// Why the scan waits; null unless it is pending.
     waiting: Option<WaitingBody>,
-    /// While it runs: what its actor does.
+    /// The phase of the running attempt; null unless the scan is running.
     #[schema(value_type = Option<PhaseName>)]
     phase: Option<kastrel_actors::model::AttemptPhase>,
-    /// A cancel that waits for the running attempt's end.
+    /// Who requested a cancel that waits for the end of the running attempt.
     #[schema(value_type = Option<CancelledByName>)]
     cancel_requested: Option<CancelledBy>,
     /// All attempts, oldest first.
@@ -114,14 +114,14 @@ pub(crate) struct ScanDetail<'a> {
     /// How many attempts failed and count against the limit.
     failures: u32,
     max_attempts: u32,
-    /// The plugins of the last attempt, also when it failed.
+    /// The plugins of the last attempt, even if it failed.
     plugins: Vec<PluginBody<'a>>,
-    /// After the end: its reports. `null` while it goes on, in the answers to commands, and where
-    /// its files cannot be looked for.
+    /// The reports of a scan that has ended. `null` while the scan is pending or running, in the
+    /// responses to commands, and if the server cannot access the scan's files.
     pub(crate) reports: Option<ReportsBody>,
-    /// The trace that follows the scan.
+    /// The id of the scan's trace.
     trace_id: String,
-    /// Where that trace is shown, if there is such a place.
+    /// The address of the trace in the tracing UI; null if none is configured.
     trace_url: Option<String>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct ReportsBody {
     html: bool,
     /// Whether there is a PDF report.
     pdf: bool,
-    /// The sentence about a requested report that does not exist.
+    /// A sentence about a requested report that does not exist.
     #[schema(example = "No PDF report: it was requested, but the scanner wrote none.")]
     missing: Option<&'static str>,
 }
@@ -165,7 +165,7 @@ impl<'a> ScanDetail<'a> {
     }
 }
 
-/// What was asked for.
+/// The options of the scan, as submitted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ScanRequest)]
 struct RequestBody<'a> {
@@ -173,7 +173,7 @@ struct RequestBody<'a> {
     target: AsText<&'a Target>,
     #[schema(value_type = ModeName)]
     mode: ScanMode,
-    /// Only these plugins; empty means all of the mode.
+    /// The selected plugins; empty means all plugins of the mode.
     plugins: &'a [String],
     parallel: bool,
     max_workers: u8,
@@ -181,7 +181,7 @@ struct RequestBody<'a> {
     dry_run: bool,
     #[schema(value_type = FormatName)]
     format: ReportFormat,
-    /// `plugin.key=value` each, with `••••••` in place of a secret.
+    /// The overrides as `plugin.key=value`, with `••••••` in place of each secret.
     overrides: Vec<String>,
     #[schema(value_type = PriorityName)]
     priority: Priority,
@@ -204,16 +204,16 @@ impl<'a> From<&'a ScanRequest> for RequestBody<'a> {
     }
 }
 
-/// One attempt.
+/// An attempt.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 struct AttemptBody<'a> {
     number: u32,
-    /// The node that ran it.
+    /// The node that ran the attempt.
     node: &'a str,
     started_at: Moment,
     ended_at: Option<Moment>,
-    /// `completed`, `failed`, `interrupted` or `cancelled`; null while it runs.
+    /// `completed`, `failed`, `interrupted` or `cancelled`; null while the attempt runs.
     end: Option<&'a str>,
     /// The kind of failure or interruption.
     reason: Option<&'a str>,
@@ -248,20 +248,20 @@ impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
     }
 }
 
-/// A plugin's part in a scan. Its texts may be chosen by the scanned site.
+/// The result of a plugin in a scan. The scanned site may have chosen its texts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PluginOutcome)]
 struct PluginBody<'a> {
     plugin_name: &'a str,
     #[schema(value_type = PluginStatusName)]
     status: PluginStatus,
-    /// How many items it collected, such as crawled addresses. Items are no issues.
+    /// How many items the plugin collected, such as crawled addresses. Items are not issues.
     findings_count: u64,
-    /// How many issues it reported, listed here or not.
+    /// How many issues the plugin reported, including those that are not listed here.
     issues_count: u64,
-    /// The worst of its issues, worst first.
+    /// The most severe issues, most severe first.
     issues: Vec<IssueBody<'a>>,
-    /// Where the list of issues is not all of them: `200 of 1,340 shown`.
+    /// Present if not all issues are listed: `200 of 1,340 shown`.
     issues_note: Option<String>,
     severities: Severities,
     message: Option<&'a str>,
@@ -286,7 +286,7 @@ impl<'a> From<&'a PluginResult> for PluginBody<'a> {
     }
 }
 
-/// An issue that a plugin named.
+/// An issue that a plugin reported.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Issue)]
 struct IssueBody<'a> {

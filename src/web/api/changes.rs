@@ -1,8 +1,8 @@
-//! `GET /api/events`: which scans changed, for pages that show many of them.
+//! `GET /api/events`: a stream of the numbers of changed scans, for pages that show many scans.
 //!
-//! Says which, not how: a reader asks for what it shows. Changes within a second are told together,
-//! so however much happens a reader is woken at most once a second and the stream holds a number
-//! and nothing else.
+//! An event names the changed scans, not their changes: the reader requests what it shows. The
+//! stream collects the changes of one second into one event, so a reader gets at most one event a
+//! second. Each stream stores only a revision number.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use kastrel_actors::snapshot_cache::SnapshotCache;
+use kastrel_actors::live::SnapshotCache;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,18 +23,19 @@ use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
-/// How long changes are collected before they are told.
+/// How long the stream collects changes before it sends an event.
 const TOGETHER: Duration = Duration::from_secs(1);
-/// How many scans one event names; more is "look at everything".
+/// How many scans one event names. With more changes, the event only reports that any scan may have
+/// changed.
 const MOST_NAMED: usize = 200;
 
-/// Which scans changed since the last event.
+/// The scans that changed since the last event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Changes)]
 pub(crate) struct ChangesBody {
-    /// Their numbers; empty when `all` is true.
+    /// The numbers of the changed scans; empty when `all` is true.
     scans: Vec<u64>,
-    /// More changed than is named: look at everything.
+    /// More scans changed than one event can name: reload everything.
     all: bool,
 }
 
@@ -48,10 +49,10 @@ struct ChangeStream {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Streams an event `changed` whenever scans changed, with their numbers, at most one a second.
+/// Streams an event `changed` with the numbers of the changed scans, at most one a second.
 ///
-/// After a lost connection, `Last-Event-ID` says what was seen; what changed meanwhile is told at
-/// once.
+/// After a lost connection, the client sends the id of the last event in `Last-Event-ID`. The
+/// stream then sends the changes that the client missed.
 #[utoipa::path(
     get, path = "/api/events", tag = "scans",
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event received")),
@@ -89,7 +90,8 @@ pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: He
 impl ChangeStream {
     async fn next(&mut self) -> Option<Event> {
         if !self.greeted {
-            // The reader knows from it that the stream is open, and from which state it begins.
+            // The first event shows the reader that the stream is open, and at which revision it
+            // begins.
             self.greeted = true;
             return Some(Event::default().event("open").id(self.id()).data("{}"));
         }
@@ -124,8 +126,9 @@ fn events(stream: ChangeStream) -> impl Stream<Item = Result<Event, Infallible>>
     futures_util::stream::unfold(stream, async |mut stream| stream.next().await.map(|event| (Ok(event), stream)))
 }
 
-/// The revision of an event of this run; revisions of other runs mean nothing here, and one that
-/// cannot be makes the reader look at everything.
+/// Parses the revision of an event id. A revision of another run of the process has no meaning
+/// here: the result is then `u64::MAX`, an impossible revision, which makes the reader reload
+/// everything.
 fn parse_id(text: &str, run: u32) -> Option<u64> {
     let (of_run, revision) = text.split_once('-')?;
     let of_run = u32::from_str_radix(of_run, 16).ok()?;
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn changes_within_a_second_are_told_together_and_once() {
+    async fn changes_within_a_second_are_sent_once_in_one_event() {
         let app = TestApp::new();
         let mut stream = body(app.get("/api/events").await);
         let open = next(&mut stream).await.unwrap();
@@ -172,8 +175,8 @@ mod tests {
         let cancelled = next(&mut stream).await.unwrap();
         assert!(cancelled.contains(r#"{"scans":[2],"all":false}"#), "{cancelled}");
         drop(stream);
-        // Who comes back hears what was missed, and who comes from another run of the program looks
-        // at everything.
+        // A reader that reconnects gets the changes that it missed. A reader with an event id of
+        // another run of the program reloads everything.
         let mut again = body(app.send("GET", "/api/events", &[("last-event-id", &id_of(&changed))], "").await);
         next(&mut again).await.unwrap();
         assert!(next(&mut again).await.unwrap().contains(r#"{"scans":[2],"all":false}"#));
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn streams_are_counted_and_end_with_the_server() {
+    async fn change_streams_are_counted_and_end_with_the_server() {
         let app = TestApp::with_limits(RequestLimits { event_streams: 1, ..RequestLimits::default() });
         let mut first = body(app.get("/api/events").await);
         next(&mut first).await.unwrap();

@@ -1,5 +1,5 @@
-//! What the API says of scans that were not checked, or not as a whole, and what it does not
-//! accept.
+//! Tests of the API's responses about scans whose checks did not run, or ran only partly, and of
+//! the submissions that the API rejects.
 
 use kastrel_actors::model::{IssueRef, PluginResult, PluginStatus, Resolution, Severity, Verdict};
 use kastrel_actors::testing::unchecked::ways;
@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use crate::web::testing::{TestApp, json_of, text_of};
 
-/// Each way in which a check can fail to run: no answer may look as if all had been checked.
+/// Goes through each way in which a check can fail to run: no response may look as if every check
+/// had run.
 #[tokio::test]
-async fn no_answer_is_green_for_what_was_not_checked() {
+async fn no_response_is_green_for_checks_that_did_not_run() {
     let app = TestApp::new();
     for way in ways() {
         let record = way.play(app.memory.as_ref()).await;
@@ -44,7 +45,7 @@ async fn no_answer_is_green_for_what_was_not_checked() {
 }
 
 #[tokio::test]
-async fn counts_that_nobody_can_believe_break_no_answer() {
+async fn absurd_counts_break_no_response() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     let absurd =
@@ -103,7 +104,7 @@ async fn counts_that_nobody_can_believe_break_no_answer() {
 }
 
 #[tokio::test]
-async fn a_selection_that_cannot_check_anything_is_refused_and_a_mixed_one_says_what_it_leaves_out() {
+async fn selection_without_a_runnable_plugin_is_refused_and_a_mixed_one_names_left_out_plugins() {
     let app = TestApp::new();
     let submit = async |body: Value| app.post_json("/api/scans", &[], &body).await;
     let only_zap = || json!({"target": "example.com", "plugins": ["zap"]});
@@ -152,11 +153,11 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
         .post_json("/api/scans", &[], &json!({"target": "example.com", "mode": "active", "confirm_active": true}))
         .await;
     assert_eq!(accepted.status(), 201);
-    // Another run is offered of what has finished.
+    // A scan can be repeated only after its end.
     assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 409);
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 409);
     app.post_form("/scans/1/cancel", "").await;
-    // A confirmation holds for one scan.
+    // A confirmation is valid for one scan only.
     for body in [json!({}), json!({"confirm_active": false})] {
         let refused = app.post_json("/api/scans/1/rerun", &[], &body).await;
         assert_eq!(refused.status(), 422);
@@ -170,7 +171,7 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
     assert_eq!(app.service.stats().await.unwrap().pending, before);
     app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes&confirm=yes").await;
     assert_eq!(app.service.stats().await.unwrap().pending, before + 1);
-    // A passive one asks for nothing.
+    // A passive scan needs no confirmation.
     app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await;
     let passive = before + 3;
     app.post_form(&format!("/scans/{passive}/cancel"), "").await;

@@ -1,4 +1,4 @@
-//! `GET /api/scans/{id}/events`: the status as a live stream.
+//! `GET /api/scans/{id}/events`: the status of a scan as an event stream.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -12,11 +12,11 @@ use crate::web::sse::{EventId, Lag, Shown, StatusStream, events};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
-/// Streams a scan's status: an event `status` for each change, with the JSON of the status route as
-/// its data, and `end` when the scan has ended.
+/// Streams the status of a scan: an event `status` for each change, with the JSON of the status
+/// route as its data, and an event `end` when the scan has ended.
 ///
-/// A reader that is slow misses states in between, never the last one. After a lost connection,
-/// `Last-Event-ID` says what was seen.
+/// A slow reader may miss states in between, but always gets the last one. After a lost connection,
+/// the client sends the id of the last event in `Last-Event-ID`.
 #[utoipa::path(
     get, path = "/api/scans/{id}/events", tag = "scans",
     params(

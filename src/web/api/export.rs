@@ -1,14 +1,13 @@
-//! `GET /api/scans/export.csv` and `.json`: all scans that match a list's filter, sent while they
-//! are read, page by page.
+//! `GET /api/scans/export.csv` and `.json`: export all scans that match a list's filter. The server
+//! reads and sends the scans page by page.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kastrel_actors::model::{ScanId, ScanSnapshot};
-use kastrel_actors::ports::ListQuery;
-use kastrel_actors::scan_service::SnapshotPage;
+use kastrel_actors::model::{ListQuery, ScanId, ScanSnapshot};
+use kastrel_actors::service::SnapshotPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -51,22 +50,22 @@ const COLUMNS: &[&str] = &[
     "low",
     "informational",
     "unknown",
-    // An internationalised name as it is spelled; empty where the target has one form.
+    // The target with its host in Unicode; empty if that equals `target`.
     "target_unicode",
 ];
 
-/// What a file in UTF-8 begins with, for those who would not know.
+/// The UTF-8 byte order mark. Some spreadsheets assume another encoding without it.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// The state of a row that cannot be read, in an export.
+/// The status of a row that cannot be read, in an export.
 const UNREADABLE: &str = "unreadable";
 
-/// What an export says of a scan whose row cannot be read.
+/// The entry of a scan whose row cannot be read.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UnreadableScan {
     /// The scan's number.
     scan_id: u64,
-    /// Always `true`: the row cannot be read, and the log says why.
+    /// Always `true`: the row cannot be read, and the log has the reason.
     unreadable: bool,
 }
 
@@ -79,9 +78,9 @@ pub(crate) struct UnreadableScan {
     reason = "documents the items of an export, which are written one by one"
 )]
 pub(crate) enum ExportItem<'a> {
-    /// A scan as in a list.
+    /// A scan, as in the list.
     Scan(ScanSummary<'a>),
-    /// One whose row cannot be read.
+    /// A scan whose row cannot be read.
     Unreadable(UnreadableScan),
 }
 
@@ -91,8 +90,8 @@ enum Format {
     Json,
 }
 
-/// Exports scans as CSV, in UTF-8 with a byte order mark and quotes around every cell. Nothing in
-/// it is a formula to a spreadsheet, also to one that separates cells at semicolons.
+/// Exports scans as CSV, in UTF-8 with a byte order mark and quotes around every cell. No cell is a
+/// formula to a spreadsheet, not even to one that splits cells at semicolons.
 #[utoipa::path(
     get, path = "/api/scans/export.csv", tag = "scans", params(ScanListParams),
     responses(
@@ -109,7 +108,7 @@ pub(crate) async fn export_csv(
     export(web, query.as_deref(), Format::Csv).await
 }
 
-/// Exports scans as a JSON array, each as in a list.
+/// Exports scans as a JSON array. Each item has the fields of a scan in the list.
 #[utoipa::path(
     get, path = "/api/scans/export.json", tag = "scans", params(ScanListParams),
     responses(
@@ -126,10 +125,10 @@ pub(crate) async fn export_json(
     export(web, query.as_deref(), Format::Json).await
 }
 
-/// What is left to send.
+/// The state of a running export.
 struct Export {
     web: Web,
-    /// Where to go on; `None` when all was sent.
+    /// The query for the next page; `None` after the last page.
     query: Option<ScanListQuery>,
     format: Format,
     is_first: bool,
@@ -141,7 +140,7 @@ async fn export(web: Web, query: Option<&str>, format: Format) -> Result<Respons
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }
     let mut export = Export { web, query: Some(query.without_place().in_complete_order()), format, is_first: true };
-    // What can fail fails now, while the answer can still say so.
+    // Read the first page before the response starts, so that an error still gets an error status.
     let first = export.next().await?;
     let chunks = stream::once(async move { Ok::<_, Problem>(first.unwrap_or_default()) });
     let rest = stream::unfold(export, async |mut export| match export.next().await {
@@ -153,7 +152,7 @@ async fn export(web: Web, query: Option<&str>, format: Format) -> Result<Respons
             Some((Err(problem), export))
         }
     });
-    // A stream that breaks in the middle must not look like one that ended.
+    // A stream that breaks midway must not look like a complete one.
     let body = Body::from_stream(futures_util::StreamExt::map(futures_util::StreamExt::chain(chunks, rest), |chunk| {
         chunk.map_err(|_| std::io::Error::other("the store did not answer in the middle of an export"))
     }));
@@ -175,7 +174,8 @@ impl Export {
         let Some(query) = self.query.take() else { return Ok(None) };
         let store = ListQuery { limit: CHUNK, offset: 0, count: false, ..query.for_store() };
         let page = self.web.service().list(store).await?;
-        // A store that cannot give the order goes on in another.
+        // A store that does not support the requested order returns the page in another order:
+        // continue in that order.
         let query = if page.order == query.order { query } else { query.newest_first() };
         self.query = page.next.as_ref().map(|next| query.next_page(next));
         let is_last = self.query.is_none();
@@ -210,8 +210,8 @@ fn json_rows(page: &SnapshotPage, is_first: bool, is_last: bool) -> Result<Vec<u
 }
 
 fn csv_rows(page: &SnapshotPage, with_names: bool) -> Result<Vec<u8>, Problem> {
-    // A byte order mark, or some spreadsheets take UTF-8 for something else; and quotes around
-    // every cell, which hold for any separator.
+    // Without a byte order mark, some spreadsheets assume another encoding than UTF-8. Quotes
+    // around every cell hold for any separator.
     let begin = if with_names { BYTE_ORDER_MARK.as_bytes().to_vec() } else { Vec::new() };
     let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(begin);
     if with_names {
@@ -226,7 +226,7 @@ fn csv_rows(page: &SnapshotPage, with_names: bool) -> Result<Vec<u8>, Problem> {
     writer.into_inner().map_err(|error| Problem::internal(error.into_error()))
 }
 
-/// A row that says of a scan only that its row cannot be read.
+/// The CSV row of a scan whose row in the database cannot be read.
 fn unreadable_cells(id: ScanId) -> [String; COLUMNS.len()] {
     std::array::from_fn(|at| match COLUMNS[at] {
         "scan_id" => id.to_string(),
@@ -271,9 +271,9 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
     ]
 }
 
-/// Whether a spreadsheet takes a text that begins so for a formula:
-/// <https://owasp.org/www-community/attacks/CSV_Injection>. The wide forms count in East Asian
-/// ones.
+/// Returns whether a spreadsheet takes a text that begins with `c` for a formula:
+/// <https://owasp.org/www-community/attacks/CSV_Injection>. East Asian spreadsheets also accept the
+/// full-width forms.
 const fn begins_formula(c: char) -> bool {
     matches!(
         c,
@@ -281,20 +281,20 @@ const fn begins_formula(c: char) -> bool {
     )
 }
 
-/// Whether some spreadsheet, or some country's setting of one, begins a new cell there, whatever
-/// the quotes around it.
+/// Returns whether some spreadsheet, or some locale's settings of one, begins a new cell at `c`,
+/// even inside quotes.
 const fn separates(c: char) -> bool {
     matches!(c, ',' | ';' | '\t' | '|' | '\r' | '\n')
 }
 
-/// A cell that no spreadsheet takes for a formula, nor any part of it, where it is cut at another
-/// separator than ours: an apostrophe makes a text of it.
+/// Makes a cell safe: no spreadsheet takes it for a formula, nor any part of it if the spreadsheet
+/// splits it at another separator. An apostrophe in front turns a formula into text.
 fn safe(cell: &str) -> String {
     let mut safe = String::with_capacity(cell.len() + 1);
     let mut is_begin = true;
     for (at, c) in cell.char_indices() {
         if is_begin {
-            // Blanks and quotes before it are dropped by some.
+            // Some spreadsheets drop blanks and quotes before the first character.
             let first = cell[at..].chars().find(|c| !matches!(c, ' ' | '"' | '\'' | '\u{a0}' | '\u{feff}'));
             if first.is_some_and(begins_formula) {
                 safe.push('\'');
@@ -314,7 +314,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
     #[test]
-    fn no_cell_and_no_part_of_one_is_a_formula() {
+    fn csv_cells_and_their_parts_are_no_formulas() {
         for (cell, written) in [
             ("=1+1", "'=1+1"),
             ("@x", "'@x"),
@@ -328,7 +328,7 @@ mod tests {
             ("\"=1", "'\"=1"),
             ("\u{ff1d}1", "'\u{ff1d}1"),
             ("\u{feff}=1", "'\u{feff}=1"),
-            // What another separator makes a cell of.
+            // The parts that another separator makes cells of.
             ("a;=1", "a;'=1"),
             ("a,=1", "a,'=1"),
             ("a\t@x", "a\t'@x"),
@@ -342,7 +342,7 @@ mod tests {
         }
     }
 
-    /// As a spreadsheet reads it that separates at `separator`.
+    /// Reads the text as a spreadsheet does that splits cells at `separator`.
     fn cells_of(text: &str, separator: u8) -> Vec<String> {
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(separator)
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_safe_for_commas_and_semicolons_and_says_its_encoding() {
+    async fn csv_is_safe_for_commas_and_semicolons_and_has_a_byte_order_mark() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         app.finish(
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holds_all_that_match_and_nothing_that_runs() {
+    async fn csv_has_all_matching_scans_and_no_formula() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         app.finish(&scan, Resolution::Fail(Failure::new(FailureKind::Crashed, "=cmd|' /C calc'!A1, \"quoted\"\nnext")))
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_internationalised_name_has_both_forms() {
+    async fn internationalised_target_is_exported_in_both_forms() {
         let app = TestApp::new();
         app.submitted("b\u{fc}cher.example").await;
         app.submitted("example.org").await;
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn json_is_whole_whatever_the_number() {
+    async fn json_export_is_valid_for_any_number_of_scans() {
         let app = TestApp::new();
         assert_eq!(json_of(app.get("/api/scans/export.json").await).await, serde_json::json!([]));
         for _ in 0..(CHUNK + 3) {

@@ -1,4 +1,4 @@
-//! `/livez` and `/readyz`: whether the process answers, and whether it can do its work.
+//! `/livez` and `/readyz`: the liveness and readiness probes of this process.
 
 use std::time::Duration;
 
@@ -16,32 +16,32 @@ use crate::web::state::{Web, WebInner};
 
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The process answers.
+/// The liveness of the process.
 #[derive(Debug, Serialize, ToSchema)]
 struct Alive {
     status: &'static str,
 }
 
-/// Whether the process can do its work, and why not.
+/// The readiness of the process, with its checks.
 #[derive(Debug, Serialize, ToSchema)]
 struct Readiness {
     ready: bool,
     checks: Vec<Check>,
 }
 
-/// One thing that the process needs.
+/// A check of one thing that the process needs.
 #[derive(Debug, Serialize, ToSchema)]
 struct Check {
     name: &'static str,
     ok: bool,
-    /// Whether the process is not ready without it. Without its queue it accepts scans all the
-    /// same: they start when the queue is back.
+    /// Whether the process is not ready if this check fails. The queue is not required: without it,
+    /// the process still accepts scans, and they start when the queue is back.
     required: bool,
-    /// What is wrong, or how it stands.
+    /// What is wrong, or the current state.
     detail: String,
 }
 
-/// Says that the process answers.
+/// Liveness probe: responds while the process runs.
 #[utoipa::path(
     get, path = "/livez", tag = "server",
     responses((status = 200, description = "The process responds", body = Alive, content_type = "application/json"))
@@ -50,7 +50,7 @@ pub(crate) async fn livez() -> Response {
     fresh(StatusCode::OK, &Alive { status: "alive" })
 }
 
-/// Says whether the process can do its work.
+/// Readiness probe: responds whether the process can do its work.
 #[utoipa::path(
     get, path = "/readyz", tag = "server",
     responses(
@@ -79,7 +79,8 @@ async fn store_check(web: &WebInner) -> Check {
 }
 
 async fn queue_check(web: &WebInner) -> Check {
-    // First: a call that finds the connection broken is what the state tells of.
+    // This call comes first: if it finds a broken connection, the state that is read next already
+    // shows that.
     let depth = queue_depth(web).await;
     let redis = web.state.redis.as_ref();
     let redis = redis.map(|redis| RedisView {
@@ -91,13 +92,13 @@ async fn queue_check(web: &WebInner) -> Check {
     queue_of(depth, redis)
 }
 
-/// What Redis says of itself.
+/// The state of the Redis connection, as the queue check shows it.
 struct RedisView {
     address: String,
     state: String,
-    /// Whether it is connected and takes signals.
+    /// Whether the connection is up and Redis accepts signals.
     is_well: bool,
-    /// Why it lets this node hear no others.
+    /// Why Redis denies this node the subscription to the other nodes' messages.
     deaf: Option<String>,
 }
 
@@ -119,8 +120,8 @@ fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
     Check { name: "queue", ok: depth.is_some() && is_well, required: false, detail }
 }
 
-/// Whether scans start at all, on any node. It says nothing about this process, which accepts scans
-/// all the same.
+/// Returns the check whether any node can start scans. It is not required: this process accepts
+/// scans even if no node starts any.
 fn starts_check(blockers: &[StartBlocker]) -> Check {
     let detail = if blockers.is_empty() {
         "scans start".into()
@@ -141,8 +142,8 @@ fn node_check(web: &WebInner) -> Check {
     Check { name: "node", ok: state == "running", required: true, detail: state }
 }
 
-/// What this process's node lacks, a check each. Failed attempts hold scans back for some seconds,
-/// and say nothing about this node.
+/// Returns a check for each fault of this process's node. The fault `Failures` is not required:
+/// failed attempts hold scans back for some seconds only, and say nothing about the node.
 fn fault_checks(held: Option<&HeldBack>) -> Vec<Check> {
     let faults = held.into_iter().flat_map(|held| &held.faults);
     faults
@@ -161,7 +162,7 @@ mod tests {
     use crate::web::testing::{TestApp, json_of};
 
     #[test]
-    fn the_queue_is_well_when_it_answers_and_other_nodes_are_heard() {
+    fn queue_check_passes_when_redis_responds_and_the_subscription_works() {
         let redis = |deaf: Option<&str>| RedisView {
             address: "redis:6379/0".into(),
             state: "connected to Redis 7.2.5".into(),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_node_that_lacks_something_is_not_ready_and_says_what_and_what_to_do() {
+    async fn node_with_a_fault_is_not_ready_and_names_fault_and_remedy() {
         let app = TestApp::new();
         app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         for (kind, status) in [(FaultKind::ResultsFolder, 503), (FaultKind::Failures, 200)] {
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_keeps_scans_from_starting_is_said_and_makes_no_process_unready() {
+    async fn start_blockers_are_shown_and_do_not_make_the_process_unready() {
         let app = TestApp::new();
         app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         let starts = async || json_of(app.get("/readyz").await).await["checks"][3].clone();
@@ -234,14 +235,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lives_whatever_is_broken() {
+    async fn livez_succeeds_whatever_is_broken() {
         let app = TestApp::new();
         app.store.fail_with("down");
         assert_eq!(app.get("/livez").await.status(), 200);
     }
 
     #[tokio::test]
-    async fn is_ready_when_store_queue_and_node_are() {
+    async fn readyz_succeeds_when_store_queue_and_node_are_ready() {
         let app = TestApp::new();
         let not_yet = app.get("/readyz").await;
         assert_eq!(not_yet.status(), 503);

@@ -1,4 +1,4 @@
-//! `GET /api/scans/{id}/log`: the log of an attempt, from where a reader left off.
+//! `GET /api/scans/{id}/log`: the log of an attempt, from a given offset.
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -19,32 +19,32 @@ use crate::web::viewer::Viewer;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LogPart)]
 pub(crate) struct LogBody {
-    /// Lines that have ended, each in its last state, without control characters.
+    /// The complete lines of this part, each in its final form, without control characters.
     lines: Vec<String>,
-    /// What the last line says so far, where it has no end yet, such as a progress that is written
+    /// The last line so far, if it has no end yet, such as a progress display that is rewritten
     /// again and again. The next part begins with this line.
     growing: Option<String>,
-    /// Where the next part begins: pass it as `from`.
+    /// The byte offset of the next part: pass it as `from`.
     next: u64,
-    /// Whether the attempt still writes.
+    /// Whether the attempt still writes the log.
     running: bool,
-    /// Whether these lines replace all earlier ones: the log is on another machine, of which only
-    /// the end arrives here while it grows.
+    /// Whether these lines replace all earlier ones. That is so if the log is on another machine:
+    /// while the log grows, only its end is available here.
     window: bool,
 }
 
-/// Which part.
+/// The attempt and the offset to read.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents what is read by hand, so that each wrong parameter is named")]
 pub(crate) struct LogParams {
-    /// Which attempt; the last one when left out.
+    /// The number of the attempt; the last attempt if left out.
     attempt: Option<u32>,
-    /// The first byte; 0 when left out.
+    /// The offset of the first byte; 0 if left out.
     from: Option<u64>,
 }
 
-/// Reads a part of the log: at most 64 KB, in whole lines.
+/// Reads a part of the log: at most 64 KB, in complete lines.
 #[utoipa::path(
     get, path = "/api/scans/{id}/log", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number"), LogParams),
@@ -97,7 +97,7 @@ mod tests {
     use crate::web::testing::{TestApp, json_of};
 
     #[tokio::test]
-    async fn goes_on_where_the_reader_left_off() {
+    async fn log_continues_where_the_reader_left_off() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         assert_eq!(

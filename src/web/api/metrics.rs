@@ -1,8 +1,8 @@
 //! `GET /metrics` in Prometheus' text format, version 0.0.4:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 //!
-//! docs/telemetry.md lists all of them. What can only be looked at is looked at for each question;
-//! what cannot be measured just now is left out.
+//! docs/telemetry.md lists all metrics. Gauges are read at each request; a value that cannot be
+//! read at that moment is left out.
 
 use axum::extract::State;
 use axum::http::header;
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::web::state::Web;
 
-/// Shows the metrics of this process. What cannot be measured just now is left out.
+/// Shows the metrics of this process. A value that cannot be read at the moment is left out.
 #[utoipa::path(
     get, path = "/metrics", tag = "server",
     responses((status = 200, description = "Metrics in Prometheus' text format", body = String, content_type = "text/plain"))
@@ -36,9 +36,9 @@ mod tests {
     use crate::telemetry::catalog::METRICS;
     use crate::web::testing::{TestApp, text_of};
 
-    /// Reads a text as `promtool check metrics` does, and panics where it would complain: types
-    /// before samples, help for each name, sound names and labels, no sample twice, histograms that
-    /// are complete and grow. Gives the names with their types.
+    /// Checks a text as `promtool check metrics` does, and panics on a finding: each type comes
+    /// before its samples, each name has a help text, names and labels are valid, no sample appears
+    /// twice, histograms are complete and do not decrease. Returns the names with their types.
     fn checked(text: &str) -> BTreeMap<String, String> {
         let name_is_sound = |name: &str| {
             !name.is_empty()
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_text_is_sound_and_tells_of_the_store() {
+    async fn metrics_text_is_valid_and_has_the_store_gauges() {
         let app = TestApp::new();
         app.submitted("example.com").await;
         app.memory.register_node(fixtures::registration("node-a"), std::time::Duration::from_secs(60)).await.unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_are_counted_by_route() {
+    async fn metrics_count_requests_by_route() {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         app.get(&format!("/api/scans/{id}/status")).await;
@@ -150,9 +150,9 @@ mod tests {
         }
     }
 
-    /// Where metrics are pushed, nobody asks this route.
+    /// The gauge must be right even if metrics are pushed and nothing requests this route.
     #[tokio::test]
-    async fn open_streams_are_counted_without_being_asked_for() {
+    async fn open_streams_are_counted_without_a_metrics_request() {
         let telemetry = Telemetry::without_exporters();
         let app = TestApp::with_telemetry(&telemetry, |_| {});
         let shown = || telemetry.metrics_text();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_that_the_store_is_down() {
+    async fn metrics_show_that_the_store_is_down() {
         let app = TestApp::new();
         app.store.fail_with("down");
         let text = text_of(app.get("/metrics").await).await;
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_name_is_one_of_the_catalogue_with_its_kind() {
+    async fn every_metric_is_in_the_catalogue_with_its_kind() {
         let app = TestApp::new();
         app.submitted("example.com").await;
         app.get("/").await;

@@ -1,4 +1,5 @@
-//! The HTTP API: one file a resource. The description of the API is generated from the handlers.
+//! The HTTP API: one file for each resource. The OpenAPI description is generated from the
+//! handlers.
 
 pub(crate) mod backup;
 pub(crate) mod backups;

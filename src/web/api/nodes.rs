@@ -1,4 +1,4 @@
-//! `/api/nodes`: the processes that run scans, and the order to drain.
+//! `/api/nodes`: the processes that run scans, and the drain command.
 
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ use crate::web::state::Web;
 #[schema(as = NodeList)]
 struct NodeList<'a> {
     nodes: Vec<NodeBody<'a>>,
-    /// How many scans all of them run at once.
+    /// The number of slots of all nodes together.
     capacity: u64,
-    /// How many run now, as the nodes last said.
+    /// How many scans run, as the nodes last reported.
     running: u64,
 }
 
@@ -38,25 +38,25 @@ struct NodeBody<'a> {
     host: &'a str,
     pid: u32,
     version: &'a str,
-    /// How many scans it runs at once.
+    /// The number of slots: how many scans the node runs at once.
     capacity: u32,
-    /// How many run now, as it last said.
+    /// How many scans run on the node, as it last reported.
     running: u32,
     started_at: Moment,
     uptime_seconds: u64,
-    /// The end of its lease unless it renews it, by the database's clock.
+    /// When the node's lease expires unless the node renews it, by the database's clock.
     lease_expires_at: Moment,
-    /// Whether that is still to come. A node without a good lease is lost; others take its scans
-    /// over.
+    /// True while the lease has not expired. A node with an expired lease is lost, and other nodes
+    /// take over its scans.
     alive: bool,
     #[schema(value_type = ActivityName)]
     activity: NodeActivity,
-    /// When what still runs is handed back, if it was told to drain.
+    /// When a draining node hands back the scans that still run; null if the node does not drain.
     drain_by: Option<Moment>,
-    /// Why it starts no scan, where that is so.
+    /// Why the node starts no scan; null if it starts scans.
     held_back: Option<HeldBody<'a>>,
     scanner: Option<ScannerBody<'a>>,
-    /// Its actors as it last told, without those of single scans.
+    /// The node's actors as it last reported them, without those of single scans.
     actors: Option<ActorBody>,
 }
 
@@ -83,12 +83,12 @@ impl<'a> NodeBody<'a> {
     }
 }
 
-/// For how long a node may finish what it runs.
+/// How long a draining node may finish its running scans.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DrainBody {
-    /// In seconds; what still runs then is handed back and starts elsewhere at no cost. Default:
-    /// `scans.drain_limit_seconds`.
+    /// The time limit in seconds. Scans that still run at its end are handed back and start on
+    /// another node, which costs no attempt. Default: `scans.drain_limit_seconds`.
     #[schema(maximum = 2_592_000)]
     within_seconds: Option<u64>,
 }
@@ -112,7 +112,7 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
     Ok(fresh(StatusCode::OK, &NodeList { nodes, capacity, running }))
 }
 
-/// Tells a node to take no new scan, and to hand back what still runs when the time is over.
+/// Drains a node: it takes no new scan, and hands back the scans that still run at the time limit.
 #[utoipa::path(
     post, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     request_body(content = Option<DrainBody>, content_type = "application/json"),
@@ -143,7 +143,7 @@ pub(crate) async fn drain_node(
     order(&web, &path, Some(within)).await
 }
 
-/// Takes the order to drain back.
+/// Ends the drain of a node.
 #[utoipa::path(
     delete, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     responses(
@@ -156,7 +156,7 @@ pub(crate) async fn undo_drain(State(web): State<Web>, path: RawPathParams) -> R
     order(&web, &path, None).await
 }
 
-/// The longest time to drain: 30 days.
+/// The longest time limit of a drain: 30 days.
 const MAX_DRAIN_SECONDS: u64 = 2_592_000;
 
 async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Result<Response, Problem> {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lists_nodes_with_their_capacity() {
+    async fn node_list_has_the_capacity() {
         let app = app_with_nodes().await;
         let body = json_of(app.get("/api/nodes").await).await;
         assert_eq!((&body["nodes"][0]["id"], &body["nodes"][1]["id"]), (&json!("a"), &json!("b")));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn drains_a_node_and_takes_it_back() {
+    async fn node_drains_and_the_drain_can_be_ended() {
         let app = app_with_nodes().await;
         let told = app.post_json("/api/nodes/a/drain", &[], &json!({ "within_seconds": 60 })).await;
         assert_eq!(told.status(), 200);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_what_is_wrong() {
+    async fn invalid_drain_requests_are_problems() {
         let app = app_with_nodes().await;
         assert_eq!(app.post_json("/api/nodes/nobody/drain", &[], &json!({})).await.status(), 404);
         assert_eq!(app.send("DELETE", "/api/nodes/%20/drain", &[], "").await.status(), 404);

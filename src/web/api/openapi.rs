@@ -1,4 +1,4 @@
-//! `GET /api/openapi.json`: the description of the API, generated from the handlers.
+//! `GET /api/openapi.json`: the OpenAPI description, generated from the handlers.
 
 use std::sync::LazyLock;
 
@@ -33,7 +33,7 @@ use crate::web::zone::Zone;
 )]
 struct Description;
 
-/// The routes of the API but the hot one, with their description.
+/// The routes of the API with their description, except the status route.
 pub(crate) fn routes() -> OpenApiRouter<Web> {
     use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
     OpenApiRouter::with_openapi(Description::openapi())
@@ -65,12 +65,12 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Public, routes!(openapi))
 }
 
-/// The hot route, which has a lighter layer.
+/// The status route, which open pages poll. It gets fewer middleware layers.
 pub(crate) fn hot_routes() -> OpenApiRouter<Web> {
     OpenApiRouter::default().grouped(Group::Viewer, routes!(status::scan_status))
 }
 
-/// The description as bytes.
+/// Returns the description as JSON bytes.
 pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<u8> {
     api.info.version = version.to_owned();
     for item in api.paths.paths.values_mut() {
@@ -87,7 +87,7 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<
     serde_json::to_vec(&api).unwrap_or_default()
 }
 
-/// The time zones that this machine knows; an empty one is UTC.
+/// The names of the time zones that this machine supports. The empty name means UTC.
 static ZONES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let mut names: Vec<String> =
         jiff::tz::db().available().map(|name| name.to_string()).filter(|name| Zone::is_name(name)).collect();
@@ -97,7 +97,7 @@ static ZONES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     names.into_iter().map(Value::from).collect()
 });
 
-/// Describes this API.
+/// Returns the OpenAPI description of this API.
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = "server",
     responses((status = 200, description = "This description", body = Object, content_type = "application/json"))
@@ -108,7 +108,7 @@ pub(crate) async fn openapi(State(web): State<Web>) -> Response {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], description).into_response()
 }
 
-/// The description of an API whose paths are under a base path.
+/// Adds the base path of the API to the description.
 fn under(description: &Bytes, base: &str) -> Bytes {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(description) else { return description.clone() };
     fields.insert("servers".into(), serde_json::json!([{ "url": base }]));
@@ -127,7 +127,7 @@ mod tests {
     use crate::web::testing::{TestApp, api_description, json_of};
 
     #[tokio::test]
-    async fn names_exactly_the_routes_that_there_are() {
+    async fn description_has_exactly_the_existing_routes() {
         let api = api_description();
         let described: BTreeSet<String> = api["paths"]
             .as_object()
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_described_route_answers_and_all_others_do_not() {
+    async fn each_described_method_is_served_and_no_other() {
         let app = TestApp::new();
         let api = api_description();
         for (path, item) in api["paths"].as_object().unwrap() {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_served_and_takes_its_names_from_the_model() {
+    async fn description_is_served_and_has_the_names_of_the_model() {
         let served = json_of(TestApp::new().get("/api/openapi.json").await).await;
         assert_eq!(
             (&served["info"]["version"], served["info"]["title"].as_str()),

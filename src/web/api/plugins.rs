@@ -1,4 +1,4 @@
-//! `GET /api/plugins`: the scanner and what it offers.
+//! `GET /api/plugins`: the scanner, its plugins and its settings.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,26 +19,26 @@ use crate::web::viewer::Viewer;
 #[derive(Debug, Serialize, ToSchema)]
 struct Catalogue<'a> {
     scanner: ScannerBody<'a>,
-    /// The scanner in words.
+    /// The scanner's name and version, as text.
     label: String,
     plugins: Vec<PluginInfoBody<'a>>,
-    /// The scanner's settings; empty where this process does not know them.
+    /// The scanner's settings; empty if this process does not know them.
     settings: Vec<SettingBody<'a>>,
 }
 
-/// A setting of the scanner: `overrides` of a submission take it as `name=value`.
+/// A setting of the scanner. The `overrides` of a submission set it as `name=value`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Setting)]
 struct SettingBody<'a> {
-    /// `plugin.key`; a name that ends in `.` takes any key below it.
+    /// `plugin.key`. A name that ends in `.` accepts any key below it.
     name: String,
     description: &'a str,
     default: &'a str,
-    /// Whether a submission that sets it is refused.
+    /// Whether submissions that set it are refused.
     locked: bool,
     /// Why it is locked.
     reason: Option<String>,
-    /// Whether its value is a secret, which is shown nowhere.
+    /// Whether its value is a secret. Secrets are never shown.
     secret: bool,
 }
 
@@ -68,9 +68,9 @@ struct PluginInfoBody<'a> {
     description: &'a str,
     #[schema(value_type = PluginKindName)]
     kind: PluginKind,
-    /// Whether its tool is installed on this node.
+    /// Whether the plugin's tool is installed on this node.
     available: bool,
-    /// The plugins that must be selected with it.
+    /// The plugins that must be selected together with this one.
     dependencies: &'a [String],
 }
 
@@ -81,7 +81,7 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
     }
 }
 
-/// Lists the scanner's plugins.
+/// Lists the scanner's plugins and settings.
 #[utoipa::path(
     get, path = "/api/plugins", tag = "scanner",
     responses(
@@ -109,7 +109,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, json_of};
 
     #[tokio::test]
-    async fn says_which_scanner_it_is_once_it_is_known() {
+    async fn plugin_list_has_the_scanner_once_it_is_known() {
         let app = TestApp::new();
         let loading = app.get("/api/plugins").await;
         assert_eq!((loading.status().as_u16(), header_of(&loading, "retry-after")), (503, "2"));

@@ -1,4 +1,5 @@
-//! `GET /api/proof`: the server proves to a command that it holds the command's data folder.
+//! `GET /api/proof`: proves to a command line client that this server holds the key of the client's
+//! data folder.
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -13,7 +14,7 @@ use crate::server_proof::Challenge;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::Web;
 
-/// What is asked.
+/// The challenge of the client.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents what is read by hand, so that a wrong parameter is named")]
@@ -23,15 +24,15 @@ pub(crate) struct ProofParams {
     challenge: String,
 }
 
-/// The answer to a challenge.
+/// The response to a challenge.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Proof {
-    /// HMAC-SHA256 over the challenge and the server's address, with the key of the data folder.
+    /// HMAC-SHA256 of the challenge and the server's address, with the key of the data folder.
     proof: String,
 }
 
-/// Proves that this server holds the key of its data folder. Commands of that folder ask before
-/// they send anything else.
+/// Proves that this server holds the key of its data folder. Commands that use that folder request
+/// the proof before they send anything else.
 #[utoipa::path(
     get, path = "/api/proof", tag = "server", params(ProofParams),
     responses(
@@ -64,7 +65,7 @@ mod tests {
     use crate::web::testing::{TestApp, json_of};
 
     #[tokio::test]
-    async fn a_challenge_is_answered_with_the_key_of_the_folder() {
+    async fn challenge_response_uses_the_key_of_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let key = ServerKey::open(folder.path()).unwrap();
         let (challenge, url) = (Challenge::random(), "http://127.0.0.1:5000".to_owned());

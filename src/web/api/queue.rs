@@ -1,4 +1,4 @@
-//! `/api/queue`: what waits, and the pause of the whole queue.
+//! `/api/queue`: the state of the queue, and its pause.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,27 +16,27 @@ use super::wire::{BlockerBody, Moment};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::state::{Web, WebInner};
 
-/// The longest reason.
+/// The maximum length of a pause reason, in characters.
 const MAX_REASON: usize = 200;
 
-/// What waits, and whether it may start.
+/// The state of the queue.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Queue)]
 struct QueueBody {
-    /// While it is, no scan starts on any node; running scans continue.
+    /// While the queue is paused, no scan starts on any node; running scans continue.
     paused: bool,
     paused_since: Option<Moment>,
-    /// Why, in the words of whoever paused it.
+    /// The reason, as entered by the person who paused the queue.
     reason: Option<String>,
-    /// How many scans wait.
+    /// How many scans are queued.
     waiting: u64,
-    /// How many may; null where there is no limit.
+    /// How many scans may be queued; null if there is no limit.
     max_waiting: Option<u64>,
     /// Whether the next submission is refused.
     full: bool,
-    /// How many wake-up signals the queue holds; null when it does not answer.
+    /// How many wake-up signals the queue holds; null if the queue does not respond.
     signals: Option<usize>,
-    /// What keeps every scan from starting, the weightiest first; empty: scans start.
+    /// What keeps every scan from starting, the most important first; empty if scans can start.
     blockers: Vec<BlockerBody>,
 }
 
@@ -44,12 +44,12 @@ struct QueueBody {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
-    /// For those who wonder. At most 200 characters.
+    /// The reason that other users see. At most 200 characters.
     #[schema(max_length = 200)]
     reason: Option<String>,
 }
 
-/// Shows what waits, and whether it may start.
+/// Shows the state of the queue.
 #[utoipa::path(
     get, path = "/api/queue", tag = "server",
     responses(
@@ -87,7 +87,7 @@ pub(crate) async fn pause_queue(
     show(&web).await
 }
 
-/// Takes the pause back.
+/// Resumes the queue.
 #[utoipa::path(
     post, path = "/api/queue/resume", tag = "server",
     responses(
@@ -123,7 +123,7 @@ mod tests {
     use crate::web::testing::{TestApp, json_of};
 
     #[tokio::test]
-    async fn pauses_with_a_reason_and_resumes() {
+    async fn queue_pauses_with_a_reason_and_resumes() {
         let app = TestApp::new();
         app.submitted("example.com").await;
         let body = json_of(app.get("/api/queue").await).await;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_a_wrong_reason() {
+    async fn invalid_pause_reason_is_named() {
         let app = TestApp::new();
         for body in [json!({ "reason": "x".repeat(201) }), json!({ "reason": 3 }), json!({ "why": "x" })] {
             let wrong = app.post_json("/api/queue/pause", &[], &body).await;

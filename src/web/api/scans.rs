@@ -1,4 +1,4 @@
-//! `/api/scans`: list, submit, show, cancel, run again.
+//! `/api/scans`: list, submit, show, cancel, repeat and delete scans.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
-use kastrel_actors::scan_service::{Accepted, CancelOutcome};
+use kastrel_actors::service::{Accepted, CancelOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,54 +26,54 @@ use crate::web::viewer::Viewer;
 /// A page of scans.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScanList<'a> {
-    /// Newest first.
+    /// The scans of the page, newest first by default.
     scans: Vec<ScanSummary<'a>>,
-    /// The scans that match.
+    /// The number of scans that match.
     total: u64,
-    /// Whether more match than `total`: with filters, counting is bounded.
+    /// Whether more scans may match than `total`: with filters, counting is bounded.
     total_is_floor: bool,
-    /// How many pages they fill.
+    /// The number of pages.
     pages: u64,
     current_page: usize,
     per_page: usize,
-    /// For `before`, to get the scans after these without counting pages; null after the last.
+    /// The value of `before` that gets the next scans without counting pages; null after the last
+    /// scan.
     next_before: Option<u64>,
-    /// For `at`, in the orders that are not by number; null after the last.
+    /// The value of `at` that gets the next scans, in the orders that are not by number; null after
+    /// the last scan.
     next_at: Option<String>,
-    /// Whether the search ended before the page was full: it is bounded, and goes on at
-    /// `next_before`, `after` or `next_at`.
+    /// Whether the search stopped before the page was full. A search is bounded; continue it with
+    /// `next_before` (as `before` or `after`) or `next_at`.
     is_partial: bool,
-    /// How many scans were met whose rows cannot be read. They are left out here, and the log says
-    /// why.
+    /// How many scans are left out because their rows cannot be read. The log has the reason.
     unreadable: usize,
-    /// Their numbers.
+    /// The numbers of the scans that cannot be read.
     unreadable_scans: Vec<u64>,
 }
 
-/// Which scans.
+/// The filters, the order and the page of a scan list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documents ScanListQuery, which also reads repeated parameters")]
 pub(crate) struct ScanListParams {
-    /// The page, from 1.
+    /// The page number, from 1.
     #[param(minimum = 1, maximum = 10_000_000, default = 1)]
     page: Option<u32>,
-    /// Scans on a page.
+    /// The number of scans on a page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     per_page: Option<u32>,
-    /// Only these states; repeated, or separated by commas.
+    /// Only scans in these states. Repeat the parameter, or separate the states by commas.
     #[param(
         pattern = "^ *(pending|running|completed|failed|cancelled)?( *,( *(pending|running|completed|failed|cancelled))?)* *$"
     )]
     status: Option<String>,
-    /// Only targets that contain this text.
+    /// Only scans whose target contains this text.
     #[param(max_length = 280)]
     target: Option<String>,
-    /// Only this mode.
+    /// Only scans of this mode.
     #[param(pattern = "^ *(passive|active|both)? *$")]
     mode: Option<String>,
-    /// Only scans in which this plugin has results: collected items or issues. Upper and lower case
-    /// are the same.
+    /// Only scans in which this plugin has results: collected items or issues. Not case-sensitive.
     #[param(max_length = 280)]
     plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
@@ -89,85 +89,85 @@ pub(crate) struct ScanListParams {
         pattern = "^ *(([012][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([012][0-9](0[48]|[2468][048]|[13579][26])|(0[048]|1[26]|2[048])00)-02-29)(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)? *$"
     )]
     to: Option<String>,
-    /// The time zone of these days, such as Europe/Berlin; UTC where it is left out.
+    /// The time zone of the days, such as Europe/Berlin. Default: UTC.
     zone: Option<String>,
-    /// newest (default), oldest, target, longest, findings or worst.
+    /// The order: newest (default), oldest, target, longest, findings or worst.
     #[param(pattern = "^ *(newest|oldest|target|longest|findings|worst)? *$")]
     sort: Option<String>,
-    /// Only scans with a number below this one: stable while new scans come in.
+    /// Only scans with a number below this one. New scans do not shift such a page.
     before: Option<u64>,
     /// Only scans with a number above this one.
     after: Option<u64>,
-    /// Where the page begins in the orders that are not by number: the `next_at` of the page
-    /// before.
+    /// Where the page begins, in the orders that are not by number: the `next_at` of the previous
+    /// page.
     #[param(pattern = "^(.{0,280}~[0-9]{1,18})?$")]
     at: Option<String>,
 }
 
-/// A submission. Every field but the target may be left out.
+/// A submission. Every field except the target is optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = Submission)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "documents ScanRequestDraft of the model, which knows nothing of OpenAPI")]
 pub(crate) struct SubmissionBody {
-    /// Host, host:port, or http(s) URL.
+    /// A host, host:port, or http(s) URL.
     #[schema(example = "example.com")]
     target: String,
     #[schema(value_type = Option<ModeName>, default = "passive")]
     mode: Option<String>,
-    /// Plugin names; empty means all of the mode.
+    /// The plugin names; empty means all plugins of the mode.
     #[schema(required = false, max_items = 100)]
     plugins: Vec<String>,
-    /// Whether plugins run at the same time.
+    /// Whether plugins run in parallel.
     #[schema(default = true)]
     parallel: Option<bool>,
     #[schema(minimum = 1, maximum = 32, default = 5)]
     max_workers: Option<u8>,
-    /// Verbose scanner log.
+    /// Whether the scanner writes a verbose log.
     #[schema(default = false)]
     verbose: Option<bool>,
-    /// Only show what would be done.
+    /// Whether the scanner only lists its steps and scans nothing.
     #[schema(default = false)]
     dry_run: Option<bool>,
     #[schema(value_type = Option<FormatName>, default = "html")]
     format: Option<String>,
-    /// `plugin.key=value` each, with `secret:` before one whose value is a secret.
+    /// The overrides as `plugin.key=value`, with `secret:` in front of one whose value is a secret.
     #[schema(required = false, max_items = 100)]
     overrides: Vec<String>,
     #[schema(value_type = Option<PriorityName>, default = "normal")]
     priority: Option<String>,
-    /// That you have permission to run active plugins against the target. Mode active and both need
-    /// it.
+    /// Confirms that you have permission to run active plugins against the target. Required in the
+    /// modes active and both.
     #[schema(default = false)]
     confirm_active: Option<bool>,
 }
 
-/// What a repetition needs besides the scan that it repeats.
+/// The options of a rerun, besides those of the repeated scan.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schema(as = Rerun)]
 pub(crate) struct RerunBody {
-    /// That you have permission to run active plugins against the target. A scan in mode active or
-    /// both needs it each time.
+    /// Confirms that you have permission to run active plugins against the target. Required at each
+    /// rerun of a scan in mode active or both.
     #[schema(required = false, default = false)]
     confirm_active: bool,
 }
 
-/// A scan that was accepted.
+/// An accepted scan.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AcceptedScan<'a> {
     #[serde(flatten)]
     #[schema(inline)]
     scan: ScanDetail<'a>,
-    /// What you should know, such as that a selected plugin is left out, the queue does not answer
-    /// just now, is paused, or that no worker takes scans: all of it in one line.
+    /// All warnings in one line, such as that a selected plugin is left out, that the queue does
+    /// not respond or is paused, or that no worker takes scans.
     warning: Option<String>,
-    /// The same, one by one; empty where nothing is left out and nothing keeps the scan from
+    /// The warnings one by one; empty if no plugin is left out and nothing keeps the scan from
     /// starting.
     warnings: Vec<String>,
 }
 
-/// Lists scans, newest first.
+/// Lists scans, by default newest first.
 #[utoipa::path(
     get, path = "/api/scans", tag = "scans", params(ScanListParams),
     responses(
@@ -205,7 +205,7 @@ pub(crate) async fn list_scans(
     Ok(fresh(StatusCode::OK, &list))
 }
 
-/// Submits a scan. When this answers 201, the scan is stored and will run.
+/// Submits a scan. A response with status 201 means that the scan is stored and will run.
 #[utoipa::path(
     post, path = "/api/scans", tag = "scans", request_body(content = SubmissionBody, content_type = "application/json"),
     params(
@@ -237,7 +237,7 @@ pub(crate) async fn submit_scan(
     Ok(answer(&web, &accepted))
 }
 
-/// Shows a scan in full.
+/// Shows the details of a scan.
 #[utoipa::path(
     get, path = "/api/scans/{id}", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number")),
@@ -260,7 +260,7 @@ pub(crate) async fn show_scan(
     Ok(fresh(StatusCode::OK, &body))
 }
 
-/// Asks for a scan's end, wherever it is.
+/// Cancels a scan on any node.
 #[utoipa::path(
     post, path = "/api/scans/{id}/cancel", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number")),
@@ -290,7 +290,7 @@ pub(crate) async fn cancel_scan(
     }
 }
 
-/// Submits a scan's request once more.
+/// Repeats a scan: submits its request again as a new scan.
 #[utoipa::path(
     post, path = "/api/scans/{id}/rerun", tag = "scans", request_body(content = Option<RerunBody>, content_type = "application/json"),
     params(("id" = u64, Path, description = "The number of the scan to re-run")),
@@ -338,7 +338,8 @@ pub(crate) async fn delete_scan(
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
     match remove(&web, id).await? {
-        // Files that are left are the operator's business.
+        // The response does not mention files that could not be deleted: the operator has to handle
+        // them.
         Removal::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
         Removal::Refused(record) => Err(Problem::new(
             ProblemKind::NotEnded,
@@ -348,7 +349,7 @@ pub(crate) async fn delete_scan(
     }
 }
 
-/// The problem of a cancel that comes too late.
+/// The problem of a cancel after the end of the scan.
 pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
     Problem::new(ProblemKind::AlreadyEnded, format!("scan {} is already {}", record.id, record.status().word()))
 }
@@ -368,7 +369,7 @@ fn answer(web: &Web, accepted: &Accepted) -> Response {
     response
 }
 
-/// JSON that nobody may keep.
+/// A JSON response that must not be cached.
 pub(crate) fn fresh(status: StatusCode, body: &impl Serialize) -> Response {
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (status, headers, Json(body)).into_response()

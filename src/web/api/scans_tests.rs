@@ -31,7 +31,7 @@ async fn a_submission_is_stored_and_has_an_address() {
         (&body["scan_id"], &body["status"], &body["target"]),
         (&1.into(), &"pending".into(), &"example.com".into())
     );
-    // As long as no scanner is known, any value may be a secret.
+    // While no scanner is known, any value may be a secret.
     assert_eq!(
         (&body["request"]["overrides"][0], &body["warning"]),
         (&"zap.depth=••••••".into(), &serde_json::Value::Null)
@@ -74,7 +74,7 @@ async fn a_locked_setting_is_refused_by_name_at_a_submission_and_at_a_rerun() {
             && message.contains("overrides.allow"),
         "{message}"
     );
-    // One that an earlier version accepted.
+    // A scan that an earlier version of Kastrel accepted.
     let mut scan = fixtures::new_scan("a.test");
     scan.request.overrides =
         vec![kastrel_actors::model::ConfigOverride::parse("ftap.wordlist_path=/etc/passwd").unwrap()];
@@ -114,14 +114,15 @@ async fn a_secret_of_a_submission_is_sealed_shown_hidden_and_repeated_with_its_k
     assert_eq!(first.record.request, second.record.request, "the secret goes with a rerun");
     let row = serde_json::to_string(&first.record).unwrap();
     assert!(!row.contains("hunter2") && !format!("{first:?}").contains("hunter2"), "{row}");
-    // A value that is wrong is not repeated.
+    // An invalid override is not repeated in the response.
     let wrong = app
         .post_json("/api/scans", &[], &json!({"target": "a.test", "overrides": ["zap.a b=hunter2", "token hunter2"]}))
         .await;
     assert!(!json_of(wrong).await.to_string().contains("hunter2"));
 }
 
-/// A key reuse is one of another request, not of one that was sealed before the scanner was known.
+/// A key is reused only if the request differs. The same request is not a reuse, even if the first
+/// one was sealed before the scanner was known.
 #[tokio::test]
 async fn a_submission_before_the_scanner_is_known_is_the_same_after() {
     let app = TestApp::new();
@@ -135,10 +136,10 @@ async fn a_submission_before_the_scanner_is_known_is_the_same_after() {
     assert_eq!(known["request"]["overrides"], json!(["whatweb.timeout=5"]));
 }
 
-/// Also where no page and no API is asked: the command line without a server, and the form and the
-/// API of a process without a scanner.
+/// The check also runs without the page or the API: for the command line without a server, and for
+/// the form and the API of a process without a scanner.
 #[tokio::test]
-async fn a_value_is_held_against_the_scanners_schema_on_every_way() {
+async fn override_values_are_validated_on_every_path() {
     let app = TestApp::new();
     app.load_catalogue();
     for text in ["whatweb.timeout=fast", "whatweb.speed=1", "nothing.x=1"] {
@@ -175,7 +176,7 @@ async fn a_rerun_whose_secret_this_key_does_not_open_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn an_internationalised_target_is_told_in_both_forms_and_found_by_both() {
+async fn internationalised_target_is_shown_in_both_forms_and_found_by_both() {
     let app = TestApp::new();
     let accepted = json_of(app.post_json("/api/scans", &[], &json!({"target": "Bücher.example/"})).await).await;
     assert_eq!(
@@ -247,7 +248,7 @@ async fn bodies_that_are_no_json_object_are_problems() {
 }
 
 #[tokio::test]
-async fn a_key_makes_one_scan_of_two_submissions() {
+async fn two_submissions_with_one_key_create_one_scan() {
     let app = TestApp::new();
     let key = [("idempotency-key", "ci-1")];
     let first = app.post_json("/api/scans", &key, &json!({"target": "example.com"})).await;
@@ -268,7 +269,7 @@ async fn a_key_makes_one_scan_of_two_submissions() {
 }
 
 #[tokio::test]
-async fn lists_in_pages_newest_first() {
+async fn scan_list_has_pages_newest_first() {
     let app = TestApp::new();
     for n in 0..5 {
         app.submitted(&format!("host{n}.example.com")).await;
@@ -286,14 +287,14 @@ async fn lists_in_pages_newest_first() {
 }
 
 #[tokio::test]
-async fn wrong_parameters_are_named() {
+async fn invalid_list_parameters_are_named() {
     let response = TestApp::new().get("/api/scans?page=0&status=done").await;
     assert_eq!(response.status(), 400);
     assert_eq!(fields(&json_of(response).await), ["page", "status"]);
 }
 
 #[tokio::test]
-async fn a_scan_in_full_tells_of_each_attempt() {
+async fn scan_details_have_each_attempt() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     let after = Duration::from_secs(2);
@@ -328,7 +329,7 @@ async fn a_completed_scan_counts_its_plugins() {
 }
 
 #[tokio::test]
-async fn a_cancel_is_answered_by_what_it_did() {
+async fn cancel_response_depends_on_the_state_of_the_scan() {
     let app = TestApp::new();
     let waiting = app.submitted("example.com").await;
     let cancelled = app.send("POST", &format!("/api/scans/{waiting}/cancel"), &[], "").await;
@@ -345,7 +346,7 @@ async fn a_cancel_is_answered_by_what_it_did() {
 }
 
 #[tokio::test]
-async fn running_again_is_a_new_scan_of_the_same_request() {
+async fn rerun_creates_a_new_scan_of_the_same_request() {
     let app = TestApp::new();
     app.post_json("/api/scans", &[], &json!({"target": "example.com", "max_workers": 7})).await;
     let early = app.send("POST", "/api/scans/1/rerun", &[], "").await;

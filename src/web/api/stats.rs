@@ -1,4 +1,4 @@
-//! `GET /api/stats`: how much there is and how much is going on.
+//! `GET /api/stats`: counts of scans, queue signals and event streams.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::web::error::{Problem, ProblemBody};
 use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
 
-/// How long to wait for a queue that may be gone.
+/// How long to wait for the queue's response, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much there is and how much is going on.
+/// Counts of scans, queue signals and event streams.
 #[derive(Debug, Serialize, ToSchema)]
 struct Stats<'a> {
     version: &'a str,
@@ -25,7 +25,7 @@ struct Stats<'a> {
     scans: ScanCounts,
     /// How many scans run on this node.
     running_here: usize,
-    /// How many signals wait in the queue; null when it does not answer.
+    /// How many signals the queue holds; null if the queue does not respond.
     queue_depth: Option<usize>,
     open_event_streams: usize,
 }
@@ -41,7 +41,7 @@ struct ScanCounts {
     total: u64,
 }
 
-/// Counts scans by state, and what is going on.
+/// Counts scans by state, queue signals and event streams.
 #[utoipa::path(
     get, path = "/api/stats", tag = "server",
     responses(
@@ -71,12 +71,12 @@ pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Resul
     Ok(fresh(StatusCode::OK, &body))
 }
 
-/// How many signals wait; `None` when the queue does not answer in time.
+/// Returns how many signals the queue holds, or `None` if the queue does not respond in time.
 pub(crate) async fn queue_depth(web: &WebInner) -> Option<usize> {
     tokio::time::timeout(QUEUE_PATIENCE, web.service().queue.depth()).await.ok()?.ok()
 }
 
-/// How many event streams are open.
+/// Returns how many event streams are open.
 pub(crate) fn open_streams(web: &WebInner) -> usize {
     web.limits.event_streams.saturating_sub(web.streams.available_permits())
 }
@@ -86,7 +86,7 @@ mod tests {
     use crate::web::testing::{TestApp, json_of};
 
     #[tokio::test]
-    async fn counts_by_state() {
+    async fn stats_count_scans_by_state() {
         let app = TestApp::new();
         app.submitted("example.com").await;
         app.running("example.org").await;

@@ -1,8 +1,8 @@
-//! `GET /api/scans/{id}/status`: the route that every open page asks every few seconds, in
-//! kast-web's shape.
+//! `GET /api/scans/{id}/status`: the route that every open page polls every few seconds, in
+//! kast-web's JSON shape.
 //!
-//! It reads the live snapshot cache only, as long as the scan is on it, writes borrowed values
-//! straight into bytes, and does so once for each change of the scan.
+//! While the scan is in the live snapshot cache, the route reads only that cache. It serializes
+//! borrowed values straight into bytes, once for each change of the scan.
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -23,7 +23,7 @@ use crate::web::error::{Problem, ProblemBody};
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
 
-/// Where a scan stands.
+/// The status of a scan.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ScanStatusReport)]
 pub(crate) struct StatusBody<'a> {
@@ -34,20 +34,20 @@ pub(crate) struct StatusBody<'a> {
     target: AsText<&'a Target>,
     /// When the first attempt started.
     started_at: Option<Moment>,
-    /// When the scan came to its end, whichever.
+    /// When the scan ended, in any state.
     completed_at: Option<Moment>,
-    /// From the first attempt's start to the end, in seconds; null until then.
+    /// The time from the first attempt's start to the end, in seconds; null until the end.
     duration: Option<f64>,
     /// Why the scan failed.
     error_message: Option<&'a str>,
-    /// The plugins, as far as they are known.
+    /// The plugins known so far.
     #[schema(value_type = Vec<PluginStatusBody<'_>>)]
     results: Results<'a>,
     results_count: usize,
     plugins_failed: usize,
-    /// How much of it was checked.
+    /// Which checks of the scan ran.
     coverage: CoverageBody,
-    /// How many items the plugins collected. Items are no issues.
+    /// How many items the plugins collected. Items are not issues.
     findings_count: u64,
     /// How many issues the plugins reported.
     issues_count: u64,
@@ -55,37 +55,37 @@ pub(crate) struct StatusBody<'a> {
     /// The last attempt's number; 0 before the first.
     attempt: u32,
     max_attempts: u32,
-    /// While an attempt runs: what its actor does.
+    /// The phase of the running attempt; null unless the scan is running.
     #[schema(value_type = Option<PhaseName>)]
     phase: Option<AttemptPhase>,
-    /// Which scanner the last attempt uses, once known.
+    /// The scanner of the last attempt, once known.
     scanner: Option<ScannerBody<'a>>,
-    /// While the scan waits: why.
+    /// Why the scan waits; null unless it is pending.
     waiting: Option<WaitingBody>,
-    /// While the scan waits: the earliest moment of its next attempt.
+    /// The earliest start of the next attempt; null unless the scan is pending.
     next_attempt_at: Option<Moment>,
-    /// A cancel that waits for the running attempt's end.
+    /// Who requested a cancel that waits for the end of the running attempt.
     #[schema(value_type = Option<CancelledByName>)]
     cancel_requested: Option<CancelledBy>,
     trace_id: String,
-    /// Where that trace is shown, if there is such a place.
+    /// The address of the trace in the tracing UI; null if none is configured.
     trace_url: Option<String>,
 }
 
-/// Where a plugin stands.
+/// The status of a plugin.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PluginStatusReport)]
 struct PluginStatusBody<'a> {
     plugin_name: &'a str,
     #[schema(value_type = PluginStatusName)]
     status: PluginStatus,
-    /// How many items it collected.
+    /// How many items the plugin collected.
     findings_count: u64,
-    /// How many issues it reported.
+    /// How many issues the plugin reported.
     issues_count: u64,
-    /// When it ended.
+    /// When the plugin ended.
     executed_at: Option<Moment>,
-    /// Its summary, or why it failed.
+    /// The plugin's summary, or why it failed.
     message: Option<&'a str>,
     severities: Severities,
 }
@@ -146,7 +146,7 @@ impl<'a> StatusBody<'a> {
         }
     }
 
-    /// The bytes of the answer.
+    /// Returns the JSON bytes of the response.
     pub(crate) fn json(&self) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::with_capacity(640 + 256 * self.results_count);
         serde_json::to_writer(&mut bytes, self).map_err(Problem::internal)?;
@@ -154,7 +154,7 @@ impl<'a> StatusBody<'a> {
     }
 }
 
-/// Where a scan stands, cheap enough to ask every second.
+/// Shows the status of a scan. The route is cheap enough to poll every second.
 #[utoipa::path(
     get, path = "/api/scans/{id}/status", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number")),
@@ -169,7 +169,7 @@ pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> R
     let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
     let json = match web.service().waiting_soon(&scan.record).await {
         None => web.statuses.json(&scan, max_attempts, trace_url)?,
-        // Not kept: the reason changes without the scan.
+        // Not cached: the reason can change while the scan does not.
         Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
     };
     let mut response = json.into_response();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_running_scan_tells_its_plugins_and_an_ended_one_its_time() {
+    async fn running_scan_shows_its_plugins_and_ended_scan_its_duration() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
         app.service.snapshots.update_attempt(running.id, running.token, |live| {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_scan_that_waits_says_why_and_where_it_stands_in_line() {
+    async fn waiting_scan_shows_reason_and_queue_position() {
         let app = TestApp::new();
         let (first, second) = (app.submitted("a.example.com").await, app.submitted("b.example.com").await);
         let waiting = async |id| json_of(app.get(&format!("/api/scans/{id}")).await).await["waiting"].clone();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn needs_no_store_while_the_scan_is_on_the_board() {
+    async fn status_needs_no_store_while_the_scan_is_cached() {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         app.store.fail_with("down");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_id_is_not_found() {
+    async fn status_of_an_invalid_id_is_not_found() {
         let app = TestApp::new();
         for id in ["99", "0", "abc", "+1", "-1", "1.0", "99999999999999999999999"] {
             assert_eq!(app.get(&format!("/api/scans/{id}/status")).await.status(), 404, "{id}");

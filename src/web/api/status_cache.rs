@@ -1,5 +1,5 @@
-//! The answers of the status route as they were last written: a scan that many pages watch is
-//! written once for each change, not once for each question.
+//! A cache of the status route's JSON responses. A scan that many pages watch is serialized once
+//! for each change, not once for each request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,22 +11,23 @@ use super::status::StatusBody;
 use crate::config::TraceUrl;
 use crate::web::error::Problem;
 
-/// How many answers are kept: more scans than people look at, and at most a few megabytes.
+/// The maximum number of cached responses: more scans than users watch at once, and at most a few
+/// megabytes.
 const KEPT: usize = 512;
 
-/// See the module.
+/// The cached responses by scan. See the module documentation.
 #[derive(Default)]
 pub(crate) struct StatusCache(RwLock<HashMap<ScanId, Written>>);
 
-/// An answer, and the snapshot that it shows. Holding the snapshot keeps its address from being
-/// used for another one.
+/// A response and the snapshot that it shows. The entry holds the snapshot, so that no other
+/// snapshot gets the same address while the entry exists.
 struct Written {
     scan: Arc<ScanSnapshot>,
     json: Bytes,
 }
 
 impl StatusCache {
-    /// The answer for exactly this snapshot.
+    /// Returns the JSON response for exactly this snapshot.
     pub(crate) fn json(
         &self,
         scan: &Arc<ScanSnapshot>,
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_used_again_for_the_same_snapshot_only() {
+    fn cached_response_is_reused_for_the_same_snapshot_only() {
         let cache = StatusCache::default();
         let scan = snapshot(1, 0);
         let first = cache.json(&scan, 3, None).unwrap();
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded() {
+    fn cache_size_is_bounded() {
         let cache = StatusCache::default();
         for id in 0..(KEPT as u64 + 10) {
             cache.json(&snapshot(id, 0), 3, None).unwrap();

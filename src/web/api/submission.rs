@@ -1,28 +1,28 @@
-//! Reading a submission from JSON: every wrong field is named at once, whether its name, its type
-//! or its value is wrong.
+//! Reads a submission from JSON. The response to an invalid submission names every wrong field at
+//! once, whether its name, its type or its value is wrong.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use kastrel_actors::model::{FieldError, ScanRequestDraft};
-use kastrel_actors::scan_service::ScanService;
+use kastrel_actors::service::ScanService;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::ports::ScannerCatalog;
 use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
-use crate::web::state::CatalogueView;
 
 const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
 const OVERRIDES_FORM: &str = "expected a list of strings of the form plugin.key=value";
 
-/// The body of a submission, fully checked: `scan service.submit` with the same draft finds nothing
-/// wrong any more.
+/// Reads and fully validates the body of a submission: `ScanService::submit` with the returned
+/// draft finds no further error.
 pub(crate) fn read_draft(
     service: &ScanService,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<ScanRequestDraft, Problem> {
@@ -43,15 +43,16 @@ pub(crate) fn read_draft(
     let (draft, mut errors) = typed(fields);
     let more = problems(service, &draft, catalogue);
     if !more.is_empty() {
-        // A field that could not be read has its default in the draft; what is wrong with that is
-        // not the client's doing.
+        // A field that could not be read has its default value in the draft. Do not report errors
+        // about that default: the client did not send it.
         let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
         errors.extend(more.into_iter().filter(|error| !known.iter().any(|field| root(field) == error.field)));
     }
     if errors.is_empty() { Ok(draft) } else { Err(Problem::fields(ProblemKind::InvalidFields, errors)) }
 }
 
-/// A small JSON object, or nothing at all; a wrong field is named.
+/// Reads a small JSON object, or the default value from an empty body. An error names the wrong
+/// field.
 pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -81,8 +82,8 @@ pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(
     })
 }
 
-/// A text without what stands behind the `=` in the name of a field: who writes a setting where a
-/// field belongs writes its value, too.
+/// Removes the part after the `=` from each occurrence of a field name in `text`. A client that
+/// sends an override as a field name sends its value, which may be a secret, too.
 fn without_value(text: &str, name: &str) -> String {
     match name.split_once('=') {
         Some((before, _)) => text.replace(name, &format!("{before}=…")),
@@ -90,7 +91,7 @@ fn without_value(text: &str, name: &str) -> String {
     }
 }
 
-/// The client's key against double submission.
+/// Reads the idempotency key, which prevents a double submission.
 pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
@@ -101,7 +102,7 @@ pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Err(Problem::fields(ProblemKind::InvalidKey, vec![wrong]))
 }
 
-/// Why a body could not be read.
+/// Converts the rejection of a body into a problem.
 pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::new(ProblemKind::TooLarge, "the request body is larger than this server accepts")
@@ -122,7 +123,7 @@ fn typed(fields: Map<String, Value>) -> (ScanRequestDraft, Vec<FieldError>) {
             Err(error) => {
                 let at = error.path().to_string();
                 let field = without_value(if root(&at) == name { &at } else { &name }, &name);
-                // What was given may be a setting with its value, and is not repeated.
+                // The value may be an override with a secret: do not repeat it in the message.
                 let why = if name == "overrides" {
                     OVERRIDES_FORM.to_owned()
                 } else {
@@ -135,7 +136,7 @@ fn typed(fields: Map<String, Value>) -> (ScanRequestDraft, Vec<FieldError>) {
     (ScanRequestDraft::deserialize(Value::Object(good)).unwrap_or_default(), errors)
 }
 
-/// The field of a path such as `plugins[2]`.
+/// Returns the field of a path, such as `plugins` of `plugins[2]`.
 fn root(path: &str) -> &str {
     path.split(['.', '[']).next().unwrap_or(path)
 }
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_in_place_of_a_field_is_named_without_its_value() {
+    fn override_as_a_field_name_is_named_without_its_value() {
         for name in ["zap.remote.api_key=hunter2", "secret:zap.x=hunter2=hunter2", "=hunter2", "overrides=hunter2"] {
             let (_, errors) = typed(Map::from_iter([(name.to_owned(), json!(1))]));
             let shown = format!("{}=…", name.split('=').next().unwrap());

@@ -12,22 +12,22 @@ use super::wire::Moment;
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
-/// An actor.
+/// An actor of the tree.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub(crate) struct ActorBody {
     name: String,
-    /// What it is doing.
+    /// The state of the actor.
     state: String,
     since: Moment,
-    /// How often its supervisor restarted it.
+    /// How often the supervisor restarted the actor.
     restarts: u32,
     last_failure: Option<FailureBody>,
     #[schema(no_recursion)]
     children: Vec<ActorBody>,
 }
 
-/// Why an actor last failed.
+/// The last failure of an actor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ActorFailure)]
 struct FailureBody {
@@ -64,7 +64,7 @@ mod tests {
     use crate::web::testing::{TestApp, json_of};
 
     #[tokio::test]
-    async fn shows_the_tree_down_to_the_scans() {
+    async fn supervision_has_the_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
             app.service.snapshots.actor(name, jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());

@@ -1,5 +1,5 @@
-//! The words of the API that several resources share. They are declared here and not in the model,
-//! so that a change inside is no change of the API.
+//! The JSON types that several resources of the API share. They are declared here and not in the
+//! model, so that a change of the model does not change the API.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ impl PartialSchema for Moment {
 
 impl ToSchema for Moment {}
 
-/// Anything that is shown as its text.
+/// Serializes a value as its `Display` text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsText<T>(pub(crate) T);
 
@@ -48,7 +48,7 @@ impl<T: fmt::Display> Serialize for AsText<T> {
     }
 }
 
-/// Documents the names of a model enum from the very list that writes them.
+/// Documents the names of a model enum, from the same list that serializes them.
 macro_rules! names {
     ($($name:ident: $model:ty = $title:literal;)+) => { $(
         #[doc = concat!("The names of ", $title, ", for the API's description.")]
@@ -82,14 +82,14 @@ names! {
     ActivityName: NodeActivity = "whether nodes take new scans";
 }
 
-/// Which scanner, and its version.
+/// The scanner and its version.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = Scanner)]
 pub(crate) struct ScannerBody<'a> {
-    /// The real KAST, or the small scanner in Kastrel's own binary.
+    /// KAST, or the small scanner in Kastrel's own binary.
     #[schema(value_type = ScannerKindName)]
     pub(crate) kind: ScannerKind,
-    /// Its own version text.
+    /// The version text of the scanner.
     pub(crate) version: &'a str,
 }
 
@@ -99,7 +99,7 @@ impl<'a> From<&'a ScannerInfo> for ScannerBody<'a> {
     }
 }
 
-/// How many issues of each severity.
+/// The number of issues of each severity.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct Severities {
     critical: u64,
@@ -107,7 +107,7 @@ pub(crate) struct Severities {
     medium: u64,
     low: u64,
     informational: u64,
-    /// Issues that the scanner's registry does not know.
+    /// Issues whose severity the scanner's registry does not know.
     unknown: u64,
 }
 
@@ -118,18 +118,18 @@ impl From<SeverityCounts> for Severities {
     }
 }
 
-/// A scan's issues: how many, and of which severity.
+/// The number of issues of a scan, by severity.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = Issues)]
 pub(crate) struct IssuesBody {
-    /// All of them.
+    /// All issues.
     total: u64,
     critical: u64,
     high: u64,
     medium: u64,
     low: u64,
     informational: u64,
-    /// Issues that the scanner's registry does not know.
+    /// Issues whose severity the scanner's registry does not know.
     unknown: u64,
 }
 
@@ -140,37 +140,36 @@ impl From<SeverityCounts> for IssuesBody {
     }
 }
 
-/// How much of a scan was checked: how its checks ended. A check is a plugin that the scan
-/// selected.
+/// The coverage of a scan: how its checks ended. A check is a plugin that the scan selected.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Coverage)]
 pub(crate) struct CoverageBody {
-    /// How many checks ran to their end.
+    /// How many checks completed.
     pub(crate) ran: usize,
-    /// How many checks the scan has, as far as they are known.
+    /// How many checks the scan has, as far as known.
     pub(crate) total: usize,
-    /// How many checks did not run to their end and will not. A dry run has none.
+    /// How many checks did not complete and never will. A dry run has none.
     pub(crate) gaps: usize,
     /// How many checks wait or run.
     unfinished: usize,
-    /// Whether every check ran to its end, and there was one.
+    /// Whether the scan had checks and all of them completed.
     complete: bool,
-    /// Whether no check ran to its end.
+    /// Whether no check completed.
     nothing_checked: bool,
-    /// In words: `10 of 12 checks ran`, `no checks ran`, `not run: dry run`.
+    /// The coverage in words: `10 of 12 checks ran`, `no checks ran`, `not run: dry run`.
     #[schema(example = "10 of 12 checks ran")]
     pub(crate) label: String,
     /// The checks that failed.
     failed: Vec<String>,
     /// The checks whose tool is missing.
     unavailable: Vec<String>,
-    /// The checks that the scanner left out.
+    /// The checks that the scanner skipped.
     skipped: Vec<String>,
     /// The checks that had started when the attempt ended.
     interrupted: Vec<String>,
     /// The checks that had not started when the attempt ended.
     not_run: Vec<String>,
-    /// The plugins that the user's own selection leaves out. They are no checks of the scan.
+    /// The plugins that the user's own selection leaves out. They are not checks of the scan.
     left_out: Vec<String>,
 }
 
@@ -194,33 +193,33 @@ impl From<Coverage> for CoverageBody {
     }
 }
 
-/// The last word on the plugins.
+/// Returns the last known results of the plugins.
 pub(crate) fn plugins_of(scan: &ScanSnapshot) -> &[PluginResult] {
     scan.last_plugins()
 }
 
-/// How many plugins are in `status`.
+/// Returns how many plugins have the status `status`.
 pub(crate) fn count_of(plugins: &[PluginResult], status: PluginStatus) -> usize {
     plugins.iter().filter(|plugin| plugin.status == status).count()
 }
 
-/// How many items the plugins collected.
+/// Returns how many items the plugins collected.
 pub(crate) fn findings_of(plugins: &[PluginResult]) -> u64 {
     total_count(plugins.iter().map(|plugin| plugin.findings_count))
 }
 
-/// How long a scan took, in seconds, once it has ended.
+/// Returns the duration of a scan in seconds, once the scan has ended.
 pub(crate) fn duration_of(scan: &ScanSnapshot) -> Option<f64> {
     let took = scan.record.ended_at()?.duration_since(scan.record.started_at?);
     Some(seconds(took))
 }
 
-/// Seconds, to the millisecond.
+/// Returns the duration in seconds, rounded to milliseconds.
 pub(crate) fn seconds(duration: SignedDuration) -> f64 {
     (duration.as_secs_f64().max(0.0) * 1000.0).round() / 1000.0
 }
 
-/// Why a scan failed, once it has.
+/// Returns why a scan failed, if it failed.
 pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
     match state {
         ScanState::Failed { failure, .. } => Some(&failure.detail),
@@ -231,32 +230,32 @@ pub(crate) fn error_of(state: &ScanState) -> Option<&str> {
     }
 }
 
-/// Why a scan waits, at this moment.
+/// Why a scan waits at this moment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Waiting)]
 pub(crate) struct WaitingBody {
-    /// `queued` (for a free slot), `retry` (its last attempt failed), `held_back` (no node can
-    /// start it now; it costs no attempt), `paused` (the queue is), `no_worker`,
-    /// `no_capable_worker` (no worker has all its plugins) or `queue_down` (the job queue is
-    /// unavailable).
+    /// `queued` (waits for a free slot), `retry` (the last attempt failed), `held_back` (no node
+    /// can start the scan now; this costs no attempt), `paused` (the queue is paused), `no_worker`,
+    /// `no_capable_worker` (no worker has all plugins of the scan) or `queue_down` (the job queue
+    /// is unavailable).
     pub(crate) reason: &'static str,
-    /// Its place among the scans that are due, from 1; null where that is not known, or it waits
-    /// for something else.
+    /// The position in the queue of due scans, from 1; null if it is unknown or the scan waits for
+    /// something else.
     position: Option<u64>,
-    /// The kind of failure or interruption, or of what is missing.
+    /// The kind of failure, interruption or missing resource.
     kind: Option<&'static str>,
-    /// What is behind the reason: how the last attempt failed, what is missing and what to do, why
+    /// Details of the reason: how the last attempt failed, what is missing and what to do, or why
     /// the queue is paused.
     detail: Option<String>,
-    /// All of it in sentences, for people.
+    /// The reason and its details in sentences, for people.
     text: String,
-    /// The earliest moment of the next attempt; of a scan that is held back, the next check or the
+    /// The earliest start of the next attempt. For a scan that is held back: the next check, or the
     /// end of the hold.
     pub(crate) due: Moment,
 }
 
 impl WaitingBody {
-    /// `None`: the scan does not wait.
+    /// Returns `None` if the scan does not wait.
     pub(crate) fn of(state: &ScanState, waiting: Option<&Waiting>) -> Option<Self> {
         let (ScanState::Pending { due, .. }, Some(waiting)) = (state, waiting) else { return None };
         let position = if let Waiting::Queued { position, .. } = waiting { *position } else { None };
@@ -277,10 +276,10 @@ impl WaitingBody {
 pub(crate) struct BlockerBody {
     /// `paused`, `queue_down`, `no_worker` or `held_back`.
     reason: &'static str,
-    /// In sentences, for people.
+    /// The reason in sentences, for people.
     text: String,
     since: Option<Moment>,
-    /// The next check or the end, where that is known.
+    /// The next check or the end of the blocker, if known.
     until: Option<Moment>,
 }
 
@@ -295,18 +294,18 @@ impl From<&StartBlocker> for BlockerBody {
     }
 }
 
-/// Scans are not started for now.
+/// A hold: the node starts no scans for now.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = HeldBack)]
 pub(crate) struct HeldBody<'a> {
     since: Moment,
-    /// The next check, or the end of the hold where that is known.
+    /// The next check, or the end of the hold if known.
     until: Moment,
     /// What is missing.
     faults: Vec<FaultBody<'a>>,
 }
 
-/// Something that a node lacks.
+/// A fault: something that a node lacks.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NodeFault)]
 struct FaultBody<'a> {

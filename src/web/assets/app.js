@@ -1,14 +1,16 @@
-// What every page has: times in the viewer's zone, running clocks, colours, copying, selecting many scans.
+// The script of every page: times in the viewer's zone, running durations, theme, copying,
+// selecting many scans.
 
 const skew = document.body.dataset.now ? Date.now() - Date.parse(document.body.dataset.now) : 0;
 const now = () => Date.now() - skew;
 
-// The path that all pages are under, where there is one: cookies are kept for it alone.
+// The base path of all pages, which limits our cookies.
 const base = new URL(document.querySelector("a.brand").href).pathname.replace(/\/$/, "") || "/";
 const keep = (name, value) => (document.cookie = `${name}=${value}; path=${base}; max-age=31536000; samesite=lax`);
 
-// The zone of the page: what the server wrote, or this browser's own as long as the server has not heard of it. It hears by a cookie, so that it writes the same times and reads days in the
-// same zone. UTC by choice stays.
+// The time zone of the page: the one that the server used, or this browser's own if the server does
+// not have it yet. A cookie sends it to the server, so that the server formats times and parses
+// days in the same zone. If the user chose UTC, UTC stays.
 const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 let zone = document.body.dataset.zone || "UTC";
 const kept = document.cookie.match(/(?:^|; )kastrel-zone=([^;]*)/)?.[1];
@@ -22,7 +24,8 @@ if (document.body.dataset.zone) {
   document.getElementById("zone-local").hidden = zone !== "UTC" || here === "UTC";
 }
 
-// One style of time, the server's: 14:03:22 today, 27 Nov 14:03 on another day, 27 Nov 2025 14:03 in another year.
+// The time format of the server: 14:03:22 today, 27 Nov 14:03 on another day, 27 Nov 2025 14:03 in
+// another year.
 const names = new Intl.DateTimeFormat("en-US", { timeZone: zone, hourCycle: "h23", year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const parts = (at) => Object.fromEntries(names.formatToParts(at).map((part) => [part.type, part.value]));
 const full = (at) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone, dateStyle: "short", timeStyle: "medium" }).format(at);
@@ -35,7 +38,7 @@ function clock(at) {
   return `${then.hour}:${then.minute}:${then.second}`;
 }
 
-// The exact UTC stays on hover.
+// The exact UTC time stays visible on hover.
 function localTime(element) {
   const at = new Date(element.dateTime);
   if (Number.isNaN(at.getTime())) return;
@@ -45,7 +48,7 @@ function localTime(element) {
   element.title = zone === "UTC" ? utc : `${full(at)} ${zone} (${utc})`;
 }
 
-// As the server rounds: down, like a clock.
+// Rounds down like the server and like a clock.
 function duration(ms) {
   const seconds = Math.floor(ms / 1000);
   if (seconds < 1) return `0.${Math.floor(ms / 100)} s`;
@@ -71,7 +74,7 @@ function tick() {
   for (const element of document.querySelectorAll("[data-ago]")) put(element, relative(now() - Date.parse(element.dataset.ago)));
 }
 
-// Again after each change of the page.
+// Runs again after each change of the page.
 function enhance(root = document) {
   root.querySelectorAll("time[datetime]").forEach(localTime);
   for (const field of root.querySelectorAll("input[data-zone-own]")) field.value = zone;
@@ -80,7 +83,7 @@ function enhance(root = document) {
   countPicks();
 }
 
-// Colours change at once and without loading the page; the form below works without script.
+// The theme changes at once and without loading the page; the form works without script.
 document.querySelector(".themes")?.addEventListener("submit", (event) => {
   const theme = event.submitter?.value;
   if (!theme) return;
@@ -117,7 +120,7 @@ function countPicks() {
   const all = document.querySelector("[data-pick-all]");
   all.checked = chosen > 0 && chosen === picks().length;
   all.indeterminate = chosen > 0 && !all.checked;
-  // What can be done to none of the selected scans is not offered.
+  // Disable an action that applies to none of the selected scans.
   const isOpen = (pick) => ["pending", "running"].includes(pick.closest("tr").dataset.status);
   for (const button of document.querySelectorAll("#bulk button")) button.disabled = !picked.some((pick) => isOpen(pick) === (button.dataset.for === "open"));
 }

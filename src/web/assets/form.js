@@ -1,5 +1,6 @@
-// The form of a new scan: says at once what each target would become, keeps plugins together with what they need, and grows with what is typed. All of it is convenience: the server checks
-// and says the same without any of it.
+// The form of a new scan: validates each target while it is typed, keeps plugins together with
+// their dependencies, and grows with the text. All of it is convenience: the server validates the
+// form without this script too.
 
 const form = document.getElementById("new-form");
 
@@ -14,14 +15,15 @@ if (form) {
     target.rows = Math.min(12, Math.max(1, target.value.split("\n").length));
   }
 
-  // Enter begins a new line, as in every text field; Ctrl+Enter starts, from any field.
+  // Enter begins a new line, as in every text field; Ctrl+Enter submits the form from any field.
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
     event.preventDefault();
     form.requestSubmit(document.getElementById("submit"));
   });
 
-  // The summary alone is read out, so its place stays and what it says changes; the button stays as well, as it may have the focus.
+  // Screen readers announce only the summary, so its element stays and its content changes. The
+  // button stays as well, as it may have the focus.
   const PARTS = ["preview-summary", "preview-fates", "preview-start"];
   function show(page) {
     const [button, next] = [document.getElementById("start-all"), page?.getElementById("start-all")];
@@ -44,7 +46,7 @@ if (form) {
       target.setAttribute("aria-invalid", String(Boolean(refused)));
       document.getElementById("wrong-target")?.remove();
     } catch {
-      // The submission itself will say what is wrong.
+      // The submission itself shows the errors.
     }
   }
 
@@ -77,7 +79,7 @@ if (form) {
   }
 
   function count() {
-    // What the mode does not show is not sent.
+    // Plugins that the mode hides are not sent.
     for (const one of boxes()) one.disabled = !shown(one);
     const chosen = boxes().filter((one) => one.checked && shown(one));
     const needed = new Set(chosen.flatMap(needs));

@@ -1,14 +1,18 @@
-// Keeps a page true: whenever its stream of events says that something changed, the page is asked for again and what differs is put in place. So what is shown is always what the server
-// shows, and there is one way to draw it. Without a stream the page is asked for every few seconds; in a hidden tab nothing is asked at all.
+// Keeps a page up to date: when the event stream reports a change, the script fetches the page
+// again and updates what differs. So the page always shows the server's HTML, and there is only one
+// way to render it. Without a stream, the script polls every few seconds. A hidden tab does not
+// poll.
 
 const HIDDEN_MS = 2000;
 const LONGEST_WAIT_MS = 30000;
 const TICK_MS = 5000;
 const SLEPT_MS = 20000;
-// One change tells every page of all scans at once: each waits a little of its own, so that thousands of them do not ask in the same moment. Few look at the same scan; their page stays quick.
+// One change reaches every page of all scans at once. Each page waits for a short random time, so
+// that thousands of pages do not send requests at the same moment. Few pages show the same scan, so
+// these update faster.
 const SPREAD_MS = 1000;
 const SPREAD_OF_ONE_SCAN_MS = 100;
-// `EventSource.OPEN`, also where there is none.
+// `EventSource.OPEN`, also for browsers without `EventSource`.
 const OPEN = 1;
 
 const live = document.getElementById("live");
@@ -35,7 +39,8 @@ const trouble = (text) => {
   place.hidden = !text;
 };
 
-// Makes `now` look like `next`, touching only what differs: what has the focus, what is open and what is chosen stays.
+// Makes `now` look like `next`, and changes only what differs: focus, open elements and selections
+// stay.
 function morph(now, next) {
   if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName) return now.replaceWith(next.cloneNode(true));
   if (now.nodeType === Node.TEXT_NODE) {
@@ -43,12 +48,13 @@ function morph(now, next) {
     return;
   }
   if (now.nodeType !== Node.ELEMENT_NODE) return;
-  // What its own script draws is left to it, as long as it is about the same thing: the log of another attempt is another log.
+  // Elements that their own script draws are skipped, as long as they show the same thing: the log
+  // of another attempt is another log.
   if (now.dataset?.keep !== undefined) return now.dataset.keep === next.dataset.keep ? undefined : now.replaceWith(document.importNode(next, true));
   if (now.isEqualNode(next)) return;
-  // A time that is shown in the viewer's zone differs in its text only.
+  // A time in the viewer's zone differs only in its text.
   if (now.nodeName === "TIME" && now.dateTime === next.dateTime) return;
-  // So does one that is counted here.
+  // So does a relative time that this page updates.
   if (now.dataset?.ago !== undefined && now.dataset.ago === next.dataset.ago) return;
   for (const { name, value } of [...next.attributes]) if (!(now.nodeName === "DETAILS" && name === "open") && now.getAttribute(name) !== value) now.setAttribute(name, value);
   for (const { name } of [...now.attributes]) if (!next.hasAttribute(name) && !kept(now, name)) now.removeAttribute(name);
@@ -106,7 +112,7 @@ async function ask() {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     if (!response.ok) {
       failures += 1;
-      // What the page shows is older than it should be, but still worth reading; only how things are is put in its place.
+      // The page is outdated, but still worth reading: update only the health line.
       put(page, ["health"]);
       return trouble(`The server cannot show this page now: ${titleOf(page) || `status ${response.status}`}. The page may be out of date. Retrying…`);
     }
@@ -115,7 +121,7 @@ async function ask() {
     document.title = page.title;
     trouble("");
     document.dispatchEvent(new CustomEvent("kastrel:changed"));
-    // An ended scan has no stream and needs no more questions.
+    // An ended scan has no stream and needs no further requests.
     if (!live.hasAttribute("data-live")) return stop();
   } catch {
     failures += 1;
@@ -140,19 +146,20 @@ const put = (page, ids) => {
 };
 const titleOf = (page) => page.querySelector("#notice p, #problem")?.textContent.trim().replace(/\.$/, "");
 
-// With an open stream the page is asked for only when told to, and after trouble.
+// With an open stream, the script fetches the page only on an event, after a failure, and at a long
+// interval.
 function schedule() {
-  // What was told meanwhile is asked for soon anyway.
+  // A fetch is already scheduled.
   if (isSoon) return;
   clearTimeout(timer);
   if (isOver) return;
   if (failures) timer = setTimeout(ask, around(Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS)));
   else if (source?.readyState !== OPEN) timer = setTimeout(ask, pollMs);
-  // A message can be lost on its way between machines; looking now and then heals that.
+  // A message between nodes can be lost; a fetch at a long interval corrects that.
   else timer = setTimeout(ask, around(Math.max(pollMs * 10, 30000)));
 }
 
-// A burst of events is one question, and events that do not cease do not put it off.
+// A burst of events causes one fetch, and a continuous series of events does not delay it.
 function soon() {
   if (isSoon) return;
   isSoon = true;
@@ -167,7 +174,8 @@ function listen() {
   let first = true;
   const told = () => {
     broken = 0;
-    // The first event of a scan's stream is the state that the page already shows; after a break it may be news.
+    // The first event of a scan's stream is the state that the page already shows; after a
+    // reconnect it may be new.
     soon();
   };
   source.addEventListener("open", () => {
@@ -177,9 +185,9 @@ function listen() {
   });
   for (const name of ["status", "changed", "end"]) source.addEventListener(name, told);
   source.addEventListener("error", () => {
-    // The browser connects again by itself; meanwhile the page says how it stands.
+    // The browser reconnects by itself; meanwhile, a fetch updates the page.
     if (source?.readyState !== EventSource.CLOSED) return soon();
-    // Refused, or too many streams: the page is asked for instead, and the stream is tried again later.
+    // Refused, or too many streams: the script polls instead, and retries the stream later.
     silence();
     broken += 1;
     schedule();
@@ -201,7 +209,8 @@ function stop() {
   clearInterval(watchdog);
 }
 
-// A laptop that slept has a stream that is dead without knowing it; that it slept is seen by a clock that jumped.
+// After a laptop slept, its stream may be dead without an error. A jump of the clock shows that the
+// laptop slept.
 const watchdog = setInterval(() => {
   const slept = Date.now() - lastTick > SLEPT_MS;
   lastTick = Date.now();

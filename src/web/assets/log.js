@@ -1,8 +1,10 @@
-// The log of a scan: follows it while it grows, stops when the reader scrolls away or says so, and finds text in it.
+// The log of a scan: follows it while it grows, stops when the reader scrolls away or pauses it,
+// and searches it.
 
 const MOST_LINES = 5000;
 
-// A log that comes to the page later, because the scan had not started or is at another attempt now, is followed as well.
+// Also follows a log element that is added later, because the scan had not started or another
+// attempt has begun.
 let log = null;
 function look() {
   const here = document.getElementById("log");
@@ -18,13 +20,13 @@ function attend(log) {
   let next = Number(log.dataset.next) || 0;
   let running = "running" in log.dataset;
   let following = true;
-  // The line that has no end yet stays the last one, and is replaced as it grows.
+  // The line without an end yet stays the last one, and is replaced as it grows.
   const growing = log.querySelector(".growing") ?? document.createElement("span");
   growing.className = "growing";
   growing.remove();
   let lines = log.textContent.replace(/\n$/, "").split("\n");
   log.append(growing);
-  // The log is on another machine: what comes is its end, and replaces what was there.
+  // The log is on another machine: each response has its end, and replaces the shown lines.
   let isWindow = "window" in log.dataset;
   let timer = 0;
   let asking = false;
@@ -82,7 +84,7 @@ function attend(log) {
 
   async function ask() {
     clearTimeout(timer);
-    // Two questions at once would bring the same part twice.
+    // Two requests at the same time would get the same part twice.
     if (asking || document.hidden || !log.isConnected) return;
     asking = true;
     try {
@@ -97,7 +99,7 @@ function attend(log) {
             draw();
           }
         } else {
-          // Now the whole log is here, and it comes from its beginning.
+          // The complete log has arrived on this server, and is read from its beginning.
           if (isWindow) lines = [];
           if (part.lines.length || isWindow) add(part.lines);
         }
@@ -112,7 +114,7 @@ function attend(log) {
         return;
       }
     } catch {
-      // The page itself says that the connection is lost.
+      // The page itself shows that the connection is lost.
     } finally {
       asking = false;
     }

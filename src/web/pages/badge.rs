@@ -1,20 +1,20 @@
-//! States as a word with an icon: never by colour alone.
+//! States as a word with an icon: colour alone never carries the meaning.
 
 use kastrel_actors::model::{PluginStatus, ScanStatus, Severity, SeverityCounts};
 
 use crate::web::text::{sentence, words};
 
-/// A state.
+/// A badge that shows a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Badge {
-    /// The state's name, which is also its style.
+    /// The state's name, which is also its CSS class.
     pub(crate) name: &'static str,
     pub(crate) icon: &'static str,
     pub(crate) label: String,
 }
 
 impl Badge {
-    /// A state that is neither a scan's nor a plugin's.
+    /// A badge for a state that is neither a scan's nor a plugin's.
     pub(crate) fn new(name: &'static str, icon: &'static str, label: impl Into<String>) -> Self {
         Self { name, icon, label: label.into() }
     }
@@ -22,7 +22,7 @@ impl Badge {
 
 impl From<ScanStatus> for Badge {
     fn from(status: ScanStatus) -> Self {
-        // Each state has an icon of its own, under its name.
+        // Each state has its own icon, with the same name.
         Self::new(status.as_str(), status.as_str(), state_word(status))
     }
 }
@@ -38,7 +38,7 @@ impl From<PluginStatus> for Badge {
     }
 }
 
-/// A scan's state, in the word that pages use for it.
+/// Returns the word that pages use for a scan's state.
 pub(crate) const fn state_word(status: ScanStatus) -> &'static str {
     match status {
         ScanStatus::Pending => "Queued",
@@ -49,11 +49,11 @@ pub(crate) const fn state_word(status: ScanStatus) -> &'static str {
     }
 }
 
-/// How many issues of one severity.
+/// The number of issues of one severity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeverityChip {
     pub(crate) name: &'static str,
-    /// As many bars as it is bad.
+    /// An icon with more bars for a higher severity.
     pub(crate) icon: &'static str,
     pub(crate) count: u64,
 }
@@ -72,7 +72,7 @@ impl SeverityChip {
     }
 }
 
-/// The severities of which there are issues, worst first.
+/// Returns the severities that have issues, worst first.
 pub(crate) fn severities(counts: SeverityCounts) -> Vec<SeverityChip> {
     let count_of = |severity: Severity| match severity {
         Severity::Critical => counts.critical,

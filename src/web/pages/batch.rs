@@ -1,43 +1,44 @@
-//! Several targets at once: what each line of a text would become. Pure; whoever calls it says
-//! which targets are accepted.
+//! Several targets in one form: validates each line of a text. The functions are pure; the caller
+//! decides which targets are valid.
 
 use std::collections::HashMap;
 
-/// The most targets of one submission.
+/// The maximum number of targets of one submission.
 pub(crate) const MOST_TARGETS: usize = 200;
 
-/// So much of a line is shown; no target is longer.
+/// How many characters of a line are shown; no target is longer.
 const MOST_SHOWN: usize = 300;
-/// So many lines that become no scan are shown.
+/// How many lines without a scan are shown.
 pub(crate) const MOST_OTHERS: usize = 1000;
 
-/// What a line becomes.
+/// The result of validating a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LineOutcome {
-    /// A scan of this target.
+    /// The line becomes a scan of this target.
     Accepted(String),
-    /// Nothing, for this reason.
+    /// The line is invalid, for this reason.
     Refused(String),
-    /// Nothing: the same target as an earlier line.
+    /// The target is the same as that of an earlier line.
     Duplicate(usize),
-    /// Nothing: blank, or a comment.
+    /// The line is blank or a comment.
     Ignored,
-    /// Nothing: this line and those after it, so many in all, were not looked at.
+    /// This line and those after it, this many in total, were not checked.
     Unread(usize),
 }
 
-/// A line and what it becomes.
+/// A line and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ValidatedLine {
-    /// From 1, as in an editor.
+    /// The line number, from 1 as in an editor.
     pub(crate) number: usize,
     pub(crate) text: String,
     pub(crate) outcome: LineOutcome,
 }
 
-/// Judges the lines. `check` says how a target is written in full, or why it is refused. It is
-/// asked no more once there are [`MOST_TARGETS`], or [`MOST_OTHERS`] lines that become none: a text
-/// of any length costs no more than that, and what is left of it is one line.
+/// Validates the lines. `check` returns the normalized target, or why it is invalid. To bound the
+/// work for a text of any length, `check` is not called any more after [`MOST_TARGETS`] valid
+/// targets or [`MOST_OTHERS`] other lines. The remaining lines of a text that reaches the second
+/// limit become one line.
 pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, String>) -> Vec<ValidatedLine> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let (mut accepted, mut others, mut ignored) = (0, 0, 0);
@@ -83,7 +84,7 @@ pub(crate) fn judge(text: &str, mut check: impl FnMut(&str) -> Result<String, St
     judged
 }
 
-/// The targets of a text: its lines without blank ones and comments.
+/// Returns the targets of a text: its lines without blank ones and comments.
 pub(crate) fn targets(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_has_its_fate() {
+    fn each_line_has_its_outcome() {
         let check = |line: &str| {
             if line.starts_with('-') { Err("starts with a dash".to_owned()) } else { Ok(line.to_lowercase()) }
         };
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_it() {
+    fn number_of_targets_is_limited() {
         let text: String = (0..=MOST_TARGETS).map(|n| format!("host{n}.test\n")).collect();
         let lines = judge(&text, |line| Ok(line.to_owned()));
         assert!(
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_any_length_is_bounded_work_and_a_bounded_page() {
+    fn long_text_causes_bounded_work_and_a_bounded_page() {
         let targets: String = (0..50_000).map(|n| format!("host{n}.test\n")).collect();
         for (text, accepted, asked) in [
             (targets, MOST_TARGETS, MOST_TARGETS),

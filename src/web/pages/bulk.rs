@@ -1,4 +1,5 @@
-//! One thing done to many scans: asked first, with how many it would reach, then done one by one.
+//! Bulk actions: one action for many scans. The page first asks for confirmation, with the number
+//! of affected scans; then the server processes the scans one by one.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -7,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
 use kastrel_actors::policy::permission;
-use kastrel_actors::scan_service::CancelOutcome;
+use kastrel_actors::service::CancelOutcome;
 use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
@@ -21,12 +22,12 @@ use crate::web::text::counted;
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
-/// More than a page holds; a request that names more was not made by one.
+/// The maximum number of scans of a request. A page holds fewer, so no page sends more.
 const MOST: usize = 500;
-/// How many are named in the question.
+/// How many scans the question names.
 const NAMED: usize = 20;
 
-/// What is done to each.
+/// The action for each scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     Cancel,
@@ -47,7 +48,7 @@ impl Action {
         [Self::Cancel, Self::Rerun, Self::Delete].into_iter().find(|action| action.name() == name)
     }
 
-    /// Whether it can be done to a scan in its present state.
+    /// Returns whether the action applies to a scan in its current state.
     fn reaches(self, scan: &ScanSnapshot) -> bool {
         match self {
             Self::Cancel => !scan.status().is_terminal(),
@@ -56,15 +57,15 @@ impl Action {
     }
 }
 
-/// The form as it was sent.
+/// The parsed form.
 #[derive(Debug, PartialEq, Eq)]
 struct BulkForm {
     action: Option<Action>,
     scans: Vec<ScanId>,
     confirmed: bool,
-    /// That its user has permission to attack the targets.
+    /// Whether the user confirmed the permission to attack the targets.
     permitted: bool,
-    /// The list that the scans were chosen on.
+    /// The list on which the scans were selected.
     back: Option<String>,
 }
 
@@ -87,7 +88,7 @@ impl BulkForm {
     }
 }
 
-/// Asks, or does what was confirmed.
+/// Shows the question, or runs a confirmed action.
 pub(crate) async fn act(
     State(web): State<Web>,
     viewer: Viewer,
@@ -117,7 +118,7 @@ pub(crate) async fn act(
         .answer())
 }
 
-/// The question about `reached` scans of the `asked` ones.
+/// The question about the `reached` scans, of `asked` selected ones.
 fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapshot>], asked: usize) -> ConfirmPage {
     let count = counted(reached.len() as u64, "scan", "scans");
     let left_out = asked - reached.len();
@@ -190,19 +191,19 @@ async fn carry_out(
                 CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)
             ),
             Action::Rerun if !web.service().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
-            // One whose target is out of scope by now, or that lacks a permission, does not hold up
+            // A scan whose target is out of scope by now, or that lacks a permission, does not stop
             // the others.
             Action::Rerun => match web.service().rerun(client, *id, trace, permitted).await {
                 Ok(accepted) => accepted.is_some(),
-                // What follows would find no room either.
-                Err(kastrel_actors::scan_service::SubmitError::Queue(refusal)) => {
+                // The queue would refuse the remaining scans too.
+                Err(kastrel_actors::service::SubmitError::Queue(refusal)) => {
                     return Err(Problem::from(refusal).after(&format!(
                         "{} of {} were submitted",
                         done,
                         counted(scans.len() as u64, "scan", "scans")
                     )));
                 }
-                Err(kastrel_actors::scan_service::SubmitError::Store(error)) => return Err(error.into()),
+                Err(kastrel_actors::service::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
             Action::Delete => match remove(web, *id).await? {
@@ -239,12 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn bulk_question_matches_snapshot() {
         insta::assert_snapshot!(ConfirmPage::sample().render().unwrap());
     }
 
     #[test]
-    fn a_form_is_read_without_trust() {
+    fn bulk_form_is_parsed_defensively() {
         let form = BulkForm::parse(b"action=delete&scan=3&scan=1&scan=3&scan=x&scan=-1&confirmed=yes&other=1");
         assert_eq!(
             form,
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_are_deleted_only_after_a_question_that_counts_them() {
+    async fn bulk_delete_asks_with_the_number_of_scans() {
         let app = TestApp::new();
         let ended = app.running("example.com").await;
         app.finish(&ended, Resolution::Complete(Verdict::default())).await;
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_are_cancelled_and_run_again() {
+    async fn bulk_cancel_and_bulk_rerun_process_all_scans() {
         let app = TestApp::new();
         for _ in 0..3 {
             app.submitted("example.com").await;
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn active_scans_are_run_again_only_with_permission() {
+    async fn bulk_rerun_of_active_scans_needs_permission() {
         let app = TestApp::new();
         for mode in ["both", "passive"] {
             app.post_form("/scans", &format!("target=example.com&mode={mode}&confirm=yes")).await;

@@ -1,18 +1,17 @@
-//! Charts as numbers: what stands where, in the coordinates of a picture. The templates only draw
-//! them.
+//! Charts as numbers: the coordinates of each shape. The templates only draw them.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use kastrel_actors::ports::{DayOutcomes, PastRun};
+use kastrel_actors::model::{DayOutcomes, PastRun};
 
 use crate::web::text::{clean, counted, duration};
 
-/// The height of a chart's picture.
+/// The height of a chart, in units of its view box.
 const HEIGHT: f64 = 100.0;
-/// The width of a chart's picture.
+/// The width of a chart, in units of its view box.
 const WIDTH: f64 = 1000.0;
 
-/// A rectangle.
+/// A bar of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bar {
     pub(crate) class: &'static str,
@@ -20,13 +19,13 @@ pub(crate) struct Bar {
     pub(crate) y: String,
     pub(crate) width: String,
     pub(crate) height: String,
-    /// What it stands for; empty where its neighbour says it.
+    /// The value of the bar in words; empty if a neighbouring bar shows it.
     pub(crate) title: String,
-    /// Where it leads.
+    /// The link of the bar.
     pub(crate) url: String,
 }
 
-/// How scans ended, day by day.
+/// The outcomes of scans for each day.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OutcomeChart {
     pub(crate) bars: Vec<Bar>,
@@ -34,7 +33,7 @@ pub(crate) struct OutcomeChart {
     pub(crate) last: String,
     pub(crate) most: u64,
     pub(crate) summary: String,
-    /// The same as a table, for those who do not see the picture.
+    /// The same data as a table, for readers who do not see the chart.
     pub(crate) days: Vec<OutcomeDay>,
     pub(crate) is_empty: bool,
 }
@@ -48,12 +47,12 @@ pub(crate) struct OutcomeDay {
     pub(crate) cancelled: u64,
 }
 
-/// The first day of a chart of `days` days that ends today.
+/// Returns the first day of a chart of `days` days that ends today.
 pub(crate) fn first_day(today: Date, days: i32) -> Date {
     today.checked_sub((days - 1).days()).unwrap_or(today)
 }
 
-/// Draws the days from `first` to `today`.
+/// Returns the chart of the days from `first` to `today`.
 pub(crate) fn outcomes(ends: &[DayOutcomes], first: Date, today: Date) -> OutcomeChart {
     let mut days = Vec::new();
     let mut day = first;
@@ -114,19 +113,19 @@ pub(crate) fn outcomes(ends: &[DayOutcomes], first: Date, today: Date) -> Outcom
     }
 }
 
-/// How long the last scans took, oldest first.
+/// The durations of the last scans, oldest first.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DurationChart {
     pub(crate) bars: Vec<Bar>,
     pub(crate) longest: String,
     pub(crate) median: String,
-    /// Where the median's line is.
+    /// The vertical position of the median line.
     pub(crate) median_y: String,
     pub(crate) count: usize,
     pub(crate) is_empty: bool,
 }
 
-/// Draws runs that come newest first.
+/// Returns the chart of `runs`, which are ordered newest first.
 pub(crate) fn durations(runs: &[PastRun]) -> DurationChart {
     let signed = |took: std::time::Duration| jiff::SignedDuration::try_from(took).unwrap_or_default();
     let longest = runs.iter().map(|run| run.took).max().unwrap_or_default();
@@ -158,15 +157,15 @@ pub(crate) fn durations(runs: &[PastRun]) -> DurationChart {
     }
 }
 
-/// A plugin's time within an attempt, in thousandths of the whole.
+/// The time of a plugin within an attempt, in thousandths of the attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: u32,
     pub(crate) width: u32,
 }
 
-/// Where `start..end` lies within `whole_start..whole_end`, all in seconds; at least a sliver, so
-/// that it is seen.
+/// Returns where `start..end` lies within `whole_start..whole_end`, all in seconds. The span has a
+/// minimum width, so that it stays visible.
 pub(crate) fn span(start: f64, end: f64, whole_start: f64, whole_end: f64) -> Span {
     let whole = (whole_end - whole_start).max(0.001);
     let place = |at: f64| (((at - whole_start) / whole).clamp(0.0, 1.0) * 1000.0).round() as u32;
@@ -174,12 +173,12 @@ pub(crate) fn span(start: f64, end: f64, whole_start: f64, whole_end: f64) -> Sp
     Span { start: from, width: to.saturating_sub(from).max(6) }
 }
 
-/// Of which a picture needs no more than a tenth.
+/// Formats a coordinate with one decimal, which is precise enough for a chart.
 fn number(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// `3 days`, for a chart's heading.
+/// Formats a number of days for the heading of a chart: `3 days`.
 pub(crate) fn days_text(days: i32) -> String {
     counted(u64::try_from(days).unwrap_or_default(), "day", "days")
 }
@@ -194,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_without_ends_are_there_and_the_largest_fills_the_height() {
+    fn outcome_chart_has_empty_days_and_scales_to_the_largest_one() {
         let today = date(2026, 11, 23);
         let ends = [
             DayOutcomes { day: date(2026, 11, 21), completed: 3, failed: 1, cancelled: 0 },
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_drawn_oldest_first_and_never_vanish() {
+    fn duration_bars_are_oldest_first_and_never_empty() {
         let run = |id, seconds| PastRun {
             id: ScanId(id),
             target: "a.test".into(),

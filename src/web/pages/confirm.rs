@@ -1,5 +1,5 @@
-//! The question before something is done to scans. A form that a browser without JavaScript can
-//! send, too.
+//! The confirmation page before an action on scans. It is a plain form that works without
+//! JavaScript.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -12,10 +12,10 @@ use super::layout::Layout;
 use crate::web::headers::page;
 use crate::web::text::clean;
 
-/// What is said where the box of the permission is not ticked.
+/// The error if the permission box is not ticked.
 pub(crate) const NO_PERMISSION: &str = "Confirm that you have permission to run active plugins.";
 
-/// The question.
+/// The confirmation page.
 #[derive(Template)]
 #[template(path = "confirm.html")]
 pub(crate) struct ConfirmPage {
@@ -25,12 +25,12 @@ pub(crate) struct ConfirmPage {
     pub(crate) button: String,
     pub(crate) icon: &'static str,
     pub(crate) is_dangerous: bool,
-    /// Whether there is anything to do.
+    /// Whether the action affects any scan.
     pub(crate) can_go_on: bool,
     pub(crate) permission: Permission,
     pub(crate) post_url: String,
     pub(crate) back_url: String,
-    /// Whether to go there afterwards.
+    /// Whether the action returns to `back_url`.
     pub(crate) returns: bool,
     pub(crate) action: &'static str,
     pub(crate) scans: Vec<u64>,
@@ -39,20 +39,20 @@ pub(crate) struct ConfirmPage {
     pub(crate) left_out: Option<String>,
 }
 
-/// Whether the question asks for the permission to attack.
+/// The state of the permission to attack in a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// Only passive plugins run.
+    /// No permission is needed, or it was given.
     NotNeeded,
-    /// Active plugins run.
+    /// The page asks for the permission, because active plugins run.
     Asked,
-    /// The form was sent without it.
+    /// The form was sent without the permission.
     Missing,
 }
 
 impl Permission {
-    /// What a form has to ask, and whether it may go on: `confirmed` says that the question was
-    /// answered, `given` that the box was ticked.
+    /// Returns the state of the permission. `confirmed`: the question was confirmed; `given`: the
+    /// permission box was ticked.
     pub(crate) const fn of(needs_permission: bool, confirmed: bool, given: bool) -> Self {
         match (needs_permission, confirmed, given) {
             (false, _, _) | (true, _, true) => Self::NotNeeded,
@@ -61,7 +61,7 @@ impl Permission {
         }
     }
 
-    /// Whether the page asks for it.
+    /// Returns whether the page shows the permission box.
     pub(crate) const fn is_asked(self) -> bool {
         !matches!(self, Self::NotNeeded)
     }
@@ -75,7 +75,7 @@ impl Permission {
     }
 }
 
-/// A scan in a question.
+/// A scan that the question names.
 pub(crate) struct NamedScan {
     pub(crate) id: u64,
     pub(crate) target: String,
@@ -89,7 +89,7 @@ impl NamedScan {
 }
 
 impl ConfirmPage {
-    /// The page; its status is 422 where the permission is missing.
+    /// Renders the page. The status is 422 if the permission is missing.
     pub(crate) fn answer(&self) -> Response {
         let mut response = page(self);
         if self.permission.is_missing() {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_permission_is_asked_for_until_it_is_given() {
+    fn permission_is_requested_until_it_is_given() {
         for (needs, confirmed, given, expected) in [
             (false, false, false, Permission::NotNeeded),
             (false, true, false, Permission::NotNeeded),

@@ -1,40 +1,40 @@
-//! What was checked and what was not, in words: the line of a scan's coverage, its badge, and the
-//! reason of each empty list. Pure; nothing here says more than the row does.
+//! The coverage of a scan in words: a summary line, the badge, and the reason of each empty list.
+//! The functions are pure, and claim no more than the row of the scan contains.
 
 use kastrel_actors::model::{Coverage, PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, grouped_count};
 
 use super::badge::{Badge, state_word};
 use crate::web::text::{clean, counted, sentence};
 
-/// How many plugins a line names; the table of plugins has all.
+/// How many plugins a line names; the table of plugins has all of them.
 const NAMED: usize = 6;
 
-/// A class of gaps: what happened, and to which plugins.
+/// A class of gaps: the state, and the plugins in that state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gap {
-    /// The state's name, which is also its style.
+    /// The state's name, which is also its CSS class.
     pub(crate) name: &'static str,
-    /// `1 failed`.
+    /// The number of plugins: `1 failed`.
     pub(crate) count: String,
-    /// `testssl, katana`.
+    /// The names of the plugins: `testssl, katana`.
     pub(crate) plugins: String,
 }
 
 /// The coverage of a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CoverageView {
-    /// `10 of 12 checks ran`; empty while nothing is known.
+    /// The summary: `10 of 12 checks ran`; empty while nothing is known.
     pub(crate) label: String,
     pub(crate) gaps: Vec<Gap>,
-    /// Selected plugins that the scan leaves out, because its mode does not run them.
+    /// The selected plugins that the scan leaves out, because its mode does not run them.
     pub(crate) left_out: String,
-    /// How much of it is done, in percent, while the scan runs.
+    /// The percentage of ended checks, while the scan runs.
     pub(crate) percent: Option<usize>,
     pub(crate) is_complete: bool,
 }
 
 impl CoverageView {
-    /// Of a scan that may still run.
+    /// Returns the coverage of a scan in any state.
     pub(crate) fn of(scan: &ScanSnapshot) -> Self {
         let coverage = scan.coverage();
         let gap = |status: PluginStatus| {
@@ -42,7 +42,7 @@ impl CoverageView {
             let count = format!("{} {}", names.len(), gap_word(status));
             (!names.is_empty()).then(|| Gap { name: status.as_str(), count, plugins: listed(names) })
         };
-        // A dry run checks nothing by its nature: that is one reason, not one a plugin.
+        // A dry run never checks anything: that is one reason for all plugins, not a gap of each.
         let gaps = if coverage.dry_run || scan.status() == ScanStatus::Pending {
             Vec::new()
         } else {
@@ -61,7 +61,7 @@ impl CoverageView {
     }
 }
 
-/// The coverage in a line.
+/// Returns the coverage in one line.
 fn label(scan: &ScanSnapshot, coverage: &Coverage) -> String {
     match scan.status() {
         ScanStatus::Pending => String::new(),
@@ -87,7 +87,7 @@ const fn gap_word(status: PluginStatus) -> &'static str {
     }
 }
 
-/// The first names, and how many more there are.
+/// Joins the first names, and adds how many more there are.
 fn listed(names: &[String]) -> String {
     let shown = names.iter().take(NAMED).map(|name| clean(name)).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(NAMED) {
@@ -96,7 +96,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// A scan's state. Green is only what every selected check ran for.
+/// Returns the badge of a scan's state. It is green only if every selected check ran.
 pub(crate) fn badge(scan: &ScanSnapshot) -> Badge {
     let (status, coverage) = (scan.status(), scan.coverage());
     if status != ScanStatus::Completed || coverage.is_complete() {
@@ -111,7 +111,7 @@ pub(crate) fn badge(scan: &ScanSnapshot) -> Badge {
     }
 }
 
-/// Why a scan shows no issue.
+/// Returns why a scan shows no issue.
 pub(crate) fn no_issues(scan: &ScanSnapshot) -> String {
     let coverage = scan.coverage();
     let gaps = Coverage::GAPS.iter().flat_map(|status| coverage.names(*status)).cloned().collect::<Vec<_>>();
@@ -143,12 +143,13 @@ pub(crate) fn no_issues(scan: &ScanSnapshot) -> String {
     }
 }
 
-/// A plugin's state; `ended`: its attempt has ended, so that nothing of it waits or runs any more.
+/// Returns the state of a plugin. `ended`: its attempt has ended, so a waiting or running plugin
+/// counts as not run or interrupted.
 pub(crate) const fn state_of(plugin: &PluginResult, ended: bool) -> PluginStatus {
     if ended { plugin.status.when_attempt_ends() } else { plugin.status }
 }
 
-/// Why a plugin shows no issue; `ended`: its attempt has ended.
+/// Returns why a plugin shows no issue. `ended`: its attempt has ended.
 pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bool) -> &'static str {
     match state_of(plugin, ended) {
         PluginStatus::Pending => "Not checked yet: the plugin has not started.",
@@ -163,8 +164,8 @@ pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bo
     }
 }
 
-/// How many issues a scan has, for a list: nothing where nothing was checked, because a zero would
-/// look clean.
+/// Returns the number of issues of a scan, for a list. It is empty if nothing was checked, because
+/// a zero would look clean.
 pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
     let (issues, coverage) = (scan.severities().total(), scan.coverage());
     match scan.status() {
@@ -243,10 +244,10 @@ mod tests {
         }
     }
 
-    /// Every way in which a check can fail to run: none is green, and none says that there are no
-    /// issues without saying what was not checked.
+    /// Covers every way in which a check can fail to run: no badge is green, and no text says that
+    /// there are no issues without naming what was not checked.
     #[test]
-    fn what_was_not_checked_is_never_green_and_never_called_clean() {
+    fn missing_checks_are_never_green_and_never_called_clean() {
         for (state, has_started, dry_run, states, shown, line, why, listed) in [
             (
                 completed(),
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_named_by_what_happened() {
+    fn gaps_are_named_by_their_state() {
         let view = CoverageView::of(&scan(
             completed(),
             true,
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_without_issues_says_why() {
+    fn plugin_without_issues_shows_the_reason() {
         for status in PluginStatus::ALL {
             for ended in [false, true] {
                 let plugin = PluginResult::new("a", *status);

@@ -1,4 +1,4 @@
-//! The page of a problem.
+//! The HTML page of a problem.
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use crate::web::headers::page;
 use crate::web::text::{clean, sentence};
 use crate::web::viewer::Theme;
 
-/// What went wrong, for people.
+/// The error page.
 #[derive(Template)]
 #[template(path = "error.html")]
 pub(crate) struct ErrorPage {
@@ -17,7 +17,7 @@ pub(crate) struct ErrorPage {
     title: String,
     detail: String,
     trace_id: String,
-    /// The scan whose page this would have been.
+    /// The page of the scan to which the failed path belongs.
     scan_url: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl ErrorPage {
     }
 }
 
-/// The page of the scan that a longer path is about.
+/// Returns the page of the scan of a path below it.
 fn scan_of(path: &str) -> Option<String> {
     let (id, rest) = path.strip_prefix("/scans/")?.split_once('/')?;
     (!rest.is_empty() && id.parse::<u64>().is_ok_and(|id| id > 0)).then(|| format!("/scans/{id}"))
@@ -66,12 +66,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn error_page_matches_snapshot() {
         insta::assert_snapshot!(ErrorPage::sample().render().unwrap());
     }
 
     #[test]
-    fn what_belongs_to_a_scan_leads_back_to_it() {
+    fn error_below_a_scan_links_back_to_the_scan() {
         for (path, url) in [
             ("/scans/17/report", Some("/scans/17")),
             ("/scans/17", None),

@@ -1,11 +1,11 @@
-//! The files of a scan, attempt by attempt.
+//! The page with the files of a scan, by attempt.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::{Here, Layout};
-use crate::adapters::artifacts::Artifact;
+use crate::ports::Artifact;
 use crate::web::error::Problem;
 use crate::web::files::{list, notice_of};
 use crate::web::headers::page;
@@ -17,7 +17,7 @@ use crate::web::viewer::Viewer;
 /// How many attempts are listed, newest first.
 const LISTED: usize = 10;
 
-/// The files of a scan.
+/// The page with the files of a scan.
 #[derive(Template)]
 #[template(path = "file_list.html")]
 pub(crate) struct FileListPage {
@@ -31,22 +31,22 @@ struct AttemptSection {
     number: u32,
     total: String,
     files: Vec<FileRow>,
-    /// What to know of the list.
+    /// A notice about the list.
     notice: Option<&'static str>,
-    /// `1,000 of 1,506 shown`, where not all are.
+    /// `1,000 of 1,506 shown`, if not all files are shown.
     cut: Option<String>,
 }
 
 struct FileRow {
     path: String,
-    /// The page that shows it.
+    /// The page that shows the file.
     view_url: String,
     /// The file itself, as a download.
     url: String,
     size: String,
 }
 
-/// Lists the files.
+/// Shows the files of a scan.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let mut attempts = Vec::new();
@@ -63,7 +63,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         let listing = listing.unwrap_or_default();
         let cut = listing.cut();
         let bytes = size(listing.files.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size)));
-        // Of a list that is cut the sum would be wrong.
+        // The sum of a cut list would be wrong.
         let total = cut.clone().unwrap_or(bytes);
         attempts.push(AttemptSection {
             number: attempt.number.0,
@@ -112,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn file_list_matches_snapshot() {
         insta::assert_snapshot!(FileListPage::sample().render().unwrap());
     }
 
     #[tokio::test]
-    async fn a_list_that_is_cut_says_so_and_the_report_is_there() {
+    async fn cut_file_list_shows_the_cut_and_has_the_report() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let folder = app.attempt_folder(&scan);

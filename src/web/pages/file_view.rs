@@ -1,12 +1,12 @@
-//! One file of an attempt, on a page of ours: JSON in order, text as it is, pictures as pictures.
-//! Whatever it holds, it is shown and not run.
+//! The page with one file of an attempt: JSON is formatted, text is unchanged, images are images.
+//! The page shows the content and runs nothing in it.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::layout::{Here, Layout};
-use crate::adapters::artifacts::{ContentKind, content_kind};
+use crate::ports::{ContentKind, content_kind};
 use crate::web::error::Problem;
 use crate::web::files::head;
 use crate::web::headers::page;
@@ -15,10 +15,10 @@ use crate::web::state::Web;
 use crate::web::text::{clean, in_url, size};
 use crate::web::viewer::Viewer;
 
-/// How much of a file is shown; all of it can be downloaded.
+/// How many bytes of a file are shown; the complete file can be downloaded.
 const MOST_BYTES: u64 = 512 * 1024;
 
-/// A file.
+/// The page with one file.
 #[derive(Template)]
 #[template(path = "file_view.html")]
 pub(crate) struct FileViewPage {
@@ -31,16 +31,16 @@ pub(crate) struct FileViewPage {
     content: Content,
 }
 
-/// What is shown of a file.
+/// The visible content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Text, and whether it was cut or put in order.
+    /// Text, and whether it is cut or formatted.
     Text { text: String, is_cut: bool, is_pretty: bool },
-    /// A picture.
+    /// An image.
     Image,
-    /// A page of the scanner, in a frame that runs nothing.
+    /// An HTML page of the scanner, in a frame that runs no scripts.
     Frame,
-    /// Nothing that a browser can show.
+    /// A file that a browser cannot show.
     Other,
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn show(
     FilePath { id, attempt, path }: FilePath,
 ) -> Result<Response, Problem> {
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
-    // Of what is not shown as text only the size is wanted.
+    // Only the size is needed of a file that is not shown as text.
     let most = if content_kind(&path).media_type.starts_with("text/plain") { MOST_BYTES } else { 1 };
     let (content, bytes) = head(&web, &scan.record, attempt, &path, most).await?;
     Ok(page(&FileViewPage {
@@ -65,7 +65,7 @@ pub(crate) async fn show(
     }))
 }
 
-/// What to show of a file of so many bytes, of which `start` is the beginning.
+/// Returns what to show of a file of `bytes` bytes that begins with `start`.
 pub(super) fn content_of(path: &str, start: &[u8], bytes: u64) -> Content {
     let ContentKind { media_type: kind, inline } = content_kind(path);
     match kind.split(['/', ';']).next() {
@@ -86,7 +86,7 @@ pub(super) fn content_of(path: &str, start: &[u8], bytes: u64) -> Content {
     }
 }
 
-/// JSON with a value a line; `None` for what is none.
+/// Formats JSON with one value per line; `None` if the bytes are not JSON.
 fn pretty(bytes: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     serde_json::to_string_pretty(&value).ok()
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn file_view_matches_snapshots() {
         let text = Content::Text { text: clean(HOSTILE), is_cut: true, is_pretty: false };
         for (name, content) in
             [("text", text), ("image", Content::Image), ("frame", Content::Frame), ("other", Content::Other)]
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_shown_in_its_way() {
+    fn each_kind_of_file_has_its_view() {
         let text = |text: &str, is_cut, is_pretty| Content::Text { text: text.into(), is_cut, is_pretty };
         for (path, start, bytes, expected) in [
             ("a.json", "{\"a\":[1]}", 9, text("{\n  \"a\": [\n    1\n  ]\n}", false, true)),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shows_what_is_there_and_nothing_from_outside() {
+    async fn file_view_shows_existing_files_and_none_from_outside() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();

@@ -1,6 +1,6 @@
-//! The submit form: what a browser sent, as text, and what is shown of it. Nothing that was typed
-//! is lost when something is wrong, but for lines among the settings that are none: they may hold a
-//! secret anywhere.
+//! The form of a new scan: what the browser sent, as text, and what the page shows again. After an
+//! error, the form keeps everything that was typed, except invalid lines among the settings: they
+//! may contain a secret anywhere.
 
 use std::collections::HashSet;
 
@@ -14,18 +14,19 @@ use kastrel_actors::policy::permission;
 use kastrel_actors::ports::{SecretSealer, secret_sealer};
 use url::form_urlencoded;
 
-use crate::web::state::CatalogueView;
+use crate::ports::ScannerCatalog;
 use crate::web::text::{clean, sentence};
 
-/// No sealed value is longer: one of 1,000 bytes that is sealed twice, in hexadecimal digits.
+/// An upper bound of a sealed value: 1,000 bytes that are sealed twice, in hexadecimal digits.
 const MOST_SEALED_BYTES: usize = 8192;
 
-/// The form as it was sent.
+/// The form as sent by the browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SubmitForm {
-    /// New for each form that is shown: sending it twice makes one scan.
+    /// The idempotency key. Each displayed form has a new one: sending a form twice creates one
+    /// scan.
     pub(crate) key: String,
-    /// One target, or several, one a line.
+    /// One target, or several targets on one line each.
     pub(crate) target: String,
     mode: String,
     plugins: Vec<String>,
@@ -36,16 +37,16 @@ pub(crate) struct SubmitForm {
     format: String,
     priority: String,
     overrides: String,
-    /// The sealed values of settings that are shown as hidden.
+    /// The sealed values of the settings that the page hides.
     kept: Vec<KeptSecret>,
-    /// That one may scan the target, asked for where plugins attack.
+    /// Whether the user confirmed the permission to attack the target, which active plugins need.
     confirm: bool,
-    /// Whether to start what a preview showed.
+    /// Whether to start the scans of a preview.
     pub(crate) start: bool,
 }
 
 impl SubmitForm {
-    /// A form with defaults and a new key.
+    /// Returns a form with defaults and a new key.
     pub(crate) fn fresh() -> Self {
         Self {
             key: uuid::Uuid::new_v4().to_string(),
@@ -65,7 +66,7 @@ impl SubmitForm {
         }
     }
 
-    /// The form of a scan that was asked for before.
+    /// Returns the form with the options of an earlier scan.
     pub(crate) fn of(request: &ScanRequest, rules: &SettingRules<'_>) -> Self {
         Self {
             target: request.target.to_string(),
@@ -78,13 +79,13 @@ impl SubmitForm {
             format: request.format.to_string(),
             priority: request.priority.to_string(),
             overrides: request.overrides.iter().map(ConfigOverride::shown).collect::<Vec<_>>().join("\n"),
-            // Of use with the same target and the same addresses alone.
+            // Sealed values are valid only for the same target and the same addresses.
             kept: secret_sealer::keep_of_scan(rules.sealer, &request.target, &request.overrides, rules.natures),
             ..Self::fresh()
         }
     }
 
-    /// Reads what a browser sent. A box that is not ticked is not sent.
+    /// Parses the form. A browser does not send a box that is not ticked.
     pub(crate) fn parse(body: &[u8]) -> Self {
         let mut form = Self { parallel: false, ..Self::fresh() };
         let mut kept = Vec::new();
@@ -118,15 +119,15 @@ impl SubmitForm {
         form
     }
 
-    /// The key, if it can be one.
+    /// Returns the idempotency key of a line, if the key of the form is valid.
     pub(crate) fn idempotency_key(&self, line: usize) -> Option<String> {
         let usable =
             (1..=64).contains(&self.key.len()) && self.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         usable.then(|| if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) })
     }
 
-    /// The draft of one target, and what is wrong already with the rest. Plugins that the mode does
-    /// not run stay in it: the scan names what it leaves out.
+    /// Returns the draft for one target, and the errors of the other fields. The draft keeps
+    /// plugins that the mode does not run: the scan names what it leaves out.
     pub(crate) fn draft_of(&self, target: &str) -> (ScanRequestDraft, Vec<FieldError>) {
         let mut errors = Vec::new();
         let max_workers = match self.max_workers.trim() {
@@ -148,7 +149,8 @@ impl SubmitForm {
             verbose: Some(self.verbose),
             dry_run: Some(self.dry_run),
             format: Some(self.format.clone()),
-            // One more than there may be, so that too many are refused, and no more.
+            // One more than the maximum, so that too many overrides are refused, but the rest is
+            // not processed.
             overrides: self
                 .overrides
                 .lines()
@@ -158,22 +160,23 @@ impl SubmitForm {
                 .map(str::to_owned)
                 .collect(),
             priority: Some(self.priority.clone()),
-            // The page asks by a field of its own, which is checked with the rest of the form.
+            // The page has its own field for the permission, which is checked with the rest of the
+            // form.
             confirm_active: Some(true),
             kept: self.kept.clone(),
         };
         (draft, errors)
     }
 
-    /// The draft by which the targets alone are judged, one after the other: without the settings,
-    /// which are the same for all of them.
+    /// Returns the draft for validating one target after the other: without the settings, which are
+    /// the same for all targets.
     pub(crate) fn draft_of_targets(&self) -> ScanRequestDraft {
         ScanRequestDraft { overrides: Vec::new(), kept: Vec::new(), ..self.draft_of("").0 }
     }
 }
 
-/// One value for each name, the last one: what was typed anew replaces what came before. As many as
-/// there may be settings.
+/// Returns the last value of each name, because a newly typed value replaces an earlier one. The
+/// number is limited to the maximum number of settings.
 fn newest(kept: Vec<KeptSecret>) -> Vec<KeptSecret> {
     let mut names = HashSet::new();
     let mut newest: Vec<KeptSecret> =
@@ -182,8 +185,9 @@ fn newest(kept: Vec<KeptSecret>) -> Vec<KeptSecret> {
     newest
 }
 
-/// What a page shows of the settings that were typed: a secret is hidden, and its sealed value goes
-/// with the form. A line that is no setting may hold a secret, whatever it looks like.
+/// Returns the typed settings as the page shows them again. A secret is hidden, and its sealed
+/// value is sent with the form. A line that is not a valid setting may contain a secret, whatever
+/// it looks like.
 fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
     let mut kept = Vec::new();
     let mut settings = 0;
@@ -220,25 +224,25 @@ fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
     (shown, kept)
 }
 
-/// Whether a line is a part of a setting's name and nothing else: a mistake that its author should
-/// see again. A secret has a digit, a capital or a sign.
+/// Returns whether a line is only a part of a setting's name: a mistake that the user should see
+/// again. A secret has a digit, a capital letter or a sign.
 fn is_a_word(line: &str) -> bool {
     line.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte))
 }
 
-/// The name and the value of a line that is nearly a setting: `plugin.key value` or
+/// Returns the name and the value of a line that is nearly a setting: `plugin.key value` or
 /// `plugin.key: value`.
 fn loosely(line: &str) -> Option<(&'static str, &str, &str)> {
     let (mark, rest) = line.strip_prefix(SECRET_MARK).map_or(("", line), |rest| (SECRET_MARK, rest.trim_start()));
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)))?;
     let (name, value) =
         (&rest[..end], rest[end..].trim_start_matches(|c: char| c == '=' || c == ':' || c.is_whitespace()));
-    // What would be a setting with this value.
+    // The line counts if its name and value would be a valid setting.
     ConfigOverride::parse(&format!("{name}={value}")).ok()?;
     (!value.is_empty()).then_some((mark, name, value))
 }
 
-/// What decides how settings are shown.
+/// The rules that decide how settings are shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SettingRules<'a> {
     pub(crate) policy: &'a OverridePolicy,
@@ -246,7 +250,7 @@ pub(crate) struct SettingRules<'a> {
     pub(crate) sealer: &'a dyn SecretSealer,
 }
 
-/// The form as it is shown.
+/// The form as the page shows it.
 #[derive(Debug, Clone)]
 pub(crate) struct FormView {
     pub(crate) key: String,
@@ -264,26 +268,26 @@ pub(crate) struct FormView {
     pub(crate) format: Choices,
     pub(crate) priority: Choices,
     pub(crate) overrides: Field,
-    /// `plugin.key=sealed` for each setting that is shown as hidden.
+    /// `plugin.key=sealed` for each hidden setting.
     pub(crate) kept: Vec<String>,
     pub(crate) confirm: bool,
     pub(crate) confirm_error: Option<String>,
-    /// The settings that there are, as a hint.
+    /// The available settings, as a hint.
     pub(crate) settings: Vec<SettingHint>,
 }
 
-/// A setting that the scanner takes.
+/// A setting that the scanner accepts.
 #[derive(Debug, Clone)]
 pub(crate) struct SettingHint {
     pub(crate) name: String,
     pub(crate) about: String,
     pub(crate) default: String,
-    /// Why a scan may not set it.
+    /// Why a scan may not change the setting.
     pub(crate) locked: Option<String>,
     pub(crate) is_secret: bool,
 }
 
-/// An error, for the summary above the form.
+/// An error in the summary above the form.
 #[derive(Debug, Clone)]
 pub(crate) struct FormError {
     pub(crate) anchor: String,
@@ -297,14 +301,14 @@ pub(crate) struct Field {
     pub(crate) error: Option<String>,
 }
 
-/// A field with a few values.
+/// A field with a few choices.
 #[derive(Debug, Clone)]
 pub(crate) struct Choices {
     pub(crate) options: Vec<Choice>,
     pub(crate) error: Option<String>,
 }
 
-/// One of a few values.
+/// One choice of a field.
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
     pub(crate) value: &'static str,
@@ -321,7 +325,7 @@ pub(crate) struct PluginGroup {
     pub(crate) plugins: Vec<PluginChoice>,
 }
 
-/// A plugin to tick.
+/// A plugin with a checkbox.
 #[derive(Debug, Clone)]
 pub(crate) struct PluginChoice {
     pub(crate) name: String,
@@ -336,7 +340,7 @@ impl FormView {
     pub(crate) fn new(
         form: &SubmitForm,
         errors: &[FieldError],
-        catalogue: Option<&CatalogueView>,
+        catalogue: Option<&ScannerCatalog>,
         rules: &SettingRules<'_>,
     ) -> Self {
         let (overrides, kept) = hidden(&form.overrides, rules);
@@ -437,7 +441,7 @@ fn choice(plugin: &PluginInfo, form: &SubmitForm) -> PluginChoice {
     }
 }
 
-/// The label of a field.
+/// Returns the label of a field.
 fn label_of(field: &str) -> &str {
     match field {
         "target" => "Target",
@@ -476,8 +480,8 @@ const fn mode_about(mode: ScanMode) -> &'static str {
     }
 }
 
-/// The settings, as `plugin.key`.
-fn settings(catalogue: &CatalogueView, policy: &OverridePolicy) -> Vec<SettingHint> {
+/// Returns the settings as `plugin.key`.
+fn settings(catalogue: &ScannerCatalog, policy: &OverridePolicy) -> Vec<SettingHint> {
     let plugins = catalogue.settings.iter().flat_map(|settings| &settings.plugins);
     let hint = |plugin: &str, key: &str, rule: &SettingRule| {
         let nature = catalogue.natures.nature(plugin, key);
@@ -505,7 +509,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boxes_that_are_not_ticked_are_off_and_lines_become_overrides() {
+    fn unticked_boxes_are_off_and_lines_become_overrides() {
         let form = SubmitForm::parse(
             b"key=k&target=+example.com+&mode=both&plugins=a&plugins=b&max_workers=7&overrides=a.b%3D1%0D%0A%0D%0Ac.d%3D2&format=pdf&priority=low",
         );
@@ -518,7 +522,7 @@ mod tests {
         );
     }
 
-    /// What is shown of a text, and the names of what goes with the form.
+    /// Returns the shown text, and the names of the hidden values that are sent with the form.
     fn shown(typed: &str) -> (String, Vec<String>) {
         let (policy, natures) = (OverridePolicy::default(), SettingNatures::default());
         let rules = SettingRules { policy: &policy, natures: &natures, sealer: &kastrel_actors::testing::TestSealer };
@@ -527,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_shown_as_it_was_typed_only_where_it_is_a_setting_and_holds_no_secret() {
+    fn only_settings_without_a_secret_are_shown_as_typed() {
         for (typed, expected) in [
             ("whatweb.timeout=5", "whatweb.timeout=5"),
             ("  whatweb.user_agent=a b ", "  whatweb.user_agent=a b "),
@@ -558,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_with_a_form_is_bounded_and_what_was_typed_last_counts() {
+    fn hidden_values_of_a_form_are_bounded_and_the_last_one_counts() {
         let lines: String = (0..1000).map(|n| format!("a.token{n}=x\n")).collect();
         assert_eq!(shown(&lines).1.len(), MAX_OVERRIDES);
         let sent: String = (0..1000).map(|n| format!("kept=a.b{n}%3Dx&")).collect();
@@ -578,7 +582,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_could_be_trouble_is_no_key() {
+    fn invalid_form_key_is_ignored() {
         let key = |text: &str| SubmitForm { key: text.into(), ..SubmitForm::fresh() }.idempotency_key(1);
         assert_eq!(key("a-1").as_deref(), Some("form-a-1"));
         assert_eq!((key(""), key("a b"), key(&"x".repeat(65))), (None, None, None));

@@ -1,8 +1,8 @@
-//! What is around every page.
+//! The frame of every page: navigation, notices, header and footer.
 
+use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{HeldBack, ScannerKind};
 use kastrel_actors::policy::waiting::StartBlocker;
-use kastrel_actors::snapshot_cache::SnapshotCache;
 
 use crate::web::assets;
 use crate::web::state::WebInner;
@@ -10,7 +10,7 @@ use crate::web::text::{MomentText, clean, sentence};
 use crate::web::viewer::{Theme, Viewer};
 use crate::web::zone::{WallClock, exact};
 
-/// What is around every page.
+/// The data of the frame of a page.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) title: String,
@@ -20,23 +20,24 @@ pub(crate) struct Layout {
     pub(crate) nav: Vec<NavLink>,
     pub(crate) theme: &'static str,
     pub(crate) themes: Vec<ThemeChoice>,
-    /// The viewer's name, once accounts exist.
+    /// The viewer's name; always `None` without accounts.
     pub(crate) viewer: Option<String>,
-    /// Which scanner is used; empty where that is not known.
+    /// The scanner in use; empty if unknown.
     pub(crate) scanner: String,
-    /// Whether the scanner is the small one, for lack of KAST.
+    /// Whether the scanner is the built-in one, because KAST is missing.
     pub(crate) is_stand_in: bool,
-    /// What keeps scans from starting, all of it in one notice.
+    /// The blockers that keep scans from starting, for one notice.
     pub(crate) standing: Vec<Standing>,
-    /// What stands at the foot.
+    /// The text of the footer.
     pub(crate) foot: String,
-    /// The server's clock, so that running times are right on a machine whose clock is not.
+    /// The server's time, so that running durations are right even if the clock of the viewer's
+    /// machine is not.
     pub(crate) now: String,
-    /// The zone in which times are shown; empty on a page without times.
+    /// The time zone of the displayed times; empty on a page without times.
     pub(crate) zone: String,
 }
 
-/// A place to go.
+/// A link of the navigation.
 #[derive(Debug, Clone)]
 pub(crate) struct NavLink {
     pub(crate) url: &'static str,
@@ -45,7 +46,7 @@ pub(crate) struct NavLink {
     pub(crate) is_here: bool,
 }
 
-/// A choice of colours.
+/// A choice of the colour theme.
 #[derive(Debug, Clone)]
 pub(crate) struct ThemeChoice {
     pub(crate) name: &'static str,
@@ -54,10 +55,10 @@ pub(crate) struct ThemeChoice {
     pub(crate) is_chosen: bool,
 }
 
-/// Something that keeps scans from starting.
+/// A blocker that keeps scans from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// Its name in the API.
+    /// The blocker's name in the API.
     pub(crate) name: &'static str,
     pub(crate) title: String,
     /// The cause, the consequence and what to do.
@@ -83,8 +84,8 @@ impl Standing {
     }
 }
 
-/// Nodes that start no scan while others do, every reason once: with many nodes on one shared disk
-/// there are many nodes and one reason.
+/// Returns the nodes that start no scans while other nodes do, grouped by reason: many nodes on one
+/// shared disk have the same reason.
 fn held_nodes(snapshots: &SnapshotCache, clock: &WallClock) -> Vec<Standing> {
     let (nodes, others) = snapshots.holds.nodes();
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
@@ -108,7 +109,7 @@ fn held_nodes(snapshots: &SnapshotCache, clock: &WallClock) -> Vec<Standing> {
     notices.into_iter().map(notice).collect()
 }
 
-/// The pages that the navigation leads to.
+/// The pages of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Here {
     Overview,
@@ -119,12 +120,11 @@ pub(crate) enum Here {
 }
 
 impl Layout {
-    /// Around a page of a running server.
+    /// Returns the layout of a page, with the state of the server.
     pub(crate) async fn of(web: &WebInner, viewer: &Viewer, here: Here, title: impl Into<String>) -> Self {
         let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
-        // A page is no worse for not knowing: a store that does not answer changes nothing of what
-        // was known.
+        // If the store does not respond, the page shows the last known blockers.
         let blockers = web.service().start_blockers().await;
         Self {
             scanner: catalogue.map_or_else(
@@ -132,7 +132,7 @@ impl Layout {
                 |catalogue| sentence(&clean(&catalogue.scanner.headline())),
             ),
             is_stand_in,
-            // While no scan starts at all, there are no other nodes that would start one.
+            // If no scan starts on any node, there are no other nodes that could start it.
             standing: match blockers.as_slice() {
                 [] => held_nodes(&web.service().snapshots, &clock),
                 blockers => blockers.iter().map(|blocker| Standing::new(blocker, &clock)).collect(),
@@ -145,12 +145,12 @@ impl Layout {
         }
     }
 
-    /// Whether the queue is paused.
+    /// Returns whether the queue is paused.
     pub(crate) fn is_paused(&self) -> bool {
         self.standing.iter().any(Standing::is_pause)
     }
 
-    /// Around a page that knows nothing of the server.
+    /// Returns the layout of a page without the state of the server.
     pub(crate) fn bare(theme: Theme, here: Here, title: impl Into<String>) -> Self {
         let choice = |choice: Theme| ThemeChoice {
             name: choice.as_str(),
@@ -184,7 +184,7 @@ impl Layout {
         }
     }
 
-    /// The same for every version of the assets.
+    /// A layout for snapshots, with asset URLs that do not change with the assets.
     #[cfg(test)]
     pub(crate) fn sample(title: &str) -> Self {
         Self {
@@ -219,16 +219,16 @@ fn nav(here: Here) -> Vec<NavLink> {
     .into()
 }
 
-/// What keeps a page up to date: its script asks for the page again when its stream of events says
-/// that something changed.
+/// The data of the script that keeps a page up to date: the script reloads the page when the event
+/// stream reports a change.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     pub(crate) script_url: String,
-    /// The stream of events; empty where the page only asks from time to time.
+    /// The URL of the event stream; empty if the page only polls.
     pub(crate) events_url: String,
-    /// How often to ask without a stream.
+    /// The polling interval without a stream.
     pub(crate) poll_ms: u128,
-    /// How often a browser without script loads the page again.
+    /// The reload interval of a browser without JavaScript.
     pub(crate) refresh_seconds: u64,
 }
 
@@ -254,7 +254,7 @@ impl Live {
     }
 }
 
-/// A sentence above everything else.
+/// A notice at the top of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
     pub(crate) kind: &'static str,
@@ -267,7 +267,7 @@ impl Notice {
     }
 }
 
-/// A text that tries everything a scanned site could try.
+/// A text with everything that a scanned site could try.
 #[cfg(test)]
 pub(crate) const HOSTILE: &str = "<script>alert('1')</script>\" onload=\"x\u{1b}[31m\u{202e}&";
 
@@ -283,7 +283,7 @@ mod tests {
     use crate::web::testing::{TestApp, text_of};
 
     #[tokio::test]
-    async fn every_page_says_why_scans_are_held_back() {
+    async fn every_page_shows_why_scans_are_held_back() {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         app.hold(FaultKind::ResultsFolder, "the results folder /r<b> is missing");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reason_that_several_nodes_share_is_told_once_and_other_nodes_are_named() {
+    async fn nodes_with_the_same_reason_share_a_notice() {
         let app = TestApp::new();
         let held = |text: &str| HeldBack {
             since: jiff::Timestamp::UNIX_EPOCH,

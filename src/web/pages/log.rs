@@ -1,5 +1,5 @@
-//! The log of a scan's last attempt, on a page of its own: followed while it grows, paused and
-//! searched.
+//! The page with the log of an attempt, by default the last one. The page follows the log while it
+//! grows; the reader can pause it and search in it.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -17,16 +17,16 @@ use crate::web::state::Web;
 use crate::web::text::{clean, size};
 use crate::web::viewer::Viewer;
 
-/// What the page holds at first; the whole log is one click away.
+/// The size of the log that the page loads at first; the complete log is one click away.
 const MOST_BYTES: u64 = 512 * 1024;
 const MOST_LINES: usize = 5_000;
 
-/// The log of an attempt.
+/// The page with the log of an attempt.
 #[derive(Template)]
 #[template(path = "log.html")]
 pub(crate) struct LogPage {
     layout: Layout,
-    /// While the scan has not ended: the next attempt begins another log.
+    /// The live updates, until the scan has ended: the next attempt has another log.
     live: Option<Live>,
     log_script_url: String,
     id: u64,
@@ -36,12 +36,12 @@ pub(crate) struct LogPage {
     attempts: Vec<u32>,
     log: Option<Tail>,
     size: String,
-    /// Whether all of it can be had.
+    /// Whether the complete log can be downloaded.
     has_file: bool,
     is_running: bool,
 }
 
-/// Shows a log: of the last attempt, or of the one asked for.
+/// Shows the log of the last attempt, or of the attempt in the query.
 pub(crate) async fn show(
     State(web): State<Web>,
     viewer: Viewer,
@@ -107,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn log_page_matches_snapshot() {
         let html = LogPage::sample().render().unwrap();
         assert!(!html.contains("<script>") && !html.contains("<b>bold"));
         insta::assert_snapshot!(html);
     }
 
     #[tokio::test]
-    async fn is_of_the_attempt_that_was_asked_for_and_says_when_there_is_none() {
+    async fn log_page_shows_the_requested_attempt_or_that_it_has_no_log() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let none = text_of(app.get("/scans/1/log").await).await;

@@ -1,5 +1,5 @@
-//! The pages: for each a struct of values that are ready to show, beside the handler that makes it.
-//! A template loops and branches, and computes nothing.
+//! The pages. Each page is a struct of values that are ready to show, beside the handler that
+//! creates it. A template loops and branches, and computes nothing.
 
 mod badge;
 mod batch;

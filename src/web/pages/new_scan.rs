@@ -1,5 +1,4 @@
-//! A new scan, or several: the form, the preview of what each line would become, and the
-//! submission.
+//! The page for new scans: the form, the preview of several targets, and the submission.
 
 use std::collections::HashMap;
 
@@ -12,19 +11,20 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::Client;
 use kastrel_actors::model::{FieldError, ScanId, Target, TraceContext};
 use kastrel_actors::policy::admission::QueueRefusal;
-use kastrel_actors::scan_service::{Accepted, SubmitError};
+use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;
 use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
 use super::form::{FormView, SettingRules, SubmitForm};
 use super::layout::{Here, Layout};
+use crate::ports::ScannerCatalog;
 use crate::web::api::submission::unreadable;
 use crate::web::assets;
 use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted, sentence};
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
@@ -36,18 +36,18 @@ pub(crate) struct NewScanPage {
     layout: Layout,
     form_script_url: String,
     form: FormView,
-    /// Why the form shows no plugins, where it shows none.
+    /// Why the form shows no plugins, if it shows none.
     no_catalogue: &'static str,
     clone_of: Option<u64>,
     preview: Option<Preview>,
 }
 
-/// What each line would become.
+/// The preview of the lines of a form.
 struct Preview {
     lines: Vec<PreviewLine>,
     summary: String,
     accepted: usize,
-    /// The words on the button that starts them all.
+    /// The label of the button that starts all scans.
     button: String,
 }
 
@@ -58,7 +58,7 @@ struct PreviewLine {
     outcome: String,
 }
 
-/// Shows the form, with the options of an earlier scan when asked for.
+/// Shows the form. The query can name an earlier scan whose options it gets.
 pub(crate) async fn show(
     State(web): State<Web>,
     viewer: Viewer,
@@ -85,7 +85,7 @@ pub(crate) async fn show(
     Ok(render(&web, &viewer, &form, &[], clone_of, None).await)
 }
 
-/// Says what each line would become, without submitting anything.
+/// Validates each line and shows the result, without submitting anything.
 pub(crate) async fn preview(
     State(web): State<Web>,
     viewer: Viewer,
@@ -100,8 +100,8 @@ pub(crate) async fn preview(
     Ok(render(&web, &viewer, &form, &errors, None, Some(preview)).await)
 }
 
-/// Takes the form: to the scan's page, to the preview of several, or back with everything that is
-/// wrong.
+/// Handles the form. It redirects to the new scan, or shows the preview of several targets, or
+/// shows the form again with all errors.
 pub(crate) async fn submit(
     State(web): State<Web>,
     viewer: Viewer,
@@ -155,7 +155,7 @@ async fn submit_all(
                 stored.insert(line.number, accepted.scan.record.id);
                 done += 1;
             }
-            // The lines after it may have been stored by an earlier try, so they are tried as well.
+            // An earlier try may have stored the remaining lines, so they are tried as well.
             Err(SubmitError::Queue(one)) => refusal = Some(one),
             Err(SubmitError::Store(error)) => return Err(error.into()),
             Err(_) => not += 1,
@@ -173,7 +173,7 @@ async fn submit_all(
     Ok(Redirect::to(&format!("/scans?done=submitted&n={done}&not={not}")).into_response())
 }
 
-/// What became of a line when there was no room for all.
+/// Returns the outcome of a line after the queue refused a part of the lines.
 fn without_room(line: &ValidatedLine, stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> ValidatedLine {
     let outcome = match &line.outcome {
         LineOutcome::Accepted(_) if !stored.contains_key(&line.number) => LineOutcome::Refused(refusal.to_string()),
@@ -196,9 +196,9 @@ async fn accept(
     }
 }
 
-/// To the page of a scan that was just accepted.
+/// Redirects to the page of a scan that was just accepted.
 pub(crate) fn to_scan(accepted: &Accepted) -> Response {
-    // What keeps it from starting, its page says by itself.
+    // The page of the scan itself shows what keeps it from starting.
     Redirect::to(&format!("/scans/{}?submitted=1", accepted.scan.record.id)).into_response()
 }
 
@@ -213,14 +213,14 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
     Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))
 }
 
-/// What is wrong with everything but the targets. The target that is checked along is the first
-/// that is one, because kept secrets belong to a target; without any it is one that nothing can be
-/// wrong with.
-fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<FieldError> {
+/// Returns the errors of all fields except the targets. The check needs a target, because kept
+/// secrets belong to one: the first valid target of the form, or a placeholder that is always
+/// valid.
+fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
     let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
     errors.extend(problems(web.service(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
-    // Whatever the scope says of that target, the settings are checked all the same.
+    // If that target is out of scope, the settings are still checked.
     if errors.is_empty()
         && let (Some(settings), Ok(request)) =
             (catalogue.and_then(|catalogue| catalogue.settings.as_ref()), draft.check())
@@ -230,13 +230,13 @@ fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&Catalogue
     errors
 }
 
-fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&CatalogueView>) -> Vec<ValidatedLine> {
+fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<ValidatedLine> {
     let mut draft = form.draft_of_targets();
     judge(&form.target, |target| {
         target.clone_into(&mut draft.target);
         match problems(web.service(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
-            // The rest of the form is wrong in the same way for every line, and said once.
+            // The errors of the other fields are the same for every line, and are shown once.
             None => Ok(target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.to_string())),
         }
     })
@@ -299,8 +299,8 @@ impl Preview {
 }
 
 impl Preview {
-    /// What became of each line when there was no room for all. The button tries all of them again;
-    /// what is stored is not stored twice.
+    /// Returns the preview after the queue refused a part of the lines. The button submits all
+    /// lines again; stored lines are not stored twice.
     fn after_refusal(lines: &[ValidatedLine], stored: &HashMap<usize, ScanId>, refusal: QueueRefusal) -> Self {
         let mut preview = Self::new(lines);
         for line in &mut preview.lines {
@@ -319,7 +319,7 @@ impl Preview {
     }
 }
 
-/// A target in both forms, where it has two.
+/// Returns a target in both forms, if it has two.
 fn labelled(target: &str) -> String {
     target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.label())
 }

@@ -41,7 +41,7 @@ impl NewScanPage {
 }
 
 #[test]
-fn looks_as_it_should() {
+fn new_scan_page_matches_snapshot() {
     let html = NewScanPage::sample().render().unwrap();
     assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}'));
     insta::assert_snapshot!(html);
@@ -68,7 +68,7 @@ async fn a_form_makes_a_scan_and_leads_to_its_page() {
     assert_eq!(header_of(&changed, "location"), "/scans/2?submitted=1", "a form that was changed is a new one");
 }
 
-/// The hidden fields of a form that bring sealed values back, as a browser sends them.
+/// Returns the hidden form fields that send sealed values back, as a browser sends them.
 fn kept(html: &str) -> String {
     let values = html.split(r#"name="kept" value=""#).skip(1).map(|rest| rest.split('"').next().unwrap());
     values
@@ -95,7 +95,7 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
         format!("zap.api_key={hidden}\nzap.pin={hidden}\nsecret:zap.note={hidden}").as_bytes(),
     )
     .collect();
-    // Several targets: the preview, and then the start.
+    // Several targets: first the preview, then the start.
     let form = format!("target=a.test%0Ab.test&overrides={overrides}{}", kept(&html));
     let preview = text_of(app.post_form("/scans", &form).await).await;
     assert!(preview.contains("Start 2 scans") && !preview.contains("hunter2"), "{preview}");
@@ -122,7 +122,7 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
             assert!(!page.contains("hunter2"), "{path}");
         }
     }
-    // The form of a scan: the same target keeps its secrets, another one does not.
+    // The form of an earlier scan: the same target keeps its secrets, another target does not.
     let html = text_of(app.get("/new?from=1").await).await;
     let again = |target: &str| format!("target={target}&overrides={overrides}{}", kept(&html));
     let started = app.post_form("/scans", &again("a.test")).await;
@@ -130,11 +130,11 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     let elsewhere = app.post_form("/scans", &again("evil.test")).await;
     assert_eq!(elsewhere.status(), 422);
     assert!(text_of(elsewhere).await.contains("enter it again"));
-    // Nor does one that names another image beside them.
+    // A form that sets another image does not keep them either.
     let beside = format!("target=a.test&overrides={overrides}%0Azap.image%3Dx{}", kept(&html));
     let beside = text_of(app.post_form("/scans", &beside).await).await;
     assert!(beside.contains("enter it again") && beside.contains("`zap.image` is locked"), "{beside}");
-    // And by the API a hidden value is no value.
+    // The API rejects a hidden value.
     let body = serde_json::json!({"target": "a.test", "overrides": ["zap.api_key=••••••"]});
     assert_eq!(app.post_json("/api/scans", &[], &body).await.status(), 422);
 }
@@ -209,7 +209,7 @@ async fn a_wrong_field_keeps_everything_that_was_typed() {
 }
 
 #[tokio::test]
-async fn settings_are_checked_against_what_the_scanner_takes() {
+async fn settings_are_checked_against_the_scanners_schema() {
     let app = TestApp::new();
     app.load_catalogue();
     let html = text_of(
@@ -236,7 +236,7 @@ async fn settings_are_checked_against_what_the_scanner_takes() {
 }
 
 #[tokio::test]
-async fn what_attacks_asks_for_permission() {
+async fn active_scans_ask_for_permission() {
     let app = TestApp::new();
     app.load_catalogue();
     let refused = text_of(app.post_form("/scans", "target=example.com&mode=active").await).await;
@@ -320,7 +320,7 @@ async fn a_scan_can_be_cloned_into_the_form() {
 }
 
 #[tokio::test]
-async fn only_a_form_of_ours_is_taken() {
+async fn only_forms_of_this_site_are_accepted() {
     let app = TestApp::new();
     assert_eq!(
         app.send(
@@ -342,7 +342,7 @@ async fn only_a_form_of_ours_is_taken() {
 }
 
 #[tokio::test]
-async fn a_batch_without_room_says_of_each_line_what_became_of_it() {
+async fn batch_in_a_full_queue_shows_the_outcome_of_each_line() {
     let app = TestApp::with_room_for(2, 100);
     let form = "target=a.test%0Ab.test%0A-bad%0Ac.test&mode=passive&action=start&key=a-key";
     let first = app.post_form("/scans", form).await;

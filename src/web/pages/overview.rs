@@ -1,5 +1,5 @@
-//! The first page: running scans, recent failures and their reasons, the last two weeks, and the
-//! health of what scans need.
+//! The overview page: running scans, recent failures with their reasons, the last two weeks, and
+//! the health of the dependencies.
 
 use std::time::Duration;
 
@@ -9,22 +9,24 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{NodeActivity, NodeRecord, PluginStatus, ScanOrder, ScanSnapshot, ScanStatus};
+use kastrel_actors::model::{
+    ListQuery, NodeActivity, NodeRecord, PluginStatus, RunsLike, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
+};
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::policy::waiting::StartBlocker;
-use kastrel_actors::ports::{ListQuery, RunsLike, StoreError, StoreStats};
+use kastrel_actors::ports::StoreError;
 
 use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
-use crate::adapters::redis_queue::RedisState;
+use crate::ports::{RedisState, ScannerCatalog};
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::estimate::{self, Running, time_left};
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{MomentText, clean, counted, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
@@ -34,18 +36,18 @@ const FAILED: usize = 5;
 const RECENT: usize = 10;
 const DAYS: i32 = 14;
 const RUNS: usize = 40;
-/// How many earlier scans an estimate looks back at.
+/// How many earlier scans an estimate uses.
 pub(super) const LIKE_IT: usize = 7;
-/// The page does not wait longer for a queue that may be gone.
+/// How long the page waits for the queue, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_millis(250);
 
-/// The first page.
+/// The overview page.
 #[derive(Template)]
 #[template(path = "overview.html")]
 pub(crate) struct OverviewPage {
     layout: Layout,
     live: Live,
-    /// Why there is nothing but the line of health.
+    /// Why the page shows only the line of health.
     notice: Option<Notice>,
     tiles: Vec<Tile>,
     health: Vec<HealthItem>,
@@ -58,7 +60,7 @@ pub(crate) struct OverviewPage {
     recent: Vec<ScanRow>,
 }
 
-/// How many scans are in a state.
+/// A tile with the number of scans in a state.
 struct Tile {
     name: &'static str,
     label: &'static str,
@@ -66,7 +68,7 @@ struct Tile {
     url: String,
 }
 
-/// How something that we depend on is.
+/// The health of a dependency.
 struct HealthItem {
     id: &'static str,
     class: &'static str,
@@ -85,13 +87,13 @@ impl HealthItem {
         Self { id, class, icon, state, text: clean(&text.into()) }
     }
 
-    /// What works and yet starts no scan.
+    /// A dependency that works but starts no scan.
     fn warning(id: &'static str, text: impl Into<String>) -> Self {
         Self { id, class: "is-warned", icon: "pause", state: "Warning", text: clean(&text.into()) }
     }
 }
 
-/// A scan that runs.
+/// A running scan.
 struct RunCard {
     id: u64,
     url: String,
@@ -107,7 +109,7 @@ struct RunCard {
     is_stopping: bool,
 }
 
-/// A scan that failed, and why.
+/// A failed scan, with its reason.
 struct FailureRow {
     id: u64,
     url: String,
@@ -116,7 +118,7 @@ struct FailureRow {
     at: MomentText,
 }
 
-/// Shows the first page.
+/// Shows the overview.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let service = web.service();
     let of = |statuses: &[ScanStatus], limit| {
@@ -140,7 +142,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         )
     };
     let queue = async { tokio::time::timeout(QUEUE_PATIENCE, service.queue.depth()).await.ok().and_then(Result::ok) };
-    // Each of them may have to wait for a store that does not answer.
+    // Run these in parallel: each may have to wait for a store that does not respond.
     let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
     let blockers = service.start_blockers_seen();
@@ -192,7 +194,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
 }
 
 impl OverviewPage {
-    /// What can be said while the database does not answer.
+    /// Returns the page while the database does not respond.
     fn without_store(layout: Layout, live: Live, health: Vec<HealthItem>) -> Self {
         let nothing = jiff::civil::Date::ZERO;
         Self {
@@ -215,12 +217,12 @@ impl OverviewPage {
     }
 }
 
-/// How long a running scan may still take, in words. A store that does not say only costs the
-/// estimate.
+/// Returns the estimated remaining time of a running scan, in words. If the store does not respond,
+/// only the estimate is missing.
 pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<String> {
     let attempt = scan.record.last_attempt().filter(|attempt| attempt.end.is_none())?;
     let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
-    // Scans of other plugins take another time.
+    // Scans with a selection of plugins have other durations.
     let is_whole = scan.record.request.plugins.is_empty();
     let runs = if is_whole {
         web.service().store.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
@@ -250,18 +252,19 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
         .into()
 }
 
-/// Everything that scans need, in one line. `database` is what the database says of nodes and
-/// running scans, where it answers; `queue` is whether the queue answers, and then how many scans
-/// it holds and how old the oldest one is, where that is known.
+/// Returns the health of all dependencies, for one line. `database` has the nodes and the number of
+/// running scans, or is `None` if the database does not respond. The outer `None` of `queue` means
+/// that the queue does not respond; the inner value is the number of queued scans and the age of
+/// the oldest one, if known.
 ///
-/// How many scans run is said by their rows: what nodes say of themselves is as old as their last
-/// renewal.
+/// The number of running scans comes from their rows, because the numbers that nodes report are as
+/// old as their last lease renewal.
 fn health(
     database: Option<(&[NodeRecord], u64)>,
     queue: Option<Option<(u64, Option<SignedDuration>)>>,
     blockers: &[StartBlocker],
     redis: Option<HealthItem>,
-    catalogue: Option<&CatalogueView>,
+    catalogue: Option<&ScannerCatalog>,
 ) -> Vec<HealthItem> {
     let mut items = match database {
         Some((nodes, running)) => {
@@ -289,7 +292,7 @@ fn health(
     items
 }
 
-/// How the queue is: one that answers is well only while it starts scans.
+/// Returns the health of the queue. A queue that responds is healthy only while it starts scans.
 fn queue_health(queue: Option<Option<(u64, Option<SignedDuration>)>>, blockers: &[StartBlocker]) -> HealthItem {
     let Some(held) = queue else { return HealthItem::new("queue", Some(false), "Queue not responding") };
     let counts = match held {
@@ -319,7 +322,7 @@ fn redis_health(address: &str, state: &RedisState, clock: &WallClock) -> HealthI
     HealthItem::new("redis", ok, format!("Redis at {address}: {text}"))
 }
 
-/// Said only while submissions are refused.
+/// Returns the warning about a full queue, while submissions are refused.
 fn full_queue(waiting: u64, limits: QueueLimits) -> Option<HealthItem> {
     let is_full = limits.max_waiting > 0 && waiting >= limits.max_waiting;
     is_full.then(|| {

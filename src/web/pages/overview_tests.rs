@@ -1,8 +1,8 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Failure, FailureKind, HeldBack, PluginInfo, PluginResult, QueuePause, Resolution, ScannerInfo, ScannerKind, Verdict,
+    DayOutcomes, Failure, FailureKind, HeldBack, PastRun, PluginInfo, PluginResult, QueuePause, Resolution,
+    ScannerInfo, ScannerKind, Verdict,
 };
-use kastrel_actors::ports::{DayOutcomes, PastRun};
 use kastrel_actors::testing::fixtures;
 
 use super::*;
@@ -63,14 +63,14 @@ impl OverviewPage {
 }
 
 #[test]
-fn looks_as_it_should() {
+fn overview_page_matches_snapshot() {
     let html = OverviewPage::sample().render().unwrap();
     assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}'));
     insta::assert_snapshot!(html);
 }
 
 #[test]
-fn health_is_told_in_one_line_and_never_better_than_it_is() {
+fn health_line_is_never_better_than_the_state() {
     let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(30).unwrap());
     let node = |name: &str, expires_at| NodeRecord {
         registration: fixtures::registration(name),
@@ -79,7 +79,7 @@ fn health_is_told_in_one_line_and_never_better_than_it_is() {
         drain_by: None,
     };
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
-    let none_available = CatalogueView {
+    let none_available = ScannerCatalog {
         scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() },
         plugins,
         ..catalogue()
@@ -159,7 +159,7 @@ fn a_queue_that_starts_no_scan_is_not_ok() {
 }
 
 #[tokio::test]
-async fn an_empty_server_says_how_to_begin() {
+async fn empty_overview_links_to_the_first_scan() {
     let app = TestApp::new();
     let response = app.get("/").await;
     assert_eq!((response.status().as_u16(), header_of(&response, "content-type")), (200, "text/html; charset=utf-8"));
@@ -176,7 +176,7 @@ async fn an_empty_server_says_how_to_begin() {
 }
 
 #[tokio::test]
-async fn shows_what_runs_what_failed_and_why() {
+async fn overview_shows_running_scans_and_failures_with_reasons() {
     let app = TestApp::new();
     let failed = app.running("failed.example.com").await;
     app.finish(&failed, Resolution::Fail(Failure::new(FailureKind::Crashed, "Traceback <most recent>"))).await;
@@ -205,7 +205,7 @@ async fn shows_what_runs_what_failed_and_why() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_a_page_that_says_so_in_the_line_of_health() {
+async fn unavailable_store_is_shown_in_the_health_line() {
     let app = TestApp::new();
     app.running("example.com").await;
     app.store.fail_with("down at secret-host");
@@ -226,7 +226,7 @@ async fn a_store_that_is_gone_is_a_page_that_says_so_in_the_line_of_health() {
 }
 
 #[tokio::test]
-async fn the_first_page_is_small_with_everything_that_it_loads() {
+async fn overview_page_is_small_with_all_assets() {
     let app = TestApp::new();
     app.load_catalogue();
     for n in 0..20 {
@@ -253,7 +253,7 @@ async fn the_first_page_is_small_with_everything_that_it_loads() {
 }
 
 #[tokio::test]
-async fn a_full_queue_is_told() {
+async fn full_queue_is_shown() {
     let app = TestApp::with_room_for(1, 100);
     assert!(!text_of(app.get("/").await).await.contains("Queue full"));
     app.submitted("example.com").await;

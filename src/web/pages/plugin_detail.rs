@@ -1,4 +1,4 @@
-//! One plugin of a scan: how it went and why, what it found, and what it left behind.
+//! The page of one plugin of a scan: its state and reason, its results, and its files.
 
 use askama::Template;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use super::file_view::Content;
 use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
 use super::scan_detail::rows::message_of;
-use crate::adapters::artifacts::Artifact;
+use crate::ports::Artifact;
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::files::{head, list};
@@ -23,12 +23,12 @@ use crate::web::viewer::Viewer;
 
 const MOST_BYTES: u64 = 256 * 1024;
 
-/// One plugin of a scan.
+/// The page of one plugin of a scan.
 #[derive(Template)]
 #[template(path = "plugin_detail.html")]
 pub(crate) struct PluginPage {
     layout: Layout,
-    /// While the scan has not ended.
+    /// The live updates, until the scan has ended.
     live: Option<Live>,
     id: u64,
     target: String,
@@ -39,11 +39,11 @@ pub(crate) struct PluginPage {
     badge: Badge,
     is_problem: bool,
     message: String,
-    /// Why it shows no issue.
+    /// Why the plugin shows no issue.
     no_issues: &'static str,
-    /// How many issues it has, and how much of them is shown.
+    /// The number of issues, and how many of them are shown.
     issues: String,
-    /// How many other items it collected.
+    /// The number of other collected items.
     items: String,
     started: Option<MomentText>,
     ended: Option<MomentText>,
@@ -55,7 +55,7 @@ pub(crate) struct PluginPage {
     again_url: String,
 }
 
-/// A plugin that this one needs, with its page where the scan has it.
+/// A plugin that this one depends on, with its page if the scan has it.
 struct Need {
     name: String,
     url: Option<String>,
@@ -86,7 +86,7 @@ pub(crate) async fn show(
         Some(attempt) => {
             let others: Vec<String> = plugins_of(&scan).iter().map(|plugin| plugin.name.clone()).collect();
             let listing = list(&web, &scan.record, attempt).await.unwrap_or_default();
-            // What the plugin wrote last, in order.
+            // The plugin's result file, formatted.
             let written = format!("{name}_processed.json");
             let start = head(&web, &scan.record, attempt, &written, MOST_BYTES).await.ok();
             let result = start.map(|(start, bytes)| super::file_view::content_of("result.json", &start, bytes));
@@ -147,7 +147,8 @@ fn is_problem(plugin: &PluginResult) -> bool {
     )
 }
 
-/// The files that bear a plugin's name, and not the longer name of another one.
+/// Returns the files whose names begin with the plugin's name, and not with the longer name of
+/// another plugin.
 fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Artifact> {
     let bears = |file: &str, name: &str| {
         file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_', '-', '/']))
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn plugin_page_matches_snapshot() {
         let html = PluginPage::sample().render().unwrap();
         assert!(!html.contains("<script>"));
         insta::assert_snapshot!(html);
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn says_why_a_plugin_did_not_do_its_work() {
+    async fn plugin_page_shows_why_a_plugin_did_not_run() {
         let app = TestApp::new();
         app.load_catalogue();
         let scan = app.running("example.com").await;
@@ -250,7 +251,7 @@ mod tests {
             let html = text_of(app.get("/scans/1").await).await;
             let (_, rest) = html.split_once("href=\"/scans/1/plugins/").unwrap_or_else(|| panic!("{name}: {html}"));
             let link = format!("/scans/1/plugins/{}", rest.split('"').next().unwrap());
-            // As a browser reads it: dot segments are steps.
+            // A browser resolves dot segments as steps.
             let read = url::Url::parse("http://k.test/scans/1").unwrap().join(&link).unwrap();
             let shown = text_of(app.get(&read[url::Position::BeforePath..]).await).await;
             assert!(shown.contains("Failed without a message"), "{name}: {link}: {shown}");

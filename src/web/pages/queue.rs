@@ -1,4 +1,4 @@
-//! Pausing the queue and taking it back, from a button.
+//! The buttons that pause and resume the queue.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::web::viewer::Viewer;
 
 const MAX_REASON: usize = 200;
 
-/// Lets no scan start from now on.
+/// Pauses the queue: no scan starts any more.
 pub(crate) async fn pause(
     State(web): State<Web>,
     _viewer: Viewer,
@@ -30,7 +30,7 @@ pub(crate) async fn pause(
     Ok(Redirect::to("/supervision").into_response())
 }
 
-/// Lets scans start again. The button is on every page.
+/// Resumes the queue. The button is on every page.
 pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     web.service().resume().await?;
     Ok(Redirect::to(&back(&headers, "/supervision")).into_response())
@@ -41,7 +41,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, text_of};
 
     #[tokio::test]
-    async fn a_pause_is_seen_on_every_page_until_it_is_taken_back() {
+    async fn pause_is_shown_on_every_page_until_the_queue_resumes() {
         let app = TestApp::new();
         let paused = app.post_form("/queue/pause", "reason=+upgrade+%3Cb%3E%1b ").await;
         assert_eq!((paused.status().as_u16(), header_of(&paused, "location")), (303, "/supervision"));

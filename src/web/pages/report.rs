@@ -1,4 +1,4 @@
-//! The scanner's report, in a frame that runs nothing.
+//! The page with the scanner's report, in a frame that runs no scripts.
 
 use askama::Template;
 use axum::extract::State;
@@ -14,10 +14,10 @@ use crate::web::state::{Web, WebInner};
 use crate::web::text::clean;
 use crate::web::viewer::Viewer;
 
-/// How many attempts to look through, newest first.
+/// How many attempts the page searches for a report, newest first.
 const LOOK_BACK: usize = 10;
 
-/// The scanner's report.
+/// The page with the scanner's report.
 #[derive(Template)]
 #[template(path = "report.html")]
 pub(crate) struct ReportPage {
@@ -29,7 +29,7 @@ pub(crate) struct ReportPage {
     pdf_url: Option<String>,
 }
 
-/// Shows the report of the newest attempt that has one: the HTML, or else leads to the PDF.
+/// Shows the HTML report of the newest attempt that has a report, or redirects to its PDF report.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let none = if scan.status().is_terminal() { "the scanner wrote no report" } else { "no report yet" };
@@ -79,12 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn report_page_matches_snapshot() {
         insta::assert_snapshot!(ReportPage::sample().render().unwrap());
     }
 
     #[tokio::test]
-    async fn is_there_when_the_scanner_wrote_one() {
+    async fn report_page_exists_once_the_scanner_wrote_a_report() {
         let app = TestApp::new();
         let scan = app.running("example.com").await;
         let path = format!("/scans/{}/report", scan.id);

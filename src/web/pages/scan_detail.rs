@@ -1,5 +1,4 @@
-//! The page of one scan: where it stands, what it found, what became of each attempt, and what can
-//! be done now.
+//! The page of one scan: its state, its issues, its attempts, and the available actions.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -14,7 +13,7 @@ use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use super::overview::left_of;
-use crate::adapters::kast_runner::NOTES_NAME;
+use crate::ports::NOTES_NAME;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
@@ -36,7 +35,7 @@ use rows::{AttemptRow, Fact, PluginRow, WaitingRow, facts};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
 
-/// How much of a command line is shown.
+/// How many bytes of a command line are read.
 const MOST_COMMAND_BYTES: u64 = 64 * 1024;
 
 /// The page of one scan.
@@ -61,9 +60,9 @@ pub(crate) struct ScanDetailPage {
     is_cancelling: bool,
     progress: Option<Progress>,
     coverage: CoverageView,
-    /// How many issues there are, in a line.
+    /// The number of issues, in one line.
     outcome: String,
-    /// Why there are none.
+    /// Why the scan shows no issues.
     no_issues: String,
     severities: Vec<SeverityChip>,
     created: MomentText,
@@ -77,14 +76,14 @@ pub(crate) struct ScanDetailPage {
     attempts: Vec<AttemptRow>,
     results: Results,
     can_cancel: bool,
-    /// Whether it can be run again and deleted.
+    /// Whether the scan can be repeated and deleted.
     has_ended: bool,
     can_render: bool,
     trace_id: String,
     trace_url: Option<String>,
 }
 
-/// How far a running scan is.
+/// The progress of a running scan.
 struct Progress {
     percent: Option<usize>,
     text: String,
@@ -96,7 +95,7 @@ struct Progress {
     attempt: String,
 }
 
-/// What the last attempt left behind.
+/// The files and results of the last attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Results {
     attempt: u32,
@@ -104,11 +103,11 @@ struct Results {
     html_url: String,
     pdf_url: Option<String>,
     has_files: bool,
-    /// A requested report that the scanner did not write.
+    /// A sentence about a requested report that the scanner did not write.
     missing_report: Option<&'static str>,
-    /// What to know of the files.
+    /// A notice about the files.
     notice: Option<&'static str>,
-    /// What to know of the attempt.
+    /// Notes about the attempt.
     notes: Vec<String>,
     has_info: bool,
     command: Option<String>,
@@ -116,7 +115,7 @@ struct Results {
     log: Option<Tail>,
 }
 
-/// What was read for the page, besides the scan.
+/// The data that the handler reads for the page, besides the scan.
 struct Read {
     layout: Layout,
     reasons: Vec<Waiting>,
@@ -125,7 +124,7 @@ struct Read {
     notice: Option<Notice>,
 }
 
-/// Shows a scan.
+/// Shows the page of a scan.
 pub(crate) async fn show(
     State(web): State<Web>,
     viewer: Viewer,
@@ -151,7 +150,7 @@ impl ScanDetailPage {
         let until = record.ended_at().unwrap_or(clock.now);
         let live = (!status.is_terminal()).then(|| Live::new(web, format!("/api/scans/{}/events", record.id)));
         let catalogue = web.catalogue();
-        // Nothing of an attempt that has ended goes on.
+        // The clocks of an ended attempt stop at its end.
         let settled = record.last_attempt().and_then(|attempt| attempt.ended_at).or_else(|| record.ended_at());
         Self {
             id: record.id.0,
@@ -163,7 +162,7 @@ impl ScanDetailPage {
                 .then(|| record.request.priority.as_str()),
             is_dry_run: record.request.dry_run,
             repeats: record.rerun_of.map(|id| id.0),
-            // What was true when the form was sent may be over when the page is looked at again.
+            // The notice of the form may be outdated when the page is loaded again later.
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),
             live,
             log_script_url: assets::url("log.js"),
@@ -238,8 +237,8 @@ impl Progress {
     }
 }
 
-/// Which attempt runs. Interruptions count as attempts and not against the limit, so the two are
-/// told apart once they differ.
+/// Returns the number of the running attempt in words. Interruptions count as attempts but not
+/// against the limit, so the text names both numbers once they differ.
 fn attempt_text(attempt: u32, failures: u32, max_attempts: u32) -> String {
     if attempt == failures.saturating_add(1) {
         format!("Attempt {attempt} of {}", max_attempts.max(attempt))
@@ -248,17 +247,17 @@ fn attempt_text(attempt: u32, failures: u32, max_attempts: u32) -> String {
     }
 }
 
-/// The most of an attempt's notes that is read.
+/// How many bytes of an attempt's notes are read.
 const MOST_NOTES_BYTES: u64 = 16 * 1024;
 
 async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     let Some(attempt) = record.last_attempt().map(|attempt| attempt.number) else { return Results::default() };
     let base = format!("/scans/{}/attempts/{attempt}/files", record.id);
     let is_running = matches!(record.state, ScanState::Running { .. });
-    // The page is about the scan; without its files it is still worth showing.
+    // The page is about the scan, and is still useful without its files.
     let (listing, log) = tokio::join!(list(web, record, attempt), log_tail(web, record, attempt));
     let (notice, has_files) = (notice_of_files(&listing), listing.is_ok());
-    // A list may be cut: files that matter are opened by their names.
+    // A list may be cut: important files are opened by their names.
     let is_there = async |path: &str| has_files && has(web, record, attempt, path).await.unwrap_or(false);
     let (report, pdf, has_info) = tokio::join!(is_there(REPORT), is_there(PDF_REPORT), is_there("kast_info.json"));
     let missing_report = if has_files && notice.is_none() {
@@ -268,7 +267,7 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     };
     let start_of =
         async |path: &str, most: u64| if has_files { head(web, record, attempt, path, most).await.ok() } else { None };
-    // What ZAP's file says after the end is what it was doing when the scan ended.
+    // After the end, ZAP's progress file is outdated: it shows the state when the scan ended.
     let zap = if is_running { start_of(zap::FILE, zap::MOST_BYTES).await } else { None };
     let command = start_of(COMMAND, MOST_COMMAND_BYTES).await;
     let notes = start_of(NOTES_NAME, MOST_NOTES_BYTES).await;
@@ -290,8 +289,8 @@ async fn results_of(web: &WebInner, record: &ScanRecord) -> Results {
     }
 }
 
-/// The notice that a redirect names: a fixed sentence, never text from the address, and only where
-/// the scan's row agrees.
+/// Returns the notice that the query of a redirect names: a fixed sentence, never text from the
+/// URL, and only if it matches the scan's row.
 fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
     let has = |pair: &str| query.split('&').any(|one| one == pair);
     let status = record.status();

@@ -1,13 +1,12 @@
-use kastrel_actors::model::ScanStatus;
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus,
-    Resolution, ScannerInfo, ScannerKind, Severity, Verdict,
+    Resolution, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
 };
 
 use kastrel_actors::testing::fixtures;
 
 use super::*;
-use crate::adapters::kast_runner::LOG_NAME;
+use crate::ports::LOG_NAME;
 use crate::web::pages::layout::HOSTILE;
 use crate::web::testing::{TestApp, header_of, text_of};
 
@@ -142,7 +141,7 @@ impl ScanDetailPage {
 }
 
 #[test]
-fn looks_as_it_should() {
+fn scan_page_matches_snapshot() {
     let html = ScanDetailPage::sample().render().unwrap();
     assert!(
         !html.contains("<script>")
@@ -154,7 +153,7 @@ fn looks_as_it_should() {
 }
 
 #[tokio::test]
-async fn a_live_page_follows_and_an_ended_one_is_still() {
+async fn only_the_page_of_an_open_scan_updates_live() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
@@ -192,7 +191,7 @@ async fn a_live_page_follows_and_an_ended_one_is_still() {
 }
 
 #[tokio::test]
-async fn plugins_that_did_not_do_their_work_say_so_and_why() {
+async fn plugins_that_did_not_run_show_the_reason() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     let failed =
@@ -246,7 +245,7 @@ async fn a_scan_is_deleted_after_a_question_and_only_once_it_has_ended() {
 }
 
 #[tokio::test]
-async fn a_report_cannot_be_rendered_where_nothing_can() {
+async fn report_cannot_be_rendered_without_a_renderer() {
     let app = TestApp::new();
     app.running("example.com").await;
     assert_eq!(app.post_form("/scans/1/render", "").await.status(), 409);
@@ -263,7 +262,7 @@ async fn buttons_lead_back_to_a_scan_that_says_what_happened() {
     assert_eq!(header_of(&app.post_form("/scans/1/cancel", "").await, "location"), "/scans/1?notice=ended");
     assert_eq!(header_of(&app.post_form("/scans/1/rerun", "").await, "location"), "/scans/2?submitted=1");
     assert_eq!(app.post_form("/scans/99/cancel", "").await.status(), 404);
-    // From a row of the list it leads back there.
+    // A button on a row of the list leads back to the list.
     let listed = "back=%2Fscans%3Fstatus%3Dpending";
     assert_eq!(
         header_of(&app.post_form("/scans/2/cancel", listed).await, "location"),
@@ -318,7 +317,7 @@ async fn the_log_is_shown_and_cannot_break_out() {
 }
 
 #[tokio::test]
-async fn what_is_no_scan_is_a_page_that_says_so() {
+async fn unknown_scan_is_an_error_page() {
     let app = TestApp::new();
     for path in ["/scans/1", "/scans/abc", "/scans/1/report", "/scans/1/files"] {
         let response = app.get(path).await;
@@ -332,7 +331,7 @@ async fn what_is_no_scan_is_a_page_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue() {
+async fn waiting_scan_shows_the_reason_of_the_pause() {
     let app = TestApp::new();
     app.submitted("example.com").await;
     assert!(!text_of(app.get("/scans/1").await).await.contains("Scan queued, but"));
@@ -349,7 +348,7 @@ async fn a_scan_that_waits_says_why_with_the_reason_of_whoever_paused_the_queue(
 }
 
 #[test]
-fn a_notice_is_never_text_from_the_address_and_never_more_than_the_row_says() {
+fn notice_is_never_text_from_the_url_and_matches_the_row() {
     let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
     assert_eq!(notice_of("notice=<b>", &record), None);
     assert_eq!(notice_of("submitted=1", &record).map(|notice| notice.kind), Some("submitted"));

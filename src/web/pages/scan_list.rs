@@ -1,52 +1,52 @@
-//! All scans: filtered, in order, page by page, and chosen for what is done to many at once.
+//! The list of all scans: filters, order, pages, and the selection for bulk actions.
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{FieldError, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
-use kastrel_actors::ports::{ListQuery, StoreStats};
+use kastrel_actors::model::{FieldError, ListQuery, ScanId, ScanMode, ScanOrder, ScanStatus, Severity, StoreStats};
 
 use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::ScanRow;
+use crate::ports::ScannerCatalog;
 use crate::web::error::{MOST_ERRORS, Problem};
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
-use crate::web::state::{CatalogueView, Web, WebInner};
+use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::Zone;
 
 const PATH: &str = "/scans";
-/// What is said where the order that was asked for cannot be had.
+/// The notice that the filter admits no finished scan, so the requested order is not possible.
 const NONE_HAS_ENDED: &str = "Only finished scans can be sorted by duration, items or severity; showing newest first.";
 const TOO_MANY_TARGETS: &str = "Too many targets to sort; showing newest first. Filter by a part of the target.";
 const HIDES: &str = "finished scans only in this order";
-/// Up to so many scans in all, the tabs of a filtered list are counted; beyond, counting would cost
-/// more than the page.
+/// Up to this number of scans, the tabs of a filtered list show counts; with more scans, counting
+/// would cost more than the page.
 const COUNTED: u64 = 500;
-/// So many rows that cannot be read are named.
+/// How many unreadable rows are named.
 const NAMED: usize = 10;
 const PER_PAGE: &[usize] = &[20, 50, 100];
 
-/// The list of scans.
+/// The page with the list of scans.
 #[derive(Template)]
 #[template(path = "scan_list.html")]
 pub(crate) struct ScanListPage {
     layout: Layout,
     live: Live,
     notice: Option<Notice>,
-    /// Why the list is in another order than was asked for.
+    /// Why the list is not in the requested order.
     order_notice: Option<&'static str>,
     tabs: Vec<Tab>,
     filter: FilterView,
     wrong: Vec<String>,
     headings: Vec<Heading>,
     rows: Vec<ScanRow>,
-    /// Rows that could not be read.
+    /// A notice about rows that could not be read.
     unreadable: Option<String>,
     summary: String,
-    /// The search ended before the page was full.
+    /// The link that continues a search that stopped before the page was full.
     search_on: Option<String>,
     search_on_label: &'static str,
     first: Option<String>,
@@ -54,27 +54,27 @@ pub(crate) struct ScanListPage {
     older: Option<String>,
     csv_url: String,
     json_url: String,
-    /// Whether filters narrow the list.
+    /// Whether the list has filters.
     is_narrowed: bool,
     /// Whether the page shows a scan that can be cancelled.
     has_open: bool,
-    /// Whether the page shows a scan that can be run again or deleted.
+    /// Whether the page shows a scan that can be repeated or deleted.
     has_ended: bool,
-    /// This list, for what is done to its scans to lead back to.
+    /// The link to this list, to which bulk actions return.
     back: String,
 }
 
-/// A state to narrow the list to.
+/// A tab that filters the list by state.
 struct Tab {
     name: &'static str,
     label: &'static str,
-    /// How many scans of this state match the filters, where that is known.
+    /// How many scans of this state match the filters, if known.
     count: Option<u64>,
     url: String,
     is_here: bool,
 }
 
-/// What the list is narrowed to.
+/// The filters of the list.
 struct FilterView {
     target: String,
     statuses: Vec<&'static str>,
@@ -82,9 +82,9 @@ struct FilterView {
     plugins: Vec<String>,
     from: String,
     to: String,
-    /// The zone of the days that are sent.
+    /// The time zone that the form sends.
     zone: String,
-    /// The zone of the days that are shown, where it is not the viewer's.
+    /// The time zone of the filter's days, if it is not the viewer's.
     other_zone: Option<String>,
     modes: Vec<FilterChoice>,
     severities: Vec<FilterChoice>,
@@ -98,7 +98,7 @@ struct FilterChoice {
     is_chosen: bool,
 }
 
-/// A column, and the order that its heading leads to.
+/// A column heading, and the order to which it links.
 struct Heading {
     label: &'static str,
     class: &'static str,
@@ -109,8 +109,8 @@ struct Heading {
 
 /// Shows the list.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
-    // A hand-written address with a wrong parameter shows what the right ones ask for, and says
-    // what is wrong.
+    // A URL with an invalid parameter shows the list for the valid parameters, with a notice about
+    // the invalid ones.
     let (asked, errors) = ScanListQuery::parse(raw.as_deref());
     let mut query = asked.clone().in_fitting_order();
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
@@ -130,19 +130,21 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.in_fitting_order().link(PATH),
         is_here: query.statuses == status.into_iter().collect::<Vec<_>>(),
     };
-    // First of all, because it looks at the queue: the rows say why they wait by that look.
+    // Create the layout first: it checks the queue, and the rows use the result for their waiting
+    // reasons.
     let layout = Layout::of(&web, &viewer, Here::Scans, "Scans").await;
     let clock = web.clock(&viewer);
     let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
-    let place = |id| kastrel_actors::ports::Cursor { rank: String::new(), id };
+    let place = |id| kastrel_actors::model::Cursor { rank: String::new(), id };
     let (first_row, last_row) =
         (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
     let is_back = query.back && query.order.is_by_number();
-    // A walk that ended early goes on in its own direction, from where it ended.
+    // A search that stopped early continues in its own direction, at the position where it stopped.
     let (next, rest) = if list.is_partial { (None, list.next.as_ref()) } else { (list.next.as_ref(), None) };
     let search_on = rest.and_then(|rest| if is_back { query.backward(rest.id) } else { Some(query.next_page(rest)) });
-    // On the way back, what follows the page is where one came from; what precedes it is what the
-    // walk found more of. A page without rows has the place at which it begins.
+    // On a page that was read backwards, the next page is the one that the viewer came from, and
+    // the previous page is the rest that the search found. A page without rows uses the position
+    // where it begins.
     let (before, after) = if is_back {
         (
             next.and(first_row).and_then(|id| query.backward(id)),
@@ -186,8 +188,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     }))
 }
 
-/// How many scans of each state match the filters other than the state: numbers that say something
-/// else would mislead. `None` where they are not known at a bearable cost.
+/// Returns how many scans of each state match the filters except the state filter: other numbers
+/// would mislead. Returns `None` if counting is too expensive.
 async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Result<Option<StoreStats>, Problem> {
     let all = ScanListQuery { statuses: Vec::new(), ..query.clone() };
     if !all.is_narrowed() {
@@ -214,8 +216,8 @@ async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Res
     Ok((page.next.is_none() && !page.is_partial).then_some(counts))
 }
 
-/// Rows that the store cannot read, where the search met any: they are left out of the list, and
-/// not passed over in silence.
+/// Returns a notice about the rows that the store cannot read, if any. The list leaves these rows
+/// out.
 fn unreadable(scans: &[ScanId]) -> Option<String> {
     let named: Vec<String> = scans.iter().take(NAMED).map(|id| format!("#{id}")).collect();
     let more = if scans.len() > NAMED { ", …" } else { "" };
@@ -244,7 +246,7 @@ fn wrong(error: &FieldError) -> String {
 }
 
 impl FilterView {
-    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&CatalogueView>) -> Self {
+    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&ScannerCatalog>) -> Self {
         let choice =
             |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
         let has_days = query.from.is_some() || query.to.is_some();
@@ -281,13 +283,13 @@ impl FilterView {
 }
 
 impl FilterView {
-    /// Which zone the days are in, where that is not the viewer's.
+    /// Returns the time zone of the days, if it is not the viewer's.
     fn zone_note(&self) -> String {
         self.other_zone.as_ref().map_or_else(String::new, |zone| format!(" ({zone})"))
     }
 }
 
-/// The choices of the least severity of a scan's worst issue.
+/// Returns the choices of the minimum severity of a scan's worst issue.
 fn least_severities(query: &ScanListQuery) -> Vec<FilterChoice> {
     let choice = |value: &str, label: String, is_chosen| FilterChoice { value: value.into(), label, is_chosen };
     let label = |severity: Severity| match severity {
@@ -305,7 +307,7 @@ fn least_severities(query: &ScanListQuery) -> Vec<FilterChoice> {
         .collect()
 }
 
-/// Whether what is asked for has a place in an order.
+/// Returns whether an order can list the scans that the filter admits.
 fn fits(query: &ScanListQuery, order: ScanOrder) -> bool {
     let ordered = ScanListQuery { order, ..query.without_place() };
     ordered.admits_ended() || !ordered.is_of_ended()
@@ -353,7 +355,7 @@ fn headings(query: &ScanListQuery) -> Vec<Heading> {
     ]
 }
 
-/// What was done to many scans, from numbers in the address and words of ours.
+/// Returns the notice about a bulk action. It consists of fixed words and of numbers from the URL.
 fn notice_of(query: &str) -> Option<Notice> {
     let of = |name: &str| {
         url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())

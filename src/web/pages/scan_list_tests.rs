@@ -42,7 +42,7 @@ impl ScanListPage {
 }
 
 #[test]
-fn looks_as_it_should() {
+fn scan_list_page_matches_snapshot() {
     let html = ScanListPage::sample().render().unwrap();
     assert!(!html.contains("<script>") && !html.contains('\u{1b}') && !html.contains('\u{202e}'));
     insta::assert_snapshot!(html);
@@ -60,7 +60,7 @@ fn rows(html: &str) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn pages_lead_on_and_back_in_the_same_order() {
+async fn list_pages_go_forward_and_back_in_the_same_order() {
     let app = TestApp::new();
     for n in 0..7 {
         app.submitted(&format!("host{n}.example.com")).await;
@@ -82,7 +82,7 @@ async fn pages_lead_on_and_back_in_the_same_order() {
 }
 
 #[tokio::test]
-async fn a_search_that_ends_early_goes_on_the_way_it_went() {
+async fn partial_search_continues_in_its_direction() {
     let app = TestApp::new();
     for n in 1..=9 {
         app.submitted(if n % 8 == 1 { "rare.example.com" } else { "other.example.com" }).await;
@@ -98,7 +98,7 @@ async fn a_search_that_ends_early_goes_on_the_way_it_went() {
     );
     let third = page(&link(&second, "page-search-on").unwrap()).await;
     assert_eq!((rows(&third), link(&third, "page-search-on")), (vec![1], None));
-    // The way back leads over the same empty stretch to the beginning.
+    // The way back crosses the same stretch without matches to the beginning.
     let back = page(&link(&third, "page-previous").unwrap()).await;
     assert!(rows(&back).is_empty() && back.contains("Search newer scans"), "{back}");
     assert_eq!(rows(&page(&link(&back, "page-next").unwrap()).await), [1], "and can be turned where nothing is");
@@ -114,7 +114,7 @@ async fn a_search_that_ends_early_goes_on_the_way_it_went() {
 }
 
 #[tokio::test]
-async fn an_order_hides_no_scan_without_a_word() {
+async fn order_that_hides_scans_shows_a_notice() {
     let app = TestApp::new();
     app.running("b.example.com").await;
     app.submitted("a.example.com").await;
@@ -200,7 +200,7 @@ async fn the_tabs_count_what_the_filters_leave() {
 }
 
 #[tokio::test]
-async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
+async fn filter_days_are_in_the_viewers_zone_which_the_url_names() {
     let app = TestApp::new();
     app.submitted("a.example.com").await;
     let seen = async |path: &str| {
@@ -208,7 +208,7 @@ async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
     };
     let html = seen("/scans").await;
     assert!(html.contains(r#"name="zone" value="Pacific/Auckland""#) && html.contains(">From</label>"), "{html}");
-    // It was submitted at midnight UTC, which is 13:00 of that day there.
+    // The scan was submitted at midnight UTC, which is 13:00 of that day in Auckland.
     for (query, expected) in [("from=2026-01-01&to=2026-01-01", 1), ("to=2025-12-31", 0)] {
         assert_eq!(rows(&seen(&format!("/scans?{query}&zone=Pacific%2FAuckland")).await).len(), expected, "{query}");
     }
@@ -222,7 +222,7 @@ async fn days_are_those_of_the_viewer_and_the_address_says_whose() {
 }
 
 #[tokio::test]
-async fn an_empty_list_says_how_to_begin() {
+async fn empty_list_links_to_the_first_scan() {
     let response = TestApp::new().get("/scans").await;
     assert_eq!(
         (header_of(&response, "x-content-type-options"), header_of(&response, "cross-origin-opener-policy")),
@@ -233,7 +233,7 @@ async fn an_empty_list_says_how_to_begin() {
 }
 
 #[test]
-fn a_notice_is_made_of_numbers_and_words_of_ours() {
+fn notice_has_only_numbers_and_fixed_words() {
     let text = |query: &str| notice_of(query).map(|notice| (notice.kind, notice.text));
     assert_eq!(text("done=cancel&n=1&not=0"), Some(("done", "Cancel requested for 1 scan.".into())));
     assert_eq!(text("done=rerun&n=2&not=1").map(|(kind, _)| kind), Some("warning"));

@@ -1,4 +1,4 @@
-//! A scan in a table: where it stands, why, and what can be done about it now.
+//! A row of a scan in a table: its state, the reason, and the available actions.
 
 use kastrel_actors::model::{ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
 
@@ -9,7 +9,7 @@ use crate::web::state::WebInner;
 use crate::web::text::{MomentText, clean, duration, sentence, words};
 use crate::web::zone::{WallClock, exact};
 
-/// A scan in a table.
+/// A row of a scan in a table.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanRow {
     pub(crate) id: u64,
@@ -19,21 +19,21 @@ pub(crate) struct ScanRow {
     pub(crate) target: String,
     pub(crate) mode: &'static str,
     pub(crate) is_dry_run: bool,
-    /// Why it failed.
+    /// Why the scan failed.
     pub(crate) reason: Option<String>,
-    /// Why it waits, where that is more than for its turn.
+    /// Why the scan waits, if it waits for more than a free slot.
     pub(crate) waiting: Option<String>,
-    /// How far a running scan is.
+    /// The progress of a running scan, in percent.
     pub(crate) percent: Option<usize>,
-    /// How much was checked.
+    /// The coverage of the scan.
     pub(crate) checks: String,
-    /// The classes of gaps that it has.
+    /// The classes of gaps of the scan.
     pub(crate) gaps: Vec<Gap>,
     pub(crate) issues: String,
     pub(crate) severities: Vec<SeverityChip>,
     pub(crate) created: MomentText,
     pub(crate) duration: String,
-    /// Since when it runs, for a duration that goes on.
+    /// The start of a running scan, from which the page counts the duration.
     pub(crate) since: Option<String>,
     pub(crate) can_cancel: bool,
     pub(crate) can_rerun: bool,
@@ -103,7 +103,7 @@ impl ScanRow {
     }
 }
 
-/// Why a scan failed, in a line.
+/// Returns why a scan failed, in one line.
 pub(crate) fn reason(state: &ScanState) -> Option<String> {
     match state {
         ScanState::Failed { failure, .. } => {

@@ -1,6 +1,6 @@
-//! A scan's trace as Kastrel itself remembers it: waiting, attempts, plugins and verdict, drawn
-//! without any tracing backend. The plugins are those of the last attempt, because the row keeps
-//! the results of no other.
+//! The page with a scan's trace from Kastrel's own data: waits, attempts, plugins and verdict. It
+//! needs no tracing backend. The plugins are those of the last attempt, because the row keeps the
+//! results of that attempt only.
 
 use askama::Template;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::web::viewer::Viewer;
 mod waterfall;
 use waterfall::{Row, waterfall};
 
-/// The page of a scan's trace.
+/// The page with a scan's trace.
 #[derive(Template)]
 #[template(path = "scan_trace.html")]
 pub(crate) struct ScanTracePage {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_scans_page_leads_to_it() {
+    async fn scan_page_links_to_the_trace() {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         let html = text_of(app.get(&format!("/scans/{id}")).await).await;

@@ -1,4 +1,4 @@
-//! What this server is and how it is set: versions, the scanner and its plugins, limits.
+//! The about page: versions, the scanner and its plugins, limits and backups.
 
 use askama::Template;
 use axum::extract::State;
@@ -7,14 +7,15 @@ use axum::response::Response;
 use super::badge::Badge;
 use super::layout::{Here, Layout};
 use crate::backup::{BackupFailure, BackupFile};
+use crate::ports::ScannerCatalog;
 use crate::web::error::Problem;
 use crate::web::headers::page;
-use crate::web::state::{CatalogueView, SettingLine, Web};
+use crate::web::state::{SettingLine, Web};
 use crate::web::text::{MomentText, clean, counted, duration, size};
 use crate::web::viewer::Viewer;
 use crate::web::zone::WallClock;
 
-/// Settings and about.
+/// The about page.
 #[derive(Template)]
 #[template(path = "settings.html")]
 pub(crate) struct SettingsPage {
@@ -29,10 +30,10 @@ pub(crate) struct SettingsPage {
     plugins: Vec<PluginLine>,
     issues: String,
     streams: String,
-    /// Whether this process makes backups by itself.
+    /// Whether this process makes automatic backups.
     makes_backups: bool,
     backups: Vec<BackupLine>,
-    /// Why the last one failed, where it did.
+    /// Why the last backup failed; empty if it succeeded.
     backup_failure: String,
 }
 
@@ -54,7 +55,7 @@ struct PluginLine {
     needs: String,
 }
 
-/// Shows the settings.
+/// Shows the about page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let catalogue = web.catalogue();
     let status = web.state.backups.as_ref().map(|backups| backups.borrow().clone()).unwrap_or_default();
@@ -112,7 +113,7 @@ fn failure(failure: &BackupFailure) -> String {
     format!("The last backup failed ({times}): {}. It is retried automatically.", clean(&failure.why))
 }
 
-fn plugins(catalogue: &CatalogueView) -> Vec<PluginLine> {
+fn plugins(catalogue: &ScannerCatalog) -> Vec<PluginLine> {
     let line = |plugin: &kastrel_actors::model::PluginInfo| PluginLine {
         name: clean(&plugin.name),
         label: clean(&plugin.display_name),
@@ -168,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn settings_page_matches_snapshot() {
         insta::assert_snapshot!(SettingsPage::sample().render().unwrap());
     }
 
     #[tokio::test]
-    async fn tells_which_scanner_and_which_limits() {
+    async fn settings_page_shows_scanner_and_limits() {
         let app = TestApp::new();
         assert!(text_of(app.get("/settings").await).await.contains("Detecting scanner…"));
         app.load_catalogue();
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shows_the_backups_with_age_and_size() {
+    async fn settings_page_shows_backups_with_age_and_size() {
         let app = TestApp::new();
         assert!(text_of(app.get("/settings").await).await.contains("No backup yet"));
         app.backups.send_replace(backup_status());

@@ -1,4 +1,4 @@
-//! The actors of this node as the tree that they are, the nodes there are, and the queue's switch.
+//! The supervision page: the actor tree of this node, all nodes, and the pause of the queue.
 
 use askama::Template;
 use axum::extract::State;
@@ -15,11 +15,11 @@ use crate::web::text::{MomentText, clean, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::WallClock;
 
-/// How many scans are shown below the supervisor; there may be hundreds.
+/// How many scans the tree shows below the supervisor; there may be hundreds.
 const MOST_CHILDREN: usize = 50;
 const MAX_DEPTH: usize = 6;
 
-/// The actor tree and the nodes.
+/// The supervision page.
 #[derive(Template)]
 #[template(path = "supervision.html")]
 pub(crate) struct SupervisionPage {
@@ -27,11 +27,11 @@ pub(crate) struct SupervisionPage {
     live: Live,
     is_paused: bool,
     nodes: Vec<NodeRow>,
-    /// The tree, as lines that open and close levels.
+    /// The tree as a sequence of steps that open and close levels.
     tree: Vec<TreeStep>,
 }
 
-/// A step in drawing the tree: templates do not call themselves, so the tree is laid out here.
+/// A step of drawing the tree. Templates are not recursive, so the tree is flattened here.
 enum TreeStep {
     Open,
     Actor(Box<ActorRow>),
@@ -68,7 +68,7 @@ struct NodeRow {
     problem: Option<String>,
 }
 
-/// Shows the tree.
+/// Shows the supervision page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let store = &web.service().store;
     let (nodes, paused) = tokio::try_join!(store.nodes(), store.paused())?;
@@ -116,7 +116,7 @@ impl ActorRow {
     }
 }
 
-/// What an actor is doing, with the look of a state that people know.
+/// Returns the badge of an actor's state, in the style of a scan state that users know.
 fn state_badge(state: &str) -> Badge {
     let (name, icon) = match state {
         "running" | "serving" | "held" | "watching" | "well" | "waiting for a job" => ("ok", "completed"),
@@ -171,7 +171,7 @@ impl NodeRow {
     }
 }
 
-/// How many actors, and how often they were restarted.
+/// Returns the number of actors in a tree, and the number of their restarts.
 fn count(actor: &ActorView) -> (usize, u32) {
     actor
         .children
@@ -180,7 +180,7 @@ fn count(actor: &ActorView) -> (usize, u32) {
         .fold((1, actor.restarts), |(actors, restarts), (more, also)| (actors + more, restarts.saturating_add(also)))
 }
 
-/// The last failure anywhere in a tree.
+/// Returns the last failure anywhere in a tree.
 fn worst(actor: &ActorView) -> Option<String> {
     let own = actor.last_failure.as_ref().map(|failure| (failure.at, format!("{}: {}", actor.name, failure.reason)));
     fn all(actor: &ActorView, found: &mut Vec<(Timestamp, String)>) {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_as_it_should() {
+    fn supervision_page_matches_snapshot() {
         let html = SupervisionPage::sample().render().unwrap();
         assert!(!html.contains("<script>"));
         assert_eq!(html.matches("<ul").count(), html.matches("</ul>").count());
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_actor_does_has_the_look_of_how_well_it_is() {
+    fn actor_badge_shows_the_health_of_the_state() {
         for (state, look) in [
             ("running", "ok"),
             ("waiting for a job", "ok"),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_shown_as_its_lease_and_its_orders_say() {
+    fn node_badge_shows_its_lease_and_directives() {
         let (now, later) = (Timestamp::from_second(100).unwrap(), Timestamp::from_second(130).unwrap());
         for (expires_at, activity, drain_by, label) in [
             (later, NodeActivity::Active, None, "Active"),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shows_this_nodes_tree_down_to_the_scans() {
+    async fn supervision_page_shows_the_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
             app.service.snapshots.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());

@@ -1,4 +1,4 @@
-//! The choice of colours, kept by the browser.
+//! The choice of the colour theme, which the browser stores in a cookie.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -11,7 +11,7 @@ use crate::web::back::back;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::viewer::{Theme, Viewer};
 
-/// Keeps a choice, and goes back to where it was made.
+/// Stores the choice in a cookie, and redirects back to the page.
 pub(crate) async fn choose(
     _viewer: Viewer,
     headers: HeaderMap,
@@ -33,7 +33,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, text_of};
 
     #[tokio::test]
-    async fn a_choice_is_kept_and_shown() {
+    async fn theme_choice_is_kept_and_shown() {
         let app = TestApp::new();
         let chosen = app.post_form("/theme", "theme=dark").await;
         assert_eq!((chosen.status().as_u16(), header_of(&chosen, "location")), (303, "/"));

@@ -1,4 +1,4 @@
-//! The choice of the time zone, kept by the browser.
+//! The choice of the time zone, which the browser stores in a cookie.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -12,10 +12,10 @@ use crate::web::error::{Problem, ProblemKind};
 use crate::web::viewer::Viewer;
 use crate::web::zone::Zone;
 
-/// What is sent for the zone of the browser, which only its script knows.
+/// The form value for the browser's own zone, which only its script can determine.
 const LOCAL: &str = "local";
 
-/// Keeps a choice, and goes back to where it was made.
+/// Stores the choice in a cookie, and redirects back to the page.
 pub(crate) async fn choose(
     _viewer: Viewer,
     headers: HeaderMap,
@@ -42,7 +42,7 @@ mod tests {
     use crate::web::testing::{TestApp, header_of, text_of};
 
     #[tokio::test]
-    async fn a_zone_is_kept_named_on_every_page_and_taken_back() {
+    async fn zone_choice_is_kept_shown_on_every_page_and_reset() {
         let app = TestApp::new();
         app.submitted("example.com").await;
         let plain = text_of(app.get("/scans").await).await;

@@ -1,4 +1,4 @@
-//! A backup of as many bytes as a test wants, which may fail in the middle.
+//! A backup source with a given number of lines, which can fail midway.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,16 +11,16 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::backup::{BackupError, BackupFailure, BackupFile, BackupSource, BackupStatus, Summary};
 
-/// A line of it.
+/// A line of the backup.
 pub(crate) const LINE: &[u8] = b"{\"line\":\"of a backup\"}\n";
 
-/// See the module.
+/// A scripted backup source. See the module documentation.
 pub(crate) struct ScriptedBackup {
-    /// How many lines there are.
+    /// The number of lines.
     pub(crate) lines: AtomicU64,
-    /// After how many of them it fails.
+    /// After how many lines the backup fails.
     pub(crate) fails_after: AtomicU64,
-    /// How many were taken by the reader so far.
+    /// How many lines the reader has taken.
     pub(crate) taken: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ impl BackupSource for ScriptedBackup {
     }
 }
 
-/// Two automatic backups, and one that failed.
+/// Returns two automatic backups and one failure.
 pub(crate) fn backup_status() -> BackupStatus {
     let made_at = Timestamp::from_second(1_767_225_600).unwrap();
     let mark = |sequence, before_migration_of, missing| BackupMark { sequence, made_at, before_migration_of, missing };

@@ -7,16 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
-    Command, NewScan, NodeId, NodeLease, NodeRecord, NodeRegistration, QueuePause, ScanId, ScanOrder, ScanRecord,
+    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord, StoreStats,
+    Submitted,
 };
 use kastrel_actors::policy::listing::matches;
-use kastrel_actors::ports::{
-    Applied, DayOutcomes, Deleted, DueScan, ListQuery, NodeLeaseRefused, PastRun, RunningScan, RunsLike, ScanPage,
-    ScanStore, StoreError, StoreStats, Submitted,
-};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::MemoryStore;
 
-/// The store in memory, until it is told to fail.
+/// An in-memory store whose failures a test controls.
 pub(crate) struct FaultyStore {
     inner: Arc<MemoryStore>,
     failure: Mutex<Option<String>>,
@@ -34,22 +33,22 @@ impl FaultyStore {
         }
     }
 
-    /// From now on every call fails.
+    /// Makes every call fail.
     pub(crate) fn fail_with(&self, why: &str) {
         *self.failure.lock().unwrap() = Some(why.into());
     }
 
-    /// From now on every call works.
+    /// Makes every call work again.
     pub(crate) fn recover(&self) {
         *self.failure.lock().unwrap() = None;
     }
 
-    /// From now on a page looks at so many scans only, whatever it finds among them.
+    /// Limits how many scans a page examines, whatever it finds among them.
     pub(crate) fn look_at_most(&self, scans: usize) {
         *self.most_looked_at.lock().unwrap() = Some(scans);
     }
 
-    /// From now on there are too many targets to put them in order.
+    /// Makes the store refuse an order by target, as if there were too many targets.
     pub(crate) fn refuse_order(&self) {
         self.refuses_order.store(true, Ordering::Relaxed);
     }

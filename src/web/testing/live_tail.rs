@@ -1,12 +1,10 @@
-//! A store of files to which only the end of a log has come so far.
+//! An artifact store that has received only the end of a log.
 
 use async_trait::async_trait;
 
-use crate::adapters::artifacts::{
-    ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
-};
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
 
-/// See the module.
+/// The store, with the end of the log. See the module documentation.
 #[derive(Debug)]
 pub(crate) struct LiveTail(pub(crate) &'static str);
 

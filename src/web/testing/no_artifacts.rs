@@ -1,12 +1,10 @@
-//! A store of files that never answers.
+//! An artifact store that never responds.
 
 use async_trait::async_trait;
 
-use crate::adapters::artifacts::{
-    ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder,
-};
+use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
 
-/// See the module.
+/// The unavailable store. See the module documentation.
 #[derive(Debug)]
 pub(crate) struct NoArtifacts;
 

@@ -1,9 +1,9 @@
-//! Checks a value against a JSON schema, as far as our own description uses it. Stricter than the
-//! standard in one thing: a property that is not described is an error.
+//! Validates a value against a JSON schema, for the part of the standard that our description uses.
+//! It is stricter than the standard in one point: a property that is not described is an error.
 
 use serde_json::{Map, Value};
 
-/// Whether `value` is as `schema` says; the error names the place.
+/// Validates `value` against `schema`. The error names the position.
 pub(super) fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     check_at(root, schema, value, "")
 }

@@ -1,4 +1,5 @@
-//! Everybody can use every page: axe-core finds nothing serious, and the keyboard alone is enough.
+//! Tests the accessibility of every page: axe-core finds no serious violation, and the keyboard
+//! alone is sufficient.
 
 use fantoccini::key::Key;
 use serde_json::{Value, json};
@@ -13,17 +14,18 @@ async fn axe_finds_nothing_serious_in_light() {
 
 #[tokio::test]
 async fn axe_finds_nothing_serious_in_dark() {
-    // Only colours differ.
+    // The second run differs in colours only.
     inspect("dark", "{ iframes: false, resultTypes: ['violations'], runOnly: ['color-contrast'] }").await;
 }
 
-/// A report is the scanner's own, and in a frame that lets no script in; so frames are left out.
+/// Checks all pages. A report is the scanner's own page, in a frame that blocks scripts, so frames
+/// are left out.
 async fn inspect(colours: &str, options: &str) {
     let axe = tokio::task::spawn_blocking(crate::axe::script).await.unwrap();
     let stage = every_state().await;
     stage.browser.system_prefers(colours).await;
-    // Into every page that is opened from now on, before its own scripts; the policy of the page
-    // does not apply to it.
+    // The script is injected into every page before the page's own scripts; the page's policy does
+    // not apply to it.
     stage.browser.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": axe })).await;
     let mut found = Vec::new();
     for path in PAGES {
@@ -62,12 +64,12 @@ fn told(violation: &Value) -> String {
 }
 
 #[tokio::test]
-async fn the_keyboard_alone_is_enough() {
+async fn pages_work_with_the_keyboard_alone() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     stage.open("/").await;
     let press = async |keys: &str| page.client().active_element().await.unwrap().send_keys(keys).await.unwrap();
-    // The first stop skips what is the same on every page.
+    // The first tab stop is the link that skips the navigation.
     press(&Key::Tab.to_string()).await;
     page.until("document.activeElement.classList.contains('skip')").await;
     assert_ne!(

@@ -1,4 +1,4 @@
-//! The dashboard under a path of its own, as behind a proxy that serves other programs as well.
+//! Tests the dashboard under a base path, as behind a proxy that also serves other programs.
 
 use super::stage::Stage;
 
@@ -15,7 +15,7 @@ async fn pages_forms_streams_and_cookies_work_under_a_base_path() {
     assert_eq!(stage.cancel(1).await.0, 202);
     stage.until_shown("cancelled").await;
     stage.until_status(1, "cancelled").await;
-    // A choice holds on each page, and other programs of the host do not see it.
+    // A setting applies to each page, and other programs on the host do not receive its cookie.
     page.click("#theme-dark").await;
     stage.open("/kastrel").await;
     assert_eq!(page.js("document.documentElement.dataset.theme").await, "dark");

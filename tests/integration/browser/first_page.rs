@@ -1,12 +1,12 @@
-//! The weight of the first page.
+//! Tests the size of the first page.
 
 use super::seed::every_state;
 
-/// Page, style, scripts and icon together, without what the page asks for later to stay up to date.
+/// The limit for page, style, scripts and icon together, without the later requests for updates.
 const MOST_BYTES: u64 = 100_000;
 
 #[tokio::test]
-async fn is_light_and_comes_from_nowhere_else() {
+async fn first_page_is_small_and_loads_from_its_own_server_only() {
     let stage = every_state().await;
     let page = &stage.browser;
     stage.open("/").await;

@@ -1,10 +1,10 @@
-//! What a scanned site wrote runs nowhere: not in a report, not in the view of a file, not by the
-//! name of a file, not in the log.
+//! Tests that content of a scanned site never runs: not in a report, not in the view of a file, not
+//! through the name of a file, not in the log.
 
 use super::stage::Stage;
 
-/// What script in a page of ours, or in a frame of it, could have done. Our own script keeps the
-/// name of the time zone, and nothing else.
+/// True if no foreign script has run in a page or in a frame of it. The dashboard's own script
+/// stores the name of the time zone and nothing else.
 const UNTOUCHED: &str =
     "document.title !== 'owned' && window.owned === undefined && document.cookie === 'kastrel-zone=Pacific/Auckland'";
 
@@ -21,7 +21,7 @@ async fn nothing_of_it_runs_and_the_reports_own_style_works() {
     stage.open("/scans/1/log").await;
     page.until("document.getElementById('log').textContent.includes('<script>document.title')").await;
 
-    // Every file, as a page of ours and by itself.
+    // Every file, in the dashboard's view and by itself.
     stage.open("/scans/1/files").await;
     let links = page.js("[...document.querySelectorAll('[data-file]')].map((link) => ({ name: link.textContent, href: link.href }))").await;
     let links = links.as_array().unwrap().clone();
@@ -47,13 +47,13 @@ async fn nothing_of_it_runs_and_the_reports_own_style_works() {
     stage.open("/scans/1/report").await;
     page.client().enter_frame(0).await.unwrap();
     sandboxed(&stage).await;
-    // Not even a push from outside sends its form.
+    // A form in the report is not sent, even if a script outside the frame submits it.
     page.js("document.getElementById('form').submit()").await;
     page.client().enter_parent_frame().await.unwrap();
     assert_eq!(page.js(UNTOUCHED).await, true);
     assert!(page.js("document.title").await.as_str().unwrap().contains("Kastrel"));
 
-    // The same where somebody opens it alone.
+    // The same if the report is opened alone.
     stage.open("/scans/1/attempts/1/files/kast_report.html").await;
     sandboxed(&stage).await;
     let said = page.said().await;
@@ -62,7 +62,7 @@ async fn nothing_of_it_runs_and_the_reports_own_style_works() {
     assert_eq!(stage.json("/api/scans").await["total"], 1);
 }
 
-/// The report looks as its scanner made it, and could do nothing.
+/// Asserts that the report keeps its own style and cannot run scripts.
 async fn sandboxed(stage: &Stage) {
     let page = &stage.browser;
     page.until("document.getElementById('own').complete").await;

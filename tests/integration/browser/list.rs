@@ -1,11 +1,11 @@
-//! The list of scans.
+//! Tests of the scan list.
 
 use serde_json::json;
 
 use super::stage::Stage;
 
 #[tokio::test]
-async fn filters_live_in_the_address_and_many_are_handled_at_once() {
+async fn list_filters_are_in_the_address_and_bulk_actions_work() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     for target in ["hang-a.test", "hang-b.test"] {
@@ -67,7 +67,7 @@ async fn filters_live_in_the_address_and_many_are_handled_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_chosen_stays_chosen_while_states_change() {
+async fn list_selection_is_kept_while_states_change() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let running = stage.submit("hang.test").await;
@@ -81,7 +81,7 @@ async fn what_is_chosen_stays_chosen_while_states_change() {
     page.until(&format!("document.getElementById('row-{running}').dataset.status === 'cancelled'")).await;
     assert_eq!(page.js(&format!("document.getElementById('pick-{done}').checked")).await, true);
     assert_eq!(page.text("#pick-count").await, "1 selected");
-    // What comes new stands on top.
+    // New scans appear at the top.
     let new = stage.submit("1p.test").await;
     page.until(&format!("document.querySelector('#scans tbody tr').id === 'row-{new}'")).await;
     assert_eq!(page.js(&format!("document.getElementById('pick-{done}').checked")).await, true);

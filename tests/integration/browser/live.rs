@@ -1,4 +1,5 @@
-//! Whatever happens between page and server, the page shows the truth in the end, by itself.
+//! Tests of live updates: after any fault between page and server, the page shows the current state
+//! without a reload.
 
 use serde_json::json;
 
@@ -8,7 +9,7 @@ const TROUBLE: &str = "!document.getElementById('trouble').hidden";
 const NO_TROUBLE: &str = "document.getElementById('trouble').hidden";
 
 #[tokio::test]
-async fn a_killed_server_that_comes_back_is_noticed() {
+async fn page_recovers_when_a_killed_server_restarts() {
     let mut stage = Stage::start().await;
     let id = stage.submit("hangfirst-2p.test").await;
     stage.until_busy(id).await;
@@ -24,7 +25,7 @@ async fn a_killed_server_that_comes_back_is_noticed() {
     let attempts =
         "[...document.querySelectorAll('#attempt-list [data-attempt]')].map((attempt) => attempt.dataset.attempt)";
     assert_eq!(stage.browser.js(attempts).await, json!(["2", "1"]));
-    // The log is that of the attempt that did it.
+    // The log belongs to the latest attempt.
     stage.browser.until("document.getElementById('log').dataset.logUrl.endsWith('attempt=2')").await;
     stage.browser.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
     assert_eq!(stage.browser.js("window.sameDocument").await, true);
@@ -32,7 +33,7 @@ async fn a_killed_server_that_comes_back_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_cut_comes_back() {
+async fn event_stream_is_reopened_after_a_cut() {
     let stage = Stage::start().await;
     let id = stage.submit("hang.test").await;
     stage.until_busy(id).await;
@@ -47,7 +48,7 @@ async fn a_stream_that_is_cut_comes_back() {
 }
 
 #[tokio::test]
-async fn without_a_stream_the_page_asks_from_time_to_time() {
+async fn page_polls_without_an_event_stream() {
     let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
     stage.proxy.refuse_streams(true);
     let id = stage.submit("hang.test").await;
@@ -62,7 +63,7 @@ async fn without_a_stream_the_page_asks_from_time_to_time() {
 }
 
 #[tokio::test]
-async fn above_the_most_streams_the_page_polls_and_heals_when_there_is_room() {
+async fn page_polls_above_the_stream_limit_and_reconnects_when_a_stream_is_free() {
     let stage =
         Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1"), ("KASTREL_SERVER__MAX_EVENT_STREAMS", "1")])
             .await;
@@ -72,7 +73,7 @@ async fn above_the_most_streams_the_page_polls_and_heals_when_there_is_room() {
         ids.push(stage.submit("hang.test").await);
         stage.until_busy(ids[ids.len() - 1]).await;
     }
-    // The server notices a moment later that the streams which were just dropped are closed.
+    // The server notices with a delay that dropped streams are closed.
     let mut held = stage.get(&format!("/api/scans/{}/events", ids[2])).await;
     while held.status() != 200 {
         held = stage.get(&format!("/api/scans/{}/events", ids[2])).await;
@@ -85,7 +86,8 @@ async fn above_the_most_streams_the_page_polls_and_heals_when_there_is_room() {
     assert_eq!(stage.proxy.count().open, 0, "the stream was refused");
     stage.cancel(ids[2]).await;
     while held.chunk().await.unwrap().is_some() {}
-    // What it does by itself a little later, it does at once when the network comes back.
+    // The page reconnects by itself a little later, and immediately on the browser's `online`
+    // event.
     page.js("dispatchEvent(new Event('online'))").await;
     stage.proxy.until(|count| count.open == 1).await;
     page.until(NO_TROUBLE).await;
@@ -94,8 +96,8 @@ async fn above_the_most_streams_the_page_polls_and_heals_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_laptop_that_slept_has_a_stream_that_is_dead_without_knowing_it() {
-    // So rarely that asking by itself is not what heals.
+async fn page_recovers_from_a_silent_stream_after_sleep() {
+    // The poll interval is so long that polling cannot repair the page.
     let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "600")]).await;
     let id = stage.submit("hang.test").await;
     stage.until_busy(id).await;
@@ -114,14 +116,14 @@ async fn a_laptop_that_slept_has_a_stream_that_is_dead_without_knowing_it() {
 }
 
 #[tokio::test]
-async fn a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen() {
+async fn hidden_page_sends_no_requests_and_catches_up_when_visible() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("hang.test").await;
     stage.until_busy(id).await;
     stage.open(&format!("/scans/{id}")).await;
     stage.until_live().await;
-    // A browser without a window shows all its tabs at once, so the page is told.
+    // A headless browser never hides a tab, so the test sets `document.hidden`.
     page.js("(() => { window.unseen = true; Object.defineProperty(document, 'hidden', { get: () => window.unseen }); document.dispatchEvent(new Event('visibilitychange')); })()").await;
     stage.proxy.until(|count| count.open == 0).await;
     let asked = stage.proxy.count();
@@ -135,14 +137,14 @@ async fn a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen() {
 }
 
 #[tokio::test]
-async fn two_tabs_show_the_same() {
+async fn two_tabs_show_the_same_state() {
     let stage = Stage::start().await;
     let (page, client) = (&stage.browser, stage.browser.client());
     let id = stage.submit("hang-2p.test").await;
     stage.until_busy(id).await;
     stage.open(&format!("/scans/{id}")).await;
     let first = client.window().await.unwrap();
-    // In a window of its own: a tab behind another one asks for nothing.
+    // The second page is in a separate window, because a hidden tab sends no requests.
     let second = client.new_window(false).await.unwrap().handle;
     client.switch_to_window(second.clone()).await.unwrap();
     stage.open("/scans").await;
@@ -153,12 +155,12 @@ async fn two_tabs_show_the_same() {
     stage.until_shown("cancelled").await;
     client.switch_to_window(second).await.unwrap();
     page.until(&format!("document.getElementById('row-{id}').dataset.status === 'cancelled'")).await;
-    // What one tab starts, the other one of the same page shows.
+    // A scan started in one tab appears in the other tab of the same page.
     stage.open(&format!("/scans/{id}")).await;
     page.click("#rerun").await;
     page.until("location.pathname === '/scans/2'").await;
     stage.until_shown("running").await;
-    // The scan hangs there: from now on its plugins stay as they are.
+    // The scan hangs there, so its plugins do not change any more.
     page.until("document.querySelector('tr[data-plugin=whatweb]')?.dataset.status === 'in_progress'").await;
     let here = stage.plugins().await;
     client.switch_to_window(first).await.unwrap();
@@ -169,7 +171,7 @@ async fn two_tabs_show_the_same() {
 }
 
 #[tokio::test]
-async fn the_overview_follows_what_happens_and_whether_the_queue_is_paused() {
+async fn overview_shows_scan_changes_and_a_paused_queue() {
     let stage = Stage::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
     let page = &stage.browser;
     stage.open("/").await;

@@ -1,4 +1,5 @@
-//! How pages look: on narrow and on wide screens, in the dark, and where nothing shall move.
+//! Tests the appearance of pages: on narrow and wide screens, in the dark theme, and with reduced
+//! motion.
 
 use serde_json::json;
 
@@ -27,7 +28,7 @@ async fn no_page_is_wider_than_the_screen() {
 }
 
 #[tokio::test]
-async fn names_are_whole_and_buttons_can_be_reached() {
+async fn target_names_are_not_broken_and_buttons_are_visible() {
     let stage = every_state().await;
     let page = &stage.browser;
     let looked_at = "(() => {
@@ -50,7 +51,7 @@ async fn names_are_whole_and_buttons_can_be_reached() {
         let over = "[...document.querySelectorAll('main .badge, main .sev')].filter((badge) => badge.checkVisibility() && (badge.getBoundingClientRect().right > innerWidth || badge.scrollWidth > badge.clientWidth + 1)).map((badge) => badge.textContent)";
         assert_eq!(page.js(over).await, json!([]), "{path}");
     }
-    // "Apply" stays where it is when the list is narrowed.
+    // The "Apply" button keeps its position when a filter is set.
     page.viewport(1440, 900).await;
     let place = "(() => { const { x, y, width } = document.getElementById('filter-apply').getBoundingClientRect(); return [x, y, width]; })()";
     stage.open("/scans").await;
@@ -60,7 +61,7 @@ async fn names_are_whole_and_buttons_can_be_reached() {
 }
 
 #[tokio::test]
-async fn colours_follow_the_system_until_somebody_chooses() {
+async fn colours_follow_the_system_until_the_user_chooses() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let ground = "getComputedStyle(document.body).backgroundColor";
@@ -81,7 +82,7 @@ async fn colours_follow_the_system_until_somebody_chooses() {
 }
 
 #[tokio::test]
-async fn nothing_moves_for_who_wants_it_still() {
+async fn page_has_no_animation_with_reduced_motion() {
     let stage = Stage::start().await;
     let id = stage.submit("hang.test").await;
     stage.until_busy(id).await;

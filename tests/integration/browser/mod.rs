@@ -1,4 +1,4 @@
-//! The dashboard as people meet it: a real browser in front of the real program.
+//! Tests of the dashboard with a real browser and the real program.
 
 mod accessibility;
 mod base_path;

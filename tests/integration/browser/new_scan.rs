@@ -1,4 +1,4 @@
-//! The form of a new scan.
+//! Tests of the form for new scans.
 
 use super::stage::Stage;
 
@@ -27,7 +27,7 @@ async fn a_wrong_field_is_named_and_everything_typed_stays() {
         .await;
     assert_eq!(kept, serde_json::json!(["two words", "99", "nonsense"]));
     assert_eq!(page.js("document.getElementById('field-verbose').checked").await, true);
-    // The summary leads to the field.
+    // The error summary links to the field.
     page.click("#form-errors a[href='#field-overrides']").await;
     page.until("location.hash === '#field-overrides'").await;
     assert_eq!(stage.json("/api/scans").await["total"], 0);
@@ -35,7 +35,7 @@ async fn a_wrong_field_is_named_and_everything_typed_stays() {
 }
 
 #[tokio::test]
-async fn an_attack_asks_first() {
+async fn active_scan_requires_confirmation() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     stage.open("/new").await;
@@ -53,10 +53,10 @@ async fn an_attack_asks_first() {
 }
 
 #[tokio::test]
-async fn plugins_bring_what_they_need() {
+async fn choosing_a_plugin_also_chooses_its_dependencies() {
     let stage = Stage::start().await;
     let page = &stage.browser;
-    // A page that is asked for before the scanner has answered has no plugins to choose from.
+    // Before the scanner has answered, the page has no plugins to choose from.
     stage.until_status(stage.submit("1p.test").await, "completed").await;
     stage.open("/new").await;
     page.click("#plugin-script_detection").await;
@@ -83,14 +83,14 @@ async fn many_targets_are_previewed_line_by_line_and_started_together() {
     page.click("#start-all").await;
     page.until("location.pathname === '/scans' && document.querySelectorAll('#scans tbody tr').length === 2").await;
     assert_eq!(stage.json("/api/scans").await["total"], 2);
-    // The list shows their ends without being touched.
+    // The list shows the end of the scans without a reload.
     page.until("[...document.querySelectorAll('#scans tbody tr')].every((row) => row.dataset.status === 'completed')")
         .await;
     stage.all_quiet().await;
 }
 
 #[tokio::test]
-async fn enter_begins_a_line_and_ctrl_enter_starts() {
+async fn enter_adds_a_line_and_ctrl_enter_submits() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     stage.open("/new").await;

@@ -1,5 +1,5 @@
-//! What stands between browser and server in tests: it counts, cuts and refuses, and goes on when
-//! the server comes back at another address.
+//! A proxy between browser and server for tests. It counts, cuts and refuses connections, and keeps
+//! its address when the server restarts at another one.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::kast_runner::stage::PATIENCE;
 
-/// See the module.
+/// The proxy.
 pub(super) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -23,26 +23,26 @@ struct Shared {
     target: Mutex<SocketAddr>,
     refuses_streams: AtomicBool,
     mutes_streams: AtomicBool,
-    /// Grows when the open streams are to be cut.
+    /// Incremented to cut the open streams.
     cuts: watch::Sender<u32>,
     count: watch::Sender<Count>,
 }
 
-/// What went through.
+/// The counters of the proxy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
-    /// Requests for an event stream, refused ones too.
+    /// Requests for an event stream, including refused ones.
     pub(super) streams: u32,
-    /// Event streams that were granted and are open.
+    /// Accepted event streams that are open.
     pub(super) open: u32,
-    /// Requests that change something.
+    /// POST requests.
     pub(super) posts: u32,
     /// All other requests.
     pub(super) gets: u32,
 }
 
 impl Proxy {
-    /// In front of `url`.
+    /// Starts a proxy for `url`.
     pub(super) async fn start(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -63,12 +63,12 @@ impl Proxy {
         Self { address, shared, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Where the browser goes.
+    /// Returns the URL for the browser.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The server is somewhere else now.
+    /// Sets the server's new URL.
     pub(super) fn leads_to(&self, url: &str) {
         *self.shared.target.lock().unwrap_or_else(PoisonError::into_inner) = address_of(url);
     }
@@ -78,23 +78,23 @@ impl Proxy {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Drops the connection of every request for a stream from now on, or no longer.
+    /// Starts or stops dropping the connection of every request for a stream.
     pub(super) fn refuse_streams(&self, refuses: bool) {
         self.shared.refuses_streams.store(refuses, Ordering::SeqCst);
     }
 
-    /// From now on nothing that an open stream says arrives, and nobody is told: what a network
-    /// does that has forgotten a connection.
+    /// Discards all further data of open streams without closing them, like a network that has lost
+    /// the state of a connection.
     pub(super) fn mute_streams(&self) {
         self.shared.mutes_streams.store(true, Ordering::SeqCst);
     }
 
-    /// What went through so far.
+    /// Returns the current counters.
     pub(super) fn count(&self) -> Count {
         *self.shared.count.borrow()
     }
 
-    /// Waits until what went through is as wanted.
+    /// Waits until the counters meet the condition.
     pub(super) async fn until(&self, wanted: impl FnMut(&Count) -> bool) {
         let mut count = self.shared.count.subscribe();
         let waited = tokio::time::timeout(PATIENCE, count.wait_for(wanted)).await;
@@ -103,7 +103,7 @@ impl Proxy {
 }
 
 impl Shared {
-    /// Carries one connection until either side ends it.
+    /// Forwards one connection until either side closes it.
     async fn serve(&self, client: TcpStream) {
         let target = *self.target.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(server) = TcpStream::connect(target).await else { return };
@@ -125,7 +125,7 @@ impl Shared {
                             asked = true;
                         }
                         kind => {
-                            // The browser has come back to a connection whose stream had ended.
+                            // The browser reuses a connection whose stream had ended.
                             stream = None;
                             self.count.send_modify(|count| match kind {
                                 Kind::Get => count.gets += 1,
@@ -157,7 +157,7 @@ impl Shared {
     }
 }
 
-/// Counts a stream as long as it is open.
+/// Counts a stream while it is open.
 struct OpenStream<'a>(&'a watch::Sender<Count>);
 
 impl<'a> OpenStream<'a> {
@@ -173,14 +173,14 @@ impl Drop for OpenStream<'_> {
     }
 }
 
-/// What the browser sends. It sends the head of a request at once, and the next one only after the
-/// answer.
+/// A read from the browser. The browser sends the head of a request in one piece, and the next
+/// request only after the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Stream,
     Get,
     Post,
-    /// The rest of what came before.
+    /// The rest of the previous request.
     More,
 }
 

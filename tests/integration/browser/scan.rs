@@ -1,9 +1,9 @@
-//! A scan from its submission to its end, as seen on its page.
+//! Tests a scan's page, from submission to the end of the scan.
 
 use super::stage::Stage;
 
 #[tokio::test]
-async fn submitted_and_watched_to_the_end_without_touching_the_page() {
+async fn scan_is_shown_from_submission_to_end_without_reload() {
     let gates = tempfile::tempdir().unwrap();
     let stage = Stage::with(&[
         ("FAKE_KAST_GATES", gates.path().to_str().unwrap()),
@@ -14,7 +14,7 @@ async fn submitted_and_watched_to_the_end_without_touching_the_page() {
     let let_on = |plugin: &str| std::fs::write(gates.path().join(plugin), "").unwrap();
     stage.open("/new").await;
     page.fill("#field-target", "gated-3p-failp.test").await;
-    // It says at once what will become of it.
+    // The preview shows the validation result at once.
     page.until("document.querySelector('#preview-lines .badge.is-completed') !== null").await;
     page.click("#submit").await;
     page.until("location.pathname === '/scans/1' && document.querySelector('#notice.is-submitted') !== null").await;
@@ -26,7 +26,7 @@ async fn submitted_and_watched_to_the_end_without_touching_the_page() {
     stage.until_plugin("whatweb", "completed").await;
     stage.until_plugin("wafw00f", "in_progress").await;
     page.until("document.getElementById('progress-bar').value > 0 && document.getElementById('progress-text').textContent.includes('plugins done')").await;
-    // The log was not there when the page was loaded, and is followed all the same.
+    // The log did not exist when the page was loaded, and the page still follows it.
     page.until("document.getElementById('log').textContent.includes('Running wafw00f')").await;
 
     let_on("wafw00f");
@@ -52,7 +52,7 @@ async fn submitted_and_watched_to_the_end_without_touching_the_page() {
 }
 
 #[tokio::test]
-async fn cancelled_by_one_click() {
+async fn scan_is_cancelled_by_one_click() {
     let stage = Stage::start().await;
     let id = stage.submit("family-hang-stubborn.test").await;
     stage.until_busy(id).await;
@@ -71,7 +71,7 @@ async fn cancelled_by_one_click() {
 }
 
 #[tokio::test]
-async fn run_again_and_rendered_again_and_deleted() {
+async fn scan_is_rerun_and_rendered_again_and_deleted() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("2p.test").await;
@@ -83,7 +83,7 @@ async fn run_again_and_rendered_again_and_deleted() {
     page.until("location.pathname === '/scans/2'").await;
     stage.until_shown("completed").await;
     assert!(page.text(".sub").await.contains("re-run of scan 1"));
-    // All options come back into the form.
+    // The form contains all options of the earlier scan.
     page.click("#clone").await;
     page.until("location.pathname === '/new'").await;
     assert_eq!(page.js("document.getElementById('field-target').value").await, "2p.test");
@@ -105,7 +105,7 @@ async fn run_again_and_rendered_again_and_deleted() {
 }
 
 #[tokio::test]
-async fn the_log_is_followed_paused_and_searched() {
+async fn scan_log_is_followed_paused_and_searched() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("env-2p.test").await;
@@ -124,7 +124,7 @@ async fn the_log_is_followed_paused_and_searched() {
 }
 
 #[tokio::test]
-async fn what_runs_is_not_offered_to_run_again() {
+async fn running_scan_offers_no_rerun() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("hang.test").await;
@@ -152,7 +152,7 @@ async fn an_active_scan_asks_for_permission_on_every_run() {
     stage.until_shown("completed").await;
     page.click("#rerun").await;
     assert!(page.text("#question").await.contains("Re-run scan 1?"));
-    // The browser asks for the box before it sends the form.
+    // The browser requires the box before it sends the form.
     page.click("#confirm").await;
     assert_eq!(page.js("document.querySelector('#confirm-form :invalid').id").await, "field-confirm");
     assert_eq!(stage.json("/api/scans").await["total"], 1);
@@ -160,7 +160,7 @@ async fn an_active_scan_asks_for_permission_on_every_run() {
     page.click("#confirm").await;
     page.until("location.pathname === '/scans/2'").await;
     assert_eq!(stage.until_status(2, "completed").await["mode"], "both");
-    // The same from the list, for several.
+    // The same from the list, for several scans.
     stage.open("/scans").await;
     page.click("#pick-all").await;
     page.click("#bulk-rerun").await;

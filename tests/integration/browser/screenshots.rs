@@ -1,7 +1,7 @@
-//! The pictures of the README: `make screenshots` writes them to `docs/images`.
+//! Creates the README's pictures: `make screenshots` writes them to `docs/images`.
 //!
-//! They show the fake KAST's demonstration: scans that ran just now, and two weeks of others that
-//! are copies of them, restored from a backup that this module writes.
+//! They show the fake KAST's demo: scans that have just run, and two weeks of copies of them,
+//! restored from a backup that this module writes.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ const TARGETS: &[&str] = &[
     "mail.example.net",
     "cdn.example.net",
 ];
-/// How many earlier scans there are, and how far apart.
+/// The number of earlier scans, and the interval between them.
 const HISTORY: i64 = 140;
 const APART: SignedDuration = SignedDuration::from_mins(143);
 
@@ -36,7 +36,7 @@ const APART: SignedDuration = SignedDuration::from_mins(143);
 async fn screenshots() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
-    // What is seen of the scanner's command is not the path of the build.
+    // A symbolic link hides the build path in the shown command of the scanner.
     let place = tempfile::tempdir().unwrap();
     let kast = place.path().join("kast");
     std::os::unix::fs::symlink(fake_kast(), &kast).unwrap();
@@ -85,12 +85,12 @@ async fn shoot(stage: &Stage, folder: &Path, name: &str, path: &str) {
         .browser
         .until("document.readyState === 'complete' && document.querySelectorAll('.js[hidden]').length === 0")
         .await;
-    // The field that has the focus has a frame and a cursor that blinks.
+    // A focused field has an outline and a blinking cursor.
     stage.browser.js("document.activeElement.blur()").await;
     std::fs::write(folder.join(format!("{name}.png")), stage.browser.client().screenshot().await.unwrap()).unwrap();
 }
 
-/// A server with two weeks behind it.
+/// Starts a server with two weeks of scans.
 async fn with_history(kast: &str) -> Stage {
     let mut variables = DEMO.to_vec();
     variables.extend([("KASTREL_NODE__NAME", "scanner-1"), ("KAST_CLI_PATH", kast)]);
@@ -124,7 +124,7 @@ async fn with_history(kast: &str) -> Stage {
     Stage::of(Browser::start().await, app).await
 }
 
-/// The rows of a backup again and again, each at another time and of another target.
+/// Repeats the rows of a backup with other times and other targets.
 fn two_weeks(backup: &str) -> String {
     let mut lines = backup.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut header = lines.next().unwrap();
@@ -133,8 +133,8 @@ fn two_weeks(backup: &str) -> String {
     header["last_scan"] = json!(HISTORY);
     let mut text = format!("{header}\n");
     for id in 1..=HISTORY {
-        // Most complete, some with a plugin that failed; one in nine fails, one in seventeen was
-        // cancelled.
+        // Most scans complete, some of them with a failed plugin; one in nine failed, one in
+        // seventeen was cancelled.
         let pattern = match id {
             id if id % 17 == 5 => 2,
             id if id % 9 == 4 => 1,
@@ -157,7 +157,7 @@ fn two_weeks(backup: &str) -> String {
     format!("{text}{}\n", json!({ "end": { "scans": HISTORY, "sha256": format!("{hash:x}") } }))
 }
 
-/// Every time in a row, so that it begins at `wanted` and takes `stretch` times as long.
+/// Moves every time in a row so that it begins at `wanted` and takes `stretch` times as long.
 fn move_times(value: &mut Value, created: Timestamp, wanted: Timestamp, stretch: i32) {
     match value {
         Value::String(text) => {

@@ -1,4 +1,4 @@
-//! A server with a bit of everything on it, and all of its pages.
+//! A server with scans in every state, and the list of its pages.
 
 use serde_json::json;
 
@@ -6,11 +6,11 @@ use super::stage::Stage;
 use crate::browser_driver::Browser;
 use crate::product::app::TestApp;
 
-/// The fake KAST's demonstration.
+/// The environment of the fake KAST's demo.
 pub(super) const DEMO: &[(&str, &str)] =
     &[("FAKE_KAST_DEMO", "1"), ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_DEMO"), ("KASTREL_SCANS__MAX_ATTEMPTS", "2")];
 
-/// A scan in each state, and a queue that is paused.
+/// Starts a server with a scan in each state and a paused queue.
 pub(super) async fn every_state() -> Stage {
     let stage = Stage::of(Browser::start().await, TestApp::with(DEMO).await).await;
     let done = stage.submit("www.example.com").await;
@@ -36,7 +36,7 @@ pub(super) async fn every_state() -> Stage {
     stage
 }
 
-/// Every kind of page of it.
+/// One page of each kind.
 pub(super) const PAGES: &[&str] = &[
     "/",
     "/new",

@@ -1,4 +1,4 @@
-//! A browser in front of a running server.
+//! A browser with a running server, for tests.
 
 use std::ops::Deref;
 
@@ -8,8 +8,8 @@ use super::proxy::Proxy;
 use crate::browser_driver::Browser;
 use crate::product::app::TestApp;
 
-/// The browser goes through the proxy; what it dereferences to is a client that goes to the server
-/// itself.
+/// The browser uses the proxy. The stage dereferences to the app, whose client connects to the
+/// server directly.
 pub(super) struct Stage {
     pub(super) browser: Browser,
     pub(super) proxy: Proxy,
@@ -21,14 +21,14 @@ impl Stage {
         Self::with(&[]).await
     }
 
-    /// With more variables for the server.
+    /// Starts a stage with more environment variables for the server.
     pub(super) async fn with(variables: &[(&'static str, &str)]) -> Self {
         Self::of(Browser::start().await, TestApp::with(variables).await).await
     }
 
     pub(super) async fn of(browser: Browser, app: TestApp) -> Self {
         let proxy = Proxy::start(&app.url()).await;
-        // Times are shown in the viewer's zone: one that is not the server's.
+        // Times are shown in the viewer's zone, which differs from the server's.
         browser
             .protocol("Emulation.setTimezoneOverride", &serde_json::json!({ "timezoneId": "Pacific/Auckland" }))
             .await;
@@ -52,7 +52,7 @@ impl Stage {
         self.proxy.until(|count| count.open == 1).await;
     }
 
-    /// The server comes back, at another address of its own and the same one of the proxy.
+    /// Restarts the server at another address; the proxy keeps its address.
     pub(super) async fn restart(&mut self) {
         self.app.restart().await;
         self.proxy.leads_to(&self.app.url());
@@ -71,16 +71,16 @@ impl Stage {
         pairs(shown.as_array().unwrap().iter().map(|row| (&row[0], &row[1])))
     }
 
-    /// The same, as the API tells them.
+    /// Returns the plugins as the API lists them.
     pub(super) async fn plugins_of(&self, id: u64) -> Vec<(String, String)> {
         let status = self.app.status(id).await;
         pairs(status["results"].as_array().unwrap().iter().map(|result| (&result["plugin_name"], &result["status"])))
     }
 
-    /// Nothing went wrong in the page: no script failed, and nothing was tried that its policy
+    /// Asserts that no script failed in the page, and that the page tried nothing that its policy
     /// forbids.
     pub(super) async fn all_quiet(&self) {
-        // That the network was away is what some tests are about.
+        // Some tests interrupt the network, so network errors do not count.
         let said: Vec<_> = self.browser.said().await.into_iter().filter(|said| said.source != "network").collect();
         assert!(said.is_empty(), "{said:?}");
     }

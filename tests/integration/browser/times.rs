@@ -1,5 +1,5 @@
-//! One style of time: with 24 hours, in the viewer's zone or in UTC, the same from the server and
-//! from the script.
+//! Tests of the time format: 24 hours, in the viewer's zone or in UTC, with the same result from
+//! the server and from the script.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +14,7 @@ use crate::product::app::TestApp;
 const HERE: &str = "Pacific/Auckland";
 
 #[tokio::test]
-async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
+async fn times_are_in_the_viewers_zone_with_the_exact_time_on_hover() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("1p.test").await;
@@ -22,8 +22,8 @@ async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
     let created: Timestamp = scan["created_at"].as_str().unwrap().parse().unwrap();
     let there = created.in_tz(HERE).unwrap().strftime("%H:%M:%S").to_string();
     let time = "(() => { const time = document.querySelector('.sub time'); return [time.dateTime, time.textContent, time.title]; })()";
-    // The first page comes in UTC, and the script knows better; the next comes in the zone that the
-    // browser named.
+    // The first page arrives in UTC and the script converts it; the next one arrives in the zone
+    // that the browser sent.
     for visit in 1..=2 {
         stage.open(&format!("/scans/{id}")).await;
         page.until(&format!("document.getElementById('zone').textContent === '{HERE}'")).await;
@@ -39,7 +39,7 @@ async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
         stage.browser.js("document.querySelectorAll('#zone').length === 1").await == true,
         "the zone is named once"
     );
-    // As text, the server writes the same.
+    // The server writes the same text.
     let written = page.js(&format!("fetch('/scans/{id}').then((answer) => answer.text()).then((text) => new DOMParser().parseFromString(text, 'text/html').querySelector('.sub time').textContent)")).await;
     assert_eq!(written, there);
 
@@ -53,11 +53,11 @@ async fn times_are_the_viewers_own_with_the_exact_one_on_hover() {
 }
 
 #[tokio::test]
-async fn the_script_writes_and_rounds_as_the_server_does() {
+async fn script_formats_times_as_the_server_does() {
     let stage = Stage::start().await;
     let page = &stage.browser;
-    // The clock of the browser stands still, so that the page's is the server's at the moment of
-    // its answer.
+    // The browser's clock stands still, so that the page's time is the server's time at the moment
+    // of the response.
     let still = "{ const now = Date.now(); Date.now = () => now; }";
     page.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": still })).await;
     stage.open("/settings").await;
@@ -103,7 +103,7 @@ async fn the_script_writes_and_rounds_as_the_server_does() {
 }
 
 #[tokio::test]
-async fn days_of_the_filter_are_days_of_the_viewer() {
+async fn filter_days_are_days_in_the_viewers_zone() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("1p.test").await;
@@ -128,7 +128,7 @@ async fn days_of_the_filter_are_days_of_the_viewer() {
 }
 
 #[tokio::test]
-async fn without_script_times_are_in_utc_and_the_page_says_so() {
+async fn times_without_script_are_in_utc_and_the_page_says_so() {
     let stage = Stage::of(Browser::without_script().await, TestApp::start().await).await;
     let page = &stage.browser;
     let id = stage.submit("1p.test").await;

@@ -1,4 +1,4 @@
-//! No page says more than is true: for each way in which a scan can stand, what its pages say, and
+//! Tests that pages make no false statement: for each state of a scan, the texts of its pages and
 //! which badges are green.
 
 use serde_json::{Value, json};
@@ -10,20 +10,21 @@ use crate::product::app::TestApp;
 use crate::redis_server::{Data, RedisServer};
 use crate::surreal_server::SurrealServer;
 
-/// What a page shows.
+/// The content of a page.
 struct Shown {
     path: String,
-    /// The badges of scans and attempts: label and whether it is green.
+    /// The badges of scans and attempts: the label, and true if it is green.
     scans: Vec<(String, bool)>,
-    /// The badges of plugins: name of the plugin, label and whether it is green.
+    /// The badges of plugins: the plugin's name, the label, and true if it is green.
     plugins: Vec<(String, String, bool)>,
-    /// Everything that can be read, whether or not it is folded away.
+    /// The complete text, including folded parts.
     text: String,
-    /// How many clocks run.
+    /// The number of running clocks.
     clocks: u64,
 }
 
-/// The colour of a badge is compared with that of what completed, in whatever colours the page has.
+/// Collects the content. The colour of a badge is compared with the colour for completed scans, in
+/// any theme.
 const COLLECT: &str = "(() => {
     const probe = document.createElement('span');
     probe.style.color = 'var(--completed)';
@@ -63,7 +64,7 @@ async fn shown(stage: &Stage, path: &str) -> Shown {
     }
 }
 
-/// Submits a scan of these plugins only.
+/// Submits a scan with these plugins only.
 async fn submit_only(stage: &Stage, target: &str, plugins: &[&str]) -> u64 {
     let (status, body) = stage.post("/api/scans", &json!({ "target": target, "plugins": plugins })).await;
     assert_eq!(status, 201, "{body}");
@@ -71,8 +72,8 @@ async fn submit_only(stage: &Stage, target: &str, plugins: &[&str]) -> u64 {
 }
 
 impl Shown {
-    /// No badge of a scan is green, and of plugins only those of which the API says that they
-    /// completed.
+    /// Asserts that no badge of a scan is green, and that a plugin's badge is green exactly if the
+    /// API lists it as completed.
     fn has_no_false_green(&self, status: &Value) {
         assert!(self.scans.iter().all(|(_, green)| !green), "{}: {:?}", self.path, self.scans);
         for (plugin, label, green) in &self.plugins {
@@ -99,9 +100,9 @@ impl Shown {
     }
 }
 
-/// What would be false on every page of a scan in which not everything was checked.
+/// Texts that are false on every page of a scan with failed checks.
 const CLEAN: &[&str] = &["No issues found."];
-/// What would be false of a scan that has ended.
+/// Texts that are false for an ended scan.
 const GOES_ON: &[&str] = &[
     "No issues yet.",
     "Running:",
@@ -111,15 +112,15 @@ const GOES_ON: &[&str] = &[
     "left ·",
     "This page updates live",
 ];
-/// What would be false of a scan that no free slot would start.
+/// Texts that are false for a scan that a free slot would not start.
 const ONLY_ITS_TURN: &[&str] = &["Starts when a slot is free", "This page updates live"];
 
-/// The pages on which a scan can be seen.
+/// Returns the pages that show a scan.
 fn pages(id: u64) -> [String; 4] {
     ["/".to_owned(), "/scans".to_owned(), format!("/scans/{id}"), format!("/scans/{id}/trace")]
 }
 
-/// Nothing on any page of an ended scan moves any more, or says that it is clean.
+/// Asserts that every page of an ended scan is static and does not call the scan clean.
 async fn is_over_and_not_clean(stage: &Stage, id: u64) {
     let status = stage.status(id).await;
     for path in pages(id) {
@@ -159,7 +160,7 @@ async fn a_scan_in_which_nothing_was_checked_says_so() {
 }
 
 #[tokio::test]
-async fn a_dry_run_is_no_clean_result() {
+async fn dry_run_is_not_a_clean_result() {
     let stage = Stage::start().await;
     let (status, body) = stage.post("/api/scans", &json!({ "target": "1p.test", "dry_run": true })).await;
     assert_eq!(status, 201, "{body}");
@@ -171,7 +172,7 @@ async fn a_dry_run_is_no_clean_result() {
 }
 
 #[tokio::test]
-async fn a_failed_scan_says_why_and_no_clock_of_it_runs() {
+async fn failed_scan_shows_the_reason_and_no_running_clock() {
     let stage = Stage::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1")]).await;
     let id = stage.submit("crash.test").await;
     stage.until_status(id, "failed").await;
@@ -183,7 +184,7 @@ async fn a_failed_scan_says_why_and_no_clock_of_it_runs() {
 }
 
 #[tokio::test]
-async fn a_cancelled_scan_stands_still() {
+async fn cancelled_scan_page_is_static() {
     let stage = Stage::start().await;
     let page = &stage.browser;
     let id = stage.submit("hang-3p.test").await;
@@ -193,7 +194,7 @@ async fn a_cancelled_scan_stands_still() {
     page.click("#cancel").await;
     stage.until_shown("cancelled").await;
     is_over_and_not_clean(&stage, id).await;
-    // An hour later it says the same; only how long ago it was has changed.
+    // An hour later the page is the same, except for the relative time.
     for path in [format!("/scans/{id}"), format!("/scans/{id}/trace")] {
         let without_ago = "(() => { const main = document.getElementById('main').cloneNode(true); main.querySelectorAll('[data-ago]').forEach((one) => one.remove()); return main.textContent; })()";
         stage.open(&path).await;
@@ -207,7 +208,7 @@ async fn a_cancelled_scan_stands_still() {
 }
 
 #[tokio::test]
-async fn a_scan_that_was_cancelled_before_it_started_was_not_run() {
+async fn scan_cancelled_before_its_start_is_shown_as_not_run() {
     let stage = Stage::start().await;
     stage.post("/api/queue/pause", &json!({})).await;
     let id = stage.submit("1p.test").await;
@@ -220,7 +221,7 @@ async fn a_scan_that_was_cancelled_before_it_started_was_not_run() {
 }
 
 #[tokio::test]
-async fn a_paused_queue_is_the_reason_that_a_scan_waits() {
+async fn paused_queue_is_shown_as_the_waiting_reason() {
     let stage = Stage::start().await;
     stage.post("/api/queue/pause", &json!({ "reason": "an upgrade" })).await;
     let id = stage.submit("1p.test").await;
@@ -243,7 +244,7 @@ async fn a_paused_queue_is_the_reason_that_a_scan_waits() {
 }
 
 #[tokio::test]
-async fn a_scan_that_is_held_back_says_so_and_nothing_else() {
+async fn held_back_scan_shows_only_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("kast");
     let stage = Stage::with(&[("KAST_CLI_PATH", program.to_str().unwrap())]).await;
@@ -265,8 +266,8 @@ async fn a_scan_that_is_held_back_says_so_and_nothing_else() {
     stage.all_quiet().await;
 }
 
-/// One banner says why no scan starts, and nothing on the pages of this scan says that a free slot
-/// would start it.
+/// Asserts that one banner gives the reason why no scan starts, and that the pages of this scan do
+/// not say that a free slot would start it.
 async fn waits_and_says_why(stage: &Stage, id: u64, sentences: &[&str]) {
     for path in pages(id) {
         let page = shown(stage, &path).await;
@@ -305,7 +306,7 @@ async fn without_a_worker_a_scan_waits_for_one() {
 }
 
 #[tokio::test]
-async fn without_redis_a_scan_is_kept_and_says_what_it_waits_for() {
+async fn scan_without_redis_is_kept_and_shows_its_waiting_reason() {
     let mut redis = RedisServer::durable().await;
     let url = redis.url();
     let stage = Stage::with(&[("REDIS_URL", &*url)]).await;

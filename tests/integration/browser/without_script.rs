@@ -1,4 +1,4 @@
-//! With JavaScript turned off everything works, by forms and plain loading.
+//! Tests that all functions work with JavaScript disabled, by forms and page loads.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::kast_runner::stage::PATIENCE;
 use crate::product::app::TestApp;
 
 #[tokio::test]
-async fn scans_are_submitted_watched_and_cancelled() {
+async fn scans_are_submitted_watched_and_cancelled_without_script() {
     let app = TestApp::with(&[("KASTREL_SERVER__POLL_INTERVAL_SECONDS", "1")]).await;
     let stage = Stage::of(Browser::without_script().await, app).await;
     let page = &stage.browser;
@@ -24,7 +24,7 @@ async fn scans_are_submitted_watched_and_cancelled() {
     there("#preview-lines .is-completed").await;
     page.click("#submit").await;
     there("#scan-badge .is-running, #scan-badge .is-pending").await;
-    // It loads itself again until there is nothing more to come.
+    // The page reloads itself until the scan has ended.
     there("#scan-badge .is-partial").await;
     there("#report").await;
     assert_eq!(stage.plugins().await, stage.plugins_of(1).await);
@@ -34,7 +34,7 @@ async fn scans_are_submitted_watched_and_cancelled() {
     );
     page.click("#report").await;
     there("#report-frame").await;
-    // Several targets ask back instead of previewing by themselves.
+    // Several targets show a preview page first, because the form cannot preview them.
     stage.open("/new").await;
     page.fill("#field-target", "hang-a.test\nhang-b.test").await;
     page.click("#submit").await;
@@ -42,7 +42,7 @@ async fn scans_are_submitted_watched_and_cancelled() {
     there("#row-3").await;
     there("#row-2 .is-running").await;
     page.click("#row-2 [data-act=cancel]").await;
-    // The list is where it was done, and so where it leads back to.
+    // The action started in the list, so the server redirects back to the list.
     there("#row-2[data-status=cancelled]").await;
     stage.cancel(3).await;
     page.click("#theme-dark").await;

@@ -1,14 +1,14 @@
-//! Machines that share nothing but Redis, the database and a bucket.
+//! Tests of nodes on separate machines that share only Redis, the database and a bucket.
 
 use super::harness::{Cluster, poll, start};
 use crate::product::artifacts::{in_bucket, is_served};
 use crate::s3_server::S3Server;
 
 #[tokio::test]
-async fn a_web_node_without_the_files_shows_what_a_worker_elsewhere_makes() {
+async fn web_node_shows_the_files_of_a_worker_on_another_machine() {
     let (mut cluster, s3) = tokio::join!(Cluster::new(), S3Server::start("scans"));
     let endpoint = s3.endpoint();
-    // A machine of its own each: a results folder that nobody else has.
+    // Each node has its own results folder, as on a separate machine.
     let on_machine = |folder| [in_bucket(&endpoint), vec![("KAST_RESULTS_DIR", folder)]].concat();
     let web =
         cluster.member("web", &["serve", "--no-worker", "--listen", "127.0.0.1:0"], &on_machine("results-of-web"));

@@ -1,4 +1,4 @@
-//! Workers that freeze, die and end.
+//! Tests of workers that are frozen, killed or terminated.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::harness::{Cluster, LEASE, RESCUE, is_busy_with, node_of, node_where, 
 use crate::product::app::{Watched, ends, is_alive};
 
 #[tokio::test]
-async fn a_frozen_workers_scan_is_its_successors() {
+async fn scan_of_a_frozen_worker_moves_to_another_worker() {
     let mut cluster = Cluster::with_short_lease().await;
     let (web, one, two) = (cluster.web("web"), cluster.worker("one", 2), cluster.worker("two", 2));
     start([&web, &one]).await;
@@ -23,15 +23,15 @@ async fn a_frozen_workers_scan_is_its_successors() {
     assert_eq!(old.len(), 3, "KAST and two relatives");
     one.signal(Signal::STOP);
     let scan = web.until(id, is_busy_with(2)).await;
-    // Still frozen, and long dead below it.
+    // The worker is still frozen, and the processes of its scan are dead.
     assert!(!old.iter().copied().any(is_alive));
     assert_eq!(
         (ends(&scan), &scan["attempts"][1]["node"]),
         (vec!["node_lost".to_owned(), "running".to_owned()], &second.as_str().into())
     );
     one.signal(Signal::CONT);
-    // It learns that it is no node any more, and becomes another; whatever it had still to say of
-    // the scan, it has said by then or says it in vain.
+    // The worker detects that its lease is lost and registers again. It has finished its writes
+    // about the scan by then, or the fencing token rejects them.
     let again = node_where(&web, |node| node["pid"] == one.pid().as_raw_nonzero().get() && node["alive"] == true).await;
     assert_eq!(again["id"], first.as_str(), "it is the same process, with a new lease");
     let scan = web.until_status(id, "completed").await;
@@ -39,11 +39,12 @@ async fn a_frozen_workers_scan_is_its_successors() {
     assert_eq!((&scan["attempts"][1]["node"], &scan["failures"]), (&second.as_str().into(), &json!(1)));
     let starts: Vec<_> = cluster.journal(id).iter().map(|line| (line.what.clone(), line.attempt)).collect();
     assert_eq!(starts, [("start".to_owned(), 1), ("start".to_owned(), 2), ("finish".to_owned(), 2)]);
-    // Lease, rescue, lease: each raised the token, and nobody wrote under an old one since.
+    // Lease, reconcile, lease: each one raised the token, and no write with an old token succeeded
+    // afterwards.
     let row = row(&cluster.store().await, id).await;
     let tokens: Vec<FencingToken> = row.attempts.iter().map(|attempt| attempt.token).collect();
     assert_eq!((tokens, row.token), (vec![FencingToken(1), FencingToken(3)], FencingToken(3)));
-    // It is of use again.
+    // The worker takes new scans again.
     assert_eq!(two.terminate().await, Some(0));
     let next = web.submit("100ms-1p.test").await;
     assert_eq!(web.until_status(next, "completed").await["attempts"][0]["node"], first.as_str());
@@ -110,8 +111,8 @@ async fn a_terminated_worker_lets_short_scans_finish_and_hands_long_ones_back() 
     web.until_status(long, "cancelled").await;
 }
 
-/// The data folder's lock proves that the worker before is dead, so its successor waits for no
-/// lease; what had come to its end unseen does not run again.
+/// The data folder's lock proves that the previous worker is dead, so its successor does not wait
+/// for the lease to expire. A scan that completed unobserved does not run again.
 #[tokio::test]
 async fn a_worker_that_starts_on_the_folder_of_a_killed_one_takes_over_at_once() {
     let mut cluster = Cluster::new().await;

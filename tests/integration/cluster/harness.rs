@@ -1,6 +1,7 @@
-//! A cluster: a real Redis, a real database server and processes of the program. Its drop fails the
-//! test if anything is left: a process, a watchdog, a signal in Redis, or two processes of one scan
-//! at a time. What the processes wrote is kept then, and its path is printed.
+//! A cluster for tests: a real Redis, a real database server and processes of the program. Its drop
+//! fails the test if anything is left: a process, a watchdog, a signal in Redis, or evidence of two
+//! concurrent processes of one scan. The output of the processes is then kept, and its path is
+//! printed.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -22,13 +23,13 @@ use crate::product::app::Ended;
 use crate::redis_server::RedisServer;
 use crate::surreal_server::SurrealServer;
 
-/// How long a lease is good where that is what is tested.
+/// The lease duration in tests that let leases expire.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
-/// The longest that the next look after the scans of dead nodes may be away: five seconds, and a
-/// quarter by chance.
+/// The longest time until the next reconciliation of dead nodes' scans: five seconds, plus random
+/// jitter of a quarter.
 pub(super) const RESCUE: Duration = Duration::from_millis(6_250);
 
-/// See the module.
+/// The cluster.
 pub(super) struct Cluster {
     pub(super) redis: RedisServer,
     pub(super) database: SurrealServer,
@@ -38,7 +39,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Redis and the database, both of which keep what they have, and nobody who uses them yet.
+    /// Starts a durable Redis and a durable database, without any member.
     pub(super) async fn new() -> Self {
         let (redis, database) = tokio::join!(RedisServer::durable(), SurrealServer::on_disk());
         let folder = tempfile::tempdir().unwrap();
@@ -46,7 +47,7 @@ impl Cluster {
         Self { redis, database, folder: Some(folder), members: Vec::new(), lease: Vec::new() }
     }
 
-    /// The same with leases of [`LEASE`]: for faults that last longer than a lease.
+    /// The same with leases of [`LEASE`], for faults that last longer than a lease.
     pub(super) async fn with_short_lease() -> Self {
         let lease = [
             ("KASTREL_NODE__LEASE_SECONDS", LEASE.as_secs().to_string()),
@@ -61,18 +62,18 @@ impl Cluster {
         self.folder.as_ref().expect("it is there until the drop").path().join(name)
     }
 
-    /// A process that serves the dashboard and the API and runs no scans. It is still to be
-    /// started, as the others are.
+    /// Adds a process that serves the dashboard and the API and runs no scans. Like the other
+    /// members it is not started yet.
     pub(super) fn web(&mut self, name: &str) -> Arc<Member> {
         self.member(name, &["serve", "--no-worker", "--listen", "127.0.0.1:0"], &[])
     }
 
-    /// A process that runs so many scans at once.
+    /// Adds a worker with this concurrency.
     pub(super) fn worker(&mut self, name: &str, concurrency: usize) -> Arc<Member> {
         self.worker_with(name, concurrency, &[])
     }
 
-    /// The same with more settings.
+    /// Adds a worker with more settings.
     pub(super) fn worker_with(&mut self, name: &str, concurrency: usize, variables: &[(&str, &str)]) -> Arc<Member> {
         self.member(name, &["worker", "--listen", "127.0.0.1:0", "--concurrency", &concurrency.to_string()], variables)
     }
@@ -86,7 +87,7 @@ impl Cluster {
         member
     }
 
-    /// The settings of all members.
+    /// Returns the settings of all members.
     fn variables(&self) -> Vec<(String, String)> {
         let mut all = vec![
             ("KAST_CLI_PATH", fake_kast().display().to_string()),
@@ -94,7 +95,7 @@ impl Cluster {
             ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()),
             ("KASTREL_DATABASE_URL", self.database.url("kastrel", "kastrel")),
             ("REDIS_URL", self.redis.url()),
-            // What a node says of itself is never older than this.
+            // The interval of a node's reports about itself.
             ("KASTREL_NODE__RENEW_SECONDS", "1".into()),
             ("KASTREL_SCANS__BACKOFF_BASE_SECONDS", "0.1".into()),
             ("KASTREL_KAST__INTERRUPT_GRACE_SECONDS", "0.3".into()),
@@ -106,7 +107,7 @@ impl Cluster {
         all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// Runs a command that knows the database and Redis, on a data folder of its own.
+    /// Runs a command with the settings for the database and Redis, on its own data folder.
     pub(super) async fn run(&self, arguments: &[&str]) -> Ended {
         let mut command = tokio::process::Command::from(command(
             &self.path("terminal"),
@@ -119,22 +120,22 @@ impl Cluster {
         Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// The rows themselves.
+    /// Connects to the database.
     pub(super) async fn store(&self) -> SurrealStore {
         SurrealStore::connect(&self.database.url("kastrel", "kastrel").parse().unwrap()).await.unwrap()
     }
 
-    /// What the fake KASTs of a scan wrote.
+    /// Returns the journal that the fake KASTs of a scan wrote.
     pub(super) fn journal(&self, scan: u64) -> Vec<JournalLine> {
         let text = std::fs::read_to_string(self.path("journal").join(format!("{scan}.journal"))).unwrap_or_default();
         text.lines().map(JournalLine::read).collect()
     }
 
-    /// Everything that should not be there when a test ends.
+    /// Returns everything that must not remain at the end of a test.
     fn leftovers(&self) -> Vec<String> {
         let mut left = Vec::new();
-        // Signals of scans that have ended meanwhile are still to be looked at and dropped by a
-        // worker; those of readers that died, when they have been dead for a while.
+        // A worker still has to read and drop the signals of ended scans. Signals of dead consumers
+        // are dropped after a delay.
         if let Some(waiting) = until(Duration::from_secs(40), || self.signals()) {
             left.push(format!("Redis: {waiting}"));
         }
@@ -154,7 +155,7 @@ impl Cluster {
             }
         }
         for member in &self.members {
-            // A watchdog whose node was killed looks around for a moment before it ends.
+            // A watchdog whose node was killed checks for processes for a moment before it ends.
             let alive = || {
                 Some((member.watchdogs(), member.marked()))
                     .filter(|(watchdogs, scans)| !watchdogs.is_empty() || !scans.is_empty())
@@ -175,7 +176,7 @@ impl Cluster {
         left
     }
 
-    /// What Redis holds of signals; `None`: nothing.
+    /// Returns the signals in Redis, or `None` if there are no signals.
     fn signals(&self) -> Option<String> {
         let count = || -> redis::RedisResult<Vec<String>> {
             let mut connection =
@@ -186,7 +187,7 @@ impl Cluster {
                 let length: i64 = redis::cmd("XLEN").arg(&stream).query(&mut connection)?;
                 let line: i64 =
                     redis::cmd("ZCARD").arg(format!("{{kastrel}}:line:{priority}")).query(&mut connection)?;
-                // Without its group nothing can be pending in a stream.
+                // Without a consumer group a stream has no pending entries.
                 let pending =
                     redis::cmd("XPENDING")
                         .arg(&stream)
@@ -245,12 +246,12 @@ pub(super) async fn start<const N: usize>(members: [&Arc<Member>; N]) {
     futures_util::future::join_all(members.map(|member| member.start())).await;
 }
 
-/// The node that a worker is now, as a web node lists it.
+/// Returns the current node id of a worker, as a web node lists it.
 pub(super) async fn node_of(web: &Client, worker: &Member) -> String {
     node_where(web, |node| node["pid"] == worker.pid().as_raw_nonzero().get()).await["id"].as_str().unwrap().to_owned()
 }
 
-/// Waits until a web node lists a living node as wanted.
+/// Waits until a web node lists a live node that meets the condition.
 pub(super) async fn node_where(web: &Client, wanted: impl Fn(&Value) -> bool) -> Value {
     let look = async || {
         let list = web.json("/api/nodes").await;
@@ -259,7 +260,7 @@ pub(super) async fn node_where(web: &Client, wanted: impl Fn(&Value) -> bool) ->
     poll("a node is listed as wanted", look).await
 }
 
-/// Whether this attempt's process is at work.
+/// Returns a condition: this attempt's process runs a plugin.
 pub(super) fn is_busy_with(attempt: u64) -> impl Fn(&Value) -> bool {
     move |scan| {
         scan["attempt"] == attempt
@@ -267,17 +268,17 @@ pub(super) fn is_busy_with(attempt: u64) -> impl Fn(&Value) -> bool {
     }
 }
 
-/// The row of a scan.
+/// Returns the row of a scan.
 pub(super) async fn row(store: &SurrealStore, id: u64) -> ScanRecord {
     store.get(ScanId(id)).await.unwrap().expect("an accepted scan has a row")
 }
 
-/// Looks again and again until something is there.
+/// Polls until the result is available.
 pub(super) async fn poll<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     poll_within(PATIENCE, what, look).await
 }
 
-/// The same for what may take longer than any other wait.
+/// The same with another limit than that of the other waits.
 pub(super) async fn poll_within<T>(limit: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let again = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
@@ -291,8 +292,7 @@ pub(super) async fn poll_within<T>(limit: Duration, what: &str, mut look: impl A
     tokio::time::timeout(limit, again).await.unwrap_or_else(|_| panic!("it never came to pass that {what}"))
 }
 
-/// For a drop, which cannot wait otherwise: looks again until nothing is there, and returns what is
-/// still there at the end.
+/// Polls without async, for a drop, until nothing is left. Returns what is left at the end.
 fn until<T>(limit: Duration, mut left: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {

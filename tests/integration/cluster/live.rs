@@ -1,4 +1,4 @@
-//! Every web node shows what any worker does, as it happens.
+//! Tests that every web node shows the work of any worker live.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::client::Client;
 use crate::product::app::{ends, is_alive};
 use crate::redis_server::Data;
 
-/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process
-/// group.
+/// A target whose scanner and its two relatives ignore SIGINT and SIGTERM. One relative has left
+/// the process group.
 const WILD: &str = "family-hang-stubborn.test";
 
-/// How many plugins of a status are in this state.
+/// Returns the number of plugins in this state.
 fn count(status: &Value, state: &str) -> usize {
     status["results"].as_array().unwrap().iter().filter(|plugin| plugin["status"] == state).count()
 }
 
 #[tokio::test]
-async fn a_scan_is_seen_live_on_every_web_node() {
+async fn scan_is_shown_live_on_every_web_node() {
     let mut cluster = Cluster::new().await;
     let (a, b, worker) = (cluster.web("web-a"), cluster.web("web-b"), cluster.worker("worker", 2));
     start([&a, &b, &worker]).await;
@@ -39,7 +39,7 @@ async fn a_scan_is_seen_live_on_every_web_node() {
     }
     let last = seen.last().unwrap();
     assert_eq!((&last["status"], count(last, "completed")), (&"completed".into(), 3));
-    // One that starts only now shows the same.
+    // A web node that starts later shows the same.
     let late = cluster.web("web-c");
     late.start().await;
     let scan = a.scan(id).await;
@@ -53,11 +53,11 @@ async fn a_scan_is_seen_live_on_every_web_node() {
     }
 }
 
-/// What of a scan only grows.
+/// The properties of a scan that only grow: ended, attempts, completed plugins.
 type Progress = (bool, u64, usize);
 
-/// Follows the row and what a web node's status API says of it, until the scan has ended; how far
-/// the API was behind at most.
+/// Compares the row with a web node's status API until the scan has ended. Returns the largest
+/// delay of the API.
 async fn lag(cluster: &Cluster, web: &Client, id: u64) -> Duration {
     let store = cluster.store().await;
     let (mut newest, mut untold, mut worst) = (None, Vec::new(), Duration::ZERO);
@@ -82,14 +82,14 @@ async fn lag(cluster: &Cluster, web: &Client, id: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn the_status_on_another_web_node_is_never_far_behind_the_row() {
+async fn status_on_another_web_node_is_never_far_behind_the_row() {
     let mut cluster = Cluster::new().await;
     let (a, b, worker) = (cluster.web("web-a"), cluster.web("web-b"), cluster.worker("worker", 2));
     start([&a, &b, &worker]).await;
     let id = a.submit("3000ms-6p.test").await;
     let behind = lag(&cluster, &b, id).await;
     assert!(behind < Duration::from_secs(2), "{behind:?}");
-    // Without Redis nobody is told anything.
+    // Without Redis the web nodes receive no notifications.
     let id = a.submit("3000ms-6p.test").await;
     a.until_busy(id).await;
     cluster.redis.kill().await;
@@ -100,7 +100,7 @@ async fn the_status_on_another_web_node_is_never_far_behind_the_row() {
 }
 
 #[tokio::test]
-async fn a_cancel_on_another_web_node_ends_everything() {
+async fn cancel_on_another_web_node_ends_all_processes() {
     let mut cluster = Cluster::new().await;
     let (a, b, worker) = (cluster.web("web-a"), cluster.web("web-b"), cluster.worker("worker", 2));
     start([&a, &b, &worker]).await;

@@ -1,5 +1,4 @@
-//! One process of the program in a cluster, which may end and be started anew on the same data
-//! folder.
+//! One process of the program in a cluster. It can be ended and restarted on the same data folder.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -12,22 +11,22 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::harness::poll;
 use crate::client::Client;
-use crate::product::app::{Watched, processes_of, wardens_of};
+use crate::product::app::{Watched, processes_of, watchdogs_of};
 
-/// See the module. It can be asked what its web or its health checks answer.
+/// The member. It dereferences to a client of its web server or of its health checks.
 pub(super) struct Member {
     name: String,
     folder: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     process: Mutex<Option<Child>>,
-    /// The length of the log before the process of the moment began.
+    /// The length of the log before the current process started.
     written_before: AtomicUsize,
     client: Client,
 }
 
 impl Member {
-    /// Does not start it.
+    /// Creates a member without starting it.
     pub(super) fn new(name: &str, folder: PathBuf, arguments: &[&str], variables: Vec<(String, String)>) -> Self {
         std::fs::create_dir(&folder).unwrap();
         let arguments = arguments.iter().map(ToString::to_string).collect();
@@ -54,18 +53,18 @@ impl Member {
         self.folder.join("log")
     }
 
-    /// What all its processes have written so far.
+    /// Returns the output of all its processes so far.
     pub(super) fn log(&self) -> String {
         std::fs::read(self.log_file()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts the process and waits until it listens.
     pub(super) async fn start(&self) {
         self.spawn();
         self.listening().await;
     }
 
-    /// Starts it.
+    /// Starts the process.
     pub(super) fn spawn(&self) {
         self.written_before.store(self.log().len(), Ordering::Relaxed);
         let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
@@ -75,7 +74,7 @@ impl Member {
         assert!(earlier.is_none(), "{} runs already", self.name);
     }
 
-    /// Waits until it listens.
+    /// Waits until the process listens.
     pub(super) async fn listening(&self) {
         let before = self.written_before.load(Ordering::Relaxed);
         let look = async || {
@@ -100,12 +99,12 @@ impl Member {
         Pid::from_child(self.process().as_ref().expect("it runs"))
     }
 
-    /// SIGSTOP freezes it, SIGCONT thaws it.
+    /// Sends a signal: SIGSTOP freezes the process, SIGCONT resumes it.
     pub(super) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// `kill -9`. Returns when it is gone.
+    /// Kills the process with SIGKILL, and waits for its end.
     pub(super) fn kill(&self) {
         if let Some(mut child) = self.process().take() {
             child.kill().unwrap();
@@ -113,7 +112,7 @@ impl Member {
         }
     }
 
-    /// SIGTERM; the exit code.
+    /// Sends SIGTERM and waits. Returns the exit code.
     pub(super) async fn terminate(&self) -> Option<i32> {
         let watched = Watched::of(&[self.pid()]);
         self.signal(Signal::TERM);
@@ -121,8 +120,8 @@ impl Member {
         self.buried()
     }
 
-    /// The exit code of a process that has been told to end, for those who cannot wait otherwise.
-    /// `None`: it still runs.
+    /// Returns the exit code of a terminating process, for callers that cannot await. Returns
+    /// `None` while it runs.
     pub(super) fn try_end(&self) -> Option<Option<i32>> {
         let status = self.process().as_mut().map(|child| child.try_wait().unwrap())?;
         status.map(|_| self.buried())
@@ -132,17 +131,17 @@ impl Member {
         self.process().take().unwrap().wait().unwrap().code()
     }
 
-    /// The processes of one of its scans.
+    /// Returns the processes of one of its scans.
     pub(super) fn processes_of(&self, scan: u64) -> Vec<Pid> {
         processes_of(&self.data(), scan)
     }
 
-    /// The watchdogs of its data folder.
+    /// Returns the watchdogs of its data folder.
     pub(super) fn watchdogs(&self) -> Vec<Pid> {
-        wardens_of(&self.data())
+        watchdogs_of(&self.data())
     }
 
-    /// All processes of its scans.
+    /// Returns all processes of its scans.
     pub(super) fn marked(&self) -> Vec<String> {
         std::fs::read_to_string(self.data().join("id"))
             .map(|id| crate::kast_runner::stage::marked(id.trim()))
@@ -164,7 +163,8 @@ impl Drop for Member {
     }
 }
 
-/// The program with a data folder and nothing of this process's own settings.
+/// Returns the program's command with a data folder, without the settings of the test's own
+/// environment.
 pub(super) fn command(data: &Path, directory: &Path, variables: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
     let is_setting = |name: &str| name.starts_with("KAST") || name == "REDIS_URL";

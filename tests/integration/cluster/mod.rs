@@ -1,5 +1,5 @@
-//! Several processes of the real program that share a real Redis, a real database server and one
-//! folder of results.
+//! Tests of several real processes that share a real Redis, a real database server and one results
+//! folder.
 
 mod harness;
 mod member;

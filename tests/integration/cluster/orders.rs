@@ -1,4 +1,4 @@
-//! What operators order: a node to drain, the queue to pause.
+//! Tests of operator commands: draining a node, pausing the queue.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn succeeded(ended: &Ended) {
 }
 
 #[tokio::test]
-async fn a_drained_worker_finishes_what_runs_and_takes_nothing_new() {
+async fn drained_worker_finishes_running_scans_and_takes_no_new_ones() {
     let mut cluster = Cluster::new().await;
     let (web, one, two) = (cluster.web("web"), cluster.worker("one", 4), cluster.worker("two", 4));
     start([&web, &one]).await;
@@ -34,7 +34,7 @@ async fn a_drained_worker_finishes_what_runs_and_takes_nothing_new() {
         (vec!["completed".to_owned()], &first.as_str().into())
     );
     until_activity(&web, &first, "drained").await;
-    // Back again, and the other one instead, by commands.
+    // Undo the drain, and drain the other node instead, by commands.
     succeeded(&cluster.run(&["drain", &first, "--undo"]).await);
     until_activity(&web, &first, "active").await;
     succeeded(&cluster.run(&["drain", &second, "--server", &web.url()]).await);
@@ -56,7 +56,7 @@ async fn a_drained_worker_finishes_what_runs_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn what_a_draining_worker_cannot_finish_in_time_runs_elsewhere_at_no_cost() {
+async fn unfinished_scan_of_a_draining_worker_runs_elsewhere_without_a_failure() {
     let mut cluster = Cluster::new().await;
     let (web, one, two) = (cluster.web("web"), cluster.worker("one", 2), cluster.worker("two", 2));
     start([&web, &one]).await;
@@ -81,7 +81,7 @@ async fn what_a_draining_worker_cannot_finish_in_time_runs_elsewhere_at_no_cost(
 }
 
 #[tokio::test]
-async fn a_paused_queue_starts_nothing_and_what_runs_goes_on() {
+async fn paused_queue_starts_nothing_and_running_scans_continue() {
     let mut cluster = Cluster::new().await;
     let (web, worker) = (cluster.web("web"), cluster.worker("worker", 4));
     start([&web, &worker]).await;
@@ -94,7 +94,7 @@ async fn a_paused_queue_starts_nothing_and_what_runs_goes_on() {
             assert_eq!(web.post("/api/queue/pause", &json!({ "reason": "an upgrade" })).await.0, 200);
         }
         let waiting = web.submit("100ms-1p.test").await;
-        // The end of another scan, long after the new one would have started.
+        // Another scan ends long after the new one would have started.
         assert_eq!(ends(&web.until_status(running, "completed").await), ["completed"]);
         let queue = web.json("/api/queue").await;
         assert_eq!(

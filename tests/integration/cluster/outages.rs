@@ -1,4 +1,4 @@
-//! Redis and the database go away and come back.
+//! Tests of outages of Redis and of the database.
 
 use kastrel_actors::model::ScanStatus;
 use reqwest::Method;
@@ -9,8 +9,8 @@ use crate::client::Client;
 use crate::product::app::{Watched, ends};
 use crate::redis_server::Data;
 
-/// Waits until `/readyz` answers as wanted: its status and whether the check of this name is fine;
-/// what that check says.
+/// Waits until `/readyz` has this status and this result of the named check. Returns the detail of
+/// the check.
 async fn until_ready(member: &Client, status: u16, check: &str, ok: bool) -> String {
     let look = async || {
         let answer = member.get("/readyz").await;
@@ -23,14 +23,14 @@ async fn until_ready(member: &Client, status: u16, check: &str, ok: bool) -> Str
 }
 
 #[tokio::test]
-async fn a_scan_that_comes_while_redis_is_down_is_accepted_and_starts_by_itself() {
+async fn scan_submitted_without_redis_is_accepted_and_starts_later() {
     let mut cluster = Cluster::new().await;
     let (web, worker) = (cluster.web("web"), cluster.worker("worker", 1));
     start([&web, &worker]).await;
     let store = cluster.store().await;
     let node = node_of(&web, &worker).await;
     for data in [Data::Kept, Data::Lost] {
-        // One whose signal Redis knows, and which waits for a place meanwhile.
+        // The signal of this scan is in Redis, and the scan waits for a slot.
         let blocker = web.submit("hang-1p.test").await;
         web.until_busy(blocker).await;
         let signalled = web.submit("100ms-1p.test").await;
@@ -66,7 +66,7 @@ async fn a_scan_that_comes_while_redis_is_down_is_accepted_and_starts_by_itself(
 }
 
 #[tokio::test]
-async fn running_scans_do_not_notice_that_redis_is_restarted() {
+async fn running_scans_are_unaffected_by_a_redis_restart() {
     let mut cluster = Cluster::new().await;
     let (web, worker) = (cluster.web("web"), cluster.worker("worker", 4));
     start([&web, &worker]).await;
@@ -87,7 +87,7 @@ async fn running_scans_do_not_notice_that_redis_is_restarted() {
     }
 }
 
-/// Hands a scan in under a key, as often as it is refused for the database's sake.
+/// Submits a scan with a key, and repeats this while the database is unavailable.
 async fn submit_until_accepted(web: &Client, target: &str, key: &str) -> u64 {
     loop {
         let answer = web
@@ -159,14 +159,14 @@ async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
     for member in [&web, &worker] {
         assert_eq!(member.get("/livez").await.status(), 200);
     }
-    // Accepted when the database is back, once, however often it is asked for.
+    // The submission is accepted once when the database is back, despite repeated requests.
     let (submitted, ()) =
         tokio::join!(submit_until_accepted(&web, "100ms-1p.test", "the-same-again"), cluster.database.restart());
     assert_eq!((stored(&web, "100ms-1p.test").await, stored(&web, "refused.test").await), (json!(1), json!(0)));
     assert_eq!(ends(&web.until_status(submitted, "completed").await), ["completed"]);
     let scan = web.until_status(running, "completed").await;
-    // The end of the first attempt could not be written while the database was away. The node tries
-    // for some seconds; after that its reconciler ends the attempt that nobody owns.
+    // The end of the first attempt could not be written during the outage. The node retries for
+    // some seconds; after that its reconciler ends the attempt without an owner.
     let ends = ends(&scan);
     assert!(
         matches!(ends[0].as_str(), "lease_lost" | "unowned")
@@ -179,8 +179,8 @@ async fn a_long_outage_of_the_database_interrupts_scans_and_loses_none() {
     }
 }
 
-/// The end of a scan that comes while the database is away is written when it is back, also when
-/// the lease has been lost meanwhile.
+/// The result of a scan that ends during a database outage is written after the outage, even if the
+/// lease was lost in the meantime.
 #[tokio::test]
 async fn a_scan_that_ends_while_the_database_is_away_runs_once() {
     let mut cluster = Cluster::with_short_lease().await;
@@ -205,7 +205,7 @@ async fn a_scan_that_ends_while_the_database_is_away_runs_once() {
     let ended = Watched::of(&scanners);
     cluster.database.kill();
     ended.ended().await;
-    // Now both leases are lost as well.
+    // By then both leases are lost as well.
     killed.ended().await;
     cluster.database.restart().await;
     for id in finished {

@@ -1,10 +1,10 @@
-//! What is missing or taken is said at the start.
+//! Tests that the program reports missing settings and a data folder in use at the start.
 
 use super::harness::{Cluster, start};
 use crate::product::app::TestApp;
 
 #[tokio::test]
-async fn what_needs_others_names_what_is_missing() {
+async fn worker_and_web_node_report_missing_settings() {
     let database = ("KASTREL_DATABASE_URL", "ws://root:hunter2@127.0.0.1:9/kastrel/kastrel");
     for (arguments, command) in
         [(&["worker"][..], "kastrel worker"), (&["serve", "--no-worker"], "kastrel serve --no-worker")]

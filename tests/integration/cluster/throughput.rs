@@ -1,7 +1,7 @@
-//! How close workers come to the ideal time for a full queue.
+//! Measures how close workers come to the ideal time for a full queue.
 //!
 //! The short form runs with all tests. `THROUGHPUT=8x400` measures 8 workers on 400 scans instead;
-//! from a release build that is the number to judge.
+//! the result of a release build is the reference.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use tokio::time::Instant;
 
 use super::harness::{Cluster, node_where, poll_within};
 
-/// How long a scan takes by itself.
+/// The duration of one scan.
 const SCAN: Duration = Duration::from_secs(1);
 
-/// What came out.
+/// The result of a measurement.
 #[derive(Debug)]
 struct Measured {
-    /// If nothing but the scans took time.
+    /// The time if only the scans took time.
     ideal: Duration,
     took: Duration,
 }
 
-/// Workers of concurrency 1 with a queue that is full before they may begin.
+/// Measures workers of concurrency 1 with a queue that is full before they start.
 async fn measure(workers: usize, scans: usize) -> Measured {
     let mut cluster = Cluster::new().await;
     let web = cluster.web("web");
@@ -61,7 +61,7 @@ async fn workers_are_never_idle_while_scans_wait() {
         measured.ideal,
         over * 100.0
     );
-    // A debug build on a busy machine: far from the number to hold, and near enough to show a
-    // worker that waits for a timer.
+    // A debug build on a busy machine: the limit is far above the reference, and low enough to
+    // detect a worker that waits for a timer.
     assert!(over < 0.5, "{measured:?}");
 }

@@ -1,5 +1,5 @@
-//! `docker-compose.yml` as data: merge keys resolved, variables put in, and no key that this does
-//! not know.
+//! Parses `docker-compose.yml`: it resolves merge keys, substitutes variables, and rejects unknown
+//! keys.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::repository;
 
-/// The file.
+/// The compose file.
 #[derive(Debug, Deserialize)]
 pub(super) struct Compose {
     pub(super) services: BTreeMap<String, Service>,
@@ -83,7 +83,7 @@ pub(super) struct Deploy {
 }
 
 impl Compose {
-    /// Reads the file of the repository, with these variables in the environment.
+    /// Reads the repository's file with these variables in the environment.
     pub(super) fn read(variables: &[(&str, &str)]) -> Self {
         let text = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
         serde_saphyr::from_str(&interpolated(&text, variables)).unwrap()
@@ -93,7 +93,7 @@ impl Compose {
         self.services.get(name).unwrap_or_else(|| panic!("there is no service {name}"))
     }
 
-    /// The services that run Kastrel.
+    /// Returns the services that run Kastrel.
     pub(super) fn kastrel(&self) -> Vec<(&str, &Service)> {
         let ours: Vec<_> = self
             .services
@@ -106,7 +106,7 @@ impl Compose {
     }
 }
 
-/// Puts `${NAME:-default}` in, as compose does.
+/// Substitutes `${NAME:-default}` as compose does.
 fn interpolated(text: &str, variables: &[(&str, &str)]) -> String {
     let mut parts = text.split("${");
     let mut done = parts.next().unwrap().to_owned();
@@ -121,7 +121,7 @@ fn interpolated(text: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn variables_and_merge_keys_are_put_in() {
+fn compose_variables_and_merge_keys_are_resolved() {
     let compose = Compose::read(&[("SURREAL_PASSWORD", "other")]);
     let url = "ws://kastrel:other@surrealdb:8000/kastrel/kastrel";
     for (_, service) in compose.kastrel() {

@@ -1,5 +1,4 @@
-//! Each line of `docker-compose.yml` that could be wrong without anybody noticing before it is
-//! used.
+//! Checks the lines of `docker-compose.yml` whose faults would otherwise show only in use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +7,7 @@ use kastrel::config::{Config, KEYS, Sources};
 use super::compose::{Compose, Service};
 use super::{assert_is_command, repository};
 
-/// Variables that are not Kastrel's, but which it knows.
+/// Variables that belong to other programs and that Kastrel reads.
 const FOREIGN: &[&str] = &["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRICS_EXPORTER"];
 
 fn config(service: &Service) -> Config {
@@ -29,7 +28,7 @@ fn every_image_is_pinned() {
 }
 
 #[test]
-fn our_own_image_has_our_version_and_is_built_from_here() {
+fn kastrel_image_has_the_current_version_and_is_built_from_the_repository() {
     for (name, service) in Compose::read(&[]).kastrel() {
         assert_eq!(service.image, format!("kastrel:{}", env!("CARGO_PKG_VERSION")), "{name}");
         let build = service.build.as_ref().unwrap();
@@ -50,7 +49,7 @@ fn our_own_image_has_our_version_and_is_built_from_here() {
     assert_eq!(named.service("worker").build.as_ref().unwrap().args["BASE"], "registry.example/kast:3");
 }
 
-/// The server speaks the protocol of the library that is built in.
+/// The server must speak the protocol of the library in the program.
 #[test]
 fn the_database_has_the_version_of_the_library() {
     let lock: toml::Table = std::fs::read_to_string(repository("Cargo.lock")).unwrap().parse().unwrap();
@@ -80,12 +79,12 @@ fn only_this_machine_reaches_what_is_published() {
 }
 
 #[test]
-fn what_must_last_lies_in_named_volumes() {
+fn persistent_data_is_in_named_volumes() {
     let compose = Compose::read(&[]);
     let mut used = BTreeSet::new();
     for (name, service) in &compose.services {
         for volume in &service.volumes {
-            // What is mounted from the repository is read there.
+            // Mounts of repository files hold no persistent data.
             if volume.starts_with("./") {
                 continue;
             }
@@ -116,7 +115,7 @@ fn what_must_last_lies_in_named_volumes() {
 }
 
 #[test]
-fn everything_has_a_health_check_and_waits_for_what_it_needs() {
+fn services_have_health_checks_and_wait_for_their_dependencies() {
     let compose = Compose::read(&[]);
     for (name, service) in &compose.services {
         let check = &service.healthcheck;
@@ -136,7 +135,7 @@ fn everything_has_a_health_check_and_waits_for_what_it_needs() {
 }
 
 #[test]
-fn every_variable_is_a_key_and_every_value_is_valid() {
+fn compose_variables_are_known_keys_with_valid_values() {
     let known: BTreeSet<String> =
         KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
     for (name, service) in Compose::read(&[]).kastrel() {
@@ -152,7 +151,7 @@ fn every_variable_is_a_key_and_every_value_is_valid() {
 }
 
 #[test]
-fn the_scope_passes_through() {
+fn scope_settings_reach_the_services() {
     let scope = |env: &[(&str, &str)]| config(Compose::read(env).service("worker")).scope;
     let closed = scope(&[]);
     assert_eq!((closed.allow.rules().len(), closed.deny.rules().len(), closed.allow_private), (0, 0, false));
@@ -164,21 +163,21 @@ fn the_scope_passes_through() {
     assert_eq!((opened.allow.rules().len(), opened.deny.rules().len(), opened.allow_private), (2, 1, true));
 }
 
-/// Its `is-ready` asks for a newer version first, unless it is told not to.
+/// Its `is-ready` queries the latest version online unless this is disabled.
 #[test]
 fn the_database_is_ready_without_internet() {
     assert_eq!(Compose::read(&[]).service("surrealdb").environment["SURREAL_ONLINE_VERSION_CHECK"], "false");
 }
 
 #[test]
-fn every_command_is_one_of_ours() {
+fn compose_commands_match_the_command_line() {
     let compose = Compose::read(&[]);
     for (_, service) in compose.kastrel() {
         assert_is_command(&service.command);
         assert_eq!(service.healthcheck.test[1], "kastrel");
         assert_is_command(&service.healthcheck.test[2..]);
     }
-    // What the comments tell people to type.
+    // The commands in the file's comments.
     let text = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
     let mut told = 0;
     for line in text.lines().filter(|line| line.starts_with('#')) {
@@ -197,7 +196,7 @@ fn every_command_is_one_of_ours() {
 }
 
 #[test]
-fn redis_forgets_nothing() {
+fn redis_persists_writes_and_never_evicts() {
     let compose = Compose::read(&[]);
     let words: Vec<&str> = compose.service("redis").command.iter().map(String::as_str).collect();
     assert_eq!(words[0], "redis-server");
@@ -206,9 +205,9 @@ fn redis_forgets_nothing() {
     }
 }
 
-/// Docker kills what has not ended by then, and a killed worker's scans cost an attempt.
+/// Docker kills a container after the grace period, and a killed worker's scans lose an attempt.
 #[test]
-fn a_stop_has_time_to_hand_scans_back() {
+fn stop_grace_period_is_long_enough_to_requeue_scans() {
     let compose = Compose::read(&[]);
     let worker = compose.service("worker");
     let scans = config(worker).scans;

@@ -1,4 +1,4 @@
-//! What can be known of the `Dockerfile` without building it.
+//! Checks the `Dockerfile` without building it.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::image::{all, environment, stages};
 use super::{assert_is_command, repository};
 
 #[test]
-fn what_it_starts_from_is_pinned() {
+fn base_images_are_pinned() {
     let stages = stages();
     let [arguments, build, last] = stages.as_slice() else { panic!("{} stages", stages.len() - 1) };
     let arguments: Vec<(&str, &str)> =
@@ -30,7 +30,7 @@ fn what_it_starts_from_is_pinned() {
 }
 
 #[test]
-fn it_builds_the_program_as_it_is_locked() {
+fn image_build_uses_the_lock_file() {
     let build = &stages()[1];
     let run: Vec<&str> = all(build, "RUN").iter().flat_map(|one| one.rest.split(" && ")).collect();
     assert!(run.iter().any(|command| command.ends_with("cargo build --release --locked --bin kastrel")), "{run:?}");
@@ -58,10 +58,10 @@ fn every_copy_has_a_source() {
     }
 }
 
-/// It starts as root and gives that up before the program runs: nobody else could start scanners as
-/// another user.
+/// The image starts as root, and drops root before the program runs. Another user could not start
+/// scanners as a different user.
 #[test]
-fn it_runs_as_a_user_of_its_own_and_scanners_as_another() {
+fn image_has_separate_users_for_program_and_scanners() {
     let last = stages().pop().unwrap();
     assert_eq!(all(&last, "USER").iter().map(|one| one.rest.as_str()).collect::<Vec<_>>(), ["root"]);
     let run = &all(&last, "RUN")[0].rest;
@@ -80,10 +80,10 @@ fn it_runs_as_a_user_of_its_own_and_scanners_as_another() {
     );
 }
 
-/// The image's `kastrel`, with the users of this machine: root is given up, and what is left is
-/// enough for `scans.run_as`.
+/// Runs the image's `kastrel` script with the users of this machine: root is dropped, and the
+/// remaining capabilities are sufficient for `scans.run_as`.
 #[test]
-fn what_the_image_starts_gives_root_up() {
+fn image_start_script_drops_root() {
     use std::os::unix::fs::PermissionsExt;
     assert!(rustix::process::geteuid().is_root(), "this test gives root up, and must run as root");
     let folder = tempfile::tempdir().unwrap();
@@ -127,7 +127,7 @@ fn what_the_image_starts_gives_root_up() {
 }
 
 #[test]
-fn what_it_runs_is_ours() {
+fn image_commands_match_the_command_line() {
     let last = stages().pop().unwrap();
     let one = |name: &str| all(&last, name).pop().unwrap().words();
     assert_eq!(one("ENTRYPOINT"), ["kastrel"]);
@@ -140,10 +140,9 @@ fn what_it_runs_is_ours() {
     }
 }
 
-/// A server listens on one port and a worker on another, and the image does not know which of the
-/// two it will be.
+/// A server and a worker listen on different ports, and the image may run either of them.
 #[test]
-fn the_health_check_asks_whichever_runs() {
+fn health_check_works_for_server_and_worker() {
     let last = stages().pop().unwrap();
     let check = &all(&last, "HEALTHCHECK")[0].rest;
     let (_, commands) = check.split_once(" CMD ").unwrap();
@@ -165,10 +164,10 @@ fn the_health_check_asks_whichever_runs() {
     assert_eq!(all(&last, "EXPOSE")[0].rest, "5000");
 }
 
-/// The build sees what `.dockerignore` lets through. Copied to another place, that is a workspace
-/// whose lock file holds.
+/// The build sees only the files that `.dockerignore` admits. A copy of these files must be a
+/// workspace with a valid lock file.
 #[test]
-fn what_the_build_reads_is_let_through() {
+fn files_of_the_build_are_not_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let copied = DockerIgnore::read().copy_admitted(folder.path());
     assert!(
@@ -188,7 +187,7 @@ fn what_the_build_reads_is_let_through() {
         .current_dir(folder.path());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // What the compiler reads besides modules.
+    // The files that the compiler reads besides modules.
     let mut included = 0;
     for path in copied.iter().filter(|path| path.ends_with(".rs") && !path.starts_with("tests/")) {
         let text = std::fs::read_to_string(folder.path().join(path)).unwrap();

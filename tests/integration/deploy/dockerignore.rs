@@ -1,13 +1,13 @@
-//! `.dockerignore`, as far as this repository uses it: the last line that matches a path or a
-//! folder above it decides.
+//! Evaluates `.dockerignore`, as far as this repository uses it: the last line that matches a path
+//! or a parent folder decides.
 
 use std::path::Path;
 
 use super::repository;
 
-/// See the module.
+/// The parsed `.dockerignore`.
 pub(super) struct DockerIgnore {
-    /// Each pattern, and whether it admits.
+    /// Each pattern, and true if it admits the path.
     rules: Vec<(String, bool)>,
 }
 
@@ -33,7 +33,7 @@ impl DockerIgnore {
         self.rules.iter().rfind(|(pattern, _)| is_at_or_below(pattern)).is_none_or(|(_, admits)| *admits)
     }
 
-    /// Copies what is admitted of the repository; the paths.
+    /// Copies the admitted files of the repository. Returns their paths.
     pub(super) fn copy_admitted(&self, into: &Path) -> Vec<String> {
         let mut copied = Vec::new();
         self.copy(Path::new(""), into, &mut copied);
@@ -60,7 +60,7 @@ impl DockerIgnore {
 }
 
 #[test]
-fn the_last_line_that_matches_decides() {
+fn last_matching_dockerignore_line_decides() {
     let rules = DockerIgnore::parse("# x\n*\n!src\nsrc/target\n");
     for (path, admitted) in [
         ("src", true),

@@ -2,7 +2,7 @@
 
 use super::repository;
 
-/// One instruction, its continuation lines joined.
+/// One instruction, with its continuation lines joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Instruction {
     pub(super) name: String,
@@ -10,13 +10,13 @@ pub(super) struct Instruction {
 }
 
 impl Instruction {
-    /// The words of `["a", "b"]`.
+    /// Returns the words of `["a", "b"]`.
     pub(super) fn words(&self) -> Vec<String> {
         serde_json::from_str(&self.rest).unwrap_or_else(|error| panic!("{self:?}: {error}"))
     }
 }
 
-/// The stages of the file; what stands before the first one is the first part.
+/// Returns the stages of the file. The first element holds the instructions before the first stage.
 pub(super) fn stages() -> Vec<Vec<Instruction>> {
     let text = std::fs::read_to_string(repository("Dockerfile")).unwrap();
     let lines = text
@@ -39,12 +39,12 @@ pub(super) fn stages() -> Vec<Vec<Instruction>> {
     stages
 }
 
-/// All instructions of this name in a stage.
+/// Returns all instructions of this name in a stage.
 pub(super) fn all<'a>(stage: &'a [Instruction], name: &str) -> Vec<&'a Instruction> {
     stage.iter().filter(|one| one.name == name).collect()
 }
 
-/// The variables that the image sets.
+/// Returns the variables that the image sets.
 pub(super) fn environment() -> Vec<(String, String)> {
     let last = stages().pop().unwrap();
     let pairs = all(&last, "ENV")

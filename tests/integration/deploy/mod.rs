@@ -1,5 +1,5 @@
-//! What is handed to operators to deploy with: read by a parser, held against the program, and run
-//! where that needs no container engine.
+//! Tests of the deployment files: each file is parsed, compared with the program, and run if that
+//! needs no container engine.
 
 mod compose;
 mod compose_file;
@@ -12,12 +12,12 @@ mod systemd;
 
 use std::path::{Path, PathBuf};
 
-/// A file of the repository.
+/// Returns the path of a file in the repository.
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Whether the command line's grammar takes these words after `kastrel`.
+/// Asserts that the command line accepts these words after `kastrel`.
 fn assert_is_command(words: &[String]) {
     use clap::Parser as _;
     let parsed =

@@ -1,5 +1,5 @@
-//! `observability/`: every file is read, mounted where its service looks for it, and names only
-//! metrics that exist.
+//! Checks `observability/`: every file can be read, is mounted where its service expects it, and
+//! uses existing metrics only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every name that `/metrics` can show.
+/// Returns every name that `/metrics` can show.
 fn shown_names() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for metric in METRICS {
@@ -29,7 +29,7 @@ fn shown_names() -> BTreeSet<String> {
     names
 }
 
-/// The names of metrics and of labels in a query.
+/// Returns the names of metrics and of labels in a query.
 fn names_in(query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     const WORDS: &[&str] = &[
         "sum",
@@ -52,7 +52,7 @@ fn names_in(query: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     ];
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let (mut metrics, mut labels) = (BTreeSet::new(), BTreeSet::new());
-    // Values in quotes are no names.
+    // Values in quotes are not names.
     for part in query.split('"').step_by(2) {
         for word in part
             .split(|c: char| !is_name(c))
@@ -110,7 +110,7 @@ struct Rule {
 }
 
 #[test]
-fn the_alert_rules_are_whole_and_name_metrics_that_exist() {
+fn alert_rules_are_complete_and_use_existing_metrics() {
     let text = std::fs::read_to_string(repository("observability/alerts.yaml")).unwrap();
     let alerts: Alerts = serde_saphyr::from_str(&text).unwrap();
     let rules: Vec<&Rule> = alerts.groups.iter().flat_map(|group| &group.rules).collect();
@@ -128,7 +128,7 @@ fn the_alert_rules_are_whole_and_name_metrics_that_exist() {
         if let Some(lasts) = &rule.lasts {
             assert!(lasts.trim_end_matches(['s', 'm', 'h']).parse::<u32>().is_ok(), "{}", rule.alert);
         }
-        // A label that a text uses is one that the rule's answer has.
+        // A label in an annotation must be a label of the rule's result.
         for text in rule.annotations.values() {
             for used in text.split("{{ $labels.").skip(1).map(|rest| rest.split(" }}").next().unwrap()) {
                 assert!(rule.expr.contains(&format!("by ({used})")), "{}: {used}", rule.alert);
@@ -137,10 +137,10 @@ fn the_alert_rules_are_whole_and_name_metrics_that_exist() {
     }
 }
 
-/// What happens for the first time must be seen: a counter that appears with its first step has not
-/// grown.
+/// A counter that appears with its first increment has not increased for Prometheus, so an alert
+/// would miss the first event.
 #[test]
-fn what_an_alert_sees_grow_is_there_from_the_start() {
+fn counters_of_alerts_exist_from_the_start() {
     let text = std::fs::read_to_string(repository("observability/alerts.yaml")).unwrap();
     let alerts: Alerts = serde_saphyr::from_str(&text).unwrap();
     let shown = kastrel::telemetry::Telemetry::without_exporters().metrics_text();
@@ -149,7 +149,7 @@ fn what_an_alert_sees_grow_is_there_from_the_start() {
         for rest in rule.expr.split("increase(").skip(1) {
             let selector = rest.split('[').next().unwrap();
             let (name, labels) = selector.split_once('{').unwrap_or((selector, ""));
-            // A label that is excluded may be any other.
+            // For an excluded label any other value is sufficient.
             let wanted =
                 labels.trim_end_matches('}').split(',').find(|label| label.contains("=\"")).unwrap_or_default();
             assert!(
@@ -166,9 +166,9 @@ fn what_an_alert_sees_grow_is_there_from_the_start() {
     assert!(seen >= 3, "{seen}");
 }
 
-/// A rate needs two samples, and metrics are pushed once a minute.
+/// A rate needs two samples, and metrics are pushed once per minute.
 #[test]
-fn every_range_holds_several_pushes() {
+fn query_ranges_cover_several_pushes() {
     for path in ["alerts.yaml", "grafana/dashboards/nodes.json", "grafana/dashboards/scans.json"] {
         let text = std::fs::read_to_string(repository(&format!("observability/{path}"))).unwrap();
         for range in text
@@ -185,7 +185,7 @@ fn every_range_holds_several_pushes() {
 }
 
 #[test]
-fn the_dashboards_name_metrics_that_exist_and_a_source_that_is_provisioned() {
+fn dashboards_use_existing_metrics_and_the_provisioned_source() {
     let sources = yaml("observability/grafana/provisioning/datasources/kastrel.yaml");
     let known: Vec<&str> =
         sources["datasources"].as_array().unwrap().iter().map(|source| source["uid"].as_str().unwrap()).collect();
@@ -212,7 +212,7 @@ fn the_dashboards_name_metrics_that_exist_and_a_source_that_is_provisioned() {
 }
 
 #[test]
-fn what_is_mounted_exists_and_is_where_the_service_looks_for_it() {
+fn mounted_files_exist_where_the_service_expects_them() {
     let compose = Compose::read(&[]);
     let mut mounted = BTreeSet::new();
     for (name, service) in &compose.services {
@@ -249,9 +249,9 @@ fn what_is_mounted_exists_and_is_where_the_service_looks_for_it() {
     assert_eq!(rules["rule_files"][0], "/etc/prometheus/alerts.yaml");
 }
 
-/// A pipeline that names what is not configured does not start.
+/// A pipeline with an unconfigured component does not start.
 #[test]
-fn every_part_of_a_pipeline_is_configured() {
+fn collector_pipeline_components_are_configured() {
     for path in ["observability/collector.yaml", "observability/jaeger.yaml"] {
         let config = yaml(path);
         let pipelines = config["service"]["pipelines"].as_object().unwrap();

@@ -1,7 +1,7 @@
-//! The services of `docker-compose.yml`, started by hand: the very commands, environment and health
-//! checks of the file, with addresses and paths that a machine without containers has.
+//! Starts the services of `docker-compose.yml` without containers: with the commands, environment
+//! and health checks of the file, and with local addresses and paths.
 //!
-//! Jaeger is left out: it is in no registry of packages, and nothing waits for it.
+//! Jaeger is left out, because no package registry has it, and no service waits for it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::kast_runner::stage::{PATIENCE, fake_kast};
 use crate::redis_server::RedisServer;
 use crate::surreal_server;
 
-/// What stands in the file, and what it is here.
+/// Pairs of a text in the file and its local replacement.
 struct Places(Vec<(String, String)>);
 
 impl Places {
@@ -38,21 +38,21 @@ impl Places {
     }
 }
 
-/// A process that Docker would have started.
+/// A process that stands for a Docker container.
 struct Container {
     child: Child,
-    /// Where it listens.
+    /// The URL of its HTTP server.
     url: String,
     environment: Vec<(String, String)>,
 }
 
 impl Container {
-    /// A service that runs Kastrel, with a data folder of its own.
+    /// Starts a service that runs Kastrel, with its own data folder.
     async fn start(service: &Service, places: &Places, data: &Path, more: &[(&str, &str)]) -> Self {
         let mut environment: Vec<(String, String)> = image::environment();
         environment.extend(service.environment.clone());
         let places = places.with("/var/lib/kastrel", &data.display().to_string());
-        // The scanner of the image for tests is the fake KAST, and its targets' names lead nowhere.
+        // The scanner for tests is the fake KAST, and the names of its targets do not resolve.
         let of_test = [
             ("KAST_CLI_PATH", fake_kast().display().to_string()),
             ("KASTREL_ALLOW_PRIVATE_TARGETS", "true".into()),
@@ -81,7 +81,7 @@ impl Container {
         Self { child, url, environment }
     }
 
-    /// Another command in the same container; its result for programs.
+    /// Runs another command in the same container. Returns its JSON output.
     async fn run(&self, args: &[&str], folder: &Path) -> Value {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let output = kastrel(&args, &self.environment, folder).output().await.unwrap();
@@ -89,7 +89,7 @@ impl Container {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Runs the file's health check, as Docker does: again and again until it passes.
+    /// Runs the file's health check repeatedly until it passes, as Docker does.
     async fn healthy(&self, check: &HealthCheck, port: u16) {
         let here = self.url.rsplit_once(':').unwrap().1;
         let test: Vec<String> = check
@@ -102,7 +102,7 @@ impl Container {
         until_passed(|| kastrel(&test[2..], &self.environment, Path::new("/"))).await;
     }
 
-    /// SIGTERM, as the Dockerfile says.
+    /// Stops the container with SIGTERM, as the Dockerfile specifies.
     async fn stop(mut self) {
         kill_process(Pid::from_raw(self.child.id().unwrap().cast_signed()).unwrap(), Signal::TERM).unwrap();
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it did not stop").unwrap();
@@ -129,7 +129,7 @@ async fn until_passed(check: impl Fn() -> Command) {
     tokio::time::timeout(PATIENCE, passes).await.expect("the health check never passed");
 }
 
-/// The database server, with the file's arguments and environment.
+/// Starts the database server with the file's arguments and environment.
 async fn start_surrealdb(service: &Service, port: u16, data: &Path) -> Child {
     let places = Places(vec![
         ("0.0.0.0:8000".into(), format!("127.0.0.1:{port}")),
@@ -153,8 +153,8 @@ async fn start_surrealdb(service: &Service, port: u16, data: &Path) -> Child {
 }
 
 #[tokio::test]
-async fn the_services_work_together_as_they_stand_in_the_file() {
-    // A client of reqwest wants a TLS provider even for plain HTTP; another test may have set it
+async fn services_of_the_compose_file_work_together() {
+    // A reqwest client needs a TLS provider even for plain HTTP. Another test may have set it
     // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let compose = Compose::read(&[("SURREAL_PASSWORD", "secret")]);
@@ -184,14 +184,14 @@ async fn the_services_work_together_as_they_stand_in_the_file() {
         ("jaeger:4317".into(), "127.0.0.1:1".into()),
         ("0.0.0.0:5000".into(), "127.0.0.1:0".into()),
     ]);
-    // One volume for all of them, inside of what else is each one's own.
+    // All services share one results volume; their other data is separate.
     let shared = [("KAST_RESULTS_DIR", results.as_str())];
     let web = Container::start(compose.service("web"), &places, &path("web"), &shared).await;
     web.healthy(&compose.service("web").healthcheck, 5000).await;
     let notify = UnixDatagram::bind(folder.path().join("notify")).unwrap();
     let socket = folder.path().join("notify").display().to_string();
     let worker = compose.service("worker");
-    // In containers of their own they could all listen on the same port.
+    // In separate containers they could all listen on the same port.
     let any_port = ("KASTREL_WORKER__LISTEN", "127.0.0.1:0");
     let first =
         Container::start(worker, &places, &path("worker-1"), &[shared[0], any_port, ("NOTIFY_SOCKET", &socket)]).await;
@@ -214,7 +214,7 @@ async fn the_services_work_together_as_they_stand_in_the_file() {
         reqwest::get(format!("{}/scans/{}/attempts/1/files/kast_info.json", web.url, scan["scan_id"])).await.unwrap();
     assert_eq!(file.status(), 200, "web reads the results that the worker wrote");
 
-    // As the file's comments tell: a backup of all of it, which another machine can restore.
+    // As in the file's comments: a complete backup, which another machine can restore.
     let written = web.run(&["backup", "kastrel.backup", "--json"], folder.path()).await;
     assert_eq!((&written["scans"], &written["last_scan_id"]), (&1.into(), &scan["scan_id"]));
     let refused =

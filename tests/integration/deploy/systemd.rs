@@ -1,5 +1,5 @@
-//! The systemd units: read, held against the program, verified by systemd where it is installed,
-//! and their notification protocol for real.
+//! Tests the systemd units: they are parsed, compared with the program, verified by systemd, and
+//! their notification protocol is tested with a real process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ use crate::kast_runner::stage::PATIENCE;
 const UNITS: [&str; 2] = ["kastrel.service", "kastrel-worker.service"];
 const PROGRAM: &str = "/usr/local/bin/kastrel";
 
-/// The lines of a unit: section, key, value.
+/// Returns the lines of a unit: section, key, value.
 fn unit(name: &str) -> Vec<(String, String, String)> {
     let text = std::fs::read_to_string(repository(&format!("config/systemd/{name}"))).unwrap();
     let mut section = String::new();
@@ -41,7 +41,7 @@ fn words(unit: &[(String, String, String)]) -> Vec<String> {
     line.strip_prefix(PROGRAM).unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
-/// The users that the units need. The first is a member of the other's group.
+/// Returns the users that the units need. The first is a member of the other user's group.
 fn users() -> BTreeSet<String> {
     let text = std::fs::read_to_string(repository("config/systemd/kastrel-sysusers.conf")).unwrap();
     assert!(text.lines().any(|line| line == "m kastrel kastrel-scan"), "{text}");
@@ -49,7 +49,7 @@ fn users() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_units_fit_the_program() {
+fn systemd_units_match_the_program() {
     let known: BTreeSet<String> =
         KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
     for (name, expected) in UNITS.iter().zip([["serve"], ["worker"]]) {
@@ -72,10 +72,10 @@ fn the_units_fit_the_program() {
             stop > (scans.shutdown_finish_seconds + scans.shutdown_grace_seconds).as_secs(),
             "{name}: scans have no time to be handed back"
         );
-        // Scanners are ended by the program itself, in its own order.
+        // The program ends its scanners itself, in its own order.
         assert_eq!(value(&unit, "Service", "KillMode"), "mixed");
-        // What it takes to start, to read and to end scanners of another user, each in a cgroup of
-        // its own; docs/isolation.md.
+        // The capabilities that are needed to start, read and end scanners of another user, each in
+        // its own cgroup; see docs/isolation.md.
         const RIGHTS: &str = "CAP_SETUID CAP_SETGID CAP_KILL";
         assert_eq!(
             (scans.run_as.unwrap().as_str(), users()),
@@ -96,14 +96,14 @@ fn the_units_fit_the_program() {
 }
 
 #[test]
-fn systemd_takes_them() {
+fn systemd_units_pass_verification() {
     let is_there = Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status().is_ok();
     assert!(is_there, "systemd-analyze is missing: run `make test-dependencies`, or install the package systemd");
     let folder = tempfile::tempdir().unwrap();
     for name in UNITS {
         let text = std::fs::read_to_string(repository(&format!("config/systemd/{name}"))).unwrap();
         let copy = folder.path().join(name);
-        // It wants the program to be there.
+        // The verification requires that the program exists.
         std::fs::write(&copy, text.replace(PROGRAM, env!("CARGO_BIN_EXE_kastrel"))).unwrap();
         let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&copy).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -111,9 +111,9 @@ fn systemd_takes_them() {
     }
 }
 
-/// `Type=notify`: systemd waits for the first word, and is told of the stop.
+/// `Type=notify`: systemd waits for the ready notification, and is notified of the stop.
 #[tokio::test]
-async fn it_says_when_it_is_ready_and_when_it_stops() {
+async fn server_notifies_systemd_of_ready_and_stopping() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -130,7 +130,7 @@ async fn it_says_when_it_is_ready_and_when_it_stops() {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     assert_eq!(told(&socket).await, "READY=1");
-    // Ready means that it serves: other commands find it.
+    // The server accepts requests when it is ready: other commands find it.
     assert!(folder.path().join("data/server.json").exists());
     kill_process(Pid::from_raw(child.id().unwrap().cast_signed()).unwrap(), Signal::TERM).unwrap();
     assert_eq!(told(&socket).await, "STOPPING=1");
@@ -138,7 +138,7 @@ async fn it_says_when_it_is_ready_and_when_it_stops() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// The next notification.
+/// Returns the next notification.
 pub(super) async fn told(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 256];
     let size = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("nothing was told").unwrap();

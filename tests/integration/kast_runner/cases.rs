@@ -1,4 +1,5 @@
-//! Whole attempts whose scanner writes odd files, as scanners and their tools really write them.
+//! Tests of complete attempts whose scanner writes unusual files, as real scanners and their tools
+//! do.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +23,7 @@ async fn replay(files: &[(&str, &str)]) -> Ended {
     replay_at("ok.test", files).await
 }
 
-/// Runs an attempt at a target that writes exactly these files.
+/// Runs an attempt at this target that writes exactly these files.
 async fn replay_at(target: &str, files: &[(&str, &str)]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     for (name, source) in files {
@@ -34,7 +35,7 @@ async fn replay_at(target: &str, files: &[(&str, &str)]) -> Ended {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreadable_result_is_no_green_pass() {
+async fn unreadable_result_does_not_count_as_passed() {
     for (file, status, findings) in [
         ("sane.json", PluginStatus::Completed, 2),
         ("nan.json", PluginStatus::Completed, 2),
@@ -55,7 +56,7 @@ async fn an_unreadable_result_is_no_green_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_did_not_answer_leaves_a_failed_scan_whatever_the_scanner_calls_it() {
+async fn unreachable_target_fails_the_scan_despite_reported_success() {
     for (testssl, reason) in
         [("testssl-fatal.json", "Can't connect to ok.test:443"), ("testssl-empty.json", "without any test")]
     {
@@ -86,7 +87,7 @@ async fn a_target_that_did_not_answer_leaves_a_failed_scan_whatever_the_scanner_
     }
 }
 
-/// A web server over TLS, with a certificate that nobody trusts; its address.
+/// Starts a TLS web server with an untrusted certificate. Returns its address.
 async fn tls_server() -> SocketAddr {
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
@@ -108,10 +109,10 @@ async fn tls_server() -> SocketAddr {
     address
 }
 
-/// KAST's CORS check calls itself successful when each of its requests failed. Alone, it has no
-/// plugin beside it that shows whether the target answered.
+/// KAST's CORS check reports success even if all of its requests failed. If it runs alone, no other
+/// plugin shows whether the target responded.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_silent_plugin_found_alone_counts_only_where_the_target_answers() {
+async fn single_plugin_without_findings_counts_only_if_the_target_answers() {
     let files = [
         ("cors_analyzer_processed.json", "unchecked/cors-nothing.json"),
         ("kast_info.json", "unchecked/info-of-cors.json"),
@@ -190,7 +191,7 @@ async fn an_attempt_gets_its_settings_as_one_typed_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_kast_really_scans_is_noted_while_it_runs() {
+async fn ignored_target_parts_are_noted_while_the_scan_runs() {
     let stage = Stage::with(|_| {}).await;
     let job = stage.draft(ScanRequestDraft { target: "http://hang.test/app".into(), ..ScanRequestDraft::default() });
     let notes = stage.runner.paths(&job).attempt_dir.join("notes.log");

@@ -1,4 +1,5 @@
-//! What an attempt reaches, with the egress limit and without it: in a network of the test's own.
+//! Tests which addresses an attempt can reach, with and without the egress limit, in a private
+//! network.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -11,7 +12,7 @@ use kastrel_actors::ports::{StartError, StopMode};
 use super::stage::{PATIENCE, Stage, fake_kast_at, marked};
 use crate::private_network::{self, ELSEWHERE, ELSEWHERE_V6, HERE, HERE_V6, Listener, NameServer};
 
-/// One on which the fake KAST tries to reach `wanted`.
+/// Creates a stage on which the fake KAST tries to reach `wanted`.
 async fn reaching(wanted: &[String], limit: Option<EgressLimit>, change: impl FnOnce(&mut KastRunnerConfig)) -> Stage {
     Stage::with(|config| {
         config.env_extra =
@@ -22,7 +23,7 @@ async fn reaching(wanted: &[String], limit: Option<EgressLimit>, change: impl Fn
     .await
 }
 
-/// What the fake KAST says of each that it tried.
+/// Returns the fake KAST's result for each address that it tried.
 fn tried(log: &Path) -> BTreeMap<String, String> {
     let log = std::fs::read_to_string(log).unwrap();
     log.lines()
@@ -134,7 +135,7 @@ fn a_large_list_of_hosts_and_hosts_of_secrets_are_no_argument() {
             reaching(&wanted, Some(EgressLimit::default()), |config| config.env_extra[0].1 = "reach-hang".into()).await;
         let mut running = stage.start(stage.job("203.0.113.1")).await.unwrap();
         running.in_progress().await;
-        // The scanner is told its target; the others are ours.
+        // Only the scanner receives its target as an argument; the other processes are Kastrel's.
         for process in marked(&stage.id).into_iter().filter(|process| !process.ends_with("fake-kast")) {
             let line =
                 std::fs::read(format!("/proc/{}/cmdline", process.split(' ').next().unwrap())).unwrap_or_default();
@@ -153,7 +154,7 @@ fn a_name_leads_where_it_was_checked_to_lead() {
         let by_name = format!("rebound.test:{}", target.address.port());
         let wanted = [by_name.clone(), other.address.to_string(), "turned".into()];
         let stage = reaching(&wanted, Some(EgressLimit::default()), |_| ()).await;
-        // The fake KAST has been asked for its plugins by now. It asks the server itself below, and
+        // The fake KAST has listed its plugins by now. Below it queries the name server itself, and
         // gets the other address.
         let job = stage.job("rebound.test");
         let log = stage.runner.paths(&job).log;
@@ -251,7 +252,7 @@ fn a_target_on_this_machine_is_refused_with_the_reason() {
 #[test]
 fn where_it_cannot_be_limited_nothing_starts() {
     private_network::within(|| async {
-        // Nothing leads out of here, so that there is nothing to connect to.
+        // The test removes the default routes, so an attempt has no address to connect to.
         for family in ["-4", "-6"] {
             assert!(
                 std::process::Command::new("ip").args([family, "route", "del", "default"]).status().unwrap().success()

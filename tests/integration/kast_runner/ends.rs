@@ -1,12 +1,14 @@
-//! Every way in which a scanner can end by itself has its name.
+//! Tests that every way in which a scanner can end by itself has a name.
 
-use kastrel_actors::model::{AttemptEnd, AttemptNumber, PluginStatus, ScanRequestDraft, ScannerKind, Severity};
-use kastrel_actors::ports::{AttemptEvent, ExitKind};
+use kastrel_actors::model::{
+    AttemptEnd, AttemptNumber, ExitKind, PluginStatus, ScanRequestDraft, ScannerKind, Severity,
+};
+use kastrel_actors::ports::AttemptEvent;
 
 use super::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_runs_to_its_end() {
+async fn scan_completes_with_its_results() {
     let stage = Stage::new().await;
     let ended = stage.play("ok-150ms-3p.test").await;
     assert_eq!((ended.name.as_str(), ended.report.exit), ("completed", ExitKind::Code(0)));
@@ -52,7 +54,7 @@ async fn a_scan_runs_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_end_has_its_name_and_reason() {
+async fn every_failed_end_has_its_name_and_reason() {
     let stage = Stage::new().await;
     for (target, name, exit, reason) in [
         ("crash.test", "crashed", ExitKind::Code(1), "ValueError: played crash"),
@@ -68,7 +70,7 @@ async fn every_bad_end_has_its_name_and_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_leaves_nothing_and_is_complete() {
+async fn dry_run_completes_without_files() {
     let stage = Stage::new().await;
     let job =
         stage.draft(ScanRequestDraft { target: "ok.test".into(), dry_run: Some(true), ..ScanRequestDraft::default() });
@@ -86,7 +88,7 @@ async fn a_failed_plugin_does_not_fail_the_scan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn attempts_lie_side_by_side() {
+async fn attempts_have_separate_folders() {
     let stage = Stage::new().await;
     let mut job = stage.job("flaky.test");
     let mut names = Vec::new();
@@ -102,7 +104,7 @@ async fn attempts_lie_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_outlives_the_scanner_is_killed_and_named() {
+async fn processes_that_outlive_the_scanner_are_killed_and_reported() {
     let stage = Stage::new().await;
     let ended = stage.play("family-1p.test").await;
     assert_eq!(ended.name, "completed");
@@ -114,13 +116,14 @@ async fn what_outlives_the_scanner_is_killed_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_run_at_once() {
+async fn many_scans_run_at_once() {
     let stage = Stage::new().await;
     let mut running = Vec::new();
     for _ in 0..60 {
         running.push(stage.start(stage.job("ok-300ms.test")).await.unwrap());
     }
-    // Each end looks for the markers of all, so only the last one may.
+    // The check after an end looks for the processes of all attempts, so only the last attempt may
+    // use it.
     for mut attempt in running {
         while let Some(event) = attempt.next().await {
             if let AttemptEvent::Ended(report) = event {

@@ -1,4 +1,4 @@
-//! What the scanner gets to see of us.
+//! Tests which environment variables the scanner receives.
 
 use super::stage::Stage;
 
@@ -13,7 +13,7 @@ async fn only_what_is_allowed_reaches_the_scanner() {
     let lines: Vec<&str> = log.lines().filter(|line| line.starts_with("env ")).collect();
     assert!(lines.contains(&"env COLUMNS=200") && lines.iter().any(|line| line.starts_with(&marker)), "{lines:?}");
     assert!(lines.contains(&"env TRACEPARENT=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), "{lines:?}");
-    // Cargo sets many for the test, and none of them is the scanner's business.
+    // Cargo sets many variables for the test, and the scanner must receive none of them.
     assert!(
         std::env::var_os("CARGO_MANIFEST_DIR").is_some() && !lines.iter().any(|line| line.contains("CARGO_")),
         "{lines:?}"

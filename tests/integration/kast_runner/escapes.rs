@@ -1,26 +1,27 @@
-//! What a scanner starts belongs to its attempt, whatever it drops: its parent, its group, its
-//! session, its environment.
+//! Tests that every process that a scanner starts stays part of its attempt, even if it drops its
+//! parent, its group, its session and its environment.
 
 use std::path::Path;
 
-use kastrel_actors::ports::{ExitKind, StopMode};
+use kastrel_actors::model::ExitKind;
+use kastrel_actors::ports::StopMode;
 
 use super::stage::{Running, Stage};
 use super::stops::is_alive;
 
-/// The ids that the fake KAST printed behind a word.
+/// Returns the ids that the fake KAST printed after a word.
 fn printed(log: &Path, word: &str) -> Vec<String> {
     let log = std::fs::read_to_string(log).unwrap();
     log.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ').map(str::to_owned)).collect()
 }
 
-/// A running attempt, and the process that has escaped from it.
+/// Returns a running attempt, and the process that has escaped from it.
 async fn hanging(stage: &Stage, target: &str) -> (Running, String) {
     let job = stage.job(target);
     let file = stage.runner.paths(&job).attempt_dir.join("escaped.pid");
     let mut running = stage.start(job).await.unwrap();
     running.in_progress().await;
-    // It was there before the plugin's own file.
+    // The file existed before the plugin's own file.
     let escaped = std::fs::read_to_string(file).unwrap();
     assert!(is_alive(&escaped), "{escaped}");
     (running, escaped)
@@ -61,12 +62,13 @@ async fn what_escaped_is_ended_with_a_running_scanner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_escaped_from_one_attempt_is_not_taken_for_anothers() {
+async fn escaped_process_is_ended_with_its_own_attempt_only() {
     let stage = Stage::new().await;
     let (first, of_first) = hanging(&stage, "escape-hang.test").await;
     let (second, of_second) = hanging(&stage, "escape-hang.test").await;
     first.control.as_ref().unwrap().stop(StopMode::Kill);
-    // The checks of an end count the marked processes of all attempts: here the other one goes on.
+    // The check after an end counts the processes of all attempts, and here the other attempt still
+    // runs.
     let mut events = first;
     while let Some(event) = events.next().await {
         drop(event);
@@ -79,7 +81,7 @@ async fn what_escaped_from_one_attempt_is_not_taken_for_anothers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keepers_are_used_again() {
+async fn keepers_are_reused() {
     let stage = Stage::new().await;
     let mut keepers = Vec::new();
     for target in
@@ -92,8 +94,8 @@ async fn keepers_are_used_again() {
         keepers.extend(printed(&log, "look keeper"));
     }
     assert!(keepers.len() == 6 && keepers.iter().all(|keeper| keeper.starts_with("kastrel-keeper ")), "{keepers:?}");
-    // Beside the first, one is started in advance; a further one where something was left, or where
-    // that one comes late.
+    // Besides the first keeper, one is started in advance. A further one is started if processes
+    // were left, or if that one starts late.
     let distinct: std::collections::BTreeSet<_> = keepers.iter().collect();
     assert!(distinct.len() < 5, "{keepers:?}");
 }

@@ -1,4 +1,5 @@
-//! A scanner that never stops talking costs neither memory nor disk nor anybody else's time.
+//! Tests that a scanner with endless output uses little memory and disk, and does not delay other
+//! scans.
 
 use super::stage::Stage;
 
@@ -9,7 +10,7 @@ fn resident_kib() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_is_drained_in_bounded_memory_while_others_run() {
+async fn output_flood_is_drained_in_bounded_memory_while_others_run() {
     let stage = Stage::with(|config| config.log_cap = 1 << 20).await;
     assert_eq!(stage.play("1p.test").await.name, "completed");
     let before = resident_kib();

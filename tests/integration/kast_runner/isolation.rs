@@ -1,4 +1,4 @@
-//! What a scanner may do: its user, its privileges, its limits, its temporary files.
+//! Tests the isolation of a scanner: its user, its privileges, its limits, its temporary files.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -9,14 +9,14 @@ use kastrel_actors::ports::StopMode;
 use super::stage::{PATIENCE, Stage, fake_kast_at};
 use super::stops::is_alive;
 
-/// A stage whose scanner runs as another user, which no machine has and no other test uses. The
-/// tests run as root, as CI does.
+/// Creates a stage whose scanner runs as another user. The user exists on no machine, and no other
+/// test uses it. The tests run as root, as in CI.
 async fn as_another(user: u32, limits: Limits) -> Stage {
     assert!(rustix::process::geteuid().is_root(), "these tests start scanners as another user, and must run as root");
     let stage = Stage::without_catalogue(|config| {
         let root = config.results_dir.parent().unwrap().to_owned();
         let program = root.join("fake-kast");
-        // Where that user can reach it, wherever the tests were built.
+        // The other user can reach this path, independent of the build folder.
         fake_kast_at(&program);
         config.scanner = ScannerCommand::kast(program);
         config.env_extra = vec![("FAKE_KAST_SPY".into(), spied(&root).into())];
@@ -29,8 +29,8 @@ async fn as_another(user: u32, limits: Limits) -> Stage {
     stage
 }
 
-/// What such a scanner must not get at: the server's environment and memory, and a file of the data
-/// folder; and the server itself.
+/// Returns what such a scanner must not access: the server's environment and memory, a file of the
+/// data folder, and the server process.
 fn spied(root: &Path) -> String {
     let own = std::process::id();
     std::fs::create_dir(root.join("database")).unwrap();
@@ -112,7 +112,7 @@ async fn another_users_scanner_gets_at_nothing_of_the_server_and_its_results_com
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_users_scanner_is_ended_like_any_other() {
+async fn scanner_of_another_user_is_ended_like_any_other() {
     let stage = as_another(64_322, Limits::default()).await;
     for mode in [StopMode::Graceful, StopMode::Kill] {
         let job = stage.job("escape-family-hang-stubborn.test");
@@ -146,7 +146,7 @@ async fn a_bomb_is_bounded_and_ended() {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         processes.filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == USER)).count() as u64
     };
-    // For all attempts that may run at once, where there is no cgroup with limits.
+    // Without a cgroup limit, the limit applies to the sum of all concurrent attempts.
     assert!(of_user() <= 4 * MOST + 4, "{}", of_user());
     running.control.as_ref().unwrap().stop(StopMode::Kill);
     running.ended(None).await;
@@ -160,7 +160,7 @@ async fn memory_is_limited() {
     let log = stage.runner.paths(&job).log;
     let ended = stage.start(job).await.unwrap().ended(None).await;
     let log = std::fs::read_to_string(log).unwrap();
-    // By its own limit it is refused; in a cgroup it is killed.
+    // The scanner's own limit refuses the memory; a cgroup kills the scanner.
     let refused = log
         .lines()
         .find_map(|line| line.strip_prefix("memory refused after ")?.strip_suffix(" MiB")?.parse::<u64>().ok());
@@ -174,7 +174,7 @@ async fn memory_is_limited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_has_a_tmp_of_its_own_where_it_can() {
     assert!(rustix::process::geteuid().is_root(), "mounts need root, or CAP_SYS_ADMIN");
-    // Nothing that the scanner needs may be in /tmp.
+    // The scanner must not need any file in /tmp.
     let path = std::env::var("PATH").unwrap();
     let path = std::env::join_paths(std::env::split_paths(&path).filter(|folder| !folder.starts_with("/tmp"))).unwrap();
     let stage = Stage::below(Path::new("/var/tmp"), |config| {

@@ -1,4 +1,4 @@
-//! What an earlier run left behind is found by its marker and killed at boot.
+//! Tests that processes of an earlier run are found by their marker and killed at boot.
 
 use std::io::BufRead;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ pub(super) fn leftover(marker: &str, kind: &str) -> Child {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_kills_its_own_and_nobody_elses() {
+async fn sweep_kills_only_the_processes_of_its_data_folder() {
     let (own, other) = (uuid::Uuid::new_v4().to_string(), uuid::Uuid::new_v4().to_string());
     let mut children = [
         leftover(&format!("{own}:1:1"), "group"),

@@ -1,5 +1,5 @@
-//! The runner against real processes: the fake KAST plays every bad behaviour, and no test may
-//! leave a process behind.
+//! Tests of the runner with real processes. The fake KAST misbehaves in every known way, and no
+//! test may leave a process behind.
 
 pub(crate) mod stage;
 

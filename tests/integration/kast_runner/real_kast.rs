@@ -1,4 +1,4 @@
-//! The real KAST, where one is named by `KASTREL_TEST_KAST`: its counts must be ours.
+//! Runs the real KAST if `KASTREL_TEST_KAST` names one: Kastrel's counts must match KAST's.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use kastrel_actors::ports::{AttemptEvent, StopMode};
 
 use super::stage::Stage;
 
-/// A web server on the loopback that answers everything with one page.
+/// Starts a loopback web server that returns one page for every request.
 fn serve() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -35,10 +35,10 @@ fn serve() -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an installed KAST: KASTREL_TEST_KAST=/path/to/kast make test-kast"]
-async fn the_real_kast_is_read_right() {
+async fn results_of_the_real_kast_are_read_correctly() {
     let program =
         std::env::var_os("KASTREL_TEST_KAST").expect("KASTREL_TEST_KAST names the program of an installed KAST");
-    // Tools that are written in Python lie beside it.
+    // Tools that are written in Python are in the same folder.
     let folder = Path::new(&program).parent().unwrap().to_owned();
     let path =
         std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())))
@@ -69,7 +69,7 @@ async fn the_real_kast_is_read_right() {
     assert_eq!(ended.name, "cancelled");
 
     let target = format!("http://127.0.0.1:{}", serve());
-    // `--set` would make `True` of the 1.
+    // `--set` would turn the 1 into `True`.
     let overrides = vec!["whatweb.aggression_level=1".to_owned(), "whatweb.timeout=20".to_owned()];
     let job = stage.draft(ScanRequestDraft { target, overrides, ..ScanRequestDraft::default() });
     let folder = stage.runner.paths(&job).attempt_dir;
@@ -104,8 +104,8 @@ async fn the_real_kast_is_read_right() {
         let ours = ended.report.plugins.iter().find(|one| one.name == plugin["plugin_name"]).unwrap();
         let expected = plugin["status"].as_str().unwrap();
         let status = match expected {
-            // They speak TLS to the server, which speaks none, and are called successful all the
-            // same.
+            // These plugins use TLS with a server that does not support it, and still report
+            // success.
             "success" if matches!(ours.name.as_str(), "wafw00f" | "cors_analyzer") => {
                 assert!(ours.message.as_deref().unwrap().contains("the target did not answer"), "{ours:?}");
                 PluginStatus::Failed

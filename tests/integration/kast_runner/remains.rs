@@ -1,6 +1,6 @@
-//! What is found of attempts that nobody runs any more.
+//! Tests the adoption of results from attempts that no process runs any more.
 
-use kastrel::adapters::kast_runner::MARK_NAME;
+use kastrel::ports::MARK_NAME;
 use kastrel_actors::model::{AttemptNumber, FencingToken, PluginStatus};
 use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::ports::{AttemptJob, ScanRunner};
@@ -8,7 +8,8 @@ use kastrel_actors::ports::{AttemptJob, ScanRunner};
 use super::leftovers::leftover;
 use super::stage::Stage;
 
-/// Whether the result of an attempt would be adopted; why not.
+/// Returns the number of completed plugins if the result of an attempt would be adopted, or the
+/// reason why not.
 async fn judged(stage: &Stage, job: &AttemptJob) -> Result<usize, &'static str> {
     match adoption(stage.runner.remains(job).await.as_ref(), false, false) {
         Adoption::Adopt(verdict) => Ok(verdict.count(PluginStatus::Completed)),
@@ -48,8 +49,7 @@ async fn only_the_result_of_exactly_this_attempt_counts() {
     let folder = stage.runner.paths(&job).attempt_dir;
     let (info, plugin, mark) =
         (folder.join("kast_info.json"), folder.join("whatweb_processed.json"), folder.join(MARK_NAME));
-    // A result that cannot be read is the failure of its plugin alone: the scan had come to its
-    // end.
+    // An unreadable plugin result fails only this plugin, because the scan itself completed.
     for (file, expected) in [
         (&plugin, Ok(1)),
         (&info, Err("its result is not complete")),
@@ -65,14 +65,14 @@ async fn only_the_result_of_exactly_this_attempt_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_did_not_come_to_its_end_left_nothing_that_counts() {
+async fn incomplete_attempt_is_not_adopted() {
     let stage = Stage::new().await;
     for target in ["crash.test", "truncated-2p.test", "linked-2p.test", "fifo-2p.test", "nofiles.test"] {
         let job = stage.job(target);
         stage.start(job.clone()).await.unwrap().ended(None).await;
         assert_eq!(judged(&stage, &job).await, Err("its result is not complete"), "{target}");
     }
-    // A folder that something else was put in the place of.
+    // A folder that was replaced by a symbolic link.
     let job = stage.job("2p.test");
     stage.start(job.clone()).await.unwrap().ended(None).await;
     let folder = stage.runner.paths(&job).attempt_dir;

@@ -1,16 +1,17 @@
-//! Reports that are rendered once more, by a scanner below a keeper.
+//! Tests of regenerated reports, by a scanner that runs under a keeper.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use kastrel::adapters::kast_runner::{AttemptPaths, RenderError, ReportRenderer, ScannerCommand};
+use kastrel::adapters::kast_runner::{KastReportRenderer, RenderError, ScannerCommand};
+use kastrel::ports::AttemptPaths;
 use kastrel_actors::model::{AttemptNumber, ReportFiles, ReportFormat, ScanRecord};
 use kastrel_actors::testing::fixtures;
 
 use super::stage::Stage;
 
-/// A renderer of a scanner that is a script.
-async fn renderer(script: &str) -> (Stage, ReportRenderer, ScanRecord, PathBuf) {
+/// Creates a renderer whose scanner is a script.
+async fn renderer(script: &str) -> (Stage, KastReportRenderer, ScanRecord, PathBuf) {
     let stage = Stage::without_catalogue(|config| {
         let program = config.results_dir.with_file_name("kast");
         std::fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = --report-only ] || exit 0\n{script}\n")).unwrap();
@@ -26,7 +27,7 @@ async fn renderer(script: &str) -> (Stage, ReportRenderer, ScanRecord, PathBuf) 
     (stage, renderer, record, folder)
 }
 
-/// All files of the scan with what is in them.
+/// Returns all files of the scan with their content.
 fn files(folder: &Path) -> Vec<(String, String)> {
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().is_file()).collect();
@@ -38,7 +39,7 @@ fn files(folder: &Path) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reports_are_taken_from_a_copy() {
+async fn regenerated_reports_are_taken_from_a_copy() {
     let script = "cat \"$2/whatweb_processed.json\" > \"$2/kast_report.html\"; echo \"$3 $4 $5 $6 $7 $8\" >> \"$2/kast_report.html\"; echo style > \"$2/kast_style.css\"; echo x > \"$2/other.txt\"";
     let (_stage, renderer, record, folder) = renderer(script).await;
     let render = |format| renderer.render(&record, AttemptNumber(1), format);
@@ -72,7 +73,7 @@ async fn the_reports_are_taken_from_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scanner_that_runs_its_plugins_again_changes_nothing() {
+async fn scanner_that_runs_plugins_while_rendering_changes_no_result() {
     for (script, expected) in [
         (
             "echo worse > \"$2/whatweb_processed.json\"; echo new > \"$2/kast_report.html\"",

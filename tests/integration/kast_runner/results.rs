@@ -1,11 +1,11 @@
-//! Result files are hostile input: whatever they are, the end is named and no plugin is lost.
+//! Tests of hostile result files: every end has a name, and no plugin is lost.
 
 use kastrel_actors::model::PluginStatus;
 
 use super::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_info_file_is_named_and_the_plugins_are_kept() {
+async fn bad_info_file_is_reported_and_the_plugins_are_kept() {
     let stage = Stage::new().await;
     for (target, name, reason) in [
         ("truncated.test", "unreadable_result", "truncated"),
@@ -24,7 +24,7 @@ async fn a_bad_info_file_is_named_and_the_plugins_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_plugin_file_costs_only_that_plugin() {
+async fn bad_plugin_file_fails_only_that_plugin() {
     let stage = Stage::new().await;
     for (target, count, message) in [
         ("ptruncated.test", 0, "truncated"),

@@ -1,22 +1,22 @@
-//! Whoever keeps files elsewhere is told in time, and holds nobody up.
+//! Tests that an artifact sink is notified in time and does not delay the end of an attempt.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use kastrel::adapters::kast_runner::{ArtifactSink, AttemptFiles};
+use kastrel::ports::{ArtifactSink, AttemptFiles};
 use kastrel_actors::policy::classify::StopCause;
 use kastrel_actors::ports::StopMode;
 use tokio::sync::Notify;
 
 use super::stage::{Stage, marked};
 
-/// Writes down what it is told.
+/// A sink that records its calls.
 #[derive(Debug, Default)]
 struct Recorder {
     told: Mutex<Vec<String>>,
     data_dir: Mutex<String>,
-    /// Whether the storing never ends.
+    /// True if the storing never ends.
     stuck: bool,
     ending: Notify,
 }
@@ -58,7 +58,7 @@ async fn stage(recorder: &Arc<Recorder>) -> Stage {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_files_are_handed_over_when_they_are_final_and_before_the_end_is_told() {
+async fn final_files_are_passed_to_the_sink_before_the_end_is_reported() {
     let recorder = Arc::new(Recorder::default());
     let ended = stage(&recorder).await.play("family-1p.test").await;
     assert_eq!(ended.name, "completed");
@@ -70,7 +70,7 @@ async fn the_files_are_handed_over_when_they_are_final_and_before_the_end_is_tol
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_does_not_wait_for_a_store_that_is_stuck() {
+async fn kill_does_not_wait_for_a_stuck_sink() {
     let recorder = Arc::new(Recorder { stuck: true, ..Recorder::default() });
     let stage = stage(&recorder).await;
     let running = stage.start(stage.job("ok-1p.test")).await.unwrap();

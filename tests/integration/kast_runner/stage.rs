@@ -1,22 +1,22 @@
-//! A runner with folders of its own, whose drop fails the test if any process of it is left.
+//! A runner with its own folders. Its drop fails the test if any process of it is left.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kastrel::adapters::kast_runner::{Grace, Isolation, KastRunner, KastRunnerConfig, ScannerCommand};
-use kastrel_actors::model::{AttemptEnd, AttemptNumber, FencingToken, PluginStatus, ScanId, ScanRequestDraft};
+use kastrel_actors::model::{
+    AttemptEnd, AttemptNumber, AttemptReport, FencingToken, PluginStatus, ScanId, ScanRequestDraft,
+};
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
-use kastrel_actors::ports::{
-    AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, AttemptReport, ScanRunner, StartError,
-};
+use kastrel_actors::ports::{AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, ScanRunner, StartError};
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
-/// No single wait of a test takes longer, even on a busy machine.
+/// The limit for a single wait of a test, also on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The fake KAST, which cargo builds as an example beside the tests.
+/// Returns the path of the fake KAST, which cargo builds as an example beside the tests.
 pub(crate) fn fake_kast() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let fake = own.parent().unwrap().parent().unwrap().join("examples/fake-kast");
@@ -24,20 +24,20 @@ pub(crate) fn fake_kast() -> PathBuf {
     fake
 }
 
-/// The fake KAST under another name, for users who cannot reach the folder that it was built in.
+/// Places the fake KAST at another path, for users who cannot reach its build folder.
 pub(crate) fn fake_kast_at(path: &Path) {
     link_or_copy(&fake_kast(), path);
 }
 
-/// A program under another name. A file that was just written cannot be run as long as a child of
-/// another test still has it open, so it is a link where it can be.
+/// Places a program at another path. It is a hard link if possible, because a newly written file
+/// cannot be executed while a child of another test still has it open.
 pub(crate) fn link_or_copy(program: &Path, path: &Path) {
     if std::fs::hard_link(program, path).is_err() {
         std::fs::copy(program, path).unwrap();
     }
 }
 
-/// The names and ids of all living processes that carry the marker of a data folder.
+/// Returns the names and ids of all live processes with the marker of a data folder.
 pub(crate) fn marked(data_dir_id: &str) -> Vec<String> {
     let prefix = format!("KASTREL_ATTEMPT={data_dir_id}:");
     let mut found = Vec::new();
@@ -52,15 +52,15 @@ pub(crate) fn marked(data_dir_id: &str) -> Vec<String> {
     found
 }
 
-/// What is started ignores the signals that whoever started it ignores, and a shell has its
-/// background jobs ignore SIGINT. The program handles it, and what is handled is reset for what is
-/// started; so do the tests, where they were started like that.
+/// Installs a handler for SIGINT if it is ignored. A process inherits ignored signals from its
+/// parent, and a shell ignores SIGINT for background jobs. The program handles the signal, and
+/// handled signals are reset in child processes; the tests do the same.
 fn heed_interrupts() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
     let interrupt = SignalKind::interrupt();
     if u64::from_str_radix(ignored.trim(), 16).unwrap() & (1 << (interrupt.as_raw_value() - 1)) != 0 {
-        // The handler stays when its reader is dropped.
+        // The handler stays when its receiver is dropped.
         drop(tokio::signal::unix::signal(interrupt).unwrap());
     }
 }
@@ -76,7 +76,8 @@ impl Stage {
         Self::with(|_| ()).await
     }
 
-    /// With a changed configuration; returns when the scanner's plugin list is there.
+    /// Creates a stage with a changed configuration. Returns when the scanner's plugin list is
+    /// available.
     pub(super) async fn with(change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
         let stage = Self::without_catalogue(change);
         let mut catalogue = stage.runner.catalogue();
@@ -88,7 +89,7 @@ impl Stage {
         Self::below(&std::env::temp_dir(), change)
     }
 
-    /// With its folders below `base`.
+    /// Creates a stage with its folders below `base`.
     pub(super) fn below(base: &Path, change: impl FnOnce(&mut KastRunnerConfig)) -> Self {
         heed_interrupts();
         let root = tempfile::tempdir_in(base).unwrap();
@@ -144,7 +145,7 @@ impl Stage {
         Ok(Running { control: Some(control), events, alive_watch, id: self.id.clone(), dry_run: job.request.dry_run })
     }
 
-    /// Runs the target's behaviour to its end.
+    /// Runs an attempt at the target to its end.
     pub(super) async fn play(&self, target: &str) -> Ended {
         self.start(self.job(target)).await.unwrap().ended(None).await
     }
@@ -172,7 +173,7 @@ pub(super) struct Ended {
     pub(super) name: String,
     pub(super) end: AttemptEnd,
     pub(super) report: AttemptReport,
-    /// Everything before the end.
+    /// All events before the end.
     pub(super) events: Vec<AttemptEvent>,
 }
 
@@ -194,7 +195,7 @@ impl Running {
         tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("an event in time")
     }
 
-    /// Waits until some plugin runs.
+    /// Waits until a plugin runs.
     pub(super) async fn in_progress(&mut self) -> Vec<AttemptEvent> {
         let mut events = Vec::new();
         loop {
@@ -208,8 +209,8 @@ impl Running {
         }
     }
 
-    /// Waits for the end, and checks what holds for every end: nothing follows it, and nothing is
-    /// left at that moment.
+    /// Waits for the end, and checks the properties of every end: no event follows it, and no
+    /// process is left at that moment.
     pub(super) async fn ended(mut self, stop: Option<StopCause>) -> Ended {
         let mut events = Vec::new();
         let report = loop {

@@ -1,4 +1,4 @@
-//! Starting: what is refused, what fails, and how the folder is watched.
+//! Tests of the start of an attempt: refusals, failures, and the watching of the folder.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::stage::{PATIENCE, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_cannot_run_is_named() {
+async fn missing_program_is_named_in_the_error() {
     let root = tempfile::tempdir().unwrap();
     let plain = root.path().join("plain-file");
     std::fs::write(&plain, "x").unwrap();
@@ -28,7 +28,7 @@ async fn a_program_that_cannot_run_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_runs_again_after_a_restore_begins_with_an_empty_folder() {
+async fn attempt_after_a_restore_starts_with_an_empty_folder() {
     let stage = Stage::new().await;
     let job = stage.job("ok.test");
     stage.start(job.clone()).await.unwrap().ended(None).await;
@@ -45,7 +45,7 @@ async fn an_attempt_that_runs_again_after_a_restore_begins_with_an_empty_folder(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_out_of_scope_starts_no_process() {
+async fn target_out_of_scope_starts_no_process() {
     let stage = Stage::with(|config| config.scope = ScopePolicy::default()).await;
     for target in ["127.0.0.1", "[::1]:80", "localhost"] {
         let Some(StartError::Failed(failure)) = stage.start(stage.job(target)).await.err() else {
@@ -57,7 +57,7 @@ async fn what_is_out_of_scope_starts_no_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_is_seen_by_notices_alone_and_by_listing_alone() {
+async fn progress_is_detected_by_inotify_alone_and_by_listing_alone() {
     for (file_notices, relist) in [(true, Duration::from_secs(3600)), (false, Duration::from_millis(20))] {
         let stage = Stage::with(|config| {
             config.file_notices = file_notices;
@@ -72,7 +72,7 @@ async fn progress_is_seen_by_notices_alone_and_by_listing_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_selection_brings_its_dependencies() {
+async fn selected_plugin_runs_with_its_dependencies() {
     let stage = Stage::new().await;
     let job = stage.draft(ScanRequestDraft {
         target: "env-1p.test".into(),
@@ -85,7 +85,7 @@ async fn a_selection_brings_its_dependencies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_active_scan_has_a_container_of_its_own_and_it_is_removed() {
+async fn active_scan_removes_its_own_zap_container() {
     let root = tempfile::tempdir().unwrap();
     let (docker, calls) = (root.path().join("docker"), root.path().join("calls"));
     std::fs::write(&docker, format!("#!/bin/sh\necho \"$@\" >>{}\n", calls.display())).unwrap();
@@ -105,9 +105,9 @@ async fn an_active_scan_has_a_container_of_its_own_and_it_is_removed() {
     assert!(calls.starts_with(&format!("rm --force --volumes {name}")) && calls.lines().count() == 1, "{calls}");
 }
 
-/// A guard against slow work creeping in before the spawn; the real figure is far lower.
+/// Detects slow work before the spawn. The real duration is far below the limit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_is_quick() {
+async fn attempt_starts_quickly() {
     let stage = Stage::new().await;
     let mut times = Vec::new();
     for _ in 0..30 {

@@ -1,18 +1,18 @@
-//! Ending an attempt: politely, firmly, by dropping its control, and by the end of the runtime.
-//! Whatever it started is gone at the end.
+//! Tests of ending an attempt: gracefully, by a kill, by dropping its control, and by the end of
+//! the runtime. No process of the attempt is left at the end.
 
 use std::time::Duration;
 
 use kastrel::adapters::kast_runner::Grace;
-use kastrel_actors::model::PluginStatus;
+use kastrel_actors::model::{ExitKind, PluginStatus};
 use kastrel_actors::policy::classify::StopCause;
-use kastrel_actors::ports::{AliveWatch, ExitKind, StopMode};
+use kastrel_actors::ports::{AliveWatch, StopMode};
 use tokio::time::Instant;
 
 use super::stage::{PATIENCE, Stage, marked};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_polite_request_is_enough_for_most() {
+async fn interrupt_ends_most_scanners() {
     let stage = Stage::with(|config| config.grace = Grace { interrupt: PATIENCE, terminate: PATIENCE }).await;
     let mut running = stage.start(stage.job("hang.test")).await.unwrap();
     running.in_progress().await;
@@ -39,7 +39,7 @@ async fn the_stubborn_are_killed_with_their_family_after_the_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_overrides_a_polite_request() {
+async fn kill_overrides_an_interrupt() {
     let stage = Stage::with(|config| config.grace = Grace { interrupt: PATIENCE, terminate: PATIENCE }).await;
     let mut running = stage.start(stage.job("hang-stubborn-family.test")).await.unwrap();
     running.in_progress().await;
@@ -54,7 +54,7 @@ async fn a_kill_overrides_a_polite_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dropping_the_control_kills_at_once() {
+async fn dropping_the_control_kills_the_attempt() {
     let stage = Stage::with(|config| config.grace = Grace { interrupt: PATIENCE, terminate: PATIENCE }).await;
     let mut running = stage.start(stage.job("hang-stubborn-family.test")).await.unwrap();
     running.in_progress().await;
@@ -71,7 +71,7 @@ async fn a_descendant_without_any_mark_goes_too() {
         let file = stage.runner.paths(&job).attempt_dir.join("stranger.pid");
         let mut running = stage.start(job).await.unwrap();
         running.in_progress().await;
-        // It was there before the plugin's own file.
+        // The file existed before the plugin's own file.
         let pid = &std::fs::read_to_string(file).unwrap();
         assert!(is_alive(pid));
         running.control.as_ref().unwrap().stop(mode);
@@ -85,7 +85,7 @@ pub(super) fn is_alive(pid: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_that_was_complete_already_stays_complete() {
+async fn completed_scan_stays_completed_after_a_stop() {
     let stage = Stage::new().await;
     let running = stage.start(stage.job("1p.test")).await.unwrap();
     running.alive_watch.released().await;
@@ -93,14 +93,14 @@ async fn a_scan_that_was_complete_already_stays_complete() {
     assert_eq!(running.ended(Some(StopCause::Shutdown)).await.name, "completed");
 }
 
-/// The last resort: nobody polls the attempt's task any more.
+/// The last safeguard: the attempt's task is not polled any more.
 #[test]
-fn the_end_of_the_runtime_kills_too() {
+fn end_of_the_runtime_kills_the_attempt() {
     let first = tokio::runtime::Runtime::new().unwrap();
     let (alive_guard, alive_watch) = AliveWatch::new();
     let (stage, running) = first.block_on(async {
         let stage = Stage::new().await;
-        // The stage's own presences are not waited for: those of this test must be.
+        // The stage's own alive guards are not awaited; those of this test must be.
         let (_, unused) = AliveWatch::new();
         let mut running = stage.start_with(stage.job("hang-stubborn-family.test"), alive_guard, unused).await.unwrap();
         running.in_progress().await;

@@ -1,4 +1,4 @@
-//! The watchdog's process by itself, told by hand what a node tells it.
+//! Tests of the watchdog process alone, with the commands of a node written by the test.
 
 use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use super::leftovers::leftover;
 use super::stage::marked;
 
-/// A moment that is far away, by any machine's clock.
+/// A trust deadline in the far future of any clock.
 const NEVER: &str = "trust 99999999999999\n";
 const NOW: &str = "trust 0\n";
 
@@ -17,7 +17,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// A watchdog of the run `a`.
+    /// Starts a watchdog of the run `a`.
     fn new() -> Self {
         let data = uuid::Uuid::new_v4().to_string();
         let mut command = Command::new(env!("CARGO_BIN_EXE_kastrel"));
@@ -33,7 +33,7 @@ impl Stage {
         self.pipe.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
     }
 
-    /// Ends the pipe, and waits for the watchdog.
+    /// Closes the pipe, and waits for the watchdog.
     fn end(mut self) {
         drop(self.pipe.take());
         assert!(self.watchdog.wait().unwrap().success());
@@ -41,13 +41,13 @@ impl Stage {
 }
 
 #[test]
-fn kills_its_own_run_and_not_the_successors_on_the_same_folder() {
+fn watchdog_kills_its_own_run_and_not_the_successors() {
     let mut stage = Stage::new();
     let (mut own, mut successors) = (stage.attempt(1, "a"), stage.attempt(1, "b"));
     stage.tell(NEVER);
     stage.tell(NOW);
     assert!(!own.wait().unwrap().success());
-    // It goes on watching: what turns up without a lease does not live either.
+    // The watchdog continues: it also kills processes that start later without a lease.
     let mut late = stage.attempt(2, "a");
     assert!(!late.wait().unwrap().success());
     // A new lease, and then the end of the node.
@@ -62,7 +62,7 @@ fn kills_its_own_run_and_not_the_successors_on_the_same_folder() {
 }
 
 #[test]
-fn a_node_that_has_stopped_takes_its_warden_with_it() {
+fn watchdog_ends_with_a_stopped_node() {
     let mut stage = Stage::new();
     stage.tell(NEVER);
     stage.tell("disarm\n");
@@ -70,7 +70,7 @@ fn a_node_that_has_stopped_takes_its_warden_with_it() {
 }
 
 #[test]
-fn is_no_command_for_people() {
+fn watchdog_command_is_hidden_and_refuses_manual_use() {
     for args in [&["watchdog"][..], &["watchdog", "data", "run"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_kastrel")).args(args).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}");

@@ -1,5 +1,5 @@
-//! A running `kastrel serve` with a data folder of its own. Its drop fails the test if any process
-//! of a scan is left, or a watchdog.
+//! A running `kastrel serve` with its own data folder. Its drop fails the test if a process of a
+//! scan or a watchdog is left.
 
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
@@ -19,19 +19,19 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::kast_runner::stage::{PATIENCE, fake_kast, marked};
 
-/// A data folder, its servers one after the other, and a client.
+/// A data folder, its consecutive servers, and a client.
 pub(crate) struct TestApp {
     dir: TempDir,
     variables: Vec<(&'static str, String)>,
-    /// The program and what runs it.
+    /// The program, preceded by the command that runs it.
     program: Vec<String>,
     server: Option<Child>,
     client: Client,
-    /// What a shell does before it becomes the program.
+    /// Shell commands before the shell executes the program.
     shell: Option<String>,
 }
 
-/// How a command of the command line ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -40,19 +40,19 @@ pub(crate) struct Ended {
 }
 
 impl TestApp {
-    /// With the fake KAST and short times.
+    /// Starts a server with the fake KAST and short times.
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// With more variables.
+    /// Starts a server with more environment variables.
     pub(crate) async fn with(variables: &[(&'static str, &str)]) -> Self {
         let mut app = Self::prepare(variables);
         app.restart().await;
         app
     }
 
-    /// Only the folder and the settings; no server runs.
+    /// Creates the folder and the settings without starting a server.
     pub(crate) fn prepare(variables: &[(&'static str, &str)]) -> Self {
         let mut all = vec![
             ("KAST_CLI_PATH", fake_kast().display().to_string()),
@@ -74,13 +74,13 @@ impl TestApp {
         }
     }
 
-    /// Starts the program from a shell that does this first, such as `umask 000`.
+    /// Starts the program from a shell after these shell commands, such as `umask 000`.
     pub(crate) fn after(mut self, shell: &str) -> Self {
         self.shell = Some(shell.to_owned());
         self
     }
 
-    /// Runs the program otherwise from here on: its words, and what runs it before them.
+    /// Changes the command for the program: its words, preceded by the command that runs it.
     pub(super) fn run_by(&mut self, program: &[&str]) {
         self.program = program.iter().map(|word| (*word).to_owned()).collect();
     }
@@ -90,14 +90,14 @@ impl TestApp {
         self.restart_with(&[]).await;
     }
 
-    /// The same with more arguments.
+    /// Starts a server with more arguments.
     pub(crate) async fn restart_with(&mut self, more: &[&str]) {
         if let Err(ended) = self.try_restart_with(more).await {
             panic!("the server ended: {:?} {}", ended.code, ended.stderr);
         }
     }
 
-    /// The same; `Err`: the server ended instead.
+    /// Starts a server. Returns an error if the server ends instead.
     pub(crate) async fn try_restart(&mut self) -> Result<(), Ended> {
         self.try_restart_with(&[]).await
     }
@@ -125,24 +125,24 @@ impl TestApp {
                 return Err(Ended { code: child.wait().await.unwrap().code(), stdout: String::new(), stderr });
             }
         }
-        // Its log must go somewhere, or the full pipe would stop it.
+        // Its log must be read, or the full pipe would block it.
         tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
         self.server = Some(child);
         Ok(())
     }
 
-    /// `kill -9`.
+    /// Kills the server with SIGKILL.
     pub(crate) async fn kill_server(&mut self) {
         let mut server = self.server.take().unwrap();
         server.kill().await.unwrap();
     }
 
-    /// SIGTERM; the exit code.
+    /// Sends SIGTERM to the server. Returns the exit code.
     pub(crate) async fn terminate_server(&mut self) -> Option<i32> {
         self.end_server(Signal::TERM).await
     }
 
-    /// A signal that asks for the end; the exit code, if it ended by itself.
+    /// Sends a signal that requests the end. Returns the exit code if the server ended by itself.
     pub(crate) async fn end_server(&mut self, asks: Signal) -> Option<i32> {
         let mut server = self.server.take().unwrap();
         signal(&server, asks);
@@ -151,7 +151,7 @@ impl TestApp {
         status.code()
     }
 
-    /// A signal to the server: SIGSTOP freezes it, SIGCONT thaws it.
+    /// Sends a signal to the server: SIGSTOP freezes it, SIGCONT resumes it.
     pub(super) fn signal_server(&self, sent: Signal) {
         signal(self.server.as_ref().unwrap(), sent);
     }
@@ -161,30 +161,30 @@ impl TestApp {
         self.client.reuse_no_connection();
     }
 
-    /// Changes a variable of the processes that start from now on.
+    /// Changes a variable of the processes that are started later.
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
         self.variables.retain(|(one, _)| *one != name);
         self.variables.push((name, value.to_owned()));
     }
 
-    /// The running server's process.
+    /// Returns the process id of the running server.
     pub(crate) fn server_pid(&self) -> Pid {
         Pid::from_raw(self.server.as_ref().unwrap().id().unwrap().cast_signed()).unwrap()
     }
 
-    /// The watchdogs of this data folder.
+    /// Returns the watchdogs of this data folder.
     pub(super) fn watchdogs(&self) -> Vec<Pid> {
-        wardens_of(&self.data())
+        watchdogs_of(&self.data())
     }
 
-    /// The watchdog of the running server.
+    /// Returns the watchdog of the running server.
     pub(super) fn watchdog(&self) -> Pid {
         let watchdogs = self.watchdogs();
         assert_eq!(watchdogs.len(), 1, "{watchdogs:?}");
         watchdogs[0]
     }
 
-    /// A command of the program, on this data folder.
+    /// Returns a command of the program on this data folder.
     pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut words = self.program.clone();
         if let Some(shell) = &self.shell {
@@ -216,12 +216,12 @@ impl TestApp {
         self.dir.path().join("data")
     }
 
-    /// Processes of scans that are alive, by the marker of this data folder.
+    /// Returns the live processes of scans, by the marker of this data folder.
     pub(crate) fn processes(&self) -> Vec<String> {
         std::fs::read_to_string(self.data().join("id")).map(|id| marked(id.trim())).unwrap_or_default()
     }
 
-    /// The processes of one scan.
+    /// Returns the processes of one scan.
     pub(super) fn processes_of(&self, scan: u64) -> Vec<Pid> {
         processes_of(&self.data(), scan)
     }
@@ -243,7 +243,7 @@ impl Drop for TestApp {
         if let Some(server) = &self.server {
             signal(server, Signal::KILL);
         }
-        // A watchdog whose server was killed looks around for a moment before it ends.
+        // A watchdog whose server was killed checks for processes for a moment before it ends.
         let until = Instant::now() + PATIENCE;
         while !self.watchdogs().is_empty() && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(5));
@@ -254,10 +254,10 @@ impl Drop for TestApp {
     }
 }
 
-/// The watchdogs of a data folder, by their command line.
-pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
+/// Returns the watchdogs of a data folder, by their command line.
+pub(crate) fn watchdogs_of(data: &Path) -> Vec<Pid> {
     let Ok(id) = std::fs::read_to_string(data.join("id")) else { return Vec::new() };
-    let wanted = format!("\0warden\0{}\0", id.trim());
+    let wanted = format!("\0watchdog\0{}\0", id.trim());
     let is_watchdog = |pid: &i32| {
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&wanted))
     };
@@ -266,7 +266,7 @@ pub(crate) fn wardens_of(data: &Path) -> Vec<Pid> {
     pids.filter(is_watchdog).filter_map(Pid::from_raw).collect()
 }
 
-/// The keepers of a data folder, by their mark.
+/// Returns the keepers of a data folder, by their marker.
 pub(crate) fn keepers_of(data: &Path) -> Vec<Pid> {
     let id = std::fs::read_to_string(data.join("id")).unwrap();
     let mark = format!("\0KASTREL_KEEPER={}:", id.trim());
@@ -279,24 +279,25 @@ pub(crate) fn keepers_of(data: &Path) -> Vec<Pid> {
     pids.filter(is_keeper).filter_map(Pid::from_raw).collect()
 }
 
-/// The processes of one scan, by the marker of the data folder.
+/// Returns the processes of one scan, by the marker of the data folder.
 pub(crate) fn processes_of(data: &Path, scan: u64) -> Vec<Pid> {
     let id = std::fs::read_to_string(data.join("id")).unwrap();
     let of_scan = marked(&format!("{}:{scan}", id.trim()));
     of_scan.iter().map(|text| Pid::from_raw(text.split(' ').next().unwrap().parse().unwrap()).unwrap()).collect()
 }
 
-/// Sends a signal to a child that has not been waited for.
+/// Sends a signal to a child process that has not been waited for.
 pub(super) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, signal).unwrap();
 }
 
-/// Holds on processes, which tell their ends and never mean another process.
+/// Process file descriptors, which report the end of the processes and never refer to a reused
+/// process id.
 pub(crate) struct Watched(Vec<OwnedFd>);
 
 impl Watched {
-    /// Of processes that are alive.
+    /// Opens descriptors of live processes.
     pub(crate) fn of(pids: &[Pid]) -> Self {
         Self(
             pids.iter()
@@ -307,7 +308,7 @@ impl Watched {
         )
     }
 
-    /// Waits until the last one has ended.
+    /// Waits until the last process has ended.
     #[expect(
         deprecated,
         reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not"
@@ -321,15 +322,15 @@ impl Watched {
     }
 }
 
-/// How each attempt ended, with the reason where there is one.
+/// Returns the end of each attempt, or the reason if it has one.
 pub(crate) fn ends(scan: &Value) -> Vec<String> {
     let word = |attempt: &Value| attempt["reason"].as_str().or(attempt["end"].as_str()).unwrap_or("running").to_owned();
     scan["attempts"].as_array().unwrap().iter().map(word).collect()
 }
 
-/// Whether a process runs. One that has ended and that its new parent has not yet buried does not.
+/// Returns true if a process runs. A zombie does not run.
 pub(crate) fn is_alive(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    // The name before the state is in parentheses and may hold anything.
+    // The name before the state is in parentheses and may contain any character.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }

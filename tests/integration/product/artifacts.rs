@@ -1,4 +1,4 @@
-//! The files of scans in an S3 bucket, with a real server.
+//! Tests of scan files in an S3 bucket, with a real S3 server.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,8 @@ use crate::s3_server::S3Server;
 
 const SECRET: &str = "hunter2/secret+of+the+bucket";
 
-/// The settings of a process that keeps its scans' files in the bucket `scans` at `endpoint`.
+/// Returns the settings of a process that stores its scans' files in the bucket `scans` at
+/// `endpoint`.
 pub(crate) fn in_bucket(endpoint: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("KASTREL_ARTIFACTS__URL", "s3://scans/team"),
@@ -28,15 +29,14 @@ pub(crate) fn in_bucket(endpoint: &str) -> Vec<(&'static str, &str)> {
     ]
 }
 
-/// A server with these settings.
+/// Prepares a server with these settings.
 fn prepare(endpoint: &str, more: &[(&'static str, &str)]) -> TestApp {
     let mut variables = in_bucket(endpoint);
     variables.extend(more);
     TestApp::prepare(&variables)
 }
 
-/// Everything that is there when a scan is complete, seen from a machine that has no files of its
-/// own.
+/// Asserts that all files of a completed scan are served, by a node without local files.
 pub(crate) async fn is_served(app: &Client, id: u64) {
     let report = app.get(&format!("/scans/{id}/attempts/1/files/kast_report.html")).await;
     assert_eq!(
@@ -77,13 +77,13 @@ fn results(app: &TestApp) -> PathBuf {
     app.data().join("results")
 }
 
-/// The folder of the only scan's first attempt.
+/// Returns the folder of the only scan's first attempt.
 fn attempt_folder(app: &TestApp) -> PathBuf {
     let scan = std::fs::read_dir(results(app)).unwrap().next().unwrap().unwrap().path();
     scan.join("attempt-1")
 }
 
-/// Waits until a folder is gone.
+/// Waits until a folder is removed.
 async fn until_gone(folder: &Path) {
     let (sender, mut changes) = mpsc::unbounded_channel();
     let mut watcher =
@@ -95,13 +95,13 @@ async fn until_gone(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_completed_scan_is_served_from_the_bucket() {
+async fn completed_scan_is_served_from_the_bucket() {
     let s3 = S3Server::start("scans").await;
     let mut app = prepare(&s3.endpoint(), &[]);
     app.restart().await;
     let id = app.submit("ok-2p.test").await;
     app.until_status(id, "completed").await;
-    // At the very moment of its completion any other machine can open it.
+    // From the moment of completion any other machine can serve the scan.
     std::fs::remove_dir_all(results(&app)).unwrap();
     is_served(&app, id).await;
     app.terminate_server().await;
@@ -116,7 +116,7 @@ async fn a_completed_scan_is_served_from_the_bucket() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_down_costs_no_verdict_and_no_file() {
+async fn bucket_outage_loses_no_verdict_and_no_file() {
     let s3 = S3Server::start("scans").await;
     let port = s3.port();
     let mut app = prepare(&s3.endpoint(), &[("KASTREL_ARTIFACTS__KEEP_LOCAL_HOURS", "0")]);
@@ -128,10 +128,10 @@ async fn a_bucket_that_is_down_costs_no_verdict_and_no_file() {
     assert!(folder.join("kast_report.html").exists());
     is_served(&app, id).await;
     let s3 = S3Server::start_on(port, "scans").await;
-    // With nothing to keep, the worker's copy goes when the bucket has it.
+    // With a retention of zero, the worker's copy is removed once the bucket has the files.
     until_gone(&folder).await;
     is_served(&app, id).await;
-    // Once more, with a worker that is killed before the bucket is back.
+    // The same with a worker that is killed before the bucket is back.
     drop(s3);
     let id = app.submit("ok-3p.test").await;
     app.until_status(id, "completed").await;
@@ -148,7 +148,7 @@ async fn a_bucket_that_is_down_costs_no_verdict_and_no_file() {
 }
 
 #[tokio::test]
-async fn the_log_of_a_running_scan_shows_on_a_machine_that_does_not_run_it() {
+async fn log_of_a_running_scan_is_shown_on_another_machine() {
     let s3 = S3Server::start("scans").await;
     let mut app = prepare(&s3.endpoint(), &[]);
     app.restart().await;
@@ -170,7 +170,7 @@ async fn the_log_of_a_running_scan_shows_on_a_machine_that_does_not_run_it() {
         }
     };
     tokio::time::timeout(PATIENCE, arrives).await.expect("the log never arrived");
-    // A machine that does not run the scan has no folder of it.
+    // A machine that does not run the scan has no folder for it.
     let away = app.data().join("away");
     std::fs::rename(results(&app), &away).unwrap();
     let page = app.text(&format!("/scans/{id}")).await;
@@ -182,7 +182,7 @@ async fn the_log_of_a_running_scan_shows_on_a_machine_that_does_not_run_it() {
 }
 
 #[tokio::test]
-async fn the_bucket_s_secret_is_shown_nowhere() {
+async fn bucket_secret_is_never_shown() {
     let s3 = S3Server::start("scans").await;
     let directives = "debug,object_store=trace,hyper=trace,hyper_util=trace,reqwest=trace,kastrel=trace";
     let app = prepare(&s3.endpoint(), &[("KASTREL_LOG__LEVEL", directives)]);

@@ -1,4 +1,4 @@
-//! A backup of a server that works, and what comes of it elsewhere.
+//! Tests of backups of a running server and of their restore on another machine.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ async fn run(app: &TestApp, args: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn scans_of_all_states_come_back_as_they_were() {
+async fn scans_of_all_states_are_restored_unchanged() {
     let mut app = TestApp::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "2")]).await;
     let completed = app.submit("ok-2p.test").await;
     let failed = app.submit("usage.test").await;
@@ -36,7 +36,7 @@ async fn scans_of_all_states_come_back_as_they_were() {
     assert_eq!(status, 201);
     let pending = accepted["scan_id"].as_u64().unwrap();
 
-    // The server holds the data folder, so it is the server that writes.
+    // The server locks the data folder, so the server itself writes the backup.
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("kastrel.backup");
     let name = file.to_str().unwrap();
@@ -73,8 +73,8 @@ async fn scans_of_all_states_come_back_as_they_were() {
     for id in [completed, failed, cancelled, pending] {
         assert_eq!(other.status(id).await, app.status(id).await);
     }
-    // Nobody holds the lease under which it ran: the attempt is lost, and the scan waits for
-    // another one.
+    // The lease of the attempt has no holder on this machine: the attempt is lost, and the scan
+    // waits for another attempt.
     let handed_back = other.until_status(running, "pending").await;
     assert_eq!(ends(&handed_back), ["node_lost"]);
     assert_eq!(
@@ -83,7 +83,7 @@ async fn scans_of_all_states_come_back_as_they_were() {
         "the original goes on"
     );
 
-    // The queue is paused there as well. Ids go on, and keys are known.
+    // The queue is paused there as well. Ids continue, and idempotency keys are still valid.
     let queue: Value = other.get("/api/queue").await.json().await.unwrap();
     assert_eq!((&queue["paused"], &queue["reason"]), (&json!(true), &json!("moving house")));
     let (status, known) = other.submit_with_key("ok-1p.test", "the-key").await;
@@ -103,7 +103,7 @@ async fn scans_of_all_states_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn without_a_server_the_folder_is_read_and_pipes_do() {
+async fn backup_without_a_server_reads_the_folder_and_supports_pipes() {
     let mut app = TestApp::start().await;
     let id = app.submit("ok-1p.test").await;
     app.until_status(id, "completed").await;
@@ -126,12 +126,12 @@ async fn without_a_server_the_folder_is_read_and_pipes_do() {
     other.terminate_server().await;
 }
 
-/// `kastrel restore -` and the like.
+/// Runs a command such as `kastrel restore -` with a file as its standard input.
 async fn pipe(app: &TestApp, args: &[&str], file: &[u8]) -> Ended {
     let mut child =
         app.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A command that refuses does not read to the end.
+    // A command that refuses its input does not read it to the end.
     let _ = stdin.write_all(file).await;
     drop(stdin);
     let output = child.wait_with_output().await.unwrap();
@@ -140,7 +140,7 @@ async fn pipe(app: &TestApp, args: &[&str], file: &[u8]) -> Ended {
 }
 
 #[tokio::test]
-async fn what_cannot_be_backed_up_or_restored_is_refused_in_clear_words() {
+async fn invalid_backups_and_restores_are_refused_with_a_reason() {
     let mut app = TestApp::start().await;
     let id = app.submit("ok-1p.test").await;
     app.until_status(id, "completed").await;
@@ -174,8 +174,9 @@ async fn what_cannot_be_backed_up_or_restored_is_refused_in_clear_words() {
     );
     assert!(!Path::new(&path("new")).exists());
 
-    // What came by a pipe was not whole: the database says so until a whole one comes.
-    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "The backup is cut off");
+    // The backup from the pipe was incomplete: the database reports this until a complete one is
+    // restored.
+    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
     assert_refused(
         &other.run(&["serve", "--listen", "127.0.0.1:0"]).await,
         1,
@@ -192,7 +193,7 @@ async fn what_cannot_be_backed_up_or_restored_is_refused_in_clear_words() {
     );
 }
 
-/// Automatic backups as they appear in the folder of a data folder.
+/// Watches the backup folder of a data folder for automatic backups.
 struct Appearing {
     names: tokio::sync::mpsc::UnboundedReceiver<String>,
     _watcher: notify::RecommendedWatcher,
@@ -221,7 +222,7 @@ impl Appearing {
     }
 }
 
-/// Writes nonsense over every file of the database.
+/// Overwrites every file of the database with garbage.
 fn damage(database: &Path) -> usize {
     let mut files = 0;
     for entry in std::fs::read_dir(database).unwrap() {
@@ -238,7 +239,7 @@ fn damage(database: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder() {
+async fn one_command_restores_the_latest_automatic_backup_into_a_damaged_folder() {
     let mut app = TestApp::start().await;
     let completed = app.submit("ok-2p.test").await;
     app.until_status(completed, "completed").await;
@@ -247,7 +248,7 @@ async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder
     assert_eq!(status, 201);
     let pending = accepted["scan_id"].as_u64().unwrap();
     assert_eq!(app.terminate_server().await, Some(0));
-    // There is no backup yet, so one is overdue when the server starts.
+    // No backup exists yet, so one is due when the server starts.
     let mut appearing = Appearing::in_folder_of(&app);
     app.restart().await;
     let name = appearing.next().await;
@@ -296,10 +297,10 @@ async fn one_command_brings_the_last_automatic_backup_back_into_a_damaged_folder
     assert_eq!(app.terminate_server().await, Some(0));
 }
 
-/// `kastrel doctor --deep` reads every row, from the server that holds the folder and from the
+/// `kastrel doctor --deep` reads every row, through the server that locks the folder and from the
 /// folder itself.
 #[tokio::test]
-async fn the_doctor_reads_every_row() {
+async fn doctor_reads_every_row() {
     let mut app = TestApp::start().await;
     for number in 1..=3 {
         app.submit(&format!("ok-{number}p.test")).await;
@@ -319,9 +320,9 @@ async fn the_doctor_reads_every_row() {
     assert!(message.starts_with("3 scans read (") && message.ends_with(" keys)"), "{message}");
 }
 
-/// A restore that fails leaves the database that is there as it was.
+/// A failed restore leaves the existing database unchanged.
 #[tokio::test]
-async fn a_replacement_that_fails_half_way_changes_nothing() {
+async fn failed_restore_with_replace_changes_nothing() {
     let mut app = TestApp::start().await;
     let id = app.submit("ok-1p.test").await;
     app.until_status(id, "completed").await;

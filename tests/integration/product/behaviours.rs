@@ -1,4 +1,4 @@
-//! Every bad behaviour of a scanner ends in a named state with a readable reason.
+//! Tests that every misbehaviour of a scanner ends in a named state with a readable reason.
 
 use super::app::{TestApp, ends};
 
@@ -63,7 +63,7 @@ async fn what_can_be_read_of_bad_files_is_shown() {
 }
 
 #[tokio::test]
-async fn a_flaky_scanner_gets_there_in_three_attempts() {
+async fn flaky_scanner_completes_at_the_third_attempt() {
     let app = TestApp::start().await;
     let id = app.submit("flaky-2p.test").await;
     let scan = app.until_status(id, "completed").await;
@@ -73,7 +73,7 @@ async fn a_flaky_scanner_gets_there_in_three_attempts() {
 }
 
 #[tokio::test]
-async fn a_dry_run_completes_without_files() {
+async fn dry_run_completes_without_result_files() {
     let app = TestApp::start().await;
     let (status, body) = app.post("/api/scans", &serde_json::json!({ "target": "ok.test", "dry_run": true })).await;
     assert_eq!(status, 201, "{body}");

@@ -1,4 +1,4 @@
-//! A machine without KAST: the built-in scanner looks at a real web server.
+//! Tests of the built-in scanner on a machine without KAST, with a real web server as target.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,8 +6,8 @@ use tokio::net::TcpListener;
 
 use super::app::TestApp;
 
-/// A web server with a cookie without flags and a script that breaks out of every careless page;
-/// its address.
+/// Starts a web server whose page sets a cookie without flags and contains a script that breaks out
+/// of unescaped pages. Returns its address.
 async fn site() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -33,7 +33,7 @@ async fn site() -> String {
 }
 
 #[tokio::test]
-async fn scans_a_real_server_and_says_which_scanner_it_is() {
+async fn builtin_scanner_scans_a_real_server_and_is_named_in_the_results() {
     let app = TestApp::prepare(&[("KASTREL_KAST__SCANNER", "builtin")]);
     let target = site().await;
     let scan = app.run(&["scan", &target, "--json"]).await;
@@ -62,7 +62,7 @@ async fn scans_a_real_server_and_says_which_scanner_it_is() {
 }
 
 #[tokio::test]
-async fn the_report_is_served_without_any_right() {
+async fn builtin_report_is_served_without_permissions() {
     let app = TestApp::with(&[("KASTREL_KAST__SCANNER", "builtin")]).await;
     let id = app.submit(&site().await).await;
     app.until_status(id, "completed").await;

@@ -1,4 +1,4 @@
-//! Cancel ends everything that a scan started, from wherever it is asked for.
+//! Tests that a cancel ends all processes of a scan, from every interface.
 
 use std::process::Stdio;
 
@@ -8,8 +8,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::app::{TestApp, ends, is_alive, signal};
 
-/// Ignores SIGINT and SIGTERM, and so do its two relatives, one of which has left the process
-/// group.
+/// A target whose scanner and its two relatives ignore SIGINT and SIGTERM. One relative has left
+/// the process group.
 const WILD: &str = "family-hang-stubborn.test";
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn by_the_api() {
 }
 
 #[tokio::test]
-async fn by_the_command_line() {
+async fn cancel_by_the_command_line_ends_all_processes() {
     let app = TestApp::start().await;
     let id = app.submit(WILD).await;
     app.until_busy(id).await;
@@ -41,7 +41,7 @@ async fn by_the_command_line() {
 }
 
 #[tokio::test]
-async fn a_waiting_scan_at_once() {
+async fn queued_scan_is_cancelled_immediately() {
     let app = TestApp::with(&[("KASTREL_SCANS__CONCURRENCY", "1")]).await;
     let running = app.submit("hang.test").await;
     app.until_busy(running).await;
@@ -54,10 +54,10 @@ async fn a_waiting_scan_at_once() {
 }
 
 #[tokio::test]
-async fn by_ctrl_c_at_a_scan_of_its_own() {
+async fn ctrl_c_cancels_a_local_scan_command() {
     for interrupt in [Signal::INT, Signal::TERM] {
         let app = TestApp::prepare(&[]);
-        // A terminal sends it to the whole group.
+        // A terminal sends the signal to the complete process group.
         let mut scan = app
             .command(&["scan", WILD])
             .process_group(0)
@@ -88,7 +88,7 @@ async fn by_ctrl_c_at_a_scan_of_its_own() {
 }
 
 #[tokio::test]
-async fn by_ctrl_c_at_a_scan_that_a_server_runs() {
+async fn ctrl_c_cancels_a_scan_on_the_server() {
     let app = TestApp::start().await;
     let mut scan = app.command(&["scan", WILD]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();

@@ -1,5 +1,5 @@
-//! Clients that are slow, silent or many, at a real server: pages and health checks are answered,
-//! and the scans have what they need.
+//! Tests of a real server with slow, silent or many clients: the server answers pages and health
+//! checks, and scans keep their resources.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use tokio::net::TcpStream;
 use super::app::TestApp;
 use crate::kast_runner::stage::PATIENCE;
 
-/// A connection that sends this, and nothing more.
+/// Opens a connection and sends only this text.
 async fn send(app: &TestApp, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(app.url().strip_prefix("http://").unwrap()).await.unwrap();
-    // The server may have cut it already; what arrives of its answer shows that.
+    // The server may have closed it already; the rest of its response shows that.
     let _ = stream.write_all(text.as_bytes()).await;
     stream
 }
 
-/// All that arrives until the server closes the connection.
+/// Returns all data until the server closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset is an end as well.
+    // A reset also ends the connection.
     let _ =
         tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection was never closed");
     String::from_utf8_lossy(&bytes).into_owned()
@@ -120,8 +120,8 @@ async fn idle_sockets_cost_no_scan_its_descriptors() {
     assert!(settings.contains("server.max_connections"), "{settings}");
 }
 
-/// A file that is larger than what the system keeps for a connection, in the folder of a scan that
-/// has ended; its address.
+/// Creates a file that is larger than the system's socket buffers in the folder of an ended scan.
+/// Returns its URL path.
 async fn large_file(app: &TestApp) -> String {
     let id = app.submit("ok-1p.test").await;
     app.until_status(id, "completed").await;
@@ -130,18 +130,18 @@ async fn large_file(app: &TestApp) -> String {
     format!("/scans/{id}/attempts/1/files/large.bin")
 }
 
-/// A client that asks for a path and takes nothing more than fits into a small buffer.
+/// Opens a client that requests a path and reads no more than a small buffer.
 async fn unread(app: &TestApp, path: &str) -> TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(app.url().strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap();
-    // One for which there is no room may be cut already.
+    // The server may already have closed a connection above the limit.
     let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await;
     stream
 }
 
-/// Asks for a path on new connections until it is answered with 200, while liveness checks are
-/// answered all the time. The server notices a moment later that a client has gone.
+/// Requests a path on new connections until the status is 200. Liveness checks succeed in the
+/// meantime. The server notices a disconnected client with a delay.
 async fn until_answered(app: &TestApp, path: &str) -> reqwest::Response {
     let tries = async {
         loop {
@@ -183,8 +183,8 @@ async fn streams_and_unread_downloads_leave_pages_and_health_checks() {
     let mut app = TestApp::with(&[("KASTREL_SERVER__MAX_CONNECTIONS", "16")]).await;
     app.reuse_no_connection();
     let path = large_file(&app).await;
-    // As many live streams as may be, three quarters of all connections; downloads that nobody
-    // reads for the rest, and more.
+    // The maximum number of live streams, which is three quarters of all connections, and more
+    // unread downloads than the remaining connections.
     let mut streams = Vec::new();
     for _ in 0..12 {
         streams.push(until_answered(&app, "/api/events").await);
@@ -273,7 +273,7 @@ async fn a_command_sends_a_stranger_a_challenge_and_nothing_else() {
     let listed = app.run(&["list", "--json"]).await;
     assert!(listed.code == Some(0) && listed.stdout.contains("ok-1p.test"), "{listed:?}");
     app.kill_server().await;
-    // Somebody else has its port by now, and says yes to everything.
+    // Another program uses the server's port by now, and answers every request with success.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stranger = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(String::new()));

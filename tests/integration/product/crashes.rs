@@ -1,11 +1,11 @@
-//! Whatever is killed, no accepted scan is lost and none runs wild.
+//! Tests that after any kill no accepted scan is lost and no process is left.
 
 use rustix::process::{Signal, kill_process};
 
 use super::app::{TestApp, Watched, ends, is_alive, keepers_of};
 
 #[tokio::test]
-async fn a_killed_server_loses_nothing_and_leaves_nothing() {
+async fn killed_server_loses_no_scan_and_leaves_no_process() {
     let mut app = TestApp::start().await;
     let mut ids = Vec::new();
     for _ in 0..20 {
@@ -27,14 +27,14 @@ async fn a_killed_server_loses_nothing_and_leaves_nothing() {
     assert!(app.processes().is_empty());
 }
 
-/// The sweep at boot, for the case that the watchdog and the keepers are killed with their server.
+/// The sweep at boot, in case the watchdog and the keepers are killed together with their server.
 #[tokio::test]
-async fn what_a_killed_server_warden_and_keepers_leave_is_gone_before_the_next_one_listens() {
+async fn leftover_processes_are_killed_before_the_next_server_listens() {
     let mut app = TestApp::start().await;
     let id = app.submit("family-hang-stubborn.test").await;
     app.until_busy(id).await;
     let (old, watchdog) = (app.processes_of(id), app.watchdog());
-    // Frozen first, or else it would start another watchdog at once.
+    // The server is frozen first, because it would otherwise start another watchdog immediately.
     app.signal_server(Signal::STOP);
     let guards: Vec<_> = keepers_of(&app.data()).into_iter().chain([watchdog]).collect();
     assert!(guards.len() > 1, "a keeper and the watchdog");
@@ -51,7 +51,7 @@ async fn what_a_killed_server_warden_and_keepers_leave_is_gone_before_the_next_o
 }
 
 #[tokio::test]
-async fn a_killed_kast_restarts_its_scan_alone() {
+async fn killed_scanner_is_retried_alone() {
     let app = TestApp::start().await;
     let (victim, other) = (app.submit("2000ms-2p.test").await, app.submit("2000ms-2p.test").await);
     app.until_busy(victim).await;
@@ -64,7 +64,7 @@ async fn a_killed_kast_restarts_its_scan_alone() {
 }
 
 #[tokio::test]
-async fn a_terminated_server_puts_its_scans_back_at_no_cost() {
+async fn terminated_server_requeues_its_scans_without_a_failure() {
     let mut app = TestApp::start().await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -90,7 +90,7 @@ async fn a_terminated_server_puts_its_scans_back_at_no_cost() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_folder_is_refused_by_name() {
+async fn second_server_on_the_same_folder_is_refused_with_a_reason() {
     let app = TestApp::start().await;
     let second = app.run(&["serve", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(second.code, Some(1));

@@ -1,5 +1,5 @@
-//! The API and its description agree on every request: schemathesis, from PyPI, tries a bounded
-//! number of them.
+//! Tests that the API matches its OpenAPI description: schemathesis, from PyPI, tries a limited
+//! number of requests.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,16 +12,15 @@ use crate::pypi::installed;
 
 /// The package and its version.
 const PACKAGE: &str = "schemathesis==4.32.5";
-/// The versions of what it needs: others try other requests.
+/// The versions of its dependencies. Other versions would try other requests.
 const VERSIONS: &str = include_str!("../../helpers/schemathesis.txt");
-/// How many requests are tried of each operation, beside those that follow from the description
-/// itself.
+/// The number of requests per operation, in addition to those derived from the description.
 const EXAMPLES: &str = "25";
-/// The same requests each time: a difference that is found can be looked at. What no schema can say
-/// is left out: where a place of a list belongs to another order, and which of the submissions that
-/// are well formed are accepted (the scope of targets, the scanner's plugins and settings, a key
-/// that belongs to another submission). What is accepted of them must still answer as described.
-/// The zones of the description are those of the machine, so one that every machine knows is tried.
+/// The seed makes the requests reproducible. Rules that no schema can express are excluded: a
+/// cursor that belongs to another sort order, and which of the well-formed submissions are accepted
+/// (the scope of targets, the scanner's plugins and settings, a key of another submission).
+/// Responses to these requests must still match the description. The description lists the time
+/// zones of the machine, so the test uses one that every machine has.
 const SETTINGS: &str = r#"
 seed = 1
 continue-on-failure = true
@@ -35,14 +34,14 @@ suppress-health-check = ["all"]
 include-name = "POST /api/scans"
 checks.positive_data_acceptance.enabled = false
 "#;
-/// Two live streams have no end, and are left out.
+/// The two live streams have no end and are excluded.
 const STREAMS: &str = "/events$";
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_is_as_it_is_described() {
     let app = TestApp::with(&[("KASTREL_QUEUE__CLIENT_SHARE", "100"), ("KASTREL_QUEUE__MAX_WAITING", "0")]).await;
-    // Scans to be asked about: one has ended, one waits.
+    // The scans for the requests: one has ended, one is queued.
     let ended = app.submit("ok-2p.test").await;
     app.until_status(ended, "completed").await;
     app.post("/api/queue/pause", &json!({})).await;

@@ -1,11 +1,11 @@
-//! `kastrel scan` as a process: what passes a gate, what does not, and what it says.
+//! Tests of `kastrel scan` as a CI gate: exit codes and output.
 
 use serde_json::Value;
 
 use super::app::TestApp;
 
-/// A way in which a check does not run; the word of the fake KAST; the exit code with
-/// `--fail-on high`, and with nothing asked.
+/// A way in which a check does not run; the target for the fake KAST; the exit code with
+/// `--fail-on high`, and without options.
 const WAYS: &[(&str, &str, i32, i32)] = &[
     ("everything ran and nothing was found", "clean-6p.test", 0, 0),
     ("a plugin failed", "failp-clean-6p.test", 11, 0),
@@ -36,7 +36,7 @@ fn app() -> TestApp {
 }
 
 #[tokio::test]
-async fn no_way_in_which_a_check_can_fail_to_run_passes() {
+async fn scan_with_an_unfinished_check_never_passes_the_gate() {
     for (what, target, gated, plain) in WAYS {
         let app = app();
         let ended = app.run(&["scan", target, "--fail-on", "high"]).await;
@@ -55,14 +55,14 @@ async fn no_way_in_which_a_check_can_fail_to_run_passes() {
         assert!(ended.stdout.contains("Coverage: "), "{what}: {}", ended.stdout);
         let ended = app.run(&["scan", target]).await;
         assert_eq!(ended.code, Some(*plain), "{what}, without a gate: {}{}", ended.stdout, ended.stderr);
-        // As it was, in the list.
+        // Both scans are in the list.
         let list: Value = serde_json::from_str(&app.run(&["list", "--json"]).await.stdout).unwrap();
         assert_eq!(list["scans"].as_array().map(Vec::len), Some(2), "{what}: {list:#}");
     }
 }
 
 #[tokio::test]
-async fn what_is_required_can_be_said() {
+async fn required_coverage_is_configurable() {
     let app = app();
     for (args, code) in [
         (&["missingp-clean-6p.test", "--fail-on", "high", "--allow-failed", "ai_surface_detection"][..], 0),
@@ -91,7 +91,7 @@ async fn what_is_required_can_be_said() {
 }
 
 #[tokio::test]
-async fn both_reasons_are_said_and_the_issues_decide_also_with_a_server() {
+async fn issues_and_coverage_are_reported_and_issues_decide_the_exit_code() {
     let app = TestApp::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1")]).await;
     let ended = app.run(&["scan", "failp-6p.test", "--fail-on", "high", "--server", &app.url()]).await;
     assert_eq!(ended.code, Some(10), "{}{}", ended.stdout, ended.stderr);
@@ -122,7 +122,7 @@ async fn both_reasons_are_said_and_the_issues_decide_also_with_a_server() {
 }
 
 #[tokio::test]
-async fn a_dry_run_prints_its_plan_and_passes_no_gate() {
+async fn dry_run_prints_its_plan_and_fails_the_gate() {
     let app = app();
     let ended = app.run(&["scan", "clean-6p.test", "--dry-run"]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
@@ -139,7 +139,7 @@ async fn a_dry_run_prints_its_plan_and_passes_no_gate() {
 }
 
 #[tokio::test]
-async fn the_first_command_on_a_new_data_folder_judges_its_selection() {
+async fn first_command_on_a_new_data_folder_validates_its_plugins() {
     let app = || {
         TestApp::prepare(&[
             ("KASTREL_SCANS__MAX_ATTEMPTS", "1"),
@@ -156,7 +156,7 @@ async fn the_first_command_on_a_new_data_folder_judges_its_selection() {
 }
 
 #[tokio::test]
-async fn small_answers_are_right() {
+async fn wrong_scan_number_and_help_are_handled() {
     let app = app();
     let wrong = app.run(&["status", "abc"]).await;
     assert_eq!(wrong.code, Some(2));

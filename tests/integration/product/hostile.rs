@@ -1,4 +1,4 @@
-//! Hostile targets are refused by name, and nothing starts.
+//! Tests that hostile targets are refused with a reason and start nothing.
 
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn a_hostile_target_is_a_422_that_names_the_field() {
         let (status, body) = app.post("/api/scans", &json!({ "target": target })).await;
         assert_eq!((status, body["errors"][0]["field"].as_str()), (422, Some("target")), "{target:?}: {body}");
         if target.contains('\0') {
-            // No argument of a command can hold it.
+            // A command-line argument cannot contain this character.
             continue;
         }
         let command = app.run(&["scan", "--", target]).await;

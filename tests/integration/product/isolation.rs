@@ -1,4 +1,4 @@
-//! A scanner that was taken over, against the server that runs it: another user gets at nothing.
+//! Tests that a compromised scanner that runs as another user cannot access the server.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -9,11 +9,11 @@ use super::app::{TestApp, Watched, is_alive};
 use super::watchdog::parent;
 use crate::kast_runner::stage::{fake_kast_at, link_or_copy};
 
-/// A user that no machine has.
+/// A user id that exists on no machine.
 const USER: &str = "64331";
 
-/// An app whose scanners run as another user, with a KAST that the user can reach wherever the
-/// tests were built.
+/// Creates an app whose scanners run as another user, with a KAST at a path that this user can
+/// reach, independent of the build folder.
 fn prepare() -> (tempfile::TempDir, TestApp) {
     assert!(rustix::process::geteuid().is_root(), "these tests start scanners as another user, and must run as root");
     let tools = tempfile::tempdir().unwrap();
@@ -22,7 +22,7 @@ fn prepare() -> (tempfile::TempDir, TestApp) {
     fake_kast_at(&kast);
     let kast = kast.display().to_string();
     let app = TestApp::prepare(&[("KAST_CLI_PATH", kast.as_str()), ("KASTREL_SCANS__RUN_AS", USER)]);
-    // The folder above the data folder is not Kastrel's to open.
+    // Kastrel must not change the permissions of the folder above the data folder.
     std::fs::set_permissions(app.data().parent().unwrap(), std::fs::Permissions::from_mode(0o711)).unwrap();
     (tools, app)
 }
@@ -38,8 +38,8 @@ async fn a_scanner_of_another_user_gets_at_nothing_of_the_server() {
     spied(&mut app).await;
 }
 
-/// As the unit files and the image have it: a user of its own, with the right to start scanners as
-/// another one.
+/// As in the unit files and the image: the server runs as its own user, with the capabilities to
+/// start scanners as another user.
 #[tokio::test]
 async fn a_server_without_root_runs_scanners_as_another_user() {
     let (tools, mut app) = prepare();
@@ -79,7 +79,7 @@ async fn a_server_without_root_runs_scanners_as_another_user() {
         })
         .collect();
     assert!(alive.is_empty(), "{alive:?}");
-    // Without the rights it does not start, and says what it lacks.
+    // Without the capabilities the server does not start, and names the missing ones.
     assert_eq!(app.terminate_server().await, Some(0));
     app.run_by(&["setpriv", "--reuid=64330", "--regid=64330", &groups, "--inh-caps=-all", kastrel.to_str().unwrap()]);
     let Err(ended) = app.try_restart().await else { panic!("it started") };
@@ -97,7 +97,7 @@ async fn a_scanner_inherits_no_descriptor_of_whoever_started_the_server() {
     assert!(!lines.iter().any(|line| line.starts_with("look open")), "{lines:#?}");
 }
 
-/// Starts the server, and has a scanner try what it must not.
+/// Starts the server, and runs a scanner that tries forbidden access.
 async fn spied(app: &mut TestApp) {
     let data = app.data().display().to_string();
     let spied = ["@server", "@keeper", "/proc/@server/environ", "/proc/@server/mem", "/proc/@keeper/environ"]
@@ -114,12 +114,12 @@ async fn spied(app: &mut TestApp) {
     assert!(tried.iter().all(|line| line.ends_with(" PermissionDenied")), "{tried:#?}");
     assert!(lines.contains(&format!("look Uid: {USER} {USER} {USER} {USER}")), "{lines:#?}");
     assert!(lines.contains(&"look CapPrm: 0000000000000000".to_owned()), "{lines:#?}");
-    // Its files are there for everybody who may see them.
+    // The files of the scan are available to users of the server.
     let report = app.get(&format!("/scans/{id}/attempts/1/files/kast_report.html")).await;
     assert_eq!((report.status().as_u16(), report.text().await.unwrap().as_str()), (200, "<h1>a report</h1>"));
 }
 
-/// Nobody but the keeper is left to close it.
+/// Only the keeper is left to close the folder.
 #[tokio::test]
 async fn the_folder_of_a_killed_servers_attempt_is_closed_to_later_scanners() {
     let (_tools, mut app) = prepare();
@@ -137,7 +137,7 @@ async fn the_folder_of_a_killed_servers_attempt_is_closed_to_later_scanners() {
 }
 
 #[tokio::test]
-async fn a_user_that_cannot_be_is_said_at_the_start_and_by_doctor() {
+async fn invalid_scanner_user_is_reported_at_the_start_and_by_doctor() {
     for (user, expected) in [
         ("nobody-of-this-name", "there is no user nobody-of-this-name"),
         ("root", "root is root"),
@@ -156,7 +156,7 @@ async fn a_user_that_cannot_be_is_said_at_the_start_and_by_doctor() {
 }
 
 #[tokio::test]
-async fn doctor_says_who_scanners_run_as() {
+async fn doctor_reports_the_scanner_user() {
     assert!(rustix::process::geteuid().is_root(), "this test starts scanners as another user, and must run as root");
     let app = TestApp::prepare(&[("KASTREL_SCANS__RUN_AS", USER)]);
     let doctor = app.run(&["doctor"]).await;

@@ -1,4 +1,4 @@
-//! The real program, driven over HTTP and its command line, with the fake KAST or the built-in
+//! Tests of the real program over HTTP and its command line, with the fake KAST or the built-in
 //! scanner.
 
 pub(crate) mod app;

@@ -1,11 +1,11 @@
-//! The data folder is its owner's alone, whatever the umask.
+//! Tests that only its owner can access the data folder, with any umask.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::app::TestApp;
 
-/// Files and folders that others have a right to.
+/// Returns the files and folders that give permissions to other users.
 fn open_to_others(folder: &Path) -> Vec<(PathBuf, u32)> {
     let mut open = Vec::new();
     let mut left = vec![folder.to_owned()];
@@ -18,7 +18,7 @@ fn open_to_others(folder: &Path) -> Vec<(PathBuf, u32)> {
             open.push((path.clone(), about.mode() & 0o777));
         }
         if about.is_dir() {
-            // The server may remove what was just there.
+            // The server may remove a file in the meantime.
             left.extend(std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()));
         }
     }
@@ -34,7 +34,7 @@ async fn nothing_in_the_data_folder_is_open_to_others() {
     assert_eq!(open_to_others(&app.data()), []);
     assert_eq!(app.data().metadata().unwrap().mode() & 0o777, 0o700);
     app.terminate_server().await;
-    // A folder of an earlier version is closed by the next start.
+    // The next start restricts the folder of an earlier version.
     for path in [app.data(), app.data().join("database"), app.data().join("id")] {
         let mode = if path.is_dir() { 0o755 } else { 0o644 };
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();

@@ -1,4 +1,4 @@
-//! A queue that is full.
+//! Tests of a full queue.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::app::TestApp;
 
 #[tokio::test]
-async fn a_full_queue_refuses_exactly_what_is_too_much_and_nothing_that_was_accepted() {
+async fn full_queue_refuses_exactly_the_excess_submissions() {
     let app =
         Arc::new(TestApp::with(&[("KASTREL_QUEUE__MAX_WAITING", "5"), ("KASTREL_QUEUE__CLIENT_SHARE", "100")]).await);
     assert_eq!(app.post("/api/queue/pause", &json!({})).await.0, 200);
@@ -35,7 +35,7 @@ async fn a_full_queue_refuses_exactly_what_is_too_much_and_nothing_that_was_acce
     let queue = app.json("/api/queue").await;
     assert_eq!((&queue["waiting"], &queue["max_waiting"], &queue["full"]), (&json!(5), &json!(5), &json!(true)));
 
-    // A repetition of what was accepted gets its scan.
+    // A repeated submission with an accepted key returns its scan.
     for (key, id) in &accepted {
         let (status, body) = app.submit_with_key("ok-1p.test", key).await;
         assert_eq!((status, body["scan_id"].as_u64()), (200, Some(*id)), "{body}");
@@ -57,7 +57,7 @@ async fn a_full_queue_refuses_exactly_what_is_too_much_and_nothing_that_was_acce
         ended.stderr
     );
 
-    // One that is cancelled makes room, and so do those that start.
+    // A cancelled scan frees capacity, and so does a started scan.
     assert_eq!(app.cancel(accepted[0].1).await.0, 200);
     assert_eq!(app.submit_with_key("ok-1p.test", &refused[0]).await.0, 201);
     assert_eq!(app.submit_with_key("ok-1p.test", &refused[1]).await.0, 503);
@@ -71,7 +71,7 @@ async fn a_full_queue_refuses_exactly_what_is_too_much_and_nothing_that_was_acce
 }
 
 #[tokio::test]
-async fn a_client_has_its_share_and_the_total_holds_after_a_restart() {
+async fn client_share_and_queue_limit_hold_after_a_restart() {
     let mut app = TestApp::with(&[("KASTREL_QUEUE__MAX_WAITING", "4"), ("KASTREL_QUEUE__CLIENT_SHARE", "50")]).await;
     assert_eq!(app.post("/api/queue/pause", &json!({})).await.0, 200);
     for _ in 0..2 {
@@ -81,7 +81,7 @@ async fn a_client_has_its_share_and_the_total_holds_after_a_restart() {
     assert_eq!((status, &body["type"]), (429, &json!("urn:kastrel:problem:client-share")), "{body}");
     app.terminate_server().await;
     app.restart().await;
-    // The share begins anew, the queue does not.
+    // The client's share starts from zero; the queue does not.
     for _ in 0..2 {
         app.submit("ok-1p.test").await;
     }

@@ -1,5 +1,5 @@
-//! A machine that lacks something for a while: scans wait, lose no attempt, and start by themselves
-//! when it is repaired.
+//! Tests of temporary faults of a machine: scans wait, lose no attempt, and start by themselves
+//! after the repair.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::app::{TestApp, ends};
 use crate::kast_runner::stage::{PATIENCE, fake_kast};
 
-/// A disk in memory. Its drop takes it away.
+/// A disk in memory. Its drop unmounts it.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -27,7 +27,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // What a failed test still has open there goes with it.
+        // A lazy unmount also works if a failed test still has files open.
         let _ = Command::new("umount").args(["--lazy", self.0.to_str().unwrap()]).status();
     }
 }
@@ -41,7 +41,7 @@ fn mount(args: &[&str]) {
     );
 }
 
-/// Waits until a scan is held back for `kind`, and checks that it is shown wherever somebody looks.
+/// Waits until a scan is held back for `kind`, and checks that the API and every page show it.
 async fn held_back(app: &TestApp, id: u64, kind: &str, text: &str) {
     let scan = app.until(id, |status| status["waiting"]["reason"] == "held_back").await;
     assert_eq!(scan["waiting"]["kind"], kind, "{scan:#}");
@@ -61,7 +61,7 @@ async fn held_back(app: &TestApp, id: u64, kind: &str, text: &str) {
         let html = app.text(page).await;
         assert!(html.contains("<strong>Scans are held back.</strong>"), "{page}");
     }
-    // The node's row follows with its next renewal.
+    // The node's row is updated at its next renewal.
     let shown = async {
         while app.json("/api/nodes").await["nodes"][0]["held_back"]["faults"][0]["kind"] != kind {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -70,7 +70,7 @@ async fn held_back(app: &TestApp, id: u64, kind: &str, text: &str) {
     tokio::time::timeout(PATIENCE, shown).await.expect("the node never says that it holds scans back");
 }
 
-/// All end well, and no attempt counted.
+/// Asserts that all scans complete without a counted failure.
 async fn complete_at_no_cost(app: &TestApp, ids: &[u64]) {
     for id in ids {
         let scan = app.until_status(*id, "completed").await;
@@ -95,7 +95,7 @@ async fn scans_wait_while_the_scanner_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let (program, away) = (folder.path().join("kast"), folder.path().join("away"));
     std::os::unix::fs::symlink(fake_kast(), &away).unwrap();
-    // It is not there when the server starts.
+    // The program does not exist when the server starts.
     let app = TestApp::with(&[("KAST_CLI_PATH", program.to_str().unwrap()), ("KASTREL_SCANS__CONCURRENCY", "4")]).await;
     let mut ids = submit(&app, 20, "50ms-1p.test").await;
     held_back(&app, ids[19], "scanner_program", program.to_str().unwrap()).await;
@@ -134,7 +134,7 @@ async fn scans_wait_while_the_results_disk_is_full_read_only_or_not_mounted() {
     let ids = submit(&app, 8, "1500ms-3p.test").await;
     app.until_busy(ids[3]).await;
     let filler = results.join("filler");
-    // Until there is no room: this error is what is wanted.
+    // Writes until the disk is full; the error is expected.
     let full = std::fs::write(&filler, vec![0; 32 << 20]).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     held_back(&app, ids[7], "results_folder", results.to_str().unwrap()).await;
@@ -156,7 +156,7 @@ async fn scans_wait_while_the_results_disk_is_full_read_only_or_not_mounted() {
 }
 
 #[tokio::test]
-async fn scans_wait_while_the_results_folder_is_deleted_and_nobody_makes_it_again_in_silence() {
+async fn scans_wait_while_the_results_folder_is_deleted_and_it_is_not_recreated() {
     let app = TestApp::with(&[("KASTREL_SCANS__CONCURRENCY", "4")]).await;
     let ids = submit(&app, 8, "1500ms-3p.test").await;
     app.until_busy(ids[3]).await;
@@ -181,7 +181,7 @@ async fn scans_wait_while_too_many_files_are_open() {
     complete_at_no_cost(&app, &ids).await;
     let server = app.server_pid();
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.as_raw_nonzero())).unwrap().count();
-    // Enough for the pages and the database, and soon not for a scanner.
+    // Enough descriptors for the pages and the database, and soon too few for a scanner.
     let few = Rlimit { current: Some(u64::try_from(open + 12).unwrap()), ..getrlimit(Resource::Nofile) };
     let before = prlimit(Some(server), Resource::Nofile, few).unwrap();
     let ids = submit(&app, 12, "1000ms-1p.test").await;

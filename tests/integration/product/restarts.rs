@@ -1,4 +1,4 @@
-//! What a restart does to scans that wait, and to those that have ended unseen.
+//! Tests of a restart's effect on queued scans, and on scans that ended unobserved.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use rustix::process::{Signal, kill_process};
 
 use super::app::{TestApp, Watched, ends as words};
 
-/// When the scanner started on an attempt of a scan, in milliseconds since the epoch.
+/// Returns the start time of a scan's attempt, in milliseconds since the epoch.
 fn started_at(starts: &Path, scan: u64, attempt: u32) -> f64 {
     std::fs::read_to_string(starts.join(format!("{scan}-{attempt}.start"))).unwrap().parse().unwrap()
 }
@@ -16,17 +16,17 @@ fn now_ms() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() * 1000.0
 }
 
-/// The end of a server's life.
+/// The way in which a server ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Killed,
     Terminated,
 }
 
-/// A server that has just started has the turn to look after the rows; its successor must not wait
-/// for the end of that.
+/// A server that has just started holds the reconciler's turn. Its successor must not wait until
+/// this turn expires.
 #[tokio::test]
-async fn waiting_scans_start_at_once_after_a_restart() {
+async fn queued_scans_start_immediately_after_a_restart() {
     for end in [End::Killed, End::Terminated] {
         let starts = tempfile::tempdir().unwrap();
         let mut app = TestApp::with(&[
@@ -53,16 +53,16 @@ async fn waiting_scans_start_at_once_after_a_restart() {
     }
 }
 
-/// How often the scanner was started for a scan, as it says itself.
+/// Returns the number of scanner starts for a scan, from the scanner's journal.
 fn starts_of(journal: &Path, scan: u64) -> usize {
     let text = std::fs::read_to_string(journal.join(format!("{scan}.journal"))).unwrap_or_default();
     text.lines().filter(|line| !line.starts_with("finish ")).count()
 }
 
-/// A server and its watchdog are killed together. By then some scans have come to their end, which
-/// nobody has seen; the others go on until the next start kills them.
+/// The server and its watchdog are killed together. By then some scans have completed unobserved;
+/// the others run until the next start kills them.
 #[tokio::test]
-async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
+async fn results_are_kept_when_server_and_watchdog_are_killed_together() {
     let journal = tempfile::tempdir().unwrap();
     let mut app = TestApp::with(&[
         ("FAKE_KAST_JOURNAL", journal.path().to_str().unwrap()),
@@ -79,7 +79,7 @@ async fn finished_work_is_kept_when_server_and_warden_are_killed_together() {
     }
     let ends = |ids: &[u64]| Watched::of(&ids.iter().flat_map(|id| app.processes_of(*id)).collect::<Vec<_>>());
     let (ending, others, watchdog) = (ends(&finished), ends(&running), app.watchdog());
-    // Frozen, so that it sees no end and starts no other watchdog.
+    // The server is frozen, so that it observes no end and starts no other watchdog.
     app.signal_server(Signal::STOP);
     let dead = Watched::of(&[watchdog]);
     kill_process(watchdog, Signal::KILL).unwrap();

@@ -1,5 +1,5 @@
-//! A secret setting reaches the scanner and nothing else: no page, row, file, log, process list or
-//! backup.
+//! Tests that a secret setting reaches the scanner only: it is in no page, row, file, log, process
+//! list or backup.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::app::TestApp;
 
-/// No word of any file, and long enough to be looked for.
+/// The secret. No file contains it otherwise, and it is long enough for a search.
 const SECRET: &str = "hunter2-7f3a9c";
 
-/// The files below a folder that hold the secret.
+/// Returns the files below a folder that contain the secret.
 fn holders(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -28,7 +28,7 @@ fn holders(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether the list of processes shows the secret to anybody.
+/// Returns true if the process list shows the secret.
 fn is_listed(pids: &[Pid]) -> bool {
     let shows = |pid: &Pid, file: &str| {
         std::fs::read(format!("/proc/{}/{file}", pid.as_raw_nonzero()))
@@ -65,7 +65,7 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     pids.push(app.server_pid());
     assert!(!is_listed(&pids));
 
-    // The node dies: the next attempt has the secret as well.
+    // The node dies; the next attempt also receives the secret.
     app.kill_server().await;
     app.restart().await;
     app.until(id, |scan| scan["attempt"] == 2 && scan["status"] == "running").await;
@@ -78,7 +78,7 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
     cancel(&app, id).await;
     assert_eq!(holders(&app.data()), Vec::<PathBuf>::new());
 
-    // A rerun has it, too, and when that has ended nothing is left of it.
+    // A rerun also receives the secret, and no trace of it is left after the end.
     let (status, again) = app.post(&format!("/api/scans/{id}/rerun"), &json!({})).await;
     assert_eq!(status, 201, "{again}");
     let rerun = again["scan_id"].as_u64().unwrap();
@@ -103,7 +103,7 @@ async fn a_secret_reaches_the_scanner_and_nothing_else() {
         assert_eq!(answer.status(), 200, "{path}");
         assert!(!answer.text().await.unwrap().contains(SECRET), "{path}");
     }
-    // Packed, no text is found in it.
+    // The search does not find text in compressed files, so they are extracted.
     let answer = app.get(&format!("/scans/{rerun}/files.zip")).await;
     assert_eq!(answer.status(), 200);
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(answer.bytes().await.unwrap())).unwrap();
@@ -155,7 +155,7 @@ async fn the_command_line_takes_a_secret_from_a_file() {
     assert_eq!(missing.code, Some(2), "{}", missing.stderr);
 }
 
-/// The server and the command line alone, with and without the operator's leave.
+/// The server and the local command line, with and without the operator's permission.
 #[tokio::test]
 async fn locked_settings_are_refused_on_every_way_and_the_operator_may_allow_one() {
     let app = TestApp::start().await;
@@ -195,7 +195,7 @@ async fn locked_settings_are_refused_on_every_way_and_the_operator_may_allow_one
     assert_eq!(allowing.run(&["scan", "clean-1p.test", "--set", locked[1]]).await.code, Some(2));
 }
 
-/// A scan that waits was accepted before its setting was locked.
+/// A queued scan was accepted before its setting was locked.
 #[tokio::test]
 async fn the_policy_is_asked_again_where_a_scan_starts() {
     let mut app = TestApp::with(&[("KASTREL_OVERRIDES__ALLOW", "zap.local.docker_image")]).await;
@@ -213,9 +213,9 @@ async fn the_policy_is_asked_again_where_a_scan_starts() {
     assert_eq!(scan["attempts"][0]["reason"], "out_of_scope");
 }
 
-/// A data folder without its key, as after a restore elsewhere.
+/// A data folder without its key, as after a restore on another machine.
 #[tokio::test]
-async fn a_secret_without_its_key_is_named_and_costs_one_attempt() {
+async fn secret_without_its_key_fails_the_scan_with_a_reason() {
     let mut app = TestApp::start().await;
     app.post("/api/queue/pause", &json!({})).await;
     let (_, accepted) = app

@@ -1,4 +1,5 @@
-//! A node that was killed or is frozen cannot end its scans; its watchdog does, in time.
+//! Tests of the watchdog: a killed or frozen node cannot end its scans, so its watchdog ends them
+//! in time.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,8 +12,8 @@ use tokio::time::Instant;
 use super::app::{TestApp, Watched, ends, is_alive};
 use crate::kast_runner::stage::PATIENCE;
 
-/// Ignores SIGINT and SIGTERM; one relative stays in its group, one leaves it, and one drops its
-/// environment as well.
+/// A target whose processes ignore SIGINT and SIGTERM. One relative stays in the process group, one
+/// leaves it, and one also drops its environment.
 const WILD: &str = "family-stranger-hang-stubborn.test";
 
 /// A lease of 3 s that is trusted for 2 s.
@@ -22,7 +23,7 @@ const SHORT_LEASE: &[(&str, &str)] = &[
     ("KASTREL_NODE__LEASE_MARGIN_SECONDS", "1"),
 ];
 
-/// The marked processes of a scan, and their children, who need not be marked.
+/// Returns the marked processes of a scan, and their children, which need not be marked.
 fn family(app: &TestApp, scan: u64) -> Vec<Pid> {
     let mut all = app.processes_of(scan);
     let children =
@@ -40,8 +41,8 @@ fn family(app: &TestApp, scan: u64) -> Vec<Pid> {
     all
 }
 
-/// The process that the scanner left behind without a trace: its parent, group, session and
-/// environment are gone.
+/// Returns the process that the scanner left behind without a trace: it has another parent, group
+/// and session, and an empty environment.
 async fn escaped(app: &TestApp) -> Pid {
     let printed = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
@@ -58,7 +59,7 @@ async fn escaped(app: &TestApp) -> Pid {
     tokio::time::timeout(PATIENCE, printed).await.expect("nothing has escaped")
 }
 
-/// What is in the logs of all attempts.
+/// Returns the logs of all attempts.
 fn logs(data: &Path) -> Vec<String> {
     let scans = std::fs::read_dir(data.join("results")).into_iter().flatten().flatten();
     scans.filter_map(|scan| std::fs::read_to_string(scan.path().join("attempt-1/kast.log")).ok()).collect()
@@ -69,8 +70,8 @@ pub(super) fn parent(pid: Pid) -> Pid {
     Pid::from_raw(stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()).unwrap()
 }
 
-/// Waits until a watchdog other than this one is there.
-async fn another_warden(app: &TestApp, than: Pid) -> Pid {
+/// Waits for a watchdog other than this one.
+async fn another_watchdog(app: &TestApp, than: Pid) -> Pid {
     let look = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         loop {
@@ -103,12 +104,12 @@ async fn a_killed_servers_scans_end_with_it_and_nobody_elses() {
     assert!(untouched.iter().copied().all(is_alive), "the scans of another data folder go on");
     other.post(&format!("/api/scans/{others}/cancel"), &serde_json::json!({})).await;
     other.until_status(others, "cancelled").await;
-    // Nothing descends from its KAST any more that could tell where it came from.
+    // After the cancel no descendant of its KAST is left, not even one without a mark.
     assert!(!untouched.iter().copied().any(is_alive));
 }
 
 #[tokio::test]
-async fn a_killed_scan_command_leaves_nothing() {
+async fn killed_scan_command_leaves_no_process() {
     let app = TestApp::prepare(&[]);
     let mut scan = app
         .command(&["scan", WILD])
@@ -140,9 +141,9 @@ async fn what_escaped_from_a_killed_servers_scan_ends_with_it() {
     }
 }
 
-/// Nobody is left but the keepers, who need nobody.
+/// Only the keepers are left. They work without the server and the watchdog.
 #[tokio::test]
-async fn what_escaped_ends_also_when_server_and_warden_are_killed_together() {
+async fn what_escaped_ends_also_when_server_and_watchdog_are_killed_together() {
     let mut app = TestApp::start().await;
     let id = app.submit("escape-hang-stubborn.test").await;
     app.until_busy(id).await;
@@ -171,7 +172,7 @@ async fn what_escaped_from_a_frozen_servers_scan_is_dead_before_its_lease_ends()
     }
 }
 
-/// A scanner of the same user can kill its keeper; the server is who everything falls to then.
+/// A scanner of the same user can kill its keeper. The server then ends the processes.
 #[tokio::test]
 async fn what_a_killed_keeper_held_falls_to_the_server() {
     let app = TestApp::with(&[("KASTREL_SCANS__MAX_ATTEMPTS", "1")]).await;
@@ -191,7 +192,7 @@ async fn what_a_killed_keeper_held_falls_to_the_server() {
 }
 
 #[tokio::test]
-async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
+async fn killed_watchdog_is_replaced_and_scans_continue() {
     let mut app = TestApp::start().await;
     let id = app.submit(WILD).await;
     app.until_busy(id).await;
@@ -199,7 +200,7 @@ async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
     let first = app.watchdog();
     let killed = Instant::now();
     kill_process(first, Signal::KILL).unwrap();
-    let second = another_warden(&app, first).await;
+    let second = another_watchdog(&app, first).await;
     let took = killed.elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert!(wild.iter().copied().all(is_alive), "the scans do not depend on it");
@@ -210,10 +211,10 @@ async fn a_killed_warden_is_replaced_and_the_scans_go_on() {
 }
 
 #[tokio::test]
-async fn polite_signals_do_not_end_a_warden() {
+async fn watchdog_ignores_interrupt_and_terminate_signals() {
     let app = TestApp::start().await;
     let watchdog = app.watchdog();
-    // It takes its name after it has seen to the signals.
+    // The watchdog sets its name after it has installed its signal handling.
     let named = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         while std::fs::read_to_string(format!("/proc/{}/comm", watchdog.as_raw_nonzero())).unwrap()
@@ -226,7 +227,8 @@ async fn polite_signals_do_not_end_a_warden() {
     for polite in [Signal::INT, Signal::TERM, Signal::HUP] {
         kill_process(watchdog, polite).unwrap();
     }
-    // Long enough for a signal to do what it does, and for another watchdog to be there if it did.
+    // The scan takes long enough for the signals to act, and for another watchdog to start if the
+    // first one ended.
     let id = app.submit("200ms-1p.test").await;
     app.until_status(id, "completed").await;
     assert_eq!(app.watchdogs(), [watchdog]);
@@ -237,10 +239,10 @@ async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
     let mut app = TestApp::with(SHORT_LEASE).await;
     let id = app.submit(WILD).await;
     app.until_busy(id).await;
-    // Also a watchdog that was started meanwhile knows of the lease.
+    // A watchdog that is started later also receives the lease.
     let first = app.watchdog();
     kill_process(first, Signal::KILL).unwrap();
-    another_warden(&app, first).await;
+    another_watchdog(&app, first).await;
     let wild = family(&app, id);
     assert_eq!(wild.len(), 4);
     let watched = Watched::of(&wild);
@@ -248,7 +250,7 @@ async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
     watched.ended().await;
     let dead = SystemClock.now();
     app.kill_server().await;
-    // The row of the node says until when nobody else was to touch its scans.
+    // The row of the node holds the time until which no other node may take over its scans.
     let store = SurrealStore::open(&app.data()).await.unwrap();
     let nodes = store.nodes().await.unwrap();
     assert_eq!(nodes.len(), 1);
@@ -256,7 +258,7 @@ async fn a_frozen_servers_scans_are_dead_before_its_lease_ends() {
 }
 
 #[tokio::test]
-async fn a_thawed_server_runs_its_scan_again() {
+async fn resumed_server_runs_its_scan_again() {
     let app = TestApp::with(SHORT_LEASE).await;
     let id = app.submit("4000ms-2p.test").await;
     app.until_busy(id).await;
@@ -265,7 +267,7 @@ async fn a_thawed_server_runs_its_scan_again() {
     app.signal_server(Signal::STOP);
     let frozen = Instant::now();
     watched.ended().await;
-    // Longer than its lease: this time is what is tested.
+    // Longer than the lease: the test needs this time to pass.
     tokio::time::sleep_until(frozen + Duration::from_secs(4)).await;
     app.signal_server(Signal::CONT);
     let scan = app.until_status(id, "completed").await;

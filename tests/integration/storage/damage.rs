@@ -1,4 +1,4 @@
-//! Damaged files: every start has all rows, or is refused with what to do.
+//! Tests of damaged database files: every start has all rows, or is refused with instructions.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ impl Harm {
         }
     }
 
-    /// A deletion, a cut and some flips of a file of this length.
+    /// Returns a deletion, a truncation and some bit flips of a file of this length.
     fn all(length: u64, flips: u64, random: &mut SmallRng) -> Vec<Self> {
         let mut all = vec![Self::Delete];
         if length > 0 {
@@ -64,14 +64,15 @@ async fn stop(app: &mut TestApp, kill: bool) {
     }
 }
 
-/// Damages each file of a database that was stopped in this way. `STORAGE_FLIPS`: how many single
-/// bits of each file are turned.
+/// Damages each file of a database that was stopped in this way. `STORAGE_FLIPS` sets the number of
+/// single-bit flips per file.
 async fn every_start_has_all_rows_or_is_refused(kill: bool) {
     let seed = number("STORAGE_SEED", 1);
     let mut random = SmallRng::seed_from_u64(seed);
     let mut app = TestApp::start().await;
     let mut ledger = Ledger::begin(&app, seed).await;
-    // Tables and a log, both with rows: what was there at a restart is in a table.
+    // The database has tables and a log, both with rows: a restart moves the rows of the log into a
+    // table.
     for _ in 0..2 {
         for _ in 0..15 {
             ledger.step(&app).await;
@@ -82,7 +83,7 @@ async fn every_start_has_all_rows_or_is_refused(kill: bool) {
     for _ in 0..5 {
         ledger.step(&app).await;
     }
-    // The record follows a commit within this time.
+    // The record of the latest commit is written within this time.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     stop(&mut app, kill).await;
     let (data, sound) = (app.data(), app.data().with_file_name("sound"));
@@ -128,7 +129,7 @@ async fn damage_after_a_kill_is_never_silent() {
 }
 
 #[tokio::test]
-async fn an_operator_may_accept_a_loss_and_ids_are_not_given_out_again() {
+async fn operator_may_accept_a_loss_and_ids_are_not_reused() {
     let mut app = TestApp::start().await;
     let mut ledger = Ledger::begin(&app, 1).await;
     for _ in 0..3 {
@@ -142,7 +143,7 @@ async fn an_operator_may_accept_a_loss_and_ids_are_not_given_out_again() {
         assert!(ledger.submit(&app, 1).await);
     }
     app.terminate_server().await;
-    // Somebody puts an older copy back.
+    // An operator restores an older copy of the database folder.
     std::fs::remove_dir_all(app.data().join("database")).unwrap();
     copy(&old, &app.data().join("database"));
     let refused = app.try_restart().await.unwrap_err();

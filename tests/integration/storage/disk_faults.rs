@@ -1,8 +1,8 @@
-//! A disk that fails amid submissions: what was accepted is there afterwards, and what was refused
-//! never comes to be.
+//! Tests of disk faults during submissions: every accepted scan exists afterwards, and no refused
+//! scan does.
 //!
-//! The short form is one round for each fault. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED`
-//! repeats one.
+//! The short form is one round for each fault. `STORAGE_ROUNDS=50` sets the number of rounds;
+//! `STORAGE_SEED` repeats one.
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -11,7 +11,7 @@ use super::failing_disk::{FailingDisk, Fault};
 use super::ledger::{Ledger, number};
 use crate::product::app::TestApp;
 
-/// Waits until the server says that it is ready, or that it is not.
+/// Waits until the server is ready, or not ready.
 async fn until_ready(app: &TestApp, ready: bool) {
     let waited = tokio::time::timeout(std::time::Duration::from_secs(60), async {
         while (app.get("/readyz").await.status() == 200) != ready {
@@ -33,8 +33,8 @@ async fn nothing_is_lost_and_nothing_refused_runs(fault: Fault) {
         }
         disk.fail(&app);
         let mut refused = 0;
-        // The log's file was given its space before, so a full disk is felt only when that is used
-        // up.
+        // The log file has preallocated space, so a full disk takes effect only when this space is
+        // used up.
         while refused < 3 {
             refused += u32::from(!ledger.submit(&app, 100).await);
         }
@@ -71,32 +71,32 @@ async fn nothing_is_lost_and_nothing_refused_runs(fault: Fault) {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_loses_nothing() {
+async fn full_disk_refuses_submissions_and_loses_nothing() {
     nothing_is_lost_and_nothing_refused_runs(Fault::Full).await;
 }
 
 #[tokio::test]
-async fn a_file_size_limit_refuses_and_loses_nothing() {
+async fn file_size_limit_refuses_submissions_and_loses_nothing() {
     nothing_is_lost_and_nothing_refused_runs(Fault::FileSizeLimit).await;
 }
 
 #[tokio::test]
-async fn failed_writes_are_refused_and_lose_nothing() {
+async fn failed_writes_refuse_submissions_and_lose_nothing() {
     nothing_is_lost_and_nothing_refused_runs(Fault::WriteError).await;
 }
 
 #[tokio::test]
-async fn failed_syncs_are_refused_and_lose_nothing() {
+async fn failed_syncs_refuse_submissions_and_lose_nothing() {
     nothing_is_lost_and_nothing_refused_runs(Fault::SyncError).await;
 }
 
 #[tokio::test]
-async fn a_read_only_disk_refuses_and_loses_nothing() {
+async fn read_only_disk_refuses_submissions_and_loses_nothing() {
     nothing_is_lost_and_nothing_refused_runs(Fault::ReadOnly).await;
 }
 
 #[tokio::test]
-async fn a_folder_that_vanishes_is_noticed_and_waited_for() {
+async fn removed_data_folder_is_reported_and_waited_for() {
     let mut app = TestApp::start().await;
     let mut ledger = Ledger::begin(&app, 1).await;
     assert!(ledger.submit(&app, 1).await);

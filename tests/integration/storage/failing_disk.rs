@@ -1,4 +1,4 @@
-//! Ways in which a disk fails under a running server, each with its end.
+//! Simulated disk faults under a running server, and their repair.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use tempfile::TempDir;
 
 use crate::product::app::TestApp;
 
-/// How a disk fails.
+/// A kind of disk fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// There is no space left.
+    /// No space is left.
     Full,
-    /// No file may grow any more: a limit of the process (`RLIMIT_FSIZE`).
+    /// No file can grow, because of a limit of the process (`RLIMIT_FSIZE`).
     FileSizeLimit,
     /// A write fails with EIO.
     WriteError,
-    /// A sync fails with EIO, and what was written may or may not be on the disk.
+    /// A sync fails with EIO, and the written data may or may not be on disk.
     SyncError,
-    /// The kernel has made the file system read-only, as it does after errors (EROFS).
+    /// The file system is read-only, as the kernel sets it after errors (EROFS).
     ReadOnly,
 }
 
-/// A server's data folder, on a disk that can be made to fail in one way.
+/// A server's data folder on a disk with one simulated fault.
 pub(super) struct FailingDisk {
     fault: Fault,
     root: TempDir,
@@ -37,7 +37,8 @@ impl FailingDisk {
         let disk = Self { fault, root: tempfile::tempdir().unwrap(), mounted: fault == Fault::Full };
         std::fs::create_dir(disk.folder()).unwrap();
         if disk.mounted {
-            // Root may mount one; nobody else can fill a disk without filling the machine's.
+            // Root can mount a separate file system; other users could only fill the machine's
+            // disk.
             let mut mount = Command::new("mount");
             run(
                 mount.args(["-t", "tmpfs", "-o", "size=48m", "tmpfs"]).arg(disk.folder()),
@@ -55,7 +56,7 @@ impl FailingDisk {
         self.root.path().join("trigger")
     }
 
-    /// A server on it. The results are on another disk.
+    /// Starts a server on the disk. The results are on another disk.
     pub(super) async fn start(&self) -> TestApp {
         let paths = [self.folder().join("data"), self.root.path().join("results"), self.folder(), self.trigger()];
         let [data, results, folder, trigger] = paths.each_ref().map(|path| path.to_str().unwrap());
@@ -71,7 +72,7 @@ impl FailingDisk {
         TestApp::with(&variables).await
     }
 
-    /// From now on it fails.
+    /// Starts the fault.
     pub(super) fn fail(&self, app: &TestApp) {
         match self.fault {
             Fault::Full => {
@@ -85,7 +86,7 @@ impl FailingDisk {
         }
     }
 
-    /// It works again, under a server that runs.
+    /// Ends the fault while a server runs.
     pub(super) fn repair(&self, app: &TestApp) {
         match self.fault {
             Fault::FileSizeLimit => limit_file_size(app, None),
@@ -93,7 +94,7 @@ impl FailingDisk {
         }
     }
 
-    /// It works again, and no server runs: a limit of the process has ended with it.
+    /// Ends the fault while no server runs: a process limit has ended with its process.
     pub(super) fn repair_stopped(&self) {
         match self.fault {
             Fault::Full => std::fs::remove_file(self.folder().join("fill")).unwrap(),
@@ -112,13 +113,13 @@ impl FailingDisk {
 impl Drop for FailingDisk {
     fn drop(&mut self) {
         if self.mounted {
-            // The server of a failed test may still hold it.
+            // The server of a failed test may still use the mount.
             let _ = Command::new("umount").arg("--lazy").arg(self.folder()).status();
         }
     }
 }
 
-/// The soft limit alone, which may be raised again.
+/// Sets the soft limit only, which can be raised again.
 fn limit_file_size(app: &TestApp, bytes: Option<u64>) {
     prlimit(Some(app.server_pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
 }

@@ -1,4 +1,5 @@
-//! What a server has acknowledged, and the comparison with what it knows after a restart.
+//! A record of the commands that a server has acknowledged, for comparison with its state after a
+//! restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,17 +10,17 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 
-/// How many plugin settings a large submission has, of 900 bytes each.
+/// The number of plugin settings in a large submission, of 900 bytes each.
 const LARGE: usize = 100;
 
-/// Submissions, cancels, deletions and pauses that were answered with success, in a queue that is
-/// paused throughout, so that only these change anything.
+/// The acknowledged submissions, cancels, deletions and pauses. The queue is always paused, so that
+/// only these commands change the state.
 pub(super) struct Ledger {
     random: SmallRng,
     scans: BTreeMap<u64, Known>,
     deleted: Vec<u64>,
-    /// Targets of submissions that got no answer, because the server was killed: each may be there
-    /// or not.
+    /// The targets of submissions without a response, because the server was killed. Each of them
+    /// may exist or not.
     unanswered: BTreeSet<String>,
     reason: String,
     sent: u64,
@@ -49,7 +50,7 @@ impl Ledger {
         self.scans.len() + self.deleted.len()
     }
 
-    /// One command at random, most of them large submissions. It must be acknowledged.
+    /// Sends a random command, most often a large submission. It must be acknowledged.
     pub(super) async fn step(&mut self, client: &Client) {
         match self.random.random_range(0..20) {
             0 => self.pause(client).await,
@@ -62,15 +63,15 @@ impl Ledger {
         }
     }
 
-    /// Says whether it was accepted. What is refused must be refused with 503.
+    /// Submits a scan. Returns true if it was accepted; a refusal must have the status 503.
     pub(super) async fn submit(&mut self, client: &Client, settings: usize) -> bool {
         let (target, body) = self.next(settings);
         let (status, answer) = client.post("/api/scans", &body).await;
         self.answered(target, status, &answer)
     }
 
-    /// Submits without pause until the server is gone, each scan as soon as the one before was
-    /// answered.
+    /// Submits scans without a pause until the server has ended, each one after the response to the
+    /// previous one.
     pub(super) async fn submit_until_gone(&mut self, client: &Client) {
         loop {
             let (target, body) = self.next(LARGE);
@@ -138,8 +139,8 @@ impl Ledger {
         self.reason = reason;
     }
 
-    /// Everything that was acknowledged is there, nothing else is but what got no answer, and the
-    /// numbers are true.
+    /// Asserts that every acknowledged command has its effect, that nothing else exists except
+    /// unanswered submissions, and that the counts are correct.
     pub(super) async fn compare(&mut self, client: &Client) {
         let mut found = BTreeMap::new();
         let mut page = 1;
@@ -165,7 +166,7 @@ impl Ledger {
                 self.scans.insert(*id, known.clone());
             }
         }
-        // What is not there after the restart does not come later.
+        // A scan that does not exist after the restart must not appear later.
         self.unanswered.clear();
         let missing: Vec<_> = self.scans.iter().filter(|(id, known)| found.get(id) != Some(known)).collect();
         assert!(missing.is_empty(), "acknowledged, but not there as it was: {missing:?}");
@@ -178,14 +179,14 @@ impl Ledger {
     }
 }
 
-/// Counts the write-ahead logs that an engine begins: one for each memory table.
+/// Counts the write-ahead logs of an engine: one for each memory table.
 #[derive(Default)]
 pub(super) struct Rotations {
     seen: BTreeSet<String>,
 }
 
 impl Rotations {
-    /// How often a table was begun after the first, as far as that was seen.
+    /// Returns the number of observed tables after the first one.
     pub(super) fn look(&mut self, folder: &Path) -> usize {
         let names = std::fs::read_dir(folder).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         self.seen.extend(names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "log")));
@@ -193,7 +194,7 @@ impl Rotations {
     }
 }
 
-/// A number from the environment: how long the long form of a test runs.
+/// Returns a number from the environment, which sets the length of a long test.
 pub(super) fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable)
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))

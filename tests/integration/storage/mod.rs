@@ -1,5 +1,5 @@
-//! The promise of the storage: what was acknowledged is there after every stop, or the start is
-//! refused.
+//! Tests of the storage's guarantee: after every stop all acknowledged commands have their effect,
+//! or the start is refused.
 
 mod damage;
 mod disk_faults;

@@ -1,8 +1,8 @@
-//! Every acknowledged command is there after a stop, however often the engine has begun a new
-//! memory table and log before.
+//! Tests that every acknowledged command has its effect after a stop, for any number of earlier
+//! rotations of the engine's memory table and log.
 //!
-//! The short form is one round each. `STORAGE_ROUNDS=50` makes it as many; `STORAGE_SEED` repeats
-//! one.
+//! The short form is one round of each test. `STORAGE_ROUNDS=50` sets the number of rounds;
+//! `STORAGE_SEED` repeats one.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use super::ledger::{Ledger, Rotations, number};
 use crate::product::app::TestApp;
 use crate::surreal_server::SurrealServer;
 
-/// How often the engine rotates in a round.
+/// The number of the engine's rotations in a round.
 const ROTATIONS: usize = 5;
 
-/// How many commands may follow before the stop: the stop comes at any place between two rotations.
+/// The maximum number of further commands before the stop, so that the stop falls at any point
+/// between two rotations.
 const MORE: usize = 40;
 
 async fn embedded(kill: bool) {
@@ -35,7 +36,7 @@ async fn embedded(kill: bool) {
             ledger.step(&app).await;
         }
         if kill {
-            // Amid submissions, at any moment of one.
+            // The kill falls at a random moment of a submission.
             let moment = Duration::from_millis(random.random_range(0..200));
             let pid = app.server_pid();
             let killer = tokio::spawn(async move {
@@ -50,7 +51,7 @@ async fn embedded(kill: bool) {
         }
         app.restart().await;
         ledger.compare(&app).await;
-        // The ids go on behind the last one that was given out.
+        // The ids continue after the last assigned one.
         ledger.step(&app).await;
         ledger.compare(&app).await;
         println!("round {round}, seed {}: {} acknowledged, all there", seed + round, ledger.acknowledged());
@@ -58,17 +59,17 @@ async fn embedded(kill: bool) {
 }
 
 #[tokio::test]
-async fn a_clean_stop_loses_no_acknowledged_command() {
+async fn clean_stop_loses_no_acknowledged_command() {
     embedded(false).await;
 }
 
 #[tokio::test]
-async fn a_killed_server_loses_no_acknowledged_command() {
+async fn killed_server_loses_no_acknowledged_command() {
     embedded(true).await;
 }
 
 #[tokio::test]
-async fn a_killed_database_server_loses_no_acknowledged_command() {
+async fn killed_database_server_loses_no_acknowledged_command() {
     let seed = number("STORAGE_SEED", 1);
     for round in 0..number("STORAGE_ROUNDS", 1) {
         let mut database = SurrealServer::on_disk().await;

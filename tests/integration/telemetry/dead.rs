@@ -1,4 +1,5 @@
-//! Collectors that do not answer: scans run, and the end of the process is not held up for long.
+//! Tests of collectors that do not respond: scans run, and the end of the process is delayed only
+//! briefly.
 
 use std::time::Duration;
 
@@ -8,8 +9,7 @@ use tokio::time::Instant;
 
 use crate::product::app::TestApp;
 
-/// The time limit of the flush, and what a machine with much else to do may take for everything
-/// around it.
+/// The time limit of the flush, plus the time that a busy machine needs for the rest.
 const BEARABLE: Duration = Duration::from_secs(20);
 
 async fn a_scan_completes_and_the_server_ends(endpoint: &str, protocol: &'static str) {
@@ -30,8 +30,8 @@ async fn a_scan_completes_and_the_server_ends(endpoint: &str, protocol: &'static
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_listens() {
-    // A port that was free a moment ago.
+async fn export_without_a_listener_does_not_block_the_server() {
+    // A port that was free a moment before.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for protocol in ["http/protobuf", "grpc"] {
         a_scan_completes_and_the_server_ends(&format!("http://{address}"), protocol).await;
@@ -39,7 +39,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_takes_the_connection_and_never_answers() {
+async fn export_to_a_silent_collector_does_not_block_the_server() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     for protocol in ["http/protobuf", "grpc"] {

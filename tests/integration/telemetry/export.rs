@@ -1,4 +1,4 @@
-//! What a scan of the real program leaves at a real receiver.
+//! Tests of the telemetry that a scan of the real program sends to a real receiver.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::product::app::TestApp;
 
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Submits a scan that crashes once, waits for its end, and ends the server, which delivers what is
-/// left.
+/// Submits a scan that crashes once, waits for its end, and ends the server, which flushes its
+/// telemetry.
 async fn story(receiver: &Receiver, protocol: &'static str) -> (String, Vec<Span>) {
     let endpoint = format!("http://{}", receiver.address);
     let mut app = TestApp::with(&[
@@ -37,7 +37,7 @@ async fn story(receiver: &Receiver, protocol: &'static str) -> (String, Vec<Span
     let trace_id = shown["trace_id"].as_str().unwrap().to_owned();
     assert_eq!(trace_id, &TRACEPARENT[3..35], "the caller's trace goes on");
     assert_eq!(shown["trace_url"], format!("http://traces.test/{trace_id}"));
-    // Polling has no spans.
+    // Polling requests have no spans.
     app.json(&format!("/api/scans/{id}/status")).await;
     app.text("/livez").await;
     assert_eq!(app.terminate_server().await, Some(0));
@@ -77,8 +77,8 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
             of_trace.iter().map(|span| &span.name).collect::<Vec<_>>()
         );
     }
-    // A reminder may come just when the signal itself is taken; then there is a delivery that finds
-    // nothing to do.
+    // A repeated signal may arrive just when the original is taken. It causes a delivery without an
+    // effect.
     assert!(named("queue.process").len() >= 3);
     let starts = named("scan.attempt.start");
     let of_attempt = |number: &str| starts.iter().find(|span| span.attributes["scan.attempt"] == number).unwrap();
@@ -128,25 +128,25 @@ fn check(receiver: &Receiver, trace_id: &str, spans: &[Span]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_http() {
+async fn scan_telemetry_is_exported_over_http() {
     let receiver = Receiver::http().await;
     let (trace_id, spans) = story(&receiver, "http/protobuf").await;
     check(&receiver, &trace_id, &spans);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_grpc() {
+async fn scan_telemetry_is_exported_over_grpc() {
     let receiver = Receiver::grpc().await;
     let (trace_id, spans) = story(&receiver, "grpc").await;
     check(&receiver, &trace_id, &spans);
 }
 
-/// A terminal that is closed ends the server in good order, too.
+/// The server also ends cleanly if its terminal is closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_is_delivered_when_the_terminal_goes_away() {
+async fn telemetry_is_flushed_when_the_terminal_closes() {
     let receiver = Receiver::http().await;
     let endpoint = format!("http://{}", receiver.address);
-    // Nothing is sent by itself for as long as the test may take.
+    // The batch delay is longer than the test, so only the flush at the end sends spans.
     let mut app =
         TestApp::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "600000")]).await;
     app.text("/scans").await;
@@ -155,9 +155,9 @@ async fn what_is_left_is_delivered_when_the_terminal_goes_away() {
     assert!(receiver.received().spans.iter().any(|span| span.name == "GET /scans"));
 }
 
-/// A command that ends by itself delivers what it has before it ends.
+/// A command that ends by itself flushes its telemetry before it ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_on_the_command_line_is_a_trace_that_begins_there() {
+async fn scan_command_is_the_root_of_its_trace() {
     let receiver = Receiver::http().await;
     let endpoint = format!("http://{}", receiver.address);
     let app = TestApp::prepare(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
@@ -171,7 +171,7 @@ async fn a_scan_on_the_command_line_is_a_trace_that_begins_there() {
     assert_eq!(receiver.received().resources[0]["kastrel.role"], "scan");
 }
 
-/// The checks of `kastrel doctor` that are about telemetry: the level and the message of each.
+/// Returns the telemetry checks of `kastrel doctor`: the level and the message of each.
 async fn doctor(variables: &[(&'static str, &str)]) -> Vec<(String, String)> {
     let ended = TestApp::prepare(variables).run(&["doctor", "--json"]).await;
     let report: serde_json::Value =
@@ -181,10 +181,10 @@ async fn doctor(variables: &[(&'static str, &str)]) -> Vec<(String, String)> {
     checks.map(|check| (text(&check["level"]), text(&check["message"]))).collect()
 }
 
-/// An authority that the machine trusts is trusted without a word, also where the address names no
-/// scheme.
+/// An authority that the machine trusts is accepted without configuration, even if the address has
+/// no scheme.
 #[tokio::test(flavor = "multi_thread")]
-async fn grpc_is_spoken_with_tls_by_the_machines_authorities() {
+async fn grpc_export_uses_tls_with_the_machines_authorities() {
     let (receiver, authority) = Receiver::grpc_with_tls().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
@@ -222,9 +222,9 @@ async fn grpc_is_spoken_with_tls_by_the_machines_authorities() {
     assert!(told[0].0 == "warning" && told[0].1.contains("did not accept a span"), "{told:?}");
 }
 
-/// `kastrel doctor` says whether a span arrives.
+/// `kastrel doctor` reports whether a span arrives.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_tries_the_collector() {
+async fn doctor_sends_a_test_span_to_the_collector() {
     for receiver in [Receiver::http().await, Receiver::grpc().await] {
         let endpoint = format!("http://{}", receiver.address);
         let (mut right, mut wrong) = (0, 0);

@@ -1,5 +1,5 @@
-//! The real program and a real OTLP receiver, over gRPC and over HTTP; and collectors that are
-//! dead.
+//! Telemetry tests of the real program with a real OTLP receiver, over gRPC and HTTP, and with
+//! collectors that do not respond.
 
 mod dead;
 mod export;

@@ -1,5 +1,5 @@
-//! A receiver of OTLP: protobuf over HTTP/1.1 by axum, and gRPC by HTTP/2 frames, so that what is
-//! decoded here was really put on the wire in both ways.
+//! An OTLP receiver: protobuf over HTTP/1.1 with axum, and gRPC over HTTP/2 frames. It decodes the
+//! data that the program actually sent.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
-/// A span, as it arrived.
+/// A received span.
 #[derive(Debug, Clone)]
 pub(super) struct Span {
     pub(super) name: String,
@@ -35,19 +35,19 @@ pub(super) struct Span {
     pub(super) links: Vec<String>,
 }
 
-/// All that arrived.
+/// All received data.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub(super) spans: Vec<Span>,
     pub(super) metrics: Vec<String>,
-    /// The bodies of log records with the traces that they belong to.
+    /// The bodies of log records with their trace ids.
     pub(super) logs: Vec<(String, String)>,
     pub(super) resources: Vec<BTreeMap<String, String>>,
-    /// The values of a header that was asked for.
+    /// The values of the checked header.
     pub(super) keys: Vec<String>,
 }
 
-/// See the module.
+/// The receiver.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
     received: Arc<Mutex<Received>>,
@@ -55,7 +55,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Over HTTP.
+    /// Starts a receiver over HTTP.
     pub(super) async fn http() -> Self {
         let (listener, address) = listen().await;
         let received = Arc::<Mutex<Received>>::default();
@@ -64,7 +64,7 @@ impl Receiver {
         Self { address, received, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Over gRPC.
+    /// Starts a receiver over gRPC.
     pub(super) async fn grpc() -> Self {
         let (listener, address) = listen().await;
         let received = Arc::<Mutex<Received>>::default();
@@ -78,7 +78,8 @@ impl Receiver {
         Self { address, received, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// Over gRPC with TLS, by a certificate that a new authority has signed; that authority in PEM.
+    /// Starts a receiver over gRPC with TLS, with a certificate of a new authority. Returns the
+    /// authority in PEM.
     pub(super) async fn grpc_with_tls() -> (Self, String) {
         let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -102,7 +103,7 @@ impl Receiver {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (acceptor, taken) = (acceptor.clone(), Arc::clone(&taken));
                 tokio::spawn(async move {
-                    // Whoever does not trust the certificate goes away.
+                    // A client that does not trust the certificate disconnects.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         take_grpc(stream, taken).await;
                     }
@@ -141,10 +142,10 @@ async fn take_http(
     StatusCode::OK
 }
 
-/// One connection. Each request is one message, of which the first five bytes tell the length.
+/// Serves one connection. Each request is one message, whose first five bytes hold the length.
 async fn take_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, received: Arc<Mutex<Received>>) {
     let mut connection = h2::server::handshake(stream).await.unwrap();
-    // A client that goes away ends the connection, in whichever way.
+    // The connection also ends if the client disconnects.
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         let received = Arc::clone(&received);
         tokio::spawn(async move {
@@ -174,7 +175,7 @@ async fn take_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, received: Arc<Mu
             }
             let response = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
             let mut sending = respond.send_response(response, false).unwrap();
-            // An empty message: everything was taken.
+            // An empty message means that all data was accepted.
             sending.send_data(Bytes::from_static(&[0, 0, 0, 0, 0]), false).unwrap();
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", "0".parse().unwrap());

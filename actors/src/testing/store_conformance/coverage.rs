@@ -1,20 +1,20 @@
-//! What rows and lists say about the checks and the issues of scans.
+//! The contract of a store about the checks and issues in rows and lists.
 
 use std::time::Duration;
 
 use super::{StoreHarness, World, cancel, crash, finish, lease, progress};
 use crate::model::{
-    Command, Interruption, IssueRef, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanRecord,
-    ScanStatus, Severity, SeverityCounts, Verdict,
+    Command, Interruption, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder,
+    ScanRecord, ScanStatus, Severity, SeverityCounts, Verdict,
 };
-use crate::ports::{ListQuery, ScanStore};
+use crate::ports::ScanStore;
 
 fn issues(severity: Severity, count: usize) -> impl Iterator<Item = IssueRef> {
     (0..count).map(move |number| IssueRef { id: format!("{severity}-{number}"), severity, title: String::new() })
 }
 
 impl<H: StoreHarness> World<H> {
-    /// A scan with these issues that ended so.
+    /// Creates a scan that ended with these issues and this resolution.
     async fn ended_with(
         &self,
         counts: &[(Severity, usize)],
@@ -44,7 +44,7 @@ fn complete(plugins: Vec<PluginResult>) -> Resolution {
     Resolution::Complete(Verdict { plugins, dry_run: false })
 }
 
-/// However an attempt ends: its unfinished plugins end with it, in the row itself.
+/// When an attempt ends, for whatever reason, its unfinished plugins end with it in the row.
 pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: World<H>) {
     let plugins =
         || vec![PluginResult::new("one", PluginStatus::InProgress), PluginResult::new("two", PluginStatus::Pending)];
@@ -78,7 +78,7 @@ pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: W
     assert_eq!(world.get(running.id).await.plugins, plugins(), "a cancel that is only requested ends nothing yet");
 }
 
-/// Absurd counts of a scanner are bounded, and neither a row nor a list fails on them.
+/// Implausible counts of a scanner are bounded, and neither a row nor a list fails because of them.
 pub async fn counts_that_nobody_can_believe_are_kept_and_listed<H: StoreHarness>(world: World<H>) {
     let counts = SeverityCounts { critical: u64::MAX, low: u64::MAX, ..SeverityCounts::default() };
     let odd = |name: &str| PluginResult {
@@ -107,14 +107,15 @@ pub async fn counts_that_nobody_can_believe_are_kept_and_listed<H: StoreHarness>
     }
 }
 
-/// Only scans that have ended with an issue as bad, in either order and with other filters.
+/// Only ended scans with an issue of at least this severity, in either order and with other
+/// filters.
 pub async fn a_list_is_filtered_by_severity<H: StoreHarness>(world: World<H>) {
     world.ended_with(&[(Severity::High, 1), (Severity::Low, 3)], complete).await;
     world.ended_with(&[(Severity::Low, 1)], complete).await;
     world.ended_with(&[], complete).await;
     world.ended_with(&[(Severity::Critical, 1)], |_| Resolution::Fail(crash())).await;
     world.ended_with(&[(Severity::Unknown, 2)], complete).await;
-    // One that runs has no last word.
+    // A running scan has no final result.
     let running = world.running("a").await;
     let plugins =
         vec![PluginResult::new("whatweb", PluginStatus::Completed).with_issues(issues(Severity::Critical, 1))];
@@ -140,7 +141,7 @@ pub async fn a_list_is_filtered_by_severity<H: StoreHarness>(world: World<H>) {
     }
 }
 
-/// By the worst severity, then by how many issues have it, then by all others; of equal ones the
+/// By the worst severity, then by how many issues have it, then by all others; among equal ones the
 /// newest first. A deleted scan leaves no gap.
 pub async fn a_list_has_the_worst_first<H: StoreHarness>(world: World<H>) {
     world.ended_with(&[(Severity::Low, 40)], complete).await;

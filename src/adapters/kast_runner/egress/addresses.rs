@@ -1,4 +1,4 @@
-//! The look-ups for an attempt's network, right before its start.
+//! Resolves the host names for an attempt's network, right before the attempt starts.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -10,16 +10,16 @@ use super::super::lookup::look_up;
 use super::network::{Network, Resolved};
 use super::{EgressLimit, Tools};
 
-/// The variables that send all of a scanner's requests to somebody else.
+/// The environment variables with proxies, which receive all requests of a scanner.
 const PROXIES: [&str; 3] = ["http_proxy", "https_proxy", "all_proxy"];
-/// Those that name somebody whom one of its plugins works with.
+/// The environment variables with hosts that a plugin of the scanner uses.
 const HELPERS: [&str; 2] = ["kast_zap_url", "docker_host"];
 
-/// The network of an attempt that was checked to lead to `checked`, with what the operator allows
-/// and what the scanner's environment names.
+/// Creates the network of an attempt. It reaches the `checked` hosts of the attempt, the ranges and
+/// names that the operator allows, and the hosts in the scanner's environment variables.
 ///
 /// # Errors
-/// Why there is none; it completes "the attempt cannot start: ".
+/// The reason why there is no network. It completes "the attempt cannot start: ".
 pub(in super::super) async fn reachable(
     limit: &EgressLimit,
     tools: Tools,
@@ -40,7 +40,7 @@ pub(in super::super) async fn reachable(
         checked.push(Resolved { what, is_secret: false, host, addresses });
     }
     for (what, host) in named_in(environment, &HELPERS) {
-        // Without it that one plugin fails and says so.
+        // Without this host, only that plugin fails, and reports it.
         let addresses: Vec<IpAddr> =
             look_up(&host).await.unwrap_or_default().into_iter().filter(|address| !address.is_loopback()).collect();
         checked.push(Resolved { what, is_secret: false, host, addresses });
@@ -49,10 +49,10 @@ pub(in super::super) async fn reachable(
     Network::new(tools, &checked, &ranges, &read("/etc/hosts"), &read("/etc/resolv.conf"))
 }
 
-/// What is wrong with the proxies of the scanner's environment whatever the target is.
+/// Checks the proxies in the scanner's environment, which do not depend on the target.
 ///
 /// # Errors
-/// One of them listens on this machine's loopback interface, by what is written.
+/// A proxy is configured with a loopback address of this machine.
 pub(super) fn named_proxies(environment: &[(OsString, OsString)]) -> Result<(), String> {
     let is_local = |host: &Host| match host {
         Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
@@ -66,8 +66,8 @@ pub(super) fn named_proxies(environment: &[(OsString, OsString)]) -> Result<(), 
     }
 }
 
-/// The hosts that these variables name. What has no scheme is read as the tools read it, and a
-/// socket is no host.
+/// The hosts in the values of these environment variables. A value without a scheme is parsed as an
+/// `http://` URL, like the tools do; a socket is not a host.
 fn named_in(environment: &[(OsString, OsString)], names: &[&str]) -> Vec<(String, Host)> {
     let is_named = |name: &OsString| names.iter().any(|one| name.eq_ignore_ascii_case(one));
     let values = environment
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ranges_and_proxies_can_be_reached() {
+    async fn allowed_ranges_and_proxies_are_reachable() {
         let routes = made(
             &["192.0.2.0/25"],
             &[("HTTPS_PROXY", "http://198.51.100.4:3128"), ("no_proxy", "203.0.113.9"), ("LANG", "203.0.113.8")],
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_that_cannot_be_reached_is_named() {
+    async fn local_proxy_is_an_error_and_local_helper_is_not() {
         let local = |value: &str| named_proxies(&[("ALL_PROXY".into(), value.into())]);
         assert!(
             local("localhost:3128").is_err()

@@ -1,21 +1,21 @@
-//! The process that makes an attempt's network, enters it and becomes the scanner.
+//! The process that creates an attempt's network, enters it and executes the scanner.
 //!
-//! It is started in the scanner's place, with the scanner's user, limits and environment, and has
-//! one thread, as a new user namespace wants it. In that order:
-//! 1. A second process is started that waits: it becomes pasta, and must not be in a new network.
-//! 2. The process gets a user and a mount namespace, and two networks: the scanner's, and a
-//!    router's. Its user keeps its number, and has rights over these alone.
-//! 3. Pasta attaches the router to the outside and goes to the background, where the attempt's
-//!    keeper finds it like everything else that the attempt started.
-//! 4. The router has routes to what may be reached and to nobody else, and the kernel's list is
-//!    read to see that it is so. The scanner's network has one neighbour, the router: whatever a
-//!    program sends, and to whatever interface it binds, the router forwards by its own list. It
-//!    forwards no multicast.
-//! 5. The process leaves the router for good, gives up all rights over the networks for whatever is
-//!    started from here on, and the scanner takes it over.
+//! A keeper starts it in place of the scanner, with the scanner's user, limits and environment. It
+//! has a single thread, as a new user namespace requires. The steps:
+//! 1. It starts a second process that waits. This becomes pasta, and must not be in a new network.
+//! 2. It creates a user namespace, a mount namespace and two networks: one for the scanner and one
+//!    for a router. Its user keeps its id, and has rights only over these namespaces.
+//! 3. Pasta attaches the router to the outside and becomes a background process. The attempt's
+//!    keeper finds it like all other processes of the attempt.
+//! 4. The router gets routes only to the allowed addresses. The process reads the kernel's routes
+//!    to verify that. The scanner's network has a single neighbour, the router. Whatever a program
+//!    sends, and to whatever interface it binds, the router forwards by its own routes. It does not
+//!    forward multicast.
+//! 5. The process leaves the router's network, drops all rights over the networks for itself and
+//!    its children, and executes the scanner.
 //!
-//! Whatever fails ends the process with [`EXIT_CODE`] and the reason on its standard error, which
-//! is the attempt's log: without its network a scanner does not start.
+//! A failure ends the process with [`EXIT_CODE`] and the reason on its standard error, which is the
+//! attempt's log. A scanner never starts without its network.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -32,24 +32,24 @@ use super::super::environment::{MARKER_VARIABLE, connection_name};
 use super::Tools;
 use super::network::{GATEWAYS, Network, OUTSIDE, OWN, RESOLVERS};
 
-/// The word on the command line, and what follows it: become the scanner, or its connection.
+/// The command on the command line, and its subcommands: run the scanner, or its connection.
 pub(in super::super) const COMMAND: &str = "scanner-network";
 pub(in super::super) const RUN: &str = "run";
 const CONNECT: &str = "connect";
 const OWN_NETWORK: &str = "/proc/self/ns/net";
-/// As env(1) and the like say it of themselves.
+/// The exit code that env(1) and similar tools use for their own failures.
 const EXIT_CODE: u8 = 125;
 
-/// The arguments of this process, if the command line asks for it. Only a keeper starts one; it is
-/// no command for people.
+/// Returns the arguments of this process if the command line starts it. Only a keeper starts it;
+/// this is not a command for people.
 #[must_use]
 pub fn network_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
     (command == COMMAND).then_some(rest)
 }
 
-/// Enters the network that the standard input describes, and becomes the program that the arguments
-/// name; or waits, and becomes the connection of such a network.
+/// Enters the network that the standard input describes, and executes the program in the arguments.
+/// Or waits, and becomes the connection of such a network.
 #[must_use]
 pub fn network_main(args: &[OsString]) -> ExitCode {
     let why = match args {
@@ -64,8 +64,8 @@ pub fn network_main(args: &[OsString]) -> ExitCode {
     ExitCode::from(EXIT_CODE)
 }
 
-/// The description may name hosts of secret settings, and so is neither an argument nor a variable,
-/// which others can read.
+/// Reads the network's description from the standard input. It may contain hosts of secret
+/// settings, so it is not an argument or an environment variable, which other users could read.
 fn read_network() -> Result<Network, String> {
     let text =
         io::read_to_string(io::stdin()).map_err(|error| failed("the network's description cannot be read", error))?;
@@ -86,14 +86,14 @@ fn enter(network: &Network) -> Result<(), String> {
     give_up_rights().map_err(|error| failed("cannot give up the rights over the network", error))
 }
 
-/// Makes both networks, and ends in the scanner's.
+/// Creates both networks. At the end, the process is in the scanner's network.
 fn connect_through_router(network: &Network, tools: &Tools) -> Result<(), String> {
     let mut said = tempfile::tempfile().map_err(|error| failed("cannot write a temporary file", error))?;
     let connection = prepare_connection(&tools.pasta, &said).map_err(|error| failed("cannot start pasta", error))?;
     separate()?;
     let has_v6 = use_v6()?;
     let own = File::open(OWN_NETWORK).map_err(|error| failed("cannot open the scanner's network", error))?;
-    // The scanner's end of the link is given to the network that this process is in.
+    // The scanner's end of the link moves to the network of this helper process.
     let mut holder = Command::new("/bin/sh")
         .args(["-c", "read -r _"])
         .env_clear()
@@ -122,10 +122,10 @@ fn connect_through_router(network: &Network, tools: &Tools) -> Result<(), String
     holder.wait().map(drop).map_err(|error| failed("cannot wait for /bin/sh", error))
 }
 
-/// The kernel's list of IPv6 routes, which one without IPv6 does not have.
+/// The kernel's list of IPv6 routes, which does not exist without IPv6.
 const ROUTES_V6: &str = "/proc/self/net/ipv6_route";
 
-/// Sets a switch of the network that this process is in.
+/// Sets a kernel parameter of the current network.
 fn set(file: &str, value: &str) -> Result<(), String> {
     let is_set = std::fs::read_to_string(file).is_ok_and(|now| now.trim() == value);
     if is_set {
@@ -135,8 +135,8 @@ fn set(file: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// Switches IPv6 on in the network that this process is in, for interfaces to come as well, and has
-/// nobody wait until an address is known to be unique; tells whether there is IPv6.
+/// Enables IPv6 in the current network, also for later interfaces, and disables the wait for
+/// duplicate address detection. Returns true if IPv6 is available.
 fn use_v6() -> Result<bool, String> {
     let all = |name: &str, value: &str| {
         ["all", "default"].iter().try_for_each(|one| set(&format!("/proc/sys/net/ipv6/conf/{one}/{name}"), value))
@@ -147,7 +147,7 @@ fn use_v6() -> Result<bool, String> {
     all("accept_dad", "0").map(|()| true)
 }
 
-/// Makes a router of the network that this process is in.
+/// Makes the current network a router.
 fn forward(has_v6: bool) -> Result<(), String> {
     set("/proc/sys/net/ipv4/ip_forward", "1")?;
     if has_v6 { set("/proc/sys/net/ipv6/conf/all/forwarding", "1") } else { Ok(()) }
@@ -157,19 +157,20 @@ fn failed(what: &str, error: impl Into<io::Error>) -> String {
     format!("{what}: {}", error.into())
 }
 
-/// Starts the process that becomes pasta. `said` gets what it says.
+/// Starts the process that becomes pasta. `said` receives its messages.
 fn prepare_connection(pasta: &Path, said: &File) -> io::Result<Child> {
     let own = rustix::process::getpid().as_raw_nonzero().to_string();
     let mut command = Command::new(OURSELVES);
     command.args([COMMAND, CONNECT]).arg(pasta).args(["--quiet", "--config-net", "--ns-ifname", OUTSIDE]);
-    // Nobody connects to the attempt, and the attempt reaches the machine by its addresses alone.
+    // No inbound connections to the attempt, and the attempt reaches the machine only by its
+    // addresses.
     command.args(["--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none", "--no-map-gw"]);
     command.args(["--no-dhcp", "--no-dhcpv6", "--no-ra", "--netmask", "30"]);
     for ((own, gateway), resolver) in OWN.iter().zip(GATEWAYS).zip(RESOLVERS) {
         command.args(["--address", own, "--gateway", gateway, "--dns-forward", &resolver.to_string()]);
     }
     if rustix::process::geteuid().is_root() {
-        // Root would become `nobody`, who may not touch the new network.
+        // As root, pasta would switch to `nobody`, which has no rights over the new network.
         command.args(["--runas", "0"]);
     }
     command.arg(own);
@@ -178,8 +179,8 @@ fn prepare_connection(pasta: &Path, said: &File) -> io::Result<Child> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said.try_clone()?).spawn()
 }
 
-/// Waits for the word, and becomes pasta. Pasta hides its environment from its own user, so that
-/// the marker of the attempt stands before its name as well.
+/// Waits for a byte on the standard input, and becomes pasta. Pasta hides its environment from its
+/// own user, so the attempt's marker is also part of its name.
 fn become_connection(pasta: &OsStr, args: &[OsString]) -> String {
     let mut word = [0];
     if let Err(error) = io::Read::read_exact(&mut io::stdin(), &mut word) {
@@ -192,13 +193,13 @@ fn become_connection(pasta: &OsStr, args: &[OsString]) -> String {
     )
 }
 
-/// Puts this process into namespaces of its own, where it is the same user.
+/// Moves this process to its own namespaces, with the same user.
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which stay as they are")]
 fn separate() -> Result<(), String> {
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let flags = UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::FS;
     let separated = rustix::thread::unshare(flags).map_err(io::Error::from);
-    // user_namespaces(7): the groups can be mapped only when they cannot be changed any more.
+    // user_namespaces(7): the groups can be mapped only after changes of groups are denied.
     let mapped = separated.and_then(|()| {
         std::fs::write("/proc/self/setgroups", "deny")?;
         std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
@@ -207,14 +208,14 @@ fn separate() -> Result<(), String> {
     mapped.map_err(|error| failed("this machine gives no user and network namespace", error))
 }
 
-/// Another network for this process, in the same user namespace.
+/// Creates another network for this process, in the same user namespace.
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which stay as they are")]
 fn new_network() -> io::Result<()> {
     Ok(rustix::thread::unshare(UnshareFlags::NEWNET)?)
 }
 
-/// Lets the waiting process become pasta, and waits until pasta has attached the network and gone
-/// to the background.
+/// Lets the waiting process become pasta, and waits until pasta has attached the network and runs
+/// in the background.
 fn connect(mut connection: Child, said: &mut File) -> Result<(), String> {
     let go = connection.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(b"\n"));
     let status = go.and_then(|()| connection.wait()).map_err(|error| failed("cannot wait for pasta", error))?;
@@ -223,7 +224,7 @@ fn connect(mut connection: Child, said: &mut File) -> Result<(), String> {
     }
     let mut text = Vec::new();
     let _nothing_to_read = said.rewind().and_then(|()| io::Read::read_to_end(said, &mut text));
-    // It complains of a missing system logger in every other line.
+    // Skips the complaints about a missing system logger in every other line.
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.ends_with("to syslog")).collect();
@@ -233,10 +234,10 @@ fn connect(mut connection: Child, said: &mut File) -> Result<(), String> {
     ))
 }
 
-/// Has `ip` do what the lines say, in the network that this process is in.
+/// Runs `ip` with the lines as its batch, in the current network.
 fn set_up(ip: &Path, is_v6: bool, lines: &str) -> Result<(), String> {
     let admin = CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN;
-    // What `ip` is started with: a program of a user other than root has no rights of its own.
+    // The rights for `ip`: a program of a user other than root has no rights of its own.
     let all = rustix::thread::capabilities(None).map_err(|error| failed("cannot read the rights", error))?;
     let lent = rustix::thread::set_capabilities(None, CapabilitySets { inheritable: admin, ..all });
     let lent = lent.and_then(|()| {
@@ -263,27 +264,27 @@ fn set_up(ip: &Path, is_v6: bool, lines: &str) -> Result<(), String> {
     Err(format!("cannot set up the network: {}", String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")))
 }
 
-/// Puts a text in the place of a file, for this process and what it starts. Where there is no such
-/// file, nobody reads it.
+/// Replaces a file with a text, for this process and its children. A missing file is not read by
+/// any program, so it needs no replacement.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     if !file.exists() {
         return Ok(());
     }
     let mut own = tempfile::NamedTempFile::new()?;
     own.write_all(text.as_bytes())?;
-    // Readable also for programs that change their user.
+    // Also readable for programs that change their user.
     std::fs::set_permissions(own.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     rustix::mount::mount_bind(own.path(), file)?;
-    // The name goes and the file stays, as long as it is mounted.
+    // The name is removed; the file exists as long as it is mounted.
     own.close()
 }
 
-/// Gives up everything that a new user namespace gives, so that no later program gets it back,
-/// root's neither.
+/// Drops all rights of a new user namespace, so that no later program can regain them, not even as
+/// root.
 fn give_up_rights() -> io::Result<()> {
     rustix::thread::clear_ambient_capability_set()?;
     for capability in CapabilitySet::all() {
-        // What the kernel does not know cannot be had.
+        // The kernel cannot grant capabilities that it does not know.
         if rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false) {
             rustix::thread::remove_capability_from_bounding_set(capability)?;
         }
@@ -298,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_the_keepers() {
+    fn network_arguments_need_the_network_command() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
         assert_eq!(
             network_arguments(&args(&["kastrel", "scanner-network", "run", "kast", "-v"])),

@@ -1,18 +1,18 @@
-//! The egress limit: a network of its own for each attempt, in which its target's addresses and the
-//! resolvers are all there is.
+//! The egress limit: an own network for each attempt, in which only the target's addresses, the
+//! resolvers and explicitly allowed addresses are reachable.
 //!
-//! Kastrel checks the addresses of a target before a scan starts, but KAST and its tools look names
-//! up again. Here the answer of a later look-up does not matter: between the scanner and the
-//! outside stands a router in a network of its own, which has no route to an address that was not
-//! checked. The connection to the outside is [pasta](https://passt.top), which carries what a
-//! process in the network sends with sockets of its own outside; it needs no rights but those over
-//! the new network, and changes nothing of the machine's.
+//! Kastrel checks the addresses of a target before a scan starts, but KAST and its tools resolve
+//! the names again. With the limit, the result of a later lookup does not matter: between the
+//! scanner and the outside is a router in a network of its own, which has no route to unchecked
+//! addresses. [pasta](https://passt.top) connects the router to the outside: it forwards the
+//! traffic of the network with its own sockets. It needs only rights over the new network, and does
+//! not change the machine's network.
 //!
-//! - [`network`] decides what can be reached, and writes it down: routes, names, resolvers. Nothing
-//!   there touches the system.
-//! - [`addresses`] looks up what that decision needs.
-//! - [`enter`] is the process that makes the network, enters it and becomes the scanner.
-//! - [`trial`] finds out before the first scan whether this machine lets us.
+//! - [`network`] decides what is reachable, and generates the routes, names and resolvers. It does
+//!   not touch the system.
+//! - [`addresses`] resolves the hosts for that decision.
+//! - [`enter`] is the process that creates the network, enters it and executes the scanner.
+//! - [`trial`] checks before the first scan whether this machine supports the limit.
 
 mod addresses;
 mod enter;
@@ -31,11 +31,11 @@ pub use enter::{network_arguments, network_main};
 pub(super) use network::{Network, Resolved};
 pub(super) use trial::{holds, prepare};
 
-/// The limit, as an operator sets it.
+/// The limit as configured by the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressLimit {
-    /// What every attempt may reach beside its target and the resolvers: ranges, and names, which
-    /// stand for the addresses that they have at the start of an attempt.
+    /// The destinations that every attempt may reach in addition to its target and the resolvers:
+    /// ranges, and names. A name stands for its addresses at the start of an attempt.
     pub allow: Vec<ScopeRule>,
 }
 
@@ -47,12 +47,12 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Finds them on a path.
+    /// Finds the programs on a search path.
     ///
     /// # Errors
-    /// Which are missing, and the packages that have them.
+    /// The missing programs, and the packages that contain them.
     pub(super) fn find(path: Option<&std::ffi::OsStr>) -> Result<Self, String> {
-        // Where system programs are, whatever the path says.
+        // The folders of system programs, searched in any case.
         const ALWAYS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
         let folders: Vec<PathBuf> = path
             .into_iter()
@@ -77,8 +77,8 @@ impl Tools {
     }
 }
 
-/// Whether a process is the one that connects an attempt's network, by its name. It ends with the
-/// attempt and is nothing that the scanner left.
+/// Returns true if a process connects an attempt's network, by its name. Such a process ends with
+/// the attempt and does not count as left behind by the scanner.
 pub(super) fn is_connection(name: &str) -> bool {
     matches!(name, "pasta" | "pasta.avx2" | "passt" | "passt.avx2")
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_programs_are_named_with_their_packages() {
+    fn error_lists_missing_programs_and_their_packages() {
         let folder = tempfile::tempdir().unwrap();
         let found = Tools::find(Some(folder.path().as_os_str()));
         if let Err(why) = &found {

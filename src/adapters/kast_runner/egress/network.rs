@@ -1,5 +1,5 @@
-//! What an attempt can reach, and what that means for routes, names and resolvers. Pure: texts in,
-//! texts out.
+//! Computes the routes, names and resolvers of an attempt's network. Pure functions from text to
+//! text.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,28 +10,29 @@ use serde::{Deserialize, Serialize};
 
 use super::Tools;
 
-/// The router's interface to the outside, which pasta makes.
+/// The router's interface to the outside, which pasta creates.
 pub(super) const OUTSIDE: &str = "kastrel0";
-/// The router's interface to the scanner, and the scanner's only one beside its loopback interface.
+/// The two ends of the link between the router and the scanner. The scanner has no other interface
+/// except its loopback interface.
 const ROUTER_SIDE: &str = "scanner0";
 const SCANNER_SIDE: &str = "eth0";
-/// The scanner's addresses and the router's: of ranges that name nobody (RFC 2544 and RFC 4193).
-/// Who is connected to sees an address of the machine.
+/// The addresses of the scanner and of the router, from reserved ranges (RFC 2544 and RFC 4193).
+/// Remote hosts see an address of the machine.
 pub(super) const OWN: [&str; 2] = ["198.18.0.1", "fd00:6b61::1"];
 pub(super) const GATEWAYS: [&str; 2] = ["198.18.0.2", "fd00:6b61::2"];
-/// As large as pasta's: smaller ones cost throughput.
+/// The same MTU as pasta's: a smaller one costs throughput.
 const MTU: u32 = 65_520;
-/// Stand for the machine's resolver where that listens on a loopback address, which is another one
-/// in here.
+/// Replacement addresses for a resolver on a loopback address of the machine, because the scanner's
+/// network has its own loopback interface.
 pub(super) const RESOLVERS: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(198, 18, 0, 53)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x6b61, 0, 0, 0, 0, 0, 0x53))];
 
-/// A host with the addresses that it has now.
+/// A host with its current addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Resolved {
-    /// Whose it is, for messages: "the target".
+    /// The purpose of the host, for messages: "the target".
     pub(in super::super) what: String,
-    /// Whether no message may say where it leads.
+    /// True if messages must not contain its addresses.
     pub(in super::super) is_secret: bool,
     pub(in super::super) host: Host,
     pub(in super::super) addresses: Vec<IpAddr>,
@@ -40,9 +41,9 @@ pub(in super::super) struct Resolved {
 /// An attempt's network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Network {
-    /// What connects it; `None`: nothing does.
+    /// The programs that connect the network. `None`: it is not connected.
     pub(super) tools: Option<Tools>,
-    /// The addresses that have a route, by their first bits.
+    /// The reachable addresses, as ranges with a number of prefix bits.
     reach: BTreeSet<(IpAddr, u8)>,
     /// The text of its `/etc/hosts`.
     pub(super) hosts: String,
@@ -51,11 +52,10 @@ pub(in super::super) struct Network {
 }
 
 impl Network {
-    /// The network for these hosts and ranges, on a machine with these files.
+    /// Creates the network for these hosts and ranges, on a machine with these files.
     ///
     /// # Errors
-    /// One of the hosts is this machine's loopback interface, which a network of its own does not
-    /// have.
+    /// A host is on this machine's loopback interface, which the attempt's network does not have.
     pub(super) fn new(
         tools: Tools,
         hosts: &[Resolved],
@@ -86,21 +86,22 @@ impl Network {
         Ok(Self { tools: Some(tools), reach, hosts: format!("{names}{etc_hosts}"), resolv_conf })
     }
 
-    /// A network in which nobody can be reached.
+    /// Creates a network in which no address is reachable.
     pub(in super::super) const fn offline() -> Self {
         Self { tools: None, reach: BTreeSet::new(), hosts: String::new(), resolv_conf: String::new() }
     }
 
-    /// As text, for the process that makes it.
+    /// Serializes the network for the process that creates it.
     ///
     /// # Errors
-    /// The path of a program is no text.
+    /// The path of a program is not UTF-8.
     pub(in super::super) fn to_text(&self) -> Result<String, String> {
         serde_json::to_string(self).map_err(|error| format!("the network cannot be described: {error}"))
     }
 
-    /// What `ip -4 -batch` or `ip -6 -batch` reads in the router, first for IPv4: the link to the
-    /// scanner, whose network `holder` is in; all routes away, and those that are meant.
+    /// The input of `ip -4 -batch` or `ip -6 -batch` in the router, where IPv4 comes first. It
+    /// creates the link to the scanner's network, which is that of the process `holder`, removes
+    /// all routes, and adds the allowed ones.
     pub(super) fn router(&self, is_v6: bool, holder: u32) -> String {
         let (own, gateway) = (OWN[usize::from(is_v6)], GATEWAYS[usize::from(is_v6)]);
         let mut text = if is_v6 {
@@ -118,8 +119,8 @@ impl Network {
         text
     }
 
-    /// What `ip -4 -batch` or `ip -6 -batch` reads in the scanner's network, first for IPv4: the
-    /// router is the only neighbour.
+    /// The input of `ip -4 -batch` or `ip -6 -batch` in the scanner's network, where IPv4 comes
+    /// first. The router is the only neighbour.
     pub(super) fn scanner(is_v6: bool) -> String {
         let (own, gateway) = (OWN[usize::from(is_v6)], GATEWAYS[usize::from(is_v6)]);
         let first = if is_v6 {
@@ -130,8 +131,8 @@ impl Network {
         format!("{first}route add {gateway} dev {SCANNER_SIDE}\nroute add default via {gateway} dev {SCANNER_SIDE}\n")
     }
 
-    /// Checks what the kernel says of the router in `/proc/net/route` and `/proc/net/ipv6_route`:
-    /// it forwards to nobody but whom it is meant for.
+    /// Verifies the router's routes, in the format of `/proc/net/route` and `/proc/net/ipv6_route`:
+    /// the router must not forward to an address that is not allowed.
     pub(super) fn verify(&self, v4: &str, v6: &str) -> Result<(), String> {
         let routes = v4.lines().skip(1).map(route_of_v4).chain(v6.lines().map(route_of_v6));
         for route in routes {
@@ -152,7 +153,7 @@ fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// The first address of a range: the kernel takes no other one.
+/// The first address of a range, because the kernel accepts no other one in a route.
 fn first_of(address: IpAddr, bits: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
@@ -166,8 +167,8 @@ fn first_of(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
-/// The resolvers of a `resolv.conf`, with those on a loopback address replaced, and their
-/// addresses. Without one it is `127.0.0.1` (resolv.conf(5)).
+/// Rewrites a `resolv.conf`: replaces resolvers on a loopback address. Returns the text and the
+/// resolvers' addresses. Without a resolver, the default is `127.0.0.1` (resolv.conf(5)).
 fn resolvers(text: &str) -> (String, Vec<IpAddr>) {
     let stand_in = |address: IpAddr| if address.is_ipv4() { RESOLVERS[0] } else { RESOLVERS[1] };
     let mut rewritten = String::new();
@@ -196,14 +197,15 @@ fn resolvers(text: &str) -> (String, Vec<IpAddr>) {
     (rewritten, found)
 }
 
-/// A route of the kernel's lists.
+/// A route in the kernel's lists.
 struct Route {
     to: (IpAddr, u8),
-    /// It leads to the network itself, or to what a router does not forward.
+    /// True if it leads to the network itself, or to an address that a router does not forward to.
     is_harmless: bool,
 }
 
-/// A line of `/proc/net/route`: addresses as hexadecimal numbers in the machine's byte order.
+/// Parses a line of `/proc/net/route`: addresses are hexadecimal numbers in the machine's byte
+/// order.
 fn route_of_v4(line: &str) -> Option<Route> {
     let columns: Vec<&str> = line.split_whitespace().collect();
     let number = |index: usize| u32::from_str_radix(columns.get(index)?, 16).ok();
@@ -216,16 +218,16 @@ fn route_of_v4(line: &str) -> Option<Route> {
     })
 }
 
-/// A line of `/proc/net/ipv6_route`.
+/// Parses a line of `/proc/net/ipv6_route`.
 fn route_of_v6(line: &str) -> Option<Route> {
-    /// The route leads to an address of the network's own (RTF_LOCAL).
+    /// The flag of a route to the network's own address (RTF_LOCAL).
     const LOCAL: u32 = 0x8000_0000;
     let columns: Vec<&str> = line.split_whitespace().collect();
     let address = Ipv6Addr::from(u128::from_str_radix(columns.first()?, 16).ok()?);
     let bits = u8::from_str_radix(columns.get(1)?, 16).ok()?;
     let flags = u32::from_str_radix(columns.get(8)?, 16).ok()?;
-    // Neither link-local nor multicast addresses are forwarded (RFC 4291; the kernel only with a
-    // multicast routing daemon).
+    // A router forwards neither link-local nor multicast addresses (RFC 4291; the kernel forwards
+    // multicast only with a routing daemon).
     let is_link = address.is_unicast_link_local() || address.is_multicast();
     let is_inside = columns.last().is_some_and(|name| matches!(*name, "lo" | ROUTER_SIDE));
     Some(Route { to: (address.into(), bits), is_harmless: is_inside || flags & LOCAL != 0 || is_link })
@@ -253,7 +255,7 @@ mod tests {
         Network::new(tools(), hosts, ranges, "127.0.0.1 localhost\n", resolv_conf)
     }
 
-    /// What the router forwards to.
+    /// The routes of the router.
     fn routes(network: &Network, is_v6: bool) -> String {
         let text = network.router(is_v6, 7);
         let (_, routes) = text
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scanner_has_one_neighbour_the_router() {
+    fn router_is_the_only_neighbour_of_the_scanner() {
         assert_eq!(
             Network::scanner(false),
             "link set lo up\naddress add 198.18.0.1/32 dev eth0\nlink set eth0 up\nroute add 198.18.0.2 dev eth0\nroute add default via 198.18.0.2 dev eth0\n"
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_target_the_resolvers_and_what_is_allowed_have_routes_and_nobody_else() {
+    fn only_target_resolvers_and_allowed_ranges_have_routes() {
         let hosts =
             [resolved("example.com", &["203.0.113.5", "2001:db8::5"]), resolved("198.51.100.7", &["198.51.100.7"])];
         let made = network(&hosts, &[("192.0.2.0".parse().unwrap(), 24)], "# x\nnameserver 10.0.0.53\noptions edns0\n")
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resolver_on_the_loopback_interface_is_replaced() {
+    fn loopback_resolver_is_replaced() {
         for (text, rewritten, reached) in [
             ("nameserver 127.0.0.53\nsearch x\n", "nameserver 198.18.0.53\nsearch x\n", "198.18.0.53/32"),
             ("nameserver ::1", "nameserver fd00:6b61::53\n", "fd00:6b61::53/128"),
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_itself_cannot_be_reached_and_that_is_said() {
+    fn loopback_target_is_an_error() {
         for address in ["127.0.0.1", "127.8.9.10", "::1", "0.0.0.0", "::"] {
             let why = network(&[resolved("example.com", &["203.0.113.5", address])], &[], "").unwrap_err();
             assert!(why.starts_with(&format!("the target leads to {address}, this machine itself")), "{why}");
@@ -339,7 +341,7 @@ mod tests {
 
     const V4_HEAD: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
 
-    /// A line of `/proc/net/route` as this machine writes it.
+    /// A line of `/proc/net/route` in the byte order of this machine.
     fn v4(interface: &str, address: &str, bits: u32) -> String {
         let address = u32::from_ne_bytes(address.parse::<Ipv4Addr>().unwrap().octets());
         let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0).to_be();
@@ -355,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_that_nobody_asked_for_are_found() {
+    fn unexpected_routes_are_detected() {
         let made = network(
             &[resolved("x.test", &["203.0.113.5", "2001:db8::5"])],
             &[("192.0.2.0".parse().unwrap(), 24)],

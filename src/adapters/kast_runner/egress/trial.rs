@@ -1,4 +1,4 @@
-//! Whether this machine lets us limit what an attempt reaches, found out by doing it.
+//! Checks by a trial run whether this machine supports the egress limit.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -17,14 +17,14 @@ use super::super::{OURSELVES, environment};
 use super::addresses::named_proxies;
 use super::{EgressLimit, Network, Tools};
 
-/// The longest that making a network may take.
+/// The timeout of the trial run.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The limit and the programs that it needs, once they were seen to hold it; `None`: it is not set.
-/// Blocks for as long as that takes.
+/// Returns the limit and its programs after a successful trial run. Returns `None` if no limit is
+/// configured. Blocks.
 ///
 /// # Errors
-/// Why egress cannot be limited here.
+/// The reason why egress cannot be limited on this machine.
 pub(in super::super) fn prepare(
     isolation: &Isolation,
     keepers: &Keepers,
@@ -42,8 +42,8 @@ pub(in super::super) fn prepare(
     tried.map(|()| Some((limit, tools)))
 }
 
-/// Whether egress can be limited on this machine as the isolation would have it; `None`: it is not
-/// asked for.
+/// Checks whether this machine supports the egress limit with this isolation. Returns `None` if no
+/// limit is configured.
 pub(in super::super) fn holds(isolation: &Isolation) -> Option<Result<(), String>> {
     isolation.egress.as_ref()?;
     let settings =
@@ -57,11 +57,11 @@ fn broken(error: &dyn std::fmt::Display) -> String {
     format!("scans.egress_limit could not be tried out: {error}")
 }
 
-/// Has this program print its version in a network in which only the resolvers can be reached, as
-/// the scanners' user. Blocks.
+/// Runs this program with `--version`, as the scanners' user, in a network in which only the
+/// resolvers are reachable. Blocks.
 ///
 /// # Errors
-/// Why it could not.
+/// The reason for the failure.
 fn try_out(keepers: &Keepers, tools: Tools, folder: &Path) -> Result<(), String> {
     let network = Network::new(tools, &[], &[], "", "")?;
     let environment = vec![("TMPDIR".into(), folder.into())];
@@ -90,9 +90,9 @@ fn try_out(keepers: &Keepers, tools: Tools, folder: &Path) -> Result<(), String>
         return Err(broken(&format_args!("it took longer than {} s", LIMIT.as_secs())));
     }
     let exit = keeper.exit().map_err(|error| broken(&error))?;
-    // Its connection is ended with the keeper.
+    // The connection ends with the keeper.
     drop(keeper);
-    if exit == kastrel_actors::ports::ExitKind::Code(0) {
+    if exit == kastrel_actors::model::ExitKind::Code(0) {
         return Ok(());
     }
     let mut said = String::new();

@@ -1,5 +1,5 @@
-//! The cgroup of an attempt (version 2): made below the one that was delegated to us, killed as a
-//! whole.
+//! The cgroup of an attempt (version 2). It is created below the cgroup that was delegated to
+//! Kastrel, and is killed as a unit.
 //!
 //! ```text
 //! <ours>/                      delegated by systemd (`Delegate=yes`) or by a container's runtime
@@ -8,8 +8,8 @@
 //!   kastrel-attempt-<run>-<n>/ one attempt and its keeper
 //! ```
 //!
-//! Where the cgroup may be written but hands no limits down, attempts have cgroups all the same:
-//! what is in one is found and killed whatever it calls itself.
+//! If the cgroup is writable but hands no limits down, attempts still get cgroups. A process in a
+//! cgroup is found and killed whatever its name is.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const KEEPERS: &str = "kastrel-keepers";
 const PROCESSES: &str = "cgroup.procs";
 const KILL: &str = "cgroup.kill";
 
-/// Which limits a cgroup hands down.
+/// The limits that a cgroup hands down to its children.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in super::super) struct Controllers {
     pub(in super::super) memory: bool,
@@ -33,7 +33,7 @@ pub(in super::super) struct Controllers {
 }
 
 impl Controllers {
-    /// Reads a list such as `cpu io memory pids`.
+    /// Parses a list such as `cpu io memory pids`.
     fn parse(text: &str) -> Self {
         let has = |name: &str| text.split_ascii_whitespace().any(|one| one == name);
         Self { memory: has("memory"), pids: has("pids"), cpu: has("cpu") }
@@ -45,7 +45,7 @@ impl Controllers {
             .filter_map(|(has, name)| has.then_some(name))
     }
 
-    /// What this has and `other` has not.
+    /// The controllers that `self` has and `other` does not.
     const fn without(self, other: Self) -> Self {
         Self { memory: self.memory && !other.memory, pids: self.pids && !other.pids, cpu: self.cpu && !other.cpu }
     }
@@ -54,20 +54,20 @@ impl Controllers {
         !self.memory && !self.pids && !self.cpu
     }
 
-    /// For people.
+    /// The controllers as text for people.
     pub(super) fn list(self) -> String {
         self.names().collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The cgroup that this process is in: the folder of version 2.
+/// Returns the folder of this process's cgroup (version 2).
 pub(super) fn own() -> io::Result<PathBuf> {
     let read = std::fs::read_to_string;
     let missing = || io::Error::new(io::ErrorKind::NotFound, "cgroup version 2 is not mounted");
     folder(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?).ok_or_else(missing)
 }
 
-/// The folder of the process with this `/proc/<pid>/cgroup` and `/proc/<pid>/mountinfo`.
+/// The cgroup folder of a process, from its `/proc/<pid>/cgroup` and `/proc/<pid>/mountinfo`.
 fn folder(cgroup: &str, mountinfo: &str) -> Option<PathBuf> {
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
     mountinfo.lines().find_map(|line| {
@@ -76,21 +76,22 @@ fn folder(cgroup: &str, mountinfo: &str) -> Option<PathBuf> {
         if filesystem.split(' ').next()? != "cgroup2" {
             return None;
         }
-        // A process outside of what is mounted has `..` in its path.
+        // The path of a process outside of the mounted part begins with `..`.
         let below = Path::new(path).strip_prefix(root).ok().filter(|below| !below.starts_with(".."))?;
         Some(Path::new(at).join(below))
     })
 }
 
-/// What a cgroup can do for attempts, without changing anything.
+/// Returns the controllers that a cgroup offers, without changing anything. Fails if the cgroup is
+/// not writable.
 pub(super) fn look(base: &Path) -> io::Result<Controllers> {
     rustix::fs::access(base, rustix::fs::Access::WRITE_OK)?;
     rustix::fs::access(base.join(PROCESSES), rustix::fs::Access::WRITE_OK)?;
     Ok(Controllers::parse(&std::fs::read_to_string(base.join("cgroup.controllers"))?))
 }
 
-/// Whether those processes are all ours to move: ourselves, what descends from us, and the first
-/// process of a container.
+/// Returns true if this process may move all of these processes: itself, its descendants, and the
+/// first process of a container.
 fn are_ours(processes: &[i32], own: i32, descendants: &[i32]) -> bool {
     processes.iter().all(|pid| *pid == own || *pid == 1 || descendants.contains(pid))
 }
@@ -99,7 +100,7 @@ fn processes(cgroup: &Path) -> io::Result<Vec<i32>> {
     Ok(std::fs::read_to_string(cgroup.join(PROCESSES))?.lines().filter_map(|line| line.parse().ok()).collect())
 }
 
-/// Writes to a file of the kernel's, which must be there.
+/// Writes to an existing file of the kernel.
 fn write(file: &Path, text: &str) -> io::Result<()> {
     std::fs::OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
 }
@@ -111,7 +112,7 @@ fn make(cgroup: &Path) -> io::Result<()> {
     }
 }
 
-/// Where the cgroups of attempts are made.
+/// Creates the cgroups of attempts.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Cgroups {
     base: PathBuf,
@@ -120,16 +121,17 @@ pub(in super::super) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Prepares our own cgroup.
+    /// Prepares the cgroup of this process for the cgroups of attempts.
     ///
     /// # Errors
-    /// It is not ours to divide.
+    /// The cgroup is not delegated to this process.
     pub(in super::super) fn prepare(limits: Limits) -> io::Result<Self> {
         Self::prepare_at(own()?, limits)
     }
 
     fn prepare_at(base: PathBuf, limits: Limits) -> io::Result<Self> {
-        // Another run on the same data folder, or a command, may have moved itself already.
+        // Another run on the same data folder, or a command, may have moved itself to the subfolder
+        // already.
         let base = if base.ends_with(NODE) { base.parent().map(Path::to_owned).unwrap_or(base) } else { base };
         let available = look(&base)?;
         make(&base.join(KEEPERS))?;
@@ -140,7 +142,7 @@ impl Cgroups {
         };
         let missing = available.without(handed_down());
         if !missing.is_empty() {
-            // Limits that cannot be had are the processes' own limits.
+            // Limits that the cgroup does not support are set as resource limits of the processes.
             if let Err(error) = hand_down(&base, missing) {
                 tracing::debug!(error = &error as &dyn std::error::Error, cgroup = %base.display(), "the cgroup hands no limits down");
             }
@@ -148,15 +150,15 @@ impl Cgroups {
         Ok(Self { controllers: handed_down(), base, limits })
     }
 
-    /// Which limits hold.
+    /// The limits that are in force.
     pub(in super::super) const fn controllers(&self) -> Controllers {
         self.controllers
     }
 
-    /// Makes the cgroup of an attempt.
+    /// Creates the cgroup of an attempt.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel refuses it.
     pub(in super::super) fn create(&self, name: &str) -> io::Result<Cgroup> {
         let cgroup =
             Cgroup { path: self.base.join(format!("kastrel-attempt-{name}")), keepers: self.base.join(KEEPERS) };
@@ -171,7 +173,7 @@ impl Cgroups {
     }
 }
 
-/// Moves our own processes out of the way and lets the cgroup hand limits down.
+/// Moves Kastrel's own processes to a child cgroup and enables the controllers for child cgroups.
 fn hand_down(base: &Path, controllers: Controllers) -> io::Result<()> {
     let own = rustix::process::getpid();
     let descendants: Vec<i32> =
@@ -193,12 +195,12 @@ fn hand_down(base: &Path, controllers: Controllers) -> io::Result<()> {
 #[derive(Debug, Clone)]
 pub(in super::super) struct Cgroup {
     path: PathBuf,
-    /// Where its keeper goes while it is killed.
+    /// The cgroup to which the keeper moves while this one is killed.
     keepers: PathBuf,
 }
 
 impl Cgroup {
-    /// One that was made by another process.
+    /// Refers to a cgroup that another process created.
     pub(in super::super) const fn at(path: PathBuf, keepers: PathBuf) -> Self {
         Self { path, keepers }
     }
@@ -207,18 +209,18 @@ impl Cgroup {
         (&self.path, &self.keepers)
     }
 
-    /// Puts the calling process into it.
+    /// Moves the calling process into the cgroup.
     pub(in super::super) fn join(&self) -> io::Result<()> {
         write(&self.path.join(PROCESSES), "0")
     }
 
-    /// The processes in it.
+    /// The processes in the cgroup.
     pub(in super::super) fn processes(&self) -> Vec<i32> {
         processes(&self.path).unwrap_or_default()
     }
 
-    /// Kills all that is in it at once, so that nothing can start anything in between; the keeper
-    /// is taken out before.
+    /// Kills all processes in the cgroup at once, so that none can start another in between. Moves
+    /// the keeper out before.
     pub(in super::super) fn kill(&self, keeper: Pid) -> io::Result<()> {
         if self.processes().contains(&keeper.as_raw_nonzero().get()) {
             write(&self.keepers.join(PROCESSES), &keeper.as_raw_nonzero().to_string())?;
@@ -226,7 +228,7 @@ impl Cgroup {
         write(&self.path.join(KILL), "1")
     }
 
-    /// Removes it, once nothing is in it.
+    /// Removes the cgroup when it is empty.
     pub(in super::super) fn remove(&self) {
         if let Err(error) = std::fs::remove_dir(&self.path)
             && error.kind() != io::ErrorKind::NotFound
@@ -241,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_cgroup_is_found_on_every_kind_of_machine() {
+    fn own_cgroup_is_found_on_all_kinds_of_machines() {
         let unified = "31 22 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
         let hybrid = "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:5 - cgroup2 cgroup2 rw";
         let container = "600 599 0:26 /docker/ab /sys/fs/cgroup ro - cgroup2 cgroup rw";
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn controllers_are_read_and_compared() {
+    fn controllers_are_parsed_and_compared() {
         let all = Controllers::parse("cpuset cpu io memory hugetlb pids\n");
         assert_eq!(all, Controllers { memory: true, pids: true, cpu: true });
         assert_eq!(Controllers::parse("hugetlb\n"), Controllers::default());
@@ -282,7 +284,7 @@ mod tests {
         assert!(all.without(all).is_empty());
     }
 
-    /// The files of a delegated cgroup, as the kernel would make them.
+    /// The files of a delegated cgroup, as the kernel creates them.
     fn delegated(controllers: &str, handed_down: &str, inside: &str) -> tempfile::TempDir {
         let base = tempfile::tempdir().unwrap();
         for folder in ["", NODE, KEEPERS] {
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_is_divided_only_if_nobody_elses_processes_are_in_it() {
+    fn cgroup_with_foreign_processes_is_not_divided() {
         let own = format!("{}\n", std::process::id());
         let read = |base: &tempfile::TempDir, file: &str| std::fs::read_to_string(base.path().join(file)).unwrap();
         let ours = delegated("cpu memory pids", "", &own);

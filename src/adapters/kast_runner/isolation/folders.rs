@@ -1,9 +1,9 @@
-//! Folders that another user's scanner fills, and how they come back.
+//! Shares folders with a scanner that runs as another user, and makes them private again.
 //!
-//! They stay ours: the scanner's group may write in them (mode 1770), and may neither remove nor
-//! rename what is ours there (the sticky bit). What the scanner made is given to the group by the
-//! scanner's own user, so that nothing hostile is touched with more rights than that. When the
-//! attempt has ended, its folder is ours alone again.
+//! Kastrel's user remains the owner. The scanner's group may write to the folders (mode 1770), but
+//! may not remove or rename Kastrel's files there (the sticky bit). The scanner's own user gives
+//! the group access to the scanner's files, so that hostile files are never processed with more
+//! rights than that. After the attempt has ended, its folder is accessible only to Kastrel again.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,13 +11,13 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags};
 
-/// Sticky, and everything for owner and group. What the scanner makes has its group without more:
-/// it is its first one.
+/// Sticky, with all rights for owner and group. The scanner's files get its group without the
+/// setgid bit, because it is the scanner's first group.
 const SHARED: Mode = Mode::from_bits_truncate(0o1770);
-/// More levels are not followed.
+/// The maximum depth of the walk.
 const MOST_LEVELS: usize = 32;
 
-/// Lets the group of another user's scanner write in a folder of ours; or takes that back.
+/// Gives the group of another user's scanner write access to a folder, or removes the access.
 pub(in super::super) fn share(folder: impl AsFd, group: Option<u32>) -> io::Result<()> {
     match group {
         Some(group) => {
@@ -29,7 +29,7 @@ pub(in super::super) fn share(folder: impl AsFd, group: Option<u32>) -> io::Resu
     Ok(())
 }
 
-/// Lets a group pass through a folder of ours, and not list it.
+/// Lets a group pass through a folder without listing it.
 pub(in super::super) fn let_through(folder: &Path, group: u32) -> io::Result<()> {
     let stat = rustix::fs::stat(folder)?;
     let mode = Mode::from_raw_mode(stat.st_mode);
@@ -40,7 +40,7 @@ pub(in super::super) fn let_through(folder: &Path, group: u32) -> io::Result<()>
     Ok(rustix::fs::chmod(folder, (mode - Mode::RWXG) | Mode::XGRP)?)
 }
 
-/// Gives what is in a folder to its group, as far as the caller owns it. Follows no link.
+/// Gives the group access to the content of a folder, if the caller owns it. Follows no link.
 pub(in super::super) fn hand_back(folder: &OwnedFd) {
     walk(folder, 0, &mut |parent, name, kind| {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -48,7 +48,7 @@ pub(in super::super) fn hand_back(folder: &OwnedFd) {
         if !matches!(kind, FileType::Directory | FileType::RegularFile) {
             return;
         }
-        // A folder that its owner may not even read can be opened once it may.
+        // A folder without read permission for its owner can be opened after this change.
         let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
         let mode = Mode::from_raw_mode(stat.st_mode);
         if mode.contains(add)
@@ -59,13 +59,13 @@ pub(in super::super) fn hand_back(folder: &OwnedFd) {
         let changed = rustix::fs::openat(parent, name, flags, Mode::empty())
             .and_then(|file| rustix::fs::fchmod(file, mode | add));
         if changed.is_err() && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-            // Nobody else runs any more who could put a link there.
+            // No other process runs any more that could replace the entry with a link.
             let _not_ours = rustix::fs::chmodat(parent, name, mode | add, AtFlags::empty());
         }
     });
 }
 
-/// Removes what is in a folder, as far as the caller may. Follows no link.
+/// Removes the content of a folder, as far as the caller has the rights. Follows no link.
 pub(in super::super) fn remove_below(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_scanner_made_is_given_to_its_group_and_no_link_is_followed() {
+    fn hand_back_gives_the_group_access_and_follows_no_link() {
         let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let at = |name: &str| root.path().join(name);
         std::fs::create_dir_all(at("deep/closed")).unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_passes_through_and_sees_nothing() {
+    fn group_passes_through_without_listing() {
         let root = tempfile::tempdir().unwrap();
         let group = std::fs::metadata(root.path()).unwrap().gid();
         for (before, after) in [(0o700, 0o710), (0o750, 0o750), (0o755, 0o755), (0o701, 0o701), (0o760, 0o710)] {

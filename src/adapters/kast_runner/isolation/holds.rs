@@ -1,4 +1,5 @@
-//! What holds on this machine, for the start and for `kastrel doctor`. Nothing is changed here.
+//! Checks which parts of the isolation work on this machine, at the start and for `kastrel doctor`.
+//! Changes nothing.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -8,33 +9,33 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use super::{Isolation, RunAs, cgroup, tmp};
 
-/// What cgroups can do here.
+/// The support for cgroups on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CgroupState {
-    /// Each attempt has its own, with these limits.
+    /// Each attempt has its own cgroup, with these limits.
     Limits(String),
-    /// Each attempt has its own, which is killed as a whole; limits are those of each process.
+    /// Each attempt has its own cgroup, which is killed as a unit. Limits are set per process.
     KillOnly,
-    /// None; why.
+    /// There are no cgroups; with the reason.
     Missing(String),
 }
 
-/// What holds of the isolation of an attempt.
+/// The parts of an attempt's isolation that work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holds {
-    /// Its cgroup.
+    /// The support for cgroups.
     pub cgroup: CgroupState,
-    /// Whether it has a `/tmp` of its own.
+    /// True if an attempt has its own `/tmp`.
     pub private_tmp: bool,
-    /// Whether we are root, and so are scanners that run as nobody else.
+    /// True if Kastrel runs as root. Then scanners without a user of their own do so too.
     pub is_root: bool,
-    /// Whether it can be limited to its target and the resolvers; `None`: it is not asked for.
+    /// The support for the egress limit; `None` if no limit is configured.
     pub egress: Option<Result<(), String>>,
-    /// Who it runs as, if that is not us; or why it cannot.
+    /// The user of the scanners, if it is not Kastrel's; or the reason why it cannot be used.
     pub user: Result<Option<String>, String>,
 }
 
-/// Looks at the machine. `needed`: paths that a scanner needs.
+/// Checks the machine. `needed` are the paths that a scanner needs.
 #[must_use]
 pub fn holds<'a>(isolation: &Isolation, needed: impl IntoIterator<Item = &'a Path>) -> Holds {
     let cgroup = match cgroup::own().and_then(|base| cgroup::look(&base)) {
@@ -46,16 +47,16 @@ pub fn holds<'a>(isolation: &Isolation, needed: impl IntoIterator<Item = &'a Pat
         None => Ok(None),
         Some(user) => can_run_as(user).map(|()| Some(user.name.clone())),
     };
-    // Whom it cannot run as it cannot be tried out as.
+    // Without a usable user, the trial run is impossible.
     let egress = if user.is_ok() { super::super::egress::holds(isolation) } else { None };
     let private_tmp = isolation.private_tmp && may_mount() && tmp::may_be_private(needed);
     Holds { cgroup, private_tmp, is_root: rustix::process::geteuid().is_root(), egress, user }
 }
 
-/// Whether this process may start, signal and read what runs as that user.
+/// Checks that this process may start, signal and read processes of that user.
 ///
 /// # Errors
-/// What it lacks, and what to do.
+/// The missing rights, and the remedy.
 pub(in super::super) fn can_run_as(user: &RunAs) -> Result<(), String> {
     let needed = [
         (CapabilitySet::SETUID, "CAP_SETUID"),
@@ -83,7 +84,7 @@ pub(in super::super) fn can_run_as(user: &RunAs) -> Result<(), String> {
     Ok(())
 }
 
-/// A folder cannot be opened to the scanner's user.
+/// The error for a folder that cannot be made accessible to the scanner's user.
 pub(in super::super) fn not_open(folder: &Path, user: &RunAs, error: &std::io::Error) -> std::io::Error {
     std::io::Error::new(
         error.kind(),
@@ -91,7 +92,8 @@ pub(in super::super) fn not_open(folder: &Path, user: &RunAs, error: &std::io::E
     )
 }
 
-/// Whether an attempt can have mounts of its own; tried on a thread that ends with them.
+/// Returns true if an attempt can have its own mounts. The trial runs on a separate thread, with
+/// which the mounts end.
 #[expect(deprecated, reason = "its replacement is unsafe for the sake of descriptors, which stay shared")]
 pub(in super::super) fn may_mount() -> bool {
     let attempt = || {
@@ -104,8 +106,8 @@ pub(in super::super) fn may_mount() -> bool {
         .is_ok_and(|thread| thread.join().is_ok_and(|tried| tried.is_ok()))
 }
 
-/// How many processes and threads the scanners' user has now, whose number a limit counts; `None`
-/// where that limit does not bind it.
+/// The current number of processes and threads of the scanners' user, because the limit counts all
+/// of them. Returns `None` if the limit does not apply to the user.
 pub(in super::super) fn tasks_of(user: Option<&RunAs>) -> Option<u64> {
     let own = rustix::process::geteuid();
     let uid = user.map_or(own.as_raw(), |user| user.uid);

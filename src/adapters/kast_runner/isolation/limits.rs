@@ -1,4 +1,4 @@
-//! What an attempt may take, as a cgroup and as resource limits of its processes say it.
+//! The resource limits of an attempt, as cgroup settings and as resource limits of its processes.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::Controllers;
 
-/// The most bytes, processes and processor time of one attempt; `None`: as much as there is.
+/// The maximum memory, processes and CPU time of one attempt. `None` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory_bytes: Option<u64>,
-    /// Processes and threads.
+    /// The number of processes and threads.
     pub processes: Option<u64>,
-    /// Processor time, in percent of one core.
+    /// CPU time, in percent of one core.
     pub cpu_percent: Option<u64>,
 }
 
@@ -26,23 +26,23 @@ impl Default for Limits {
 /// A resource limit of each process of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) enum RlimitRule {
-    /// No core dumps: they hold what the scanner knows.
+    /// No core dumps, because they contain the scanner's memory.
     NoCore,
-    /// Private writable memory of one process, in bytes.
+    /// The private writable memory of one process, in bytes.
     Memory(u64),
-    /// Processes and threads of the user.
+    /// The number of processes and threads of the user.
     Processes(u64),
-    /// Processor time of one process, in seconds.
+    /// The CPU time of one process, in seconds.
     CpuSeconds(u64),
 }
 
-/// The period in which processor time is shared out, in microseconds.
+/// The CPU period of the cgroup, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
-/// The keeper, and what it needs to start the scanner, count as well.
+/// The tasks of the keeper, including those that start the scanner, which count too.
 const KEEPER_TASKS: u64 = 4;
 
 impl Limits {
-    /// What is written into the files of an attempt's cgroup.
+    /// The files of an attempt's cgroup and their values.
     pub(super) fn cgroup_files(self, has: Controllers) -> Vec<(&'static str, String)> {
         let memory = self.memory_bytes.filter(|_| has.memory).map(|bytes| ("memory.max", bytes.to_string()));
         let processes = self
@@ -56,8 +56,9 @@ impl Limits {
         [memory, processes, cpu].into_iter().flatten().collect()
     }
 
-    /// The limits that no cgroup holds, as limits of each process. `taken`: processes and threads
-    /// that the user has already; `None`: they do not bind this user.
+    /// The limits that the cgroup does not enforce, as limits of each process. `taken` is the
+    /// current number of processes and threads of the user; `None` if that limit does not apply to
+    /// the user.
     pub(in super::super) fn rlimits(
         self,
         has: Controllers,
@@ -87,7 +88,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn each_limit_is_the_cgroups_or_else_the_processes_own() {
+    fn each_limit_is_set_on_the_cgroup_or_else_on_the_processes() {
         use RlimitRule::{CpuSeconds, Memory, NoCore, Processes};
         let files = |has| {
             LIMITS.cgroup_files(has).into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_limited_has_no_rule() {
+    fn absent_limits_have_no_rule() {
         let free = Limits { memory_bytes: None, processes: None, cpu_percent: None };
         assert!(free.cgroup_files(ALL).is_empty());
         assert_eq!(free.rlimits(NONE, 4, HOUR, Some(1)), [RlimitRule::NoCore]);

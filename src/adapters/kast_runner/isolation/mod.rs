@@ -1,7 +1,7 @@
-//! What keeps an attempt apart from the server, from other attempts and from the machine: its user,
-//! its limits, its cgroup and its temporary files.
+//! Isolates an attempt from the server, from other attempts and from the machine, by its user, its
+//! limits, its cgroup and its temporary files.
 //!
-//! Nothing here starts a process: the [`keeper`](super::keeper) applies what is decided here to the
+//! This module starts no processes: the [`keeper`](super::keeper) applies these settings to the
 //! scanner that it starts.
 
 mod cgroup;
@@ -25,25 +25,26 @@ pub(super) use limits::RlimitRule;
 pub(super) use tmp::may_be_private;
 pub use user::{RunAs, RunAsError};
 
-/// How attempts are kept apart.
+/// The isolation settings of attempts.
 #[derive(Debug, Clone)]
 pub struct Isolation {
-    /// The program whose `keeper` command holds the processes of an attempt together: this one.
+    /// The program whose `keeper` command supervises the processes of an attempt: this program.
     pub keeper: PathBuf,
-    /// The user that scanners run as; `None`: the server's.
+    /// The user of the scanners. `None`: the server's user.
     pub run_as: Option<RunAs>,
-    /// What an attempt may take.
+    /// The resource limits of an attempt.
     pub limits: Limits,
-    /// Whether an attempt gets a `/tmp` of its own where that can be had.
+    /// True if an attempt gets its own `/tmp` on machines that allow it.
     pub private_tmp: bool,
-    /// Whether an attempt reaches its target and the resolvers alone, and what else.
+    /// The egress limit, with the addresses that an attempt may reach in addition to its target and
+    /// the resolvers. `None`: no limit.
     pub egress: Option<EgressLimit>,
-    /// How many attempts run at once at most: limits that count per user are for all of them.
+    /// The maximum number of concurrent attempts: limits per user are the sum over all of them.
     pub at_once: usize,
-    /// The longest that an attempt may take.
+    /// The maximum duration of an attempt.
     pub wall_clock: Duration,
-    /// Folders of ours that lie above those of attempts, which another user's scanner must be let
-    /// through.
+    /// Kastrel's folders above those of attempts, which must be passable for another user's
+    /// scanner.
     pub own_folders: Vec<PathBuf>,
 }
 

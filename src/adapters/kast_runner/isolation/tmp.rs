@@ -1,12 +1,12 @@
-//! Whether an attempt can have a `/tmp` of its own.
+//! Decides whether an attempt can have its own `/tmp`.
 
 use std::path::Path;
 
-/// The folder that an attempt gets its own of.
+/// The folder that is replaced for an attempt.
 const TMP: &str = "/tmp";
 
-/// Whether nothing that the scanner needs lies in the machine's `/tmp`, which its own would hide.
-/// The paths are absolute.
+/// Returns true if none of the needed paths is in the machine's `/tmp`, which the attempt's own
+/// `/tmp` hides. The paths must be absolute.
 pub(in super::super) fn may_be_private<'a>(needed: impl IntoIterator<Item = &'a Path>) -> bool {
     needed.into_iter().all(|path| !path.starts_with(TMP))
 }
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_is_needed_is_hidden() {
+    fn private_tmp_is_refused_if_it_hides_a_needed_path() {
         for (paths, expected) in [
             (&["/var/lib/kastrel/results", "/usr/bin/kast"][..], true),
             (&[], true),

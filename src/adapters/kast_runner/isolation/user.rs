@@ -1,4 +1,4 @@
-//! The user that scanners run as, by the machine's own lists of users and groups.
+//! Resolves the user of the scanners from the machine's lists of users and groups.
 
 use std::path::PathBuf;
 
@@ -7,40 +7,40 @@ use super::super::text::clean;
 /// A user other than the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunAs {
-    /// As it was configured.
+    /// The configured text.
     pub name: String,
-    /// Its number.
+    /// The user id.
     pub uid: u32,
-    /// The number of its first group.
+    /// The id of its first group.
     pub gid: u32,
-    /// The numbers of its other groups.
+    /// The ids of its other groups.
     pub groups: Vec<u32>,
-    /// Its home folder, where the list of users names one.
+    /// Its home folder, if the list of users has one.
     pub home: Option<PathBuf>,
 }
 
-/// Why nobody can be run as.
+/// The reason why a user cannot run scanners.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunAsError {
-    /// There is no such user.
+    /// The user does not exist.
     #[error("scans.run_as: there is no user {0} in /etc/passwd; create it, or give its numbers as UID:GID")]
     Unknown(String),
-    /// It would be no separation.
+    /// The user is root, so there would be no separation.
     #[error("scans.run_as: {0} is root, which may do everything; name a user without rights")]
     Root(String),
-    /// It would be no separation either.
+    /// The user is Kastrel's own, so there would be no separation.
     #[error("scans.run_as: {0} is the user that Kastrel runs as; name another one")]
     Own(String),
-    /// The list cannot be read.
+    /// The list of users cannot be read.
     #[error("scans.run_as: cannot read {0}: {1}")]
     Unreadable(&'static str, std::io::ErrorKind),
 }
 
 impl RunAs {
-    /// Looks a name, a number or `UID:GID` up.
+    /// Resolves a name, a number or `UID:GID`.
     ///
     /// # Errors
-    /// There is no such user, or it is root, or it is ours.
+    /// The user does not exist, or is root or Kastrel's own user.
     pub fn resolve(text: &str) -> Result<Self, RunAsError> {
         const PASSWD: &str = "/etc/passwd";
         const GROUP: &str = "/etc/group";
@@ -62,7 +62,7 @@ impl RunAs {
     }
 }
 
-/// A line of the list of users: by its name, or by its number alone.
+/// Finds a user in the list of users, by name or by number.
 fn listed(text: &str, passwd: &str, group: &str) -> Option<RunAs> {
     passwd.lines().find_map(|line| {
         let [name, _, uid, gid, _, home, ..] = line.split(':').collect::<Vec<_>>()[..] else { return None };
@@ -86,7 +86,7 @@ fn listed(text: &str, passwd: &str, group: &str) -> Option<RunAs> {
     })
 }
 
-/// `UID` or `UID:GID` of a user that the list does not have.
+/// Parses `UID` or `UID:GID` of a user that is not in the list.
 fn numbers(text: &str) -> Option<RunAs> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
     let number = |text: &str| {
@@ -108,7 +108,7 @@ mod tests {
     const GROUP: &str = "root:x:0:\nscan:x:996:\ndocker:x:120:kastrel,scan\nvideo:x:44:scanner\nown:x:996:scan\n";
 
     #[test]
-    fn users_are_found_by_name_and_number() {
+    fn user_is_found_by_name_and_by_number() {
         let scan =
             RunAs { name: "scan".into(), uid: 997, gid: 996, groups: vec![120], home: Some("/var/lib/scan".into()) };
         let plain = |name: &str, uid, gid| RunAs { name: name.into(), uid, gid, groups: Vec::new(), home: None };

@@ -1,12 +1,12 @@
-//! Finds a document in what a program printed: warnings may stand before it and after it, with
-//! braces of their own.
+//! Finds a JSON document in a program's output. Warnings with braces of their own may precede and
+//! follow it.
 
 use super::{Fault, JsonReader};
 
-/// So many braces may turn out to begin something else.
+/// The maximum number of braces that are tried as the start of the document.
 const MOST_TRIES: usize = 1_000;
 
-/// Reads the first object in `text` of which `read` makes something.
+/// Reads the first object in `text` for which `read` returns a value.
 pub(in crate::adapters::kast_runner) fn find<T>(
     text: &str,
     read: impl Fn(&mut JsonReader<&[u8]>) -> Result<Option<T>, Fault>,
@@ -23,7 +23,7 @@ pub(in crate::adapters::kast_runner) fn find<T>(
         });
         match found {
             Ok(Some(found)) => return Ok(found),
-            // A whole object, and not the one that is looked for.
+            // A complete object, but not the wanted one.
             Ok(None) => {}
             Err(Fault::Truncated) => problem = Fault::Truncated,
             Err(fault) if problem == Fault::NoObject => problem = fault,

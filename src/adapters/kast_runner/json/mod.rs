@@ -1,18 +1,19 @@
-//! Reads JSON as Python writes it, and as crashing programs spoil it, from a stream.
+//! A streaming JSON reader that tolerates the output of Python and of crashed programs.
 //!
-//! Python's `json` module writes `NaN`, `Infinity` and lone surrogates, and tools around it add
-//! byte order marks, raw control characters and repeated keys. A strict parser refuses a whole
-//! document for one of these, and a plugin's result is lost for one odd value. This reader degrades
-//! the value alone: the caller asks for what it wants, and takes what it finds.
+//! Python's `json` module writes `NaN`, `Infinity` and lone surrogates. Tools around it add byte
+//! order marks, raw control characters and repeated keys. A strict parser rejects a complete
+//! document for one of these, so one odd value loses a plugin's result. This reader degrades only
+//! the odd value: the caller requests the values it needs, and skips the others.
 //!
-//! - **Memory**: one buffer, and what the caller keeps. A text is kept up to the caller's bound and
-//!   read to its end; a value that nobody wants is passed over.
-//! - **Stack**: nesting in the document costs none; only the caller's own calls nest.
-//! - **Faults**: a document that ends too early, or that is no JSON object, is a [`Fault`]. What
-//!   follows the object is not read.
+//! - **Memory**: one buffer, plus the values that the caller keeps. A text is kept up to the
+//!   caller's limit and read to its end; other values are skipped.
+//! - **Stack**: nesting in the document uses no stack; only the caller's own calls nest.
+//! - **Faults**: a document that is truncated or is not a JSON object is a [`Fault`]. The reader
+//!   does not read beyond the end of the object.
 //!
-//! No crate does this: strict ones (`serde_json`, `struson`) need a layer in front that knows where
-//! texts begin and end, which is the same lexer; `serde_json` also keeps a text whole.
+//! No crate does this. Strict parsers (`serde_json`, `struson`) would need a layer in front that
+//! finds the bounds of texts, which is the same lexer. Also, `serde_json` keeps texts completely in
+//! memory.
 
 mod find;
 mod reader;
@@ -27,28 +28,28 @@ pub(super) use reader::JsonReader;
 pub(super) use tree::tree;
 pub(super) use value::Value;
 
-/// Why a document cannot be read. Each completes "cannot be read: …".
+/// The reason why a document cannot be read. Each completes "cannot be read: …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    /// There is nothing in it.
+    /// The document is empty.
     #[error("it is empty")]
     Empty,
-    /// It ends in the middle.
+    /// The document is truncated.
     #[error("it is truncated")]
     Truncated,
-    /// It is something else.
+    /// The document is not a JSON object.
     #[error("it holds no JSON object")]
     NoObject,
-    /// It is text in another encoding.
+    /// The document has another encoding.
     #[error("it is UTF-16 text, and UTF-8 was expected")]
     Utf16,
-    /// It is JSON up to here.
+    /// The document is valid JSON up to this byte.
     #[error("it is no JSON at byte {0}")]
     Malformed(u64),
-    /// It is JSON, and about something else.
-    #[error("it contains no result")]
+    /// The document is a JSON object, but not a plugin's result.
+    #[error("it names no result")]
     NoResult,
-    /// The system does not give it.
+    /// The system returned an error.
     #[error("reading failed ({0})")]
     Io(std::io::ErrorKind),
 }

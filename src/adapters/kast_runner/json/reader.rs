@@ -1,4 +1,4 @@
-//! The reader: the caller walks through the document and takes what it wants.
+//! The reader: the caller iterates over the document and reads or skips each value.
 
 use std::io::Read;
 
@@ -6,11 +6,11 @@ use super::text::Kept;
 use super::{Fault, Value};
 
 const BUFFER_BYTES: usize = 64 << 10;
-/// The most of a key that is compared.
+/// The maximum length of a key that is compared.
 const MOST_KEY_BYTES: usize = 512;
-/// The most of a word without quotes that is kept.
+/// The maximum length of a bare word that is kept.
 const MOST_WORD_BYTES: usize = 64;
-/// How far the object may be from the beginning, where lines such as warnings stand before it.
+/// The maximum offset of the object, because lines such as warnings may precede it.
 const MOST_BEFORE: u64 = 64 << 10;
 
 /// Reads one document.
@@ -20,12 +20,12 @@ pub(in crate::adapters::kast_runner) struct JsonReader<R> {
     buffer: Box<[u8]>,
     at: usize,
     end: usize,
-    /// How many bytes came before the buffer's.
+    /// The number of bytes before those in the buffer.
     before: u64,
 }
 
 impl<R: Read> JsonReader<R> {
-    /// Reads up to the object that the document is.
+    /// Skips to the start of the document's object.
     pub(in crate::adapters::kast_runner) fn open(source: R) -> Result<Self, Fault> {
         let mut reader = Self { source, buffer: vec![0; BUFFER_BYTES].into_boxed_slice(), at: 0, end: 0, before: 0 };
         reader.skip_mark()?;
@@ -33,7 +33,7 @@ impl<R: Read> JsonReader<R> {
         loop {
             match reader.significant() {
                 Ok(b'{') => return Ok(reader),
-                // A line of a program, such as a warning; the object begins a later one.
+                // A line of the program, such as a warning; the object starts on a later line.
                 Ok(first) if first.is_ascii_alphabetic() && reader.offset() < MOST_BEFORE => {
                     is_empty = false;
                     reader.skip_line()?;
@@ -45,8 +45,9 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// Goes through the members of the object that comes next. `each` reads the value, by exactly
-    /// one call of this reader. `false`: something else came, and was passed over.
+    /// Iterates over the members of the next value, an object. `each` must read the member's value
+    /// with exactly one call of this reader. Returns `false` if the next value is not an object; it
+    /// is skipped then.
     pub(in crate::adapters::kast_runner) fn object(
         &mut self,
         mut each: impl FnMut(&mut Self, &str) -> Result<(), Fault>,
@@ -78,7 +79,7 @@ impl<R: Read> JsonReader<R> {
         Ok(true)
     }
 
-    /// Goes through the elements of the list that comes next, as [`Self::object`] does.
+    /// Iterates over the elements of the next value, a list, like [`Self::object`].
     pub(in crate::adapters::kast_runner) fn list(
         &mut self,
         mut each: impl FnMut(&mut Self) -> Result<(), Fault>,
@@ -103,17 +104,17 @@ impl<R: Read> JsonReader<R> {
         Ok(true)
     }
 
-    /// Whether a list comes next.
+    /// Returns true if the next value is a list.
     pub(in crate::adapters::kast_runner) fn is_list(&mut self) -> Result<bool, Fault> {
         Ok(self.significant()? == b'[')
     }
 
-    /// Whether an object comes next.
+    /// Returns true if the next value is an object.
     pub(in crate::adapters::kast_runner) fn is_object(&mut self) -> Result<bool, Fault> {
         Ok(self.significant()? == b'{')
     }
 
-    /// Reads any value, of a text at most so many bytes.
+    /// Reads the next value. A text is limited to `most_bytes`.
     pub(in crate::adapters::kast_runner) fn value(&mut self, most_bytes: usize) -> Result<Value, Fault> {
         match self.significant()? {
             b'"' => self.text(most_bytes).map(Value::Text),
@@ -123,7 +124,7 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// Passes over a value, however deep and long it is.
+    /// Skips a value, whatever its depth and length.
     pub(in crate::adapters::kast_runner) fn skip(&mut self) -> Result<(), Fault> {
         let mut depth: u64 = 0;
         loop {
@@ -134,7 +135,7 @@ impl<R: Read> JsonReader<R> {
                     self.at += 1;
                     continue;
                 }
-                // The end of what is around the value, which is missing.
+                // The value is missing: this is the end of its container.
                 b'}' | b']' | b',' | b':' if depth == 0 => return Ok(()),
                 b'}' | b']' => {
                     depth -= 1;
@@ -156,12 +157,12 @@ impl<R: Read> JsonReader<R> {
         Fault::Malformed(self.offset())
     }
 
-    /// How many bytes were read.
+    /// The number of bytes read.
     pub(in crate::adapters::kast_runner) const fn offset(&self) -> u64 {
         self.before + self.at as u64
     }
 
-    /// The text that comes next: the quote is the next byte.
+    /// Reads a text. The next byte must be its opening quote.
     fn text(&mut self, most_bytes: usize) -> Result<String, Fault> {
         self.at += 1;
         let mut kept = Kept::new(most_bytes);
@@ -187,7 +188,8 @@ impl<R: Read> JsonReader<R> {
         }
     }
 
-    /// What follows a backslash. One that JSON does not know stands for itself.
+    /// Reads the rest of an escape sequence after the backslash. An unknown escape stands for its
+    /// character.
     fn escape(&mut self, kept: &mut Kept) -> Result<(), Fault> {
         match self.next()? {
             b'n' => kept.raw(b"\n"),
@@ -215,7 +217,7 @@ impl<R: Read> JsonReader<R> {
         Ok(())
     }
 
-    /// What comes next up to a byte that ends it, which may be nothing.
+    /// Reads a bare word up to its terminator. The word may be empty.
     fn word(&mut self) -> Result<String, Fault> {
         let mut kept = Kept::new(MOST_WORD_BYTES);
         while self.fill()? {
@@ -229,7 +231,7 @@ impl<R: Read> JsonReader<R> {
         Ok(kept.finish())
     }
 
-    /// The next byte that is no white space; it stays the next one.
+    /// Skips white space and returns the next byte without consuming it.
     fn significant(&mut self) -> Result<u8, Fault> {
         while self.fill()? {
             match self.buffer[self.at] {
@@ -248,7 +250,7 @@ impl<R: Read> JsonReader<R> {
         Ok(self.buffer[self.at - 1])
     }
 
-    /// Passes over a byte order mark, and names the one of another encoding.
+    /// Skips a UTF-8 byte order mark, and detects UTF-16.
     fn skip_mark(&mut self) -> Result<(), Fault> {
         while self.fill()? {
             let start = &self.buffer[self.at..self.end];
@@ -278,8 +280,8 @@ impl<R: Read> JsonReader<R> {
         Ok(())
     }
 
-    /// Whether there is a next byte; reads more if the buffer has none. A source may give few bytes
-    /// at a time; the buffer is filled, so that a mark is not cut.
+    /// Returns true if there is a next byte. Refills an empty buffer completely, even if the source
+    /// returns few bytes at a time, so that a byte order mark is never split.
     fn fill(&mut self) -> Result<bool, Fault> {
         if self.at < self.end {
             return Ok(true);

@@ -2,7 +2,7 @@ use std::io::Read;
 
 use super::*;
 
-/// Gives one byte at a time, so that everything lies across a border.
+/// Returns one byte at a time, so that every token crosses a read boundary.
 struct Drip<'a>(&'a [u8]);
 
 impl Read for Drip<'_> {
@@ -33,7 +33,7 @@ fn text(json: &str) -> String {
 }
 
 #[test]
-fn one_odd_value_costs_no_other() {
+fn odd_value_does_not_affect_other_values() {
     for odd in [
         "NaN",
         "-Infinity",
@@ -64,7 +64,7 @@ fn one_odd_value_costs_no_other() {
 }
 
 #[test]
-fn texts_are_read_as_python_writes_them() {
+fn texts_are_read_in_the_forms_that_python_writes() {
     for (json, expected) in [
         (r#"{"x":"a\udcffb"}"#, "a\u{fffd}b"),
         (r#"{"x":"shop \ud83d"}"#, "shop \u{fffd}"),
@@ -91,7 +91,7 @@ fn texts_are_read_as_python_writes_them() {
 }
 
 #[test]
-fn what_is_no_document_is_named() {
+fn invalid_documents_give_a_specific_fault() {
     for (json, expected) in [
         (b"".as_slice(), Err(Fault::Empty)),
         (b" \n", Err(Fault::Empty)),
@@ -150,14 +150,14 @@ fn counts_saturate() {
 }
 
 #[test]
-fn nesting_costs_no_stack() {
+fn nesting_uses_no_stack() {
     let deep = format!("{}{}", "[{\"a\":".repeat(500_000), "}]".repeat(500_000));
     assert_eq!(x_of(format!("{{\"a\":{deep},\"x\":1}}").as_bytes()), Ok(Some(Value::Bare("1".into()))));
     assert_eq!(x_of("{\"x\":".repeat(100_000).as_bytes()), Err(Fault::Truncated));
 }
 
 #[test]
-fn a_document_is_found_among_what_a_program_printed() {
+fn document_is_found_in_the_output_of_a_program() {
     let wanted = |text: &str| {
         find(text, |reader| {
             let mut found = None;
@@ -216,7 +216,7 @@ mod as_serde_json_reads {
 
     proptest! {
         #[test]
-        fn a_sound_document_comes_out_the_same(value in json(), pretty: bool) {
+        fn valid_document_round_trips(value in json(), pretty: bool) {
             let value = serde_json::json!({ "x": value });
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
             let read = rebuilt(&mut JsonReader::open(text.as_bytes()).unwrap()).unwrap();
@@ -225,14 +225,14 @@ mod as_serde_json_reads {
         }
 
         #[test]
-        fn a_cut_document_is_never_taken_for_a_whole_one(value in json(), cut: prop::sample::Index) {
+        fn truncated_document_is_never_read_as_complete(value in json(), cut: prop::sample::Index) {
             let text = serde_json::json!({ "x": value }).to_string();
             let cut = &text.as_bytes()[..cut.index(text.len())];
             prop_assert!(JsonReader::open(cut).and_then(|mut reader| reader.object(|reader, _| reader.skip())).is_err());
         }
 
         #[test]
-        fn no_bytes_make_it_panic_or_hang(bytes: Vec<u8>) {
+        fn reader_never_panics_or_hangs_on_any_bytes(bytes: Vec<u8>) {
             let mut document = b"{\"x\":".to_vec();
             document.extend(bytes);
             let _any_end = JsonReader::open(document.as_slice()).and_then(|mut reader| reader.object(|reader, _| reader.value(10).map(drop)));

@@ -1,11 +1,11 @@
-//! The inside of a text: escapes, surrogates, raw bytes.
+//! Decodes the content of a JSON text: escapes, surrogates and raw bytes.
 
-/// What is kept of a text.
+/// The decoded part of a text, up to a limit.
 #[derive(Debug)]
 pub(super) struct Kept {
     bytes: Vec<u8>,
     most: usize,
-    /// The first half of a pair, whose second half may follow.
+    /// The first half of a surrogate pair, whose second half may follow.
     high: Option<u16>,
 }
 
@@ -14,7 +14,7 @@ impl Kept {
         Self { bytes: Vec::new(), most, high: None }
     }
 
-    /// Bytes as they stand in the document.
+    /// Adds raw bytes of the document.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.settle();
@@ -23,7 +23,7 @@ impl Kept {
         }
     }
 
-    /// What one `\uXXXX` names; `None` where the digits are none.
+    /// Adds the UTF-16 unit of one `\uXXXX`; `None` if its digits are invalid.
     pub(super) fn unit(&mut self, unit: Option<u16>) {
         match (unit, self.high) {
             (Some(high @ 0xd800..=0xdbff), _) => {
@@ -45,7 +45,7 @@ impl Kept {
         }
     }
 
-    /// A first half that stayed alone.
+    /// Replaces a first half without a second one.
     fn settle(&mut self) {
         if self.high.take().is_some() {
             self.push(None);
@@ -55,7 +55,7 @@ impl Kept {
     fn push(&mut self, c: Option<char>) {
         let mut buffer = [0; 4];
         let encoded = c.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut buffer);
-        // Whole or not at all.
+        // A character is added completely or not at all.
         if self.bytes.len() + encoded.len() <= self.most {
             self.bytes.extend_from_slice(encoded.as_bytes());
         } else {
@@ -63,8 +63,8 @@ impl Kept {
         }
     }
 
-    /// The text; bytes that are no UTF-8 are replaced, and a character that the bound cut is left
-    /// out.
+    /// Returns the text. Bytes that are not UTF-8 are replaced, and a character that the limit cut
+    /// is left out.
     pub(super) fn finish(mut self) -> String {
         self.settle();
         if self.bytes.len() >= self.most

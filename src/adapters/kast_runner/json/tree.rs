@@ -1,4 +1,4 @@
-//! A whole document as a tree, for small ones.
+//! Reads a complete document as a tree, for small documents.
 
 use std::io::Read;
 
@@ -6,11 +6,11 @@ use serde_json::{Map, Number, Value as Tree};
 
 use super::{Fault, JsonReader, Value};
 
-/// What is nested deeper is left out.
+/// The maximum depth; deeper values are left out.
 const MOST_DEPTH: usize = 64;
 const MOST_TEXT_BYTES: usize = 64 << 10;
 
-/// The value that comes next. What is no JSON is `null`.
+/// Reads the next value. A value that is not JSON becomes `null`.
 pub(in crate::adapters::kast_runner) fn tree<R: Read>(reader: &mut JsonReader<R>) -> Result<Tree, Fault> {
     nested(reader, 0)
 }

@@ -1,12 +1,12 @@
-//! A value, as far as it matters.
+//! The values that the reader returns.
 
-/// A value of any kind; the contents of lists and objects are passed over.
+/// A value of any kind, without the contents of lists and objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) enum Value {
-    /// A text, cut to the bound that was asked with.
+    /// A text, cut at the caller's limit.
     Text(String),
-    /// Anything without quotes or brackets: a number, `true`, `null`, `NaN`, `None`, or nothing at
-    /// all.
+    /// A value without quotes or brackets: a number, `true`, `null`, `NaN`, `None`, or an empty
+    /// word.
     Bare(String),
     /// A list.
     List,
@@ -15,7 +15,7 @@ pub(in crate::adapters::kast_runner) enum Value {
 }
 
 impl Value {
-    /// The text, if it is one.
+    /// Returns the text, or `None` for other kinds.
     pub(in crate::adapters::kast_runner) fn into_text(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -23,7 +23,7 @@ impl Value {
         }
     }
 
-    /// A text, or a number as it is written: what can name something.
+    /// Returns a text, or a number in its original notation. Both can be names.
     pub(in crate::adapters::kast_runner) fn into_name(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -32,12 +32,12 @@ impl Value {
         }
     }
 
-    /// Whether it is `false`, in Python's or JSON's spelling.
+    /// Returns true for `false`, in the spelling of Python or JSON.
     pub(in crate::adapters::kast_runner) fn is_false(&self) -> bool {
         matches!(self, Self::Bare(word) if word.eq_ignore_ascii_case("false"))
     }
 
-    /// Whether it is absent or as good as that.
+    /// Returns true if the value is empty or null.
     pub(in crate::adapters::kast_runner) fn is_nothing(&self) -> bool {
         match self {
             Self::Text(text) => text.trim().is_empty(),
@@ -46,7 +46,8 @@ impl Value {
         }
     }
 
-    /// The number as a count, at most `most`; `None` for what is no number.
+    /// Returns the number as a count of at most `most`. Returns `None` if the value is not a
+    /// number.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -58,7 +59,7 @@ impl Value {
             Self::Bare(word) => word,
             Self::List | Self::Object => return None,
         };
-        // Without this, `NaN`, `inf` and `infinity` would be numbers.
+        // Without this check, `NaN`, `inf` and `infinity` would be numbers.
         if !word.trim_start_matches(['-', '+']).starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }

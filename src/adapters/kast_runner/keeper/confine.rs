@@ -1,8 +1,8 @@
-//! Starts a scanner that may do less than we may.
+//! Starts a scanner with fewer rights than the keeper has.
 //!
-//! All of it is set on a thread that does nothing else: user, privileges and mounts are a thread's
-//! own in Linux, and what a thread starts has them from its first instruction. The thread ends with
-//! them.
+//! A separate thread drops the rights and starts the scanner. On Linux, the user, the privileges
+//! and the mounts are properties of a thread, and a process that a thread starts inherits them from
+//! its first instruction. The restricted thread then ends.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -21,11 +21,12 @@ use super::super::{OURSELVES, egress};
 use super::message::Start;
 use super::settings::KeeperSettings;
 
-/// How much sooner than others a scanner is ended when memory runs out: half of the scale.
+/// The OOM score of a scanner: half of the scale, so the kernel kills it sooner than others when
+/// memory runs out.
 const OOM_SCORE: &str = "500";
 const OOM_FILE: &str = "/proc/self/oom_score_adj";
 
-/// What is set for the keeper itself, once; its scanners have it from it.
+/// Sets the limits of the keeper itself, once. Its scanners inherit them.
 pub(super) fn prepare(settings: &KeeperSettings) {
     for rule in &settings.rlimits {
         let (resource, most) = match *rule {
@@ -34,20 +35,20 @@ pub(super) fn prepare(settings: &KeeperSettings) {
             RlimitRule::Processes(count) => (Resource::Nproc, count),
             RlimitRule::CpuSeconds(seconds) => (Resource::Cpu, seconds),
         };
-        // A limit that is lower already stays.
+        // A lower existing limit stays.
         let most = rustix::process::getrlimit(resource).maximum.map_or(most, |now| now.min(most));
         let _refused = rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     }
     if settings.user.is_some() {
-        // What the scanner makes is its group's as well, which is how we read it.
+        // The scanner's files are accessible to its group, through which Kastrel reads them.
         rustix::process::umask(Mode::RWXO);
     }
 }
 
-/// Starts the scanner as the leader of a process group of its own.
+/// Starts the scanner as the leader of its own process group.
 pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Child> {
     let before = std::fs::read_to_string(OOM_FILE).unwrap_or_default();
-    // Where it may not be set, the machine ends whom it likes.
+    // If the score cannot be set, the kernel selects a process by its own rules.
     let _refused = std::fs::write(OOM_FILE, OOM_SCORE);
     let child = confined(settings, Some(&start.tmp), || {
         let mut command = match &start.network {
@@ -62,7 +63,8 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
         let stdin = if start.network.is_some() { Stdio::piped() } else { Stdio::null() };
         let mut child = command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0).spawn()?;
         if let (Some(network), Some(mut stdin)) = (&start.network, child.stdin.take()) {
-            // Where it cannot be read as a whole the scanner does not start, and says so.
+            // If the scanner's process cannot read the complete description, it does not start the
+            // scanner and reports an error.
             let _ended = stdin.write_all(network.as_bytes());
         }
         Ok(child)
@@ -70,25 +72,26 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
     if settings.user.is_some() {
         stay_readable();
     }
-    // The keeper must not die before its scanner.
+    // Resets the keeper's score, because the keeper must not die before its scanner.
     let _refused = std::fs::write(OOM_FILE, before.trim());
     child?
 }
 
-/// Gives what the scanner made back, with no more rights than it had, and closes its folder.
+/// Makes the scanner's files accessible again, with no more rights than the scanner had, and closes
+/// its folder to other users.
 pub(super) fn give_back(settings: &KeeperSettings, folder: &OwnedFd, tmp: &Path) {
     if settings.user.is_some() {
         let _ended = confined(settings, None, || {
             isolation::hand_back(folder);
             isolation::remove_below(tmp);
         });
-        // Here and not by the node alone, which may be gone: a later scanner of the same user must
-        // not get at it.
+        // The keeper does this too, because the node may be gone. A later scanner with the same
+        // user must not get access to the folder.
         let _gone = isolation::share(folder, None);
     }
 }
 
-/// Runs `work` on a thread of the scanner's rights.
+/// Runs `work` on a thread with the scanner's rights.
 fn confined<T: Send>(settings: &KeeperSettings, tmp: Option<&Path>, work: impl FnOnce() -> T + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let confined = move || -> io::Result<T> {
@@ -103,20 +106,20 @@ fn confined<T: Send>(settings: &KeeperSettings, tmp: Option<&Path>, work: impl F
     })
 }
 
-/// Puts the attempt's folder for temporary files in the place of `/tmp`, for this thread and what
-/// it starts.
+/// Mounts the attempt's folder for temporary files over `/tmp`, for this thread and the processes
+/// that it starts.
 #[expect(
     deprecated,
     reason = "its replacement is unsafe for the sake of descriptors, which this thread shares with the others all the same"
 )]
 fn hide_tmp(tmp: &Path) -> io::Result<()> {
     rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::FS)?;
-    // What is mounted on the machine later shows up here as well, and not the other way round.
+    // Later mounts of the machine become visible here, but not the reverse.
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     Ok(rustix::mount::mount_bind(tmp, "/tmp")?)
 }
 
-/// Takes from this thread what a scanner must not have.
+/// Removes the rights that a scanner must not have from this thread.
 fn restrict(settings: &KeeperSettings) -> io::Result<()> {
     if let Some((uid, gid, groups)) = &settings.user {
         let groups: Vec<Gid> = std::iter::once(gid).chain(groups).map(|group| Gid::from_raw(*group)).collect();
@@ -132,13 +135,13 @@ fn restrict(settings: &KeeperSettings) -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Keeps this process readable for itself, its node and its watchdog: a change of user closes it to
-/// all but root.
+/// Keeps this process readable for itself, its node and its watchdog. A change of the user would
+/// make it readable only for root.
 fn stay_readable() {
     let _refused = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
 }
 
-/// A name for lists of processes.
+/// Sets the name of this process in process lists.
 pub(super) fn name_ourselves(name: &str) {
     use std::io::Write;
     let _refused =

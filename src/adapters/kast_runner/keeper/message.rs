@@ -1,4 +1,4 @@
-//! The frames between the node and a keeper: no decision here.
+//! Encodes and decodes the frames between the node and a keeper. This module makes no decisions.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -12,13 +12,14 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
 
-/// The most bytes of a frame: more than the kernel takes as arguments and environment of a program.
+/// The maximum size of a frame's content in bytes. It exceeds the kernel's limit for the arguments
+/// and the environment of a program.
 const MOST_BYTES: u32 = 16 << 20;
-/// The most descriptors that come with a frame.
+/// The maximum number of descriptors with a frame.
 const MOST_DESCRIPTORS: usize = 3;
 const HEAD: usize = 5;
 
-/// What the node asks for.
+/// A request of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Request {
     Start,
@@ -38,25 +39,25 @@ impl Request {
     }
 }
 
-/// A scanner to be started.
+/// The description of a scanner to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Start {
     pub(in super::super) program: PathBuf,
-    /// A folder for its temporary files, which becomes its `/tmp` where that can be had.
+    /// The folder for its temporary files. It is mounted as its `/tmp` if the machine allows that.
     pub(in super::super) tmp: PathBuf,
     pub(in super::super) args: Vec<OsString>,
     pub(in super::super) environment: Vec<(OsString, OsString)>,
-    /// The text of a network that it is limited to.
+    /// The serialized network that limits the scanner.
     pub(in super::super) network: Option<String>,
 }
 
-/// A frame is none of the protocol's.
+/// The error for a frame that violates the protocol.
 fn broken(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 impl Start {
-    /// Texts that end with a zero byte each, which none of them holds.
+    /// Encodes texts, each with a terminating zero byte. No text contains a zero byte.
     fn encode(&self) -> Vec<u8> {
         let count = self.args.len().to_string();
         let network = self.network.as_deref().unwrap_or_default();
@@ -74,7 +75,7 @@ impl Start {
     fn decode(bytes: &[u8]) -> io::Result<Self> {
         let mut texts: Vec<OsString> =
             bytes.split(|byte| *byte == 0).map(|text| OsString::from_vec(text.to_vec())).collect();
-        // Behind the last zero.
+        // The empty text after the last zero byte.
         texts.pop();
         let mut texts = texts.into_iter();
         let mut next = || texts.next().ok_or_else(|| broken("an order is too short"));
@@ -94,7 +95,7 @@ impl Start {
         Ok(Self { program: program.into(), tmp: tmp.into(), args, environment, network })
     }
 
-    /// A zero byte would end a text early.
+    /// Returns true if no text contains a zero byte, which would end it early.
     fn is_plain(&self) -> bool {
         let texts = self.args.iter().chain(self.environment.iter().flat_map(|(name, value)| [name, value]));
         let own =
@@ -108,7 +109,7 @@ pub(super) fn ask(stream: &mut UnixStream, request: Request) -> io::Result<()> {
     stream.write_all(&frame_head(request, 0)?)
 }
 
-/// Sends an order to start a scanner, with its descriptors.
+/// Sends a request to start a scanner, with its descriptors.
 pub(super) fn send_start(
     stream: &mut UnixStream,
     start: &Start,
@@ -122,7 +123,7 @@ pub(super) fn send_start(
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(descriptors));
-    // The descriptors come with the first byte; the kernel may take less than all of the rest.
+    // The descriptors are sent with the first byte. The kernel may send only a part of the rest.
     let sent = rustix::net::sendmsg(stream.as_fd(), &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL)?;
     stream.write_all(&head[sent..])?;
     stream.write_all(&content)
@@ -130,13 +131,13 @@ pub(super) fn send_start(
 
 fn frame_head(request: Request, length: usize) -> io::Result<[u8; HEAD]> {
     let length = u32::try_from(length).ok().filter(|length| *length <= MOST_BYTES);
-    // As the kernel says it of a command line that is too long.
+    // The same error as the kernel's for a command line that is too long.
     let length = length.ok_or_else(|| io::Error::from_raw_os_error(rustix::io::Errno::TOOBIG.raw_os_error()))?;
     let [a, b, c, d] = length.to_le_bytes();
     Ok([request.letter(), a, b, c, d])
 }
 
-/// A request as the keeper gets it.
+/// A request as received by the keeper.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) request: Request,
@@ -150,7 +151,7 @@ impl Received {
     }
 }
 
-/// Reads a request; `None` at the end of the connection.
+/// Reads a request. Returns `None` at the end of the connection.
 pub(super) fn receive(stream: &mut UnixStream) -> io::Result<Option<Received>> {
     let mut head = [0; HEAD];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
@@ -182,11 +183,11 @@ pub(super) fn receive(stream: &mut UnixStream) -> io::Result<Option<Received>> {
     Ok(Some(Received { request, content, descriptors }))
 }
 
-/// What the keeper says.
+/// A response of the keeper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Started(i32),
-    /// The system's number of the error.
+    /// The errno of the failure.
     Failed(i32),
     Code(i32),
     Signal(i32),
@@ -226,10 +227,10 @@ impl Answer {
         stream.write_all(self.line().as_bytes())
     }
 
-    /// Reads an answer; a keeper that is gone is an error.
+    /// Reads a response. Fails if the keeper is gone.
     pub(super) fn read(stream: &mut UnixStream) -> io::Result<Self> {
         const LONGEST: usize = 64;
-        // What follows the line is of another answer, so no buffer may take it.
+        // Reads byte by byte, because a buffer could take bytes of the next response.
         let mut line = Vec::new();
         let mut byte = [0];
         while line.len() < LONGEST {
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_arrives_with_its_descriptors() {
+    fn start_request_arrives_with_its_descriptors() {
         let (mut node, mut keeper) = UnixStream::pair().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
         let order = start(&["-t", "", "a b\n"]);
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_is_refused() {
+    fn malformed_requests_are_refused() {
         for bytes in
             [&b""[..], b"/kast\0", b"/kast\0/t\0one\0", b"/kast\x00/t\x002\0one\0", b"/kast\x00/t\x000\0NAME\0"]
         {
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_as_they_are_written() {
+    fn keeper_responses_round_trip() {
         let (mut node, mut keeper) = UnixStream::pair().unwrap();
         for answer in [
             Answer::Started(7),

@@ -1,29 +1,30 @@
-//! The keeper: a small process of this program between the node and a scanner, in which everything
-//! that an attempt starts is held together.
+//! The keeper: a small process of this program between the node and a scanner. It adopts all
+//! processes that an attempt starts.
 //!
-//! It is a child subreaper: whatever a scanner starts, and whatever becomes of its parent, its
-//! group, its session or its environment, remains a descendant of the keeper. So all of an attempt
-//! is found and ended, and nothing of another one is. It starts the scanner with what the
-//! [isolation](super::isolation) says: without new privileges, as another user, within limits,
-//! first to die when memory runs out.
+//! It is a child subreaper: each process that a scanner starts remains a descendant of the keeper,
+//! even if it changes its parent, its group, its session or its environment. So all processes of an
+//! attempt are found and killed, and none of another attempt. The keeper starts the scanner with
+//! the settings of the [isolation](super::isolation): without new privileges, as another user, with
+//! resource limits, and first in line for the OOM killer.
 //!
-//! - **The node lives**: the keeper answers it. The scanner is collected only when the node says
-//!   so, which has then killed all that was left; so the ids of the scanner and its group name
-//!   nobody else.
-//! - **The node is gone**: the connection ends. The keeper kills all that descends from it, and
-//!   ends. It needs no watchdog for that.
-//! - **The node is frozen**: the watchdog kills what descends from the keepers of its node, and
-//!   leaves the keepers, who tell the node what happened when it wakes.
-//! - **The keeper is killed**: what it held falls to the node, which is a subreaper as well, and
-//!   which knows that a child in a foreign session is nobody it has started. It ends with the
-//!   attempt.
+//! - **The node lives**: the keeper serves its requests. It collects the scanner only on request of
+//!   the node, which has killed all remaining processes before. So the ids of the scanner and its
+//!   group are not reused.
+//! - **The node is gone**: the connection ends. The keeper kills all its descendants and ends. It
+//!   needs no watchdog for that.
+//! - **The node is frozen**: the watchdog kills the descendants of the node's keepers. It spares
+//!   the keepers, which report the end of the scanners to the node when it resumes.
+//! - **The keeper is killed**: the node adopts its processes, because it is a subreaper too. The
+//!   node recognizes them as children in a foreign session that it did not start. They are killed
+//!   at the end of the attempt.
 //!
-//! A keeper runs one attempt at a time, and is used again when all that the attempt started has
-//! gone by itself. So the start of a scan waits for no start of a keeper: one is always ready.
+//! A keeper runs one attempt at a time. It is reused if all processes of the attempt have ended by
+//! themselves. One keeper is always ready, so the start of a scan does not wait for the start of a
+//! keeper.
 //!
 //! # The protocol
-//! A stream of frames over a pair of sockets, of which the keeper has one as its standard input: a
-//! letter, a length and the content. The node asks and the keeper answers.
+//! A stream of frames over a pair of sockets, of which one is the keeper's standard input. A frame
+//! is a letter, a length and the content. The node sends requests and the keeper responds.
 //!
 //! | request | content | answer |
 //! |---|---|---|
@@ -32,8 +33,8 @@
 //! | `C` | | `idle`: the scanner is collected and nothing is left; `left`: something is |
 //!
 //! # What it never does
-//! It opens no file but those of its attempt, has no secret in its environment, and makes no
-//! decision: it has no time limit of its own.
+//! It opens no files except those of its attempt, has no secrets in its environment, makes no
+//! decisions, and has no timeouts of its own.
 
 mod confine;
 mod message;
@@ -46,5 +47,5 @@ pub(super) use pool::{Keeper, Keepers, collect_orphan};
 pub use serve::{keeper_arguments, keeper_main};
 pub(super) use settings::KeeperSettings;
 
-/// The variable that marks a keeper, with the data folder and the run as its value.
+/// The environment variable that marks a keeper. Its value has the data folder and the run.
 pub(super) const KEEPER_VARIABLE: &str = "KASTREL_KEEPER";

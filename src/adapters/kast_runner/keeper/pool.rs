@@ -1,5 +1,5 @@
-//! The node's side: starts keepers, has one ready for the next attempt, and takes back those that
-//! can be used again.
+//! The node's side of the keepers: starts them, keeps one ready for the next attempt, and reuses
+//! those that are clean.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kastrel_actors::ports::ExitKind;
+use kastrel_actors::model::ExitKind;
 use rustix::process::{Pid, WaitOptions};
 
 use super::super::isolation::{Cgroup, Cgroups};
@@ -21,9 +21,10 @@ use super::serve::COMMAND;
 use super::{KEEPER_VARIABLE, KeeperSettings};
 use crate::descriptors::SpawnAsBefore as _;
 
-/// The longest that a keeper may take for an answer: giving many files back takes time.
+/// The timeout of a keeper's response. It is long, because the access rights of many files may have
+/// to change.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So many wait for the next attempts at most.
+/// The maximum number of idle keepers.
 const MOST_IDLE: usize = 16;
 
 /// The keepers of a runner. Clones share them.
@@ -34,18 +35,18 @@ pub(in super::super) struct Keepers(Arc<Shared>);
 struct Shared {
     program: PathBuf,
     settings: KeeperSettings,
-    /// The value of the variable that marks them.
+    /// The value of the environment variable that marks the keepers.
     mark: String,
     run: String,
     cgroups: Option<Cgroups>,
     next: AtomicU64,
     idle: Mutex<Vec<Keeper>>,
-    /// Whether one is just being started for later.
+    /// True while a thread starts a keeper for later.
     starting: AtomicBool,
 }
 
 impl Keepers {
-    /// Keepers of `program`, and one that is ready soon.
+    /// Creates a pool of keepers that run `program`, and starts the first one in the background.
     pub(in super::super) fn start(
         program: PathBuf,
         settings: KeeperSettings,
@@ -68,7 +69,7 @@ impl Keepers {
         keepers
     }
 
-    /// A keeper for one attempt: one that is ready, or a new one.
+    /// Returns a keeper for one attempt: an idle one, or a new one.
     pub(in super::super) fn take(&self) -> io::Result<Keeper> {
         let (ready, left) = {
             let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,12 +81,12 @@ impl Keepers {
         ready.map_or_else(|| self.0.spawn(), Ok)
     }
 
-    /// A keeper on which nothing can be left.
+    /// Returns a new keeper, on which no process can be left.
     pub(in super::super) fn fresh(&self) -> io::Result<Keeper> {
         self.0.spawn()
     }
 
-    /// Takes one back whose attempt has left nothing.
+    /// Returns a keeper to the pool. Its attempt must have left no processes.
     pub(in super::super) fn give(&self, keeper: Keeper) {
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MOST_IDLE {
@@ -93,8 +94,8 @@ impl Keepers {
         }
     }
 
-    /// Starts one on a thread, so that no attempt waits for it. Without a thread the next attempt
-    /// starts its own.
+    /// Starts a keeper on a thread, so that no attempt waits for it. If no thread can be started,
+    /// the next attempt starts its own keeper.
     fn prepare_another(&self) {
         if self.0.starting.swap(true, Ordering::AcqRel) {
             return;
@@ -148,16 +149,17 @@ impl Shared {
         let mut command = Command::new(&self.program);
         command.args([COMMAND, &settings]).env_clear().env(KEEPER_VARIABLE, &self.mark);
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-        // A scanner has its limits from its keeper.
+        // The scanner inherits its limits from the keeper.
         let child = command.spawn_as_before()?;
         Ok((child, ours))
     }
 }
 
-/// A keeper's process. Its drop lets it go: it kills what is left of its attempt, and ends.
+/// A keeper's process. When it is dropped, the keeper kills the remaining processes of its attempt
+/// and ends.
 #[derive(Debug)]
 pub(in super::super) struct Keeper {
-    /// Present until dropped.
+    /// `None` after the drop.
     child: Option<Child>,
     socket: UnixStream,
     cgroup: Option<Cgroup>,
@@ -170,7 +172,7 @@ impl Keeper {
         self.pid
     }
 
-    /// What names it for good.
+    /// The pair of id and start time, which is unique.
     pub(in super::super) const fn identity(&self) -> (i32, u64) {
         (self.pid.as_raw_nonzero().get(), self.started)
     }
@@ -179,8 +181,8 @@ impl Keeper {
         self.cgroup.as_ref()
     }
 
-    /// Starts the scanner; `Ok(Err(…))`: the scanner could not be started; `Err(…)`: the keeper did
-    /// not answer.
+    /// Starts the scanner. `Ok(Err(…))`: the scanner could not be started. `Err(…)`: the keeper did
+    /// not respond.
     pub(in super::super) fn start(
         &mut self,
         start: &Start,
@@ -196,7 +198,7 @@ impl Keeper {
         })
     }
 
-    /// How the ended scanner ended.
+    /// Returns how the scanner ended.
     pub(in super::super) fn exit(&mut self) -> io::Result<ExitKind> {
         message::ask(&mut self.socket, Request::Exit)?;
         Ok(match Answer::read(&mut self.socket)? {
@@ -206,7 +208,7 @@ impl Keeper {
         })
     }
 
-    /// Has the scanner collected; tells whether nothing is left.
+    /// Collects the scanner. Returns true if no process is left.
     pub(in super::super) fn collect(&mut self) -> io::Result<bool> {
         message::ask(&mut self.socket, Request::Collect)?;
         Ok(Answer::read(&mut self.socket)? == Answer::Idle)
@@ -223,12 +225,14 @@ impl Drop for Keeper {
                 cgroup.remove();
             }
         };
-        // Where no thread can be had, it ends all the same, and stays as a zombie until we end.
+        // If no thread can be started, the keeper ends anyway, and stays a zombie until this
+        // process ends.
         let _thread = std::thread::Builder::new().name("kast-burial".into()).spawn(bury);
     }
 }
 
-/// Collects a process that fell to us because its keeper was killed; how it ended.
+/// Collects a process that this process adopted because its keeper was killed. Returns how it
+/// ended.
 pub(in super::super) fn collect_orphan(pid: Pid) -> ExitKind {
     match rustix::process::waitpid(Some(pid), WaitOptions::NOHANG) {
         Ok(Some((_, status))) => match (status.exit_status(), status.terminating_signal()) {

@@ -1,4 +1,4 @@
-//! The keeper's own process.
+//! The process of a keeper: serves the requests of its node.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,23 +17,22 @@ use super::confine;
 use super::message::{self, Answer, Request};
 use super::settings::KeeperSettings;
 
-/// The word on the command line.
+/// The command on the command line.
 pub(super) const COMMAND: &str = "keeper";
-/// What the process is called in lists of processes: at most 15 characters.
+/// The name of the process in process lists: at most 15 characters.
 const NAME: &str = "kastrel-keeper";
-/// How often dead descendants of a running scanner are collected that their own parents left
-/// behind.
+/// The interval at which the keeper collects zombies that it adopted while the scanner runs.
 const TIDY_EVERY: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// The arguments of a keeper, if the command line asks for one. Only a node starts one; it is no
-/// command for people.
+/// Returns the arguments of a keeper if the command line starts one. Only a node starts keepers;
+/// this is not a command for people.
 #[must_use]
 pub fn keeper_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
     (command == COMMAND).then_some(rest)
 }
 
-/// Runs a keeper until its node is gone or lets it go.
+/// Runs a keeper until its node is gone or closes the connection.
 #[must_use]
 pub fn keeper_main(args: &[OsString]) -> ExitCode {
     let settings = match args {
@@ -50,14 +49,14 @@ pub fn keeper_main(args: &[OsString]) -> ExitCode {
     match kept {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody may be there to read it; the exit code says it as well.
+            // Nothing may read the message; the exit code reports the failure too.
             let _ = writeln!(io::stderr(), "error: failed to run the keeper: {error}");
             ExitCode::from(2)
         }
     }
 }
 
-/// The attempt of the moment.
+/// The current attempt.
 struct Attempt {
     leader: Pid,
     folder: OwnedFd,
@@ -74,7 +73,7 @@ struct Service {
 impl Service {
     fn begin(settings: KeeperSettings) -> io::Result<Self> {
         let node = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        // Out of the reach of any terminal; its session is a mark as well.
+        // A session of its own detaches the keeper from any terminal, and also marks it.
         let _is_leader_already = rustix::process::setsid();
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let cgroup = settings.cgroup.clone().map(|(path, keepers)| Cgroup::at(path, keepers));
@@ -92,8 +91,8 @@ impl Service {
             match answered {
                 Ok(true) => {}
                 ended => {
-                    // The node is gone, or says what we do not understand: either way nobody cares
-                    // for the attempt any more.
+                    // The node is gone or violates the protocol. In both cases no process manages
+                    // the attempt any more.
                     self.end();
                     return ended.map(drop);
                 }
@@ -101,7 +100,7 @@ impl Service {
         }
     }
 
-    /// Waits for a request, and tidies up meanwhile.
+    /// Waits for a request, and collects zombies meanwhile.
     fn wait(&self) -> io::Result<()> {
         loop {
             let timeout = self.attempt.is_some().then_some(&TIDY_EVERY);
@@ -114,7 +113,7 @@ impl Service {
         }
     }
 
-    /// Answers one request; false at the end of the connection.
+    /// Serves one request. Returns false at the end of the connection.
     fn serve(&mut self) -> io::Result<bool> {
         let Some(mut received) = message::receive(&mut self.node)? else { return Ok(false) };
         let answer = match (received.request, &self.attempt) {
@@ -151,8 +150,8 @@ impl Service {
         Ok(true)
     }
 
-    /// Collects the dead that fell to us, and never the scanner itself: its id must name nobody
-    /// else before the node has done with it.
+    /// Collects adopted zombies, but never the scanner: its id must not be reused before the node
+    /// has finished with it.
     fn tidy(&self) {
         let Some(attempt) = &self.attempt else { return };
         for process in proc_table::descendants(rustix::process::getpid()) {
@@ -165,12 +164,12 @@ impl Service {
         }
     }
 
-    /// Kills whatever descends from us, and gives back what it made.
+    /// Kills all descendants of the keeper, and makes their files accessible again.
     fn end(&mut self) {
         let own = rustix::process::getpid();
         if let Some(cgroup) = &self.cgroup {
-            // It takes us out as well, so that it can be removed. Without it, one after the other
-            // is killed all the same.
+            // This moves the keeper out of the cgroup too, so that the cgroup can be removed. If it
+            // fails, the loop below kills the processes one by one.
             let _refused = cgroup.kill(own);
         }
         loop {
@@ -178,8 +177,8 @@ impl Service {
             for process in descendants.iter().filter(|process| !process.is_zombie) {
                 process::end(process);
             }
-            // Each of them falls to us when its parent is dead, so that this waits for all of them
-            // in the end.
+            // The keeper adopts each descendant when its parent dies, so this loop finally waits
+            // for all of them.
             match rustix::process::wait(WaitOptions::empty()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => break,
@@ -194,7 +193,7 @@ impl Service {
     }
 }
 
-/// How the scanner ended, without collecting it.
+/// Returns how the scanner ended, without collecting it.
 fn exit(leader: Pid) -> io::Result<Answer> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     Ok(match rustix::process::waitid(WaitId::Pid(leader), options)? {
@@ -207,7 +206,7 @@ fn exit(leader: Pid) -> io::Result<Answer> {
     })
 }
 
-/// Collects all that is dead; tells whether nothing is left.
+/// Collects all zombies. Returns true if no process is left.
 fn collect_all() -> bool {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
@@ -223,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_the_nodes() {
+    fn keeper_arguments_need_the_keeper_command() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
         assert_eq!(keeper_arguments(&args(&["kastrel", "keeper", "{}"])), Some(&args(&["{}"])[..]));
         assert_eq!(keeper_arguments(&args(&["kastrel", "scan", "keeper"])), None);

@@ -1,15 +1,15 @@
-//! The forms in which programs print a text: as it is, within JSON, HTML, an address, a literal of
-//! a language or a command line, and as hexadecimal or base64.
+//! The forms in which programs print a text: unchanged, in JSON, in HTML, in a URL, in a literal of
+//! a programming language or a command line, and as hexadecimal or base64.
 //!
-//! A form is a sequence of units, one for each character, each with its spellings. So every mixture
-//! is known, such as an address that encodes a part of the characters only, and its size grows with
-//! the text alone.
+//! A form is a sequence of units, one per character, and a unit is the list of the character's
+//! spellings. So a form matches every mixture, for example a URL that encodes only some of the
+//! characters. Its size grows only with the text.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// How many ends a form may have at one place: spellings that begin alike are told apart by the
-/// next unit.
+/// The maximum number of possible ends of a form at one position. Spellings with the same start are
+/// resolved by the next unit.
 const MOST_ENDS: usize = 16;
 
 /// The spellings of one character.
@@ -19,17 +19,17 @@ type Unit = Vec<Vec<u8>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Form(Vec<Arc<Unit>>);
 
-/// What stands at the beginning of some bytes.
+/// The result of a match at the start of some bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// How many bytes the form takes at most, if it is there.
+    /// The length of the longest match in bytes, if there is one.
     pub(super) whole: Option<usize>,
-    /// Whether more bytes could still make it, or make it longer.
+    /// True if more bytes could complete the match or make it longer.
     pub(super) may_go_on: bool,
 }
 
 impl Form {
-    /// The bytes that it may begin with.
+    /// The bytes with which a form can start.
     pub(super) fn first_bytes(&self) -> BTreeSet<u8> {
         self.0
             .first()
@@ -39,7 +39,7 @@ impl Form {
             .collect()
     }
 
-    /// Whether the form stands at the beginning of some bytes.
+    /// Matches the form at the start of some bytes.
     pub(super) fn find(&self, bytes: &[u8]) -> Found {
         let (mut ends, mut count) = ([0; MOST_ENDS], 1);
         let mut may_go_on = false;
@@ -68,7 +68,7 @@ impl Form {
     }
 }
 
-/// How often a character was escaped.
+/// The number of times that a character was escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Level {
     Plain,
@@ -76,7 +76,7 @@ enum Level {
     LiteralTwice,
 }
 
-/// Makes forms. The spellings of a character are kept once, however often it stands in the texts.
+/// Creates forms. The spellings of a character are stored once, however often it occurs.
 #[derive(Debug, Default)]
 pub(super) struct Forms(HashMap<(Level, char), Arc<Unit>>);
 
@@ -95,7 +95,7 @@ impl Forms {
         Form(text.chars().map(&mut unit).collect())
     }
 
-    /// The forms of a text that programs escape.
+    /// The forms of a text in which each character may be escaped.
     pub(super) fn escaped(&mut self, text: &str) -> Vec<Form> {
         let mut forms: Vec<Form> = Vec::new();
         for level in [Level::Plain, Level::Literal, Level::LiteralTwice] {
@@ -107,9 +107,9 @@ impl Forms {
         forms
     }
 
-    /// The forms of a text that programs encode as a whole: hexadecimal, and base64, also where the
-    /// text is a part of what is encoded, as in `user:secret`. There the characters at the edges,
-    /// which hold bits of the neighbours, are no part of it.
+    /// The forms of a text that is encoded as a unit: hexadecimal and base64. They also match if
+    /// the text is only a part of the encoded data, as in `user:secret`. In that case the form
+    /// excludes the characters at the edges, because they contain bits of the neighbours.
     pub(super) fn encoded(&mut self, text: &str) -> Vec<Form> {
         let bytes = text.as_bytes();
         let hex = |digits: &[u8; 16]| -> String {
@@ -124,8 +124,8 @@ impl Forms {
             for digits in [BASE64, BASE64_OF_ADDRESSES] {
                 let padded = base64(&[&[0; 2][..before], bytes].concat(), digits);
                 let unpadded = padded.trim_end_matches('=');
-                // Those that hold bits of what stands before are left out, and so is the last one
-                // where it holds bits of what follows.
+                // Excludes the characters with bits of the preceding text, and the last one if it
+                // has bits of the following text.
                 let first = (before * 8).div_ceil(6);
                 let is_even = (before + bytes.len()).is_multiple_of(3);
                 let inner = &unpadded[first..unpadded.len() - usize::from(!is_even)];
@@ -153,7 +153,7 @@ fn base64(bytes: &[u8], digits: &[u8; 64]) -> String {
     text
 }
 
-/// A character as it is, within HTML, within an address, and between the quotes of a shell.
+/// A character unchanged, in HTML, in a URL, and between the quotes of a shell.
 fn plain(c: char) -> Unit {
     let mut unit = BTreeSet::from([c.to_string()]);
     if !c.is_ascii_alphanumeric() {
@@ -175,7 +175,7 @@ fn plain(c: char) -> Unit {
     unit.into_iter().map(String::into_bytes).collect()
 }
 
-/// The names of a character within HTML, and what else programs write in its place.
+/// The HTML entity names of a character, and other usual replacements.
 const fn named(c: char) -> &'static [&'static str] {
     match c {
         '&' => &["&amp;"],
@@ -192,8 +192,8 @@ const fn named(c: char) -> &'static [&'static str] {
     }
 }
 
-/// A character within quotes, as JSON, JavaScript, Go, Python and shells escape it. A backslash
-/// begins an escape there and never stands for itself.
+/// A character in a quoted literal, as JSON, JavaScript, Go, Python and shells escape it. A
+/// backslash starts an escape there and never stands for itself.
 fn literal(c: char) -> Unit {
     if c.is_ascii_alphanumeric() {
         return vec![c.to_string().into_bytes()];
@@ -218,7 +218,7 @@ fn literal(c: char) -> Unit {
     }
     if c.is_ascii_punctuation() || c == ' ' {
         unit.insert(format!("\\{c}"));
-        // A quote of JSON within HTML.
+        // A JSON quote in HTML.
         let within_html: Vec<String> =
             unit.iter().filter(|one| one.starts_with('&') && one.len() > 1).map(|one| format!("\\{one}")).collect();
         unit.extend(within_html);
@@ -237,7 +237,7 @@ fn literal(c: char) -> Unit {
     unit.into_iter().map(String::into_bytes).collect()
 }
 
-/// A character within quotes within quotes.
+/// A character in a quoted literal that is quoted again.
 fn literal_twice(c: char) -> Unit {
     let once = literal(c).into_iter().filter_map(|one| String::from_utf8(one).ok());
     let twice = |text: String| {

@@ -1,9 +1,9 @@
-//! ZAP's alerts, as they stand in its findings.
+//! Counts ZAP's alerts from its findings.
 //!
-//! KAST lists the first fifty alerts as `Name [Risk]`, after its own issues that it found in the
-//! same alerts: alerts beyond are missing, the same alert of many pages is there many times, and
-//! what KAST has an issue for is there twice. So the issues are counted from the alerts: each name
-//! and risk is one issue.
+//! KAST lists the first fifty alerts as `Name [Risk]`, after its own issues for the same alerts. In
+//! that list, further alerts are missing, an alert on many pages occurs many times, and an alert
+//! for which KAST has an issue occurs twice. So this module counts the issues from the alerts: each
+//! combination of name and risk is one issue.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -14,14 +14,14 @@ use super::super::catalogue::Catalogue;
 use super::super::json::{Fault, JsonReader};
 use super::super::text::clean;
 
-/// The plugin whose alerts these are.
+/// The plugin with these alerts.
 pub(super) const ZAP: &str = "zap";
-/// So many different alerts are told apart; each that comes later counts.
+/// The maximum number of different alerts that are deduplicated. Every later alert counts.
 const MOST_DIFFERENT: usize = 5_000;
 const MOST_NAME_BYTES: usize = 1 << 10;
 const MOST_NAME_CHARS: usize = 120;
 
-/// The rules of ZAP for which KAST has an issue.
+/// ZAP's rules for which KAST has an issue.
 const RULES: &[(&str, &str)] = &[
     ("10062", "zap-pii-disclosure"),
     ("90022", "zap-application-error-disclosure"),
@@ -40,7 +40,7 @@ pub(super) struct Alerts {
 }
 
 impl Alerts {
-    /// Whether there was none.
+    /// Returns true if there was no alert.
     pub(super) fn is_empty(&self) -> bool {
         self.issues.is_empty()
     }
@@ -50,7 +50,7 @@ impl Alerts {
         self.issues
     }
 
-    /// Reads a list of alerts, or one.
+    /// Reads a list of alerts, or a single alert.
     pub(super) fn read<R: Read>(
         &mut self,
         reader: &mut JsonReader<R>,
@@ -65,7 +65,7 @@ impl Alerts {
         }
     }
 
-    /// Reads a list of sites with their alerts, or one site.
+    /// Reads a list of sites with their alerts, or a single site.
     pub(super) fn read_sites<R: Read>(
         &mut self,
         reader: &mut JsonReader<R>,
@@ -98,7 +98,7 @@ impl Alerts {
             *place = reader.value(MOST_NAME_BYTES)?.into_name();
             Ok(())
         })?;
-        // As KAST reads them: what has no risk is informational.
+        // Like KAST: an alert without a risk is informational.
         let severity = match code.as_deref().map(str::trim) {
             Some("3") => Severity::High,
             Some("2") => Severity::Medium,
@@ -127,8 +127,9 @@ impl Alerts {
     }
 }
 
-/// The issues as KAST lists them, where the alerts themselves are not there: each once, without
-/// `repeated`, which stand for some of the others, and as many as `summary` counts.
+/// The issues of KAST's list, for a result without the alerts themselves. Each issue counts once.
+/// The ids in `repeated` are removed, because they stand for other issues of the list. The counts
+/// come from `summary`, if it has any.
 pub(super) fn from_list(
     listed: IssueCollector,
     repeated: &[String],
@@ -151,7 +152,7 @@ pub(super) fn from_list(
     found
 }
 
-/// "Found 60 issues: 3 High, 20 Medium, 30 Low — …": what is not named is informational.
+/// Parses "Found 60 issues: 3 High, 20 Medium, 30 Low — …". The rest of the total is informational.
 fn counted(summary: &str, count: Option<u64>) -> Option<SeverityCounts> {
     let (total, rest) = summary.strip_prefix("Found ")?.split_once(" issues: ")?;
     let total: u64 = total.parse().ok()?;
@@ -168,7 +169,7 @@ fn counted(summary: &str, count: Option<u64>) -> Option<SeverityCounts> {
     })
 }
 
-/// Reads ZAP's word for a risk.
+/// Parses ZAP's word for a risk.
 pub(super) fn risk_word(word: &str) -> Option<Severity> {
     Some(match word.trim().to_lowercase().as_str() {
         "critical" => Severity::Critical,
@@ -180,7 +181,7 @@ pub(super) fn risk_word(word: &str) -> Option<Severity> {
     })
 }
 
-/// An issue that carries its own severity, `Name [Risk]`: the name and the severity.
+/// Splits an issue id with its own severity, `Name [Risk]`, into the name and the severity.
 pub(super) fn with_risk(id: &str) -> Option<(&str, Severity)> {
     let (name, risk) = id.trim_end().strip_suffix(']')?.rsplit_once('[')?;
     Some((name.trim(), risk_word(risk)?)).filter(|(name, _)| !name.is_empty())

@@ -1,10 +1,9 @@
-//! The words that say how a plugin ended.
+//! The words for the end of a plugin.
 //!
-//! KAST knows `success` and `fail` as the disposition of a result. In `kast_info.json` the status
-//! is that disposition, or one of its own words: `failed` after an exception, `unavailable`,
-//! `skipped`, and `unknown` where a result has no disposition. Only a word that is known to be good
-//! makes a result good: a plugin that says `timeout` or `partial` has not checked what it should
-//! have.
+//! KAST uses `success` and `fail` as the disposition of a result. In `kast_info.json`, the status
+//! is that disposition, or one of KAST's own words: `failed` after an exception, `unavailable`,
+//! `skipped`, or `unknown` for a result without a disposition. A result is good only if its word is
+//! known to be good: a plugin with the word `timeout` or `partial` has not completed its checks.
 
 use kastrel_actors::model::PluginStatus;
 
@@ -12,31 +11,31 @@ use super::super::text::clean;
 
 const MOST_WORD_CHARS: usize = 40;
 
-/// What a word means.
+/// The meaning of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum EndWord {
-    /// It ended well.
+    /// The plugin succeeded.
     Good,
     /// There is no word.
     Silent,
-    /// The scanner does not know it.
+    /// The scanner does not know how it ended.
     Unknown,
-    /// It was left out.
+    /// The plugin was skipped.
     Skipped,
-    /// Its tool is missing.
+    /// The plugin's tool is missing.
     Unavailable,
-    /// It ended badly.
+    /// The plugin failed.
     Failed,
-    /// A word that nobody defined, safe to show.
+    /// An undefined word, safe to show.
     Other(String),
 }
 
 impl EndWord {
-    /// Reads a word.
+    /// Parses a word.
     pub(super) fn read(word: &str) -> Self {
         match word.trim().to_lowercase().as_str() {
             "" => Self::Silent,
-            // KAST's own word, and those that plugins of others write in its place.
+            // KAST's own word, and those that third-party plugins use instead.
             "success" | "succeeded" | "successful" | "completed" | "ok" => Self::Good,
             "fail" | "failed" | "error" => Self::Failed,
             "skipped" => Self::Skipped,
@@ -48,7 +47,7 @@ impl EndWord {
         }
     }
 
-    /// Of two ends the worse one counts.
+    /// The rank of an end: the worse of two ends counts.
     pub(super) const fn badness(&self) -> u8 {
         match self {
             Self::Good => 0,
@@ -58,7 +57,7 @@ impl EndWord {
         }
     }
 
-    /// How a plugin ended that says this of itself; `None` where it says nothing.
+    /// The status of a plugin that states this word itself; `None` without a word.
     pub(super) const fn stated(&self) -> Option<PluginStatus> {
         match self {
             Self::Silent => None,
@@ -69,7 +68,7 @@ impl EndWord {
         }
     }
 
-    /// The word, where it is the only thing that is known of a failure.
+    /// The word, if it is the only information about a failure.
     pub(super) fn odd_word(&self) -> Option<&str> {
         match self {
             Self::Other(word) => Some(word),
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_word_that_is_known_to_be_good_is_good() {
+    fn only_known_good_words_count_as_good() {
         for word in ["success", " Success ", "SUCCESS", "succeeded", "completed", "ok"] {
             assert_eq!(EndWord::read(word), EndWord::Good, "{word}");
         }

@@ -1,8 +1,9 @@
-//! What a plugin's findings show of whether it checked anything.
+//! Decides from a plugin's findings whether the plugin checked anything.
 //!
-//! KAST calls a plugin successful whose tool ran, whatever became of it: testssl that could not
-//! connect, wafw00f whose site "appears to be down", a CORS check of which every request failed.
-//! Some of them leave a trace of that in their findings; the others are judged by what those say.
+//! KAST calls a plugin successful if its tool ran, whatever the tool did: testssl without a
+//! connection, wafw00f with a site that "appears to be down", a CORS check in which every request
+//! failed. Some plugins leave a trace of such a failure in their findings. The others are judged by
+//! the findings of plugins that contacted the same target.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,16 +15,16 @@ use super::super::plugin_name;
 use super::processed::Own;
 use super::{Sureness, said};
 
-/// The most bytes of a text that are kept.
+/// The maximum number of bytes of a text that are kept.
 const MOST_TEXT_BYTES: usize = 16 << 10;
 
-/// A plugin whose result is judged by what others saw: that it found nothing may mean that nobody
-/// answered.
+/// A plugin that is judged by the results of others. If it found nothing, the target may not have
+/// responded.
 struct Silent {
     key: &'static str,
-    /// The plugins that ask the same address in the same way.
+    /// The plugins that contact the same address in the same way.
     witnesses: &'static [&'static str],
-    /// How it asks where the target names no scheme.
+    /// The schemes that it uses if the target has none.
     schemes: &'static [Scheme],
 }
 
@@ -40,47 +41,47 @@ const SILENT: &[Silent] = &[
         schemes: &[Scheme::Https, Scheme::Http],
     },
 ];
-/// The plugin that looks into the results of others, and those.
+/// The plugins that read the results of others, with these others.
 const READERS: &[(&str, &[&str])] = &[("ai_surface_detection", &["katana", "whatweb", "script_detection"])];
-/// What errors of a connection have in them that was made.
+/// Parts of error messages that mean that a connection was made.
 const REACHED_WORDS: &[&str] =
     &["CERTIFICATE_VERIFY_FAILED", "Client Error", "Server Error", "TooManyRedirects", "Exceeded "];
-/// What errors of a connection have in them that was not made.
+/// Parts of error messages that mean that no connection was made.
 const UNREACHED_WORDS: &[&str] =
     &["ConnectionPool(", "Connection", "timed out", "Name or service not known", "SSLError"];
 
-/// Whether the target answered the plugin.
+/// Whether the target responded to a plugin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) enum Reach {
-    /// Nothing shows it.
+    /// The result does not show it.
     #[default]
     Unknown,
-    /// It answered.
+    /// The target responded.
     Reached,
-    /// It did not.
+    /// The target did not respond.
     Unreached,
 }
 
-/// What the tool's own result shows, within `findings`.
+/// The relevant parts of the tool's own result, in `findings`.
 #[derive(Debug, Default)]
 pub(super) struct ToolResult {
-    /// How many results are listed, where `results` is a list.
+    /// The number of listed results, if `results` is a list.
     pub(super) listed: Option<u64>,
-    /// Whether `scanResult` is there, and whether it holds the result of a test.
+    /// `Some` if `scanResult` exists; true if it has the result of a test.
     scan: Option<bool>,
-    /// Whether the tool's output is there and was not understood.
+    /// True if the tool's output exists but was not parsed.
     is_raw: bool,
-    /// Why the tool ended early.
+    /// The reason why the tool ended early.
     problem: Option<String>,
     is_interrupted: bool,
-    /// Whether the members of `results` have those of a test in them, where it is an object.
+    /// `Some` if `results` is an object; true if it has members with test results.
     has_tests: Option<bool>,
-    /// What an error in `results` says.
+    /// The error message in `results`.
     answer: Option<String>,
 }
 
 impl ToolResult {
-    /// Reads a member of `findings`. `false`: it is none of these, and was not read.
+    /// Reads a member of `findings`. Returns `false` without reading if the key is not relevant.
     pub(super) fn member<R: Read>(&mut self, reader: &mut JsonReader<R>, key: &str) -> Result<bool, Fault> {
         match key {
             "scanResult" => {
@@ -110,7 +111,7 @@ impl ToolResult {
         Ok(true)
     }
 
-    /// Reads `results` where it is an object.
+    /// Reads `results` if it is an object.
     pub(super) fn results<R: Read>(&mut self, reader: &mut JsonReader<R>) -> Result<(), Fault> {
         let (mut has_tests, mut answers) = (false, [None, None]);
         reader.object(|reader, key| {
@@ -129,7 +130,7 @@ impl ToolResult {
         Ok(())
     }
 
-    /// One element of testssl's result: a host with lists of tests, or a problem.
+    /// Reads one element of testssl's result: a host with lists of tests, or a problem.
     fn host<R: Read>(
         reader: &mut JsonReader<R>,
         has_tests: &mut bool,
@@ -157,8 +158,8 @@ impl ToolResult {
         Ok(())
     }
 
-    /// Why the plugin of this key checked nothing although it calls itself successful; its findings
-    /// are an object, empty or not.
+    /// Returns the reason if a plugin checked nothing although its status is successful. The
+    /// plugin's findings are an object; `is_empty` is true if the object is empty.
     pub(super) fn unchecked(&self, key: &str, is_empty: bool) -> Option<String> {
         match key {
             "testssl" => {
@@ -177,7 +178,7 @@ impl ToolResult {
             "mozilla_observatory" if self.has_tests == Some(false) => {
                 Some(self.answer.clone().unwrap_or_else(|| "Mozilla Observatory gave no result of a test".to_owned()))
             }
-            // It lists each site that answered, with a firewall or without.
+            // wafw00f lists each site that responded, with or without a firewall.
             "wafw00f" if self.listed == Some(0) => {
                 Some("wafw00f reached no site: the target did not answer".to_owned())
             }
@@ -186,7 +187,7 @@ impl ToolResult {
     }
 }
 
-/// Whether the target answered the plugin of this key.
+/// Decides whether the target responded to the plugin with this key.
 pub(super) fn reach(key: &str, result: &PluginResult, sureness: Sureness, listed: Option<u64>) -> Reach {
     let has_failed = result.status == PluginStatus::Failed && sureness != Sureness::Unreadable;
     let contains =
@@ -203,38 +204,38 @@ pub(super) fn reach(key: &str, result: &PluginResult, sureness: Sureness, listed
     }
 }
 
-/// When it is judged.
+/// The time of the judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) enum Moment {
-    /// Plugins run still, and may show something.
+    /// Plugins still run, and may yield more evidence.
     Running,
-    /// Nothing will change any more.
+    /// The attempt has ended; nothing will change any more.
     Over,
 }
 
-/// What is to be thought of a plugin that ended well and found nothing.
+/// The judgement of a successful plugin that found nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Doubt {
-    /// It is as it says.
+    /// The result is accepted.
     None,
-    /// Nothing shows yet whether anybody answered.
+    /// No evidence yet that the target responded.
     Open,
-    /// It checked nothing; why.
+    /// The plugin checked nothing; with the reason.
     Unchecked(String),
 }
 
-/// A plugin that ended well and found nothing where nothing shows whether anybody answered: the
-/// target itself has to be asked.
+/// A successful plugin that found nothing and has no evidence that the target responded. The target
+/// must be probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) struct Unsure {
     /// The key of its name.
     pub(in crate::adapters::kast_runner) key: &'static str,
-    /// How it asks where the target names no scheme, one after the other.
+    /// The schemes to try, one after the other, if the target has none.
     pub(in crate::adapters::kast_runner) schemes: &'static [Scheme],
 }
 
-/// Judges the plugins that ended well and found nothing by what the others saw. One of which it is
-/// open still is in progress, or is returned where all is over.
+/// Judges successful plugins that found nothing, by the results of the others. A plugin without a
+/// decision is set to in progress; after the end of the attempt, it is returned instead.
 pub(in crate::adapters::kast_runner) fn judge(
     plugins: &mut [PluginResult],
     own: &BTreeMap<String, Own>,
@@ -254,7 +255,7 @@ pub(in crate::adapters::kast_runner) fn judge(
     unsure
 }
 
-/// Judges the plugins that look into the results of others, once those are judged.
+/// Judges the plugins that read the results of others, after those are judged.
 fn judge_readers(plugins: &mut [PluginResult], moment: Moment) {
     for (name, others) in READERS {
         let Some((plugin, states)) = found_nothing(plugins, name, others) else { continue };
@@ -262,7 +263,8 @@ fn judge_readers(plugins: &mut [PluginResult], moment: Moment) {
     }
 }
 
-/// Ends the doubt about `unsure` by what the target answered for each: `Err` says why it did not.
+/// Decides the `unsure` plugins by the probe's answers. An `Err` has the reason why the target did
+/// not respond.
 pub(in crate::adapters::kast_runner) fn settle(
     plugins: &mut [PluginResult],
     unsure: &[Unsure],
@@ -281,8 +283,7 @@ pub(in crate::adapters::kast_runner) fn settle(
     judge_readers(plugins, Moment::Over);
 }
 
-/// Takes back that plugins have checked anything: their network was cut off at a time that nobody
-/// knows.
+/// Marks all completed plugins as failed, because their network was cut off at an unknown time.
 pub(in crate::adapters::kast_runner) fn cut_off(plugins: &mut [PluginResult]) {
     const WHY: &str = "The connection of the attempt's network ended before the scanner did (scans.egress_limit), so that nothing shows what this plugin reached";
     for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Completed) {
@@ -290,8 +291,8 @@ pub(in crate::adapters::kast_runner) fn cut_off(plugins: &mut [PluginResult]) {
     }
 }
 
-/// The plugin of this key, where it ended well and found nothing, and how those of `others` stand
-/// that are there.
+/// Returns the plugin with this key if it succeeded and found nothing, with the states of the
+/// existing plugins in `others`.
 fn found_nothing<'a>(
     plugins: &'a mut [PluginResult],
     key: &str,
@@ -313,7 +314,7 @@ fn apply(doubt: Doubt, plugin: &mut PluginResult) {
     }
 }
 
-/// Whether a plugin may still show something.
+/// Returns true if the plugin may still yield evidence.
 fn is_open(status: PluginStatus, moment: Moment) -> bool {
     moment == Moment::Running && !status.is_final()
 }

@@ -1,18 +1,19 @@
-//! Texts by which a plugin says that it did not check anything, where it has no word for it.
+//! Recognizes texts with which a plugin reports that it checked nothing, for plugins without a
+//! disposition.
 //!
-//! Some of KAST's plugins leave a file without a disposition and with a sentence such as "Plugin
-//! failed: no subdomains". Only the beginning of a text counts: what follows may be the scanned
-//! site's.
+//! Some of KAST's plugins write a file without a disposition, with a sentence such as "Plugin
+//! failed: no subdomains". Only the start of a text counts, because the rest may come from the
+//! scanned site.
 
-/// What such a text begins with.
+/// The openings of such a text.
 const OPENINGS: &[&str] =
     &["unable to ", "could not ", "cannot ", "failed to ", "error:", "error reading ", "plugin failed", "scan failed"];
-/// What the first sentence of such a text has in it.
+/// The phrases in the first sentence of such a text.
 const SENTENCES: &[&str] = &["could not be completed", "could not complete", "did not complete", "unable to complete"];
-/// The longest part of a text in which a sentence is looked for.
+/// The number of characters at the start of a text that are searched.
 const MOST_CHARS: usize = 120;
 
-/// Whether a text says that the plugin failed.
+/// Returns true if the text reports a failure.
 pub(super) fn says_failure(text: &str) -> bool {
     let start: String = text.trim_start().chars().take(MOST_CHARS).collect::<String>().to_lowercase();
     let sentence = start.split(['.', ':', '\n']).next().unwrap_or_default();
@@ -24,7 +25,7 @@ pub(super) fn says_failure(text: &str) -> bool {
         || (is_plain && SENTENCES.iter().any(|part| sentence.contains(part)))
 }
 
-/// Whether it also says why: it does not end where the reason would begin.
+/// Returns true if the text has a reason: it does not end with a colon.
 pub(super) fn has_reason(text: &str) -> bool {
     !text.trim_end().ends_with(':')
 }
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_a_failure_is_known_by_its_beginning() {
+    fn failure_text_is_recognized_by_its_start() {
         for text in [
             "Plugin failed: No subdomains discovered for a.test",
             "Plugin execution failed: no route",

@@ -1,4 +1,5 @@
-//! `kast_info.json`: the order, states, reasons and times of the plugins, as KAST says them.
+//! Reads `kast_info.json`: the order, states, reasons and times of the plugins, from KAST's point
+//! of view.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -8,46 +9,46 @@ use super::super::plugin_name;
 use super::end_word::EndWord;
 use super::processed::message;
 
-/// So many plugins are kept; more are counted.
+/// The maximum number of plugins that are kept; more are only counted.
 pub(in crate::adapters::kast_runner) const MOST_PLUGINS: usize = 500;
-/// So many of those that are not kept are known by their names, so that each is counted once.
+/// The maximum number of further plugins that are known by key, so that each is counted once.
 pub(in crate::adapters::kast_runner) const MOST_BEYOND: usize = 20_000;
 const MOST_NAME_BYTES: usize = 4 << 10;
 const MOST_WORD_BYTES: usize = 256;
 const MOST_REASON_BYTES: usize = 16 << 10;
 
-/// What KAST says of a plugin.
+/// KAST's entry of a plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) struct Listed {
-    /// Its name, safe to show.
+    /// The name, safe to show.
     pub(in crate::adapters::kast_runner) name: String,
-    /// Its name as it is written, for the names of its files.
+    /// The original name, for file names.
     pub(in crate::adapters::kast_runner) raw_name: String,
     /// KAST's word for its end.
     pub(super) status: Option<String>,
-    /// Why it failed.
+    /// The reason of its failure.
     pub(super) error: Option<String>,
     pub(super) start: Option<String>,
     pub(super) end: Option<String>,
 }
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::adapters::kast_runner) struct Info {
     /// The plugins, each once.
     pub(in crate::adapters::kast_runner) plugins: Vec<Listed>,
-    /// When the run ended, by KAST's local clock.
+    /// The end of the run, in KAST's local time.
     pub(super) end: Option<String>,
-    /// The keys of those that are left out because there are too many.
+    /// The keys of the plugins beyond the limit.
     pub(in crate::adapters::kast_runner) beyond: BTreeSet<String>,
-    /// Where each plugin stands in the list, by its key.
+    /// The index of each plugin in the list, by key.
     places: BTreeMap<String, usize>,
-    /// Why the rest of the file could not be read, if so: what came before is here.
+    /// The reason why the rest of the file could not be read. The part before it is kept.
     pub(in crate::adapters::kast_runner) broken: Option<Fault>,
 }
 
 impl Info {
-    /// Reads the file as far as it goes.
+    /// Reads the file as far as possible.
     pub(in crate::adapters::kast_runner) fn read(source: impl Read) -> Self {
         let mut info = Self::default();
         info.broken = info.fill(source).err();
@@ -57,7 +58,7 @@ impl Info {
     fn fill(&mut self, source: impl Read) -> Result<(), Fault> {
         JsonReader::open(source)?.object(|reader, key| match key {
             "plugins" => {
-                // Of a repeated key the last one counts.
+                // The last of repeated keys counts.
                 self.plugins.clear();
                 self.places.clear();
                 self.beyond.clear();
@@ -73,7 +74,7 @@ impl Info {
         Ok(())
     }
 
-    /// One entry of the list. One that is no object, or an empty one, says nothing.
+    /// Reads one entry of the list. An entry that is empty or not an object is ignored.
     fn entry<R: Read>(&mut self, reader: &mut JsonReader<R>, unnamed: &mut usize) -> Result<(), Fault> {
         let mut listed = Listed::default();
         let mut says_anything = false;
@@ -94,7 +95,7 @@ impl Info {
         }
         listed.name = plugin_name::shown(&listed.raw_name);
         if listed.raw_name.trim().is_empty() {
-            // Each of them is another one.
+            // Each unnamed entry is a separate plugin.
             *unnamed += 1;
             if *unnamed > 1 {
                 listed.name = format!("{} {unnamed}", listed.name);
@@ -104,7 +105,8 @@ impl Info {
         Ok(())
     }
 
-    /// A plugin that is listed twice is one: the worse of its ends counts.
+    /// Adds an entry. A plugin that is listed twice is one plugin, and the worse of its ends
+    /// counts.
     fn add(&mut self, listed: Listed) {
         let key = plugin_name::key(&listed.name);
         if let Some(before) = self.places.get(&key).and_then(|at| self.plugins.get_mut(*at)) {
@@ -120,7 +122,7 @@ impl Info {
     }
 }
 
-/// The worse of two ends is shown.
+/// The rank of an end; the worse of two ends is shown.
 fn badness(status: Option<&str>) -> u8 {
     status.map_or(EndWord::Silent, EndWord::read).badness()
 }

@@ -1,8 +1,8 @@
-//! The issues of a plugin, in whatever shape it wrote them.
+//! Reads the issues of a plugin in any shape.
 //!
-//! KAST's plugins write a list of ids. A plugin of others may write one id, an object with ids as
-//! keys, or a list in an object; one odd shape must not make issues disappear. So whatever is not
-//! known to mean "none" is an issue, if need be one without a name.
+//! KAST's plugins write a list of ids. A third-party plugin may write a single id, an object with
+//! ids as keys, or a list in an object. An odd shape must not make issues disappear. So every value
+//! that is not known to mean "none" is an issue, without a name if necessary.
 
 use std::io::Read;
 
@@ -15,14 +15,14 @@ use super::alerts::with_risk;
 
 const MOST_ID_BYTES: usize = 1 << 10;
 const MOST_ID_CHARS: usize = 120;
-/// What an issue without a name is called.
+/// The name that stands for an unnamed issue.
 const UNNAMED_ISSUE: &str = "(unnamed issue)";
-/// How many objects may be around a list of issues. What is deeper is one issue.
+/// The maximum number of objects around a list of issues. A deeper object is one issue.
 const MOST_DEPTH: u8 = 4;
 
-/// What names an issue in its object, the best first.
+/// The keys that name an issue in its object, the best first.
 const NAMES: &[&str] = &["id", "issue_id", "name", "title", "alert"];
-/// What holds issues in an object that is none.
+/// The keys that contain issues, in an object that is not an issue.
 const CONTAINERS: &[&str] = &[
     "issues",
     "items",
@@ -39,7 +39,7 @@ const CONTAINERS: &[&str] = &[
     "info",
     "unknown",
 ];
-/// What describes an issue, or a number of issues, and is the id of none.
+/// The keys that describe an issue or a number of issues, and are never ids.
 const ATTRIBUTES: &[&str] = &[
     "severity",
     "risk",
@@ -68,7 +68,7 @@ const ATTRIBUTES: &[&str] = &[
     "disposition",
     "error",
 ];
-/// Texts that mean that there is none.
+/// The texts that mean "no issues".
 const NOTHING: &[&str] = &[
     "",
     "-",
@@ -91,7 +91,7 @@ const NOTHING: &[&str] = &[
     "nothing",
     "nothing found",
 ];
-/// What there is none of in a sentence such as "No issues found".
+/// The nouns in sentences such as "No issues found".
 const NOUNS: &[&str] = &[
     "issue",
     "issues",
@@ -110,7 +110,7 @@ const NOUNS: &[&str] = &[
 ];
 const ENDS: &[&str] = &["found", "detected", "identified", "reported", "discovered", "available"];
 
-/// Reads the value of `issues`: all issues are counted by their severity, the worst are kept.
+/// Reads the value of `issues`. All issues are counted by severity, and the worst ones are kept.
 pub(super) fn read<R: Read>(
     reader: &mut JsonReader<R>,
     catalogue: Option<&Catalogue>,
@@ -120,8 +120,8 @@ pub(super) fn read<R: Read>(
     Ok(found)
 }
 
-/// Whether an object stands alone, so that its keys may be ids, or is an element of a list, and so
-/// an issue itself.
+/// The position of an object: alone, so that its keys may be ids, or as an element of a list, so
+/// that it is an issue itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Alone,
@@ -134,7 +134,7 @@ struct Shapes<'a> {
 }
 
 impl Shapes<'_> {
-    /// A list of issues, or what stands in its place.
+    /// Reads a list of issues, or a value in its place.
     fn value<R: Read>(self, reader: &mut JsonReader<R>, found: &mut IssueCollector, depth: u8) -> Result<(), Fault> {
         if reader.is_list()? {
             return reader.list(|reader| self.element(reader, found, depth)).map(drop);
@@ -150,7 +150,8 @@ impl Shapes<'_> {
         Ok(())
     }
 
-    /// A text, a number, or an object with an id; one of another shape is an issue without a name.
+    /// Reads an element: a text, a number, or an object with an id. An element of another shape is
+    /// an unnamed issue.
     fn element<R: Read>(self, reader: &mut JsonReader<R>, found: &mut IssueCollector, depth: u8) -> Result<(), Fault> {
         if reader.is_object()? {
             return self.object(reader, found, Place::Element, depth);
@@ -162,7 +163,7 @@ impl Shapes<'_> {
         Ok(())
     }
 
-    /// An issue, issues by their ids, or an object around a list of issues.
+    /// Reads an object: an issue, issues by their ids, or a container of a list of issues.
     fn object<R: Read>(
         self,
         reader: &mut JsonReader<R>,
@@ -209,8 +210,8 @@ impl Shapes<'_> {
             .is_some_and(|catalogue| catalogue.registry.contains_key(id) || catalogue.registry.contains_key(id.trim()))
     }
 
-    /// KAST strips an id before it looks for it. One that it does not know may carry its severity,
-    /// `Name [High]`.
+    /// Creates an issue from an id. Like KAST, strips the id before the lookup. An unknown id may
+    /// contain its severity: `Name [High]`.
     fn issue(self, id: &str) -> IssueRef {
         let registry = self.catalogue.map(|catalogue| &catalogue.registry);
         let known = registry.and_then(|registry| registry.get(id).or_else(|| registry.get(id.trim())));
@@ -230,7 +231,7 @@ impl Shapes<'_> {
     }
 }
 
-/// Passes over a value, and says whether it means none: an empty list or object, `false`, 0, or a
+/// Skips a value, and returns true if it means "none": an empty list or object, `false`, 0, or a
 /// text such as "None".
 fn is_nothing<R: Read>(reader: &mut JsonReader<R>) -> Result<bool, Fault> {
     let mut is_empty = true;
@@ -256,7 +257,7 @@ fn is_bare_nothing(word: &str) -> bool {
     means_none(word) || word.parse::<f64>().is_ok_and(|number| number == 0.0)
 }
 
-/// Whether a text says that there are no issues, in the words that people and Python write.
+/// Returns true if the text means that there are no issues, in the words of people or of Python.
 fn means_none(text: &str) -> bool {
     let text = text.trim().trim_end_matches(['.', '!']).to_lowercase();
     if NOTHING.contains(&text.as_str()) || matches!(text.as_str(), "not found" | "not detected" | "not vulnerable") {
@@ -303,7 +304,7 @@ mod tests {
     fn issues_of_any_shape_are_issues() {
         const UNNAMED: &[&str] = &[UNNAMED_ISSUE];
         for (json, ids) in [
-            // Lists, as KAST's plugins write them.
+            // Lists, in the form of KAST's plugins.
             (r#"["a","b"]"#, &["a", "b"][..]),
             (r#"[{"id":"a"},7,null,["c"],{}]"#, &["a", "7", UNNAMED_ISSUE, UNNAMED_ISSUE]),
             (r#"[{"name":"n","id":"a","severity":"high"}]"#, &["a"]),
@@ -321,7 +322,7 @@ mod tests {
                 &["a", "b", "c"],
             ),
             (r#"{"BEAST":1,"count":1}"#, &["BEAST"]),
-            // One issue without a list around it.
+            // One issue without a list.
             (r#"{"id":"a","severity":"high"}"#, &["a"]),
             (r#"{"severity":"high","description":"Admin panel is public"}"#, UNNAMED),
             // A list inside an object.
@@ -330,7 +331,7 @@ mod tests {
             (r#"{"issues":{"list":{"a":1}}}"#, &["a"]),
             (r#"{"count":3}"#, UNNAMED),
             (r#"{"high":2,"low":0}"#, UNNAMED),
-            // Something else that is not nothing.
+            // Other values that do not mean "none".
             ("true", UNNAMED),
             ("3", UNNAMED),
             ("-1", UNNAMED),
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_the_words_of_python_and_of_people_is_no_issue() {
+    fn words_of_python_and_people_for_none_give_no_issue() {
         let bare = [
             "null",
             "None",
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_costs_no_stack_and_hides_nothing() {
+    fn nested_issues_use_no_stack_and_are_all_found() {
         let nested = |depth: usize| format!("{}[\"a\"]{}", "{\"issues\":".repeat(depth), "}".repeat(depth));
         assert_eq!(read_all(&nested(3)), (1, vec!["a".to_owned()]));
         for depth in [10, 100_000] {

@@ -1,4 +1,4 @@
-//! The last word on each plugin, from KAST's list and the plugins' own files.
+//! Merges KAST's list and the plugins' own files into the final result of each plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,18 +15,18 @@ use super::processed::Own;
 use super::times::{Clock, Times};
 use super::{Sureness, said};
 
-/// What is said of a plugin that failed and does not say why.
+/// The message of a plugin that failed without a reason.
 const FAILED_SILENTLY: &str = "Failed without a message. See the log.";
 const UNAVAILABLE: &str = "Tool not installed on this node";
 const SKIPPED: &str = "Skipped by the scanner";
 
-/// Merges: the plugins that KAST lists in its order, then the others, as far as a row has room for
-/// them.
+/// Merges the results: first the plugins of KAST's list, in its order, then the others, up to the
+/// limit of a row.
 ///
-/// - `seen` are the plugins as they were seen so far, whether or not they have ended; `own` what
-///   ended ones say of themselves, by [`plugin_name::key`].
-/// - `written` is when `kast_info.json` was written, `zone` that of this machine. Both help to read
-///   KAST's times, which have no zone.
+/// - `seen` are the plugins observed so far, ended or not. `own` are the results of ended plugins,
+///   by [`plugin_name::key`].
+/// - `written` is the time at which `kast_info.json` was written, `zone` the time zone of this
+///   machine. Both help to interpret KAST's times, which have no zone.
 pub(in crate::adapters::kast_runner) fn merge(
     info: &Info,
     seen: &[PluginResult],
@@ -48,8 +48,8 @@ pub(in crate::adapters::kast_runner) fn merge(
         plugins.push(last_word(listed, before, own.get(&key), &clock));
     }
     let listed: BTreeSet<String> = info.plugins.iter().map(|listed| plugin_name::key(&listed.name)).collect();
-    // Of those that KAST lists beyond the bound, its word is not known: what they say themselves
-    // does not count.
+    // For plugins that KAST lists beyond the limit, KAST's word is unknown, so their own results do
+    // not count.
     let is_other = |plugin: &&PluginResult| {
         let key = plugin_name::key(&plugin.name);
         !listed.contains(&key) && !info.beyond.contains(&key)
@@ -62,21 +62,21 @@ pub(in crate::adapters::kast_runner) fn merge(
 fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, clock: &Clock<'_>) -> PluginResult {
     let (status, reason) = state(word(listed), &listed.name, own);
     let base = own.map(|own| &own.result).or(seen);
-    // The spelling of the scanner's own list of plugins comes first.
+    // The spelling in the scanner's own list of plugins has priority.
     let name = seen.or(base).map_or_else(|| listed.name.clone(), |plugin| plugin.name.clone());
     let own_error = own.and_then(|own| own.error.clone());
-    // A summary is a reason only of a plugin that knows itself that it failed.
+    // A summary is a reason only if the plugin itself states that it failed.
     let own_message = base
         .filter(|base| status != PluginStatus::Failed || base.status == status)
         .and_then(|base| base.message.clone());
     let is_unreadable = own.is_some_and(|own| own.sureness == Sureness::Unreadable);
     let error = listed.error.clone().filter(|_| !(is_unreadable && word(listed) == EndWord::Good));
-    // The scanner's log may have a reason that nothing else has.
+    // The scanner's log may have a reason that no file has.
     let logged = seen
         .filter(|seen| seen.status == PluginStatus::Failed && status == PluginStatus::Failed)
         .and_then(|seen| seen.message.clone());
     let message = match status {
-        // The true reason first: KAST's, the plugin's, then what else is known.
+        // The most reliable reason first: KAST's, then the plugin's, then the others.
         PluginStatus::Completed => own_error.or(own_message).or(error).or(reason),
         _ => error.or(own_error).or(reason).or(logged).or(own_message),
     };
@@ -85,21 +85,20 @@ fn last_word(listed: &Listed, seen: Option<&PluginResult>, own: Option<&Own>, cl
     let started_at =
         started_at.or_else(|| base.and_then(|base| base.started_at)).or_else(|| seen.and_then(|seen| seen.started_at));
     let ended_at = ended_at.or_else(|| base.and_then(|base| base.ended_at));
-    // A start that is after the end is the one that is wrong: the end is what the plugin itself
-    // wrote down.
+    // If the start is after the end, the start is wrong: the end comes from the plugin's own file.
     let started_at = started_at.filter(|start| ended_at.is_none_or(|end| *start <= end));
     let base = base.cloned().unwrap_or_else(|| PluginResult::new(&name, status));
     with_reason(PluginResult { name, status, message, started_at, ended_at, ..base })
 }
 
-/// How the plugin ended, and what to say where nobody says why.
+/// The final status of a plugin, and a message for the case that there is no reason.
 fn state(word: EndWord, name: &str, own: Option<&Own>) -> (PluginStatus, Option<String>) {
     if let Some(own) = own.filter(|own| own.sureness == Sureness::Unreadable) {
         return (PluginStatus::Failed, own.error.clone());
     }
     let own_says = own.filter(|own| own.sureness == Sureness::Stated).map(|own| own.result.status);
     match (word, own_says, own) {
-        // The plugin says that it failed: a good word of KAST's does not make it good.
+        // The plugin itself states that it failed; KAST's good word does not override that.
         (EndWord::Good, Some(status), _) => (status, None),
         (EndWord::Good, None, Some(_)) => (PluginStatus::Completed, None),
         (EndWord::Good, None, None) => (
@@ -113,11 +112,11 @@ fn state(word: EndWord, name: &str, own: Option<&Own>) -> (PluginStatus, Option<
         (EndWord::Unavailable, ..) => (PluginStatus::Unavailable, Some(UNAVAILABLE.into())),
         (EndWord::Skipped, ..) => (PluginStatus::Skipped, Some(SKIPPED.into())),
         (EndWord::Silent | EndWord::Unknown, Some(status), _) => (status, None),
-        // A result that does not say either how its plugin ended is no good one.
+        // Neither KAST nor the result states how the plugin ended, so it is not a success.
         (EndWord::Silent | EndWord::Unknown, None, _) => {
             (PluginStatus::Failed, Some("The scanner does not say how it ended".into()))
         }
-        // Nobody knows what the word means, so it is not a good one, whatever the plugin says.
+        // The meaning of the word is unknown, so it is not a success, whatever the plugin states.
         (EndWord::Other(word), says, _) => {
             let status = says.filter(|status| *status != PluginStatus::Completed).unwrap_or(PluginStatus::Failed);
             (status, said(&format!("The scanner ended it as \"{word}\"")))
@@ -125,8 +124,7 @@ fn state(word: EndWord, name: &str, own: Option<&Own>) -> (PluginStatus, Option<
     }
 }
 
-/// How a plugin that has left a result stands before the scanner's list is there, and what to say
-/// of it.
+/// The status and message of a plugin with a result, before the scanner's list exists.
 pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged>) -> (PluginStatus, Option<String>) {
     let own_says = || (own.result.status, own.result.message.clone());
     if own.result.status != PluginStatus::Completed {
@@ -144,14 +142,14 @@ pub(in crate::adapters::kast_runner) fn so_far(own: &Own, logged: Option<&Logged
                 }
             }
         }
-        // It is at work on its result.
+        // The plugin is still writing its result.
         Some(Logged { has_started: true, .. }) => (PluginStatus::InProgress, None),
         _ if own.sureness == Sureness::Guessed => (PluginStatus::InProgress, None),
         _ => own_says(),
     }
 }
 
-/// The keys of the plugins that run.
+/// The keys of the running plugins.
 pub(in crate::adapters::kast_runner) fn running(plugins: &[PluginResult]) -> BTreeSet<String> {
     plugins
         .iter()
@@ -160,9 +158,9 @@ pub(in crate::adapters::kast_runner) fn running(plugins: &[PluginResult]) -> BTr
         .collect()
 }
 
-/// Of an attempt that was asked to end: a plugin that failed from then on was broken off, and its
-/// last words are those of a tool that was interrupted. `at_stop` are the keys of those that ran
-/// then.
+/// Marks plugins as interrupted after a stop request: plugins that were running at the request and
+/// failed afterwards. Their messages come from interrupted tools and are removed. `at_stop` are the
+/// keys of the plugins that ran at the request.
 pub(in crate::adapters::kast_runner) fn broken_off(plugins: &mut [PluginResult], at_stop: &BTreeSet<String>) {
     for plugin in plugins.iter_mut().filter(|plugin| plugin.status == PluginStatus::Failed) {
         if at_stop.contains(&plugin_name::key(&plugin.name)) {
@@ -175,15 +173,14 @@ fn word(listed: &Listed) -> EndWord {
     listed.status.as_deref().map_or(EndWord::Silent, EndWord::read)
 }
 
-/// Stands for plugins that were not read because there are too many: they are no gap that goes
-/// unseen.
+/// A result that stands for the plugins beyond the limit, so that the gap is visible.
 pub(in crate::adapters::kast_runner) fn not_read(number: usize) -> PluginResult {
     let name = format!("({number} more {})", if number == 1 { "plugin" } else { "plugins" });
     let message = Some(format!("Not read: a scan has results of at most {MOST_PLUGINS} plugins"));
     PluginResult { message, ..PluginResult::new(name, PluginStatus::Failed) }
 }
 
-/// A plugin that did not work says why.
+/// Adds a default reason to a plugin that did not succeed.
 fn with_reason(mut plugin: PluginResult) -> PluginResult {
     let reason = match plugin.status {
         PluginStatus::Failed => FAILED_SILENTLY,

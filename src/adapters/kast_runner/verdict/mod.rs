@@ -1,15 +1,15 @@
-//! From what KAST and its plugins wrote to the last word on each plugin. All of it is text that
-//! hostile sites and crashing programs have written.
+//! Computes the final result of each plugin from the files of KAST and its plugins. All of these
+//! texts may come from hostile sites and crashed programs.
 //!
-//! - [`processed`] reads a plugin's own file, [`info`] reads `kast_info.json`; both from streams,
-//!   in bounded memory, and one odd value costs itself alone.
-//! - [`issues`] finds the issues in whatever shape they are written; [`end_word`] knows the words
-//!   for an end, and takes no other word for a good one.
-//! - [`evidence`] and [`failure_text`] find out whether a plugin checked anything that does not say
-//!   it; [`alerts`] counts those of ZAP.
-//! - [`merge()`] decides: KAST's word counts for states, the plugin's for issues and reasons, and
-//!   neither makes a result good that cannot be read.
-//! - [`times`] finds out when a plugin ran: KAST's times have no zone.
+//! - [`processed`] reads a plugin's own file, and [`info`] reads `kast_info.json`. Both read
+//!   streams in bounded memory, and an odd value affects only itself.
+//! - [`issues`] finds the issues in any shape. [`end_word`] parses the words for an end, and
+//!   accepts only known words as good.
+//! - [`evidence`] and [`failure_text`] detect plugins that checked nothing without reporting it.
+//!   [`alerts`] counts ZAP's alerts.
+//! - [`merge()`] decides: KAST's word counts for states, and the plugin's file for issues and
+//!   reasons. Neither makes an unreadable result good.
+//! - [`times`] computes when a plugin ran: KAST's times have no zone.
 
 mod alerts;
 mod end_word;
@@ -28,21 +28,21 @@ pub(super) use info::Info;
 pub(super) use merge::{broken_off, merge, not_read, running, so_far};
 pub(super) use processed::Own;
 
-/// The most characters of a message.
+/// The maximum length of a message in characters.
 const MOST_MESSAGE_CHARS: usize = 500;
 
-/// How sure it is how a plugin ended, by its own file.
+/// How certain the end of a plugin is, by its own file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sureness {
-    /// The file does not say it; KAST's word counts.
+    /// The file does not state it; KAST's word counts.
     Guessed,
-    /// The file says it.
+    /// The file states it.
     Stated,
-    /// The file cannot be read, so nothing is known of what the plugin found.
+    /// The file is unreadable, so the plugin's findings are unknown.
     Unreadable,
 }
 
-/// A text as a message: printable, bounded, and not empty.
+/// Converts a text to a message: printable, bounded and not empty.
 fn said(text: &str) -> Option<String> {
     Some(clean(text, MOST_MESSAGE_CHARS)).filter(|text| !text.is_empty())
 }

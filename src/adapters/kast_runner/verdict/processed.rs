@@ -1,5 +1,5 @@
-//! A plugin's own file, `<name>_processed.json`: read from a stream, in bounded memory, however
-//! large it is.
+//! Reads a plugin's own file, `<name>_processed.json`, as a stream and in bounded memory, whatever
+//! its size.
 
 use std::io::Read;
 
@@ -15,37 +15,37 @@ use super::evidence::{self, Reach, ToolResult};
 use super::failure_text::{has_reason, says_failure};
 use super::{MOST_MESSAGE_CHARS, Sureness, issues, said};
 
-/// The most bytes of a text that are kept: what is shown of it is shorter.
+/// The maximum number of bytes of a text that are kept; messages are shorter.
 const MOST_TEXT_BYTES: usize = 16 << 10;
-/// The most texts of a list that are kept.
+/// The maximum number of texts of a list that are kept.
 const MOST_TEXTS: usize = 200;
-/// The most bytes of a number that are kept.
+/// The maximum number of bytes of a number that are kept.
 const MOST_NUMBER_BYTES: usize = 1 << 10;
-/// KAST's word where a plugin left nothing.
+/// KAST's phrase for a plugin that left no results.
 const NO_RESULTS: &str = "No results available.";
-/// What the summary of a plugin that failed begins with where it only says that nothing was found:
-/// no reason for a failure.
+/// The start of a summary which only states that nothing was found. It is not a reason for a
+/// failure.
 const EMPTY_SUMMARY: &str = "No ";
-/// In such a summary it is the reason: the tool left nothing.
+/// A phrase that makes such a summary a reason: the tool produced no output.
 const NOTHING_PRODUCED: &str = " produced";
 
-/// What a plugin says of itself.
+/// A plugin's own result.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::adapters::kast_runner) struct Own {
-    /// Its state, issues and message.
+    /// The state, issues and message.
     pub(in crate::adapters::kast_runner) result: PluginResult,
-    /// How sure the state is.
+    /// How certain the state is.
     pub(in crate::adapters::kast_runner) sureness: Sureness,
-    /// Why it failed, where it says so.
+    /// The reason of the failure, if stated.
     pub(in crate::adapters::kast_runner) error: Option<String>,
-    /// Whether the target answered it.
+    /// Whether the target responded.
     pub(in crate::adapters::kast_runner) reach: Reach,
-    /// When the file was written: no plugin ended later.
+    /// The time at which the file was written. The plugin did not end later.
     pub(in crate::adapters::kast_runner) written: Option<Timestamp>,
 }
 
 impl Own {
-    /// Of a result, as sure as that.
+    /// Creates a result with the given certainty.
     pub(in crate::adapters::kast_runner) const fn new(
         result: PluginResult,
         sureness: Sureness,
@@ -54,7 +54,8 @@ impl Own {
         Self { result, sureness, error, reach: Reach::Unknown, written: None }
     }
 
-    /// A plugin whose file cannot be read. `problem` completes "Result file cannot be read: …".
+    /// The result of a plugin with an unreadable file. `problem` completes "Result file cannot be
+    /// read: …".
     pub(in crate::adapters::kast_runner) fn unreadable(name: &str, problem: impl std::fmt::Display) -> Self {
         let error = format!("Result file cannot be read: {problem}");
         let result = PluginResult { message: Some(error.clone()), ..PluginResult::new(name, PluginStatus::Failed) };
@@ -62,7 +63,7 @@ impl Own {
     }
 }
 
-/// The parts of the file that matter.
+/// The relevant parts of the file.
 #[derive(Default)]
 struct Parts {
     count: Option<u64>,
@@ -70,17 +71,17 @@ struct Parts {
     disposition: Option<String>,
     error: Option<String>,
     summary: Option<String>,
-    /// What a summary of named texts says under `Error`.
+    /// The text under `Error` in a summary of named texts.
     summary_error: Option<String>,
     timestamp: Option<Timestamp>,
     findings: Section,
-    /// `fail` or `failed`, in place of `findings`.
+    /// `fail` or `failed`, which some files have in place of `findings`.
     failure: Section,
-    /// Other texts that may say that it failed, the best reason first.
+    /// Other texts that may report a failure, the best reason first.
     details: Option<String>,
     results_message: Option<String>,
     executive_summary: Option<String>,
-    /// KAST's issues that stand for some of the issues.
+    /// KAST's issues that duplicate other issues.
     repeated: Vec<String>,
 }
 
@@ -108,7 +109,7 @@ fn parts(name: &str, source: impl Read, catalogue: Option<&Catalogue>) -> Result
     let (mut parts, mut is_result) = (Parts::default(), false);
     let is_zap = plugin_name::key(name) == ZAP;
     JsonReader::open(source)?.object(|reader, key| {
-        // A key that is repeated: the last one counts, as in Python.
+        // The last of repeated keys counts, as in Python.
         is_result |= matches!(
             key,
             "findings_count" | "issues" | "disposition" | "summary" | "findings" | "fail" | "failed" | "error"
@@ -137,12 +138,12 @@ fn text<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<String>, Fault> {
     Ok(reader.value(MOST_TEXT_BYTES)?.into_text())
 }
 
-/// A text, or the first one of a list.
+/// Reads a text, or the first text of a list.
 fn first_text<R: Read>(reader: &mut JsonReader<R>) -> Result<Option<String>, Fault> {
     if reader.is_list()? { Ok(texts(reader)?.into_iter().next()) } else { text(reader) }
 }
 
-/// The first texts of a list.
+/// Reads the first texts of a list.
 fn texts<R: Read>(reader: &mut JsonReader<R>) -> Result<Vec<String>, Fault> {
     let mut texts = Vec::new();
     reader.list(|reader| {
@@ -156,7 +157,7 @@ fn texts<R: Read>(reader: &mut JsonReader<R>) -> Result<Vec<String>, Fault> {
     Ok(texts)
 }
 
-/// `has_alerts`: whether to read ZAP's.
+/// Reads a section. `has_alerts` is true if it contains ZAP's alerts.
 fn section<R: Read>(
     reader: &mut JsonReader<R>,
     has_alerts: bool,
@@ -191,7 +192,7 @@ fn section<R: Read>(
     Ok(section)
 }
 
-/// A text, or a list of objects with named texts, of which one may be an error.
+/// Reads a summary: a text, or a list of objects with named texts, one of which may be an error.
 fn summary<R: Read>(reader: &mut JsonReader<R>) -> Result<(Option<String>, Option<String>), Fault> {
     if !reader.is_list()? {
         return Ok((text(reader)?, None));
@@ -212,8 +213,8 @@ fn summary<R: Read>(reader: &mut JsonReader<R>) -> Result<(Option<String>, Optio
     Ok((None, error))
 }
 
-/// `is_kast`: whether it is one of KAST's plugins, of which some do not say that they checked
-/// nothing.
+/// Computes a plugin's own result. `is_kast` is true for KAST's plugins, because some of these do
+/// not report that they checked nothing.
 fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     let Parts {
         count,
@@ -231,7 +232,7 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
         repeated,
     } = parts;
     let key = if is_kast { plugin_name::key(name) } else { String::new() };
-    // What the file says in several places is as bad as the worst of them.
+    // If the file has several words for the end, the worst one counts.
     let words =
         [disposition, findings.disposition, failure.disposition].into_iter().flatten().map(|word| EndWord::read(&word));
     let word = words
@@ -240,7 +241,7 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     let unchecked = if findings.is_object { findings.tool.unchecked(&key, findings.is_empty_object) } else { None };
     let listed = findings.tool.listed;
     let has_failed = word.as_ref().and_then(EndWord::stated) == Some(PluginStatus::Failed);
-    // Results that are a text are an error only where the plugin failed.
+    // Results that are a text are an error only if the plugin failed.
     let results = findings.results.or(failure.results).filter(|_| has_failed);
     let mut error = [findings.error, failure.error, error, results, summary_error]
         .into_iter()
@@ -248,15 +249,15 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
         .find_map(|text| said(&text));
     let summary = summary.and_then(|text| said(&text));
     let left_nothing = findings.is_empty_object && summary.as_deref() == Some(NO_RESULTS);
-    // A plugin that knows a word for its end says it; another may say in a sentence that it failed.
+    // A word for the end has priority. Without one, a sentence may report the failure.
     let says_so = word.is_none()
         && [&summary, &results_message, &executive_summary].into_iter().flatten().any(|text| says_failure(text));
     let stated = if says_so { Some(PluginStatus::Failed) } else { word.as_ref().and_then(EndWord::stated) };
     let (status, sureness) = match stated {
         Some(PluginStatus::Completed) | None if unchecked.is_some() => (PluginStatus::Failed, Sureness::Stated),
         Some(status) => (status, Sureness::Stated),
-        // A plugin that broke off leaves no disposition; it leaves an error, or nothing and KAST's
-        // stock phrase.
+        // An interrupted plugin leaves no disposition. It leaves an error, or only KAST's stock
+        // phrase.
         None if error.is_some() || left_nothing => (PluginStatus::Failed, Sureness::Stated),
         None => (PluginStatus::Completed, Sureness::Guessed),
     };
@@ -272,14 +273,14 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     let message =
         error.clone().or_else(|| summary.clone().filter(|text| status != PluginStatus::Failed || is_reason(text)));
     let mut result = PluginResult { status, message, ended_at: timestamp, ..PluginResult::new(name, status) };
-    // A count that is no number is at least that of the issues.
+    // An invalid count is replaced by the number of issues below.
     let mut findings_count = count;
     if key == ZAP && !findings.alerts.is_empty() {
         issues = findings.alerts.into_issues();
     } else if key == ZAP {
         issues = alerts::from_list(issues, &repeated, summary.as_deref(), count);
     } else if key == "wafw00f" && listed == Some(0) {
-        // That there is no firewall where nobody answered is no issue.
+        // "No firewall" is not an issue if the target did not respond.
         issues = IssueCollector::default();
         findings_count = Some(0);
     }
@@ -289,7 +290,7 @@ fn own(name: &str, parts: Parts, is_kast: bool) -> Own {
     Own { reach, ..Own::new(result, sureness, error) }
 }
 
-/// Whether a value may be a message; bounded and printable.
+/// Converts a value to a message: bounded and printable.
 pub(super) fn message(value: Value) -> Option<String> {
     value.into_name().and_then(|text| said(&text))
 }

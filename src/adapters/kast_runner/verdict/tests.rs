@@ -25,7 +25,7 @@ fn cases(folder: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/cases", folder].iter().collect()
 }
 
-/// Every file of a folder has an expectation.
+/// Checks that every file of a folder has an expectation.
 fn assert_all_are_expected<'a>(folder: &str, expected: impl Iterator<Item = &'a str>) {
     let files: BTreeSet<String> = std::fs::read_dir(cases(folder))
         .unwrap()
@@ -48,7 +48,7 @@ fn own(files: &[(&str, &[u8])]) -> BTreeMap<String, Own> {
     files.iter().map(|(name, json)| (plugin_name::key(name), read(name, *json, None))).collect()
 }
 
-/// As at the end of an attempt in which these plugins wrote a file.
+/// The results at the end of an attempt in which these plugins wrote a file.
 fn merged(info: &[u8], files: &[(&str, &[u8])], zone: &TimeZone) -> Vec<PluginResult> {
     let own = own(files);
     let seen: Vec<PluginResult> = files.iter().map(|(name, _)| own[&plugin_name::key(name)].result.clone()).collect();
@@ -66,7 +66,7 @@ const REAL: &[(&str, &[u8])] = &[
 ];
 
 #[test]
-fn the_files_of_a_real_run_are_read() {
+fn files_of_a_real_run_are_read() {
     let shown: Vec<String> = REAL
         .iter()
         .map(|(name, json)| read(name, *json, None).result)
@@ -93,8 +93,8 @@ fn the_files_of_a_real_run_are_read() {
 }
 
 #[test]
-fn a_real_run_is_merged_and_its_times_are_those_of_the_plugins_own_zone() {
-    // Whatever zone this machine is in: KAST ran in UTC, as the plugins' own times show.
+fn real_run_is_merged_with_times_in_the_plugins_own_zone() {
+    // The zone of this machine does not matter: KAST ran in UTC, as the plugins' own times show.
     for hours in [-5, 0, 2] {
         let merged = merged(fixture!("kast_info.json"), REAL, &TimeZone::fixed(jiff::tz::offset(hours)));
         let of = |name: &str| merged.iter().find(|plugin| plugin.name == name).unwrap();
@@ -103,7 +103,7 @@ fn a_real_run_is_merged_and_its_times_are_those_of_the_plugins_own_zone() {
         assert_eq!(of("katana").message.as_deref(), Some("Tool not installed on this node"));
         assert_eq!((of("whatweb").status, of("whatweb").findings_count), (PluginStatus::Completed, 1));
         assert_eq!(of("whatweb").started_at, Some("2026-11-23T19:06:59.775423Z".parse().unwrap()));
-        // A summary that only says that nothing was found is no reason for a failure.
+        // A summary which only states that nothing was found is not a reason for a failure.
         assert_eq!(
             (of("org_discovery").status, of("org_discovery").message.as_deref()),
             (PluginStatus::Failed, Some("Organization domain discovery did not complete."))
@@ -116,9 +116,9 @@ fn a_real_run_is_merged_and_its_times_are_those_of_the_plugins_own_zone() {
 }
 
 #[test]
-fn a_result_with_odd_values_is_read_and_one_that_cannot_be_read_fails() {
+fn result_with_odd_values_is_read_and_an_unreadable_one_fails() {
     use PluginStatus::{Completed, Failed};
-    // File, status, findings, (high, medium, low, unknown), a part of the message.
+    // File, status, findings, counts (high, medium, low, unknown), part of the message.
     let expected: &[(&str, PluginStatus, u64, [u64; 4], &str)] = &[
         ("sane.json", Completed, 2, [1, 0, 0, 0], "ok"),
         ("nan.json", Completed, 2, [1, 0, 0, 0], "ok"),
@@ -166,7 +166,7 @@ fn a_result_with_odd_values_is_read_and_one_that_cannot_be_read_fails() {
     for (file, status, findings, counts, message) in expected {
         let own = read("whatweb", case("results", file).as_slice(), Some(&catalogue));
         let seen = [own.result.clone()];
-        // KAST's good word does not make a result good that cannot be read.
+        // KAST's good word does not make an unreadable result good.
         let plugin = merge(
             &Info::read(case("info", "sane.json").as_slice()),
             &seen,
@@ -184,7 +184,7 @@ fn a_result_with_odd_values_is_read_and_one_that_cannot_be_read_fails() {
 }
 
 #[test]
-fn the_worst_issues_are_listed_first_and_all_are_counted() {
+fn worst_issues_are_listed_first_and_all_are_counted() {
     let catalogue = catalogue();
     for (file, total) in [("issues-201.json", 201), ("issues-1340.json", 1340), ("issues-1000-novel.json", 1002)] {
         let plugin = read("whatweb", case("results", file).as_slice(), Some(&catalogue)).result;
@@ -197,8 +197,8 @@ fn the_worst_issues_are_listed_first_and_all_are_counted() {
 }
 
 #[test]
-fn an_odd_info_file_costs_no_scan() {
-    // File, whether it is read to its end, the state of `whatweb`, whose own file is sane.
+fn odd_info_file_does_not_fail_the_scan() {
+    // File, and the state of `whatweb`, whose own file is sane. These files are read to their end.
     let read_whole: &[(&str, PluginStatus)] = &[
         ("sane.json", PluginStatus::Completed),
         ("nan-duration.json", PluginStatus::Completed),
@@ -243,8 +243,7 @@ fn an_odd_info_file_costs_no_scan() {
     for (file, fault) in broken {
         let json = case("info", file);
         assert_eq!(Info::read(json.as_slice()).broken.as_ref(), Some(fault), "{file}");
-        // What the plugin itself says is known all the same, and so is what was read before the
-        // break.
+        // The plugin's own result still counts, and so does the part before the break.
         let plugins = merged(&json, &[("whatweb", &sane)], &TimeZone::UTC);
         assert_eq!((plugins[0].name.as_str(), plugins[0].status), ("whatweb", PluginStatus::Completed), "{file}");
         assert_eq!(plugins[0].started_at.is_some(), *file == "truncated.json", "{file}");
@@ -252,7 +251,7 @@ fn an_odd_info_file_costs_no_scan() {
 }
 
 #[test]
-fn a_plugin_with_any_name_is_shown() {
+fn plugin_with_any_name_is_shown() {
     let plugins = merged(&case("info", "odd-names.json"), &[], &TimeZone::UTC);
     let shown: Vec<_> = plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.status)).collect();
     let names =
@@ -270,7 +269,7 @@ fn a_plugin_with_any_name_is_shown() {
 }
 
 #[test]
-fn the_worse_word_counts() {
+fn worse_of_two_end_words_counts() {
     let good = r#"{"disposition":"success","findings_count":1,"summary":"Found 1 issue"}"#;
     let bad = r#"{"disposition":"fail","findings":{"error":"no route"},"summary":"No vulnerabilities detected"}"#;
     let unsure = r#"{"findings_count":1,"summary":"Found 1 issue"}"#;
@@ -326,7 +325,7 @@ fn the_worse_word_counts() {
         (r#""status":null"#, Some(good), PluginStatus::Completed, Some("Found 1 issue")),
         (r#""status":null"#, Some(bad), PluginStatus::Failed, Some("no route")),
         (r#""status":"novel\u001b[31m""#, None, PluginStatus::Failed, Some("The scanner ended it as \"novel\"")),
-        // A word that nobody knows is no good word, whoever says it.
+        // An unknown word is never good, whether KAST or the plugin uses it.
         (
             r#""status":"success""#,
             Some(r#"{"disposition":"timeout","summary":"No issues found"}"#),
@@ -407,7 +406,7 @@ fn the_worse_word_counts() {
 }
 
 #[test]
-fn odd_shapes_are_no_errors() {
+fn odd_shapes_of_results_are_no_errors() {
     for (json, status, count, issues) in [
         (r#"{"findings":[],"findings_count":"3","issues":"none"}"#, PluginStatus::Completed, 3, 0),
         (
@@ -487,7 +486,7 @@ fn every_registry_gives_its_severities_or_a_reason() {
     }
 }
 
-/// A crawler's result with so many addresses, made while it is read.
+/// A crawler's result with many URLs, generated while it is read.
 struct Crawl {
     left: usize,
     issues_left: usize,
@@ -507,7 +506,7 @@ impl std::io::Read for Crawl {
                 self.pending.resize(600, b'a');
                 self.pending.extend_from_slice(if self.left == 0 { b"\"]},\"custom_html\":\"" } else { b"\"," });
                 if self.left == 0 {
-                    // One text as large as a report.
+                    // One text with the size of a report.
                     self.pending.resize(4 << 20, b'x');
                     self.pending.extend_from_slice(b"\",\"issues\":[");
                 }
@@ -534,7 +533,7 @@ fn peak_memory() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// Memory is the whole process's, so the crawl is read in one of its own.
+/// The measured memory is that of the process, so the crawl is read in a separate process.
 #[test]
 fn a_crawl_of_any_size_is_read_in_bounded_memory() {
     const ALONE: &str = "KASTREL_TEST_ALONE";
@@ -567,17 +566,16 @@ fn a_crawl_of_any_size_is_read_in_bounded_memory() {
     assert!(served > 55_000_000 && grown < served / 2, "{grown} bytes for a file of {served}");
 }
 
-/// A plugin of KAST's, which calls it successful.
+/// The result of one of KAST's plugins which KAST calls successful.
 fn called_success(name: &str, json: &str) -> PluginResult {
     let info = serde_json::json!({ "plugins": [{ "plugin_name": name, "status": "success" }] }).to_string();
     merged(info.as_bytes(), &[(name, json.as_bytes())], &TimeZone::UTC).remove(0)
 }
 
 #[test]
-fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
+fn plugin_that_checked_nothing_has_failed_despite_a_success_word() {
     for (name, json, reason) in [
-        // testssl: no connection, nothing in its result, another form of its result, a run that was
-        // broken off.
+        // testssl: no connection, an empty result, a result of another form, an interrupted run.
         (
             "testssl",
             r#"{"findings":{"scanResult":[{"id":"scanProblem","severity":"FATAL","finding":"no route to a.test"}]},"summary":"Unable to complete TLS scan.","issues":[]}"#,
@@ -642,7 +640,7 @@ fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
         ),
         ("new", r#"{"findings":{},"executive_summary":["Plugin execution failed: no tool"],"issues":[]}"#, "no tool"),
         ("new", r#"{"findings":{"error":"no tool"},"findings_count":0,"issues":[]}"#, "no tool"),
-        // Nobody answered.
+        // The target did not respond.
         (
             "wafw00f",
             r#"{"findings":{"disposition":"success","results":[]},"findings_count":0,"summary":"No WAFs were detected.","issues":["No WAF Detected"]}"#,
@@ -700,7 +698,7 @@ fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
     ] {
         assert_eq!(called_success(name, json).status, PluginStatus::Completed, "{name} {json}");
     }
-    // The built-in scanner says itself whether it checked anything.
+    // The built-in scanner itself reports whether it checked anything.
     let builtin = Catalogue {
         scanner: kastrel_actors::model::ScannerInfo {
             kind: kastrel_actors::model::ScannerKind::Builtin,
@@ -713,7 +711,7 @@ fn a_plugin_that_checked_nothing_has_failed_whatever_the_scanner_calls_it() {
 }
 
 #[test]
-fn a_reason_is_found_wherever_the_plugin_wrote_it() {
+fn reason_of_a_failure_is_found_in_any_field() {
     let entry = br#"{"plugins":[{"plugin_name":"p","status":"fail"}]}"#;
     for (json, message) in [
         (r#"{"findings":{},"summary":"Plugin failed: no names","details":"no names"}"#, "Plugin failed: no names"),
@@ -738,7 +736,7 @@ fn a_reason_is_found_wherever_the_plugin_wrote_it() {
 }
 
 #[test]
-fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
+fn plugin_without_findings_is_judged_by_evidence_of_a_response() {
     use PluginStatus::{Completed, Failed, InProgress, Pending, Unavailable};
     const WAF_REACHED: &str =
         r#"{"findings":{"disposition":"success","results":[{"detected":false}]},"findings_count":0}"#;
@@ -753,8 +751,8 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
         r#"{"findings":{"disposition":"success","results":[{"target":"http://a.test"}]},"findings_count":1}"#;
     const NOTHING: &str = r#"{"findings":{},"findings_count":0,"summary":"No issues","issues":[]}"#;
     const SOMETHING: &str = r#"{"findings":{},"findings_count":1,"summary":"1 issue","issues":["x"]}"#;
-    // The plugin, its file, the others' files, how the others stand that have none, and what it is
-    // while the run goes on and afterwards.
+    // The plugin, its file, the files of others, the states of others without a file, and the
+    // expected status during and after the run.
     for (name, json, others, states, running, over) in [
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)][..], &[][..], Failed, Failed),
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_REACHED)], &[], Completed, Completed),
@@ -776,21 +774,21 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
             Completed,
         ),
         ("cors_analyzer", NOTHING, &[("script_detection", SCRIPT_DOWN)], &[], Failed, Failed),
-        // It stays open as long as the other one may reach it.
+        // The plugin stays undecided while the other one may still reach the target.
         ("cors_analyzer", NOTHING, &[("wafw00f", WAF_DOWN)], &[("script_detection", Pending)], InProgress, Failed),
-        // Nobody shows it: the target itself is asked.
+        // No plugin shows it, so the target is probed.
         ("cors_analyzer", NOTHING, &[], &[("wafw00f", InProgress)], InProgress, Completed),
         ("cors_analyzer", NOTHING, &[], &[("wafw00f", Unavailable)], InProgress, Completed),
         ("cors_analyzer", NOTHING, &[], &[], InProgress, Completed),
         ("katana", NOTHING, &[], &[], InProgress, Completed),
         ("ftap", NOTHING, &[], &[], InProgress, Completed),
-        // Another scheme: what WhatWeb sees says nothing of it.
+        // WhatWeb uses another scheme, so its result does not count.
         ("cors_analyzer", NOTHING, &[("whatweb", WEB_DOWN)], &[], InProgress, Completed),
         ("cors_analyzer", SOMETHING, &[("wafw00f", WAF_DOWN)], &[], Completed, Completed),
         ("katana", NOTHING, &[("whatweb", WEB_DOWN)], &[], Failed, Failed),
         ("katana", NOTHING, &[("whatweb", WEB_OK), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
         ("subfinder", NOTHING, &[("whatweb", WEB_DOWN), ("wafw00f", WAF_DOWN)], &[], Completed, Completed),
-        // It looks only into the results of others.
+        // This plugin reads only the results of others.
         (
             "ai_surface_detection",
             NOTHING,
@@ -824,7 +822,7 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
             let plugin = judged.iter().find(|plugin| plugin.name == name).unwrap();
             assert_eq!(plugin.status, expected, "{name} {others:?} {states:?} {moment:?}: {plugin:?}");
             assert_eq!(plugin.message.is_some(), expected != InProgress, "{name} {others:?} {moment:?}: {plugin:?}");
-            // The target is asked about each plugin that is open to the end.
+            // The target is probed for each plugin that is undecided at the end.
             let is_asked = moment == Moment::Over && running == InProgress && over == Completed;
             assert_eq!(unsure.iter().any(|one| one.key == name), is_asked, "{name} {others:?} {moment:?}: {unsure:?}");
             let silence = vec![Err("https://a.test:443/: Connection refused".to_owned()); unsure.len()];
@@ -844,9 +842,9 @@ fn what_found_nothing_is_judged_by_whether_anybody_was_reached() {
     }
 }
 
-/// What looked into the result of a plugin that reached nobody had nothing to look at.
+/// A plugin that reads the results of a plugin without any contact to the target had no input.
 #[test]
-fn a_reader_is_judged_again_when_the_target_has_been_asked() {
+fn reader_of_other_results_is_judged_again_after_the_probe() {
     const NOTHING: &[u8] = br#"{"findings":{},"findings_count":0,"summary":"No issues","issues":[]}"#;
     let own = own(&[("katana", NOTHING), ("ai_surface_detection", NOTHING)]);
     for (answer, expected) in [(Ok(()), PluginStatus::Completed), (Err("no answer".to_owned()), PluginStatus::Failed)] {
@@ -859,11 +857,12 @@ fn a_reader_is_judged_again_when_the_target_has_been_asked() {
 }
 
 #[test]
-fn alerts_are_counted_once_each_with_their_own_severity() {
+fn each_alert_is_counted_once_with_its_own_severity() {
     let alert = |name: &str, risk: &str, rule: &str| serde_json::json!({ "alert": name, "risk": risk, "pluginId": rule, "url": "https://a.test/x" });
     let mut alerts: Vec<_> =
         (0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")).collect();
-    // On other pages as well, and one for which KAST has an issue, found by two rules.
+    // Each alert also occurs on other pages. One alert has an issue of KAST and comes from two
+    // rules.
     alerts
         .extend((0..60).map(|n| alert(&format!("Alert {n}"), ["High", "Medium", "Low", "Informational"][n % 4], "1")));
     alerts.extend([alert("Off-site Redirect", "Medium", "10028"), alert("External Redirect", "High", "20019")]);
@@ -893,18 +892,18 @@ fn alerts_are_counted_once_each_with_their_own_severity() {
         assert_eq!(plugin.issues.iter().filter(|issue| issue.title == "Open Redirect").count(), 1);
         assert_eq!((plugin.issues[0].title.as_str(), plugin.issues[0].severity), ("Alert 0", Severity::High));
     }
-    // The file report of ZAP has numbers.
+    // ZAP's file report has numbers for the risks.
     let coded = serde_json::json!({ "site": { "alerts": [{ "name": "A", "riskcode": "3" }, { "name": "B", "riskcode": 0 }, { "name": "C" }, { "name": "D", "risk": "odd" }, {}, 7] } });
     let plugin =
         read("zap", serde_json::json!({ "findings": coded, "issues": [] }).to_string().as_bytes(), None).result;
     assert_eq!(counts(&plugin), [1, 0, 0, 3, 1]);
-    // Without the alerts, the list and the numbers in the summary are what there is.
+    // Without the alerts, the counts come from the list and the summary.
     let summary =
         "Found 62 issues: 16 High, 17 Medium, 14 Low \u{2014} 3 WAF-addressable, 59 require code fix (spider: ajax)";
     let json = serde_json::json!({ "disposition": "success", "findings": {}, "findings_count": 62, "summary": summary, "issues": issues, "zap_kast_issues": ["zap-open-redirect"] });
     let plugin = read("zap", json.to_string().as_bytes(), Some(&catalogue)).result;
     assert_eq!((counts(&plugin), plugin.issues.len()), ([16, 17, 14, 15, 0], 50));
-    // Any plugin may name a severity that the registry does not know.
+    // Any plugin may use a severity that the registry does not have.
     let plugin = read(
         "new",
         br#"{"issues":["Odd thing [High]","Other [informational]","Page [1]","zap-open-redirect "]}"#.as_slice(),
@@ -915,7 +914,7 @@ fn alerts_are_counted_once_each_with_their_own_severity() {
 }
 
 #[test]
-fn how_a_plugin_stands_before_the_list_is_there() {
+fn status_before_the_list_exists_follows_file_and_log() {
     use super::super::kast_log::Logged;
     use PluginStatus::{Completed, Failed, InProgress};
     let guessed = read("p", br#"{"findings_count":0,"summary":"fine"}"#.as_slice(), None);
@@ -946,7 +945,7 @@ fn how_a_plugin_stands_before_the_list_is_there() {
 }
 
 #[test]
-fn what_failed_because_the_attempt_was_ended_was_interrupted() {
+fn plugin_that_failed_after_a_stop_request_is_interrupted() {
     use PluginStatus::{Completed, Failed, InProgress, Interrupted, Pending};
     for (before, status, after) in [
         (InProgress, Failed, Interrupted),

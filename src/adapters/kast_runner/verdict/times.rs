@@ -1,35 +1,35 @@
-//! When a plugin ran. KAST writes local times without a zone; each plugin's own file has one time
-//! with a zone, mostly that of its end. The one with the zone decides how the others are read.
+//! Computes when a plugin ran. KAST writes local times without a zone. Each plugin's own file has
+//! one time with a zone, usually that of its end. This time decides how the others are interpreted.
 //!
-//! A local time is wrong by hours where the clocks go back, or where KAST was started in another
-//! zone than Kastrel (a launcher with a `TZ` of its own). So it is read in this machine's zone only
-//! where that fits what is known: the plugin's own time, and the moment at which `kast_info.json`
-//! was written. Where another offset fits instead, that one is used; where several meanings are
-//! left, the time is dropped.
+//! A local time is off by hours when the clocks go back, or if KAST was started in another zone
+//! than Kastrel (a launcher with its own `TZ`). So this module uses this machine's zone only if the
+//! result is consistent with the known times: the plugin's own time, and the time at which
+//! `kast_info.json` was written. If another offset is consistent instead, that one is used. If
+//! several interpretations remain, the time is dropped.
 
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
-/// Two clocks' readings of one moment: the plugin's own time is taken a little before or after
-/// KAST's.
+/// The tolerance between two clock readings of the same event: the plugin's own time is taken
+/// slightly before or after KAST's.
 const SLACK: SignedDuration = SignedDuration::from_secs(5);
-/// So much later than the last plugin's end `kast_info.json` is written at most, and so long a
-/// plugin may take to write its file.
+/// The maximum delay between the end of the last plugin and the write of `kast_info.json`, and
+/// between a plugin's end and the write of its file.
 const WRITING: SignedDuration = SignedDuration::from_secs(120);
-/// All offsets in use are multiples of this.
+/// All offsets in use are multiples of this number of seconds.
 const QUARTER: i32 = 15 * 60;
-/// The largest offsets in use are 14 hours east and 12 hours west.
+/// The offsets in use, in quarters of an hour: from 12 hours west to 14 hours east.
 const MOST_QUARTERS: std::ops::RangeInclusive<i32> = -48..=56;
 
-/// When a plugin ran, as far as it is known for sure.
+/// When a plugin ran; only times that are certain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) started_at: Option<Timestamp>,
     pub(super) ended_at: Option<Timestamp>,
 }
 
-/// A time as it is written.
+/// A time as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     At(Timestamp),
@@ -42,8 +42,8 @@ impl Said {
         text.parse().map(Self::At).or_else(|_| text.parse().map(Self::Local)).ok()
     }
 
-    /// What it may mean in a zone: nothing in the hour that the clocks leave out, two moments in
-    /// the one that comes twice.
+    /// The possible meanings in a zone: none in the hour that the clocks skip, two in the hour that
+    /// occurs twice.
     fn meanings(self, zone: &TimeZone) -> Vec<Timestamp> {
         match self {
             Self::At(at) => vec![at],
@@ -65,19 +65,20 @@ impl Said {
     }
 }
 
-/// How KAST's times of one run are read.
+/// The interpretation of KAST's times of one run.
 #[derive(Debug)]
 pub(super) struct Clock<'a> {
     zone: &'a TimeZone,
-    /// The offset of the clock that KAST had, where this machine's zone does not fit.
+    /// The offset of KAST's clock, if this machine's zone is not consistent.
     other: Option<Offset>,
 }
 
 type Run<'t> = (Option<&'t str>, Option<&'t str>, Option<Timestamp>);
 
 impl<'a> Clock<'a> {
-    /// `end` is when the run ended by KAST's clock, `written` when its file was written; `plugins`
-    /// have their start, their end, and their own time.
+    /// Determines the interpretation. `end` is the end of the run by KAST's clock, and `written`
+    /// the time at which the file was written. `plugins` have their start, their end, and their own
+    /// time.
     pub(super) fn new<'t>(
         zone: &'a TimeZone,
         end: Option<&str>,
@@ -119,15 +120,16 @@ impl<'a> Clock<'a> {
         Self { zone, other }
     }
 
-    /// When a plugin ran; `own` is its own time.
+    /// Returns when a plugin ran; `own` is its own time.
     pub(super) fn times(&self, start: Option<&str>, end: Option<&str>, own: Option<Timestamp>) -> Times {
         let (start, end) = (start.and_then(Said::parse), end.and_then(Said::parse));
         let Some(own) = own else { return self.without_own_time(start, end) };
         let (Found::Zone(times) | Found::Other(_, times)) = Self::by_own_time(self.zone, start, end, own) else {
-            // Nothing that KAST says fits: the time with the zone is what is left.
+            // None of KAST's times is consistent, so only the time with a zone remains.
             return Times { started_at: None, ended_at: Some(own) };
         };
-        // The plugin's own time is that of its end, or for some that failed that of their start.
+        // The plugin's own time is that of its end; for some failed plugins, it is that of their
+        // start.
         let is_end = match (times.started_at, times.ended_at) {
             (Some(start), Some(end)) => own.duration_since(end).abs() <= own.duration_since(start).abs(),
             (_, ended) => ended.is_none_or(|end| own.duration_since(end).abs() <= SLACK),
@@ -166,27 +168,28 @@ impl<'a> Clock<'a> {
         let with = |offset: Offset| {
             let pair = (start.and_then(|said| said.with(offset)), end.and_then(|said| said.with(offset)));
             let ordered = pair.0.zip(pair.1).is_none_or(|(start, end)| start <= end);
-            // Of two that fit as well, the one in which the plugin's own time is that of its end.
+            // Of two equally good offsets, prefer the one in which the plugin's own time is that of
+            // its end.
             let from_end = pair.1.map_or(SignedDuration::MAX, |end| own.duration_since(end).abs());
             (ordered && fits(&pair) && distance(&pair) <= WRITING).then(|| ((distance(&pair), from_end), offset, pair))
         };
         match offsets_in_use().filter_map(with).min_by_key(|(distance, ..)| *distance) {
             Some((_, offset, (started_at, ended_at))) => Found::Other(offset, Times { started_at, ended_at }),
-            // A plugin that took long may write its own time somewhere in between.
+            // A long-running plugin may write its own time in the middle.
             None if nearest.is_some() => Found::Zone(agreed(&fitting)),
             None => Found::Nothing,
         }
     }
 }
 
-/// What the plugin's own time says of KAST's.
+/// The interpretation of KAST's times by the plugin's own time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
-    /// They are of this machine's zone.
+    /// They are in this machine's zone.
     Zone(Times),
-    /// They are of another offset.
+    /// They have another offset.
     Other(Offset, Times),
-    /// They are of no offset in use.
+    /// They are consistent with no offset in use.
     Nothing,
 }
 
@@ -195,8 +198,8 @@ fn offsets_in_use() -> impl Iterator<Item = Offset> {
     quarters.filter_map(|quarters| Offset::from_seconds(quarters * QUARTER).ok())
 }
 
-/// All combinations in which the end is not before the start. A time that is not said is in each;
-/// one that can mean nothing is dropped.
+/// All combinations in which the end is not before the start. A missing time, or one without a
+/// meaning, is `None`.
 fn pairs(starts: Option<Vec<Timestamp>>, ends: Option<Vec<Timestamp>>) -> Vec<(Option<Timestamp>, Option<Timestamp>)> {
     let all = |said: Option<Vec<Timestamp>>| match said {
         Some(meanings) if !meanings.is_empty() => meanings.into_iter().map(Some).collect(),
@@ -207,7 +210,7 @@ fn pairs(starts: Option<Vec<Timestamp>>, ends: Option<Vec<Timestamp>>) -> Vec<(O
     combined.filter(|(start, end)| start.zip(*end).is_none_or(|(start, end)| start <= end)).collect()
 }
 
-/// What all of them say.
+/// The values that all pairs have in common.
 fn agreed(pairs: &[(Option<Timestamp>, Option<Timestamp>)]) -> Times {
     let Some(&(start, end)) = pairs.first() else { return Times::default() };
     Times {
@@ -216,7 +219,7 @@ fn agreed(pairs: &[(Option<Timestamp>, Option<Timestamp>)]) -> Times {
     }
 }
 
-/// An end before the start is as wrong as the start: neither is shown.
+/// Drops both times if the end is before the start.
 fn in_order(started_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> Times {
     if started_at.zip(ended_at).is_some_and(|(start, end)| end < start) {
         Times::default()
@@ -237,7 +240,7 @@ mod tests {
         (!text.is_empty()).then_some(text)
     }
 
-    /// One plugin alone in its run.
+    /// The times of a run with one plugin.
     fn alone(
         zone: &TimeZone,
         start: &str,
@@ -253,10 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn the_time_with_a_zone_decides_what_local_ones_mean() {
+    fn time_with_a_zone_decides_the_meaning_of_local_times() {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         for (start, end, own, written, expected) in [
-            // The night in which the clocks go back: 02:50 in summer, 02:10 in winter.
+            // The night when the clocks go back: 02:50 in summer time, 02:10 in winter time.
             (
                 "2026-10-25T02:50:00",
                 "2026-10-25T02:10:00",
@@ -272,14 +275,14 @@ mod tests {
                 "",
                 ("2026-10-25T00:10:00Z", "2026-10-25T00:50:00Z"),
             ),
-            // Both in the hour that comes twice, and nothing shows which it was; or only the end is
-            // known.
+            // Both times are in the hour that occurs twice, without further evidence; or only the
+            // end is known.
             ("2026-10-25T02:10:00", "2026-10-25T02:50:00", "", "", ("", "")),
             ("2026-10-25T02:10:00", "2026-10-25T02:50:00", "2026-10-25T01:50:00Z", "", ("", "2026-10-25T01:50:00Z")),
             ("2026-10-25T02:30:00", "", "", "", ("", "")),
             ("2026-10-25T01:30:00", "2026-10-25T02:30:00", "", "", ("2026-10-24T23:30:00Z", "")),
             ("2026-10-25T02:30:00", "2026-10-25T03:30:00", "", "", ("", "2026-10-25T02:30:00Z")),
-            // The night in which they go forward: there is no 02:30.
+            // The night when the clocks go forward: 02:30 does not exist.
             (
                 "2026-03-29T01:50:00",
                 "2026-03-29T03:10:00",
@@ -288,7 +291,8 @@ mod tests {
                 ("2026-03-29T00:50:00Z", "2026-03-29T01:10:00Z"),
             ),
             ("2026-03-29T02:30:00", "2026-03-29T03:10:00", "", "", ("", "2026-03-29T01:10:00Z")),
-            // An ordinary day; the end is the plugin's own time, unless that is when it started.
+            // An ordinary day. The end is the plugin's own time, unless that is the time of its
+            // start.
             (
                 "2026-11-23T19:06:59.7",
                 "2026-11-23T19:07:02.523",
@@ -304,8 +308,8 @@ mod tests {
                 ("2026-11-23T18:07:00.392Z", "2026-11-23T18:07:04Z"),
             ),
             ("2026-11-23T19:06:59", "2026-11-23T19:07:02", "", "", ("2026-11-23T18:06:59Z", "2026-11-23T18:07:02Z")),
-            // A launcher in Tokyo, in Kathmandu, in UTC; known by the plugin's own time, or by when
-            // the file was written.
+            // A launcher in Tokyo, in Kathmandu, in UTC. The plugin's own time shows it, or the
+            // time at which the file was written.
             (
                 "2026-11-24T03:06:59",
                 "2026-11-24T03:07:02",
@@ -334,7 +338,7 @@ mod tests {
                 "2026-11-23T18:07:03Z",
                 ("2026-11-23T18:06:59Z", "2026-11-23T18:07:02Z"),
             ),
-            // A long plugin: many offsets would do, and this machine's does.
+            // A long-running plugin: many offsets are consistent, and so is this machine's zone.
             (
                 "2026-11-23T10:00:00",
                 "2026-11-23T19:00:00",
@@ -349,7 +353,7 @@ mod tests {
                 "",
                 ("2026-11-23T10:00:00Z", "2026-11-23T19:00:00Z"),
             ),
-            // Times with a zone need no help.
+            // Times with a zone need no interpretation.
             (
                 "2026-11-23T19:06:59+09:00",
                 "2026-11-23T10:07:02Z",
@@ -357,7 +361,7 @@ mod tests {
                 "",
                 ("2026-11-23T10:06:59Z", "2026-11-23T10:07:02Z"),
             ),
-            // What fits nothing is dropped.
+            // Inconsistent times are dropped.
             ("2020-01-01T00:00:00", "2020-01-01T00:00:05", "2026-11-23T18:07:02Z", "", ("", "2026-11-23T18:07:02Z")),
             ("2026-11-23T19:09:00", "2026-11-23T19:07:02", "", "", ("", "")),
             ("yesterday", "later", "2026-11-23T18:07:02Z", "", ("", "2026-11-23T18:07:02Z")),
@@ -372,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_without_a_time_of_its_own_is_read_as_the_others_are() {
+    fn plugin_without_its_own_time_uses_the_offset_of_the_others() {
         let runs = [
             (Some("2026-11-24T03:06:59"), Some("2026-11-24T03:07:02"), at("2026-11-23T18:07:02Z")),
             (Some("2026-11-24T03:07:02"), Some("2026-11-24T03:07:09"), None),

@@ -1,4 +1,4 @@
-//! The node's side: starts the watchdog, tells it what the lease is worth, and starts another one
+//! The node's side of the watchdog: starts the watchdog, sends it the lease's end, and restarts it
 //! when it dies.
 
 use std::io::{self, PipeWriter, Write};
@@ -22,17 +22,17 @@ use super::order::Order;
 use super::watch::COMMAND;
 use crate::descriptors::SpawnAsBefore as _;
 
-/// The pause before another attempt to start a watchdog where the last one failed at once.
+/// The pause before a restart of the watchdog if the last one failed at once.
 const START_AGAIN: Duration = Duration::from_millis(500);
-/// The pause before another attempt to tell something to a full pipe.
+/// The pause before a retry of a write to a full pipe.
 const TELL_AGAIN: Duration = Duration::from_millis(50);
-/// How long the watchdog of a node that has stopped may take to end.
+/// How long the watchdog may take to end after its node has stopped.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// A node's watchdog: kills the node's scans when the node cannot. See the module.
+/// A node's watchdog, which kills the node's scans when the node cannot. See the module docs.
 ///
-/// Dropped without [`Watchdog::close`], it leaves the watchdog to itself, which then finds its node
-/// gone.
+/// If it is dropped without [`Watchdog::close`], the watchdog process continues, and then finds
+/// that its node is gone.
 #[derive(Debug)]
 pub struct Watchdog {
     link: Arc<Link>,
@@ -40,8 +40,8 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the watchdog of the attempts of `run`, which is `program` again, and the task that
-    /// keeps one alive. Must be called within a tokio runtime.
+    /// Starts the watchdog of the attempts of `run`, with `program` as its executable, and the task
+    /// that restarts it. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The process could not be started.
@@ -56,7 +56,8 @@ impl Watchdog {
         Ok(Self { link, keeper: Mutex::new(Some(tokio::spawn(keeper.keep(first)))) })
     }
 
-    /// Lets the watchdog end, and waits until it has. Call it when the node has stopped.
+    /// Closes the pipe to the watchdog and waits until it has ended. Call it when the node has
+    /// stopped.
     pub async fn close(&self) {
         self.link.close();
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -88,11 +89,11 @@ impl LeaseGuard for Watchdog {
     }
 }
 
-/// What the node and the keeper share.
+/// The state that the node and the keeper task share.
 #[derive(Debug)]
 struct Link {
     line: Mutex<Line>,
-    /// The last order is not in the pipe yet.
+    /// Notified if the last order is not in the pipe yet.
     untold: Notify,
     closing: CancellationToken,
 }
@@ -100,7 +101,7 @@ struct Link {
 #[derive(Debug)]
 struct Line {
     order: Order,
-    /// To the watchdog of the moment. Never blocks.
+    /// The pipe to the current watchdog. Writes never block.
     pipe: Option<PipeWriter>,
 }
 
@@ -123,13 +124,13 @@ impl Link {
         }
     }
 
-    /// Gives the pipe to the next watchdog; it already holds the last order when the watchdog
+    /// Sets the pipe of the next watchdog. The pipe already has the last order when the watchdog
     /// starts.
     fn connect(&self, pipe: PipeWriter) {
         let mut line = self.line();
         if !self.closing.is_cancelled() {
             line.pipe = Some(pipe);
-            // Nothing is in it yet.
+            // The pipe is empty, so the write succeeds.
             line.tell();
         }
     }
@@ -142,10 +143,11 @@ impl Link {
 }
 
 impl Line {
-    /// Whether the order is in the pipe, or nobody reads it: the next watchdog begins with it.
+    /// Writes the order to the pipe. Returns true if the pipe has it, or if no watchdog reads the
+    /// pipe: the next watchdog starts with it.
     fn tell(&mut self) -> bool {
         let Some(pipe) = &mut self.pipe else { return true };
-        // Shorter than what the kernel writes in one piece or not at all.
+        // Shorter than `PIPE_BUF`, so the kernel writes it completely or not at all.
         let line = format!("{}\n", self.order);
         match pipe.write(line.as_bytes()) {
             Ok(written) => written == line.len(),
@@ -154,7 +156,7 @@ impl Line {
     }
 }
 
-/// Starts one watchdog after the other.
+/// The task that starts one watchdog after the other.
 struct Keeper {
     link: Arc<Link>,
     program: PathBuf,
@@ -168,9 +170,10 @@ impl Keeper {
         self.link.connect(writer);
         let mut command = Command::new(&self.program);
         command.arg0("kastrel").args([COMMAND, &self.run.data_dir_id, &self.run.id]).current_dir("/");
-        // It may have to run the `docker` client, as the scanner does, and needs nothing else.
+        // The watchdog may have to run the `docker` client, like the scanner, and needs no other
+        // variables.
         command.env_clear().envs(environment::base(std::env::vars_os(), &[], &[]));
-        // A group of its own from its first moment, so that no key at the terminal reaches it.
+        // Its own group from the start, so that no signal from the terminal reaches it.
         command.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let child = command.spawn_as_before()?;
         debug!(process.pid = child.id(), "the watchdog runs");
@@ -190,8 +193,8 @@ impl Keeper {
                     error!(error = &error as &dyn std::error::Error, "lost sight of the watchdog; starting another one")
                 }
             }
-            // One that was killed is replaced at once; one that cannot live is not tried without a
-            // pause.
+            // A killed watchdog is replaced at once. After a watchdog that failed immediately,
+            // there is a pause.
             let mut wait = started.elapsed() < START_AGAIN;
             child = loop {
                 if wait && self.link.closing.run_until_cancelled(tokio::time::sleep(START_AGAIN)).await.is_none() {
@@ -211,7 +214,7 @@ impl Keeper {
         }
     }
 
-    /// Waits for the watchdog's end, and sees to it that it is told what did not fit into the pipe.
+    /// Waits for the watchdog's end, and retries writes that did not fit into the pipe.
     async fn attend(&self, child: &mut Child) -> io::Result<ExitStatus> {
         loop {
             tokio::select! {

@@ -1,4 +1,4 @@
-//! What the watchdog is told, and what follows from it: no I/O here.
+//! The orders to the watchdog, and the decisions that follow from them. This module does no I/O.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,27 +7,27 @@ use std::time::Duration;
 
 use super::super::sweep::{self, CLEAN_PASSES};
 
-/// How long the watchdog looks around after its node is gone: a scan that was just being started
-/// gets its marker only when its program is loaded.
+/// How long the watchdog searches after its node is gone. A scan that is just starting gets its
+/// marker only when its program is loaded.
 const LINGER: Duration = Duration::from_secs(1);
-/// The pause between two passes in that time.
+/// The pause between two passes during [`LINGER`].
 const AFTERLIFE_PAUSE: Duration = Duration::from_millis(25);
-/// What SIGKILL does not end within this time hangs in the kernel, and ends with whatever it hangs
-/// on.
+/// How long the watchdog tries to kill processes after its node is gone. A process that SIGKILL
+/// does not end within this time hangs in the kernel. It ends when the operation on which it hangs
+/// ends.
 const GIVE_UP: Duration = Duration::from_secs(30);
-/// The pause between two passes while the node is frozen and nothing was left; and the longest
-/// while something is left that does not die.
+/// The pause between two passes while the node is frozen and nothing is left. It is also the
+/// longest pause while processes are left that do not die.
 const VIGIL: Duration = Duration::from_secs(1);
-/// After so many passes that met nothing but what was killed before, the pause between two of them
-/// doubles.
+/// After this number of passes that found only processes already killed, the pause doubles.
 const PATIENT_PASSES: u32 = 8;
 
-/// The last word of the node.
+/// The last order of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// Nothing runs.
     Disarmed,
-    /// The scans may live until this moment of `CLOCK_BOOTTIME`.
+    /// The scans may live until this time of `CLOCK_BOOTTIME`.
     TrustedUntil(Duration),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// The line is none of the protocol's.
+/// The error for a line that violates the protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoOrder;
 
@@ -58,30 +58,30 @@ impl FromStr for Order {
     }
 }
 
-/// What is known of the node.
+/// The watchdog's state of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NodeView {
-    /// Its last word.
+    /// The node's last order.
     pub(super) order: Order,
-    /// When it was found to be gone.
+    /// The time at which the watchdog found that the node is gone.
     pub(super) gone: Option<Duration>,
 }
 
-/// What the watchdog does now.
+/// The next action of the watchdog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum WatchdogAction {
-    /// Wait for news.
+    /// Wait for an order.
     Wait,
-    /// Wait for news, at most until this moment.
+    /// Wait for an order, at most until this time.
     WaitUntil(Duration),
-    /// Kill every scan of the node that is found.
+    /// Kill every scan of the node.
     Kill,
-    /// End.
+    /// End the watchdog.
     Leave,
 }
 
-/// Decides at `now`, after `clean` passes in a row without a find.
+/// Decides on the action at `now`, after `clean` consecutive passes without a find.
 pub(super) fn action(node: NodeView, clean: u32, now: Duration) -> WatchdogAction {
     match (node.gone, node.order) {
         (Some(_), Order::Disarmed) => WatchdogAction::Leave,
@@ -95,12 +95,13 @@ pub(super) fn action(node: NodeView, clean: u32, now: Duration) -> WatchdogActio
     }
 }
 
-/// What the passes of a search have come to.
+/// The counters of a search.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
-    /// So many in a row found nothing.
+    /// The number of consecutive passes that found nothing.
     pub(super) clean: u32,
-    /// So many in a row found nothing but what the one before had found, and killed.
+    /// The number of consecutive passes that found only processes which the pass before had found
+    /// and killed.
     stuck: u32,
     last: HashSet<(i32, u64)>,
 }
@@ -114,9 +115,9 @@ impl Passes {
     }
 }
 
-/// The pause before the next pass: none is long as long as something new is found. What SIGKILL
-/// does not end hangs in the kernel (a disk or a file server that does not answer), where looking
-/// at all processes of the machine 200 times a second would only add to its trouble.
+/// The pause before the next pass. It is short while new processes are found. A process that
+/// SIGKILL does not end hangs in the kernel, for example on a disk or a file server that does not
+/// respond. To read all processes of the machine 200 times a second would only add load there.
 pub(super) fn pause(node: NodeView, passes: &Passes) -> Duration {
     match node.gone {
         _ if passes.clean < CLEAN_PASSES => {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scans_live_as_long_as_the_node_is_there_and_trusted() {
+    fn scans_live_while_the_node_is_present_and_trusted() {
         let trusted = Order::TrustedUntil(at(20));
         for (order, gone, clean, now, expected) in [
             (Order::Disarmed, None, 0, 10, WatchdogAction::Wait),
@@ -144,8 +145,8 @@ mod tests {
             (trusted, None, 0, 10, WatchdogAction::WaitUntil(at(20))),
             (trusted, None, 0, 20, WatchdogAction::Kill),
             (trusted, None, 0, 99, WatchdogAction::Kill),
-            // However often nothing was found: what a frozen node starts when it wakes must not
-            // live either.
+            // The action does not depend on the number of clean passes: a scan that a frozen node
+            // starts when it resumes must be killed too.
             (trusted, None, 99, 99, WatchdogAction::Kill),
             (trusted, Some(10), 0, 10, WatchdogAction::Kill),
             (trusted, Some(10), 0, 15, WatchdogAction::Kill),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_follow_each_other_fast_until_nothing_is_found() {
+    fn pause_between_passes_is_short_until_nothing_is_found() {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
         let dead = NodeView { gone: Some(at(1)), ..frozen };
         let clean = |clean| Passes { clean, ..Passes::default() };
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_in_the_kernel_is_looked_at_ever_more_seldom_until_something_new_turns_up() {
+    fn pause_doubles_for_stuck_processes_and_resets_for_new_ones() {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
         let mut passes = Passes::default();
         let mut took = Duration::ZERO;
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_read_as_they_are_written() {
+    fn watchdog_orders_round_trip() {
         for (order, line) in
             [(Order::Disarmed, "disarm"), (Order::TrustedUntil(Duration::from_micros(1_234_999)), "trust 1234")]
         {

@@ -1,4 +1,4 @@
-//! The watchdog's own process.
+//! The process of the watchdog.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,17 +17,17 @@ use super::super::{container, environment};
 use super::boottime;
 use super::order::{NodeView, Order, Passes, WatchdogAction, action, pause};
 
-/// The word on the command line.
+/// The command on the command line.
 pub(super) const COMMAND: &str = "watchdog";
-/// What the process is called in lists of processes: at most 15 characters.
+/// The name of the process in process lists: at most 15 characters.
 const NAME: &str = "kastrel-watchdog";
-/// The longest nap: timers stand still while the machine sleeps, and the clock does not.
+/// The longest sleep. Timers stop while the machine sleeps, but `CLOCK_BOOTTIME` does not.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
-/// The most of a line that is kept.
+/// The maximum number of bytes of a line that are kept.
 const LONGEST_LINE: usize = 256;
 
-/// The arguments of the watchdog, if the command line asks for it. Only a node starts one; it is no
-/// command for people.
+/// Returns the arguments of the watchdog if the command line starts it. Only a node starts a
+/// watchdog; this is not a command for people.
 #[must_use]
 pub fn watchdog_arguments(args: &[OsString]) -> Option<&[OsString]> {
     let [_, command, rest @ ..] = args else { return None };
@@ -41,7 +41,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         [data_dir_id, run] => {
             let run =
                 Run { data_dir_id: data_dir_id.to_string_lossy().into_owned(), id: run.to_string_lossy().into_owned() };
-            // One thread is enough, and all that it costs.
+            // One thread is enough.
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -55,7 +55,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
     match watched {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody may be there to read it; the exit code says it as well.
+            // Nothing may read the message; the exit code reports the failure too.
             let _ = writeln!(io::stderr(), "error: failed to run the watchdog: {error}");
             ExitCode::from(2)
         }
@@ -64,7 +64,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
 
 async fn watch(run: Run) -> io::Result<()> {
     let _ignored = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
-    // A name is for people; without one all works the same.
+    // The name is only for people, so a failure is ignored.
     let _ = std::fs::write("/proc/self/comm", NAME);
     let mut node = Node::at(pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?);
     let mut hunt = Hunt::default();
@@ -86,8 +86,8 @@ async fn watch(run: Run) -> io::Result<()> {
             }
             WatchdogAction::Kill => {
                 let found = hunt.find(&proc_table::all(), |marker| run.owns(marker));
-                // What has started since the node spoke again is not among the found, if it has
-                // spoken before this.
+                // If the node has sent a new order before this read, scans started under it are not
+                // in the list above.
                 node.read();
                 if action(node.view, passes.clean, boottime()) != WatchdogAction::Kill {
                     continue;
@@ -106,14 +106,14 @@ async fn watch(run: Run) -> io::Result<()> {
         }
     }
     if let Some(containers) = containers {
-        // A panic in there would change nothing about the end.
+        // A panic there does not affect the end.
         let _ = containers.await;
     }
     Ok(())
 }
 
-/// Nothing is to be killed: the next search starts afresh, and containers belong to a node that
-/// cares for them itself.
+/// Resets the search, because nothing is to be killed. Also aborts the removal of containers: a
+/// live node manages its own containers.
 fn rest(containers: &mut Option<JoinHandle<()>>) -> (Hunt, Passes) {
     if let Some(removal) = containers.take() {
         removal.abort();
@@ -132,7 +132,7 @@ async fn reached(when: Duration) {
     }
 }
 
-/// The node, as the pipe shows it.
+/// The state of the node, as read from the pipe.
 struct Node {
     pipe: pipe::Receiver,
     line: Vec<u8>,
@@ -151,7 +151,7 @@ impl Node {
         }
     }
 
-    /// Reads all that the node has said, and whether it is there.
+    /// Reads all pending orders, and detects the end of the pipe.
     fn read(&mut self) {
         let mut bytes = [0; 1024];
         while self.view.gone.is_none() {
@@ -160,14 +160,14 @@ impl Node {
                 Ok(read) => bytes[..read].iter().for_each(|byte| self.take(*byte)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // A pipe that cannot be read says no more of the node than one that has ended.
+                // A pipe that cannot be read means the same as one that has ended.
                 Err(_) => self.view.gone = Some(boottime()),
             }
         }
     }
 
-    /// What is in the pipe at this very moment: the runtime knows only what was there when it last
-    /// looked.
+    /// Reads the pipe's current content. Falls back to a direct read, because tokio's readiness may
+    /// be outdated.
     fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
         match self.pipe.try_read(bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(rustix::io::read(&self.pipe, bytes)?),
@@ -182,7 +182,7 @@ impl Node {
             }
             return;
         }
-        // A line that cannot be read changes nothing: the last moment that was told still comes.
+        // A line that cannot be parsed changes nothing: the last order stays in force.
         if let Some(order) = std::str::from_utf8(&self.line).ok().and_then(|line| line.parse().ok()) {
             self.view.order = order;
         }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_the_nodes() {
+    fn watchdog_arguments_need_the_watchdog_command() {
         let args = |texts: &[&str]| texts.iter().map(OsString::from).collect::<Vec<_>>();
         assert_eq!(watchdog_arguments(&args(&["kastrel", "watchdog", "d", "r"])), Some(&args(&["d", "r"])[..]));
         assert_eq!(watchdog_arguments(&args(&["kastrel", "scan", "watchdog"])), None);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_whole_line_counts_and_the_end_is_seen() {
+    async fn last_complete_line_counts_and_the_end_of_the_pipe_is_detected() {
         let (sender, receiver) = pipe::pipe().unwrap();
         let mut node = Node::at(receiver);
         let disarmed = NodeView { order: Order::Disarmed, gone: None };
@@ -216,7 +216,7 @@ mod tests {
             ("nonsense\n\n", trusted(9)),
             ("trust 1000\ndisarm\n", disarmed),
         ] {
-            // Nothing is waited for: a line counts from the moment in which it was written.
+            // No await here: a line counts from the moment at which it is written.
             rustix::io::write(&sender, written.as_bytes()).unwrap();
             node.read();
             assert_eq!(node.view, expected, "{written:?}");

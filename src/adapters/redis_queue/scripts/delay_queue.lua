@@ -1,26 +1,32 @@
--- What all scripts share; `mod.rs` tells the whole. A level is a priority: 1 high, 2 normal, 3 low.
--- KEYS: 1-3 the streams, 4-6 the lines, 7 the traces, 8 the passes. ARGV[1]: the consumer group.
+-- Functions that all scripts share; `mod.rs` describes the design. A level is a priority: 1 high, 2
+-- normal, 3 low.
+-- KEYS: 1-3 the streams, 4-6 the delay queues, 7 the traces, 8 the passes. ARGV[1]: the consumer
+-- group.
 local LEVELS, TRACES, PASSES, GROUP = 3, KEYS[7], KEYS[8], ARGV[1]
 
--- All times are in microseconds: a coarser unit would round what is due now into the future, and a waiting reader would wait for it.
+-- All times are in microseconds. A coarser unit would round the time of a due signal up into the
+-- future, and a waiting reader would wait for it.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
--- The time by which a signal has its place in line: the end of its wait by this server's clock; without a wait its own due, which another clock may see in our future.
+-- The score of a signal in the delay queue. With a wait it is the end of the wait by this server's
+-- clock. Without a wait it is the signal's due time, at most `now`, because the sender's clock may
+-- be ahead.
 local function place(due, wait)
     wait = tonumber(wait)
     if wait > 0 then return now + wait end
     return math.min(tonumber(due), now)
 end
 
--- {'a', 1, 'b', 2} as {a = 1, b = 2}
+-- Converts {'a', 1, 'b', 2} to {a = 1, b = 2}.
 local function named(list)
     local fields = {}
     for i = 1, #list - 1, 2 do fields[list[i]] = list[i + 1] end
     return fields
 end
 
--- The last entry that the group was given. Makes the group where it is missing: a Redis that was emptied heals with the first script.
+-- The last entry delivered to the group. Creates the group if it is missing, so that the first
+-- script repairs an emptied Redis.
 local function last_given(level)
     if redis.call('EXISTS', KEYS[level]) == 1 then
         for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[level])) do
@@ -32,7 +38,7 @@ local function last_given(level)
     return '0-0'
 end
 
--- The entry that the next reader of a stream gets: its id and its fields, or nothing.
+-- The entry that the next reader of a stream receives: its id and its fields, or nothing.
 local function on_offer(level)
     local entry = redis.call('XRANGE', KEYS[level], '(' .. last_given(level), '+', 'COUNT', 1)[1]
     if entry then return entry[1], named(entry[2]) end
@@ -40,18 +46,19 @@ end
 
 local function is_signal(fields)
     local due = tonumber(fields.due)
-    -- Only a number equals itself: `nan` is read as one, and would be no place in line.
+    -- Only a number equals itself: `nan` parses as a number, but is not a valid score.
     return fields.scan and fields.trace and due and due == due
 end
 
--- Takes an entry that nobody was given out of its stream and back into the line.
+-- Moves an undelivered entry from its stream back to the delay queue.
 local function withdraw(level, id, signal)
     redis.call('XDEL', KEYS[level], id)
     redis.call('ZADD', KEYS[LEVELS + level], signal.due, signal.scan)
     redis.call('HSET', TRACES, signal.scan, signal.trace)
 end
 
--- Sees to it that a stream offers the first signal of its line that is due. At most one is on offer, so that an earlier one can still go before it.
+-- Makes a stream offer the first due signal of its delay queue. At most one signal is offered, so
+-- that an earlier one can still go before it.
 local function offer(level)
     local line = KEYS[LEVELS + level]
     local first = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
@@ -59,7 +66,7 @@ local function offer(level)
     if not scan or due > now then return end
     local id, offered = on_offer(level)
     if id then
-        -- What is no signal stays in front: its reader removes it.
+        -- An entry that is not a signal stays in front; its reader removes it.
         if not is_signal(offered) then return end
         local offered_due = tonumber(offered.due)
         if offered_due < due or (offered_due == due and offered.scan <= scan) then return end
@@ -75,13 +82,15 @@ local function offer_all()
     for level = 1, LEVELS do offer(level) end
 end
 
--- Puts a signal in line. A scan waits once, with the higher of its priorities and the earlier of its times; what a reader was given does not wait any more.
+-- Adds a signal to a delay queue. A scan waits once, with the higher of its priorities and the
+-- earlier of its times. A delivered signal no longer counts as waiting.
 local function enqueue(scan, level, due, trace)
     due = tonumber(due)
     for other = 1, LEVELS do
         local id, offered = on_offer(other)
         if id and offered.scan == scan and is_signal(offered) then
-            -- It is due already, so only a higher priority changes anything.
+            -- The offered signal is already due, so only a higher priority or an earlier time
+            -- changes it.
             if other <= level and tonumber(offered.due) <= due then return end
             withdraw(other, id, offered)
         end
@@ -96,7 +105,7 @@ local function enqueue(scan, level, due, trace)
     redis.call('HSETNX', TRACES, scan, trace)
 end
 
--- Ends a delivery; what it was a delivery of, if it was still one.
+-- Ends a delivery. Returns its signal if the entry was still pending.
 local function take_back(level, id)
     local entry = redis.call('XRANGE', KEYS[level], id, id)[1]
     local given = redis.call('XACK', KEYS[level], GROUP, id)
@@ -106,7 +115,7 @@ local function take_back(level, id)
     if fields and is_signal(fields) then return fields end
 end
 
--- The levels whose streams offer something, and `also`.
+-- The levels whose streams offer a signal, and `also`.
 local function ready_levels(also)
     local ready = {}
     for level = 1, LEVELS do
@@ -115,7 +124,8 @@ local function ready_levels(also)
     return ready
 end
 
--- `policy::fairness::pick`: the first, unless some were passed by too often; then the lowest of those. Tests hold the two against each other.
+-- `policy::fairness::pick`: the first level, unless some were passed over too often; then the
+-- lowest of those. Tests compare the two.
 local function pick(ready, max_passes)
     local chosen = ready[1]
     for _, level in ipairs(ready) do
@@ -124,7 +134,7 @@ local function pick(ready, max_passes)
     return chosen
 end
 
--- The passes after `chosen` was delivered while `ready` were.
+-- Updates the passes after a delivery from `chosen` while the `ready` levels had signals.
 local function count_passes(ready, chosen)
     local waits = {}
     for _, level in ipairs(ready) do waits[level] = true end
@@ -137,7 +147,7 @@ local function count_passes(ready, chosen)
     end
 end
 
--- In how many microseconds the next signal becomes due; -1 if none will.
+-- The time until the next signal becomes due, in microseconds; -1 if no signal will.
 local function next_due()
     local wait = -1
     for level = 1, LEVELS do

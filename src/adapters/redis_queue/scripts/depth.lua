@@ -1,4 +1,5 @@
--- ARGV: group. When to look again, and how many signals wait, are on offer or are in readers' hands.
+-- ARGV: group. Returns the time until the next due signal, and the number of signals that wait, are
+-- offered or are pending.
 local depth = 0
 for level = 1, LEVELS do
     depth = depth + redis.call('XLEN', KEYS[level]) + redis.call('ZCARD', KEYS[LEVELS + level])

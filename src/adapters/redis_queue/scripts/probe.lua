@@ -1,4 +1,5 @@
--- KEYS: a sorted set, a hash and a stream of its own. ARGV: anything. Does what a signal does, with the same commands and rights, and leaves nothing but a few empty keys.
+-- KEYS: a sorted set, a hash and a stream of its own. ARGV: any value. Runs the commands of a
+-- signal, which need the same rights, and leaves only a few empty keys.
 redis.call('ZADD', KEYS[1], 1, ARGV[1])
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HSETNX', KEYS[2], 'probe', ARGV[1])

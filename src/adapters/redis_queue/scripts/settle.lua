@@ -1,5 +1,6 @@
--- ARGV: group, most passes, then level and id of each entry that a blocked read brought, highest level first. Chooses one and puts the others back in line: when to look again, and the
--- place of the chosen one.
+-- ARGV: group, maximum passes, then level and id of each entry that a blocking read returned,
+-- highest level first. Chooses one and puts the others back into the delay queues. Returns the time
+-- until the next due signal, and the index of the chosen entry.
 local brought, levels = {}, {}
 for i = 3, #ARGV - 1, 2 do
     levels[#levels + 1] = tonumber(ARGV[i])

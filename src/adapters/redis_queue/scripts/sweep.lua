@@ -1,4 +1,5 @@
--- ARGV: group, idle time. Forgets consumers that have nothing in hand and were not seen for so long: each start of a node makes a new one.
+-- ARGV: group, idle time. Deletes consumers that have no pending entries and were idle for longer.
+-- Each start of a node creates a new consumer.
 for level = 1, LEVELS do
     last_given(level)
     for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[level], GROUP)) do

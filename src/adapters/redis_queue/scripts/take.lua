@@ -1,4 +1,5 @@
--- ARGV: group, consumer, most passes. Gives the consumer the next signal that is due: when to look again, and then, if there is one, its level and its entry.
+-- ARGV: group, consumer, maximum passes. Delivers the next due signal to the consumer. Returns the
+-- time until the next due signal, and then, if there is a signal, its level and its entry.
 offer_all()
 local ready = ready_levels()
 if #ready == 0 then return { next_due() } end

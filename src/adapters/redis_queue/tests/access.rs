@@ -1,4 +1,4 @@
-//! Users, passwords, certificates.
+//! Tests of users, passwords and certificates.
 
 use std::path::Path;
 
@@ -8,16 +8,17 @@ use tempfile::TempDir;
 use std::sync::LazyLock;
 
 use super::*;
-use crate::adapters::redis_queue::{RedisUrlError, prefix_of};
+use crate::adapters::redis_queue::prefix_of;
+use crate::config::RedisUrlError;
 
-/// What the documentation says that a user needs.
+/// The rights that the documentation lists for a user.
 fn grants() -> Vec<&'static str> {
     static PAGE: LazyLock<String> =
         LazyLock::new(|| std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap());
     PAGE.lines().find(|line| line.starts_with("~{kastrel-")).unwrap().split_whitespace().collect()
 }
 
-/// An installation as the application names it, for which the documented rights are.
+/// An installation with the prefix that the application uses. The documented rights apply to it.
 fn installation() -> RedisOptions {
     RedisOptions { prefix: prefix_of("kastrel", "01a21fb3-5d9c-4b57-8ab5-0f6a8e2f2c11"), ..RedisOptions::default() }
 }
@@ -56,13 +57,13 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     node.queue.release(&delivery.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(take(&node).await, 1);
     assert_eq!(node.queue.depth().await.unwrap(), 0);
-    // Also what tries out whether signals are taken.
+    // Includes the probe.
     node.link.try_out().await.unwrap();
     assert_eq!(node.queue.trouble(), None);
 }
 
 #[tokio::test]
-async fn a_right_that_only_signals_need_is_missed_without_any() {
+async fn a_missing_signal_right_is_detected_without_a_signal() {
     let server = RedisServer::start().await;
     let without_zadd: Vec<&str> = grants().into_iter().chain(["-zadd"]).collect();
     add_user(&server, "kastrel", &without_zadd).await;
@@ -76,7 +77,7 @@ async fn a_right_that_only_signals_need_is_missed_without_any() {
 }
 
 #[tokio::test]
-async fn a_user_with_fewer_rights_is_told_which_are_missing() {
+async fn missing_user_rights_are_named() {
     let server = RedisServer::start().await;
     add_user(&server, "kastrel", &["~{kastrel}:*", "+@connection", "+@scripting"]).await;
     let node = open(&server.url_for(CREDENTIALS), "one", &RedisOptions::default());
@@ -85,14 +86,14 @@ async fn a_user_with_fewer_rights_is_told_which_are_missing() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
+async fn a_denied_channel_is_reported_with_the_error_of_redis() {
     let server = RedisServer::start().await;
     let without = |part: &str| -> Vec<&str> { grants().into_iter().filter(|grant| !grant.starts_with(part)).collect() };
-    // Every right but that to the channels: signals go their way, and nobody is heard.
+    // Every right except the channels: signals work, but no message of other nodes arrives.
     add_user(&server, "kastrel", &without("&")).await;
     let node = open(&server.url_for(CREDENTIALS), "one", &installation());
     connected(&node).await;
-    let mut subscription_denied = node.heard.subscription_denied();
+    let mut subscription_denied = node.dispatcher.subscription_denied();
     let why = tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_some))
         .await
         .unwrap()
@@ -104,7 +105,7 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     send(&*node.queue, signal(1, Priority::Low, 0)).await.unwrap();
     assert_eq!(take(&node).await, 1);
 
-    // The channel of snapshots alone: control messages come all the same.
+    // Only the snapshot channel is denied: control messages still arrive.
     let control_only: Vec<&str> = without("&").into_iter().chain(["&{kastrel-*}:control"]).collect();
     add_user(&server, "kastrel", &control_only).await;
     listening(&node, 1).await;
@@ -117,14 +118,14 @@ async fn a_channel_that_is_refused_is_told_in_the_words_of_redis() {
     other.bus.publish(kastrel_actors::ports::Control::Cancel(ScanId(1))).await;
     tokio::time::timeout(PATIENCE, control.recv()).await.unwrap().unwrap();
 
-    // Once it is allowed it is heard, on the same connection.
+    // Once permitted, the snapshot channel is subscribed to on the same connection.
     add_user(&server, "kastrel", &grants()).await;
     tokio::time::timeout(PATIENCE, subscription_denied.wait_for(Option::is_none)).await.unwrap().unwrap();
-    assert!(*node.heard.live_heard.borrow());
+    assert!(*node.dispatcher.live_heard.borrow());
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_without_repeating_it() {
+async fn a_wrong_password_is_reported_without_repeating_it() {
     let server = RedisServer::start_with(&["--requirepass", "right"]).await;
     for (credentials, expected) in
         [(":hunter2@", "the user or the password was refused"), ("", "NOAUTH Authentication required")]
@@ -139,17 +140,17 @@ async fn a_wrong_password_is_told_without_repeating_it() {
     connected(&node).await;
 }
 
-/// A Redis in protected mode says so to connections from other machines alone, so it is played here
-/// with its own words.
+/// Redis in protected mode refuses only connections from other machines, so the test imitates it
+/// with its original text.
 #[tokio::test]
-async fn a_server_in_protected_mode_is_told_with_what_to_do() {
+async fn protected_mode_is_reported_with_a_fix() {
     use tokio::io::AsyncWriteExt as _;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://127.0.0.1:{}/0", listener.local_addr().unwrap().port());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let said = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface.\r\n";
-            // It closes at once, whether or not the client has read that.
+            // Redis closes the connection immediately, whether or not the client has read the line.
             let _ = stream.write_all(said).await;
         }
     });
@@ -198,7 +199,7 @@ async fn a_bad_address_is_refused_at_once() {
     assert_eq!(error, Some(RedisUrlError::Scheme("amqp".into())));
 }
 
-/// Writes a certificate for 127.0.0.1 into `folder`; returns the authority's in PEM.
+/// Writes a certificate for 127.0.0.1 to `folder`; returns the authority's certificate in PEM.
 fn certify(folder: &Path) -> Vec<u8> {
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

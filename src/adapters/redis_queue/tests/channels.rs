@@ -1,4 +1,4 @@
-//! The bus and the feed when Redis comes and goes.
+//! Tests of the bus and the feed while Redis stops and restarts.
 
 use kastrel_actors::ports::Control;
 use redis_server::Data;
@@ -18,7 +18,7 @@ async fn channels_are_subscribed_to_again_after_a_restart() {
         connected(node).await;
     }
     let heard = async {
-        // The sender may still have to find out that its connection is gone.
+        // The sender may not have detected yet that its connection is broken.
         loop {
             one.bus.publish(Control::Cancel(ScanId(7))).await;
             if let Ok(message) = tokio::time::timeout(SILENCE, control.recv()).await {
@@ -31,7 +31,7 @@ async fn channels_are_subscribed_to_again_after_a_restart() {
     assert_eq!(tokio::time::timeout(PATIENCE, live.recv()).await.unwrap().unwrap().record.id, ScanId(3));
 }
 
-/// How many connections Redis sends a channel's messages to.
+/// The number of connections that subscribe to a channel.
 async fn listeners(server: &RedisServer, channel: &str) -> u64 {
     let counts: Vec<(String, u64)> =
         redis::cmd("PUBSUB").arg("NUMSUB").arg(channel).query_async(&mut raw(server).await).await.unwrap();
@@ -72,7 +72,7 @@ async fn without_redis_a_node_hears_itself_and_never_waits() {
 }
 
 #[tokio::test]
-async fn what_is_published_is_measured_and_its_failure_too() {
+async fn published_messages_and_their_failures_are_measured() {
     let server = RedisServer::start().await;
     let gone = RedisServer::stopped();
     for (url, error) in [(server.url(), None), (gone.url(), Some("unavailable"))] {

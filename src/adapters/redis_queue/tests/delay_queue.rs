@@ -1,4 +1,4 @@
-//! The line and the streams: merging, order, readers that go away or die.
+//! Tests of the delay queues and the streams: merging, order, dropped and dead readers.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ async fn repeated_signals_do_not_make_the_queue_grow() {
     for round in 0..20 {
         for id in 1..=5 {
             let reconciler = if round % 2 == 0 { &one } else { &two };
-            // On offer, behind it in line, and not due yet.
+            // Offered, behind it in the delay queue, and not due yet.
             send(&*reconciler.queue, signal(id, Priority::Normal, if id == 5 { 3_600_000 } else { -1000 }))
                 .await
                 .unwrap();
@@ -107,12 +107,12 @@ async fn a_delayed_signal_of_a_node_that_died_comes_as_well() {
 }
 
 #[tokio::test]
-async fn all_that_become_due_at_once_come_to_one_reader_by_priority() {
+async fn signals_due_at_once_reach_one_reader_by_priority() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     let caller = waiting(&server, &node).await;
-    // Written into the lines by hand: signals that are sent one after the other end their waits one
-    // after the other.
+    // Written to the delay queues directly: the waits of signals that are sent one after the other
+    // also end one after the other.
     let due = (now() + SignedDuration::from_millis(300)).as_microsecond();
     let mut at_once = redis::pipe();
     at_once.atomic();
@@ -131,7 +131,7 @@ async fn all_that_become_due_at_once_come_to_one_reader_by_priority() {
     nothing_is_left(&server).await;
 }
 
-/// The script's choice is the policy's, for any mixture of priorities.
+/// The script chooses like the policy, for any mixture of priorities.
 #[tokio::test]
 async fn the_script_picks_as_the_policy_does() {
     let server = RedisServer::start().await;
@@ -174,7 +174,7 @@ async fn each_signal_goes_to_one_reader_of_many_nodes() {
             let queue = Arc::clone(&node.queue);
             readers.spawn(async move {
                 let mut seen = Vec::new();
-                // Silence says that all were taken; the count below says whether they were.
+                // Silence means that all signals were taken; the count below verifies it.
                 while let Ok(delivery) = tokio::time::timeout(Duration::from_secs(2), queue.next()).await {
                     let delivery = delivery.unwrap();
                     queue.acknowledge(&delivery.receipt).await.unwrap();
@@ -200,8 +200,8 @@ async fn a_caller_that_goes_away_takes_nothing_with_it() {
     let server = RedisServer::start().await;
     let (one, two) = (connect(&server, "one").await, connect(&server, "two").await);
     for id in 1..=30 {
-        // The reader of the first node waits in Redis for nobody; it gets the signal, and gives it
-        // back.
+        // The reader of the first node blocks in Redis without a caller; it receives the signal and
+        // gives it back.
         let caller = waiting(&server, &one).await;
         caller.abort();
         assert!(caller.await.unwrap_err().is_cancelled());
@@ -230,7 +230,8 @@ async fn the_signal_of_a_dead_reader_is_delivered_again_but_not_that_of_a_living
         (lost.signal.id, lost.signal.priority, lost.signal.due)
     );
     assert_ne!(again.receipt, lost.receipt);
-    // The dead one was only slow: what it says about its delivery changes nothing of the new one.
+    // The "dead" reader was only slow: its acknowledgement and its release do not affect the new
+    // delivery.
     alive.queue.acknowledge(&lost.receipt).await.unwrap();
     alive.queue.release(&lost.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(alive.queue.depth().await.unwrap(), 1);
@@ -266,7 +267,7 @@ async fn consumers_of_nodes_that_are_gone_are_forgotten_unless_they_hold_somethi
 }
 
 #[tokio::test]
-async fn what_is_no_signal_is_removed() {
+async fn entries_that_are_not_signals_are_removed() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     let mut raw = raw(&server).await;

@@ -1,4 +1,4 @@
-//! Redis dies, comes back, forgets, freezes, or was never there.
+//! Tests with a Redis that dies, restarts, loses its data, freezes, or was never reachable.
 
 use std::error::Error as _;
 
@@ -13,7 +13,7 @@ fn why(error: &QueueError) -> String {
     error.source().unwrap().to_string()
 }
 
-/// Signals until Redis takes it, as rescuers do.
+/// Repeats a signal until Redis accepts it, like the reconciler.
 async fn signalled(node: &RedisConnections, id: u64) {
     let sent = async {
         while send(&*node.queue, signal(id, Priority::Normal, 0)).await.is_err() {
@@ -85,8 +85,8 @@ async fn a_restart_without_its_data_heals_by_new_signals() {
     server.restart(Data::Lost).await;
     connected(&node).await;
     caller.abort();
-    // Whether this reaches the new server or is the call that finds out: nothing is in hand any
-    // more.
+    // This call may reach the new server or detect the broken connection. In both cases no entry is
+    // pending any more.
     let _ = node.queue.acknowledge(&in_hand.receipt).await;
     signalled(&node, 1).await;
     let again = async {
@@ -197,7 +197,7 @@ async fn a_redis_without_memory_refuses_signals_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_refuses_signals_is_found_out_while_nobody_signals() {
+async fn refusals_are_detected_without_signals() {
     let server = RedisServer::start().await;
     let node = connect(&server, "one").await;
     for (key, bad, good, word) in [("maxmemory", "1", "0", "OOM"), ("min-replicas-to-write", "3", "0", "NOREPLICAS")] {
@@ -222,7 +222,7 @@ async fn a_redis_that_cannot_write_to_its_disk_or_became_a_replica_takes_no_sign
     redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut raw(&server).await).await.unwrap();
     connected(&node).await;
 
-    // A snapshot that fails: its folder is gone.
+    // Makes a snapshot fail by removing its folder.
     let mut raw = raw(&server).await;
     let (_, folder): (String, String) = redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut raw).await.unwrap();
     redis::cmd("CONFIG").arg("SET").arg("save").arg("3600 1").exec_async(&mut raw).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_node_that_redis_has_no_room_for_gets_no_signals_and_says_so() {
     let mut admin = raw(&server).await;
     let node = connect(&server, "one").await;
     listening(&node, 1).await;
-    // The connections that are there stay; the reader has none yet.
+    // The existing connections stay open; the reader has none yet.
     redis::cmd("CONFIG").arg("SET").arg("maxclients").arg(1).exec_async(&mut admin).await.unwrap();
     let queue = Arc::clone(&node.queue);
     let caller = tokio::spawn(async move { queue.next().await });

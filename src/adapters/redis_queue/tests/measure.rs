@@ -1,5 +1,5 @@
-//! How fast a reader that waits gets a signal. The number is printed; what is asserted holds on any
-//! machine.
+//! Measures how fast a waiting reader receives a signal. The duration is printed; the assertion
+//! holds on any machine.
 
 use tokio::time::Instant;
 

@@ -1,9 +1,9 @@
-//! Converts the database of an earlier version from SurrealKV to RocksDB: every key and value is
-//! copied as it is, read again from the copy and compared; the old folder is kept under another
+//! Converts the database of an earlier version from SurrealKV to RocksDB. It copies every key and
+//! value unchanged, reads the copy again and compares it, and keeps the old folder under another
 //! name.
 //!
 //! The order of the keys follows `surrealdb_core::kvs::copy`: the storage version comes last, so
-//! that an engine refuses a copy that is not whole.
+//! that an engine refuses an incomplete copy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,15 +23,15 @@ use crate::adapters::surreal_store::folders::{free_name, sync};
 
 const COPYING: &str = "database.copying";
 const CONVERTED: &str = "database.converted";
-/// How the old folder is kept.
+/// The name under which the old folder is kept.
 const KEPT: &str = "database.surrealkv";
 
-/// How many keys are copied or compared at a time, and the most bytes of them: a transaction lies
-/// in memory as a whole.
+/// The maximum number and total bytes of keys that are copied or compared at a time, because a
+/// transaction is held in memory.
 const CHUNK: u32 = 500;
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// Why a database could not be converted. The old one is as it was.
+/// The reason why a conversion failed. The old database is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum ConvertError {
     #[error("failed to {doing} {}", path.display())]
@@ -48,8 +48,7 @@ fn engine(doing: &'static str) -> impl Fn(surrealdb_kvs::Error) -> ConvertError 
     move |source| ConvertError::Engine { doing, source }
 }
 
-/// Brings the data folder to the state in which RocksDB can be opened. Does nothing where there is
-/// no database of SurrealKV.
+/// Converts the data folder to RocksDB. Does nothing if it has no SurrealKV database.
 pub(super) async fn run(data: &Path) -> Result<()> {
     let folder = |name: &str| data.join(name);
     loop {
@@ -93,7 +92,7 @@ fn remove(folder: &Path) -> Result<()> {
     })
 }
 
-/// Renames within the data folder, and waits until the new names are on the disk.
+/// Renames within the data folder, and waits until the new names are on disk.
 fn rename(data: &Path, from: &Path, to: &Path) -> Result<()> {
     let renamed = std::fs::rename(from, to).and_then(|()| sync(data));
     renamed.map_err(|source| ConvertError::Folder { doing: "rename", path: from.to_owned(), source })
@@ -111,8 +110,7 @@ async fn source(folder: &Path) -> Result<SurrealKv> {
 
 async fn target(folder: &Path) -> Result<RocksDb> {
     let config = OPTIONS.iter().fold(ConfigMap::empty(), |map, (key, value)| map.with_key_value(*key, *value));
-    // The copy is written out and read again before it counts, so its commits need not wait for the
-    // disk.
+    // The copy is flushed and read again before it is used, so its commits need not be synced.
     let config = config.with_key_value("datastore_sync", "never");
     RocksDb::new(&folder.to_string_lossy(), config.load()).await.map_err(engine("open the copy"))
 }
@@ -153,7 +151,7 @@ async fn write(to: &RocksDb, pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Result<()> {
     transaction.commit().await.map_err(failed)
 }
 
-/// Opens both anew, so that what is compared comes from the disk.
+/// Compares the databases. Opens both again, so that the data comes from the disk.
 async fn compare(from: &Path, to: &Path) -> Result<()> {
     let (from, to) = (source(from).await?, target(to).await?);
     let old = from.transaction(TransactionType::Read).await.map_err(engine("read the database"))?;
@@ -175,7 +173,7 @@ async fn compare(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All keys and values that a copy carries, in their order.
+/// Iterates over all keys and values that a copy contains, in order.
 struct Pairs<'a> {
     transaction: &'a dyn Transactable,
     range: KeyRange<'static>,
@@ -189,15 +187,15 @@ impl<'a> Pairs<'a> {
         Self { transaction, range, buffer: Vec::new().into_iter(), limit: CHUNK }
     }
 
-    /// The next pairs; none at the end.
+    /// The next pairs; empty at the end.
     async fn chunk(&mut self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         loop {
             let found =
                 self.transaction.scan(self.range.clone(), self.limit, 0, None).await.map_err(engine("read keys"))?;
             let Some((last, _)) = found.values.last() else { return Ok(Vec::new()) };
             self.range.start = Key::from(last.clone()).next();
-            // Large documents lie side by side: the next chunk is as many as would have been the
-            // most bytes.
+            // Large documents are adjacent, so the size of this chunk predicts how many pairs the
+            // next one can hold.
             let each = (usize::try_from(found.value_bytes).unwrap_or(usize::MAX) / found.values.len()).max(1);
             self.limit = u32::try_from(CHUNK_BYTES / each).unwrap_or(CHUNK).clamp(1, CHUNK);
             let carried: Vec<_> =

@@ -1,7 +1,7 @@
-//! Which step of the conversion is next, from the folders that are there.
+//! Determines the next step of the conversion from the existing folders.
 //!
-//! The names carry the state, and each step is one rename or can be made again from the start, so a
-//! conversion that was killed anywhere goes on at the next start:
+//! The folder names hold the state. Each step is a rename or can be repeated from the start, so an
+//! interrupted conversion continues at the next start:
 //!
 //! ```text
 //! database (SurrealKV)                             -> copy into database.copying, compare, rename it to database.converted
@@ -12,30 +12,30 @@
 
 use super::folder::Content;
 
-/// What stands in the data folder.
+/// The state of the data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Folders {
-    /// The folder that is used.
+    /// The database folder in use.
     pub(super) database: Content,
-    /// A copy that may be incomplete.
+    /// True if there is a possibly incomplete copy.
     pub(super) copying: bool,
-    /// A complete copy, compared with its source.
+    /// True if there is a complete copy that was compared with its source.
     pub(super) converted: bool,
 }
 
-/// What to do next.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Step {
-    /// Nothing: there is no database of SurrealKV.
+    /// Nothing to do: there is no SurrealKV database.
     Done,
     /// Remove the incomplete copy.
     RemoveCopy,
     /// Copy the database, and compare the copy with it.
     Copy,
-    /// Keep the old folder under another name.
+    /// Rename the old folder.
     KeepOld,
-    /// Put the copy in its place.
+    /// Rename the copy to the database folder.
     PutInPlace,
 }
 
@@ -46,8 +46,8 @@ pub(super) fn next(folders: Folders) -> Step {
         (Content::SurrealKv, false, _) => Step::Copy,
         (Content::SurrealKv, true, _) => Step::KeepOld,
         (Content::Nothing, true, _) => Step::PutInPlace,
-        // With another database in its place, a copy is a leftover of somebody's own making: it is
-        // left alone.
+        // If another database is in use, the copy does not come from this conversion: leave it
+        // alone.
         (Content::Nothing | Content::RocksDb | Content::Headless | Content::Foreign, _, _) => Step::Done,
     }
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_leads_to_the_next() {
+    fn each_folder_state_has_a_next_step() {
         for (database, copying, converted, expected) in [
             (Content::Nothing, false, false, Step::Done),
             (Content::RocksDb, false, false, Step::Done),

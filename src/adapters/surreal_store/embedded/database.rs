@@ -1,13 +1,13 @@
-//! The embedded database as the store uses it: an engine, or the reason why there is none just now.
+//! The embedded database that the store uses. It replaces its engine after a failed write.
 //!
 //! - **Owns** the engine, the high-water record, and one task that writes the record after changes
 //!   and opens a new engine after a failure.
-//! - **States**: `open` -> a write fails for an I/O reason -> `failed` (every call fails at
-//!   once) -> the engine is closed, the disk is tried, a new engine is opened and compared with the
-//!   record -> `open`; or it is behind the record -> `lost`, and the process ends. `closed` is for
-//!   good.
-//! - **Never** uses an engine after a failed write, and never a database that lacks something that
-//!   was acknowledged.
+//! - **States**: `open` -> a write fails with an I/O error -> `failed` (every call fails
+//!   immediately) -> the engine is closed, the disk is probed, a new engine is opened and compared
+//!   with the record -> `open`. If the database is behind the record, the state is `lost`, and the
+//!   process ends. `closed` is final.
+//! - **Never** uses an engine after a failed write, and never a database that lacks an acknowledged
+//!   commit.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,21 +30,22 @@ use crate::adapters::surreal_store::error::{CallError, OpenError};
 use crate::adapters::surreal_store::migrate::{ExpectedDatabase, Purpose};
 use crate::error_chain::chain;
 
-/// The longest between a commit and the record that covers it, but for the time that the disk
-/// takes.
+/// The longest delay between a commit and the record that covers it, not counting the time of the
+/// disk.
 const MARK_AFTER: Duration = Duration::from_millis(250);
 
-/// How often the folder is looked for: an engine writes on into files that were deleted.
+/// How often the folder is checked, because an engine continues to write to deleted files.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The pauses between tries to open a new engine after a failure.
+/// The shortest and the longest pause between attempts to open a new engine after a failure.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// What must fit on the disk before a new engine is opened: recovery writes memory tables out.
+/// The size of the disk probe, in bytes. It must succeed before a new engine is opened, because
+/// recovery flushes memory tables.
 const PROBE_BYTES: usize = 1 << 20;
 
-/// See the module. Clones share one engine.
+/// The embedded database; see the module docs. Clones share one engine.
 #[derive(Debug, Clone)]
 pub(in super::super) struct EmbeddedDatabase {
     shared: Arc<Shared>,
@@ -56,11 +57,11 @@ struct Shared {
     data: PathBuf,
     opening: Opening,
     state: watch::Sender<State>,
-    /// Something was committed since the last mark.
+    /// Notified after each commit since the last mark.
     changed: Notify,
-    /// Which folder the engine was opened in, as [`folder::identity`] says.
+    /// The identity of the folder in which the engine was opened, from [`folder::identity`].
     identity: AtomicU64,
-    /// A batch that was answered with an error is not withdrawn yet.
+    /// True while a refused batch is not yet withdrawn.
     is_unsettled: AtomicBool,
     record: Mutex<Record>,
 }
@@ -69,7 +70,8 @@ struct Shared {
 struct Record {
     file: Arc<std::sync::Mutex<HighWaterFile>>,
     now: HighWater,
-    /// After a restore, the record begins anew; before its end there is nothing to record.
+    /// False until a restore is complete. Before that there is nothing to record, and afterwards
+    /// the record starts again.
     is_kept: bool,
 }
 
@@ -82,9 +84,9 @@ enum State {
 }
 
 impl EmbeddedDatabase {
-    /// Opens the database in the data folder `data`, whose lock the caller holds: converts one of
-    /// an earlier version, looks for damage and loss, and brings the schema up to date. `before` is
-    /// run before the schema of an existing database changes.
+    /// Opens the database in the data folder `data`; the caller holds the folder's lock. Converts
+    /// the database of an earlier version, checks for damage and loss, and migrates the schema.
+    /// Runs `before` before the schema of an existing database changes.
     pub(in super::super) async fn open(
         data: &Path,
         opening: Opening,
@@ -133,7 +135,7 @@ impl EmbeddedDatabase {
         Ok(Self { shared, _keeper: keeper })
     }
 
-    /// The result of each statement.
+    /// Returns the result of each statement.
     pub(in super::super) async fn query(
         &self,
         sql: String,
@@ -160,13 +162,14 @@ impl EmbeddedDatabase {
         answer
     }
 
-    /// Whether calls can be made at all.
+    /// Returns an error if no call is possible.
     pub(in super::super) fn check(&self) -> Result<(), CallError> {
         self.engine().map(drop)
     }
 
-    /// Whether submissions can be sent. While one that was answered with an error may still come to
-    /// be, no further one is sent: the row that tells what became of it would be overwritten.
+    /// Returns an error if no submission is possible. While a refused submission may still be
+    /// committed, no other one is sent, because it would overwrite the row that shows the outcome
+    /// of the first.
     pub(in super::super) fn check_submission(&self) -> Result<(), CallError> {
         self.check()?;
         if self.shared.is_unsettled.load(Ordering::Acquire) {
@@ -188,8 +191,8 @@ impl EmbeddedDatabase {
         }
     }
 
-    /// Makes sure that a batch which is answered with an error does not come to be: it is written
-    /// down on the disk, and withdrawn as soon as there is an engine.
+    /// Makes sure that a batch whose caller got an error is not committed: records it on disk, and
+    /// withdraws it as soon as an engine is open.
     pub(in super::super) async fn refuse(&self, batch: RefusedBatch) {
         self.shared.is_unsettled.store(true, Ordering::Release);
         let mut record = self.shared.record.lock().await;
@@ -207,14 +210,14 @@ impl EmbeddedDatabase {
         }
     }
 
-    /// From now on the record follows the database: a restore has ended.
+    /// Starts to record the database, because a restore is complete.
     pub(in super::super) async fn restored(&self) {
         self.shared.record.lock().await.is_kept = true;
         self.shared.changed.notify_one();
     }
 
-    /// Reads all keys and values, so that the checksum of each block is checked. How many keys
-    /// there are.
+    /// Reads all keys and values, which verifies the checksum of each block. Returns the number of
+    /// keys.
     pub(in super::super) async fn read_every_key(&self) -> Result<u64, OpenError> {
         let failed = |source: CallError| OpenError::Database {
             doing: "read every key of the database",
@@ -223,7 +226,7 @@ impl EmbeddedDatabase {
         read_all(&*self.engine().map_err(failed)?).await
     }
 
-    /// Waits until the database turns out to have lost what was acknowledged.
+    /// Waits until the database turns out to have lost acknowledged commits.
     pub(in super::super) async fn lost(&self) -> String {
         let mut state = self.shared.state.subscribe();
         let lost = state.wait_for(|state| matches!(state, State::Lost(_))).await.map(|state| state.clone());
@@ -233,8 +236,8 @@ impl EmbeddedDatabase {
         }
     }
 
-    /// Closes it for good: calls in flight end, the record is written, and the engine lets go of
-    /// its files.
+    /// Closes the database permanently: running calls finish, the record is written, and the engine
+    /// releases its files.
     pub(in super::super) async fn close(&self) {
         let State::Open(engine) = self.shared.state.send_replace(State::Closed) else { return };
         let marked = self.shared.record.lock().await.mark(&engine, true).await;
@@ -251,7 +254,7 @@ impl EmbeddedDatabase {
 }
 
 impl Shared {
-    /// Withdraws what was refused, writes the first mark, and lets calls through.
+    /// Withdraws refused batches, writes the first mark, and admits calls.
     async fn begin(&self, engine: Arc<Engine>) -> Result<(), OpenError> {
         let mut record = self.record.lock().await;
         let failed = |doing| move |source: CallError| OpenError::Database { doing, source: Box::new(source) };
@@ -278,7 +281,7 @@ impl Shared {
         }
     }
 
-    /// Writes the record, if `engine` is still the one that is used.
+    /// Writes the record, if `engine` is still in use.
     async fn mark(&self, engine: &Arc<Engine>) {
         let mut record = self.record.lock().await;
         if !matches!(&*self.state.borrow(), State::Open(open) if Arc::ptr_eq(open, engine)) {
@@ -289,7 +292,7 @@ impl Shared {
         }
     }
 
-    /// A write through `engine` failed: it is not used again.
+    /// Takes `engine` out of use, because a write failed.
     fn fail(&self, engine: &Arc<Engine>, why: &str) {
         let is_first = self.state.send_if_modified(|state| match state {
             State::Open(open) if Arc::ptr_eq(open, engine) => {
@@ -305,7 +308,7 @@ impl Shared {
 }
 
 impl Record {
-    /// Counts up the mark in the database, and then writes the record.
+    /// Increments the mark in the database, and then writes the record.
     async fn mark(&mut self, engine: &Arc<Engine>, closed: bool) -> Result<(), CallError> {
         if !self.is_kept {
             return Ok(());
@@ -318,8 +321,7 @@ impl Record {
         self.write().await.map_err(|error| CallError::Unreachable(error.to_string()))
     }
 
-    /// Withdraws all batches that were refused. They are forgotten with the next write of the
-    /// record.
+    /// Withdraws all refused batches. The next write of the record removes them.
     async fn settle(&mut self, db: &Database) -> Result<(), CallError> {
         for batch in &self.now.refused {
             let scans = withdraw::withdraw(db, batch).await?;
@@ -363,7 +365,8 @@ async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Opens a new engine as soon as the disk takes writes, and compares what it finds with the record.
+/// Opens a new engine as soon as the disk accepts writes, and compares the database with the
+/// record.
 async fn recover(shared: &Arc<Shared>, why: &str) {
     let mut pause = SHORTEST_PAUSE;
     let mut last = why.to_owned();
@@ -381,7 +384,7 @@ async fn recover(shared: &Arc<Shared>, why: &str) {
             Err(error) => error,
         };
         let text = chain(&error);
-        // A disk that is missing may come back; what is damaged or behind does not heal.
+        // A missing disk may come back. A damaged or outdated database does not recover.
         let may_come_back = matches!(error, OpenError::Damaged(Damage::Missing));
         if matches!(error, OpenError::Lost(_) | OpenError::Damaged(_) | OpenError::Replaced { .. }) && !may_come_back {
             tracing::error!("{text}");
@@ -407,13 +410,14 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
     let tried = blocking(move || {
         let written =
             std::fs::write(&probe, vec![0; PROBE_BYTES]).and_then(|()| std::fs::File::open(&probe)?.sync_all());
-        // Where it was not made, there is nothing to remove.
+        // An error only means that the probe file was not created.
         let _ = std::fs::remove_file(&probe);
         written
     });
     tried.await.map_err(|source| OpenError::Folder { folder: shared.data.clone(), source })?;
     let record = shared.record.lock().await.now.clone();
-    // An engine whose database folder is gone would begin an empty one.
+    // `must_exist` is true: if the database folder is missing, the engine would otherwise create an
+    // empty database.
     let engine =
         open_engine(&shared.data, shared.opening, ExpectedDatabase::Known(&record.installation), true, None).await?;
     let checked = check(&Database::Engine(Arc::clone(&engine)), Some(&record), false, false).await;
@@ -456,8 +460,9 @@ async fn check(
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::model::ListQuery;
     use kastrel_actors::model::ScanId;
-    use kastrel_actors::ports::{ListQuery, ScanStore as _, StoreError};
+    use kastrel_actors::ports::{ScanStore as _, StoreError};
     use kastrel_actors::testing::fixtures;
 
     use super::*;
@@ -478,8 +483,7 @@ mod tests {
         store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id).collect()
     }
 
-    /// Each store has one batch in flight, and its last batch is the one that its row in
-    /// `submitter` tells about.
+    /// Each store has one batch in flight. Its row in `submitter` describes its last batch.
     #[tokio::test(flavor = "multi_thread")]
     async fn every_batch_that_was_refused_is_withdrawn_however_many_there_are() {
         let folder = tempfile::tempdir().unwrap();
@@ -492,7 +496,7 @@ mod tests {
             let sent = other.submitter().await;
             refused.push(RefusedBatch { submitter: sent.0, batch: sent.1, amount: 1 });
         }
-        // All of them turn out to be unanswered while the engine has failed.
+        // All of them lose their response while the engine has failed.
         database.shared.fail(&engine(&database), "a test");
         for batch in refused {
             database.refuse(batch).await;

@@ -1,4 +1,4 @@
-//! One opened engine: made with bounded memory, asked, and closed for certain.
+//! One database engine: opened with bounded memory, queried, and closed reliably.
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -19,16 +19,16 @@ use crate::adapters::surreal_store::calls::CALL_TIMEOUT;
 use crate::adapters::surreal_store::error::{CallError, OpenError};
 use crate::error_chain::chain;
 
-/// How long an engine may take to close, and one that was just dropped to let go of its files.
+/// The timeout for closing an engine, and for a dropped engine to release its files.
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 const CLOSE_POLL: Duration = Duration::from_millis(5);
 
-/// What is done with a database before it is used.
+/// What happens to a database before its first use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum First {
     /// Nothing.
     Use,
-    /// It is read as a whole. `accept`: what cannot be read is only told.
+    /// Read all of it. `accept`: unreadable parts are only logged.
     Read { accept: bool },
 }
 
@@ -37,7 +37,7 @@ enum Failed {
     Unreadable(Unreadable),
 }
 
-/// See the module.
+/// An open engine; see the module docs.
 #[derive(Debug)]
 pub(in super::super) struct Engine {
     db: Surreal<Db>,
@@ -46,7 +46,7 @@ pub(in super::super) struct Engine {
 }
 
 impl Engine {
-    /// An engine that keeps everything in memory.
+    /// Opens an engine that keeps everything in memory.
     pub(in super::super) async fn in_memory() -> Result<Self, OpenError> {
         Self::open_at("mem://", First::Use, Some(CALL_TIMEOUT)).await.map_err(|error| match error {
             Failed::Engine(source) => OpenError::Database { doing: "open the database in memory", source },
@@ -54,9 +54,9 @@ impl Engine {
         })
     }
 
-    /// Opens, or makes, the database in `folder`. Waits for an engine of this process that was
-    /// dropped and is still closing. `first`: what is done before anything else. `limit`: the
-    /// longest that a statement or a transaction may take.
+    /// Opens or creates the database in `folder`. Waits for a dropped engine of this process that
+    /// is still closing. `first` is the check before the first use. `limit` is the timeout of a
+    /// statement or transaction.
     pub(super) async fn open(folder: &Path, first: First, limit: Option<Duration>) -> Result<Self, OpenError> {
         let path =
             folder.to_str().filter(|path| !path.contains('?')).ok_or_else(|| OpenError::Path(folder.to_owned()))?;
@@ -93,7 +93,8 @@ impl Engine {
             .build_with_path(address)
             .await
             .map_err(|error| Failed::Engine(error.into()))?;
-        // Before the engine asks for its version: it asks for two minutes if that cannot be read.
+        // Must come before the version check, which retries for two minutes if the version cannot
+        // be read.
         if let First::Read { accept } = first {
             match verify::read_all(&datastore).await {
                 Err(error) if accept => {
@@ -102,8 +103,8 @@ impl Engine {
                 read => drop(read.map_err(Failed::Unreadable)?),
             }
         }
-        // In the order of the SDK's own connect: the maintenance tasks write, and may do so only
-        // once the version is there.
+        // Same order as in `connect` of the SDK: the maintenance tasks write, so they must start
+        // after the version check.
         datastore.check_version().await.map_err(|error| Failed::Engine(error.into()))?;
         datastore.bootstrap().await.map_err(|error| Failed::Engine(error.into()))?;
         datastore.start_maintenance_tasks();
@@ -114,7 +115,7 @@ impl Engine {
         Ok(Self { db, datastore: weak, closing: CancellationToken::new() })
     }
 
-    /// The result of each statement.
+    /// Returns the result of each statement.
     pub(in super::super) async fn query(
         &self,
         sql: String,
@@ -124,26 +125,26 @@ impl Engine {
         Ok((0..response.num_statements()).map(|statement| response.take(statement)).collect())
     }
 
-    /// Selects the database for all calls that follow.
+    /// Selects the database for all later calls.
     pub(in super::super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
         self.db.use_ns(namespace).use_db(database).await.map(drop).map_err(CallError::Failed)
     }
 
-    /// The raw keys and values, where the engine is still open.
+    /// Returns access to the raw keys and values, if the engine is still open.
     pub(super) fn datastore(&self) -> Option<Arc<Datastore>> {
         self.datastore.upgrade()
     }
 
-    /// Cancelled when it is to close.
+    /// A token that is cancelled when the engine starts to close.
     pub(super) fn closing(&self) -> CancellationToken {
         self.closing.clone()
     }
 
-    /// Closes it: waits until the calls in flight have ended, everything is written out, and the
-    /// files are let go of. Says whether that came about in time.
+    /// Closes the engine: waits until running calls finish, all data is flushed, and the files are
+    /// released. Returns false on timeout.
     ///
-    /// The SDK closes a datastore in the background once the last client is dropped; that its last
-    /// reference is gone is the only sign that it has.
+    /// The SDK closes a datastore in the background after the last client is dropped. The only sign
+    /// that it is closed is that its last reference is dropped.
     pub(super) async fn close(engine: Arc<Self>) -> bool {
         let datastore = Weak::clone(&engine.datastore);
         engine.closing.cancel();
@@ -159,13 +160,13 @@ impl Engine {
     }
 }
 
-/// What RocksDB says of files that are missing, cut off or altered.
+/// True for the RocksDB errors about missing, truncated or altered files.
 fn is_damage(message: &str) -> bool {
     message.contains("Corruption: ") || message.contains("IO error: No such file or directory")
 }
 
-/// What RocksDB says of a database that somebody holds: "While lock file" for another process,
-/// "lock hold by current process" for this one.
+/// True for the RocksDB errors about a database that is in use: "While lock file" for another
+/// process, "lock hold by current process" for this one.
 fn is_locked(message: &str) -> bool {
     message.contains("lock hold by current process") || message.contains("While lock file")
 }

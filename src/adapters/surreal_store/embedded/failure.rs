@@ -1,27 +1,26 @@
-//! Which errors of a call say that the storage failed, so that the engine must not be used any
-//! longer.
+//! Classifies errors that mean that the storage failed, so that the engine must no longer be used.
 //!
-//! The SDK passes on the engine's errors as text. RocksDB's texts begin with the name of their code
-//! (`Status::ToString`, `util/status.cc`).
+//! The SDK passes the engine's errors on as text. RocksDB's texts begin with the name of the error
+//! code (`Status::ToString`, `util/status.cc`).
 
-/// What the engine says of a file that it could not write, sync or read.
+/// Errors about a file that the engine could not write, sync or read.
 const IO: &[&str] =
     &["IO error", "No space left", "Input/output error", "Read-only file system", "Writer has previous error"];
 
-/// What it says of content that cannot be right, and after a background task failed.
+/// Errors about corrupt content, and errors after a background task failed.
 const BROKEN: &[&str] = &["Corruption:", "Shutdown in progress", "commit coordinator response channel closed"];
 
-/// Whether `message`, the error of a call that wrote if `is_write`, means that the engine is not to
-/// be used again.
+/// True if the error `message` of a call means that the engine must not be used again. `is_write`
+/// is true for a call that wrote.
 ///
-/// A read that meets a damaged block fails alone; a write that does so has met the engine's own
-/// error state, in which nothing is committed any more.
+/// A read of a damaged block fails alone. A write with this error means that the engine is in its
+/// error state and commits nothing any more.
 pub(super) fn is_storage_failure(message: &str, is_write: bool) -> bool {
     let mentions = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     is_write && (mentions(IO) || mentions(BROKEN))
 }
 
-/// Whether `sql` only reads: the adapter's reads are single statements that return an object.
+/// True if `sql` only reads. The adapter's reads are single statements that return an object.
 pub(super) fn is_read(sql: &str) -> bool {
     let sql = sql.trim_start();
     (sql.starts_with("RETURN") || sql.starts_with("SELECT")) && !sql.contains("COMMIT;")
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_that_return_an_object_read() {
+    fn statements_that_return_an_object_count_as_reads() {
         for (sql, expected) in [
             ("RETURN { rows: (SELECT number FROM scan) };", true),
             ("\n    RETURN { alive: true };", true),

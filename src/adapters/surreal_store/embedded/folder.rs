@@ -1,5 +1,5 @@
-//! What stands in the database's folder, judged before an engine opens it: an engine that finds no
-//! `CURRENT` makes an empty database there, and deletes what it does not know.
+//! Checks the database folder before an engine opens it. An engine that finds no `CURRENT` file
+//! creates an empty database and deletes unknown files.
 
 use std::fmt;
 use std::io;
@@ -8,51 +8,51 @@ use std::path::{Path, PathBuf};
 
 use super::wal::{self, LogState};
 
-/// The folder of the engine's files in the data folder.
+/// The folder of the engine's files, within the data folder.
 pub(in super::super) const DATABASE_FOLDER: &str = "database";
-/// The high-water record in the data folder.
+/// The file of the high-water record, within the data folder.
 pub(in super::super) const HIGH_WATER_FILE: &str = "high-water";
 
-/// The files that say which engine a folder belongs to.
+/// The file that identifies a RocksDB folder.
 const ROCKSDB_MARK: &str = "CURRENT";
-/// SurrealKV's folders.
+/// The folders that identify a SurrealKV database.
 const SURREALKV_MARKS: &[&str] = &["manifest", "sstables", "wal"];
 
-/// What a folder holds.
+/// The content of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum Content {
-    /// Nothing, or no folder.
+    /// Empty, or no folder.
     Nothing,
-    /// A database of RocksDB.
+    /// A RocksDB database.
     RocksDb,
-    /// A database of SurrealKV, the engine of earlier versions.
+    /// A SurrealKV database; the engine of earlier versions.
     SurrealKv,
-    /// Files of RocksDB without the one that says which of them count.
+    /// RocksDB files without `CURRENT`, which identifies the valid ones.
     Headless,
-    /// Something else.
+    /// Other files.
     Foreign,
 }
 
-/// Why a database cannot be opened as it is.
+/// The reason why a database cannot be opened as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// The folder is gone or empty, although a database was there.
+    /// The folder is missing or empty, although it held a database.
     Missing,
     /// The file `CURRENT` is missing.
     Headless,
-    /// What stands in the folder belongs to no engine that this program knows.
+    /// The files belong to no engine that this program supports.
     Foreign,
     /// A write-ahead log is damaged before its end.
     Log {
-        /// Which.
+        /// The log file.
         file: PathBuf,
-        /// Where, in bytes.
+        /// The position, in bytes.
         at: usize,
     },
     /// A part of the files cannot be read.
     Unreadable {
-        /// What the engine says.
+        /// The error of the engine.
         why: String,
     },
 }
@@ -71,7 +71,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Which engine the names in a folder belong to.
+/// Determines the engine from the names in a folder.
 fn content_of<'a>(names: impl Iterator<Item = &'a str>) -> Content {
     let names: Vec<&str> = names.collect();
     let is_table =
@@ -85,7 +85,7 @@ fn content_of<'a>(names: impl Iterator<Item = &'a str>) -> Content {
     } else if names.iter().any(is_table) {
         Content::Headless
     } else if names.iter().all(|name| matches!(*name, "LOCK" | "LOG" | "IDENTITY")) {
-        // An engine was stopped while it made its first files.
+        // An engine was stopped while it created its first files.
         Content::Nothing
     } else {
         Content::Foreign
@@ -96,7 +96,7 @@ fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
-/// What `folder` holds.
+/// The content of `folder`.
 pub(super) fn content(folder: &Path) -> io::Result<Content> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
@@ -107,20 +107,20 @@ pub(super) fn content(folder: &Path) -> io::Result<Content> {
     Ok(content_of(names.iter().map(String::as_str)))
 }
 
-/// The bytes of all files in `folder`, as far as they can be seen.
+/// The total bytes of all readable files in `folder`.
 pub(super) fn size(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Tells this folder from another one that takes its place under the same name.
+/// A number that distinguishes this folder from another one with the same name.
 pub(super) fn identity(folder: &Path) -> io::Result<u64> {
     let metadata = std::fs::metadata(folder)?;
     Ok(metadata.ino() ^ metadata.dev().rotate_left(32))
 }
 
-/// Looks for damage that the engine would pass over in silence. Reads the write-ahead logs, and
-/// changes nothing.
+/// Checks for damage that the engine would ignore silently. Reads the write-ahead logs, and changes
+/// nothing.
 pub(super) fn check(folder: &Path) -> io::Result<Result<(), Damage>> {
     match content(folder)? {
         Content::Nothing => return Ok(Ok(())),
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_known_by_its_names() {
+    fn file_names_identify_the_engine() {
         for (names, expected) in [
             ("", Content::Nothing),
             ("LOCK", Content::Nothing),

@@ -1,5 +1,5 @@
-//! The database's half of the high-water record: the mark that is counted up, and what the database
-//! says of itself.
+//! The database side of the high-water record: increments the mark, and reads the state of the
+//! database.
 
 use surrealdb::types::SurrealValue;
 
@@ -29,7 +29,7 @@ struct Answer {
     scans: i64,
 }
 
-/// What stands in the database, as an object.
+/// The state of the database, as an object.
 macro_rules! found {
     () => {
         "RETURN {
@@ -49,11 +49,11 @@ macro_rules! found {
 
 const FOUND: &str = found!();
 
-/// What the transaction sees was committed before it, and its own commit comes after that in the
-/// log: when this commit is on the disk, so is everything that the answer counts.
+/// Everything that the transaction sees was committed before it, and its own commit follows in the
+/// log. When this commit is on disk, so is everything that the response counts.
 const MARK: &str = concat!("BEGIN; UPSERT high_water:this SET mark = $mark RETURN NONE;", found!(), "COMMIT;");
 
-/// Ids that were given out before a loss are not given out again.
+/// Raises the counter, so that scan ids that were assigned before a loss are not assigned again.
 const ACCEPT: &str = "
     BEGIN;
     LET $last = (SELECT VALUE value FROM ONLY counter:scan) ?? 0;
@@ -67,25 +67,25 @@ const RAISE: &str = "
     IF $last < $least { UPSERT counter:scan SET value = $least RETURN NONE; };
     COMMIT;";
 
-/// What the database says of itself.
+/// Reads the state of the database.
 pub(super) async fn found(db: &Database) -> Result<Found, CallError> {
     read(calls::call_again(db, FOUND, Nothing {}).await?)
 }
 
-/// Commits `mark`, and says what the database held at that moment.
+/// Commits `mark`, and returns the state of the database in that transaction.
 pub(super) async fn mark(db: &Database, mark: u64) -> Result<Found, CallError> {
     let mark = i64::try_from(mark).map_err(|error| CallError::Shape(error.to_string()))?;
     read(calls::call_again(db, MARK, NewMark { mark }).await?)
 }
 
-/// Ids up to `least` count as given out.
+/// Marks the ids up to `least` as assigned.
 pub(in super::super) async fn keep_ids_above(db: &Database, least: u64) -> Result<(), CallError> {
     calls::execute_again(db, RAISE, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail: String::new() })
         .await
 }
 
-/// Writes down that an operator accepted a loss. `least`: the last scan id that is known to have
-/// been given out.
+/// Records that an operator accepted a loss. `least` is the last scan id that is known to be
+/// assigned.
 pub(super) async fn accept(db: &Database, least: u64, detail: String) -> Result<(), CallError> {
     calls::execute_again(db, ACCEPT, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail }).await
 }

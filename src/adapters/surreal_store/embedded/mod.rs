@@ -1,11 +1,11 @@
 //! The embedded database: SurrealDB on RocksDB, in the data folder.
 //!
-//! - **Synced**: a commit is answered when the write-ahead log is on the disk.
-//! - **One failed commit ends the engine**: after an I/O error in a write, the engine is closed and
-//!   opened anew; meanwhile every call fails at once ([`engine`]).
-//! - **A refused submission never runs**: a batch whose outcome is unknown is recorded and
-//!   withdrawn before the database is used again ([`withdraw`]).
-//! - **No silent loss**: a record beside the database says how far it was; a database that is
+//! - **Synced**: a commit returns when the write-ahead log is on disk.
+//! - **A failed commit ends the engine**: after an I/O error in a write, the engine is closed and
+//!   opened again. Until then every call fails immediately ([`engine`]).
+//! - **A refused submission never runs**: a batch with an unknown outcome is recorded and withdrawn
+//!   before the database is used again ([`withdraw`]).
+//! - **No silent loss**: a record beside the database stores its progress. A database that is
 //!   behind its record is refused ([`high_water`]), and so is one with unreadable files
 //!   ([`folder`], [`verify`]).
 //! - **Folders of earlier versions** are converted from SurrealKV at the first start ([`convert`]).

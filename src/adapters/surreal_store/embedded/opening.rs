@@ -1,5 +1,5 @@
-//! Opens the engine of an embedded database: its folder is looked into first, its rows are read,
-//! and its schema is made this program's.
+//! Opens the engine of an embedded database: checks its folder, reads its rows, and migrates its
+//! schema.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,31 +7,31 @@ use std::sync::Arc;
 use super::engine::{Engine, First};
 use super::folder::{self, DATABASE_FOLDER, Damage};
 use super::verify;
-use crate::adapters::surreal_store::address::AuthLevel;
 use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
 use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
 use crate::adapters::surreal_store::error::OpenError;
 use crate::adapters::surreal_store::migrate::{self, ExpectedDatabase, Purpose};
+use crate::config::AuthLevel;
 use crate::error_chain::chain;
 
 const NAMESPACE: &str = "kastrel";
 const DATABASE: &str = "kastrel";
 
-/// Up to this size of its files, a database is read as a whole before it is used; a larger one
-/// while it is used.
+/// Up to this size in bytes, all of a database is read before its first use; a larger database is
+/// read in the background.
 const READ_FIRST_BYTES: u64 = 1 << 30;
 
-/// How a database is opened.
+/// The options for opening a database.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Opening {
-    /// To be used, or to restore a backup into it.
+    /// Normal use, or a restore into the database.
     pub(in super::super) purpose: Purpose,
-    /// Use it although it has lost rows or cannot be read as a whole.
+    /// Use the database even if it has lost rows or has unreadable parts.
     pub(in super::super) accept_loss: bool,
 }
 
-/// Opens the engine in its folder and makes the schema this program's. `must_exist`: a folder
-/// without a database is a loss and no beginning.
+/// Opens the engine in its folder and migrates the schema. `must_exist`: an empty folder is a loss
+/// and not a new database.
 pub(super) async fn open_engine(
     data: &Path,
     opening: Opening,
@@ -47,8 +47,8 @@ pub(super) async fn open_engine(
     match damage {
         Ok(()) if must_exist && content == folder::Content::Nothing => return Err(OpenError::Damaged(Damage::Missing)),
         Ok(()) => {}
-        // The engine drops what follows the damaged record; a database without its head or of
-        // another kind cannot be opened at all.
+        // With `accept_loss` the engine drops everything after the damaged record. Without
+        // `CURRENT`, or with files of another kind, the database cannot be opened at all.
         Err(Damage::Log { file, at }) if opening.accept_loss => {
             tracing::warn!(at, "opening a database with a damaged log: {}", file.display())
         }
@@ -79,7 +79,7 @@ pub(super) async fn open_engine(
     Ok(engine)
 }
 
-/// Uses an engine, and closes it where that fails.
+/// Runs `what` on an engine, and closes the engine if that fails.
 async fn used<T>(
     engine: Arc<Engine>,
     what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>,
@@ -96,14 +96,14 @@ async fn used<T>(
     }
 }
 
-/// Whether the schema is that of an earlier program; `before` has run then.
+/// True if the schema is from an earlier version; `before` has then run.
 async fn to_migrate(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
     migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
     before_migration::run(db, before).await
 }
 
-/// Applies the missing ones of the steps by an engine that gives each statement all the time that
-/// it needs, as an index over many rows does, and opens the database anew.
+/// Applies the missing `steps` with an engine that has no statement timeout, because an index over
+/// many rows takes long. Then opens the database again with the timeout.
 async fn migrated(engine: Arc<Engine>, path: &Path, steps: &[migrate::Step]) -> Result<Arc<Engine>, OpenError> {
     Engine::close(engine).await;
     tracing::info!(
@@ -124,7 +124,7 @@ pub(super) async fn read_all(engine: &Engine) -> Result<u64, OpenError> {
     verify::read_all(&datastore).await.map_err(OpenError::from)
 }
 
-/// The database is too large to wait for; damage is reported in the log.
+/// Reads a database that is too large to read before use. Damage is logged.
 fn read_in_background(engine: Arc<Engine>) {
     let closing = engine.closing();
     tokio::spawn(async move {
@@ -147,17 +147,18 @@ pub(super) async fn blocking<T: Send + 'static>(
 mod tests {
     use std::time::Duration;
 
-    use kastrel_actors::ports::{ListQuery, ScanStore as _};
+    use kastrel_actors::model::ListQuery;
+    use kastrel_actors::ports::ScanStore as _;
     use kastrel_actors::testing::fixtures;
 
     use super::super::database::EmbeddedDatabase;
     use super::*;
     use crate::adapters::surreal_store::SurrealStore;
 
-    /// An index over 100,000 rows takes longer than any call may: such an upgrade must come to its
-    /// end, and the limit holds again afterwards.
+    /// An index over 100,000 rows takes longer than the call timeout. Such a migration must
+    /// complete, and the timeout applies again afterwards.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_step_of_the_schema_takes_as_long_as_it_needs() {
+    async fn a_migration_step_has_no_timeout() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(DATABASE_FOLDER);
         let short = Duration::from_millis(50);
@@ -171,10 +172,10 @@ mod tests {
         assert!(Engine::close(engine).await);
     }
 
-    /// A folder of an earlier schema is brought up to date by an engine of its own, and used by one
-    /// with limits.
+    /// A separate engine without a timeout migrates the folder of an earlier schema; an engine with
+    /// a timeout then uses it.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_folder_with_an_earlier_schema_is_brought_up_to_date() {
+    async fn a_folder_with_an_earlier_schema_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(DATABASE_FOLDER);
         let first = Arc::new(Engine::open(&path, First::Use, None).await.unwrap());

@@ -1,4 +1,4 @@
-//! Reads everything that a database holds, so that each block's checksum is checked.
+//! Reads all data of a database, which verifies the checksum of each block.
 
 use surrealdb_engine_local::Datastore;
 use surrealdb_kvs::key::RawRange;
@@ -16,17 +16,17 @@ impl From<Unreadable> for OpenError {
 /// How many keys are read at a time.
 const CHUNK: u32 = 1_000;
 
-/// Parts of a database that cannot be read.
+/// The error for unreadable parts of a database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("after {read} keys: {why}")]
 pub(super) struct Unreadable {
-    /// How many keys were read before.
+    /// The number of keys read before the error.
     pub(super) read: u64,
-    /// What the engine says.
+    /// The error of the engine.
     pub(super) why: String,
 }
 
-/// Reads all keys and values once, and says how many there are.
+/// Reads all keys and values once, and returns the number of keys.
 pub(super) async fn read_all(datastore: &Datastore) -> Result<u64, Unreadable> {
     let mut read = 0;
     let transaction = datastore
@@ -45,7 +45,7 @@ pub(super) async fn read_all(datastore: &Datastore) -> Result<u64, Unreadable> {
             None => break,
         }
     }
-    // Nothing is left to do where it cannot be ended.
+    // An error has no effect: the read transaction is complete.
     let _ = transaction.cancel().await;
     Ok(read)
 }

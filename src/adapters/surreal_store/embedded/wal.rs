@@ -1,38 +1,38 @@
 //! Checks a write-ahead log of RocksDB before the engine reads it.
 //!
-//! The engine recovers a log up to its first unreadable record, says nothing of what follows, and
-//! deletes the log. That is right for the end of a log that a crash tore, and wrong for a log that
-//! was damaged in the middle. The format is that of `db/log_format.h` in RocksDB: blocks of 32 KiB,
-//! in them records with a masked CRC-32C, a length and a type.
+//! The engine recovers a log up to its first unreadable record, ignores the rest silently, and
+//! deletes the log. That is right for the end of a log that a crash tore, and wrong for a log with
+//! damage in the middle. The format is defined in `db/log_format.h` of RocksDB: blocks of 32 KiB,
+//! which contain records with a masked CRC-32C, a length and a type.
 
-/// What a log is like.
+/// The state of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(super) enum LogState {
-    /// Every record can be read.
+    /// Every record is readable.
     Whole,
-    /// The last record is incomplete, as after a crash: it was never acknowledged.
+    /// The last record is incomplete, as after a crash. It was never acknowledged.
     Torn,
-    /// Records follow one that cannot be read.
+    /// Readable records follow an unreadable one.
     Damaged {
-        /// Where that one begins, in bytes from the start of the file.
+        /// The offset of the unreadable record, in bytes.
         at: usize,
     },
 }
 
 const BLOCK: usize = 32 * 1024;
-/// Checksum, length, type.
+/// The checksum, the length and the type.
 const HEADER: usize = 4 + 2 + 1;
-/// The number of the log, in records of a log file that is used again.
+/// The log number, in records of a recycled log file.
 const LOG_NUMBER: usize = 4;
 
-/// Reads all records of a log.
+/// Checks all records of a log.
 pub(super) fn check(log: &[u8]) -> LogState {
     let mut at = 0;
     while at < log.len() {
         let left_in_block = BLOCK - at % BLOCK;
         if left_in_block < HEADER {
-            // A block's end that is too small for a record is filled with zeros.
+            // The end of a block that is too small for a record header is filled with zeros.
             at += left_in_block;
             continue;
         }
@@ -45,7 +45,8 @@ pub(super) fn check(log: &[u8]) -> LogState {
     LogState::Whole
 }
 
-/// The length of the record at `at` with its header, if it is whole and its checksum is right.
+/// The length of the record at `at` including its header, if it is complete and its checksum
+/// matches.
 fn record_at(log: &[u8], at: usize) -> Option<usize> {
     let header = log.get(at..at + HEADER)?;
     let stored = u32::from_le_bytes(header.get(..4)?.try_into().ok()?);
@@ -59,13 +60,13 @@ fn record_at(log: &[u8], at: usize) -> Option<usize> {
     if end > (at / BLOCK + 1) * BLOCK {
         return None;
     }
-    // The checksum covers the type, the log's number and the content.
+    // The checksum covers the type, the log number and the content.
     let content = log.get(at + 6..end)?;
     (masked(crc32c(content)) == stored).then_some(end - at)
 }
 
-/// Whether any record can be read behind `at`: in the rest of its block at any place, as its own
-/// length may be what is wrong, and then at the begin of a block.
+/// True if any record is readable after `at`: at any offset in the rest of its block, because the
+/// length itself may be damaged, and at the start of each later block.
 fn readable_after(log: &[u8], at: usize) -> bool {
     let next_block = (at / BLOCK + 1) * BLOCK;
     let in_block = (at + 1..next_block.min(log.len())).any(|place| record_at(log, place).is_some());
@@ -76,7 +77,8 @@ fn crc32c(bytes: &[u8]) -> u32 {
     u32::try_from(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes)).unwrap_or_default()
 }
 
-/// As `crc32c::Mask` in RocksDB: a checksum over bytes that hold a checksum is weak.
+/// Masks a checksum like `crc32c::Mask` in RocksDB, because a checksum over data that contains
+/// checksums is weak.
 const fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -97,8 +99,8 @@ mod tests {
         log.extend_from_slice(&covered);
     }
 
-    /// Three records in the first block, which the third fills up to 3 bytes, and one in the
-    /// second.
+    /// Three records in the first block, of which the third leaves 3 bytes free, and one in the
+    /// second block.
     fn log() -> (Vec<u8>, [usize; 4]) {
         let mut log = Vec::new();
         let mut begins = [0; 4];
@@ -111,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_log_is_whole_and_the_checksum_is_rocksdbs() {
+    fn an_intact_log_is_whole_and_the_checksum_matches_rocksdb() {
         assert_eq!(check(&log().0), LogState::Whole);
         assert_eq!(check(&[]), LogState::Whole);
         assert_eq!(crc32c(b"123456789"), 0xe306_9283, "the check value of CRC-32C (RFC 3720, appendix B.4)");
     }
 
     #[test]
-    fn the_end_may_be_torn_at_any_byte() {
+    fn a_log_truncated_at_any_byte_is_torn() {
         let (whole, begins) = log();
         for length in begins[3] + 1..whole.len() {
             assert_eq!(check(&whole[..length]), LogState::Torn, "{length} bytes");

@@ -1,7 +1,6 @@
-//! Takes back submissions that were answered with an error although their commit may have reached
-//! the disk.
+//! Withdraws submissions whose callers got an error although the commit may be on disk.
 //!
-//! The scan ids stay used: the counter is not set back.
+//! The scan ids stay assigned: the counter is not decremented.
 
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -41,12 +40,12 @@ struct Withdrawn {
     keys: Vec<RecordId>,
 }
 
-/// The last id before the batch, if it was written.
+/// Reads the last id before the batch, if the batch was committed.
 const ASK: &str = "RETURN { last: (SELECT VALUE last FROM ONLY $submitter WHERE batch = $batch) };";
 
 const READ: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $scans) };");
 
-/// A batch that was not written never will be: its number is taken.
+/// Also writes the batch number, so that a batch that was not committed can no longer be committed.
 const WITHDRAW: &str = "
     BEGIN;
     DELETE $scans RETURN NONE;
@@ -55,7 +54,7 @@ const WITHDRAW: &str = "
     UPSERT $submitter SET batch = $batch, last = NONE, at = time::nano(time::now()) RETURN NONE;
     COMMIT;";
 
-/// Removes what is there of `batch`, and says how many scans that were.
+/// Deletes the committed scans of `batch`, and returns their number.
 pub(super) async fn withdraw(db: &Database, batch: &RefusedBatch) -> Result<usize, CallError> {
     let submitter = RecordId::new("submitter", batch.submitter.clone());
     let asked = Asked { submitter: submitter.clone(), batch: batch.batch };

@@ -1,4 +1,4 @@
-//! Rows as a list finds them: one that cannot be read hides only itself.
+//! Decodes the rows of a list. An unreadable row affects only itself.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -10,19 +10,19 @@ use surrealdb::types::Value;
 use crate::adapters::surreal_store::error::CallError;
 use crate::adapters::surreal_store::row::{Keyed, keyed};
 
-/// How many unreadable rows are remembered as logged.
+/// How many unreadable rows are remembered as already logged.
 const REMEMBERED: usize = 1_000;
 
-/// A row, or what stands in its stead.
+/// A row, or the id of an unreadable one.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The number that the row has in the indexes.
+    /// The number of the row in the indexes.
     pub(super) number: i64,
-    /// The record, or the scan whose row cannot be read.
+    /// The record, or the scan id of an unreadable row.
     pub(super) record: Result<Box<ScanRecord>, ScanId>,
 }
 
-/// The unreadable rows that the log names already: a list that is polled names each once.
+/// The unreadable rows that were already logged, so that a polled list logs each only once.
 #[derive(Debug, Default)]
 pub(in crate::adapters::surreal_store) struct Unreadable(Mutex<BTreeSet<u64>>);
 
@@ -38,7 +38,7 @@ impl Unreadable {
         }
     }
 
-    /// Reads rows, each by itself.
+    /// Decodes rows, each separately.
     pub(super) fn read(&self, rows: Vec<Value>) -> Result<Vec<Found>, CallError> {
         rows.into_iter().map(|row| self.read_one(row)).collect()
     }

@@ -1,15 +1,17 @@
-//! A page in the making: what belongs to it, whether there is more, and when it gives up.
+//! Builds a page: collects its rows, detects whether there are more, and limits the rows without a
+//! match.
 
-use kastrel_actors::model::{ScanId, ScanOrder, ScanRecord};
+use kastrel_actors::model::{Cursor, ListQuery, ScanId, ScanOrder, ScanPage, ScanRecord};
 use kastrel_actors::policy::listing::cursor;
-use kastrel_actors::ports::{Cursor, ListQuery, ScanPage};
 
-/// The most rows that one page holds, whatever was asked: a page is held in memory.
+/// The maximum number of rows of a page, whatever the query requests, because a page is held in
+/// memory.
 const MAX_PAGE: usize = 1000;
-/// How many rows may be read without being shown before a page ends early.
+/// How many rows without a match may be read before a page ends early.
 pub(super) const MAX_SCANNED_WITHOUT_MATCH: usize = 400;
 
-/// It holds one scan more than is shown, to know whether there is more.
+/// A page under construction. It holds one scan more than it shows, to detect whether there are
+/// more.
 pub(super) struct Page {
     pub(super) limit: usize,
     pub(super) skip: usize,
@@ -45,7 +47,7 @@ impl Page {
         self.scanned_without_match >= MAX_SCANNED_WITHOUT_MATCH
     }
 
-    /// A row. `at` is its place where the row itself cannot say.
+    /// Adds a row. `at` is its cursor if the record does not have one.
     pub(super) fn take(
         &mut self,
         record: Result<Box<ScanRecord>, ScanId>,
@@ -91,7 +93,7 @@ impl Page {
     }
 }
 
-/// The place of a number in an order by number.
+/// The cursor of a scan number in an order by number.
 pub(super) fn cursor_at(number: i64) -> Cursor {
     Cursor { rank: String::new(), id: ScanId(u64::try_from(number).unwrap_or_default()) }
 }
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_knows_whether_there_is_more_and_gives_up_in_time() {
+    fn a_page_detects_more_rows_and_limits_scans_without_a_match() {
         let record = |id: u64| Box::new(kastrel_actors::testing::fixtures::record(id, jiff::Timestamp::UNIX_EPOCH));
         let query = ListQuery { limit: 2, ..ListQuery::default() };
         let mut page = Page::new(&query);
@@ -116,7 +118,7 @@ mod tests {
         let mut page = Page::new(&query);
         for id in (0..MAX_SCANNED_WITHOUT_MATCH as u64).rev() {
             assert!(!page.gives_up());
-            // One that does not belong, and one that cannot be read.
+            // A row without a match, and an unreadable row.
             let row = if id % 2 == 1 { Ok(record(id)) } else { Err(ScanId(id)) };
             page.take(row, cursor_at(i64::try_from(id).unwrap()), |_| false);
         }

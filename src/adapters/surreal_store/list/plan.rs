@@ -1,9 +1,8 @@
-//! Which index a page walks along, and what is left to be checked on its rows.
+//! Chooses the index of a page, and whether its rows need further checks.
 
-use kastrel_actors::model::{ScanMode, ScanStatus, Severity};
-use kastrel_actors::ports::ListQuery;
+use kastrel_actors::model::{ListQuery, ScanMode, ScanStatus, Severity};
 
-/// What a page walks along.
+/// The index that a page follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum IndexScan {
     All,
@@ -11,19 +10,19 @@ pub(super) enum IndexScan {
     Targets(Vec<String>),
     Mode(ScanMode),
     Found(String),
-    /// Scans that have ended, whose worst issue is this severe or more.
+    /// Finished scans whose worst issue has at least this severity.
     Severe(Severity),
 }
 
-/// an index scan, and whether what it finds must still be checked.
+/// An index scan, and whether its rows must still be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) scan: IndexScan,
     pub(super) checks: bool,
 }
 
-/// Chooses the index scan that narrows most. `targets` are those that contain the text, where they
-/// are few enough.
+/// Chooses the most selective index scan. `targets` are the targets that match the text filter, if
+/// there are few enough.
 pub(super) fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
     let asks_target = query.target.as_deref().is_some_and(|text| !text.is_empty());
     let narrows_status = distinct(&query.statuses).len() < ScanStatus::ALL.len();
@@ -45,7 +44,7 @@ pub(super) fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
     Plan { scan, checks: filters.into_iter().filter(|filter| *filter).count() > covered }
 }
 
-/// The numbers between which a page lies, both left out.
+/// The exclusive bounds of the scan numbers of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyRange {
     pub(super) lo: i64,
@@ -62,13 +61,13 @@ impl KeyRange {
         self.lo < number && number < self.hi
     }
 
-    /// What is left after `number`.
+    /// The remaining range after `number`.
     pub(super) const fn after(self, number: i64, oldest_first: bool) -> Self {
         if oldest_first { Self { lo: number, ..self } } else { Self { hi: number, ..self } }
     }
 }
 
-/// The statuses that are meant: each once, and all of them for none.
+/// The statuses of the filter without duplicates; all statuses if it is empty.
 fn distinct(statuses: &[ScanStatus]) -> Vec<ScanStatus> {
     ScanStatus::ALL.iter().copied().filter(|status| statuses.is_empty() || statuses.contains(status)).collect()
 }
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_walk_that_narrows_most_is_taken_and_the_rest_is_checked() {
+    fn the_most_selective_index_is_chosen_and_other_filters_are_checked() {
         let all = ListQuery::default;
         let targets = || Some(vec!["example.com".to_owned()]);
         let failed = vec![ScanStatus::Failed];

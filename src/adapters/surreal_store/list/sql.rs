@@ -1,4 +1,4 @@
-//! The statements of lists, with what goes in and what comes out.
+//! The SQL statements of lists, with their arguments and results.
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
@@ -12,7 +12,7 @@ pub(super) struct Last {
     pub(super) last: i64,
 }
 
-/// Each row is read by itself, so that one of another shape spoils no other.
+/// Rows are decoded separately, so that one with a different shape does not affect the others.
 #[derive(Debug, SurrealValue)]
 pub(super) struct Rows {
     pub(super) rows: Vec<Value>,
@@ -42,7 +42,7 @@ pub(super) struct RankStep {
     pub(super) limit: i64,
 }
 
-/// A scan in an order by rank. A scan without a rank comes after all others.
+/// A scan in an order by sort key. A scan without a key comes last.
 #[derive(Debug, SurrealValue)]
 pub(super) struct Ranked {
     pub(super) number: i64,
@@ -77,12 +77,12 @@ pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY coun
 
 pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $keys) };");
 
-/// One step along an index whose first column has one value, as rows or as numbers, from its newest
-/// or its oldest end.
+/// One page of an index whose first column has one value, as rows or as numbers, starting at its
+/// newest or its oldest end.
 ///
-/// Only the bound at which a step begins stands in the condition: the engine takes one bound of a
-/// compound index as its range and would check the other on every row up to the index's end. The
-/// bound at which an index scan ends is looked after by the caller.
+/// The condition contains only the bound at which the page begins: the engine uses one bound of a
+/// compound index as its range, and would check the other one on every row up to the index's end.
+/// The caller checks the bound at which the index scan ends.
 macro_rules! step {
     ($condition:literal) => {
         Sql {
@@ -149,8 +149,8 @@ pub(super) const FIRST_SINCE: &str = "
 pub(super) const LAST_BEFORE: &str = "
     RETURN { number: (SELECT VALUE number FROM scan WHERE created_at < $at ORDER BY created_at DESC LIMIT 1)[0] };";
 
-/// Each condition is written exactly as the count index of its status has it; otherwise the index
-/// would not be used.
+/// Each condition must equal the one in the count index of its status; otherwise the index is not
+/// used.
 pub(super) const COUNTS: &str = "
     RETURN {
         pending:   (SELECT count() FROM scan WHERE status = 'pending' GROUP ALL)[0].count ?? 0,

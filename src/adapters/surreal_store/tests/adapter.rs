@@ -1,19 +1,18 @@
-//! What only this adapter promises.
+//! Tests of behaviour that only this adapter has.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, IssueRef, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanStatus,
-    Severity, Verdict,
+    Command, Deleted, Failure, FailureKind, IssueRef, ListQuery, PluginResult, PluginStatus, Resolution, ScanId,
+    ScanOrder, ScanStatus, Severity, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
-use kastrel_actors::ports::{Applied, Deleted, ListQuery, ScanStore, StoreError};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use surrealdb::types::{RecordId, SurrealValue, Value};
 use tempfile::TempDir;
 
-use super::super::address::AuthLevel;
 use super::super::apply::was_made;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS, Step};
@@ -23,6 +22,7 @@ use super::super::{OpenError, SurrealStore, calls};
 use super::super::{backfill, before_migration};
 use super::run;
 use crate::backup::BackupFolder;
+use crate::config::AuthLevel;
 
 async fn memory() -> Database {
     let db = SurrealStore::in_memory().await.unwrap().inner.db.clone();
@@ -61,10 +61,9 @@ fn a_folder_is_opened_once_and_names_its_holder() {
     });
 }
 
-/// A database of an earlier version has scans but nothing beside them; opening it fills that in,
-/// once.
+/// The database of an earlier version has no additional rows. Opening it creates them once.
 #[test]
-fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
+fn missing_rows_of_an_earlier_version_are_created_once() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         store.register_node(fixtures::registration("a"), TTL).await.unwrap();
@@ -112,8 +111,8 @@ fn what_an_earlier_version_did_not_keep_is_filled_in_once() {
     });
 }
 
-/// A database of the version before severities has the rows beside its scans; opening it adds only
-/// what is missing, and counts no day twice.
+/// The database of the version before severities has additional rows. Opening it adds only the
+/// missing data, and counts no day twice.
 #[test]
 fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
     run(async {
@@ -155,8 +154,8 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
     });
 }
 
-/// The version before this one had no row for a plugin that named an issue and collected nothing,
-/// and rows by the plugin's spelling.
+/// The previous version had no row for a plugin that reported an issue and collected nothing, and
+/// used the plugin's own spelling.
 #[test]
 fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
     run(async {
@@ -202,7 +201,8 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
     });
 }
 
-/// Rows that are spoilt in each way that a row can be: each list has all others, and names these.
+/// Rows are damaged in each possible way: every list contains all other rows, and reports these
+/// ids.
 #[test]
 fn a_row_that_cannot_be_read_hides_only_itself() {
     run(async {
@@ -264,10 +264,10 @@ struct TargetRow {
     first: i64,
 }
 
-/// Targets stay known when all their scans are deleted; however many there are, what comes after
-/// them can be reached.
+/// Targets stay in the index when all their scans are deleted. However many there are, later
+/// targets stay reachable.
 #[test]
-fn many_targets_without_scans_hide_none_that_comes_after_them() {
+fn many_targets_without_scans_do_not_hide_later_targets() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         store.submit(fixtures::new_scan("z.test")).await.unwrap();
@@ -289,7 +289,7 @@ fn many_targets_without_scans_hide_none_that_comes_after_them() {
 }
 
 #[test]
-fn a_folder_that_the_address_cannot_carry_is_refused() {
+fn an_unsupported_folder_path_is_refused() {
     run(async {
         let folder = TempDir::new().unwrap();
         let error = SurrealStore::open(&folder.path().join("what?sync=never")).await.unwrap_err();
@@ -315,8 +315,8 @@ fn steps_are_applied_once_and_in_order() {
     });
 }
 
-/// As every earlier version of this program would have left it: a database is backed up whole
-/// before its schema changes.
+/// Databases like those of every earlier version: a complete backup is made before the schema
+/// changes.
 #[test]
 fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
     #[derive(Clone, SurrealValue)]
@@ -334,7 +334,7 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
                     rank = 1, due = 0, cancel = false, document = $document;
                 CREATE counter:scan SET value = 7;";
             calls::execute(&db, rows, document).await.unwrap();
-            // The first schema knows no pause.
+            // The first schema has no table for the pause.
             let is_paused = steps > 1;
             if is_paused {
                 calls::execute(&db, "CREATE pause:queue SET since = 0, reason = 'upgrade';", Nothing {}).await.unwrap();
@@ -370,7 +370,7 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
     });
 }
 
-/// Without a backup the schema does not change.
+/// A failed backup keeps the schema unchanged.
 #[test]
 fn a_backup_that_cannot_be_made_keeps_the_schema_as_it_is() {
     run(async {
@@ -416,7 +416,7 @@ fn programs_that_start_together_migrate_once() {
     });
 }
 
-/// Two processes on one database share no queue, so their transactions really collide.
+/// Two processes on one database share no queue, so their transactions really conflict.
 #[test]
 fn two_programs_share_one_database() {
     run(async {
@@ -463,7 +463,7 @@ fn a_burst_of_submissions_gets_ids_without_gaps() {
 }
 
 #[test]
-fn a_submission_that_nobody_waits_for_does_not_take_others_with_it() {
+fn a_dropped_submission_does_not_cancel_others() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         let (one, two) =
@@ -476,7 +476,7 @@ fn a_submission_that_nobody_waits_for_does_not_take_others_with_it() {
 }
 
 #[test]
-fn a_row_that_is_too_large_is_refused_and_the_store_goes_on() {
+fn a_row_that_is_too_large_is_refused_and_the_store_keeps_working() {
     run(async {
         let store = Arc::new(SurrealStore::in_memory().await.unwrap());
         store.register_node(fixtures::registration("a"), TTL).await.unwrap();
@@ -518,8 +518,7 @@ fn a_row_that_cannot_be_read_is_corrupt() {
     });
 }
 
-/// The counts and the waiting line are only fast while the planner takes the index that was made
-/// for them.
+/// The counts and the queue are only fast while the planner uses their indexes.
 #[test]
 fn queries_use_their_indexes() {
     run(async {
@@ -549,7 +548,7 @@ fn queries_use_their_indexes() {
 }
 
 #[test]
-fn the_most_telling_error_of_a_transaction_is_reported() {
+fn the_most_specific_error_of_a_transaction_is_reported() {
     run(async {
         use super::super::error::Failure;
         let store = SurrealStore::in_memory().await.unwrap();

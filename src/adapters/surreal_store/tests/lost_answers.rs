@@ -1,12 +1,14 @@
-//! Answers that get lost on their way, one by one: between the store and the server stands a relay
-//! that cuts the connection when a test says so.
+//! Tests of lost responses, one by one. A relay between the store and the server cuts the
+//! connection on request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{CancelledBy, Command, Failure, FailureKind, Resolution, ScanId, ScanStatus};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, Submitted};
+use kastrel_actors::model::{
+    CancelledBy, Command, Failure, FailureKind, ListQuery, Resolution, ScanId, ScanStatus, Submitted,
+};
+use kastrel_actors::ports::{Applied, ScanStore};
 use kastrel_actors::testing::fixtures;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,20 +21,21 @@ use super::{connect, run};
 
 const TTL: Duration = Duration::from_secs(300);
 
-/// What becomes of a request.
+/// How the relay handles a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It is passed on, and so is its answer.
+    /// Forwards the request and its response.
     Pass,
-    /// It is passed on; when the answer comes, it is dropped and the connection cut.
+    /// Forwards the request, drops the response and cuts the connection.
     LoseAnswer,
-    /// It is held back and the connection to the store cut; [`Relay::deliver`] passes it on later.
+    /// Holds the request back and cuts the connection to the store; [`Relay::deliver`] forwards it
+    /// later.
     Hold,
 }
 
 struct Shared {
     server: SocketAddr,
-    /// How many requests pass before the one that has this fate.
+    /// The number of requests to pass first, and the handling of the next one.
     fate: Mutex<(usize, Fate)>,
     held: Mutex<Option<(OwnedWriteHalf, OwnedReadHalf, Vec<u8>)>>,
     cut: Notify,
@@ -77,12 +80,12 @@ impl Relay {
         format!("ws://{USER}:{PASSWORD_IN_URL}@{}/lost/answers", self.address)
     }
 
-    /// Says what becomes of the next request but `after`.
+    /// Sets the handling of the request after the next `after` requests.
     async fn let_pass(&self, after: usize, fate: Fate) {
         *self.shared.fate.lock().await = (after, fate);
     }
 
-    /// Passes on what was held back, and waits until the server has answered it.
+    /// Forwards the held request, and waits for the server's response.
     async fn deliver(&self) -> usize {
         let (mut to_server, mut from_server, bytes) = self.shared.held.lock().await.take().unwrap();
         to_server.write_all(&bytes).await.unwrap();
@@ -187,8 +190,8 @@ fn a_lease_whose_answer_was_lost_is_held() {
     });
 }
 
-/// The lease is held up on its way while its sender asks again; it must be the same lease,
-/// whichever of the two is made.
+/// The lease is delayed while its sender retries. Both must be the same lease, whichever is
+/// committed.
 #[test]
 fn a_lease_that_was_held_up_is_granted_once() {
     run(async {
@@ -203,7 +206,7 @@ fn a_lease_that_was_held_up_is_granted_once() {
     });
 }
 
-/// A change is a read and a write: the answer of either may get lost.
+/// A change is a read and a write, and either response may be lost.
 #[test]
 fn an_end_whose_answer_was_lost_has_happened() {
     run(async {
@@ -226,7 +229,7 @@ fn an_end_whose_answer_was_lost_has_happened() {
 }
 
 #[test]
-fn what_changes_nothing_twice_is_asked_again() {
+fn idempotent_calls_are_retried() {
     run(async {
         let (_server, relay, store) = stage().await;
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
@@ -237,7 +240,7 @@ fn what_changes_nothing_twice_is_asked_again() {
         relay.let_pass(0, Fate::LoseAnswer).await;
         store.pause(None).await.unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;
-        // Asked twice, it would say that there was no pause.
+        // A retry would report that there was no pause.
         assert!(store.resume().await.is_err());
         assert_eq!(store.paused().await.unwrap(), None);
     });

@@ -1,10 +1,10 @@
-//! Numbers for `docs/`:
+//! Measurements for `docs/`:
 //! `cargo test --release -p kastrel --lib surreal_store::tests::measure -- --ignored --nocapture`.
 
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore};
+use kastrel_actors::model::{Command, ListQuery, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
+use kastrel_actors::ports::{Applied, ScanStore};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -194,8 +194,8 @@ fn latencies_and_memory() {
     });
 }
 
-/// The embedded store and one on a server, in the same run: how long each step takes, and how much
-/// of it is the way to the server and back.
+/// Compares the embedded store with one on a server in the same run: the duration of each step, and
+/// the share of the round trip.
 #[test]
 #[ignore = "a measurement, not a test"]
 fn round_trips() {
@@ -271,7 +271,7 @@ fn round_trips() {
     });
 }
 
-/// Copies of a row that has ended, each of one of 500 targets.
+/// Inserts copies of a finished row, spread over 500 targets.
 async fn fill(store: &SurrealStore, first: u64, last: u64) {
     let aims = "FOR $n IN 0..500 { CREATE type::record('aim', ['host-' + <string>$n + '.example.com']) SET first = 331 + $n RETURN NONE; };";
     calls::execute(&store.inner.db, aims, Nothing {}).await.unwrap();

@@ -1,12 +1,11 @@
-//! What only a database server can show: signing in, many processes at once, and a server that goes
-//! away.
+//! Tests that need a database server: signing in, many concurrent processes, and server outages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, PluginResult, PluginStatus, Resolution, ScanId, Verdict};
-use kastrel_actors::ports::{Applied, ListQuery, ScanStore, StoreError, Submitted};
+use kastrel_actors::model::{Command, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, Submitted, Verdict};
+use kastrel_actors::ports::{Applied, ScanStore, StoreError};
 use kastrel_actors::testing::fixtures;
 use rustix::process::Signal;
 use surrealdb::types::SurrealValue;
@@ -16,9 +15,10 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::super::migrate::STEPS;
-use super::super::{OpenError, RemoteDatabase, SurrealStore, calls};
+use super::super::{OpenError, SurrealStore, calls};
 use super::surreal_server::{PASSWORD, PASSWORD_IN_URL, SurrealServer, USER};
 use super::{connect, run};
+use crate::config::RemoteDatabase;
 
 const TTL: Duration = Duration::from_secs(300);
 
@@ -41,7 +41,7 @@ async fn refusal(url: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_server_is_said_at_once() {
+fn server_errors_are_reported_immediately() {
     run(async {
         let server = SurrealServer::in_memory().await;
         let started = Instant::now();
@@ -53,7 +53,7 @@ fn what_is_wrong_with_a_server_is_said_at_once() {
         assert!(level.contains("as a database user"), "{level}");
         let tls = refusal(&server.url("a", "b").replace("ws://", "wss://")).await;
         assert!(tls.contains("TLS was refused"), "{tls}");
-        // A web server that is something else.
+        // A web server of another kind.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = listener.local_addr().unwrap();
         let web = tokio::spawn(async move {
@@ -68,9 +68,9 @@ fn what_is_wrong_with_a_server_is_said_at_once() {
     });
 }
 
-/// Its time is paused, so that half a minute of tries takes none.
+/// Time is paused, so that half a minute of attempts takes none.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_not_there_is_given_up_after_half_a_minute() {
+async fn an_unreachable_server_is_given_up_after_half_a_minute() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let started = Instant::now();
     let text = refusal(&format!("ws://{USER}:{PASSWORD_IN_URL}@{nobody}")).await;
@@ -93,14 +93,14 @@ fn users_of_a_namespace_and_of_a_database_sign_in() {
         ] {
             assert_eq!(connect(&url).await.get(id).await.unwrap().unwrap().id, id, "{url}");
         }
-        // A namespace user makes databases.
+        // A namespace user creates databases.
         let other = connect(&format!("ws://n:n@{}/team/other?auth=namespace", server.address())).await;
         assert_eq!(other.get(id).await.unwrap(), None);
     });
 }
 
 #[test]
-fn tls_is_spoken_with_a_private_authority() {
+fn tls_works_with_a_private_authority() {
     run(async {
         let folder = TempDir::new().unwrap();
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -120,8 +120,8 @@ fn tls_is_spoken_with_a_private_authority() {
     });
 }
 
-/// As eight web nodes that were started at once and are handed submissions at once: eight
-/// connections, eight queues, one counter.
+/// Simulates eight web nodes that start at once and receive submissions at once: eight connections,
+/// eight queues, one counter.
 #[test]
 fn eight_processes_migrate_and_submit_at_once() {
     run(async {
@@ -152,7 +152,7 @@ fn eight_processes_migrate_and_submit_at_once() {
         }
         println!("400 submissions of 8 processes: {:?}", started.elapsed());
         assert_eq!(ids, (1..=400).collect());
-        // One after the other in each process, so that batches do not hide the collisions.
+        // One after the other in each process, so that batches do not hide the conflicts.
         let started = Instant::now();
         let processes: Vec<_> = stores
             .iter()
@@ -179,8 +179,8 @@ fn eight_processes_migrate_and_submit_at_once() {
     });
 }
 
-/// Renewals, leases, progress and ends of fifty nodes at once collide in many places; none of that
-/// is told to anybody.
+/// Renewals, leases, progress and ends of fifty concurrent nodes conflict in many places. No caller
+/// gets an error.
 #[test]
 fn collisions_of_fifty_nodes_are_not_surfaced() {
     run(async {
@@ -253,8 +253,8 @@ fn a_restarted_server_is_used_again_at_once() {
             });
             server.restart().await;
             let back = Instant::now();
-            // A call that was made during the outage has its answer, and so have new ones, reads
-            // and writes.
+            // A call that was made during the outage returns its result, and new reads and writes
+            // work.
             assert_eq!(reading.await.unwrap().unwrap().unwrap().id, id);
             store.submit(fixtures::new_scan("example.com")).await.unwrap();
             assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
@@ -285,12 +285,12 @@ fn a_long_outage_fails_calls_soon_and_then_at_once() {
             assert!(back.elapsed() < Duration::from_secs(7), "longer than the longest pause");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // What failed during the outage was not kept somewhere and made afterwards.
+        // A call that failed during the outage was not stored and executed later.
         assert_eq!(store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(1));
     });
 }
 
-/// Stopped, not dead: the connection stays open and nothing is answered.
+/// The server is stopped, not dead: the connection stays open and no request is answered.
 #[test]
 fn a_frozen_server_is_noticed() {
     run(async {
@@ -309,8 +309,8 @@ fn a_frozen_server_is_noticed() {
                 Err(error) => assert!(back.elapsed() < Duration::from_secs(20), "{error:?}"),
             }
         };
-        // The first one reached the frozen server, and may or may not have been made; nothing else
-        // was.
+        // The first submission reached the frozen server, and may or may not have been committed;
+        // no other was.
         let ids: Vec<u64> =
             store.list(ListQuery::default()).await.unwrap().scans.iter().map(|scan| scan.id.0).collect();
         assert_eq!(ids, (1..=created.0).rev().collect::<Vec<_>>());
@@ -318,8 +318,8 @@ fn a_frozen_server_is_noticed() {
     });
 }
 
-/// Each submission is there once or was reported as an error, and one that is repeated with its key
-/// is there once.
+/// Each submission is stored once or was reported as an error, and one that is repeated with its
+/// key is stored once.
 #[test]
 fn a_server_that_is_killed_among_submissions_makes_none_twice() {
     run(async {
@@ -341,7 +341,7 @@ fn a_server_that_is_killed_among_submissions_makes_none_twice() {
                     })
                 })
                 .collect();
-            // The first answer says that the others are on their way.
+            // The first response shows that the other submissions were sent.
             let mut submissions = submissions.into_iter();
             let first = submissions.next().unwrap().await.unwrap();
             server.kill();
@@ -384,10 +384,10 @@ fn a_server_that_is_killed_among_submissions_makes_none_twice() {
     });
 }
 
-/// The same for changes: whoever hears that a lease was committed holds it, and who hears that it
-/// was refused does not.
+/// The same for changes: a node that got a committed lease holds it, and a node that was refused
+/// does not.
 #[test]
-fn a_server_that_is_killed_among_leases_tells_the_truth() {
+fn a_server_that_is_killed_among_leases_reports_them_correctly() {
     run(async {
         let mut server = SurrealServer::on_disk().await;
         let store = connect(&server.url("a", "b")).await;
@@ -432,10 +432,10 @@ fn a_server_that_is_killed_among_leases_tells_the_truth() {
     });
 }
 
-/// A database that was emptied behind a store's back, as by a server that keeps nothing and is
-/// started anew: who goes on as if nothing had ever been there hides the loss.
+/// A database that is emptied while the store uses it, for example because a server without
+/// persistence restarts. Continuing to use it would hide the loss.
 #[test]
-fn an_emptied_database_is_not_used_until_somebody_says_so() {
+fn an_emptied_database_is_not_used_until_a_restart() {
     run(async {
         let mut server = SurrealServer::in_memory().await;
         let store = connect(&server.url("a", "b")).await;
@@ -444,7 +444,8 @@ fn an_emptied_database_is_not_used_until_somebody_says_so() {
         server.restart().await;
         let error = store.submit(fixtures::new_scan("example.com")).await.unwrap_err();
         assert!(text(&error).contains("the database has been emptied"), "{error:?}");
-        // Started anew, a program uses it as it is; the one that knew the other database does not.
+        // A restarted program uses the database as it is; the one that used the old database does
+        // not.
         let other = connect(&server.url("a", "b")).await;
         assert_eq!(other.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id, ScanId(1));
         assert!(matches!(store.get(ScanId(1)).await.unwrap_err(), StoreError::Unavailable(_)));
@@ -469,7 +470,7 @@ fn a_server_on_an_engine_that_loses_rows_is_refused_unless_it_is_allowed() {
         }
         let store = SurrealStore::connect_with(&address, true).await.unwrap();
         store.submit(fixtures::new_scan("example.com")).await.unwrap();
-        // The safe engine is known as such, and nothing stays behind of the question.
+        // The safe engine is recognized, and the detection leaves no row behind.
         let server = SurrealServer::on_disk().await;
         let store = connect(&server.url("a", "b")).await;
         let rows: Versions =

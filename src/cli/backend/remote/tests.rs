@@ -35,7 +35,7 @@ async fn words(backend: &RemoteBackend) -> Vec<ScanStatus> {
 }
 
 #[tokio::test]
-async fn a_submission_is_repeated_with_the_same_key_only() {
+async fn submission_is_retried_with_the_same_key_only() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
     let submit = move |headers: HeaderMap, body: String| async move {
@@ -52,7 +52,7 @@ async fn a_submission_is_repeated_with_the_same_key_only() {
 }
 
 #[tokio::test]
-async fn wrong_fields_are_named() {
+async fn invalid_fields_of_a_submission_are_named() {
     let body = r#"{"title":"Wrong fields","errors":[{"field":"target","message":"the target is private"}]}"#;
     let backend = serve(Router::new().route("/api/scans", post(move || async move { json(422, body) }))).await;
     let error = backend.submit(&ScanRequestDraft::default()).await.unwrap_err();
@@ -87,7 +87,7 @@ async fn a_live_stream_is_followed_over_a_break() {
 }
 
 #[tokio::test]
-async fn without_a_live_stream_the_status_is_asked_for() {
+async fn status_is_polled_without_an_event_stream() {
     let asked = Arc::new(AtomicU32::new(0));
     let answer = {
         let asked = asked.clone();
@@ -105,7 +105,7 @@ async fn without_a_live_stream_the_status_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_ended_scan_is_the_end() {
+async fn views_of_an_ended_scan_end_at_once() {
     let backend =
         serve(Router::new().route("/api/scans/7/status", get(|| async { json(200, status("completed")) }))).await;
     assert_eq!(
@@ -117,7 +117,7 @@ async fn an_ended_scan_is_the_end() {
 }
 
 #[tokio::test]
-async fn a_scan_in_full_has_its_issues_and_a_report_only_where_there_is_one() {
+async fn scan_details_have_the_issues_and_an_existing_report() {
     let missing = "No PDF report: it was requested, but the scanner wrote none.";
     for (reports, has_report, missing) in [
         (r#"{"html":true,"pdf":false,"missing":null}"#.to_owned(), true, None),
@@ -178,7 +178,7 @@ async fn lists_are_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_none_and_one_that_is_strange_are_told_apart() {
+async fn unreachable_and_unexpected_servers_are_different_errors() {
     let nobody = RemoteBackend::new("http://127.0.0.1:9/".parse().unwrap()).unwrap();
     assert_eq!(nobody.holds(Path::new("/nowhere")).await, Holder::Silent);
     assert_eq!(nobody.get(ScanId(1)).await.unwrap_err().exit().code(), 4);
@@ -205,7 +205,7 @@ async fn only_a_server_with_the_key_of_the_folder_holds_it() {
     let server = RemoteBackend::new(url.parse().unwrap()).unwrap();
     assert_eq!(server.holds(ours.path()).await, Holder::Proven);
     assert_eq!(server.holds(others.path()).await, Holder::Stranger, "another folder's server");
-    // Somebody at another port passes the challenge on, by a redirect or by itself.
+    // A program at another port relays the challenge, by a redirect or by itself.
     let there = format!("{url}/api/proof");
     let redirect = move |uri: axum::http::Uri| async move {
         axum::response::Redirect::temporary(&format!("{there}?{}", uri.query().unwrap()))

@@ -1,5 +1,5 @@
-//! What can be done to one scan from its page or its row: cancel, run again, delete, regenerate the
-//! report. What could do harm asks first.
+//! The actions on one scan from its page or its row: cancel, repeat, delete, regenerate the report.
+//! A harmful action asks for confirmation first.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::{permission, reports};
-use kastrel_actors::scan_service::{CancelOutcome, SubmitError};
+use kastrel_actors::service::{CancelOutcome, SubmitError};
 use url::form_urlencoded;
 
 use crate::web::api::submission::unreadable;
@@ -25,13 +25,13 @@ use crate::web::text::duration;
 use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
-/// A scan that has run for longer is cancelled only after a question.
+/// Cancelling a scan that has run for longer needs a confirmation.
 const ASK_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// A button's form: from where, and whether a question was answered.
+/// The form of an action button: the page that it is on, and the confirmations.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ActionForm {
-    /// The list that it was on.
+    /// The scan list that the button is on.
     list: Option<String>,
     confirmed: bool,
     permitted: bool,
@@ -45,14 +45,15 @@ impl ActionForm {
     }
 }
 
-/// For how long a scan has run, where that is long enough to ask before it is cancelled.
+/// Returns how long a scan has run, if that is long enough to ask before a cancel.
 fn asks_after(record: &ScanRecord, now: Timestamp) -> Option<SignedDuration> {
     let run = (record.status() == ScanStatus::Running && record.cancel_requested.is_none())
         .then(|| record.started_at.map(|at| now.duration_since(at)))??;
     (run > ASK_AFTER).then_some(run)
 }
 
-/// A question about one scan; the way back is the list that it was asked on, or the scan's page.
+/// The confirmation page for one scan. Its way back is the list with the button, or the scan's
+/// page.
 async fn question(
     web: &WebInner,
     viewer: &Viewer,
@@ -83,7 +84,7 @@ async fn question(
     }
 }
 
-/// Asks for a scan's end, and shows it, or the list that it was asked on.
+/// Cancels a scan, and redirects to its page or to the list with the button.
 pub(crate) async fn cancel(
     State(web): State<Web>,
     viewer: Viewer,
@@ -115,8 +116,8 @@ pub(crate) async fn cancel(
     Ok(Redirect::to(&format!("/scans/{id}?notice={notice}")).into_response())
 }
 
-/// Submits a finished scan's request once more, and shows the new scan, or the list that it was
-/// asked on. What attacks asks for permission each time.
+/// Repeats a finished scan, and redirects to the new scan or to the list with the button. An active
+/// scan needs the permission each time.
 pub(crate) async fn rerun(
     State(web): State<Web>,
     viewer: Viewer,
@@ -143,7 +144,7 @@ pub(crate) async fn rerun(
     })
 }
 
-/// Asks whether a scan shall be deleted.
+/// Shows the confirmation page of a deletion.
 pub(crate) async fn ask_delete(
     State(web): State<Web>,
     viewer: Viewer,
@@ -177,7 +178,7 @@ pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): 
 
 const NO_RENDERER: &str = "reports are regenerated only by a server that runs the scanner itself and keeps the files of scans in its own folder";
 
-/// Renders the reports of the last attempt once more.
+/// Regenerates the reports of the last attempt.
 pub(crate) async fn render(
     State(web): State<Web>,
     _viewer: Viewer,

@@ -6,7 +6,7 @@ use super::*;
 use crate::web::testing::{TestApp, header_of, text_of};
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_has_run_for_long_is_cancelled_only_after_a_question() {
+async fn long_running_scan_is_cancelled_only_after_confirmation() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
     tokio::time::advance(Duration::from_secs(61)).await;
@@ -36,7 +36,7 @@ async fn a_scan_that_has_run_for_long_is_cancelled_only_after_a_question() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_long_runs_are_asked_about() {
+async fn only_long_runs_need_a_confirmation() {
     let app = TestApp::new();
     let waiting = app.submitted("example.com").await;
     let running: ScanRecord = app.running("example.org").await;
@@ -56,7 +56,7 @@ async fn only_long_runs_are_asked_about() {
 }
 
 #[tokio::test]
-async fn what_attacks_asks_for_permission_each_time() {
+async fn rerun_of_an_active_scan_asks_for_permission_each_time() {
     let app = TestApp::new();
     app.post_form("/scans", "target=example.com&mode=active&confirm=yes").await;
     app.post_form("/scans/1/cancel", "").await;

@@ -1,12 +1,12 @@
-//! What was found, worst first: the issues that plugins named, each once, with what the scanner's
-//! registry says about it. Where a list is cut, it says how much of it is shown.
+//! The issues of a scan, worst first. Each issue is listed once, with its description from the
+//! scanner's registry. A cut list shows how many of its issues it contains.
 
 use std::collections::BTreeMap;
 
 use kastrel_actors::model::{IssueRef, PluginResult, Severity, SeverityCounts, grouped_count, total_count};
 
+use crate::ports::{IssueText, ScannerCatalog};
 use crate::web::pages::badge::SeverityChip;
-use crate::web::state::{CatalogueView, IssueText};
 use crate::web::text::{clean, counted};
 
 /// The issues of one severity.
@@ -22,19 +22,19 @@ pub(crate) struct IssueView {
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) category: String,
-    /// Who named it.
+    /// The plugins that reported the issue.
     pub(crate) plugins: String,
     pub(crate) times: Option<String>,
     pub(crate) description: String,
     pub(crate) remediation: String,
 }
 
-/// Groups the issues of `plugins`.
-pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>) -> Vec<SeverityGroup> {
+/// Groups the issues of `plugins` by severity.
+pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&ScannerCatalog>) -> Vec<SeverityGroup> {
     let counts = SeverityCounts::of(plugins);
     let mut groups = Vec::new();
     for severity in Severity::ALL {
-        // By id: the same issue of two plugins is one issue.
+        // Grouped by id: the same issue of two plugins is one issue.
         let mut issues: BTreeMap<&str, (&IssueRef, Vec<&str>, u64)> = BTreeMap::new();
         for (plugin, issue) in plugins.iter().flat_map(|plugin| plugin.issues.iter().map(move |issue| (plugin, issue)))
         {
@@ -69,7 +69,7 @@ pub(crate) fn group(plugins: &[PluginResult], catalogue: Option<&CatalogueView>)
     groups
 }
 
-fn view(issue: &IssueRef, plugins: &[&str], times: u64, catalogue: Option<&CatalogueView>) -> IssueView {
+fn view(issue: &IssueRef, plugins: &[&str], times: u64, catalogue: Option<&ScannerCatalog>) -> IssueView {
     let known: Option<&IssueText> = catalogue.and_then(|catalogue| catalogue.issues.get(&issue.id));
     let text = |of: fn(&IssueText) -> &str| known.map(|known| clean(of(known))).unwrap_or_default();
     IssueView {
@@ -91,7 +91,7 @@ mod tests {
     use crate::web::testing::catalogue;
 
     #[test]
-    fn each_issue_is_there_once_under_its_severity_with_all_who_named_it() {
+    fn each_issue_is_listed_once_with_all_its_plugins() {
         let issue = |id: &str, severity| IssueRef { id: id.into(), severity, title: format!("The {id}") };
         let plugin =
             |name: &str, issues: Vec<IssueRef>| PluginResult::new(name, PluginStatus::Completed).with_issues(issues);

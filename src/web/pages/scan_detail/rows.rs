@@ -1,4 +1,4 @@
-//! The rows of a scan's page.
+//! The rows of the tables on a scan's page.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
@@ -13,7 +13,7 @@ use crate::web::pages::form::format_label;
 use crate::web::text::{MomentText, clean, duration, plugin_url, sentence, words};
 use crate::web::zone::WallClock;
 
-/// Something that was asked for.
+/// An option of the scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fact {
     pub(super) label: &'static str,
@@ -25,9 +25,9 @@ pub(super) struct PluginRow {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) badge: Badge,
-    /// How many issues; empty where nothing was checked.
+    /// The number of issues; empty if nothing was checked.
     pub(super) issues: String,
-    /// How many other items it collected.
+    /// The number of other collected items.
     pub(super) items: String,
     pub(super) severities: Vec<SeverityChip>,
     pub(super) message: String,
@@ -47,7 +47,7 @@ pub(super) struct AttemptRow {
 }
 
 impl PluginRow {
-    /// `until`: when the attempt ended; then nothing of it goes on.
+    /// `until`: when the attempt ended; the durations of its plugins stop there.
     pub(super) fn new(scan: ScanId, plugin: &PluginResult, until: Option<Timestamp>, now: Timestamp) -> Self {
         let took = plugin.started_at.and_then(|start| {
             let end = plugin.ended_at.or((!plugin.status.is_final()).then_some(until.unwrap_or(now)))?;
@@ -72,11 +72,11 @@ impl PluginRow {
     }
 }
 
-/// What a plugin says, or what its state means where it says nothing: a plugin without a result
-/// always has a reason.
+/// Returns the plugin's message, or the meaning of its state if it has none: a plugin without a
+/// result always shows a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
     match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
-        // What a plugin says of its result is left as it is.
+        // The message about a result is not changed.
         (Some(message), PluginStatus::Completed) => message.to_owned(),
         (Some(message), _) => sentence(message),
         (None, PluginStatus::Failed) => "Failed without a message. See the log.".into(),
@@ -89,7 +89,7 @@ pub(crate) fn message_of(plugin: &PluginResult) -> String {
 }
 
 impl AttemptRow {
-    /// `completed`: how the scan looks, where the attempt completed it.
+    /// `completed`: the badge of the scan, for the attempt that completed it.
     pub(super) fn new(attempt: &AttemptRecord, completed: &Badge, clock: &WallClock) -> Self {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
@@ -121,7 +121,7 @@ impl AttemptRow {
     }
 }
 
-/// What was asked for.
+/// Returns the options of the scan.
 pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     let request = &record.request;
     let yes_no = |yes: bool| if yes { "Yes" } else { "No" }.to_owned();
@@ -155,10 +155,10 @@ pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     facts
 }
 
-/// Something that keeps a scan from starting, and until when where that is known.
+/// A reason that keeps a scan from starting, with its end if known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WaitingRow {
-    /// Its name in the API.
+    /// The reason's name in the API.
     pub(super) name: &'static str,
     pub(super) text: String,
     /// The next attempt, or the next check of a hold.

@@ -1,4 +1,4 @@
-//! When each plugin ran within the last attempt, for a chart.
+//! A chart of the plugins' run times within the last attempt.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginResult, PluginStatus, ScanSnapshot};
@@ -8,7 +8,7 @@ use crate::web::pages::charts::{Span, span};
 use crate::web::pages::coverage::state_of;
 use crate::web::text::{clean, duration};
 
-/// A plugin's time.
+/// The run time of a plugin.
 pub(super) struct TimelineRow {
     pub(super) name: String,
     pub(super) class: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct TimelineRow {
     pub(super) begins: String,
 }
 
-/// The plugins of which the start is known, in its order.
+/// Returns the plugins with a known start, ordered by start.
 pub(super) fn timeline(scan: &ScanSnapshot, now: Timestamp) -> Vec<TimelineRow> {
     let Some(attempt) = scan.record.last_attempt() else { return Vec::new() };
     let until = attempt.ended_at.unwrap_or(now);
@@ -28,7 +28,7 @@ pub(super) fn timeline(scan: &ScanSnapshot, now: Timestamp) -> Vec<TimelineRow> 
 fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: bool) -> Vec<TimelineRow> {
     let mut timed: Vec<(&PluginResult, Timestamp, Timestamp)> = plugins
         .iter()
-        // What never started has no time in the picture.
+        // A plugin that never started has no run time.
         .filter(|plugin| state_of(plugin, ended) != PluginStatus::NotRun)
         .filter_map(|plugin| {
             let start = plugin.started_at.or(plugin.ended_at)?;
@@ -36,7 +36,7 @@ fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: boo
         })
         .collect();
     timed.sort_by_key(|(_, start, end)| (*start, *end));
-    // The scanner's clock may be a little off ours; the picture holds all of it.
+    // The scanner's clock may differ a little from ours; the chart covers all times.
     let first = timed.iter().map(|(_, start, _)| *start).min().map_or(begin, |start| start.min(begin));
     let last = timed.iter().map(|(_, _, end)| *end).max().map_or(until, |end| end.max(until));
     let seconds = |at: Timestamp| at.duration_since(first).as_secs_f64();
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plugins_stand_in_the_order_of_their_start_and_within_the_whole() {
+    fn timeline_orders_plugins_by_start_within_the_attempt() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         let plugin = |name: &str, status, started_at, ended_at| PluginResult {
             started_at,

@@ -1,5 +1,5 @@
-//! How far an active scan by ZAP is: what its plugin writes into `zap_scan_progress.json` while it
-//! runs. Read as hostile input.
+//! The progress of an active ZAP scan, from the file `zap_scan_progress.json` that its plugin
+//! writes while it runs. The parser handles the file as hostile input.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub(crate) const FILE: &str = "zap_scan_progress.json";
 pub(crate) const MOST_BYTES: u64 = 1 << 20;
 const MOST_TEXT: usize = 200;
 
-/// How far ZAP is.
+/// The progress of ZAP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ZapView {
     pub(crate) status: String,
@@ -21,7 +21,7 @@ pub(crate) struct ZapView {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A part of its work.
+/// The progress of one phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ZapBar {
     pub(crate) label: &'static str,
@@ -39,7 +39,7 @@ struct Progress {
     errors: Value,
 }
 
-/// Reads what the file says; `None` where it says nothing that can be read.
+/// Parses the file; `None` if it contains no usable progress.
 pub(crate) fn view(bytes: &[u8]) -> Option<ZapView> {
     let progress: Progress = serde_json::from_slice(bytes).ok()?;
     let percent = |name: &str| {

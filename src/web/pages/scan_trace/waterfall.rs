@@ -1,4 +1,4 @@
-//! What happened when, as bars: a pure function of what is stored.
+//! The waterfall chart of a scan: a pure function of the stored scan.
 
 use jiff::Timestamp;
 use kastrel_actors::model::{AttemptEnd, AttemptRecord, PluginStatus, ScanSnapshot, ScanState};
@@ -10,7 +10,7 @@ use crate::web::pages::charts::{Span, span};
 use crate::web::pages::coverage::state_of;
 use crate::web::text::{clean, duration, words};
 
-/// A bar.
+/// A bar of the chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     /// `scan`, `wait`, `attempt`, `plugin` or `verdict`.
@@ -25,7 +25,7 @@ pub(super) struct Row {
     pub(super) took: String,
 }
 
-/// A bar that is not placed yet.
+/// A bar without its position.
 struct Step {
     kind: &'static str,
     depth: u8,
@@ -36,10 +36,10 @@ struct Step {
     end: Timestamp,
 }
 
-/// The bars of a scan, each below what it is part of, in the order of time.
+/// Returns the bars of a scan in the order of time, each below its parent.
 pub(super) fn waterfall(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<Row> {
     let steps = steps(scan, waiting, now);
-    // The scanner's clock may be a little off ours; the picture holds all of it.
+    // The scanner's clock may differ a little from ours; the chart covers all times.
     let first = steps.iter().map(|step| step.start).min().unwrap_or(now);
     let last = steps.iter().map(|step| step.end).max().unwrap_or(now);
     let seconds = |at: Timestamp| at.duration_since(first).as_secs_f64();
@@ -120,7 +120,7 @@ fn wait(part: WaitPart) -> Step {
     }
 }
 
-/// The class of an attempt's bar, and how it ended where that is worth a word.
+/// Returns the CSS class of an attempt's bar, and its end in words unless it completed.
 fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
     match &attempt.end {
         None => ("running", String::new()),
@@ -131,9 +131,9 @@ fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
     }
 }
 
-/// The plugins of the last attempt of which a time is known.
+/// Returns the plugins of the last attempt with a known time.
 fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
-    // What never started has no time in the picture.
+    // A plugin that never started has no run time.
     let started = plugins_of(scan).iter().filter(|plugin| state_of(plugin, ended) != PluginStatus::NotRun);
     let timed = started.filter_map(|plugin| {
         let start = plugin.started_at.or(plugin.ended_at)?;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_is_drawn_until_now() {
+    fn running_bars_end_now() {
         let row = fixtures::record(1, at(0));
         assert_eq!(
             shape(&waterfall(&ScanSnapshot::of(row.clone()), None, at(20))),

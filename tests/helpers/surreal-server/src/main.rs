@@ -1,10 +1,14 @@
-//! The SurrealDB server, from its own crate:
-//! `surreal-server start --bind 127.0.0.1:8000 --user root --pass root rocksdb:///tmp/db?sync=every`.
+//! Runs the SurrealDB server from its own crate:
 //!
-//! With `EXIT_WITH_STDIN` in its environment it ends when its standard input is closed, and so with
-//! the test that started it, however that ends.
+//! ```text
+//! surreal-server start --bind 127.0.0.1:8000 --user root --pass root rocksdb:///tmp/db?sync=every
+//! ```
+//!
+//! If `EXIT_WITH_STDIN` is set, the server ends when its standard input is closed, and so with the
+//! test that started it, for any end of the test.
 
-// The layout of the server's futures is computed where they are joined into one program: here.
+// The compiler computes the layout of the server's futures in this crate, which links them into one
+// program.
 #![recursion_limit = "512"]
 
 use std::io::Read;
@@ -15,7 +19,7 @@ use surrealdb_server::core::CommunityComposer;
 fn main() -> ExitCode {
     if std::env::var_os("EXIT_WITH_STDIN").is_some() {
         std::thread::spawn(|| {
-            // An error is an end as well.
+            // An error also means the end of the input.
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
             std::process::exit(0);
         });

@@ -1,4 +1,4 @@
-//! Whether the rows, and what the processes wrote of themselves, are as promised.
+//! Checks the rows and the journals of the processes after a chaos run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use kastrel_actors::model::{AttemptEnd, FailureKind, ScanId, ScanRecord, ScanSta
 use super::plan;
 use crate::cluster::harness::JournalLine;
 
-/// What was seen of each row, while everything went wrong.
+/// The observed rows during the faults, and the problems found.
 #[derive(Debug, Default)]
 pub(super) struct History {
     seen: BTreeMap<ScanId, ScanRecord>,
@@ -15,7 +15,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// A row as it is now.
+    /// Records the current state of a row.
     pub(super) fn see(&mut self, now: &ScanRecord) {
         if let Some(before) = self.seen.get(&now.id) {
             let wrong = wrong_step(before, now);
@@ -26,7 +26,7 @@ impl History {
     }
 }
 
-/// What must never become of a row.
+/// Returns the problem if a row changed in a forbidden way.
 fn wrong_step(before: &ScanRecord, now: &ScanRecord) -> Option<&'static str> {
     let ended = |record: &ScanRecord| {
         record.attempts.iter().filter(|attempt| attempt.end.is_some()).cloned().collect::<Vec<_>>()
@@ -42,7 +42,7 @@ fn wrong_step(before: &ScanRecord, now: &ScanRecord) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with a row at the end.
+/// Returns the problem of a row at the end of the run.
 pub(super) fn wrong_end(record: &ScanRecord, max_attempts: u32) -> Option<String> {
     let status = record.status();
     if !status.is_terminal() {
@@ -82,16 +82,16 @@ pub(super) fn wrong_end(record: &ScanRecord, max_attempts: u32) -> Option<String
     None
 }
 
-/// Whether its last attempt came to its end and no check completed, which is not repeated; only a
-/// scan whose single plugin fails may end so.
+/// Returns true if the last attempt ended without a completed check, which is not retried. Only a
+/// scan whose single plugin fails may end this way.
 fn found_nothing_to_check(record: &ScanRecord) -> bool {
     let end = record.attempts.last().and_then(|last| last.end.as_ref());
     matches!(end, Some(AttemptEnd::Failed(failure)) if failure.kind == FailureKind::NothingChecked)
         && plan::checks_nothing(&record.request.target.to_string())
 }
 
-/// What is wrong with the processes of a scan: two at a time, two of one attempt, one of no
-/// attempt, or none of one that completed.
+/// Returns the problem of a scan's processes: two at a time, two of one attempt, one of an unknown
+/// attempt, or none of a completed attempt.
 pub(super) fn wrong_processes(record: &ScanRecord, journal: &[JournalLine]) -> Option<String> {
     let starts: Vec<u64> = journal.iter().filter(|line| line.what != "finish").map(|line| line.attempt).collect();
     let known: BTreeSet<u64> = record.attempts.iter().map(|attempt| u64::from(attempt.number.0)).collect();
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// The rows of a scan that completes at its second attempt, from its submission on.
+    /// Returns the rows of a scan that completes at its second attempt, from its submission on.
     fn life() -> Vec<ScanRecord> {
         let node: NodeId = "a".parse().unwrap();
         let (due, after) = (Timestamp::UNIX_EPOCH, Duration::ZERO);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_life_is_good() {
+    fn valid_row_history_has_no_problem() {
         let mut history = History::default();
         life().iter().for_each(|row| history.see(row));
         assert!(history.problems.is_empty(), "{:?}", history.problems);
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(wrong_processes(&end, &lines("start 1 10 100\nstart 2 11 200\nfinish 2 11 300")), None);
     }
 
-    /// A scan whose only attempt ended without a completed check.
+    /// Returns a scan whose only attempt ended without a completed check.
     fn nothing_checked(target: &str) -> ScanRecord {
         let mut row = fixtures::record(1, Timestamp::UNIX_EPOCH);
         row.request.target = target.parse().unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_is_found() {
+    fn invalid_rows_and_processes_are_found() {
         let rows = life();
         assert!(rows[..4].iter().all(|row| wrong_end(row, 3).is_some()));
         let mut end = rows[4].clone();

@@ -1,8 +1,8 @@
-//! Random faults at a whole cluster while scans come in; at the end every scan has ended, once, and
-//! nothing is left.
+//! A chaos test: random faults in a cluster while scans are submitted. At the end every scan has
+//! ended exactly once, and nothing is left.
 //!
 //! The short form runs with all tests; `make chaos` is longer. `CHAOS_SCANS`, `CHAOS_SECONDS`,
-//! `CHAOS_ROUNDS` and `CHAOS_SEED` say how much and which.
+//! `CHAOS_ROUNDS` and `CHAOS_SEED` set the size and the seed.
 
 mod judge;
 mod plan;
@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
-use kastrel_actors::model::ScanRecord;
-use kastrel_actors::ports::{ListQuery, ScanStore};
+use kastrel_actors::model::{ListQuery, ScanRecord};
+use kastrel_actors::ports::ScanStore;
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -27,9 +27,9 @@ use self::tally::Tally;
 use super::harness::{Cluster, poll_within};
 use super::member::Member;
 
-/// How many attempts of a scan may fail; more than chance should need.
+/// The number of attempts that may fail; more than random faults should cause.
 const MAX_ATTEMPTS: u32 = 6;
-/// The longest that all scans may take to end when everything is whole again.
+/// The limit for the end of all scans after the last fault is repaired.
 const RECOVERY: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn chaos() {
     };
     let first = number("CHAOS_SEED", rand::random_range(0..1_000_000));
     for seed in first..first + number("CHAOS_ROUNDS", 1) {
-        // Before anything else, so that it is told whatever fails.
+        // Printed first, so that every failure shows the seed.
         println!(
             "chaos with seed {seed}: CHAOS_SEED={seed} CHAOS_SCANS={} CHAOS_SECONDS={} repeats the plan",
             size.scans,
@@ -112,7 +112,7 @@ async fn round(size: Size, seed: u64) {
     assert!(history.problems.is_empty(), "seed {seed}: {}", history.problems.join("\n"));
 }
 
-/// Looks at all rows a few times a second, as long as the handle lives.
+/// Reads all rows several times a second while the handle lives.
 fn watch(store: Arc<SurrealStore>) -> (Arc<Mutex<History>>, AbortOnDropHandle<()>) {
     let history = Arc::new(Mutex::new(History::default()));
     let seen = Arc::clone(&history);
@@ -121,7 +121,7 @@ fn watch(store: Arc<SurrealStore>) -> (Arc<Mutex<History>>, AbortOnDropHandle<()
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             again.tick().await;
-            // It does not answer now and then: that is one of the faults.
+            // The database may not answer; that is one of the faults.
             let rows = all(&store).await.unwrap_or_default();
             let mut history = seen.lock().unwrap();
             rows.iter().for_each(|row| history.see(row));
@@ -139,7 +139,7 @@ struct Run {
     webs: [Arc<Member>; 2],
     workers: Vec<Arc<Member>>,
     accepted: Arc<Mutex<Vec<u64>>>,
-    /// Requests, which may have to wait for the end of an outage; each tells what it was answered.
+    /// The running requests, which may wait for the end of an outage. Each returns its responses.
     tasks: JoinSet<Vec<String>>,
     tally: Tally,
 }
@@ -168,7 +168,7 @@ impl Run {
                     .filter_map(|text| text.split(' ').next()?.parse().ok())
                     .collect();
                 if let Some(pid) = pick(&pids, share).and_then(Pid::from_raw) {
-                    // It may have ended meanwhile.
+                    // The process may have ended in the meantime.
                     let _ = kill_process(pid, Signal::KILL);
                 }
             }
@@ -194,7 +194,7 @@ fn pick<T: Copy>(all: &[T], share: f64) -> Option<T> {
     all.get((share * all.len() as f64) as usize).copied()
 }
 
-/// Hands a scan in until it is accepted, always under the same key.
+/// Submits a scan until it is accepted, always with the same key.
 async fn submit(web: Arc<Member>, target: String, accepted: Arc<Mutex<Vec<u64>>>) -> Vec<String> {
     let (key, body) = (uuid::Uuid::new_v4().to_string(), json!({ "target": target }));
     let mut told = Vec::new();
@@ -213,7 +213,7 @@ async fn submit(web: Arc<Member>, target: String, accepted: Arc<Mutex<Vec<u64>>>
     }
 }
 
-/// Asks for a scan's end until there is an answer.
+/// Requests a cancel until the server responds.
 async fn cancel(web: Arc<Member>, id: u64) -> Vec<String> {
     let mut told = Vec::new();
     loop {

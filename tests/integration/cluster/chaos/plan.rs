@@ -1,4 +1,5 @@
-//! What goes wrong, and when: drawn from a seed before the run, so that a seed repeats it.
+//! The plan of faults and submissions. It is drawn from a seed before the run, so a seed repeats
+//! its plan.
 
 use std::time::Duration;
 
@@ -9,24 +10,24 @@ use rand::{RngExt, SeedableRng};
 use crate::cluster::harness::LEASE;
 use crate::redis_server::Data;
 
-/// How much.
+/// The size of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
     pub(super) scans: usize,
     pub(super) workers: usize,
-    /// Scans come and faults happen for so long; then everything is mended.
+    /// The duration of submissions and faults; after it, everything is repaired.
     pub(super) during: Duration,
 }
 
-/// Something that happens at a moment.
+/// An event and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Step {
     pub(super) at: Duration,
     pub(super) event: Event,
 }
 
-/// What happens. Where it takes something by chance of what is there only then, a share of 0 to 1
-/// chooses.
+/// An event. If it selects from objects that exist only at run time, a share from 0 to 1 selects
+/// one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Submit { target: String },
@@ -43,7 +44,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// The fault that it is; `None` for what mends one, and for submissions.
+    /// Returns the name of the fault, or `None` for repairs and submissions.
     pub(super) const fn fault(&self) -> Option<&'static str> {
         match self {
             Self::Cancel { .. } => Some("scan cancelled"),
@@ -62,14 +63,14 @@ impl Event {
     }
 }
 
-/// What can be broken once at a time, and the moment from which it may be broken again.
+/// The time after which each part may be broken again. A part has at most one fault at a time.
 struct Whole {
     workers: Vec<Duration>,
     redis: Duration,
     database: Duration,
 }
 
-/// All steps, in the order in which they happen.
+/// Returns all steps in order of time.
 pub(super) fn plan(size: Size, seed: u64) -> Vec<Step> {
     let mut random = SmallRng::seed_from_u64(seed);
     let submissions = (0..size.scans).map(|_| Step {
@@ -92,7 +93,7 @@ fn between(random: &mut SmallRng, least: f64, most: f64) -> Duration {
     Duration::from_secs_f64(random.random_range(least..most))
 }
 
-/// Most scans just take a while; some leave relatives or fail for good.
+/// Returns a target. Most scans only take time; some leave relatives behind or fail permanently.
 fn target(random: &mut SmallRng) -> String {
     let (ms, plugins) = (random.random_range(300..5_000), random.random_range(1..=4));
     let manner = match random.random_range(0..100) {
@@ -104,17 +105,16 @@ fn target(random: &mut SmallRng) -> String {
     format!("{manner}{ms}ms-{plugins}p.test")
 }
 
-/// Whether no check of a scan of `target` completes: its last plugin fails, and it has only one.
+/// Returns true if no check of a scan of `target` completes: its only plugin fails.
 pub(super) fn checks_nothing(target: &str) -> bool {
     target.starts_with("failp-") && target.contains("-1p.")
 }
 
-/// A fault that is possible at this moment, with what mends it; nothing where the one that was
-/// drawn is not.
+/// Returns a fault and its repair, or nothing if the drawn fault is not possible at this time.
 fn fault(random: &mut SmallRng, whole: &mut Whole, at: Duration) -> Vec<Step> {
     let worker = random.random_range(0..whole.workers.len());
     let share = random.random();
-    // After it is mended, so much time to become whole again.
+    // The time to recover after a repair.
     let settle = Duration::from_secs(3);
     let broken = |free: &mut Duration, outage: Duration, breaks: Event, mends: Event| {
         if *free > at {
@@ -151,13 +151,13 @@ mod tests {
     const SIZE: Size = Size { scans: 50, workers: 3, during: Duration::from_secs(60) };
 
     #[test]
-    fn a_seed_repeats_its_plan() {
+    fn chaos_seed_repeats_its_plan() {
         assert_eq!(plan(SIZE, 7), plan(SIZE, 7));
         assert_ne!(plan(SIZE, 7), plan(SIZE, 8));
     }
 
     #[test]
-    fn all_scans_are_handed_in_and_what_breaks_is_mended_before_it_breaks_again() {
+    fn all_scans_are_submitted_and_each_fault_is_repaired_before_the_next() {
         for seed in 0..200 {
             let steps = plan(SIZE, seed);
             assert!(steps.is_sorted_by_key(|step| step.at));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_comes() {
+    fn every_fault_occurs() {
         let mut kinds: Vec<&str> =
             (0..20).flat_map(|seed| plan(SIZE, seed)).filter_map(|step| step.event.fault()).collect();
         kinds.sort_unstable();

@@ -1,11 +1,11 @@
-//! What happened and what came of it, as a table.
+//! Counts faults and outcomes, and shows them as a table.
 
 use std::collections::BTreeMap;
 
 use comfy_table::Table;
 use kastrel_actors::model::{AttemptEnd, ScanRecord};
 
-/// Counts by topic and by what is counted.
+/// Counts by topic and by item.
 #[derive(Debug, Default)]
 pub(super) struct Tally(BTreeMap<(&'static str, String), usize>);
 
@@ -14,7 +14,7 @@ impl Tally {
         *self.0.entry((topic, what.into())).or_default() += 1;
     }
 
-    /// The end of a scan and of each of its attempts.
+    /// Counts the end of a scan and of each of its attempts.
     pub(super) fn count_scan(&mut self, record: &ScanRecord) {
         self.count("scan", record.status().as_str());
         for end in record.attempts.iter().filter_map(|attempt| attempt.end.as_ref()) {

@@ -1,4 +1,5 @@
-//! The file: made with its whole size, overwritten in place, synced at each write.
+//! The file of the high-water record: created in its full size, overwritten in place, and synced at
+//! each write.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,26 +8,26 @@ use std::path::Path;
 
 use super::record::{self, Content, HighWater, SIZE, SLOT};
 
-/// The open file. Its calls block for as long as the disk takes.
+/// The open file. Its calls block until the disk responds.
 #[derive(Debug)]
 pub(in super::super) struct HighWaterFile {
     file: File,
     sequence: u64,
 }
 
-/// What stood in the file when it was opened.
+/// The content of the file when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Recorded {
-    /// Nothing yet.
+    /// No record yet.
     Nothing,
     /// A record.
     Record(Box<HighWater>),
-    /// Something that cannot be read.
+    /// An unreadable record.
     Damaged,
 }
 
 impl HighWaterFile {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub(in super::super) fn open(path: &Path) -> io::Result<(Self, Recorded)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let length = file.metadata()?.len();
@@ -47,7 +48,7 @@ impl HighWaterFile {
         })
     }
 
-    /// Writes `record` over the older slot, and waits until it is on the disk.
+    /// Writes `record` to the older slot, and waits until it is on disk.
     pub(in super::super) fn write(&mut self, record: &HighWater) -> io::Result<()> {
         let sequence = self.sequence + 1;
         let bytes =
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read_again_and_a_lost_slot_costs_one_write() {
+    fn the_last_record_is_read_and_a_damaged_slot_loses_one_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("high-water");
         let (mut file, recorded) = HighWaterFile::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Compares the record with the database that was found.
+//! Compares the high-water record with the database.
 
 use std::fmt;
 
@@ -6,46 +6,47 @@ use jiff::Timestamp;
 
 use super::record::HighWater;
 
-/// What the database says of itself.
+/// The state of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Found {
     pub(in super::super) installation: String,
-    /// `None`: it was never marked, so it is new or was made by an earlier version.
+    /// `None` if it was never marked: it is new, or was created by an earlier version.
     pub(in super::super) mark: Option<u64>,
     pub(in super::super) last_scan: u64,
     pub(in super::super) scans: u64,
 }
 
-/// What the comparison says.
+/// The result of the comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub(in super::super) enum Verdict {
-    /// The database has everything that the record knows of.
+    /// The database contains everything in the record.
     Sound,
-    /// There is no record although there was one: the database is used, and the operator is told.
+    /// The record is missing although the database was marked: the database is used, and a warning
+    /// is logged.
     Unrecorded,
     /// The database has lost commits.
     Behind(Loss),
 }
 
-/// What is missing from a database, compared with its high-water record.
+/// The loss of a database compared with its high-water record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {
-    /// It is not the database that the record is about.
+    /// The record belongs to a different database.
     Another {
-        /// The last scan id of the database that the record is about.
+        /// The last scan id of the recorded database.
         last_scan: u64,
     },
     /// Commits are missing.
     Commits {
-        /// The last scan id: recorded, and in the database.
+        /// The last scan id: in the record, and in the database.
         last_scan: (u64, u64),
-        /// The number of scans: recorded, and in the database.
+        /// The number of scans: in the record, and in the database.
         scans: (u64, u64),
-        /// When the record was written.
+        /// The time of the record.
         written_at: Timestamp,
     },
-    /// The record itself cannot be read, so nobody can say whether something is missing.
+    /// The record is unreadable, so a loss cannot be ruled out.
     Unknown,
 }
 
@@ -72,8 +73,8 @@ impl fmt::Display for Loss {
     }
 }
 
-/// The record is written after the mark was committed, so a database that lost nothing is never
-/// behind it.
+/// Compares the record with the database. The record is written after its mark is committed, so a
+/// complete database is never behind it.
 pub(in super::super) fn judge(record: Option<&HighWater>, found: &Found) -> Verdict {
     let Some(record) = record else {
         return if found.mark.is_some() { Verdict::Unrecorded } else { Verdict::Sound };
@@ -82,7 +83,7 @@ pub(in super::super) fn judge(record: Option<&HighWater>, found: &Found) -> Verd
         return Verdict::Behind(Loss::Another { last_scan: record.last_scan });
     }
     let mark = found.mark.unwrap_or_default();
-    // After the mark of a record that was not the last one, scans may have been deleted.
+    // Scans may be deleted after the mark of a record that was not the last one.
     let counts_are_exact = record.closed && mark == record.mark;
     if mark < record.mark || found.last_scan < record.last_scan || (counts_are_exact && found.scans != record.scans) {
         return Verdict::Behind(Loss::Commits {

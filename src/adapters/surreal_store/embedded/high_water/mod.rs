@@ -1,10 +1,10 @@
-//! The high-water record: a small file beside the database that says how far the database was.
+//! The high-water record: a small file beside the database that detects lost commits.
 //!
-//! A storage engine that lost the end of its log, or was put back from an old copy, looks healthy.
-//! The record makes the loss visible: once in [`MARK_AFTER`](super::database) after a change, the
-//! database counts up a mark in its own transaction, and the file then says which mark was
-//! committed, with the last scan id and the number of scans. A database whose mark or last id is
-//! lower than what the file says has lost commits.
+//! A storage engine that lost the end of its log, or was restored from an old copy, looks healthy.
+//! The record reveals the loss: within [`MARK_AFTER`](super::database) after a change, the database
+//! increments a mark in a transaction, and then the file stores the committed mark with the last
+//! scan id and the number of scans. A database whose mark or last id is lower than in the file has
+//! lost commits.
 
 mod file;
 mod judge;
@@ -16,8 +16,7 @@ pub(super) use judge::{Found, Verdict, judge};
 pub(super) use record::HighWater;
 pub(in super::super) use record::RefusedBatch;
 
-/// The last scan id that the record of a data folder knows of; 0 where there is none that can be
-/// read.
+/// The last scan id in the record of a data folder; 0 if there is no readable record.
 pub(in super::super) fn last_recorded(data: &std::path::Path) -> u64 {
     let path = data.join(super::folder::HIGH_WATER_FILE);
     if !path.exists() {

@@ -1,57 +1,56 @@
-//! The record and its bytes: two slots that are written in turn, each with a checksum, so that a
-//! torn write leaves the other slot.
+//! The binary format of the record: two slots, written alternately, each with a checksum, so that a
+//! torn write leaves the other slot intact.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The bytes of one slot. The file has its whole size from the beginning, so that a full disk does
-/// not keep a record from being overwritten.
+/// The size of a slot, in bytes. The file is created in its full size, so that a full disk does not
+/// prevent an update.
 pub(super) const SLOT: usize = 4096;
-/// The bytes of the file.
+/// The size of the file, in bytes.
 pub(super) const SIZE: usize = 2 * SLOT;
 
 const MAGIC: &[u8; 8] = b"KSTLHW01";
 const CHECKSUM: usize = 32;
 /// Magic, sequence number, length of the text.
 const HEADER: usize = 8 + 8 + 4;
-/// How far the database was.
+/// The state of the database at the time of the record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct HighWater {
-    /// Which database it is about.
+    /// The database that the record describes.
     pub(in super::super) installation: String,
-    /// The mark that was committed before this was written.
+    /// The mark that was committed before the record was written.
     pub(in super::super) mark: u64,
-    /// The last scan id that was given out.
+    /// The last assigned scan id.
     pub(in super::super) last_scan: u64,
     /// The number of scans.
     pub(in super::super) scans: u64,
-    /// When this was written, by this machine's clock.
+    /// The time of the record, by this machine's clock.
     pub(in super::super) written_at: Timestamp,
-    /// Written when the database was closed in order: nothing was committed afterwards, so the
+    /// True if the record was written at a clean shutdown. Nothing was committed afterwards, so the
     /// numbers are exact.
     #[serde(default)]
     pub(in super::super) closed: bool,
-    /// Submissions that were answered with an error although their commit may have reached the
-    /// disk. No more are sent before they are withdrawn, so there are as many as writers at most:
-    /// one.
+    /// Batches whose callers got an error although the commit may be on disk. No other batch is
+    /// sent before they are withdrawn, so there is at most one per writer: one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in super::super) refused: Vec<RefusedBatch>,
 }
 
-/// A batch of submissions that was answered with an error.
+/// A batch of submissions whose caller got an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super::super) struct RefusedBatch {
     /// The key of the process's row in `submitter`.
     pub(in super::super::super) submitter: String,
-    /// The batch's number there.
+    /// The number of the batch in that row.
     pub(in super::super::super) batch: i64,
-    /// How many submissions it has.
+    /// The number of submissions in the batch.
     pub(in super::super::super) amount: i64,
 }
 
 impl HighWater {
-    /// Adds a refused batch. None is forgotten before it is withdrawn.
+    /// Adds a refused batch. A batch stays until it is withdrawn.
     pub(in super::super) fn refuse(&mut self, batch: RefusedBatch) {
         if !self.refused.contains(&batch) {
             self.refused.push(batch);
@@ -59,18 +58,18 @@ impl HighWater {
     }
 }
 
-/// What a file holds.
+/// The content of a record file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Two empty slots: the file was made and never written.
+    /// Two empty slots: the file was created and never written.
     Empty,
-    /// The newer of the readable slots, and its sequence number.
+    /// The newer readable slot, and its sequence number.
     Record(HighWater, u64),
-    /// Neither slot can be read, and at least one was written.
+    /// Neither slot is readable, and at least one was written.
     Damaged,
 }
 
-/// The slot's bytes for `record`; `None` if it is too large for a slot.
+/// Encodes `record` as a slot; `None` if it is too large.
 pub(super) fn encode(record: &HighWater, sequence: u64) -> Option<Vec<u8>> {
     let text = serde_json::to_vec(record).ok()?;
     if HEADER + text.len() + CHECKSUM > SLOT {
@@ -87,7 +86,7 @@ pub(super) fn encode(record: &HighWater, sequence: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads a whole file.
+/// Decodes a file.
 pub(super) fn decode(bytes: &[u8]) -> Content {
     let newest = bytes.chunks(SLOT).filter_map(decode_slot).max_by_key(|(_, sequence)| *sequence);
     match newest {
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_slot_counts() {
+    fn the_newer_slot_wins() {
         let (old, new) = (encode(&record(1), 8).unwrap(), encode(&record(2), 9).unwrap());
         assert_eq!(decode(&file(&old, &new)), Content::Record(record(2), 9));
         assert_eq!(decode(&file(&new, &old)), Content::Record(record(2), 9));
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_is_damaged_unless_a_slot_is_whole() {
+    fn a_truncated_file_is_damaged_unless_a_slot_is_complete() {
         let (old, new) = (encode(&record(1), 8).unwrap(), encode(&record(2), 9).unwrap());
         let whole = file(&old, &new);
         for length in 0..SIZE {
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_refused_batch_is_forgotten_and_many_fit_into_a_slot() {
+    fn refused_batches_are_kept_and_many_fit_into_a_slot() {
         let mut full = HighWater {
             installation: uuid::Uuid::max().to_string(),
             last_scan: u64::MAX,

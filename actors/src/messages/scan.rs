@@ -1,0 +1,46 @@
+//! The messages of a Scan actor, and the reasons with which it stops.
+
+use crate::model::AttemptEnd;
+use crate::policy::classify::StopCause;
+use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
+
+/// The stop reason of an actor whose attempt's end is written.
+pub(crate) const RECORDED: &str = "recorded";
+
+/// The stop reason of an actor that gave up writing the end, because the lease is lost.
+pub(crate) const ABANDONED: &str = "abandoned";
+
+/// The result of `AttemptFinisher::write`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FinishOutcome {
+    /// The write is committed.
+    Done,
+    /// Nothing changed: the row has a newer attempt, or this write repeats a committed one.
+    Superseded,
+    /// The retries are used up, or the row cannot be changed.
+    Abandoned,
+}
+
+/// A message to a Scan actor.
+pub(crate) enum Message {
+    /// The runner has started the process, or could not start it.
+    Started(Result<Box<dyn AttemptControl>, StartError>),
+    /// The classified end of the attempt, after the check for a fault of the node.
+    Judged(Box<AttemptEnd>),
+    /// An event of the process.
+    Event(AttemptEvent),
+    /// Ends the attempt.
+    Stop(StopCause),
+    /// Checks the limits.
+    CheckLimits,
+    /// The result of a progress write.
+    ProgressWritten(Box<Result<Applied, StoreError>>),
+    /// It is time for the next progress write.
+    WriteProgress,
+    /// The result of writing the end.
+    Recorded(FinishOutcome),
+    /// The attempt's processes have been gone for a while.
+    Gone,
+    /// A task of the actor panicked.
+    Panicked(String),
+}

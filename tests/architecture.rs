@@ -1,0 +1,481 @@
+//! Holds the direction of dependencies. The production files are parsed, each path in them is
+//! resolved to the file that defines the item, and the edges are compared with the tables below.
+//! `docs/ARCHITECTURE.md` describes the same rooms.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+
+/// A room and the rooms that its files may use.
+type Edges = &'static [(&'static str, &'static [&'static str])];
+
+/// The rooms of the crate `kastrel-actors`: `model <- policy <- ports <- live <- actors`, and
+/// services beside the actors.
+const ACTORS: Edges = &[
+    ("model", &[]),
+    ("policy", &["model"]),
+    ("ports", &["model", "policy"]),
+    ("live", &["model", "policy", "ports"]),
+    ("service", &["live", "model", "policy", "ports"]),
+    ("messages", &["model", "policy", "ports"]),
+    ("task", &[]),
+    ("context", &["live", "messages", "model", "policy", "ports"]),
+    ("attempt_finisher", &["context", "messages", "model", "policy", "ports", "task"]),
+    ("health", &["context", "model", "policy", "ports", "task"]),
+    ("lease", &["context", "messages", "model", "policy", "ports", "task"]),
+    ("scan", &["attempt_finisher", "context", "health", "live", "messages", "model", "policy", "ports", "task"]),
+    ("supervisor", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "scan", "task"]),
+    ("dispatcher", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
+    ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
+    (
+        "node",
+        &[
+            "attempt_finisher",
+            "context",
+            "dispatcher",
+            "health",
+            "lease",
+            "messages",
+            "model",
+            "policy",
+            "ports",
+            "reconciler",
+            "supervisor",
+            "task",
+        ],
+    ),
+];
+
+/// The rooms of the application. `actors` is the crate `kastrel-actors`, `scanner` the crate
+/// `kastrel-scanner`. Adapters implement ports and never use each other.
+const APPLICATION: Edges = &[
+    ("error_chain", &[]),
+    ("terminal_text", &[]),
+    ("human_time", &[]),
+    ("descriptors", &[]),
+    ("private", &[]),
+    ("connections", &[]),
+    ("server_proof", &["private"]),
+    ("config", &["actors"]),
+    ("ports", &["actors"]),
+    ("adapters/artifacts", &["actors", "error_chain", "ports"]),
+    ("adapters/kast_runner", &["actors", "descriptors", "error_chain", "ports", "terminal_text"]),
+    ("adapters/node_health", &["actors", "adapters/kast_runner", "descriptors"]),
+    ("adapters/redis_queue", &["actors", "config", "error_chain", "ports"]),
+    ("adapters/secret_box", &["actors"]),
+    ("adapters/surreal_store", &["actors", "config", "error_chain"]),
+    ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
+    ("telemetry", &["actors", "config"]),
+    (
+        "web",
+        &[
+            "actors",
+            "backup",
+            "config",
+            "connections",
+            "human_time",
+            "ports",
+            "server_proof",
+            "telemetry",
+            "terminal_text",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "actors",
+            "adapters/artifacts",
+            "adapters/kast_runner",
+            "adapters/node_health",
+            "adapters/redis_queue",
+            "adapters/secret_box",
+            "adapters/surreal_store",
+            "backup",
+            "config",
+            "ports",
+            "private",
+            "telemetry",
+        ],
+    ),
+    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "web"]),
+    (
+        "cli",
+        &[
+            "actors",
+            "adapters/kast_runner",
+            "adapters/secret_box",
+            "adapters/surreal_store",
+            "app",
+            "backup",
+            "config",
+            "connections",
+            "descriptors",
+            "human_time",
+            "ports",
+            "private",
+            "scanner",
+            "server",
+            "server_proof",
+            "telemetry",
+            "terminal_text",
+            "web",
+        ],
+    ),
+    ("main", &["adapters/kast_runner", "cli", "scanner"]),
+];
+
+/// Crates that the orchestration must not need, not even through another crate: it knows ports.
+const BANNED_IN_ACTORS: [&str; 5] = ["axum", "opentelemetry", "redis", "reqwest", "surrealdb"];
+
+#[test]
+fn rooms_of_the_actors_use_only_rooms_below_them() {
+    check_rooms(&Workspace::parse(), "kastrel_actors", ACTORS);
+}
+
+#[test]
+fn rooms_of_the_application_use_only_rooms_below_them() {
+    check_rooms(&Workspace::parse(), "kastrel", APPLICATION);
+}
+
+#[test]
+fn files_do_not_use_each_other_in_a_circle() {
+    let circles = circles(&Workspace::parse().edges());
+    assert!(circles.is_empty(), "circles of files, each to be opened by moving what both need below both:\n{circles:#?}");
+}
+
+#[test]
+fn actors_start_no_process_and_need_no_adapter() {
+    let workspace = Workspace::parse();
+    let starts: Vec<_> = workspace
+        .files
+        .iter()
+        .filter(|(_, file)| file.package == "kastrel_actors")
+        .filter(|(_, file)| file.paths.iter().any(|path| matches!(&path[..], [a, b, ..] if (a == "std" || a == "tokio") && b == "process")))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(starts.is_empty(), "only adapters start processes: {starts:?}");
+
+    let lock: toml::Table = read("Cargo.lock").parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let mut needed = BTreeSet::from(["kastrel-actors".to_owned()]);
+    loop {
+        let found: BTreeSet<String> = packages
+            .iter()
+            .filter(|package| needed.contains(package["name"].as_str().unwrap()))
+            .filter_map(|package| package.get("dependencies")?.as_array())
+            .flatten()
+            .map(|name| name.as_str().unwrap().split(' ').next().unwrap().to_owned())
+            .collect();
+        let before = needed.len();
+        needed.extend(found);
+        if needed.len() == before {
+            break;
+        }
+    }
+    assert!(needed.contains("ractor"), "the lock file was read: {needed:?}");
+    let banned: Vec<_> = BANNED_IN_ACTORS.iter().filter(|name| needed.contains(**name)).collect();
+    assert!(banned.is_empty(), "kastrel-actors depends on {banned:?}; it may only know ports");
+}
+
+#[test]
+fn the_parser_sees_uses_calls_and_reexports() {
+    let workspace = Workspace::parse();
+    let uses = |from: &str, to: &str| workspace.edges()[&root().join(from)].contains(&root().join(to));
+    // A path of `use`, an inline path, a name that a `mod.rs` re-exports, and one of another crate.
+    assert!(uses("actors/src/lease/actor.rs", "actors/src/context.rs"));
+    assert!(uses("actors/src/service/scans.rs", "actors/src/live/snapshot_cache.rs"));
+    assert!(uses("src/web/state.rs", "src/ports/artifacts.rs"));
+    assert!(uses("src/web/state.rs", "actors/src/service/scans.rs"));
+    assert!(!workspace.files.keys().any(|file| file.ends_with("tests.rs")), "tests are not production files");
+}
+
+/// Fails for each edge that the table does not allow, and for each that it allows in vain.
+fn check_rooms(workspace: &Workspace, package: &str, table: Edges) {
+    let mut wrong = Vec::new();
+    let mut used: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (from, targets) in workspace.edges() {
+        let file = &workspace.files[&from];
+        let Some(room) = room(file).filter(|_| file.package == package) else { continue };
+        let Some((room, allowed)) = table.iter().find(|(name, _)| *name == room) else {
+            wrong.push(format!("{} is in the room `{room}`, which the table does not have", from.display()));
+            continue;
+        };
+        for to in targets {
+            let target = &workspace.files[&to];
+            let other = match (target.package == package, target.package.as_str()) {
+                (true, _) => match self::room(target) {
+                    Some(other) => other,
+                    None => continue,
+                },
+                (false, "kastrel_actors") => "actors".to_owned(),
+                (false, "kastrel_scanner") => "scanner".to_owned(),
+                (false, _) => "kastrel".to_owned(),
+            };
+            if other == *room {
+                continue;
+            }
+            if !allowed.contains(&other.as_str()) {
+                wrong.push(format!("{} uses `{other}` ({})", from.display(), to.display()));
+            }
+            used.entry(room).or_default().insert(other);
+        }
+    }
+    for (room, allowed) in table {
+        let unused: Vec<_> =
+            allowed.iter().filter(|name| !used.get(room).is_some_and(|used| used.contains(**name))).collect();
+        if !unused.is_empty() {
+            wrong.push(format!("the table lets `{room}` use {unused:?}, which it does not"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The room of a file: its first folder or file name, or two for an adapter. `None`: the crate's
+/// root.
+fn room(file: &File) -> Option<String> {
+    match &file.module[..] {
+        [] => None,
+        [first, second, ..] if first == "adapters" => Some(format!("adapters/{second}")),
+        [first] if first == "adapters" => None,
+        [first, ..] => Some(first.clone()),
+    }
+}
+
+/// Returns the strongly connected components of more than one file (Tarjan 1972).
+fn circles(edges: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<Vec<String>> {
+    struct Search<'a> {
+        edges: &'a BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+        index: BTreeMap<&'a Path, (usize, usize)>,
+        stack: Vec<&'a Path>,
+        found: Vec<Vec<String>>,
+    }
+    impl<'a> Search<'a> {
+        fn visit(&mut self, file: &'a Path) {
+            let number = self.index.len();
+            self.index.insert(file, (number, number));
+            self.stack.push(file);
+            for next in &self.edges[file] {
+                let low = match self.index.get(next.as_path()) {
+                    None => {
+                        self.visit(next);
+                        self.index[next.as_path()].1
+                    }
+                    Some((number, _)) if self.stack.contains(&next.as_path()) => *number,
+                    Some(_) => continue,
+                };
+                let own = self.index.get_mut(file).unwrap();
+                own.1 = own.1.min(low);
+            }
+            if self.index[file].0 == self.index[file].1 {
+                let at = self.stack.iter().position(|one| *one == file).unwrap();
+                let circle = self.stack.split_off(at);
+                if circle.len() > 1 {
+                    let name = |file: &&Path| file.strip_prefix(root()).unwrap().display().to_string();
+                    self.found.push(circle.iter().map(name).collect());
+                }
+            }
+        }
+    }
+    let mut search = Search { edges, index: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
+    for file in edges.keys() {
+        if !search.index.contains_key(file.as_path()) {
+            search.visit(file);
+        }
+    }
+    search.found
+}
+
+/// A production file.
+struct File {
+    package: String,
+    module: Vec<String>,
+    /// All paths in it, as written; those of `use` items in full.
+    paths: Vec<Vec<String>>,
+    /// The names that its `use` items bring in, with their paths: other files may import a name
+    /// from here that is defined elsewhere.
+    names: BTreeMap<String, Vec<String>>,
+}
+
+/// The production files of the workspace.
+struct Workspace {
+    files: BTreeMap<PathBuf, File>,
+    by_module: BTreeMap<(String, Vec<String>), PathBuf>,
+}
+
+impl Workspace {
+    fn parse() -> Self {
+        let mut workspace = Self { files: BTreeMap::new(), by_module: BTreeMap::new() };
+        for (package, folder) in [("kastrel_actors", "actors/src"), ("kastrel", "src"), ("kastrel_scanner", "scanner/src")] {
+            workspace.add(package, Vec::new(), &root().join(folder).join("lib.rs"));
+        }
+        workspace.add("kastrel", vec!["main".into()], &root().join("src/main.rs"));
+        workspace
+    }
+
+    /// Parses a file and the files of its modules, but for those of tests.
+    fn add(&mut self, package: &str, module: Vec<String>, path: &Path) {
+        let parsed = syn::parse_file(&std::fs::read_to_string(path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut reader = Reader::default();
+        reader.visit_file(&parsed);
+        self.by_module.insert((package.to_owned(), module.clone()), path.to_owned());
+        let is_root = ["mod.rs", "lib.rs", "main.rs"].iter().any(|name| path.ends_with(name));
+        let folder = if is_root { path.parent().unwrap().to_owned() } else { path.with_extension("") };
+        for (name, at) in &reader.modules {
+            let file = match at {
+                Some(at) => path.parent().unwrap().join(at),
+                None if folder.join(name).join("mod.rs").exists() => folder.join(name).join("mod.rs"),
+                None => folder.join(format!("{name}.rs")),
+            };
+            let child: Vec<String> = if module == ["main"] { Vec::new() } else { module.clone() };
+            self.add(package, child.into_iter().chain([name.clone()]).collect(), &file);
+        }
+        let file = File { package: package.to_owned(), module, paths: reader.paths, names: reader.names };
+        self.files.insert(path.to_owned(), file);
+    }
+
+    /// The files that each file uses.
+    fn edges(&self) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+        let targets = |file: &File| file.paths.iter().filter_map(|path| self.resolve(file, path, 0)).cloned().collect();
+        let mut edges: BTreeMap<PathBuf, BTreeSet<PathBuf>> =
+            self.files.iter().map(|(path, file)| (path.clone(), targets(file))).collect();
+        for (file, targets) in &mut edges {
+            targets.remove(file);
+        }
+        edges
+    }
+
+    /// The file that defines what `path` names in `file`. `None`: something of another crate, or a
+    /// local name.
+    fn resolve(&self, file: &File, path: &[String], depth: usize) -> Option<&PathBuf> {
+        let (package, mut module, rest) = match path.first()?.as_str() {
+            "crate" => (file.package.as_str(), Vec::new(), &path[1..]),
+            "kastrel" | "kastrel_actors" | "kastrel_scanner" => (path[0].as_str(), Vec::new(), &path[1..]),
+            "self" => (file.package.as_str(), file.module.clone(), &path[1..]),
+            "super" => {
+                let up = path.iter().take_while(|part| *part == "super").count();
+                let kept = file.module.len().checked_sub(up)?;
+                (file.package.as_str(), file.module[..kept].to_vec(), &path[up..])
+            }
+            first => {
+                let mut child = file.module.clone();
+                child.push(first.to_owned());
+                self.by_module.get(&(file.package.clone(), child.clone()))?;
+                (file.package.as_str(), child, &path[1..])
+            }
+        };
+        let mut rest = rest.iter();
+        let key = |module: &[String]| (package.to_owned(), module.to_vec());
+        for part in rest.by_ref() {
+            module.push(part.clone());
+            if self.by_module.contains_key(&key(&module)) {
+                continue;
+            }
+            module.pop();
+            let at = self.by_module.get(&key(&module))?;
+            let here = &self.files[at];
+            // A name that this module only passes on.
+            return match here.names.get(part) {
+                Some(further) if depth < 8 => self.resolve(here, further, depth + 1).or(Some(at)),
+                _ => Some(at),
+            };
+        }
+        self.by_module.get(&key(&module))
+    }
+}
+
+/// Collects the paths, names and modules of a file, without its tests.
+#[derive(Default)]
+struct Reader {
+    paths: Vec<Vec<String>>,
+    names: BTreeMap<String, Vec<String>>,
+    modules: Vec<(String, Option<String>)>,
+}
+
+/// True for `#[cfg(test)]` and `#[cfg(any(test, feature = "testing"))]`.
+fn is_test(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && matches!(&attribute.meta, syn::Meta::List(list) if list.tokens.to_string().split(|c: char| !c.is_alphanumeric()).any(|word| word == "test"))
+    })
+}
+
+impl<'ast> Visit<'ast> for Reader {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        if is_test(&item.attrs) {
+            return;
+        }
+        let mut open = vec![(Vec::new(), &item.tree)];
+        while let Some((before, tree)) = open.pop() {
+            let with = |name: &syn::Ident| before.iter().cloned().chain([name.to_string()]).collect::<Vec<String>>();
+            let mut found = |path: Vec<String>, name: String| {
+                self.names.insert(name, path.clone());
+                self.paths.push(path);
+            };
+            match tree {
+                syn::UseTree::Path(path) => open.push((with(&path.ident), &path.tree)),
+                syn::UseTree::Group(group) => open.extend(group.items.iter().map(|item| (before.clone(), item))),
+                syn::UseTree::Glob(_) => self.paths.push(before),
+                syn::UseTree::Name(name) if name.ident == "self" => {
+                    let last = before.last().cloned().unwrap_or_default();
+                    found(before, last);
+                }
+                syn::UseTree::Name(name) => found(with(&name.ident), name.ident.to_string()),
+                syn::UseTree::Rename(rename) => found(with(&rename.ident), rename.rename.to_string()),
+            }
+        }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if is_test(&item.attrs) {
+            return;
+        }
+        match &item.content {
+            Some(_) => visit::visit_item_mod(self, item),
+            None => {
+                let at = item.attrs.iter().find_map(|attribute| match &attribute.meta {
+                    syn::Meta::NameValue(value) if value.path.is_ident("path") => match &value.value {
+                        syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+                        _ => None,
+                    },
+                    _ => None,
+                });
+                self.modules.push((item.ident.to_string(), at));
+            }
+        }
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_fn(self, item);
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        if !is_test(&item.attrs) {
+            visit::visit_item_impl(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        if !is_test(&item.attrs) {
+            visit::visit_impl_item_fn(self, item);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.paths.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap()
+}
