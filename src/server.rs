@@ -110,6 +110,15 @@ fn connections_of(config: &Config) -> usize {
     connections_within(descriptors::limit(), config.scans.concurrency, config.server.max_connections)
 }
 
+/// Returns a size in the largest unit in which it is a whole number.
+fn exact_size(bytes: usize) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, unit)| bytes.is_multiple_of(*unit)) {
+        Some((name, unit)) if bytes > 0 => format!("{} {name}", bytes / unit),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
 /// Returns the part of the configuration that the about page shows: the limits that users
 /// encounter. `kastrel config show` lists everything, with the source of each value.
 fn setting_lines(config: &Config) -> Vec<SettingLine> {
@@ -265,6 +274,12 @@ fn data_label(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_has_the_largest_unit_that_is_exact() {
+        let sizes = [10_485_760, 262_144, 1 << 30, 10_485_761, 4096].map(exact_size);
+        assert_eq!(sizes, ["10 MiB", "256 KiB", "1 GiB", "10485761 bytes", "4 KiB"]);
+    }
 
     #[test]
     fn ending_server_keeps_the_file_of_another_server() {

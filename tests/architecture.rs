@@ -55,6 +55,7 @@ const APPLICATION: Edges = &[
     ("human_time", &[]),
     ("descriptors", &[]),
     ("private", &[]),
+    ("sentence", &[]),
     ("connections", &[]),
     ("server_proof", &["private"]),
     ("config", &["actors"]),
@@ -76,6 +77,7 @@ const APPLICATION: Edges = &[
             "connections",
             "human_time",
             "ports",
+            "sentence",
             "server_proof",
             "telemetry",
             "terminal_text",
@@ -115,6 +117,7 @@ const APPLICATION: Edges = &[
             "ports",
             "private",
             "scanner",
+            "sentence",
             "server",
             "server_proof",
             "telemetry",
@@ -141,7 +144,10 @@ fn rooms_of_the_application_use_only_rooms_below_them() {
 #[test]
 fn files_do_not_use_each_other_in_a_circle() {
     let circles = circles(&Workspace::parse().edges());
-    assert!(circles.is_empty(), "circles of files, each to be opened by moving what both need below both:\n{circles:#?}");
+    assert!(
+        circles.is_empty(),
+        "circles of files, each to be opened by moving what both need below both:\n{circles:#?}"
+    );
 }
 
 #[test]
@@ -151,7 +157,11 @@ fn actors_start_no_process_and_need_no_adapter() {
         .files
         .iter()
         .filter(|(_, file)| file.package == "kastrel_actors")
-        .filter(|(_, file)| file.paths.iter().any(|path| matches!(&path[..], [a, b, ..] if (a == "std" || a == "tokio") && b == "process")))
+        .filter(|(_, file)| {
+            file.paths
+                .iter()
+                .any(|path| matches!(&path[..], [a, b, ..] if (a == "std" || a == "tokio") && b == "process"))
+        })
         .map(|(path, _)| path)
         .collect();
     assert!(starts.is_empty(), "only adapters start processes: {starts:?}");
@@ -306,7 +316,9 @@ struct Workspace {
 impl Workspace {
     fn parse() -> Self {
         let mut workspace = Self { files: BTreeMap::new(), by_module: BTreeMap::new() };
-        for (package, folder) in [("kastrel_actors", "actors/src"), ("kastrel", "src"), ("kastrel_scanner", "scanner/src")] {
+        for (package, folder) in
+            [("kastrel_actors", "actors/src"), ("kastrel", "src"), ("kastrel_scanner", "scanner/src")]
+        {
             workspace.add(package, Vec::new(), &root().join(folder).join("lib.rs"));
         }
         workspace.add("kastrel", vec!["main".into()], &root().join("src/main.rs"));

@@ -55,7 +55,7 @@ pub enum AppError {
         source: OpenError,
     },
     /// The database did not respond.
-    #[error("failed to ask the database which installation it is")]
+    #[error("failed to read the installation id of the database")]
     Installation(#[from] StoreError),
     /// The Redis URL is invalid.
     #[error("redis.url or redis.prefix cannot be used")]
@@ -81,7 +81,7 @@ pub enum AppError {
     #[error(transparent)]
     KastConfig(#[from] KastConfigError),
     /// The scanner does not list its plugins.
-    #[error("failed to ask the scanner for its plugins: {0}")]
+    #[error("failed to list the scanner's plugins: {0}")]
     Scanner(String),
     /// The user of `scans.run_as` cannot be used.
     #[error(transparent)]

@@ -133,7 +133,8 @@ pub fn scan_status(status: ScanStatus) -> Cell {
     Cell::new(status.word()).fg(colour)
 }
 
-/// Returns the word for a scan's state, for people; the API uses `pending`.
+/// Returns the word for a plugin's state, for people; the API uses `pending`, `in_progress` and
+/// `not_run`.
 #[must_use]
 pub fn plugin_word(status: PluginStatus) -> String {
     match status {

@@ -90,7 +90,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not valid TOML.
-    #[error("failed to understand the configuration file {}: {place}: {why}", path.display())]
+    #[error("failed to parse the configuration file {}: {place}: {why}", path.display())]
     Syntax {
         /// The path of the file.
         path: PathBuf,

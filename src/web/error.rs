@@ -238,7 +238,7 @@ impl From<ArtifactError> for Problem {
         match error {
             // An invalid path and a missing file give the same response, so that a client that
             // probes paths learns nothing.
-            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("there is no such file"),
+            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("file not found"),
             // The route that supports ranges handles `OutOfRange` itself.
             ArtifactError::OutOfRange { .. } | ArtifactError::Broken(_) => Self::internal(error),
             ArtifactError::Unavailable(_) => {

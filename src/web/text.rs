@@ -78,13 +78,6 @@ pub(crate) fn pieces(target: &str) -> Vec<&str> {
     pieces
 }
 
-/// Capitalises the first letter of a text: error texts are lower-case fragments, and messages on a
-/// page are sentences.
-pub(crate) fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 /// Returns a name such as `in_progress` as words.
 pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")

@@ -99,7 +99,7 @@ const fn of_kind(kind: PluginKind) -> ScanMode {
     }
 }
 
-/// Returns the names as `a`, `a and b`, `a, b and c`.
+/// Returns the names, each quoted: `a`, `a` and `b`, `a`, `b` and `c`.
 fn enumerated(names: &[impl AsRef<str>]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.as_slice() {

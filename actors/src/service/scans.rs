@@ -98,7 +98,7 @@ pub enum SubmitError {
     #[error("the idempotency key was used for a different request (scan {0})")]
     KeyReused(ScanId),
     /// The scan that is to be repeated has not ended.
-    #[error("scan {0} is {1}; it can be run again when it has finished")]
+    #[error("scan {} is {}; it can be re-run when it has finished", .0, .1.word())]
     NotEnded(ScanId, ScanStatus),
     /// A limit of the queue is reached.
     #[error(transparent)]

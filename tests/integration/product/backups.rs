@@ -176,7 +176,7 @@ async fn invalid_backups_and_restores_are_refused_with_a_reason() {
 
     // The backup from the pipe was incomplete: the database reports this until a complete one is
     // restored.
-    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
+    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "The backup is cut off");
     assert_refused(
         &other.run(&["serve", "--listen", "127.0.0.1:0"]).await,
         1,
