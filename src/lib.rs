@@ -11,6 +11,7 @@ mod error_chain;
 pub mod human_time;
 pub mod ports;
 pub mod private;
+mod sentence;
 pub mod server;
 pub mod server_proof;
 pub mod telemetry;

@@ -110,6 +110,15 @@ fn connections_of(config: &Config) -> usize {
     connections_within(descriptors::limit(), config.scans.concurrency, config.server.max_connections)
 }
 
+/// Returns a size in the largest unit in which it is a whole number.
+fn exact_size(bytes: usize) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, unit)| bytes.is_multiple_of(*unit)) {
+        Some((name, unit)) if bytes > 0 => format!("{} {name}", bytes / unit),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
 /// Returns the part of the configuration that the about page shows: the limits that users
 /// encounter. `kastrel config show` lists everything, with the source of each value.
 fn setting_lines(config: &Config) -> Vec<SettingLine> {
@@ -122,14 +131,14 @@ fn setting_lines(config: &Config) -> Vec<SettingLine> {
         ("scans.shutdown_grace_seconds", seconds(config.scans.shutdown_grace_seconds)),
         ("queue.max_waiting", config.queue.max_waiting.to_string()),
         ("queue.client_share", format!("{} %", config.queue.client_share)),
-        ("backup.every_hours", config.backup.every_hours.to_string()),
+        ("backup.every_hours", format!("{} h", config.backup.every_hours)),
         ("backup.keep", config.backup.keep.to_string()),
-        ("kast.log_cap_bytes", config.kast.log_cap_bytes.to_string()),
+        ("kast.log_cap_bytes", exact_size(config.kast.log_cap_bytes)),
         ("server.poll_interval_seconds", seconds(config.server.poll_interval_seconds)),
         ("server.max_event_streams", config.server.max_event_streams.to_string()),
         ("server.max_requests", config.server.max_requests.to_string()),
         ("server.max_connections", connections_of(config).to_string()),
-        ("server.body_limit_bytes", config.server.body_limit_bytes.to_string()),
+        ("server.body_limit_bytes", exact_size(config.server.body_limit_bytes)),
         ("server.request_timeout_seconds", seconds(config.server.request_timeout_seconds)),
     ]
     .map(|(key, value)| SettingLine { key: key.into(), value })
@@ -153,9 +162,9 @@ impl Server {
                 });
             }
             if is_worker {
-                warn!(address = %wanted, "anyone who reaches this address can read this worker's health and metrics: server.allow_any_address is set");
+                warn!(address = %wanted, "everyone who reaches this address can read this worker's health and metrics: server.allow_any_address is set");
             } else {
-                warn!(address = %wanted, "anyone who reaches this address can start scans and read results: there are no user accounts, and server.allow_any_address is set");
+                warn!(address = %wanted, "everyone who reaches this address can start scans and read results: there are no user accounts, and server.allow_any_address is set");
             }
         }
         let listener =
@@ -265,6 +274,12 @@ fn data_label(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_has_the_largest_unit_that_is_exact() {
+        let sizes = [10_485_760, 262_144, 1 << 30, 10_485_761, 4096].map(exact_size);
+        assert_eq!(sizes, ["10 MiB", "256 KiB", "1 GiB", "10485761 bytes", "4 KiB"]);
+    }
 
     #[test]
     fn ending_server_keeps_the_file_of_another_server() {

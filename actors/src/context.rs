@@ -263,7 +263,11 @@ impl Shared {
             faults,
         };
         let failing = |text: String| {
-            NodeFault::new(FaultKind::Failures, text, "the failed attempts say why; scans start again by themselves")
+            NodeFault::new(
+                FaultKind::Failures,
+                text,
+                "see the failed attempts for the cause; scans start again automatically",
+            )
         };
         let missing = self.health.borrow().missing().map(|(faults, since, until)| held(since, until, faults.to_vec()));
         let breaker = self.breaker.borrow();

@@ -262,7 +262,7 @@ issues! {
             "A diagnostic page of the server is public and shows configuration, requests or environment.",
             "Restrict the page to administrators or turn it off.";
         BUILD_FILE_EXPOSED = "build_file_exposed", Low, "Build or deployment file is readable",
-            "A file that describes how the site is built or deployed is served and shows versions and inner structure.",
+            "A file that describes how the site is built or deployed is served and discloses versions and internal structure.",
             "Keep build files out of the web root.";
         API_DESCRIPTION = "api_description_public", Informational, "API description is public",
             "A machine-readable API description is served. It lists every operation, the forgotten ones too.",
@@ -294,7 +294,7 @@ issues! {
             "Receivers treat the domain as having no usable SPF: there is more than one record, or it needs more than ten DNS look-ups (RFC 7208, 4.6.4).",
             "Keep one record with at most ten look-ups.";
         DMARC_MISSING = "dmarc_missing", Medium, "No DMARC record",
-            "Receivers get no instruction for mail that fails SPF and DKIM (RFC 7489).",
+            "Receivers have no instruction for mail that fails SPF and DKIM (RFC 7489).",
             "Publish a `_dmarc` TXT record, at first with `p=none` and a report address.";
         DMARC_NONE = "dmarc_policy_none", Low, "DMARC only observes",
             "The policy `p=none` asks receivers to deliver forged mail as usual.",
@@ -307,8 +307,8 @@ issues! {
             "Publish CAA records that name the authorities you use.";
     }
     "Technology" {
-        VERSION_DISCLOSED = "version_disclosed", Low, "Software version disclosed",
-            "A header or a page shows the exact version of the software, which lets known weaknesses be matched.",
+        VERSION_DISCLOSED = "version_disclosed", Low, "Software version is disclosed",
+            "A header or a page discloses the exact version of the software, which lets known weaknesses be matched.",
             "Turn version banners off, and keep the software current.";
         TECHNOLOGY_SEEN = "technology_detected", Informational, "Technology recognised",
             "The site shows which software it runs. That is normal; it helps to keep an inventory.",

@@ -13,7 +13,7 @@ pub enum TargetError {
     #[error("the target is empty")]
     Empty,
     /// Some program would read the text as an option.
-    #[error("the target starts with `-`")]
+    #[error("the target cannot start with `-`")]
     LeadingDash,
     /// The text contains a character that is not allowed in a host or URL.
     #[error("the target holds a character that is not allowed: {0:?}")]

@@ -105,12 +105,12 @@ impl Folder {
             Ok(found) => {
                 *check = None;
                 found.unwrap_or_else(|error| {
-                    Some(self.fault(format!("could not be checked: {error}"), "look at Kastrel's log"))
+                    Some(self.fault(format!("could not be checked: {error}"), "see Kastrel's log"))
                 })
             }
             Err(_) => Some(self.fault(
-                format!("does not answer within {} s", LIMIT.as_secs()),
-                "look at its disk, and at the kernel's log",
+                format!("does not respond within {} s", LIMIT.as_secs()),
+                "check its disk and the kernel's log",
             )),
         }
     }
@@ -246,11 +246,11 @@ pub(crate) fn resource_fault(errno: Errno, text: &str) -> Option<NodeFault> {
 /// The remedy for a folder that cannot be used.
 pub(crate) fn folder_remedy(errno: Errno) -> &'static str {
     match errno {
-        Errno::NOENT => "mount its disk, bring it back from a backup, or make it again, empty",
+        Errno::NOENT => "mount its disk, restore it from a backup, or create it again, empty",
         Errno::NOSPC | Errno::DQUOT => "free some space, or move it to a larger disk",
         Errno::ROFS => "mount it writable; the kernel's log says why it is not",
         Errno::ACCESS | Errno::PERM => "let Kastrel's user write there (chown, chmod)",
-        _ => "look at its disk, and at the kernel's log",
+        _ => "check its disk and the kernel's log",
     }
 }
 

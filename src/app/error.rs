@@ -55,7 +55,7 @@ pub enum AppError {
         source: OpenError,
     },
     /// The database did not respond.
-    #[error("failed to ask the database which installation it is")]
+    #[error("failed to read the installation id of the database")]
     Installation(#[from] StoreError),
     /// The Redis URL is invalid.
     #[error("redis.url or redis.prefix cannot be used")]
@@ -74,14 +74,14 @@ pub enum AppError {
     /// Processes of scans of an earlier run are still alive; new attempts of these scans must not
     /// run beside them.
     #[error(
-        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (see `kastrel doctor`), then start again"
+        "{0} processes of scans that an earlier run left behind cannot be killed; find them by KASTREL_ATTEMPT in their environment (`kastrel doctor` shows details), then start again"
     )]
     Leftovers(usize),
     /// The configuration of KAST is unusable, which KAST itself does not report.
     #[error(transparent)]
     KastConfig(#[from] KastConfigError),
     /// The scanner does not list its plugins.
-    #[error("failed to ask the scanner for its plugins: {0}")]
+    #[error("failed to list the scanner's plugins: {0}")]
     Scanner(String),
     /// The user of `scans.run_as` cannot be used.
     #[error(transparent)]

@@ -167,7 +167,7 @@ impl PluginSource for Catalogue {
         match known {
             Ok(Ok(catalogue)) => Ok(catalogue.as_deref().map(plugin_list).unwrap_or_default()),
             Ok(Err(_)) | Err(_) => Err(BackendError::Other(
-                "the scanner does not say which plugins it has; `kastrel doctor` shows more".into(),
+                "the scanner did not list its plugins; run `kastrel doctor` for details".into(),
             )),
         }
     }

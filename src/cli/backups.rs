@@ -58,7 +58,7 @@ pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, Cli
         } else {
             "none are made with this configuration"
         };
-        context.output.line(&format!("There is no automatic backup in {}: {text}", folder.path().display()))?;
+        context.output.line(&format!("No automatic backup in {}: {text}", folder.path().display()))?;
     } else {
         #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
         let text = text(&lines, Timestamp::now(), context.output.style);
@@ -69,10 +69,10 @@ pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, Cli
 
 fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
     let columns = [
-        Column::new("Made", 0),
+        Column::new("Created", 0),
         Column::new("Size", 1),
         Column::new("Missing scans", 3),
-        Column::text("Why", 2),
+        Column::text("Reason", 2),
         Column::text("File", 0),
     ];
     let row = |line: &BackupLine| {

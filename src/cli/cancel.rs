@@ -23,7 +23,7 @@ pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exi
     let (scan, text, exit) = match answer? {
         CancelAnswer::Missing => return Err(CliError::NoScan(args.id)),
         CancelAnswer::AlreadyEnded(scan) => {
-            let text = format!("Scan {} is already {}", args.id, scan.status);
+            let text = format!("Scan {} is already {}", args.id, scan.status.word());
             (scan, text, Exit::Failed)
         }
         CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => {

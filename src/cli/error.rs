@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::text::plain;
 use crate::app::{AppError, AppFailure};
 use crate::config::ConfigError;
+use crate::sentence::sentence;
 
 /// The error of a command.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +74,7 @@ impl From<AppFailure> for CliError {
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let lines = |text: &str| text.lines().map(plain).collect::<Vec<_>>().join("\n");
-    let mut text = format!("error: {}", lines(&error.to_string()));
+    let mut text = format!("error: {}", sentence(&lines(&error.to_string())));
     let mut last = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -106,6 +107,6 @@ mod tests {
     #[test]
     fn each_cause_is_printed_once() {
         let error = link("failed to open: disk full", Some(link("disk full", Some(link("errno\u{1b}[31m 28", None)))));
-        assert_eq!(chain(&error), "error: failed to open: disk full\n  caused by: errno 28");
+        assert_eq!(chain(&error), "error: Failed to open: disk full\n  caused by: errno 28");
     }
 }

@@ -186,7 +186,7 @@ fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<Strin
     let coverage = scan.coverage_or_results();
     let mut why = Vec::new();
     if coverage.nothing_checked || coverage.ran == 0 {
-        why.push("No check ran to its end".into());
+        why.push("No check completed".into());
     }
     if require == Require::None {
         return why;

@@ -58,8 +58,8 @@ pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exi
         return Err(CliError::NoNode(args.node.clone()));
     }
     let text = match (args.undo, args.within) {
-        (true, _) => format!("Node {} takes scans again", args.node),
-        (false, None) => format!("Node {} takes no new scans; `kastrel nodes` shows how it drains", args.node),
+        (true, _) => format!("Node {} takes new scans again", args.node),
+        (false, None) => format!("Node {} takes no new scans; `kastrel nodes` shows its state", args.node),
         #[expect(clippy::cast_precision_loss, reason = "a text for people")]
         (false, Some(seconds)) => format!(
             "Node {} takes no new scans, and requeues what still runs in {}",

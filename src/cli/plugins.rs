@@ -53,7 +53,7 @@ fn text(list: &PluginList, style: Style) -> String {
     let scanner = list
         .scanner
         .as_ref()
-        .map_or_else(|| "Scanner: not known".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
+        .map_or_else(|| "Scanner: unknown".into(), |scanner| format!("Scanner: {}", brief(&scanner.label(), 100)));
     format!("{scanner}\n\n{plugins}")
 }
 

@@ -72,9 +72,9 @@ pub(super) async fn run(args: &RestoreArgs, context: &mut Context) -> Result<Exi
     };
     let interrupted = |output: &mut Output| {
         output.note(if args.replace {
-            "interrupted: the database is as it was"
+            "Interrupted: the database is unchanged"
         } else {
-            "interrupted: a database that was being restored into refuses to work until a restore into it was finished"
+            "Interrupted: a database that was being restored cannot be used until a restore into it is complete"
         });
         Ok(Exit::Interrupted)
     };
@@ -153,7 +153,7 @@ async fn fill(
     if let Err(BackupError::Import(ImportError::NotEmpty { .. })) = &summary
         && config.database.url.is_none()
     {
-        output.note("`kastrel restore --replace` puts the database that is there aside");
+        output.note("`kastrel restore --replace` replaces the existing database, which is kept under another name");
     }
     let summary = summary.map_err(refused)?;
     let stats = target.store().stats().await.map_err(|error| CliError::Backend(error.into()))?;
@@ -213,7 +213,7 @@ fn text(restored: &Restored) -> String {
             restored.file
         ),
         format!(
-            "{} pending, {} running, {} completed, {} failed, {} cancelled; new scans have numbers above {}",
+            "{} queued, {} running, {} completed, {} failed, {} cancelled; new scans have numbers above {}",
             restored.pending,
             restored.running,
             restored.completed,
@@ -226,18 +226,16 @@ fn text(restored: &Restored) -> String {
         format!("{text} could not be read when the backup was written and {} missing", is_or_are(&restored.missing))
     }));
     if !restored.put_aside.is_empty() {
-        lines.push(format!("The database that was there before is kept: {}", restored.put_aside.join(", ")));
+        lines.push(format!("The previous database is kept: {}", restored.put_aside.join(", ")));
     }
     if restored.running > 0 {
-        lines.push("What was running goes back to pending when a server or worker starts".into());
+        lines.push("Running scans return to the queue when a server or worker starts".into());
     }
     if restored.queue_paused {
-        lines.push("The queue is paused, as it was: `kastrel resume` lets scans start".into());
+        lines.push("The queue is paused, as it was in the backup: `kastrel resume` resumes it".into());
     }
-    lines.push(format!(
-        "Reports, logs and raw results are not part of a backup: bring back {} separately",
-        restored.files
-    ));
+    lines
+        .push(format!("Reports, logs and raw results are not part of a backup: restore {} separately", restored.files));
     lines.join("\n")
 }
 
@@ -267,12 +265,12 @@ mod tests {
             text(&one).lines().collect::<Vec<_>>(),
             [
                 "Restored 6 scans into data, as of 1970-01-01T00:00:00Z, from k.backup",
-                "1 pending, 1 running, 2 completed, 1 failed, 1 cancelled; new scans have numbers above 9",
+                "1 queued, 1 running, 2 completed, 1 failed, 1 cancelled; new scans have numbers above 9",
                 "2 scans (4, 8) could not be read when the backup was written and are missing",
-                "The database that was there before is kept: data/database.replaced-1",
-                "What was running goes back to pending when a server or worker starts",
-                "The queue is paused, as it was: `kastrel resume` lets scans start",
-                "Reports, logs and raw results are not part of a backup: bring back the results folder data/results separately",
+                "The previous database is kept: data/database.replaced-1",
+                "Running scans return to the queue when a server or worker starts",
+                "The queue is paused, as it was in the backup: `kastrel resume` resumes it",
+                "Reports, logs and raw results are not part of a backup: restore the results folder data/results separately",
             ]
         );
         (one.running, one.queue_paused, one.missing, one.put_aside) = (0, false, Vec::new(), Vec::new());

@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::summary::summary;
 use super::text::{brief, plain};
 use super::view::ScanView;
+use crate::sentence::sentence;
 
 /// The JSON output at the end.
 #[derive(Serialize)]
@@ -81,7 +82,7 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
     if session.others_run_scans() && args.scanner.is_given() {
         context
             .output
-            .note("note: the server or its workers have their own scanner; --kast and --scanner change nothing there");
+            .note("note: The server or its workers use their own scanner; --kast and --scanner have no effect there");
     }
     let ended = submit_and_follow(args, secrets, context, &session).await;
     match ended {
@@ -114,12 +115,12 @@ async fn submit_and_follow(
     draft.overrides.extend(secrets);
     for name in args.exposed() {
         context.output.note(&format!(
-            "warning: the value of {name} stands in the list of processes; give it with --set-secret {name}=FILE"
+            "warning: The value of {name} is visible in the process list; use --set-secret {name}=FILE"
         ));
     }
     let answer = session.backend.submit(&draft).await?;
     if let Some(warning) = &answer.warning {
-        context.output.note(&format!("warning: {}", brief(warning, 500)));
+        context.output.note(&format!("warning: {}", sentence(&brief(warning, 500))));
     }
     let id = answer.id;
     if args.no_wait {
@@ -134,8 +135,9 @@ async fn submit_and_follow(
     progress.end();
     match followed? {
         Followed::Abandoned => {
-            let end = if session.others_run_scans() { "its worker still stops it" } else { "its processes are killed" };
-            context.output.note(&format!("scan {id}: not waited for; {end}"));
+            let end =
+                if session.others_run_scans() { "its worker still cancels it" } else { "its processes are killed" };
+            context.output.note(&format!("Stopped waiting for scan {id}: {end}"));
             Ok(Ended::Abandoned)
         }
         Followed::Ended(seen, interrupted) => {
@@ -260,18 +262,18 @@ async fn follow(
                         return Ok(Followed::Ended(Box::new(view), interrupted));
                     }
                 }
-                None => return Err(BackendError::Other(format!("lost sight of scan {id}"))),
+                None => return Err(BackendError::Other(format!("lost track of scan {id}"))),
             },
             () = interrupts.next() => {
                 if interrupted {
                     return Ok(Followed::Abandoned);
                 }
                 interrupted = true;
-                progress.say("interrupted: cancelling the scan; interrupt again to stop at once", output);
+                progress.say("Interrupted: cancelling the scan; interrupt again to stop at once", output);
                 tokio::select! {
                     answer = backend.cancel(id, CancelledBy::Interrupt) => match answer? {
                         CancelAnswer::Accepted(_) | CancelAnswer::AlreadyEnded(_) => {}
-                        CancelAnswer::Missing => return Err(BackendError::Other(format!("scan {id} is gone"))),
+                        CancelAnswer::Missing => return Err(BackendError::Other(format!("scan {id} no longer exists"))),
                     },
                     () = interrupts.next() => return Ok(Followed::Abandoned),
                 }

@@ -37,7 +37,7 @@ async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     if let Some(url) = app.url() {
-        let what = if role == Role::Worker { "worker" } else { "Kastrel" };
+        let what = if role == Role::Worker { "Worker" } else { "Kastrel" };
         context.output.note(&format!("{what} {} listens on {url}", env!("CARGO_PKG_VERSION")));
     }
     tell_service_manager(&[NotifyState::Ready]);
@@ -60,9 +60,9 @@ async fn run_until_stopped(config: &Config, role: Role, context: &mut Context) -
 
 const fn stopping(role: Role) -> &'static str {
     match role {
-        Role::Web => "stopping: scans go on at their workers",
+        Role::Web => "Stopping: scans continue on their workers",
         Role::Serve | Role::Worker | Role::OneShot | Role::Offline => {
-            "stopping: running scans are put back and start again later; interrupt again to stop at once"
+            "Stopping: running scans are requeued and start again later; interrupt again to stop at once"
         }
     }
 }

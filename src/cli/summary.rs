@@ -94,7 +94,7 @@ fn issues(scan: &ScanView) -> Option<String> {
     match scan.status {
         ScanStatus::Pending | ScanStatus::Running => None,
         _ if scan.dry_run => Some("not checked: dry run".into()),
-        _ if coverage.nothing_checked => Some("not checked: no check ran to its end".into()),
+        _ if coverage.nothing_checked => Some("not checked: no check completed".into()),
         _ if coverage.gaps > 0 => Some("none found by the checks that ran".into()),
         _ => Some("none found".into()),
     }
@@ -199,8 +199,8 @@ mod tests {
                 false,
                 "Issues:   none found by the checks that ran\n",
             ),
-            (vec![PluginStatus::Failed], false, "Issues:   not checked: no check ran to its end\n"),
-            (vec![], false, "Issues:   not checked: no check ran to its end\n"),
+            (vec![PluginStatus::Failed], false, "Issues:   not checked: no check completed\n"),
+            (vec![], false, "Issues:   not checked: no check completed\n"),
             (vec![], true, "Issues:   not checked: dry run\n"),
         ] {
             let results = states.into_iter().map(|status| plugin("a", status)).collect();

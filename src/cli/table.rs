@@ -117,7 +117,7 @@ pub fn plugin_status(status: PluginStatus) -> Cell {
         PluginStatus::InProgress => Color::Cyan,
         PluginStatus::Pending | PluginStatus::Skipped | PluginStatus::NotRun => Color::DarkGrey,
     };
-    Cell::new(status).fg(colour)
+    Cell::new(plugin_word(status)).fg(colour)
 }
 
 /// Returns a cell with a scan's state.
@@ -130,15 +130,17 @@ pub fn scan_status(status: ScanStatus) -> Cell {
         ScanStatus::Running => Color::Cyan,
         ScanStatus::Pending => Color::DarkGrey,
     };
-    Cell::new(status_word(status)).fg(colour)
+    Cell::new(status.word()).fg(colour)
 }
 
-/// Returns the word for a scan's state, for people; the API uses `pending`.
+/// Returns the word for a plugin's state, for people; the API uses `pending`, `in_progress` and
+/// `not_run`.
 #[must_use]
-pub const fn status_word(status: ScanStatus) -> &'static str {
+pub fn plugin_word(status: PluginStatus) -> String {
     match status {
-        ScanStatus::Pending => "queued",
-        other => other.as_str(),
+        PluginStatus::Pending => "queued".into(),
+        PluginStatus::InProgress => "running".into(),
+        other => other.as_str().replace('_', " "),
     }
 }
 

@@ -60,16 +60,16 @@ impl fmt::Display for Problem {
                 write!(f, "{key} (from {origin}): expected {expected}, not `{given}`")
             }
             Self::Unknown { name, origin, suggestion: Some(near) } => {
-                write!(f, "`{name}` (from {origin}) is no key; did you mean `{near}`?")
+                write!(f, "`{name}` (from {origin}) is not a key; did you mean `{near}`?")
             }
             Self::Unknown { name, origin, suggestion: None } => {
-                write!(f, "`{name}` (from {origin}) is no key; `kastrel config show` lists all keys")
+                write!(f, "`{name}` (from {origin}) is not a key; `kastrel config show` lists all keys")
             }
             Self::Unusable { key, origin, why } => write!(f, "{key} (from {origin}) cannot be used: {why}"),
             Self::Missing { key, variable, command } => {
                 write!(
                     f,
-                    "{command} works together with other processes and needs {key}: set {variable}, or use `kastrel serve`, which needs nothing"
+                    "{command} shares its work with other processes and needs {key}: set {variable}, or use `kastrel serve`, which needs no other service"
                 )
             }
             Self::Contradiction { text } => f.write_str(text),
@@ -90,7 +90,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not valid TOML.
-    #[error("failed to understand the configuration file {}: {place}: {why}", path.display())]
+    #[error("failed to parse the configuration file {}: {place}: {why}", path.display())]
     Syntax {
         /// The path of the file.
         path: PathBuf,

@@ -7,16 +7,16 @@ use url::{Host, Url};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     /// Not a URL.
-    #[error("the address of Redis is no URL: {0}")]
+    #[error("the address of Redis is not a URL: {0}")]
     Syntax(#[from] url::ParseError),
     /// Not a Redis scheme.
     #[error("the address of Redis begins with `{0}:`, but must begin with `redis://`, or with `rediss://` for TLS")]
     Scheme(String),
     /// No host.
-    #[error("the address of Redis names no host")]
+    #[error("the address of Redis has no host")]
     NoHost,
     /// A wildcard address, which is for listening and not for connecting.
-    #[error("the address of Redis names {0}, which is no host to connect to")]
+    #[error("the address of Redis has the host {0}, which cannot be connected to")]
     Wildcard(String),
     /// The path is not a number.
     #[error("the path of Redis's address must be empty or the number of a database, such as `/0`")]

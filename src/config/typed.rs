@@ -135,7 +135,7 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
     // The value is not repeated in the message: it is a key.
     let key_file = config.secrets.key_file.as_ref().is_some_and(|path| is_hex(path.to_string_lossy().trim()));
     let key_file = key_file
-        .then(|| "it is 64 hexadecimal digits, so it is a key and no file; write them into a file that only its owner can read, and name that".to_owned());
+        .then(|| "it is 64 hexadecimal digits, so it is a key and not a file; write them to a file that only its owner can read, and set the path of that file".to_owned());
     [("database.url", database), ("redis.url", redis), ("secrets.key_file", key_file)]
         .into_iter()
         .filter_map(problem)

@@ -108,7 +108,7 @@ pub struct LogTail {
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// The file does not exist.
-    #[error("there is no such file")]
+    #[error("file not found")]
     NotFound,
     /// The path is not valid for a file of an attempt.
     #[error("the path does not name a file of an attempt")]

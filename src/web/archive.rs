@@ -51,9 +51,8 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
     let Ok(turn) = TURNS.clone().try_acquire_owned() else {
-        return Err(
-            Problem::new(ProblemKind::Busy, "several archives are being made; try again in a moment").retry_after(5)
-        );
+        return Err(Problem::new(ProblemKind::Busy, "too many archives are being created; try again in a moment")
+            .retry_after(5));
     };
     let mut attempts = Vec::new();
     for attempt in &scan.record.attempts {

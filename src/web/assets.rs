@@ -46,10 +46,7 @@ pub(crate) async fn serve(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let asset = ASSETS
-        .iter()
-        .find(|asset| asset.name == name)
-        .ok_or_else(|| Problem::not_found("there is nothing at this address"))?;
+    let asset = ASSETS.iter().find(|asset| asset.name == name).ok_or_else(|| Problem::not_found("file not found"))?;
     let version = asset.version();
     let etag = format!("\"{version}\"");
     let asked_by_version = query.is_some_and(|query| query == format!("v={version}"));

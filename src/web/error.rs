@@ -72,23 +72,19 @@ impl ProblemKind {
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request could not be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid-query", "The query has invalid parameters"),
             Self::InvalidKey => (StatusCode::BAD_REQUEST, "invalid-idempotency-key", "The idempotency key is invalid"),
-            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "You may not do this"),
-            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "The request did not come from this site"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Request not from this site"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::MethodNotAllowed => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This address does not take that method")
-            }
-            Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "The scan has already ended"),
-            Self::NotEnded => (StatusCode::CONFLICT, "not-ended", "The scan has not ended"),
-            Self::NotRendered => (StatusCode::CONFLICT, "not-rendered", "The report was not rendered"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
+            Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "Scan already finished"),
+            Self::NotEnded => (StatusCode::CONFLICT, "not-ended", "Scan not finished"),
+            Self::NotRendered => (StatusCode::CONFLICT, "not-rendered", "Report not regenerated"),
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-request", "The request arrived too slowly"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::NotJson => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The request has the wrong content type")
             }
-            Self::WrongHost => {
-                (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "This server does not answer to that host name")
-            }
+            Self::WrongHost => (StatusCode::MISDIRECTED_REQUEST, "wrong-host", "Host name not allowed"),
             Self::InvalidFields => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "The request has invalid fields")
             }
@@ -97,19 +93,19 @@ impl ProblemKind {
                 "idempotency-key-reused",
                 "The idempotency key belongs to another request",
             ),
-            Self::ClientShare => (StatusCode::TOO_MANY_REQUESTS, "client-share", "Too many scans of this client wait"),
+            Self::ClientShare => {
+                (StatusCode::TOO_MANY_REQUESTS, "client-share", "Too many queued scans of this client")
+            }
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Kastrel"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests at once"),
             Self::TooManyStreams => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many event streams are open")
             }
-            Self::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading", "Not known yet"),
-            Self::StoreUnavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The database does not answer")
-            }
+            Self::Loading => (StatusCode::SERVICE_UNAVAILABLE, "loading", "Not available yet"),
+            Self::StoreUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "Database not responding"),
             Self::FilesUnavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "files-unavailable", "The store of the scans' files does not answer")
+                (StatusCode::SERVICE_UNAVAILABLE, "files-unavailable", "File store not responding")
             }
             Self::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "timed-out", "The request took too long"),
         }
@@ -140,7 +136,7 @@ impl Problem {
     pub(crate) fn internal(source: impl Error + Send + Sync + 'static) -> Self {
         Self {
             source: Some(Arc::new(source)),
-            ..Self::new(ProblemKind::Internal, "the cause is in the server's log, under the trace id")
+            ..Self::new(ProblemKind::Internal, "the cause is in the server's log under this trace id")
         }
     }
 
@@ -148,7 +144,7 @@ impl Problem {
     pub(crate) fn fields(kind: ProblemKind, errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.field, only.message),
-            several => format!("{} fields are wrong", several.len()),
+            several => format!("{} invalid fields", several.len()),
         };
         let errors = errors.into_iter().take(MOST_ERRORS);
         let errors = errors
@@ -210,7 +206,7 @@ impl From<ArtifactError> for Problem {
         match error {
             // An invalid path and a missing file give the same response, so that a client that
             // probes paths learns nothing.
-            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("there is no such file"),
+            ArtifactError::NotFound | ArtifactError::Refused => Self::not_found("file not found"),
             // The route that supports ranges handles `OutOfRange` itself.
             ArtifactError::OutOfRange { .. } | ArtifactError::Broken(_) => Self::internal(error),
             ArtifactError::Unavailable(_) => {
@@ -254,8 +250,10 @@ impl From<SubmitError> for Problem {
         match error {
             SubmitError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
             SubmitError::KeyReused(id) => {
-                let wrong =
-                    FieldError::new("Idempotency-Key", format!("it was used for scan {id}, which has other fields"));
+                let wrong = FieldError::new(
+                    "Idempotency-Key",
+                    format!("already used for scan {id}, which was submitted with other fields"),
+                );
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
             error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),

@@ -34,11 +34,10 @@ const TAIL_BYTES: u64 = 64 * 1024;
 const TAIL_LINES: usize = 200;
 
 /// The notice for a list of files that is not complete.
-pub(crate) const PARTIAL: &str = "These are the files that have arrived so far. The attempt still runs, or the machine that ran it has not handed over the rest.";
-const UNAVAILABLE: &str =
-    "The store of the scans' files does not answer. The scan itself is not affected; try again in a moment.";
-const BROKEN: &str =
-    "The files of this attempt cannot be read; the server's log says why. The scan itself is not affected.";
+pub(crate) const PARTIAL: &str =
+    "Files received so far. The attempt is still running, or its node has not stored the rest yet.";
+const UNAVAILABLE: &str = "File store not responding. The scan itself is not affected; try again in a moment.";
+const BROKEN: &str = "The files of this attempt cannot be read; see the server's log. The scan itself is not affected.";
 
 /// A part of a text file, as lines that are ready to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -551,10 +550,10 @@ mod tests {
             let response = app.get(&format!("{base}{path}")).await;
             assert_eq!((response.status().as_u16(), header_of(&response, "retry-after")), (503, "5"), "{path}");
             let html = text_of(response).await;
-            assert!(html.contains("files does not answer") && !html.contains("10.1.2.3"), "{html}");
+            assert!(html.contains("File store not responding") && !html.contains("10.1.2.3"), "{html}");
         }
         assert_eq!(app.get(&base).await.status(), 200);
-        assert!(text_of(app.get(&format!("{base}/files")).await).await.contains("does not answer"));
+        assert!(text_of(app.get(&format!("{base}/files")).await).await.contains("not responding"));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl From<HostFault> for Problem {
         match fault {
             HostFault::Malformed => Self::new(
                 ProblemKind::Malformed,
-                "send one Host header: a host name or an address, with a port if there is one, and nothing else",
+                "Send one Host header: a host name or an address, with a port if there is one, and nothing else",
             ),
             HostFault::Strange => {
                 Self::new(ProblemKind::WrongHost, "use localhost, or add the name to server.allowed_hosts")

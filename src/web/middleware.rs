@@ -54,7 +54,7 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
             let Ok(_turn) = web.turn(request.uri().path()).await else {
                 return Problem::new(
                     ProblemKind::Busy,
-                    "the server answers as many requests as it can; try again in a moment",
+                    "the server already handles its maximum number of requests; try again in a moment",
                 )
                 .retry_after(1)
                 .into_response();
@@ -63,11 +63,10 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
         };
         match tokio::time::timeout(web.limits.timeout, answered).await {
             Ok(response) => response,
-            Err(_) => Problem::new(
-                ProblemKind::TimedOut,
-                "the answer was not ready in time; a scan that was accepted is not lost",
-            )
-            .into_response(),
+            Err(_) => {
+                Problem::new(ProblemKind::TimedOut, "the response was not ready in time; an accepted scan is not lost")
+                    .into_response()
+            }
         }
     };
     let answer = answer.instrument(told.span.clone()).await;
@@ -118,11 +117,11 @@ async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
             Err(_) => {
                 return Err(Problem::new(
                     ProblemKind::SlowBody,
-                    "the body of the request did not arrive in time; send it again",
+                    "the request body did not arrive in time; send it again",
                 ));
             }
             Ok(None) => return Ok(Request::from_parts(parts, Body::from(arrived))),
-            Ok(Some(Err(_))) => return Err(Problem::new(ProblemKind::Malformed, "the body broke off")),
+            Ok(Some(Err(_))) => return Err(Problem::new(ProblemKind::Malformed, "the request body was cut off")),
             Ok(Some(Ok(chunk))) => chunk,
         };
         if arrived.len() + chunk.len() > most {
@@ -130,11 +129,8 @@ async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
         }
         let charged = chunk.len().saturating_sub(FREE.saturating_sub(arrived.len()));
         let Ok(memory) = web.bodies.try_acquire_many(u32::try_from(charged).unwrap_or(u32::MAX)) else {
-            return Err(Problem::new(
-                ProblemKind::Busy,
-                "too many large requests arrive at once; try again in a moment",
-            )
-            .retry_after(1));
+            return Err(Problem::new(ProblemKind::Busy, "too many large requests at once; try again in a moment")
+                .retry_after(1));
         };
         held.push(memory);
         arrived.extend_from_slice(&chunk);
@@ -142,12 +138,15 @@ async fn whole(web: &Web, request: Request) -> Result<Request, Problem> {
 }
 
 fn too_large(most: usize) -> Problem {
-    Problem::new(ProblemKind::TooLarge, format!("the body may have at most {most} bytes (server.body_limit_bytes)"))
+    Problem::new(
+        ProblemKind::TooLarge,
+        format!("the request body is larger than {most} bytes (server.body_limit_bytes)"),
+    )
 }
 
 /// Turns a panic into a problem; the panic hook has logged it.
 pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
-    Problem::new(ProblemKind::Internal, "the cause is in the server's log, under the trace id").into_response()
+    Problem::new(ProblemKind::Internal, "the cause is in the server's log under this trace id").into_response()
 }
 
 fn guard(web: &Web, request: &Request) -> Result<(), Problem> {
@@ -162,7 +161,7 @@ fn guard(web: &Web, request: &Request) -> Result<(), Problem> {
         } else {
             Err(Problem::new(
                 ProblemKind::CrossSite,
-                "another site's page may link to most addresses of this site, and load none; open it from here, or with a program such as curl",
+                "pages of other sites can link to most addresses of this site, but load none of them; open this address from this site, or with a program such as curl",
             ))
         };
     }

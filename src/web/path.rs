@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PluginPath {
 
 /// The response for a scan that does not exist.
 pub(crate) fn no_scan() -> Problem {
-    Problem::not_found("there is no such scan")
+    Problem::not_found("scan not found")
 }
 
 fn number(params: &RawPathParams, name: &str) -> Result<u64, Problem> {

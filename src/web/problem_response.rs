@@ -9,6 +9,7 @@ use kastrel_actors::model::TraceContext;
 use super::error::{MOST_DETAIL, MOST_NAME, Problem, ProblemBody, ProblemKind, is_for_programs, shortened};
 use super::pages::error::ErrorPage;
 use super::viewer::Theme;
+use crate::sentence::sentence;
 
 /// Renders a problem for the clients of `path`: JSON for programs, a page for people.
 pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, theme: Theme) -> Response {
@@ -17,6 +18,8 @@ pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, theme:
     problem.log(path, &trace_id);
     // The response is small, however large the request was.
     let (detail, instance) = (shortened(&problem.detail, MOST_DETAIL), shortened(path, MOST_NAME));
+    // A detail that begins with the name of a field keeps that name as it is.
+    let detail = if problem.errors.is_empty() { sentence(&detail) } else { detail.into_owned() };
     let mut response = if is_for_programs(path) {
         let body = ProblemBody {
             kind: format!("urn:kastrel:problem:{slug}"),

@@ -117,7 +117,7 @@ impl ScanListQuery {
         list.statuses.dedup();
         if list.at.as_ref().is_some_and(|at| list.order.is_of_ended() && at.rank.parse::<i64>().is_err()) {
             list.at = None;
-            errors.push(FieldError::new("at", "expected a place that an earlier page named"));
+            errors.push(FieldError::new("at", "expected a cursor from an earlier page"));
         }
         (list, errors)
     }
@@ -285,7 +285,7 @@ fn place(text: &str) -> Result<Option<Cursor>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = || "expected a place that an earlier page named".to_owned();
+    let wrong = || "expected a cursor from an earlier page".to_owned();
     let (rank, id) = text.rsplit_once('~').ok_or_else(wrong)?;
     let id = digits(id).map(ScanId).ok_or_else(wrong)?;
     if rank.len() > MAX_TEXT { Err(wrong()) } else { Ok(Some(Cursor { rank: rank.to_owned(), id })) }
@@ -335,7 +335,7 @@ fn text(text: &str) -> Result<Option<String>, String> {
 fn id(text: &str) -> Result<Option<ScanId>, String> {
     // No scan has a larger number, and many programs support no larger integer.
     let number = digits(text).filter(|number: &u64| i64::try_from(*number).is_ok());
-    number.map(|number| Some(ScanId(number))).ok_or_else(|| "expected a scan's number".to_owned())
+    number.map(|number| Some(ScanId(number))).ok_or_else(|| "expected a scan number".to_owned())
 }
 
 /// Parses a time zone of the time zone database; empty means UTC.
@@ -353,7 +353,7 @@ fn day(text: &str, zone: &Zone) -> Result<Option<Day>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = || "expected a day such as 2026-11-23 or a moment such as 2026-11-23T08:00:00Z".to_owned();
+    let wrong = || "expected a date such as 2026-11-23 or a time such as 2026-11-23T08:00:00Z".to_owned();
     if !is_day_or_moment(text) {
         return Err(wrong());
     }

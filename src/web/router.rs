@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
@@ -16,7 +16,7 @@ use super::access::guarded;
 use super::api::openapi::{describe, hot_routes, routes};
 use super::api::{health, metrics};
 use super::edge::{Edge, around};
-use super::error::{Problem, ProblemKind};
+use super::error::{Problem, ProblemKind, is_for_programs};
 use super::hosts::named_host;
 use super::limits::{RequestLimits, is_old_health_check};
 use super::middleware::{hot_middleware, middleware, panicked};
@@ -37,7 +37,7 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
         .fold(Router::new(), |pages, (group, path, methods)| pages.route(path, guarded(group, methods)));
     let api = api
         .merge(pages)
-        .fallback(async || Problem::not_found("there is nothing at this address"))
+        .fallback(unknown_address)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(CatchPanicLayer::custom(panicked))
@@ -58,7 +58,7 @@ pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .fallback(async || (StatusCode::NOT_FOUND, "a worker only has /livez, /readyz and /metrics\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "A worker serves only /livez, /readyz and /metrics\n"))
         .layer(from_fn(of_one_host))
         .with_state(web);
     around(routes, edge)
@@ -71,7 +71,7 @@ async fn of_one_host(request: Request, next: Next) -> Response {
     match named_host(request.uri(), request.headers()) {
         Ok(_) => next.run(request).await,
         Err(_) => {
-            (StatusCode::BAD_REQUEST, "send one Host header: a host name or an address, with a port if there is one\n")
+            (StatusCode::BAD_REQUEST, "Send one Host header: a host name or an address, with a port if there is one\n")
                 .into_response()
         }
     }
@@ -114,6 +114,11 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
     ]
 }
 
+/// The problem of an address that no route has.
+async fn unknown_address(uri: Uri) -> Problem {
+    Problem::not_found(if is_for_programs(uri.path()) { "the API has no such address" } else { "page not found" })
+}
+
 async fn wrong_method() -> Problem {
-    Problem::new(ProblemKind::MethodNotAllowed, "the `Allow` header names the methods that it takes")
+    Problem::new(ProblemKind::MethodNotAllowed, "the `Allow` header lists the allowed methods")
 }

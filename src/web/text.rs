@@ -3,7 +3,7 @@
 use kastrel_actors::model::ScanId;
 
 pub(crate) use crate::human_time::duration;
-
+pub(crate) use crate::sentence::sentence;
 pub(crate) use crate::terminal_text::plain as clean;
 
 /// A moment, formatted for people and for machines.
@@ -78,13 +78,6 @@ pub(crate) fn pieces(target: &str) -> Vec<&str> {
     pieces
 }
 
-/// Capitalises the first letter of a text: error texts are lower-case fragments, and messages on a
-/// page are sentences.
-pub(crate) fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 /// Returns a name such as `in_progress` as words.
 pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")
@@ -113,14 +106,6 @@ mod tests {
         assert_eq!(
             pieces("https://shop.example.com:8443/some_path?a=b"),
             ["https://", "shop.", "example.", "com:", "8443/", "some_", "path?", "a=", "b"]
-        );
-    }
-
-    #[test]
-    fn sentences_begin_with_a_capital() {
-        assert_eq!(
-            (sentence("the target is empty"), sentence("`x` is wrong"), sentence("")),
-            ("The target is empty".to_owned(), "`x` is wrong".to_owned(), String::new())
         );
     }
 }

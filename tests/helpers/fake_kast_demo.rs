@@ -192,7 +192,7 @@ const ISSUES: &[[&str; 6]] = &[
         "version_disclosed",
         "Informational",
         "Disclosure",
-        "The server tells its version",
+        "Server version disclosed",
         "It saves an attacker a guess.",
         "Turn it off.",
     ],

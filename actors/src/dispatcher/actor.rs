@@ -82,7 +82,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             Ok(delivery) => delivery,
             Err(error) => {
                 failures += 1;
-                shared.show("dispatcher", "queue does not answer");
+                shared.show("dispatcher", "queue not responding");
                 warn!(tries = failures, error = &error as &dyn std::error::Error, "could not read the job queue");
                 tokio::time::sleep(persistence(failures)).await;
                 continue;
@@ -138,7 +138,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
             }
             Err(error) => {
                 failures += 1;
-                shared.show("dispatcher", "store does not answer");
+                shared.show("dispatcher", "store not responding");
                 // The lease may have been granted anyway. The reconciler then finds a running row
                 // of this node without an owner.
                 warn!(

@@ -72,7 +72,7 @@ async fn check(shared: &Shared) {
 async fn look(shared: &Shared, depth: CheckDepth) -> Vec<NodeFault> {
     tokio::time::timeout(LIMIT, shared.ports.health.check(depth)).await.unwrap_or_else(|_| {
         let text = format!("the check of this node did not end within {} s", LIMIT.as_secs());
-        vec![NodeFault::new(FaultKind::DataFolder, text, "look for a disk that does not answer")]
+        vec![NodeFault::new(FaultKind::DataFolder, text, "look for a disk that does not respond")]
     })
 }
 

@@ -199,7 +199,7 @@ impl State {
             Ok(Err(NodeLeaseRefused)) => self.lose(myself, "another node ended the lease"),
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "could not renew the node's lease");
-                self.shared.show("lease", "store does not answer");
+                self.shared.show("lease", "store not responding");
                 let retry = Instant::now() + RETRY.min(self.shared.config.lease.renew_every);
                 let when = match self.phase {
                     Phase::Held { sent } => retry.min(trusted_until(self.shared.config.lease, sent)),

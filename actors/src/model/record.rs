@@ -35,6 +35,15 @@ impl ScanStatus {
             Self::Completed | Self::Failed | Self::Cancelled => true,
         }
     }
+
+    /// The word for people. The API says `pending` for a scan that is queued.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "queued",
+            Self::Running | Self::Completed | Self::Failed | Self::Cancelled => self.as_str(),
+        }
+    }
 }
 
 /// The reason why a scan is pending.

@@ -39,10 +39,10 @@ pub enum Lock {
     #[error("its value refers to a variable of the scanner's environment (`$NAME` or `${{NAME}}`)")]
     Variable,
     /// The setting is in the operator's deny list.
-    #[error("overrides.deny names it")]
+    #[error("overrides.deny lists it")]
     Denied,
     /// The setting is not in the operator's allow list.
-    #[error("overrides.allow does not name it")]
+    #[error("overrides.allow does not list it")]
     NotAllowed,
 }
 

@@ -91,13 +91,13 @@ pub struct Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// The text is empty.
-    #[error("is empty")]
+    #[error("is empty; enter a host, host:port or URL")]
     Empty,
     /// Longer than any host name.
     #[error("is longer than {MAX_LENGTH} characters")]
     TooLong,
     /// The tools that get the target would read it as an option.
-    #[error("starts with `-`")]
+    #[error("cannot start with `-`")]
     LeadingDash,
     /// White space or control characters.
     #[error("contains white space or control characters")]
@@ -112,7 +112,7 @@ pub enum TargetError {
     #[error("has a scheme without `//`; write `http://` or `https://` in front of the host")]
     Slashes,
     /// No host in one of the three forms.
-    #[error("names no valid host: expected a name, an IPv4 address or an IPv6 address in brackets")]
+    #[error("has no valid host: expected a name, an IPv4 address or an IPv6 address in brackets")]
     Host,
     /// Several colons, but no IPv6 address.
     #[error("is not a valid IPv6 address")]
@@ -124,7 +124,7 @@ pub enum TargetError {
     #[error("is a range of addresses or ports; ranges are not supported: give one address for each scan")]
     Range,
     /// Brackets around an IPv4 address or a name: `[127.0.0.1]`.
-    #[error("has brackets, which belong around IPv6 addresses only; leave them out")]
+    #[error("has brackets, which belong around IPv6 addresses only; remove them")]
     Brackets,
     /// More than one name.
     #[error("contains `*`; patterns are not supported: give one host for each scan")]
@@ -146,13 +146,13 @@ pub enum TargetError {
     )]
     SingleNumber,
     /// Fewer than four numbers: some programs read `127.1` as 127.0.0.1.
-    #[error("ends like an IPv4 address and is not four numbers, such as 192.168.1.10")]
+    #[error("ends like an IPv4 address but is not four numbers, such as 192.168.1.10")]
     NotFourNumbers,
     /// A number above 255: `1.2.3.256`.
-    #[error("has a number above 255, so it is no IPv4 address")]
+    #[error("has a number above 255, so it is not an IPv4 address")]
     NumberTooLarge,
     /// A dot after the address: `127.0.0.1.`
-    #[error("is an IPv4 address with a dot at its end; leave the dot out")]
+    #[error("is an IPv4 address with a dot at its end; remove the dot")]
     DotAfterAddress,
     /// Characters that are mapped to others, such as full-width digits. Holds the mapped text.
     #[error("contains characters that other programs read differently; write `{0}`")]
@@ -168,7 +168,7 @@ pub enum TargetError {
     EmptySegment,
     /// An invalid punycode label: `xn--a.example`.
     #[error(
-        "has a part that begins with `xn--` and stands for no internationalised name; write the name as it is spelled"
+        "has a part that begins with `xn--` but is not a valid internationalised name; write the name as it is spelled"
     )]
     Punycode,
     /// A dot segment: `/a/../b`.

@@ -115,7 +115,7 @@ async fn node_starts_no_scan_before_its_first_successful_check() {
     assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
     let web = cluster.service_elsewhere();
     let row = cluster.row(id).await;
-    let why = "Held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH). It loses no attempt and starts by itself.";
+    let why = "Held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH). Not counted as an attempt; starts automatically.";
     assert_eq!(web.waiting(&row).await.map(|waiting| waiting.to_string()).as_deref(), Some(why));
     assert_eq!(web.start_blockers().await.iter().map(StartBlocker::name).collect::<Vec<_>>(), ["held_back"]);
 
@@ -254,7 +254,7 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
     let held = cluster.service.held_back(&request("bad.test")).unwrap();
     assert_eq!(
         held.to_string(),
-        "too many attempts of bad.test failed (the failed attempts say why; scans start again by themselves)"
+        "too many attempts of bad.test failed (see the failed attempts for the cause; scans start again automatically)"
     );
     assert_eq!(held.until.duration_since(held.since).as_secs(), 30);
     assert_eq!(cluster.store.all().await.unwrap()[0].registration.hold.targets[0].target, "bad.test");

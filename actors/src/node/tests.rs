@@ -743,7 +743,7 @@ async fn submission_result_names_what_keeps_the_scan_from_starting() {
     };
     assert_eq!(
         warning(&web).await.unwrap(),
-        "The scan is accepted and stored. No worker connected. Starts when a worker connects."
+        "Scan accepted and stored. No worker connected. Starts when a worker connects."
     );
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
@@ -752,7 +752,7 @@ async fn submission_result_names_what_keeps_the_scan_from_starting() {
     tokio::time::sleep(SECOND).await;
     assert_eq!(
         warning(&web).await.unwrap(),
-        "The scan is accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed."
+        "Scan accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed."
     );
     cluster.service.resume().await.unwrap();
     cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();

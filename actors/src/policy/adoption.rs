@@ -35,7 +35,7 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
     if is_cancelled {
         return Adoption::Discard("a cancel was requested");
     }
-    let Some(remains) = remains else { return Adoption::Discard("nothing of it is here") };
+    let Some(remains) = remains else { return Adoption::Discard("its files are not on this node") };
     if !remains.is_marked {
         return Adoption::Discard("its folder does not carry its mark");
     }

@@ -60,11 +60,7 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
             return failed(FailureKind::TimedOut, report, "ran longer than the wall-clock limit");
         }
         Some(StopCause::Stalled) => {
-            return failed(
-                FailureKind::Stalled,
-                report,
-                "showed no sign of life for longer than the no-progress limit",
-            );
+            return failed(FailureKind::Stalled, report, "showed no activity for longer than the no-progress limit");
         }
         _ => {}
     }
@@ -123,7 +119,7 @@ fn nothing_checked(plugins: &[PluginResult]) -> String {
     ];
     let total = plugins.len();
     if total == 0 {
-        return "Nothing could be checked: the scanner names no plugin".into();
+        return "Nothing could be checked: the scanner reported no plugin".into();
     }
     let number = |status| plugins.iter().filter(|plugin| plugin.status.when_attempt_ends() == status).count();
     let classes: Vec<(usize, &str)> =
@@ -268,7 +264,7 @@ mod tests {
             ..PluginResult::new(name, status)
         };
         for (plugins, sentence) in [
-            (vec![], "Nothing could be checked: the scanner names no plugin"),
+            (vec![], "Nothing could be checked: the scanner reported no plugin"),
             (vec![PluginResult::new("a", PluginStatus::Failed)], "Nothing could be checked: 1 of 1 plugin failed"),
             (
                 vec![

@@ -190,7 +190,7 @@ impl OverridePolicy {
                 .or(refers.then_some(Lock::Variable))?;
             let cure = match lock {
                 Lock::Denied => "",
-                _ => "; the operator allows it by naming it in overrides.allow",
+                _ => "; the operator can allow it by listing it in overrides.allow",
             };
             Some(FieldError::new("overrides", format!("`{name}` is locked: {lock}{cure}")))
         };

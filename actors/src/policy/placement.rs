@@ -78,7 +78,7 @@ fn nobody<'a>(
     }
     let more = asked.len().saturating_sub(NAMED);
     asked.truncate(NAMED);
-    let more = if more > 0 { format!("; nor has any of {more} more nodes") } else { String::new() };
+    let more = if more > 0 { format!("; nor do {more} more nodes") } else { String::new() };
     Some(format!("no connected worker has all plugins of this scan: {}{more}", asked.join("; ")))
 }
 
@@ -131,7 +131,7 @@ mod tests {
         let nodes: Vec<NodeRecord> =
             (0..8).map(|n| node(&format!("n{n}"), Some(fixtures::offer(ScannerKind::Builtin, &["tls"])))).collect();
         let why = nobody_can(&request, &nodes).unwrap();
-        assert!(why.contains("n4 (") && !why.contains("n5 (") && why.ends_with("nor has any of 3 more nodes"), "{why}");
+        assert!(why.contains("n4 (") && !why.contains("n5 (") && why.ends_with("nor do 3 more nodes"), "{why}");
         assert_eq!(nobody_can(&request, &[]), None, "that no node is there is another matter");
     }
 }

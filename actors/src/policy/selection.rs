@@ -99,14 +99,13 @@ const fn of_kind(kind: PluginKind) -> ScanMode {
     }
 }
 
-/// Returns the names as `a`, `a and b`, `a, b and c`.
+/// Returns the names, each quoted: `a`, `a` and `b`, `a`, `b` and `c`.
 fn enumerated(names: &[impl AsRef<str>]) -> String {
-    match names {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    match quoted.as_slice() {
         [] => String::new(),
-        [one] => one.as_ref().to_owned(),
-        [first @ .., last] => {
-            format!("{} and {}", first.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "), last.as_ref())
-        }
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 
@@ -139,10 +138,10 @@ mod tests {
     fn a_selection_that_cannot_check_anything_is_refused() {
         use ScanMode::{Active, Both, Passive};
         for (mode, plugins, message) in [
-            (Passive, &["zap"][..], Some("zap is an active plugin; choose mode active or both")),
-            (Passive, &["zap", "zap"], Some("zap is an active plugin; choose mode active or both")),
-            (Passive, &["zap", "sqlmap"], Some("zap and sqlmap are active plugins; choose mode active or both")),
-            (Active, &["whatweb"], Some("whatweb is a passive plugin; choose mode passive or both")),
+            (Passive, &["zap"][..], Some("`zap` is an active plugin; choose mode active or both")),
+            (Passive, &["zap", "zap"], Some("`zap` is an active plugin; choose mode active or both")),
+            (Passive, &["zap", "sqlmap"], Some("`zap` and `sqlmap` are active plugins; choose mode active or both")),
+            (Active, &["whatweb"], Some("`whatweb` is a passive plugin; choose mode passive or both")),
             (
                 Active,
                 &["whatweb", "testssl"],
@@ -167,7 +166,8 @@ mod tests {
                 ScanMode::Passive,
                 &["whatweb", "zap"][..],
                 &["zap"][..],
-                &["zap is an active plugin and not part of this passive scan; to run it, choose mode active or both"][..],
+                &["`zap` is an active plugin and not part of this passive scan; to run it, choose mode active or both"]
+                    [..],
             ),
             (
                 ScanMode::Active,
@@ -177,7 +177,7 @@ mod tests {
                     "whatweb and testssl are passive plugins and not part of this active scan; to run them, choose mode passive or both",
                 ],
             ),
-            (ScanMode::Passive, &["testssl"], &[], &["testssl cannot run now: no node has its tool installed"]),
+            (ScanMode::Passive, &["testssl"], &[], &["`testssl` cannot run now: no node has its tool installed"]),
             (ScanMode::Both, &["whatweb", "zap"], &[], &[]),
             (ScanMode::Passive, &[], &[], &[]),
         ] {

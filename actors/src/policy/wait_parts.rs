@@ -66,16 +66,20 @@ fn parts(end: Option<&AttemptEnd>, since: Timestamp, due: Option<Timestamp>, unt
     // A clock that was set back in between must not make a wait negative.
     let until = until.max(since);
     let part = |name, detail: String, from, until| WaitPart { name, detail, from, until };
-    let after = |kind: &str| format!("after: {}", kind.replace('_', " "));
+    let after = |end: &str, kind: &str| format!("after {end}: {}", kind.replace('_', " "));
     match (end, due) {
         (Some(AttemptEnd::Failed(failure)), Some(due)) => {
             let turn = due.max(since).min(until);
-            let backoff = (turn > since).then(|| part("Backoff", after(failure.kind.as_str()), since, turn));
+            let backoff = (turn > since).then(|| part("Backoff", after("failure", failure.kind.as_str()), since, turn));
             let queued = (until > turn || turn == since).then(|| part("Queued", String::new(), turn, until));
             backoff.into_iter().chain(queued).collect()
         }
-        (Some(AttemptEnd::Failed(failure)), None) => vec![part("Waiting", after(failure.kind.as_str()), since, until)],
-        (Some(AttemptEnd::Interrupted { why, .. }), _) => vec![part("Queued", after(why.as_str()), since, until)],
+        (Some(AttemptEnd::Failed(failure)), None) => {
+            vec![part("Waiting", after("failure", failure.kind.as_str()), since, until)]
+        }
+        (Some(AttemptEnd::Interrupted { why, .. }), _) => {
+            vec![part("Queued", after("interruption", why.as_str()), since, until)]
+        }
         (Some(AttemptEnd::Completed(_) | AttemptEnd::Cancelled) | None, _) => {
             vec![part("Queued", String::new(), since, until)]
         }
@@ -128,13 +132,13 @@ mod tests {
     fn the_time_before_an_attempt_is_backoff_only_until_it_was_due() {
         let record = after(&failed(), Command::Lease { node: "a".parse().unwrap() }, 70);
         assert_eq!(shown(&before_attempt(&record, 0)), ["Queued 0-10"]);
-        assert_eq!(shown(&before_attempt(&record, 1)), ["Backoff 40-50 after: crashed", "Queued 50-70"]);
+        assert_eq!(shown(&before_attempt(&record, 1)), ["Backoff 40-50 after failure: crashed", "Queued 50-70"]);
         assert!(before_attempt(&record, 2).is_empty());
         let mut old = record;
         old.attempts[1].due = None;
         assert_eq!(
             shown(&before_attempt(&old, 1)),
-            ["Waiting 40-70 after: crashed"],
+            ["Waiting 40-70 after failure: crashed"],
             "a row of an older program does not say"
         );
         let interrupted = after(
@@ -147,7 +151,7 @@ mod tests {
             80,
         );
         let again = after(&interrupted, Command::Lease { node: "a".parse().unwrap() }, 85);
-        assert_eq!(shown(&before_attempt(&again, 2)), ["Queued 80-85 after: shutdown"]);
+        assert_eq!(shown(&before_attempt(&again, 2)), ["Queued 80-85 after interruption: shutdown"]);
     }
 
     #[test]
@@ -157,20 +161,20 @@ mod tests {
         let paused = Waiting::Paused(QueuePause { since: at(55), reason: None });
         let record = failed();
         for (waiting, now, expected) in [
-            (None, 45, &["Backoff 40-45 after: crashed"][..]),
-            (Some(held(42)), 45, &["Backoff 40-45 after: crashed"]),
-            (None, 70, &["Backoff 40-50 after: crashed", "Queued 50-70"]),
-            (Some(held(42)), 70, &["Backoff 40-50 after: crashed", "Held back 50-70 /r is missing (mount it)"]),
+            (None, 45, &["Backoff 40-45 after failure: crashed"][..]),
+            (Some(held(42)), 45, &["Backoff 40-45 after failure: crashed"]),
+            (None, 70, &["Backoff 40-50 after failure: crashed", "Queued 50-70"]),
+            (Some(held(42)), 70, &["Backoff 40-50 after failure: crashed", "Held back 50-70 /r is missing (mount it)"]),
             (
                 Some(held(60)),
                 70,
-                &["Backoff 40-50 after: crashed", "Queued 50-60", "Held back 60-70 /r is missing (mount it)"],
+                &["Backoff 40-50 after failure: crashed", "Queued 50-60", "Held back 60-70 /r is missing (mount it)"],
             ),
-            (Some(paused), 70, &["Backoff 40-50 after: crashed", "Queued 50-55", "Paused 55-70"]),
+            (Some(paused), 70, &["Backoff 40-50 after failure: crashed", "Queued 50-55", "Paused 55-70"]),
             (
                 Some(Waiting::NoWorker { leaving: 0 }),
                 70,
-                &["Backoff 40-50 after: crashed", "Queued 50-70 no worker takes it now"],
+                &["Backoff 40-50 after failure: crashed", "Queued 50-70 no worker takes it now"],
             ),
         ] {
             assert_eq!(shown(&until_now(&record, waiting.as_ref(), at(now))), expected, "{waiting:?} {now}");

@@ -212,7 +212,7 @@ impl StartBlocker {
             Self::NoWorker { leaving: 0 } => "Scans stay queued. Start `kastrel worker` or `kastrel serve`.".into(),
             Self::NoWorker { leaving } => format!("{}. Scans stay queued.", leaving_text(*leaving)),
             Self::HeldBack(held) => {
-                format!("{}. Waiting scans lose no attempt and start by themselves.", capitalised(&held.to_string()))
+                format!("{}. Waiting scans lose no attempt and start automatically.", capitalised(&held.to_string()))
             }
         }
     }
@@ -301,7 +301,7 @@ impl fmt::Display for Waiting {
             Self::Queued { position, interrupted } => {
                 if let Some((why, detail)) = interrupted {
                     let why = detail.clone().unwrap_or_else(|| why.as_str().replace('_', " "));
-                    write!(f, "Kastrel interrupted the last attempt ({why}); it does not count. ")?;
+                    write!(f, "Last attempt interrupted by Kastrel ({why}); not counted as an attempt. ")?;
                 }
                 match position {
                     Some(position) => write!(f, "Queued, {} in line. Starts when a slot is free.", ordinal(*position)),
@@ -309,9 +309,9 @@ impl fmt::Display for Waiting {
                 }
             }
             Self::Retry { failure, failures, .. } => {
-                write!(f, "Attempt {failures} failed: {}. The scan is tried again.", failure.detail)
+                write!(f, "Attempt {failures} failed: {}. The scan is retried.", failure.detail)
             }
-            Self::HeldBack(held) => write!(f, "Held back: {held}. It loses no attempt and starts by itself."),
+            Self::HeldBack(held) => write!(f, "Held back: {held}. Not counted as an attempt; starts automatically."),
             Self::Paused(QueuePause { reason: Some(reason), .. }) => {
                 write!(f, "The queue is paused ({reason}). Starts when the queue is resumed.")
             }
@@ -323,7 +323,7 @@ impl fmt::Display for Waiting {
                 write!(f, "No worker takes new scans: {}. Starts when one does.", leaving_text(*leaving))
             }
             Self::NoCapableWorker { why } => {
-                write!(f, "{}. The scan fails unless a worker connects soon that has them.", capitalised(why))
+                write!(f, "{}. The scan fails unless a worker that has them connects soon.", capitalised(why))
             }
             Self::QueueDown { why } => {
                 write!(f, "The job queue is unavailable: {why}. The scan is stored, and starts when the queue is back.")
@@ -334,9 +334,9 @@ impl fmt::Display for Waiting {
 
 fn leaving_text(leaving: usize) -> String {
     if leaving == 1 {
-        "1 connected worker drains or stops".into()
+        "1 connected worker is draining or stopping".into()
     } else {
-        format!("{leaving} connected workers drain or stop")
+        format!("{leaving} connected workers are draining or stopping")
     }
 }
 
@@ -416,7 +416,7 @@ mod tests {
         let one = |node: &NodeRecord| Some(vec![node.clone()]);
         let due = || scan(PendingReason::Submitted, 100);
         let later = || scan(retry(), 160);
-        let no_zap = "No connected worker has all plugins of this scan: a (KAST 1) has no zap. The scan fails unless a worker connects soon that has them.";
+        let no_zap = "No connected worker has all plugins of this scan: a (KAST 1) has no zap. The scan fails unless a worker that has them connects soon.";
         let down = "Redis at r:6379/0: OOM";
         let table: Vec<(
             ScanRecord,
@@ -450,7 +450,7 @@ mod tests {
                 None,
                 Some(1),
                 &["queued"],
-                "Kastrel interrupted the last attempt (lease lost); it does not count. Queued, 1st in line. Starts when a slot is free.",
+                "Last attempt interrupted by Kastrel (lease lost); not counted as an attempt. Queued, 1st in line. Starts when a slot is free.",
             ),
             (
                 later(),
@@ -461,7 +461,7 @@ mod tests {
                 None,
                 None,
                 &["retry"],
-                "Attempt 1 failed: it broke. The scan is tried again.",
+                "Attempt 1 failed: it broke. The scan is retried.",
             ),
             // Its retry time has come: it waits for a slot like any other scan.
             (
@@ -529,7 +529,7 @@ mod tests {
                 None,
                 None,
                 &["no_worker"],
-                "No worker takes new scans: 1 connected worker drains or stops. Starts when one does.",
+                "No worker takes new scans: 1 connected worker is draining or stopping. Starts when one does.",
             ),
             (
                 later(),
@@ -540,7 +540,7 @@ mod tests {
                 None,
                 None,
                 &["retry"],
-                "Attempt 1 failed: it broke. The scan is tried again.",
+                "Attempt 1 failed: it broke. The scan is retried.",
             ),
             (due(), None, None, one(&other), false, None, None, &["no_capable_worker"], no_zap),
             (
@@ -552,7 +552,7 @@ mod tests {
                 Some(held(120)),
                 None,
                 &["held_back"],
-                "Held back: the folder /r is missing (mount it). It loses no attempt and starts by itself.",
+                "Held back: the folder /r is missing (mount it). Not counted as an attempt; starts automatically.",
             ),
             // The later of a hold and a retry decides.
             (
@@ -564,7 +564,7 @@ mod tests {
                 Some(held(120)),
                 None,
                 &["retry"],
-                "Attempt 1 failed: it broke. The scan is tried again.",
+                "Attempt 1 failed: it broke. The scan is retried.",
             ),
             (
                 later(),
@@ -575,7 +575,7 @@ mod tests {
                 Some(held(170)),
                 None,
                 &["held_back", "retry"],
-                "Held back: the folder /r is missing (mount it). It loses no attempt and starts by itself.",
+                "Held back: the folder /r is missing (mount it). Not counted as an attempt; starts automatically.",
             ),
             (
                 due(),
@@ -647,7 +647,7 @@ mod tests {
         }
         assert_eq!(
             StartBlocker::HeldBack(hold).to_string(),
-            "Scans are held back. The folder /r is missing (mount it). Waiting scans lose no attempt and start by themselves."
+            "Scans are held back. The folder /r is missing (mount it). Waiting scans lose no attempt and start automatically."
         );
     }
 

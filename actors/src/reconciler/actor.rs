@@ -91,7 +91,7 @@ impl Actor for Reconciler {
                         state.shared.show("reconciler", "watching");
                     }
                     Err(error) => {
-                        state.shared.show("reconciler", "store does not answer");
+                        state.shared.show("reconciler", "store not responding");
                         warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
                     }
                 }

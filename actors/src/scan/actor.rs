@@ -134,7 +134,7 @@ impl Actor for Scan {
             Message::Gone => {
                 if !matches!(state.stage, Stage::Recording { .. }) {
                     return Err(
-                        "the runner lost sight of the attempt: its processes are gone, and it never reported their end"
+                        "the runner lost track of the attempt: its processes are gone, and their end was not reported"
                             .into(),
                     );
                 }

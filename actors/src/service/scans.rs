@@ -73,7 +73,7 @@ impl Accepted {
     /// Returns the warnings for the user, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let waits = self.waiting.iter().map(|waiting| format!("The scan is accepted and stored. {waiting}"));
+        let waits = self.waiting.iter().map(|waiting| format!("Scan accepted and stored. {waiting}"));
         self.notes.iter().cloned().chain(waits).collect()
     }
 
@@ -81,7 +81,7 @@ impl Accepted {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let waits = (!reasons.is_empty()).then(|| format!("The scan is accepted and stored. {reasons}"));
+        let waits = (!reasons.is_empty()).then(|| format!("Scan accepted and stored. {reasons}"));
         let all: Vec<String> = self.notes.iter().cloned().chain(waits).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
@@ -97,7 +97,7 @@ pub enum SubmitError {
     #[error("the idempotency key was used for a different request (scan {0})")]
     KeyReused(ScanId),
     /// The scan that is to be repeated has not ended.
-    #[error("scan {0} is {1}; it can be run again when it has finished")]
+    #[error("scan {} is {}; it can be re-run when it has finished", .0, .1.word())]
     NotEnded(ScanId, ScanStatus),
     /// A limit of the queue is reached.
     #[error(transparent)]

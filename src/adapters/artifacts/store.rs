@@ -94,9 +94,9 @@ mod tests {
     #[test]
     fn transient_errors_are_unavailable_and_others_are_not() {
         for (errno, expected) in [
-            (Errno::NOENT, "there is no such file"),
-            (Errno::ACCESS, "there is no such file"),
-            (Errno::LOOP, "there is no such file"),
+            (Errno::NOENT, "file not found"),
+            (Errno::ACCESS, "file not found"),
+            (Errno::LOOP, "file not found"),
             (Errno::MFILE, "failed to reach the store of the scans' files"),
             (Errno::NOMEM, "failed to reach the store of the scans' files"),
             (Errno::IO, "failed to work with the files of this attempt"),

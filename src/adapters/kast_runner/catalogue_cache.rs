@@ -30,11 +30,11 @@ const FILE_NAME: &str = "scanner-catalogue.json";
 /// The reason why the catalogue is not available.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CatalogueError {
-    #[error("failed to run {program} {args}: {source}")]
+    #[error("failed to run `{program} {args}`: {source}")]
     Run { program: String, args: String, source: std::io::Error },
-    #[error("{program} {args} did not answer within {} s", ANSWER_LIMIT.as_secs())]
+    #[error("`{program} {args}` did not respond within {} s", ANSWER_LIMIT.as_secs())]
     Late { program: String, args: String },
-    #[error("{program} lists no plugins")]
+    #[error("`{program}` lists no plugins")]
     NoPlugins { program: String },
 }
 

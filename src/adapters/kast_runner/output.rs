@@ -90,7 +90,7 @@ impl CappedLog {
         if fits < chunk.len() {
             self.state = LogState::Cut;
             let notice = format!(
-                "\n[kastrel] the log is cut here: it reached its limit of {} bytes; the scanner's further output is not recorded\n",
+                "\n[kastrel] the log is cut here: it reached its limit of {} bytes; further output of the scanner is not recorded\n",
                 self.cap
             );
             result = match result {

@@ -10,7 +10,7 @@ use super::embedded::{Damage, Loss};
 use crate::config::AuthLevel;
 
 /// The options of an operator after loss or damage.
-const WAYS_OUT: &str = "bring a backup back with `kastrel restore --latest --replace`, or start with `--accept-loss` to go on with what is left";
+const WAYS_OUT: &str = "restore a backup with `kastrel restore --latest --replace`, or start with `--accept-loss` to continue with what is left";
 
 /// The reason why the store could not be opened.
 #[derive(Debug, thiserror::Error)]

@@ -25,7 +25,7 @@ pub struct NodesArgs {
 pub struct DrainArgs {
     /// The node's id, as `kastrel nodes` shows it
     pub node: NodeId,
-    /// How many seconds running scans may take [default: scans.drain_limit_seconds]
+    /// Seconds that running scans may take [default: scans.drain_limit_seconds]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=2_592_000), conflicts_with = "undo")]
     pub within: Option<u64>,
     /// Undo: take new scans again

@@ -15,7 +15,7 @@ pub struct ConfigArgs {
     /// The configuration file [default: config/kastrel.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The folder of the database and everything else that is kept
+    /// Data folder, which holds the database and everything else that Kastrel keeps
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
@@ -26,7 +26,7 @@ pub struct ScannerArgs {
     /// KAST's program [default: kast on the PATH]
     #[arg(long, value_name = "PATH")]
     pub kast: Option<PathBuf>,
-    /// Which scanner to use [default: auto]
+    /// Scanner to use [default: auto]
     #[arg(long, value_name = "SCANNER", value_parser = PossibleValuesParser::new(ScannerChoice::ALL.iter().map(|choice| choice.as_str())))]
     pub scanner: Option<String>,
 }

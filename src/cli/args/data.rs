@@ -32,10 +32,10 @@ pub struct RestoreArgs {
     /// The file that `kastrel backup` wrote; `-` is the standard input
     #[arg(required_unless_present = "latest", conflicts_with = "latest")]
     pub file: Option<PathBuf>,
-    /// Take the newest automatic backup that is whole
+    /// Restore the newest complete automatic backup
     #[arg(long)]
     pub latest: bool,
-    /// Put the database of the data folder aside, under another name
+    /// Replace the database of the data folder; the old one is kept under another name
     #[arg(long)]
     pub replace: bool,
     /// Print JSON

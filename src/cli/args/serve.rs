@@ -18,7 +18,7 @@ pub struct ServeArgs {
     /// Allow targets in private, loopback and other special ranges
     #[arg(long)]
     pub allow_private_targets: bool,
-    /// How many scans run at once [default: 4]
+    /// Number of slots: how many scans run at the same time [default: 4]
     #[arg(long, value_name = "NUMBER")]
     pub concurrency: Option<String>,
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub struct ServeArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct WorkerArgs {
-    /// How many scans run at once [default: 4]
+    /// Number of slots: how many scans run at the same time [default: 4]
     #[arg(long, value_name = "NUMBER")]
     pub concurrency: Option<String>,
     /// The address of the health checks and metrics [default: 127.0.0.1:5001]

@@ -232,7 +232,7 @@ impl RemoteBackend {
     }
 
     fn read<T: serde::de::DeserializeOwned>(&self, value: Value) -> Result<T, BackendError> {
-        serde_json::from_value(value).map_err(|error| self.strange(format!("an answer that cannot be read: {error}")))
+        serde_json::from_value(value).map_err(|error| self.strange(format!("the response cannot be read: {error}")))
     }
 
     /// Sends a command. Returns `None` if its object does not exist.

@@ -26,7 +26,7 @@ pub enum BackendError {
     #[error("the server refused: {0}")]
     Problem(ProblemDetails),
     /// The response is not one of a Kastrel server.
-    #[error("the server at {url} does not answer as Kastrel does: {what}")]
+    #[error("unexpected response from the server at {url}: {what}")]
     Strange {
         /// The URL of the server.
         url: String,

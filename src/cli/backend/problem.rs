@@ -59,8 +59,8 @@ mod tests {
         for (status, body, shown) in [
             (
                 503,
-                r#"{"type":"urn:x","title":"The database does not answer","status":503,"detail":"try again","trace_id":"4bf9"}"#,
-                "the server refused: The database does not answer: try again (HTTP 503, trace 4bf9)",
+                r#"{"type":"urn:x","title":"Database not responding","status":503,"detail":"try again","trace_id":"4bf9"}"#,
+                "the server refused: Database not responding: try again (HTTP 503, trace 4bf9)",
             ),
             (404, "<html>", "the server refused: no reason was given (HTTP 404)"),
             (400, r#"{"detail":"a\u001b[31mb"}"#, "the server refused: ab (HTTP 400)"),

@@ -181,8 +181,8 @@ impl RemoteBackend {
     }
 
     fn view(&self, value: Value) -> Result<ScanView, BackendError> {
-        let view: ScanView = serde_json::from_value(value)
-            .map_err(|error| self.strange(format!("a scan that cannot be read: {error}")))?;
+        let view: ScanView =
+            serde_json::from_value(value).map_err(|error| self.strange(format!("a scan cannot be read: {error}")))?;
         Ok(view.with_coverage())
     }
 
@@ -253,7 +253,7 @@ impl RemoteBackend {
                     failures = 0;
                     Ok(view)
                 }
-                Ok(None) => Err(BackendError::Other(format!("scan {id} is gone"))),
+                Ok(None) => Err(BackendError::Other(format!("scan {id} no longer exists"))),
                 Err(
                     BackendError::Unreachable { .. }
                     | BackendError::Problem(ProblemDetails { status: 429 | 500.., .. }),
@@ -435,7 +435,7 @@ impl ScanBackend for RemoteBackend {
         let part: LogPart = value
             .map(serde_json::from_value)
             .transpose()
-            .map_err(|error| self.strange(format!("a log that cannot be read: {error}")))?
+            .map_err(|error| self.strange(format!("the log cannot be read: {error}")))?
             .unwrap_or_default();
         Ok(part.lines)
     }
@@ -450,7 +450,7 @@ impl ScanBackend for RemoteBackend {
             let value =
                 self.get_json("api/scans", &query).await?.ok_or_else(|| self.strange("it has no list of scans"))?;
             let read: ListPage = serde_json::from_value(value)
-                .map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
+                .map_err(|error| self.strange(format!("the list cannot be read: {error}")))?;
             let got = read.scans.len();
             answer.total = read.total;
             for scan in read.scans {
@@ -475,8 +475,8 @@ impl ScanBackend for RemoteBackend {
             tokio::time::sleep(POLL_EVERY).await;
         };
         let value = value.ok_or_else(|| self.strange("it has no list of plugins"))?;
-        let read: PluginsPage = serde_json::from_value(value)
-            .map_err(|error| self.strange(format!("a list that cannot be read: {error}")))?;
+        let read: PluginsPage =
+            serde_json::from_value(value).map_err(|error| self.strange(format!("the list cannot be read: {error}")))?;
         Ok(PluginList { scanner: read.scanner, plugins: read.plugins })
     }
 }

@@ -15,6 +15,7 @@ use crate::cli::backup::missing;
 use crate::cli::text::{brief, bytes, count, duration};
 use crate::config::{Config, ScannerChoice};
 use crate::connections::own_descriptors;
+use crate::sentence::sentence;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
 
@@ -38,7 +39,7 @@ pub(super) fn lines(checks: &[Check]) -> Vec<String> {
             Level::Warning => "warning",
             Level::Failure => "failure",
         };
-        lines.push(format!("{word:<8} {:<12} {}", check.name, brief(&check.message, 1000)));
+        lines.push(format!("{word:<8} {:<12} {}", check.name, sentence(&brief(&check.message, 1000))));
         lines.extend(check.fix.iter().map(|fix| format!("{:<21} fix: {}", "", brief(fix, 1000))));
     }
     lines
@@ -67,7 +68,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     for (name, dir, rights, readable) in open_to_others {
         let Some(rights) = rights else { continue };
         let message = format!(
-            "{} can be entered by other users of this machine (mode {rights:o}): they could read {readable}",
+            "the folder {} can be entered by other users of this machine (mode {rights:o}): they could read {readable}",
             dir.display()
         );
         let place = checks.iter().position(|check| check.name == name).map_or(checks.len(), |at| at + 1);
@@ -85,13 +86,13 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     checks.extend(facts.held.iter().map(|held| {
         let message = format!("starts no scans: {}", held.text);
         if held.is_fault {
-            Check::failure("node", message, "do what it says; waiting scans lose no attempt and start by themselves")
+            Check::failure("node", message, "follow the advice; waiting scans lose no attempt and start automatically")
         } else {
-            Check::warning("node", message, "look at the failed attempts; scans start again by themselves")
+            Check::warning("node", message, "see the failed attempts; scans start again automatically")
         }
     }));
     if facts.leftovers > 0 {
-        let message = format!("processes of scans that nobody owns: {}", facts.leftovers);
+        let message = format!("scanner processes without an owner: {}", facts.leftovers);
         checks.push(Check::warning(
             "leftovers",
             message,
@@ -102,12 +103,12 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
     match facts.server_file {
         ServerFileFact::Fits => {}
         ServerFileFact::Stale => {
-            let message = format!("{} names a server that does not answer; it was killed", path.display());
+            let message = format!("the file {} names a server that does not respond; it was killed", path.display());
             checks.push(Check::warning("leftovers", message, format!("rm {}", quoted(&path))));
         }
         ServerFileFact::Unproven { pid } => {
             let message = format!(
-                "{} names process {pid}, which does not prove that it is this folder's server: it hangs, or is of an earlier version",
+                "the file {} names process {pid}, which did not prove that it is this folder's server: it hangs, or is an earlier version",
                 path.display()
             );
             checks.push(Check::warning("server", message, format!("restart the server, process {pid}")));
@@ -123,7 +124,7 @@ fn secrets(config: &Config, facts: &Facts) -> Option<Check> {
     let shown = path.display();
     let keys = facts.sealed_with.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let cure = || {
-        "put the key file of the process that accepted those scans there, or of the backup they came from; or enter the secrets again".to_owned()
+        "copy the key file there from the process that accepted those scans, or from where their backup was made; or enter the secrets again".to_owned()
     };
     Some(match &facts.key {
         Err(why) => Check::failure(
@@ -147,7 +148,7 @@ fn secrets(config: &Config, facts: &Facts) -> Option<Check> {
             format!("other users of this machine may read the key file {shown} (mode {mode:o})"),
             format!("chmod 600 {}", quoted(&path)),
         ),
-        Ok(Some(key)) => Check::ok(NAME, format!("the key {} in {shown} is for its owner alone", key.id)),
+        Ok(Some(key)) => Check::ok(NAME, format!("the key {} in {shown} can be read by its owner only", key.id)),
     })
 }
 
@@ -160,20 +161,20 @@ fn folder(name: &'static str, variable: &str, path: &Path, fact: &Result<Folder,
     match fact {
         Err(why) => Check::failure(
             name,
-            format!("{shown} cannot be written: {why}"),
+            format!("the folder {shown} cannot be written: {why}"),
             format!("mkdir -p {0} && chown \"$USER\" {0}, or set {variable}", quoted(path)),
         ),
         Ok(Folder { free }) if *free < NO_SPACE => Check::failure(
             name,
-            format!("{shown} has only {} left", bytes(*free)),
+            format!("the folder {shown} has only {} left", bytes(*free)),
             format!("free some space, or set {variable} to a larger disk"),
         ),
         Ok(Folder { free }) if *free < LITTLE_SPACE => Check::warning(
             name,
-            format!("{shown} has only {} left", bytes(*free)),
+            format!("the folder {shown} has only {} left", bytes(*free)),
             format!("free some space, or set {variable} to a larger disk"),
         ),
-        Ok(Folder { free }) => Check::ok(name, format!("{shown} is writable, {} free", bytes(*free))),
+        Ok(Folder { free }) => Check::ok(name, format!("the folder {shown} is writable, {} free", bytes(*free))),
     }
 }
 
@@ -181,41 +182,41 @@ fn database(facts: &Facts) -> Check {
     match &facts.store {
         Store::Opens { probe: Err(why), .. } => Check::failure(
             "database",
-            format!("opens, but what is written cannot be read back: {why}"),
-            "look at the database's log, and at the space on its disk",
+            format!("opens, but a test record could not be read back: {why}"),
+            "check the database's log and the space on its disk",
         ),
         Store::Opens { engine, .. } => {
             let engine = match engine {
                 Engine::Embedded => format!("embedded SurrealDB {ENGINE_VERSION}"),
                 Engine::Server(Some(version)) => format!("SurrealDB {version} on a server"),
-                Engine::Server(None) => "a server that does not tell its version".to_owned(),
+                Engine::Server(None) => "a server of unknown version".to_owned(),
             };
-            Check::ok("database", format!("opens ({engine}); what is written is read back"))
+            Check::ok("database", format!("opens ({engine}); a test record was written and read back"))
         }
         Store::Held { url, ready: true } => {
-            Check::ok("database", format!("is held by the server at {url}, which is ready"))
+            Check::ok("database", format!("in use by the server at {url}, which is ready"))
         }
         Store::Held { url, ready: false } => Check::failure(
             "database",
-            format!("is held by the server at {url}, which is not ready"),
+            format!("in use by the server at {url}, which is not ready"),
             format!("curl {url}/readyz"),
         ),
         Store::Fails(why) => Check::failure(
             "database",
             format!("does not open: {why}"),
-            "stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR",
+            "stop other processes that use it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR",
         ),
     }
 }
 
 fn rows(config: &Config, rows: &Result<Rows, String>) -> Check {
     let fix = if config.database.url.is_none() {
-        "bring a backup back: kastrel restore --latest --replace"
+        "restore a backup: kastrel restore --latest --replace"
     } else {
-        "bring a backup of the database back: kastrel restore FILE, into an empty database"
+        "restore a backup of the database: kastrel restore FILE, into an empty database"
     };
     match rows {
-        Err(why) => Check::failure("rows", format!("the database cannot be read to its end: {why}"), fix),
+        Err(why) => Check::failure("rows", format!("the database cannot be read completely: {why}"), fix),
         Ok(Rows { scans, unreadable, keys }) => {
             let keys = keys.map(|keys| format!(" ({})", count(keys, "key"))).unwrap_or_default();
             match missing(unreadable) {
@@ -249,7 +250,7 @@ fn backups(config: &Config, facts: &Facts) -> Check {
         Err(why) => {
             return Check::warning(
                 "backups",
-                format!("{folder} cannot be read: {why}"),
+                format!("the folder {folder} cannot be read: {why}"),
                 "make the folder readable, or set backup.dir",
             );
         }
@@ -275,14 +276,14 @@ fn backups(config: &Config, facts: &Facts) -> Check {
 fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> {
     let facts = match fact {
         Err(why) => {
-            let message = format!("{url} does not answer: {why}; scans start late, and none is lost");
+            let message = format!("{url} does not respond: {why}; scans start late, but none is lost");
             return vec![Check::failure("redis", message, "start Redis, or check REDIS_URL and its password")];
         }
         Ok(facts) => facts,
     };
     let mut checks = vec![Check::ok(
         "redis",
-        format!("{} answers at {url}", facts.version.as_deref().unwrap_or("a server of unknown version")),
+        format!("{} responds at {url}", facts.version.as_deref().unwrap_or("a server of unknown version")),
     )];
     if facts.keeps_a_log == Some(false) {
         let message = "keeps no append-only file: after a restart of Redis waiting scans start seconds late";
@@ -296,7 +297,7 @@ fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> {
         Some("noeviction") | None => {}
         Some(policy) => {
             let message =
-                format!("maxmemory-policy is {policy}: Redis may throw the queue away when its memory is full");
+                format!("the maxmemory-policy is {policy}: Redis may discard the queue when its memory is full");
             checks.push(Check::warning(
                 "redis memory",
                 message,
@@ -326,21 +327,21 @@ fn telemetry(facts: &Collector) -> Vec<Check> {
         Some(Silence::Disabled) => ok("nothing is exported: OTEL_SDK_DISABLED is true"),
         Some(Silence::NotAsked) => ok("nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set"),
         Some(Silence::Declined) => ok(
-            "nothing is exported: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER do not ask for it",
+            "nothing is exported: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_LOGS_EXPORTER do not request it",
         ),
         Some(Silence::NoAddress) => Some(Check::warning(
             "telemetry",
-            "nothing is exported: there is no address that can be used",
+            "nothing is exported: no valid address is set",
             "check OTEL_EXPORTER_OTLP_ENDPOINT",
         )),
     };
     let tried = facts.tried.iter().map(|tried| {
         let (endpoint, what) = (&tried.endpoint, tried.signal.what());
         match &tried.answer {
-            Ok(()) => Check::ok("telemetry", format!("the collector at {endpoint} took {what}")),
+            Ok(()) => Check::ok("telemetry", format!("the collector at {endpoint} accepted {what}")),
             Err(why) => Check::warning(
                 "telemetry",
-                format!("the collector at {endpoint} did not take {what}: {why}"),
+                format!("the collector at {endpoint} did not accept {what}: {why}"),
                 "start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)",
             ),
         }
@@ -351,8 +352,9 @@ fn telemetry(facts: &Collector) -> Vec<Check> {
         .filter(|signal| !is_tried(signal))
         .map(|signal| format!("{}=otlp", signal.variable()))
         .collect();
-    let left_out = (facts.silence.is_none() && !left_out.is_empty())
-        .then(|| Check::ok("telemetry", format!("not exported: what would be with {}", left_out.join(" and "))));
+    let left_out = (facts.silence.is_none() && !left_out.is_empty()).then(|| {
+        Check::ok("telemetry", format!("partly exported; to export the rest, set {}", left_out.join(" and ")))
+    });
     let warnings = facts.warnings.iter().map(|warning| {
         Check::warning("telemetry", warning.clone(), "docs/telemetry.md lists what each variable takes")
     });
@@ -400,12 +402,12 @@ fn listen(config: &Config, facts: &Facts) -> Check {
         Listen::Free => Check::failure(
             "address",
             format!("{address} can be reached from other machines, and this version has no user accounts"),
-            "listen on 127.0.0.1 or [::1], and put a proxy that asks for a password before it",
+            "listen on 127.0.0.1 or [::1], and put a proxy that requires a password in front of it",
         ),
         Listen::OurServer => Check::ok("address", format!("{address} is used by the running server")),
         Listen::Taken(why) => Check::failure(
             "address",
-            format!("{address} cannot be listened on: {why}"),
+            format!("cannot listen on {address}: {why}"),
             "choose another one: kastrel serve --listen 127.0.0.1:5001",
         ),
     }
@@ -415,7 +417,7 @@ fn limit(name: &'static str, command: &str, limit: Option<u64>, wanted: u64) -> 
     match limit {
         None => Check::ok(name, "no limit"),
         Some(limit) if limit >= wanted => {
-            Check::ok(name, format!("at most {limit}, {wanted} are enough for this configuration"))
+            Check::ok(name, format!("at most {limit}; {wanted} are enough for this configuration"))
         }
         Some(limit) => {
             let fix = format!("{command} {wanted}, or lower scans.concurrency");
@@ -426,11 +428,11 @@ fn limit(name: &'static str, command: &str, limit: Option<u64>, wanted: u64) -> 
 
 fn clock(now: Timestamp) -> Check {
     if (TOO_EARLY..TOO_LATE).contains(&now.as_second()) {
-        Check::ok("clock", format!("says {now:.0}"))
+        Check::ok("clock", format!("shows {now:.0}"))
     } else {
         Check::failure(
             "clock",
-            format!("says {now:.0}, which cannot be; certificates and leases would be judged wrongly"),
+            format!("shows {now:.0}, which is implausible; certificates and leases would be evaluated wrongly"),
             "timedatectl set-ntp true",
         )
     }
@@ -547,16 +549,16 @@ mod tests {
     #[test]
     fn a_sound_machine_passes() {
         insta::assert_snapshot!(lines(&judge(&config(&[]), &good())).join("\n"), @r##"
-        ok       data folder  data is writable, 50 GiB free
-        ok       results      data/results is writable, 50 GiB free
-        ok       database     opens (embedded SurrealDB 3.3.5); what is written is read back
+        ok       data folder  The folder data is writable, 50 GiB free
+        ok       results      The folder data/results is writable, 50 GiB free
+        ok       database     Opens (embedded SurrealDB 3.3.5); a test record was written and read back
         ok       backups      2 in data/backups, the newest 1 h 0 min old
         ok       scanner      KAST 3.0.40 with 1 plugin
         ok       address      127.0.0.1:5000 is free
-        ok       open files   at most 1024, 384 are enough for this configuration
-        ok       processes    no limit
-        ok       clock        says 2027-01-15T08:00:00Z
-        ok       telemetry    nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set
+        ok       open files   At most 1024; 384 are enough for this configuration
+        ok       processes    No limit
+        ok       clock        Shows 2027-01-15T08:00:00Z
+        ok       telemetry    Nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set
         "##);
     }
 
@@ -598,40 +600,40 @@ mod tests {
         let text = lines(&checks).join("\n");
         assert!(!text.contains("hunter2"));
         insta::assert_snapshot!(text, @r##"
-        failure  data folder  /srv/my data cannot be written: permission denied
+        failure  data folder  The folder /srv/my data cannot be written: permission denied
                               fix: mkdir -p '/srv/my data' && chown "$USER" '/srv/my data', or set KASTREL_DATA_DIR
-        warning  data folder  /srv/my data can be entered by other users of this machine (mode 755): they could read scans, logs and keys
+        warning  data folder  The folder /srv/my data can be entered by other users of this machine (mode 755): they could read scans, logs and keys
                               fix: chmod 700 '/srv/my data'
-        warning  results      /srv/my data/results has only 200 MiB left
+        warning  results      The folder /srv/my data/results has only 200 MiB left
                               fix: free some space, or set KAST_RESULTS_DIR to a larger disk
-        warning  results      /srv/my data/results can be entered by other users of this machine (mode 750): they could read what scans found
+        warning  results      The folder /srv/my data/results can be entered by other users of this machine (mode 750): they could read what scans found
                               fix: chmod 700 '/srv/my data/results'
-        failure  database     does not open: it is locked
-                              fix: stop whatever else uses it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
-        warning  backups      the last automatic backup failed: disk full
+        failure  database     Does not open: it is locked
+                              fix: stop other processes that use it, or check KASTREL_DATABASE_URL and KASTREL_DATA_DIR
+        warning  backups      The last automatic backup failed: disk full
                               fix: free some space, or set backup.dir to another disk
-        warning  backups      /srv/my data/backups can be entered by other users of this machine (mode 777): they could read everything that the database keeps
+        warning  backups      The folder /srv/my data/backups can be entered by other users of this machine (mode 777): they could read everything that the database keeps
                               fix: chmod 700 '/srv/my data/backups'
         failure  scanner      /opt/kast does not exist
                               fix: install KAST and put `kast` on the PATH, or set KAST_CLI_PATH; or use --scanner builtin
-        failure  address      127.0.0.1:5000 cannot be listened on: address in use
+        failure  address      Cannot listen on 127.0.0.1:5000: address in use
                               fix: choose another one: kastrel serve --listen 127.0.0.1:5001
-        warning  open files   at most 1024, but 3456 may be needed with this configuration
+        warning  open files   At most 1024, but 3456 may be needed with this configuration
                               fix: ulimit -n 3456, or lower scans.concurrency
-        warning  processes    at most 100, but 6656 may be needed with this configuration
+        warning  processes    At most 100, but 6656 may be needed with this configuration
                               fix: ulimit -u 6656, or lower scans.concurrency
-        failure  clock        says 1970-01-01T00:00:00Z, which cannot be; certificates and leases would be judged wrongly
+        failure  clock        Shows 1970-01-01T00:00:00Z, which is implausible; certificates and leases would be evaluated wrongly
                               fix: timedatectl set-ntp true
-        failure  redis        redis://:***@r does not answer: connection refused; scans start late, and none is lost
+        failure  redis        redis://:***@r does not respond: connection refused; scans start late, but none is lost
                               fix: start Redis, or check REDIS_URL and its password
-        warning  telemetry    the collector at http://c:4318/v1/traces did not take a span: refused
+        warning  telemetry    The collector at http://c:4318/v1/traces did not accept a span: refused
                               fix: start it, or check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (grpc is mostly port 4317, http/protobuf 4318)
-        ok       telemetry    not exported: what would be with OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp
+        ok       telemetry    Partly exported; to export the rest, set OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp
         warning  telemetry    OTEL_SDK_DISABLED: expected true or false
                               fix: docs/telemetry.md lists what each variable takes
-        warning  leftovers    processes of scans that nobody owns: 2
+        warning  leftovers    Scanner processes without an owner: 2
                               fix: start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan
-        warning  leftovers    /srv/my data/server.json names a server that does not answer; it was killed
+        warning  leftovers    The file /srv/my data/server.json names a server that does not respond; it was killed
                               fix: rm '/srv/my data/server.json'
         "##);
     }
@@ -732,7 +734,7 @@ mod tests {
             judged(Err("block 7".into()), &[("KASTREL_DATABASE_URL", "ws://u:p@127.0.0.1:8000/kastrel/kastrel")]);
         assert_eq!(
             (failed.level, failed.message.as_str()),
-            (Level::Failure, "the database cannot be read to its end: block 7")
+            (Level::Failure, "the database cannot be read completely: block 7")
         );
         assert!(failed.fix.unwrap().ends_with("into an empty database"));
         assert!(judge(&config(&[]), &good()).iter().all(|check| check.name != "rows"));
@@ -761,8 +763,8 @@ mod tests {
         for (silence, reason) in [
             (Silence::Disabled, "OTEL_SDK_DISABLED is true"),
             (Silence::NotAsked, "no OTEL_EXPORTER_OTLP_ENDPOINT"),
-            (Silence::Declined, "do not ask for it"),
-            (Silence::NoAddress, "no address that can be used"),
+            (Silence::Declined, "do not request it"),
+            (Silence::NoAddress, "no valid address"),
         ] {
             let lines = told(Some(silence), Vec::new());
             assert!(lines.len() == 1 && lines[0].contains(reason), "{lines:?}");
@@ -770,7 +772,7 @@ mod tests {
         let tried = Signal::ALL.map(|signal| Tried { signal, endpoint: "http://c".into(), answer: Ok(()) });
         assert_eq!(
             told(None, tried.to_vec()),
-            ["a span", "a metric", "a log record"].map(|what| format!("the collector at http://c took {what}"))
+            ["a span", "a metric", "a log record"].map(|what| format!("the collector at http://c accepted {what}"))
         );
     }
 
@@ -779,7 +781,7 @@ mod tests {
         for (engine, expected) in [
             (Engine::Embedded, "opens (embedded SurrealDB "),
             (Engine::Server(Some("3.3.5".into())), "opens (SurrealDB 3.3.5 on a server)"),
-            (Engine::Server(None), "opens (a server that does not tell its version)"),
+            (Engine::Server(None), "opens (a server of unknown version)"),
         ] {
             let facts = Facts { store: Store::Opens { probe: Ok(Probe { skew: None }), engine }, ..good() };
             assert!(database(&facts).message.starts_with(expected), "{}", database(&facts).message);

@@ -71,7 +71,7 @@ pub(super) async fn gather(
     let is_held = is_held(&config.data.dir);
     let scanner = match tokio::time::timeout(SCANNER_PATIENCE, host.scanner(config)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the scanner did not tell its plugins within {} s", SCANNER_PATIENCE.as_secs())),
+        Err(_) => Err(format!("the scanner did not list its plugins within {} s", SCANNER_PATIENCE.as_secs())),
     };
     Facts {
         data: folder(&config.data.dir),
@@ -201,7 +201,7 @@ fn folder(path: &Path) -> Result<Folder, String> {
     let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
     let existing = absolute.ancestors().find(|path| path.exists()).ok_or("no folder above it exists")?;
     if !existing.is_dir() {
-        return Err(format!("{} is no folder", existing.display()));
+        return Err(format!("{} is not a folder", existing.display()));
     }
     let probe = existing.join(format!(".kastrel-doctor-{}", std::process::id()));
     std::fs::write(&probe, b"probe").map_err(|error| error.to_string())?;
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert!(folder(&file).unwrap_err().contains("is no folder"));
+        assert!(folder(&file).unwrap_err().contains("is not a folder"));
         assert!(folder(&file.join("below")).is_err());
         assert!(folder(Path::new("/proc/x")).is_err());
     }

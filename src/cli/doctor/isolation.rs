@@ -19,7 +19,7 @@ pub(super) fn look(config: &Config) -> Result<Holds, String> {
 /// Returns the check of the isolation.
 pub(super) fn judge(found: &Result<Holds, String>) -> Check {
     const NAME: &str = "isolation";
-    const USER: &str = "name another user in scans.run_as; docs/operations.md says what Kastrel needs for that";
+    const USER: &str = "set another user in scans.run_as; see docs/operations.md for what Kastrel needs for that";
     let holds = match found {
         Ok(holds) => holds,
         Err(why) => return Check::failure(NAME, why.clone(), USER),
@@ -32,7 +32,7 @@ pub(super) fn judge(found: &Result<Holds, String>) -> Check {
         return Check::failure(
             NAME,
             why.clone(),
-            "docs/isolation.md says what scans.egress_limit needs; without it scanners reach whatever this machine reaches",
+            "see docs/isolation.md for what scans.egress_limit needs; without it scanners reach everything that this machine reaches",
         );
     }
     let cgroup = match &holds.cgroup {
@@ -49,17 +49,17 @@ pub(super) fn judge(found: &Result<Holds, String>) -> Check {
         .as_ref()
         .map_or_else(|| "scanners run as Kastrel's own user".to_owned(), |user| format!("scanners run as {user}"));
     let reach = if holds.egress.is_some() {
-        "its target and the resolvers are all that it reaches"
+        "it reaches only its target and the resolvers"
     } else {
-        "it reaches whatever this machine reaches"
+        "it reaches everything that this machine reaches"
     };
     let message = format!(
-        "{who}, without new privileges, first to end when memory runs out; {cgroup}; {tmp}; {reach}; what escapes is found by its keeper"
+        "{who}, without new privileges, first to be killed when memory runs out; {cgroup}; {tmp}; {reach}; the keeper finds escaped processes"
     );
     if holds.is_root && user.is_none() {
         return Check::warning(
             NAME,
-            format!("scanners run as root: one that is taken over can read and change everything; {message}"),
+            format!("scanners run as root: a compromised scanner can read and change everything; {message}"),
             "create a user for scanners and name it in scans.run_as, or run Kastrel as a user of its own",
         );
     }
@@ -115,9 +115,9 @@ mod tests {
             (Level::Failure, "it lacks CAP_SETUID".into())
         );
         assert_eq!(level_and(Err("scans.run_as: x".into())).0, Level::Failure);
-        assert!(message.contains("whatever this machine reaches"), "{message}");
+        assert!(message.contains("everything that this machine reaches"), "{message}");
         let limited = |egress| level_and(Ok(Holds { egress: Some(egress), ..good.clone() }));
-        assert!(limited(Ok(())).1.contains("; its target and the resolvers are all that it reaches;"));
+        assert!(limited(Ok(())).1.contains("; it reaches only its target and the resolvers;"));
         assert_eq!(
             limited(Err("scans.egress_limit needs ip".into())),
             (Level::Failure, "scans.egress_limit needs ip".into())

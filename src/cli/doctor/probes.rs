@@ -48,7 +48,7 @@ pub(super) async fn write_and_read(store: &Stores, is_shared: bool) -> Result<Pr
     let row = read?
         .into_iter()
         .find(|node| node.registration.id == id)
-        .ok_or("what was written was not there when it was read")?;
+        .ok_or("the test record was not there when it was read back")?;
     removed?;
     let theirs = row
         .expires_at

@@ -27,7 +27,7 @@ pub(super) fn judge(found: &Surroundings) -> Vec<Check> {
         checks.push(Check::warning(
             "issues",
             format!("{problem}; the severities of issues that were not read are unknown"),
-            "run `kast registry list --json` and look at what it prints",
+            "run `kast registry list --json` and check its output",
         ));
     }
     checks.push(tools(&found.tools));
@@ -39,7 +39,7 @@ fn configuration(found: &Surroundings) -> Check {
     match &found.config {
         Err(why) => Check::failure(
             "kast config",
-            format!("{why}; KAST would ignore it without a word, so no scan starts"),
+            format!("{why}; KAST would ignore it silently, so no scan starts"),
             "correct the file, or set kast.config_file to another one",
         ),
         Ok((Some(path), ignored)) if !ignored.is_empty() => {
@@ -47,7 +47,7 @@ fn configuration(found: &Surroundings) -> Check {
             Check::warning(
                 "kast config",
                 format!("{} has settings that KAST ignores: {shown}", path.display()),
-                "`kast config schema` lists the settings that it takes",
+                "`kast config schema` lists the settings that it accepts",
             )
         }
         Ok((Some(path), _)) => Check::ok(
@@ -90,26 +90,26 @@ fn docker(docker: &Docker) -> Check {
         ),
         Docker::Silent(why) => Check::warning(
             "zap",
-            format!("{NEEDED}, and its daemon does not answer: {why}"),
+            format!("{NEEDED}, and its daemon does not respond: {why}"),
             "start the Docker daemon, or set KAST_ZAP_URL to a ZAP that runs elsewhere",
         ),
         Docker::Running { version, strangers: Err(why) } => Check::warning(
             "zap",
             format!(
-                "Docker {version} answers, and its containers could not be listed: {why}; KAST would take a ZAP container that is not Kastrel's for its own"
+                "Docker {version} responds, but its containers could not be listed: {why}; KAST would use a ZAP container that is not Kastrel's"
             ),
-            "run `docker ps` as the user that runs Kastrel, and correct what it says",
+            "run `docker ps` as the user that runs Kastrel, and correct what it reports",
         ),
         Docker::Running { strangers: Ok(strangers), .. } if !strangers.is_empty() => Check::warning(
             "zap",
             format!(
-                "ZAP containers run that are not Kastrel's: {}; KAST takes such a container for its own, with another port and key, and active scans fail",
+                "ZAP containers are running that are not Kastrel's: {}; KAST would use such a container, which has another port and key, and active scans would fail",
                 strangers.join(", ")
             ),
             format!("docker stop {}", strangers.join(" ")),
         ),
         Docker::Running { version, strangers: Ok(_) } => {
-            Check::ok("zap", format!("Docker {version} answers; no foreign ZAP container runs"))
+            Check::ok("zap", format!("Docker {version} responds; no foreign ZAP container is running"))
         }
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kastrel_actors::model::{PluginStatus, ScanStatus};
 
 use super::changes::{found, waits};
+use crate::cli::table::plugin_word;
 use crate::cli::text::brief;
 use crate::cli::view::{PluginView, ScanView};
 
@@ -112,7 +113,7 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
 
 /// Returns a plugin in one line.
 fn message(plugin: &PluginView) -> String {
-    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin.status.as_str().replace('_', " "));
+    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin_word(plugin.status));
     if plugin.status == PluginStatus::Completed || plugin.findings_count > 0 {
         text.push_str(&format!(", {}", found(plugin)));
     }
@@ -133,7 +134,7 @@ fn head(scan: &ScanView, now: Timestamp) -> String {
     let state = match scan.status {
         _ if scan.cancel_requested.is_some() && !scan.status.is_terminal() => "cancelling".into(),
         ScanStatus::Pending => waits(scan, now),
-        status => status.to_string(),
+        status => status.word().to_owned(),
     };
     format!("scan {}: {target}{scanner}{attempt}: {state}", scan.scan_id)
 }

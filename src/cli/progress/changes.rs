@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginStatus, ScanStatus};
 
+use crate::cli::table::plugin_word;
 use crate::cli::text::{brief, count, uncapitalised};
 use crate::cli::view::{PluginView, ScanView};
 use crate::human_time::relative;
@@ -51,7 +52,7 @@ fn headline(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Option<
             Some(label) => format!("attempt {} started, scanner {label}", now.attempt),
             None => format!("attempt {} started", now.attempt),
         },
-        ScanStatus::Completed | ScanStatus::Cancelled => now.status.to_string(),
+        ScanStatus::Completed | ScanStatus::Cancelled => now.status.word().to_owned(),
         ScanStatus::Failed => {
             format!("failed: {}", brief(now.error_message.as_deref().unwrap_or("no reason was given"), 300))
         }
@@ -83,7 +84,7 @@ pub(super) fn found(plugin: &PluginView) -> String {
 }
 
 fn plugin_line(plugin: &PluginView) -> String {
-    let mut line = format!("{} {}", brief(&plugin.plugin_name, 60), plugin.status.as_str().replace('_', " "));
+    let mut line = format!("{} {}", brief(&plugin.plugin_name, 60), plugin_word(plugin.status));
     if plugin.status == PluginStatus::Completed {
         line.push_str(&format!(", {}", found(plugin)));
     }
@@ -142,7 +143,7 @@ mod tests {
         scan 3: queued
         scan 3: attempt 1 started
         scan 3: scanner KAST 3.0.40
-        scan 3: whatweb in progress
+        scan 3: whatweb running
         scan 3: attempt 1 failed: it broke; retrying in 2 s
         scan 3: attempt 2 started, scanner KAST 3.0.40
         scan 3: whatweb failed: no answer

@@ -277,7 +277,7 @@ async fn a_server_that_is_away_has_its_own_code() {
 #[tokio::test(start_paused = true)]
 async fn stored_scans_can_be_read_without_a_server() {
     let mut world = World::new(Script::Complete(Duration::from_secs(1)));
-    assert_eq!(chain(&world.run(&["status", "1"]).await.unwrap_err()), "error: there is no scan 1");
+    assert_eq!(chain(&world.run(&["status", "1"]).await.unwrap_err()), "error: There is no scan 1");
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Done);
     let waiting = world.cluster.submit().await.to_string();
     for (args, exit, said) in [
@@ -286,7 +286,7 @@ async fn stored_scans_can_be_read_without_a_server() {
         (&["list", "--status", "completed", "--json"], Exit::Done, "\"total\": 1"),
         (&["cancel", waiting.as_str()], Exit::Done, "cancelled"),
         (&["cancel", waiting.as_str()], Exit::Failed, "is already cancelled"),
-        (&["plugins"], Exit::Done, "Scanner: not known"),
+        (&["plugins"], Exit::Done, "Scanner: unknown"),
     ] {
         assert_eq!(world.run(args).await.unwrap(), exit, "{args:?}");
         assert!(world.out.text().contains(said), "{args:?}: {}", world.out.text());

@@ -116,10 +116,10 @@ fn wrong_values_name_their_key_their_source_and_what_was_expected() {
     let error = sources(&vars, file, &[("scans.concurrency", "1001")]).resolve().unwrap_err();
     insta::assert_snapshot!(error, @r##"
     the configuration is not valid:
-      `loose` (from file test.toml) is no key; `kastrel config show` lists all keys
-      `server.body_limit` (from file test.toml) is no key; did you mean `server.body_limit_bytes`?
-      `[sever]` (from file test.toml) is no key; did you mean `[server]`?
-      `KASTREL_SERVER__LISTN` (from environment variable KASTREL_SERVER__LISTN) is no key; did you mean `KASTREL_SERVER__LISTEN`?
+      `loose` (from file test.toml) is not a key; `kastrel config show` lists all keys
+      `server.body_limit` (from file test.toml) is not a key; did you mean `server.body_limit_bytes`?
+      `[sever]` (from file test.toml) is not a key; did you mean `[server]`?
+      `KASTREL_SERVER__LISTN` (from environment variable KASTREL_SERVER__LISTN) is not a key; did you mean `KASTREL_SERVER__LISTEN`?
       server.poll_interval_seconds (from file test.toml): expected a number of seconds from 1 to 3600, not `"3"`
       database.url (from environment variable KASTREL_DATABASE_URL): expected a URL, not `***@db`
       kast.environment (from environment variable KASTREL_KAST__ENVIRONMENT): expected a list of names of environment variables, without values, not `API_KEY=***`

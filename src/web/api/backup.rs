@@ -33,15 +33,14 @@ type Chunk = Result<Option<Bytes>, BackupError>;
 #[utoipa::path(
     get, path = "/api/backup", tag = "server",
     responses(
-        (status = 200, description = "A backup, as JSON lines; it is whole if its last line is an `end`", body = String, content_type = "application/x-ndjson"),
-        (status = 503, description = "Another backup is on its way, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "A backup as JSON lines; complete if its last line is an `end`", body = String, content_type = "application/x-ndjson"),
+        (status = 503, description = "Another backup is running, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, Problem> {
     let Ok(place) = Arc::clone(&web.backups).try_acquire_owned() else {
-        return Err(
-            Problem::new(ProblemKind::Busy, "another backup is on its way; try again when it is done").retry_after(10)
-        );
+        return Err(Problem::new(ProblemKind::Busy, "another backup is running; try again when it has finished")
+            .retry_after(10));
     };
     let name = format!("kastrel-{}.ndjson", web.now().strftime("%Y%m%dT%H%M%SZ"));
     let (sender, mut chunks) = mpsc::channel(1);
@@ -154,7 +153,7 @@ mod tests {
         let first = app.get("/api/backup").await;
         let busy = app.get("/api/backup").await;
         assert_eq!((busy.status().as_u16(), header_of(&busy, "retry-after")), (503, "10"));
-        assert!(json_of(busy).await["detail"].as_str().unwrap().contains("another backup"));
+        assert!(json_of(busy).await["detail"].as_str().unwrap().contains("Another backup"));
         let made = app.backup.taken.load(Ordering::SeqCst);
         assert!(made * 25 <= 4 * CHUNK as u64, "{made} lines lie in memory");
         // A client that disconnects and a client that stalls both release their slot.

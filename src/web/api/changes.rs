@@ -55,7 +55,7 @@ struct ChangeStream {
 /// stream then sends the changes that the client missed.
 #[utoipa::path(
     get, path = "/api/events", tag = "scans",
-    params(("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen")),
+    params(("Last-Event-ID" = Option<String>, Header, description = "The last event received")),
     responses(
         (status = 200, description = "The stream", body = ChangesBody, content_type = "text/event-stream"),
         (status = 503, description = "Too many open streams", body = ProblemBody<'_>, content_type = "application/problem+json"),
@@ -63,8 +63,7 @@ struct ChangeStream {
 )]
 pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask from time to time instead")
-            .retry_after(10));
+        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or poll instead").retry_after(10));
     };
     let snapshots = web.service().snapshots.clone();
     let follower = snapshots.changes().follow();

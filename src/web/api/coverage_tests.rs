@@ -113,7 +113,7 @@ async fn selection_without_a_runnable_plugin_is_refused_and_a_mixed_one_names_le
     let refused = submit(only_zap()).await;
     assert_eq!(refused.status(), 422);
     let refused = json_of(refused).await;
-    let expected = json!([{"field": "plugins", "message": "zap is an active plugin; choose mode active or both"}]);
+    let expected = json!([{"field": "plugins", "message": "`zap` is an active plugin; choose mode active or both"}]);
     assert_eq!(refused["errors"], expected);
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let rerun = json_of(app.send("POST", "/api/scans/1/rerun", &[], "").await).await;
@@ -124,7 +124,10 @@ async fn selection_without_a_runnable_plugin_is_refused_and_a_mixed_one_names_le
         (&json!(["zap"]), &json!(["zap"]), &1.into())
     );
     assert!(
-        mixed["warnings"][0].as_str().unwrap().starts_with("zap is an active plugin and not part of this passive scan"),
+        mixed["warnings"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("`zap` is an active plugin and not part of this passive scan"),
         "{mixed}"
     );
     assert_eq!(json_of(app.get("/api/scans/2").await).await["left_out"], json!(["zap"]), "the record keeps it");

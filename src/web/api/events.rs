@@ -21,13 +21,13 @@ use crate::web::viewer::Viewer;
     get, path = "/api/scans/{id}/events", tag = "scans",
     params(
         ("id" = u64, Path, description = "The scan's number"),
-        ("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen; the present state is not sent again"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The last event received; the current state is not sent again"),
     ),
     responses(
         (status = 200, description = "The stream", body = StatusBody<'_>, content_type = "text/event-stream"),
-        (status = 204, description = "The end was seen already; there is nothing to come back for"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Too many open streams, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 204, description = "The end was already delivered; do not reconnect"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Too many open streams, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn scan_events(
@@ -37,7 +37,7 @@ pub(crate) async fn scan_events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or ask the status route instead")
+        return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or poll the status route instead")
             .retry_after(10));
     };
     let updates = web.service().watch(id).await?.ok_or_else(no_scan)?;

@@ -95,9 +95,9 @@ enum Format {
 #[utoipa::path(
     get, path = "/api/scans/export.csv", tag = "scans", params(ScanListParams),
     responses(
-        (status = 200, description = "The scans, one a line under a line of names", body = String, content_type = "text/csv"),
-        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "The scans, one per line below a header line", body = String, content_type = "text/csv"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn export_csv(
@@ -113,8 +113,8 @@ pub(crate) async fn export_csv(
     get, path = "/api/scans/export.json", tag = "scans", params(ScanListParams),
     responses(
         (status = 200, description = "The scans", body = Vec<ExportItem<'_>>, content_type = "application/json"),
-        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn export_json(
@@ -231,7 +231,7 @@ fn unreadable_cells(id: ScanId) -> [String; COLUMNS.len()] {
     std::array::from_fn(|at| match COLUMNS[at] {
         "scan_id" => id.to_string(),
         "status" => UNREADABLE.to_owned(),
-        "error" => "the row cannot be read; the log says why".to_owned(),
+        "error" => "the row cannot be read; see the server's log".to_owned(),
         _ => String::new(),
     })
 }

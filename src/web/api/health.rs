@@ -44,7 +44,7 @@ struct Check {
 /// Liveness probe: responds while the process runs.
 #[utoipa::path(
     get, path = "/livez", tag = "server",
-    responses((status = 200, description = "The process answers", body = Alive, content_type = "application/json"))
+    responses((status = 200, description = "The process responds", body = Alive, content_type = "application/json"))
 )]
 pub(crate) async fn livez() -> Response {
     fresh(StatusCode::OK, &Alive { status: "alive" })
@@ -54,8 +54,8 @@ pub(crate) async fn livez() -> Response {
 #[utoipa::path(
     get, path = "/readyz", tag = "server",
     responses(
-        (status = 200, description = "It can", body = Readiness, content_type = "application/json"),
-        (status = 503, description = "It cannot; the failed checks say why", body = Readiness, content_type = "application/json"),
+        (status = 200, description = "Ready", body = Readiness, content_type = "application/json"),
+        (status = 503, description = "Not ready; see the failed checks", body = Readiness, content_type = "application/json"),
     )
 )]
 pub(crate) async fn readyz(State(web): State<Web>) -> Response {
@@ -68,12 +68,12 @@ pub(crate) async fn readyz(State(web): State<Web>) -> Response {
 
 async fn store_check(web: &WebInner) -> Check {
     let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.service().store.health.ping()).await {
-        Ok(Ok(())) => (true, "answers"),
+        Ok(Ok(())) => (true, "responding"),
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the store failed its readiness check");
-            (false, "does not answer")
+            (false, "not responding")
         }
-        Err(_) => (false, "does not answer in time"),
+        Err(_) => (false, "no response in time"),
     };
     Check { name: "store", ok, required: true, detail: detail.into() }
 }
@@ -104,17 +104,18 @@ struct RedisView {
 
 fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
     let queue = depth.map_or_else(
-        || "does not answer; scans are accepted and start when it is back".into(),
-        |depth| format!("answers, {depth} waiting"),
+        || "not responding; scans are accepted and start when it is back".into(),
+        |depth| format!("responding, {depth} waiting"),
     );
     let (detail, is_well) = match redis {
         None => (queue, true),
         Some(RedisView { address, state, is_well, deaf: None }) => {
             (format!("Redis at {address}: {state}; {queue}"), is_well)
         }
-        Some(RedisView { address, state, deaf: Some(why), .. }) => {
-            (format!("Redis at {address}: {state}, but this node hears no other nodes: {why}; {queue}"), false)
-        }
+        Some(RedisView { address, state, deaf: Some(why), .. }) => (
+            format!("Redis at {address}: {state}, but this node receives no messages from other nodes: {why}; {queue}"),
+            false,
+        ),
     };
     Check { name: "queue", ok: depth.is_some() && is_well, required: false, detail }
 }
@@ -135,7 +136,7 @@ fn node_check(web: &WebInner) -> Check {
         return Check { name: "node", ok: false, required: true, detail: "stopping".into() };
     }
     if !web.state.runs_scans {
-        return Check { name: "node", ok: true, required: true, detail: "not here: this process runs no scans".into() };
+        return Check { name: "node", ok: true, required: true, detail: "none: this process runs no scans".into() };
     }
     let state = web.service().snapshots.supervision(web.now()).state;
     Check { name: "node", ok: state == "running", required: true, detail: state }
@@ -174,20 +175,25 @@ mod tests {
             ..redis(None)
         };
         for (depth, redis, ok, detail) in [
-            (Some(2), None, true, "answers, 2 waiting"),
-            (None, None, false, "does not answer; scans are accepted and start when it is back"),
+            (Some(2), None, true, "responding, 2 waiting"),
+            (None, None, false, "not responding; scans are accepted and start when it is back"),
             (
                 Some(2),
                 Some(refusing),
                 false,
-                "Redis at redis:6379/0: connected to Redis 7.2.5, which refuses signals since 2026: OOM; answers, 2 waiting",
+                "Redis at redis:6379/0: connected to Redis 7.2.5, which refuses signals since 2026: OOM; responding, 2 waiting",
             ),
-            (Some(2), Some(redis(None)), true, "Redis at redis:6379/0: connected to Redis 7.2.5; answers, 2 waiting"),
+            (
+                Some(2),
+                Some(redis(None)),
+                true,
+                "Redis at redis:6379/0: connected to Redis 7.2.5; responding, 2 waiting",
+            ),
             (
                 Some(2),
                 Some(redis(Some("NOPERM no permissions to access one of the channels"))),
                 false,
-                "Redis at redis:6379/0: connected to Redis 7.2.5, but this node hears no other nodes: NOPERM no permissions to access one of the channels; answers, 2 waiting",
+                "Redis at redis:6379/0: connected to Redis 7.2.5, but this node receives no messages from other nodes: NOPERM no permissions to access one of the channels; responding, 2 waiting",
             ),
         ] {
             let check = queue_of(depth, redis);

@@ -49,10 +49,10 @@ pub(crate) struct LogParams {
     get, path = "/api/scans/{id}/log", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number"), LogParams),
     responses(
-        (status = 200, description = "The part; empty where there is nothing more, or nothing yet", body = LogBody, content_type = "application/json"),
-        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "A part of the log; empty if there is nothing more, or nothing yet", body = LogBody, content_type = "application/json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn scan_log(
@@ -66,7 +66,7 @@ pub(crate) async fn scan_log(
         match &*name {
             "attempt" => match value.parse() {
                 Ok(number) if i32::try_from(number).is_ok() => attempt = Some(AttemptNumber(number)),
-                _ => errors.push(FieldError::new("attempt", "expected an attempt's number")),
+                _ => errors.push(FieldError::new("attempt", "expected an attempt number")),
             },
             "from" => match value.parse() {
                 Ok(offset) if i64::try_from(offset).is_ok() => from = offset,

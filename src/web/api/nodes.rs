@@ -98,7 +98,7 @@ pub(crate) struct DrainBody {
     get, path = "/api/nodes", tag = "server",
     responses(
         (status = 200, description = "The nodes", body = NodeList<'_>, content_type = "application/json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Problem> {
@@ -117,12 +117,12 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
     post, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     request_body(content = Option<DrainBody>, content_type = "application/json"),
     responses(
-        (status = 200, description = "The order is stored", body = NodeBody<'_>, content_type = "application/json"),
-        (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "Drain order stored", body = NodeBody<'_>, content_type = "application/json"),
+        (status = 400, description = "Body not readable", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Node not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "A wrong field", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "Invalid field", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn drain_node(
@@ -147,9 +147,9 @@ pub(crate) async fn drain_node(
 #[utoipa::path(
     delete, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     responses(
-        (status = 200, description = "It takes new scans again", body = NodeBody<'_>, content_type = "application/json"),
-        (status = 404, description = "There is no such node", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "Drain order removed", body = NodeBody<'_>, content_type = "application/json"),
+        (status = 404, description = "Node not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn undo_drain(State(web): State<Web>, path: RawPathParams) -> Result<Response, Problem> {
@@ -160,7 +160,7 @@ pub(crate) async fn undo_drain(State(web): State<Web>, path: RawPathParams) -> R
 const MAX_DRAIN_SECONDS: u64 = 2_592_000;
 
 async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Result<Response, Problem> {
-    let no_node = || Problem::not_found("there is no such node");
+    let no_node = || Problem::not_found("node not found");
     let id: NodeId =
         path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)?;
     if !web.service().drain(&id, within).await? {

@@ -26,9 +26,9 @@ use crate::web::zone::Zone;
 #[openapi(
     info(title = "Kastrel", description = "Runs KAST security scans under supervision.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     tags(
-        (name = "scans", description = "Submit scans, follow them, end them."),
-        (name = "scanner", description = "What can be run."),
-        (name = "server", description = "How the server is."),
+        (name = "scans", description = "Submit, follow and cancel scans."),
+        (name = "scanner", description = "Scanners and plugins."),
+        (name = "server", description = "State of the server."),
     )
 )]
 struct Description;

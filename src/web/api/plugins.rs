@@ -86,7 +86,7 @@ impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
     get, path = "/api/plugins", tag = "scanner",
     responses(
         (status = 200, description = "The scanner and its plugins", body = Catalogue<'_>, content_type = "application/json"),
-        (status = 503, description = "The scanner has not answered yet", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Scanner not detected yet", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {

@@ -38,7 +38,7 @@ pub(crate) struct Proof {
     responses(
         (status = 200, description = "The proof", body = Proof, content_type = "application/json"),
         (status = 400, description = "No challenge", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "This server has no data folder that commands look into", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "This server has no data folder that commands use", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn prove(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
@@ -52,7 +52,7 @@ pub(crate) async fn prove(State(web): State<Web>, RawQuery(query): RawQuery) -> 
         ));
     };
     let Some(server) = &web.state.proof else {
-        return Err(Problem::not_found("this server proves nothing to commands"));
+        return Err(Problem::not_found("this server has no data folder that commands use"));
     };
     Ok(fresh(StatusCode::OK, &Proof { proof: server.key.prove(&challenge, &server.url) }))
 }

@@ -54,7 +54,7 @@ pub(crate) struct PauseBody {
     get, path = "/api/queue", tag = "server",
     responses(
         (status = 200, description = "The queue", body = QueueBody, content_type = "application/json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Problem> {
@@ -65,11 +65,11 @@ pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Probl
 #[utoipa::path(
     post, path = "/api/queue/pause", tag = "server", request_body(content = Option<PauseBody>, content_type = "application/json"),
     responses(
-        (status = 200, description = "It is paused", body = QueueBody, content_type = "application/json"),
-        (status = 400, description = "The body cannot be read", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "Queue paused", body = QueueBody, content_type = "application/json"),
+        (status = 400, description = "Body not readable", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "A wrong field", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "Invalid field", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn pause_queue(
@@ -91,8 +91,8 @@ pub(crate) async fn pause_queue(
 #[utoipa::path(
     post, path = "/api/queue/resume", tag = "server",
     responses(
-        (status = 200, description = "It is not paused (any more)", body = QueueBody, content_type = "application/json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "Queue not paused", body = QueueBody, content_type = "application/json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn resume_queue(State(web): State<Web>) -> Result<Response, Problem> {

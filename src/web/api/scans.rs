@@ -172,8 +172,8 @@ pub(crate) struct AcceptedScan<'a> {
     get, path = "/api/scans", tag = "scans", params(ScanListParams),
     responses(
         (status = 200, description = "A page of scans", body = ScanList<'_>, content_type = "application/json"),
-        (status = 400, description = "Wrong parameters, each named", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_scans(
@@ -215,13 +215,13 @@ pub(crate) async fn list_scans(
     responses(
         (status = 201, description = "Accepted and stored", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The scan"))),
         (status = 200, description = "The scan of an earlier submission with this key", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The scan"))),
-        (status = 400, description = "No JSON object, or an invalid idempotency key", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Not a JSON object, or an invalid idempotency key", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "Wrong fields, each named; or an idempotency key that belongs to another request", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 429, description = "As many scans of this client wait as may", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In how many seconds there may be room"))),
-        (status = 503, description = "The queue is full, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "Invalid fields, each listed; or an idempotency key that belongs to another request", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 429, description = "This client has its maximum number of queued scans", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds after which to try again"))),
+        (status = 503, description = "The queue is full, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn submit_scan(
@@ -243,8 +243,8 @@ pub(crate) async fn submit_scan(
     params(("id" = u64, Path, description = "The scan's number")),
     responses(
         (status = 200, description = "The scan", body = ScanDetail<'_>, content_type = "application/json"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_scan(
@@ -265,12 +265,12 @@ pub(crate) async fn show_scan(
     post, path = "/api/scans/{id}/cancel", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "It waited, and is cancelled now", body = ScanDetail<'_>, content_type = "application/json"),
-        (status = 202, description = "It runs; its process is being ended", body = ScanDetail<'_>, content_type = "application/json"),
+        (status = 200, description = "Cancelled: the scan was queued", body = ScanDetail<'_>, content_type = "application/json"),
+        (status = 202, description = "Cancelling: the scanner is being stopped", body = ScanDetail<'_>, content_type = "application/json"),
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 409, description = "It had ended before", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "Scan already finished", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn cancel_scan(
@@ -293,18 +293,18 @@ pub(crate) async fn cancel_scan(
 /// Repeats a scan: submits its request again as a new scan.
 #[utoipa::path(
     post, path = "/api/scans/{id}/rerun", tag = "scans", request_body(content = Option<RerunBody>, content_type = "application/json"),
-    params(("id" = u64, Path, description = "The number of the scan to repeat")),
+    params(("id" = u64, Path, description = "The number of the scan to re-run")),
     responses(
         (status = 201, description = "The new scan, accepted and stored", body = AcceptedScan<'_>, content_type = "application/json", headers(("Location" = String, description = "The new scan"))),
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 400, description = "The body is no JSON object", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "The body is not a JSON object", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "Scan not finished", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "The target is out of scope by now, a setting is locked, or `confirm_active` is missing", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 429, description = "As many scans of this client wait as may", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In how many seconds there may be room"))),
-        (status = 503, description = "The queue is full, or the database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 422, description = "The target is no longer in scope, a setting is locked, or `confirm_active` is missing", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 429, description = "This client has its maximum number of queued scans", body = ProblemBody<'_>, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds after which to try again"))),
+        (status = 503, description = "The queue is full, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn rerun_scan(
@@ -325,11 +325,11 @@ pub(crate) async fn rerun_scan(
     delete, path = "/api/scans/{id}", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number")),
     responses(
-        (status = 204, description = "It is gone"),
+        (status = 204, description = "Scan deleted"),
         (status = 403, description = "Sent by another site", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended: cancel it first", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 409, description = "Scan not finished: cancel it first", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn delete_scan(
@@ -341,16 +341,17 @@ pub(crate) async fn delete_scan(
         // The response does not mention files that could not be deleted: the operator has to handle
         // them.
         Removal::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
-        Removal::Refused(record) => {
-            Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status())))
-        }
+        Removal::Refused(record) => Err(Problem::new(
+            ProblemKind::NotEnded,
+            format!("scan {id} is {}; cancel it first", record.status().word()),
+        )),
         Removal::Missing => Err(no_scan()),
     }
 }
 
 /// The problem of a cancel after the end of the scan.
 pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
-    Problem::new(ProblemKind::AlreadyEnded, format!("scan {} is {}", record.id, record.status()))
+    Problem::new(ProblemKind::AlreadyEnded, format!("scan {} is already {}", record.id, record.status().word()))
 }
 
 fn answer(web: &Web, accepted: &Accepted) -> Response {

@@ -45,8 +45,7 @@ async fn a_submission_to_a_paused_queue_says_so_with_the_reason() {
     let app = TestApp::new();
     app.service.pause(Some("an <upgrade>".into())).await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
-    let expected =
-        "The scan is accepted and stored. The queue is paused (an <upgrade>). Starts when the queue is resumed.";
+    let expected = "Scan accepted and stored. The queue is paused (an <upgrade>). Starts when the queue is resumed.";
     assert_eq!((&body["warning"], &body["warnings"]), (&expected.into(), &json!([expected])));
     app.service.resume().await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
@@ -352,7 +351,7 @@ async fn rerun_creates_a_new_scan_of_the_same_request() {
     app.post_json("/api/scans", &[], &json!({"target": "example.com", "max_workers": 7})).await;
     let early = app.send("POST", "/api/scans/1/rerun", &[], "").await;
     assert_eq!(early.status(), 409);
-    assert_eq!(json_of(early).await["detail"], "scan 1 is pending; it can be run again when it has finished");
+    assert_eq!(json_of(early).await["detail"], "Scan 1 is queued; it can be re-run when it has finished");
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let response = app.send("POST", "/api/scans/1/rerun", &[], "").await;
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/2"));

@@ -46,7 +46,7 @@ struct ScanCounts {
     get, path = "/api/stats", tag = "server",
     responses(
         (status = 200, description = "The counts", body = Stats<'_>, content_type = "application/json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {

@@ -159,9 +159,9 @@ impl<'a> StatusBody<'a> {
     get, path = "/api/scans/{id}/status", tag = "scans",
     params(("id" = u64, Path, description = "The scan's number")),
     responses(
-        (status = 200, description = "Where the scan stands", body = StatusBody<'_>, content_type = "application/json"),
-        (status = 404, description = "No such scan", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "The state of the scan", body = StatusBody<'_>, content_type = "application/json"),
+        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
@@ -245,7 +245,7 @@ mod tests {
             let detail = "the results folder /r is missing (make it again)";
             let expected = serde_json::json!({
                 "reason": "held_back", "position": null, "kind": "results_folder", "detail": detail,
-                "text": format!("Held back: {detail}. It loses no attempt and starts by itself."), "due": "2026-01-01T00:00:00Z"
+                "text": format!("Held back: {detail}. Not counted as an attempt; starts automatically."), "due": "2026-01-01T00:00:00Z"
             });
             assert_eq!(waiting(&path).await, expected, "{path}");
             app.hold_nothing();

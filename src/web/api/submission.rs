@@ -16,7 +16,7 @@ use crate::web::same_origin::is_json;
 
 const KEY_HEADER: &str = "idempotency-key";
 const MAX_KEY: usize = 255;
-const OVERRIDES_FORM: &str = "expected a list of texts of the form plugin.key=value";
+const OVERRIDES_FORM: &str = "expected a list of strings of the form plugin.key=value";
 
 /// Reads and fully validates the body of a submission: `ScanService::submit` with the returned
 /// draft finds no further error.
@@ -31,12 +31,13 @@ pub(crate) fn read_draft(
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
     }
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(&body).map_err(|error| {
+        Problem::new(ProblemKind::Malformed, format!("the request body is not valid JSON: {error}"))
+    })?;
     let Value::Object(fields) = value else {
         return Err(Problem::new(
             ProblemKind::Malformed,
-            "the body must be a JSON object such as {\"target\": \"example.com\"}",
+            "the request body must be a JSON object such as {\"target\": \"example.com\"}",
         ));
     };
     let (draft, mut errors) = typed(fields);
@@ -64,13 +65,14 @@ pub(crate) fn read_object<T: serde::de::DeserializeOwned + Default>(
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
     }
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(ProblemKind::Malformed, format!("the body is not valid JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(&body).map_err(|error| {
+        Problem::new(ProblemKind::Malformed, format!("the request body is not valid JSON: {error}"))
+    })?;
     if value.is_null() {
         return Ok(T::default());
     }
     if !value.is_object() {
-        return Err(Problem::new(ProblemKind::Malformed, "the body must be a JSON object"));
+        return Err(Problem::new(ProblemKind::Malformed, "the request body must be a JSON object"));
     }
     let names: Vec<String> = value.as_object().into_iter().flat_map(Map::keys).cloned().collect();
     serde_path_to_error::deserialize(value).map_err(|error| {
@@ -103,9 +105,9 @@ pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Converts the rejection of a body into a problem.
 pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(ProblemKind::TooLarge, "the body is larger than this server takes")
+        Problem::new(ProblemKind::TooLarge, "the request body is larger than this server accepts")
     } else {
-        Problem::new(ProblemKind::Malformed, "the body ended before its end")
+        Problem::new(ProblemKind::Malformed, "the request body is incomplete")
     }
 }
 

@@ -97,10 +97,10 @@ pub(crate) async fn act(
 ) -> Result<Response, Problem> {
     let form = BulkForm::parse(&body.map_err(|rejection| unreadable(&rejection))?);
     let Some(action) = form.action else {
-        return Err(Problem::new(ProblemKind::Malformed, "the form names nothing to do: cancel, rerun or delete"));
+        return Err(Problem::new(ProblemKind::Malformed, "the form has no action: expected cancel, rerun or delete"));
     };
     if form.scans.len() > MOST {
-        return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans were chosen at once")));
+        return Err(Problem::new(ProblemKind::Malformed, format!("more than {MOST} scans selected")));
     }
     let mut reached = Vec::new();
     for id in &form.scans {

@@ -296,7 +296,7 @@ mod tests {
             assert!(!html.contains("Starts when a slot is free"), "{page}: it waits for something else");
         }
         let shown = text_of(app.get(&scan).await).await;
-        assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). It loses no attempt and starts by itself."), "{shown}");
+        assert!(shown.contains("Held back: the results folder /r&#60;b&#62; is missing (make it again). Not counted as an attempt; starts automatically."), "{shown}");
         assert!(
             text_of(app.get("/scans").await).await.contains("Held back: the results folder"),
             "the list says it of each scan that waits"

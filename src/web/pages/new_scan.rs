@@ -207,7 +207,7 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
     if !content_type.starts_with("application/x-www-form-urlencoded") {
         return Err(Problem::new(
             ProblemKind::NotJson,
-            "this address takes the form of a new scan; programs use /api/scans",
+            "this address accepts only the form of a new scan; programs use /api/scans",
         ));
     }
     Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))

@@ -247,7 +247,7 @@ async fn active_scans_ask_for_permission() {
     );
     let none =
         text_of(app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=whatweb").await).await;
-    assert!(none.contains("Whatweb is a passive plugin; choose mode passive or both"), "{none}");
+    assert!(none.contains("`whatweb` is a passive plugin; choose mode passive or both"), "{none}");
     assert_eq!(
         app.post_form("/scans", "target=example.com&mode=active&confirm=yes&plugins=zap&plugins=whatweb")
             .await

@@ -77,7 +77,7 @@ pub(crate) async fn show(
     let plugin = plugins_of(&scan)
         .iter()
         .find(|plugin| plugin.name == name)
-        .ok_or_else(|| Problem::not_found("this scan has no such plugin, or not yet"))?;
+        .ok_or_else(|| Problem::not_found("this scan has no such plugin, or has not started it yet"))?;
     let (catalogue, clock) = (web.catalogue(), web.clock(&viewer));
     let info: Option<&PluginInfo> =
         catalogue.iter().flat_map(|catalogue| &catalogue.plugins).find(|info| info.name == name);

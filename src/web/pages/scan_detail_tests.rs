@@ -56,7 +56,7 @@ impl ScanDetailPage {
             repeats: Some(9),
             notice: Some(Notice::new(
                 "warning",
-                "The scan is accepted and stored, but the job queue does not answer. The scan starts by itself when the queue is back.",
+                "The scan is accepted and stored, but the job queue not responding. The scan starts by itself when the queue is back.",
             )),
             live: Some(Live { events_url: "/api/scans/17/events".into(), ..Live::sample() }),
             log_script_url: "/assets/log.js".into(),
@@ -326,7 +326,7 @@ async fn unknown_scan_is_an_error_page() {
             (404, "text/html; charset=utf-8"),
             "{path}"
         );
-        assert!(text_of(response).await.contains("There is no such scan"), "{path}");
+        assert!(text_of(response).await.contains("Scan not found"), "{path}");
     }
 }
 

@@ -169,7 +169,7 @@ async fn a_wrong_filter_is_named_and_the_rest_is_kept() {
     let html = text_of(response).await;
     assert!(
         html.contains("Status: expected one or more of")
-            && html.contains("From: expected a day")
+            && html.contains("From: expected a date")
             && !html.contains("<script>"),
         "{html}"
     );

@@ -110,7 +110,7 @@ impl BackupLine {
 
 fn failure(failure: &BackupFailure) -> String {
     let times = counted(u64::from(failure.failures), "try", "tries");
-    format!("The last backup failed ({times}): {}. The next try follows automatically.", clean(&failure.why))
+    format!("The last backup failed ({times}): {}. It is retried automatically.", clean(&failure.why))
 }
 
 fn plugins(catalogue: &ScannerCatalog) -> Vec<PluginLine> {

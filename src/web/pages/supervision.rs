@@ -124,7 +124,7 @@ fn state_badge(state: &str) -> Badge {
             ("active", "running")
         }
         state if state.starts_with("held back") || state.starts_with("waiting") => ("warning", "unavailable"),
-        state if state == "failed" || state.starts_with("lost") || state.contains("does not answer") => {
+        state if state == "failed" || state.starts_with("lost") || state.contains("not responding") => {
             ("failed", "failed")
         }
         _ => ("still", "info"),
@@ -261,7 +261,7 @@ mod tests {
             ("held back: too many attempts of several targets failed", "warning"),
             ("waiting for the first check of this node", "warning"),
             ("held back: the disk does not answer", "warning"),
-            ("store does not answer", "failed"),
+            ("store not responding", "failed"),
             ("lost: the lease ended", "failed"),
             ("acquiring", "active"),
             ("released", "still"),

@@ -98,7 +98,7 @@ async fn scan_is_rerun_and_rendered_again_and_deleted() {
     assert_eq!(stage.get("/api/scans/2").await.status(), 404);
     stage.open("/scans/2").await;
     assert!(
-        page.text("#problem").await.to_lowercase().contains("no such scan") || page.text("main").await.contains("404")
+        page.text("#problem").await.to_lowercase().contains("not found") || page.text("main").await.contains("404")
     );
     page.click("main a[href='/']").await;
     page.until("location.pathname === '/'").await;

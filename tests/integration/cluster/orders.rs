@@ -52,7 +52,7 @@ async fn drained_worker_finishes_running_scans_and_takes_no_new_ones() {
     }
     let nobody = cluster.run(&["drain", "nobody"]).await;
     assert_eq!(nobody.code, Some(1));
-    assert!(nobody.stderr.contains("there is no node nobody"), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("There is no node nobody"), "{}", nobody.stderr);
 }
 
 #[tokio::test]

@@ -156,9 +156,9 @@ async fn invalid_backups_and_restores_are_refused_with_a_reason() {
 
     let other = TestApp::prepare(&[]);
     for (name, code, expected) in [
-        ("cut", 1, "the backup is cut off after line 2"),
-        ("foreign", 1, "the file is not a backup of Kastrel"),
-        ("newer", 1, "the backup has format 2, but this program reads format 1"),
+        ("cut", 1, "The backup is cut off after line 2"),
+        ("foreign", 1, "The file is not a backup of Kastrel"),
+        ("newer", 1, "The backup has format 2, but this program reads format 1"),
         ("missing", 1, "No such file or directory"),
     ] {
         let ended = other.run(&["restore", &path(name)]).await;
@@ -166,17 +166,17 @@ async fn invalid_backups_and_restores_are_refused_with_a_reason() {
         assert!(ended.stderr.contains(expected), "{name}: {}", ended.stderr);
         assert!(!other.data().exists(), "{name}: nothing was touched");
     }
-    assert_refused(&other.run(&["backup", &path("new")]).await, 1, "there is no database in the data folder");
+    assert_refused(&other.run(&["backup", &path("new")]).await, 1, "There is no database in the data folder");
     assert_refused(
         &other.run(&["backup", &path("new"), "--server", "http://127.0.0.1:1"]).await,
         4,
-        "failed to reach the server",
+        "Failed to reach the server",
     );
     assert!(!Path::new(&path("new")).exists());
 
     // The backup from the pipe was incomplete: the database reports this until a complete one is
     // restored.
-    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "the backup is cut off");
+    assert_refused(&pipe(&other, &["restore", "-"], &whole[..whole.len() - 30]).await, 1, "The backup is cut off");
     assert_refused(
         &other.run(&["serve", "--listen", "127.0.0.1:0"]).await,
         1,
@@ -330,18 +330,18 @@ async fn failed_restore_with_replace_changes_nothing() {
     app.terminate_server().await;
     let piped = app.command(&["backup", "-"]).output().await.unwrap();
     let cut = &piped.stdout[..piped.stdout.len() - 30];
-    assert_refused(&pipe(&app, &["restore", "-", "--replace"], cut).await, 1, "the backup is cut off");
+    assert_refused(&pipe(&app, &["restore", "-", "--replace"], cut).await, 1, "The backup is cut off");
     app.restart().await;
     assert_eq!(app.status(id).await, status);
     app.terminate_server().await;
     let again = pipe(&app, &["restore", "-", "--replace"], &piped.stdout).await;
     assert_eq!(again.code, Some(0), "{}", again.stderr);
-    assert!(again.stdout.contains("The database that was there before is kept: "), "{}", again.stdout);
+    assert!(again.stdout.contains("The previous database is kept: "), "{}", again.stdout);
     app.restart().await;
     assert_eq!(app.status(id).await, status);
     app.terminate_server().await;
     let none = TestApp::prepare(&[]);
-    assert_refused(&none.run(&["restore", "--latest"]).await, 1, "there is no automatic backup in ");
+    assert_refused(&none.run(&["restore", "--latest"]).await, 1, "There is no automatic backup in ");
     assert_refused(&none.run(&["restore"]).await, 2, "<FILE>");
     assert!(!none.data().exists(), "nothing was touched");
 }

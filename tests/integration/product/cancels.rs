@@ -68,7 +68,7 @@ async fn ctrl_c_cancels_a_local_scan_command() {
         let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
         while let Some(line) = lines.next_line().await.unwrap() {
-            let busy = line.contains("in progress");
+            let busy = line.contains(" running");
             said.push(line);
             if busy {
                 break;
@@ -92,7 +92,7 @@ async fn ctrl_c_cancels_a_scan_on_the_server() {
     let app = TestApp::start().await;
     let mut scan = app.command(&["scan", WILD]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(scan.stderr.take().unwrap()).lines();
-    while !lines.next_line().await.unwrap().expect("news of the scan").contains("in progress") {}
+    while !lines.next_line().await.unwrap().expect("news of the scan").contains(" running") {}
     signal(&scan, Signal::INT);
     let status = tokio::time::timeout(crate::kast_runner::stage::PATIENCE, scan.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(130));

@@ -149,10 +149,10 @@ async fn first_command_on_a_new_data_folder_validates_its_plugins() {
     };
     let refused = app().run(&["scan", "clean-6p.test", "--run-only", "zap"]).await;
     assert_eq!(refused.code, Some(2), "{}{}", refused.stdout, refused.stderr);
-    assert!(refused.stderr.contains("zap is an active plugin; choose mode active or both"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`zap` is an active plugin; choose mode active or both"), "{}", refused.stderr);
     let mixed = app().run(&["scan", "clean-6p.test", "--run-only", "whatweb,zap"]).await;
     assert_eq!(mixed.code, Some(0), "{}{}", mixed.stdout, mixed.stderr);
-    assert!(mixed.stderr.contains("zap is an active plugin and not part of this passive scan"), "{}", mixed.stderr);
+    assert!(mixed.stderr.contains("`zap` is an active plugin and not part of this passive scan"), "{}", mixed.stderr);
 }
 
 #[tokio::test]

@@ -160,5 +160,5 @@ async fn doctor_reports_the_scanner_user() {
     assert!(rustix::process::geteuid().is_root(), "this test starts scanners as another user, and must run as root");
     let app = TestApp::prepare(&[("KASTREL_SCANS__RUN_AS", USER)]);
     let doctor = app.run(&["doctor"]).await;
-    assert!(doctor.stdout.contains("scanners run as 64331, without new privileges"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("Scanners run as 64331, without new privileges"), "{}", doctor.stdout);
 }

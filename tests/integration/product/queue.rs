@@ -52,7 +52,7 @@ async fn full_queue_refuses_exactly_the_excess_submissions() {
     let ended = app.run(&["scan", "ok-1p.test", "--server", &app.url()]).await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("the queue is full: 5 scans may wait (queue.max_waiting); try again in "),
+        ended.stderr.contains("The queue is full: 5 scans may wait (queue.max_waiting); try again in "),
         "{}",
         ended.stderr
     );

@@ -102,7 +102,7 @@ async fn scans_wait_while_the_scanner_is_missing() {
     assert!(ends(&app.scan(ids[0]).await).is_empty(), "nothing was tried");
     let doctor = app.run(&["doctor"]).await;
     assert_eq!(doctor.code, Some(1));
-    assert!(doctor.stdout.contains("failure  node         starts no scans: the scanner "), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("failure  node         Starts no scans: the scanner "), "{}", doctor.stdout);
     let nodes = app.run(&["nodes"]).await;
     assert!(
         nodes.stdout.contains("held back") && nodes.stdout.contains("starts no scans: the scanner "),

@@ -146,7 +146,7 @@ async fn the_command_line_takes_a_secret_from_a_file() {
     assert!(std::fs::read_to_string(log).unwrap().contains("\"api_key\": \"••••••\""), "the scanner had it");
     let exposed = app.run(&["scan", "clean-1p.test", "--set", &format!("zap.remote.api_key={SECRET}")]).await;
     assert!(
-        exposed.stderr.contains("zap.remote.api_key stands in the list of processes")
+        exposed.stderr.contains("zap.remote.api_key is visible in the process list")
             && !exposed.stderr.contains(SECRET),
         "{}",
         exposed.stderr

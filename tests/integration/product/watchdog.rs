@@ -119,7 +119,7 @@ async fn killed_scan_command_leaves_no_process() {
         .spawn()
         .unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(scan.stderr.take().unwrap()));
-    while !lines.next_line().await.unwrap().expect("news of the scan").contains("in progress") {}
+    while !lines.next_line().await.unwrap().expect("news of the scan").contains(" running") {}
     let wild = family(&app, 1);
     assert_eq!(wild.len(), 4);
     let watched = Watched::of(&wild);

@@ -219,7 +219,7 @@ async fn grpc_export_uses_tls_with_the_machines_authorities() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
     ];
     let told = doctor(&stranger).await;
-    assert!(told[0].0 == "warning" && told[0].1.contains("did not take a span"), "{told:?}");
+    assert!(told[0].0 == "warning" && told[0].1.contains("did not accept a span"), "{told:?}");
 }
 
 /// `kastrel doctor` reports whether a span arrives.

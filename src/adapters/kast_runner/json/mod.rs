@@ -47,7 +47,7 @@ pub(super) enum Fault {
     #[error("it is no JSON at byte {0}")]
     Malformed(u64),
     /// The document is a JSON object, but not a plugin's result.
-    #[error("it names no result")]
+    #[error("it contains no result")]
     NoResult,
     /// The system returned an error.
     #[error("reading failed ({0})")]

@@ -155,7 +155,7 @@ fn result_with_odd_values_is_read_and_an_unreadable_one_fails() {
         ("list.json", Failed, 0, [0; 4], "holds no JSON object"),
         ("python-repr.json", Failed, 0, [0; 4], "no JSON at byte 1"),
         ("html.json", Failed, 0, [0; 4], "holds no JSON object"),
-        ("no-result.json", Failed, 0, [0; 4], "names no result"),
+        ("no-result.json", Failed, 0, [0; 4], "contains no result"),
         ("error-before-summary.json", Failed, 0, [0; 4], "ZAP did not start: docker is missing"),
         ("error-in-results.json", Failed, 0, [0; 4], "katana timed out after 600s"),
         ("error-in-summary-list.json", Failed, 0, [0; 4], "Plugin execution failed: no route"),

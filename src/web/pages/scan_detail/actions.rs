@@ -168,9 +168,10 @@ pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): 
             Ok(Redirect::to(&with_flash(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" }))
                 .into_response())
         }
-        Removal::Refused(record) => {
-            Err(Problem::new(ProblemKind::NotEnded, format!("scan {id} is {}; cancel it first", record.status())))
-        }
+        Removal::Refused(record) => Err(Problem::new(
+            ProblemKind::NotEnded,
+            format!("scan {id} is {}; cancel it first", record.status().word()),
+        )),
         Removal::Missing => Err(no_scan()),
     }
 }

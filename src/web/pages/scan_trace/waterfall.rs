@@ -224,7 +224,7 @@ mod tests {
                 "scan [completed]  0+1000 1 min 40 s",
                 "-queued [waiting]  0+100 10 s",
                 "-attempt 1 [failed] on a: node lost 100+300 30 s",
-                "-backoff [waiting] after: node lost 400+100 10 s",
+                "-backoff [waiting] after failure: node lost 400+100 10 s",
                 "-queued [waiting]  500+100 10 s",
                 "-attempt 2 [completed] on b 600+400 40 s",
                 "--testssl [completed]  700+200 20 s",
