@@ -99,7 +99,7 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
         assert_eq!(all(&restored).await, all(&store).await);
         assert_eq!(restored.stats().await.unwrap(), store.stats().await.unwrap());
         assert_eq!(restored.paused().await.unwrap(), store.paused().await.unwrap());
-        assert_eq!(restored.nodes().await.unwrap(), []);
+        assert_eq!(restored.all().await.unwrap(), []);
         let waiting: Vec<ScanId> =
             store.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect();
         assert_eq!(
@@ -108,7 +108,7 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
         );
         // A running scan becomes an orphan, and its node cannot renew its lease.
         assert_eq!(restored.orphans().await.unwrap().iter().map(|scan| scan.id).collect::<Vec<_>>(), [ScanId(2)]);
-        assert!(restored.renew_node(fixtures::registration("a"), TTL).await.unwrap().is_err());
+        assert!(restored.renew(fixtures::registration("a"), TTL).await.unwrap().is_err());
         // Keys still refer to the same scans, and new ids follow the old ones.
         let mut known = fixtures::new_scan("example.com");
         known.idempotency_key = Some("key\0 3\n\"é".into());

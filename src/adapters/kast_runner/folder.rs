@@ -262,6 +262,8 @@ fn is_empty(dir: &OwnedFd) -> io::Result<bool> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use kastrel_actors::model::{AttemptNumber, ScanId};
+
     use super::*;
 
     fn paths(results: &Path, target: &str) -> AttemptPaths {

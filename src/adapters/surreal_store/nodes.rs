@@ -172,7 +172,7 @@ impl SurrealStore {
         lease(answer)?.ok_or_else(|| row::corrupt("a new lease has no end"))
     }
 
-    pub(super) async fn renew(
+    pub(super) async fn renew_row(
         &self,
         node: &NodeRegistration,
         ttl: Duration,

@@ -161,7 +161,7 @@ impl NodeRegistry for SurrealStore {
         node: NodeRegistration,
         ttl: Duration,
     ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
-        self.renew(&node, ttl).await
+        self.renew_row(&node, ttl).await
     }
 
     async fn remove(&self, node: &NodeId) -> Result<(), StoreError> {

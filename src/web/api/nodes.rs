@@ -207,7 +207,7 @@ mod tests {
         let told = json_of(told).await;
         assert_eq!(told["activity"], "draining", "it runs one scan");
         assert!(told["drain_by"].is_string());
-        assert!(app.memory.nodes().await.unwrap()[0].drain_by.is_some());
+        assert!(app.memory.all().await.unwrap()[0].drain_by.is_some());
         let undone = app.send("DELETE", "/api/nodes/a/drain", &[], "").await;
         let undone = json_of(undone).await;
         assert_eq!((&undone["drain_by"], &undone["activity"]), (&json!(null), &json!("active")));
@@ -228,6 +228,6 @@ mod tests {
             app.send("POST", "/api/nodes/a/drain", &[("content-type", "application/json")], "[").await.status(),
             400
         );
-        assert!(app.memory.nodes().await.unwrap()[0].drain_by.is_none());
+        assert!(app.memory.all().await.unwrap()[0].drain_by.is_none());
     }
 }

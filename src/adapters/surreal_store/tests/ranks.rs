@@ -11,15 +11,16 @@ use kastrel_actors::model::{
     ScanState, Severity, Verdict,
 };
 use kastrel_actors::policy::listing::cursor;
-use kastrel_actors::ports::{Applied, ScanStore};
+use kastrel_actors::ports::Applied;
+use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 use surrealdb::types::{SurrealValue, Value};
 
-use super::super::address::AuthLevel;
 use super::super::calls::Database;
 use super::super::migrate::{self, STEPS};
 use super::super::{OpenError, SurrealStore, backfill, calls};
 use super::{advance, run};
+use crate::config::AuthLevel;
 
 const ORDERS: [ScanOrder; 3] = [ScanOrder::Longest, ScanOrder::Findings, ScanOrder::Worst];
 
@@ -81,7 +82,7 @@ fn pages_by_rank_contain_each_scan_once_beyond_a_million_scans() {
             let store = SurrealStore::in_memory().await.unwrap().with_clock_offset(Arc::clone(&offset));
             let counter = Counter { last: first - 1 };
             calls::execute(&store.inner.db, "UPSERT counter:scan SET value = $last;", counter).await.unwrap();
-            store.register_node(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
+            store.register(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
             let mut records = Vec::new();
             for number in 0..17 {
                 let id = store.submit(fixtures::new_scan("a.test")).await.unwrap().into_record().id;
