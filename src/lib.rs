@@ -9,6 +9,7 @@ pub mod connections;
 pub mod descriptors;
 mod error_chain;
 pub mod human_time;
+mod node_fault;
 pub mod ports;
 pub mod private;
 mod sentence;

@@ -59,6 +59,7 @@ const APPLICATION: Edges = &[
     ("terminal_text", &[]),
     ("human_time", &[]),
     ("descriptors", &[]),
+    ("node_fault", &["actors"]),
     ("private", &[]),
     ("sentence", &[]),
     ("connections", &[]),
@@ -66,8 +67,8 @@ const APPLICATION: Edges = &[
     ("config", &["actors"]),
     ("ports", &["actors"]),
     ("adapters/artifacts", &["actors", "ports"]),
-    ("adapters/kast_runner", &["actors", "descriptors", "error_chain", "ports", "terminal_text"]),
-    ("adapters/node_health", &["actors"]),
+    ("adapters/kast_runner", &["actors", "descriptors", "error_chain", "node_fault", "ports", "terminal_text"]),
+    ("adapters/node_health", &["actors", "node_fault"]),
     ("adapters/redis_queue", &["actors", "config", "ports"]),
     ("adapters/secret_box", &["actors"]),
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
@@ -483,6 +484,9 @@ impl<'ast> Visit<'ast> for Reader {
             visit::visit_impl_item_fn(self, item);
         }
     }
+
+    /// `pub(in path)` uses nothing of that module.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.segments.len() > 1 {

@@ -12,7 +12,8 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::issues;
-use crate::plugin::{Finding, clip};
+use crate::plugin::Finding;
+use crate::text::clip;
 use crate::trust;
 
 /// The criteria for a chain.

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::issues;
 use crate::journal::Journal;
-use crate::plugin::{self, Meta, Plugin};
+use crate::plugin::{Meta, Plugin};
+use crate::plugins::registry;
 use crate::report::{self, Logo};
 use crate::run::{NO_ACTIVE, NO_PDF, ScanOptions, run_scan};
 use crate::scope::Gate;
@@ -182,7 +183,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Registry { command: RegistryCommand::List { json } }) => list_issues(json),
         Some(Command::Config { command: ConfigCommand::Schema }) => {
             let plugins =
-                plugin::all().iter().map(|plugin| (plugin.meta().name.to_owned(), plugin.meta().schema())).collect();
+                registry::all().iter().map(|plugin| (plugin.meta().name.to_owned(), plugin.meta().schema())).collect();
             print_json(&settings::schema(plugins))
         }
     }
@@ -269,16 +270,16 @@ fn prepare(args: &ScanArgs) -> Result<Plan, String> {
 
 /// Returns the plugins of `--run-only` in running order, or all plugins without the option.
 fn select(names: Option<&str>) -> Result<Vec<&'static dyn Plugin>, String> {
-    let Some(names) = names else { return Ok(plugin::all()) };
+    let Some(names) = names else { return Ok(registry::all()) };
     let wanted: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let unknown: Vec<&str> = wanted.iter().copied().filter(|name| plugin::find(name).is_none()).collect();
+    let unknown: Vec<&str> = wanted.iter().copied().filter(|name| registry::find(name).is_none()).collect();
     if !unknown.is_empty() {
         return Err(format!("--run-only: unknown plugin: {}", unknown.join(", ")));
     }
     if wanted.is_empty() {
         return Err("--run-only: no plugin is named".to_owned());
     }
-    Ok(plugin::all().into_iter().filter(|plugin| wanted.contains(&plugin.meta().name)).collect())
+    Ok(registry::all().into_iter().filter(|plugin| wanted.contains(&plugin.meta().name)).collect())
 }
 
 fn default_folder(target: &Target) -> PathBuf {
@@ -371,7 +372,7 @@ fn execute(options: ScanOptions, args: &ScanArgs) -> ExitCode {
 }
 
 fn list_plugins(as_json: bool) -> ExitCode {
-    let metas: Vec<&Meta> = plugin::all().iter().map(|plugin| plugin.meta()).collect();
+    let metas: Vec<&Meta> = registry::all().iter().map(|plugin| plugin.meta()).collect();
     if as_json {
         let rows: Vec<Value> = metas.iter().map(|meta| meta.row()).collect();
         return print_json(&json!({ "kast_version": crate::version_text(), "scanner": crate::NAME, "plugins": rows }));
@@ -383,7 +384,7 @@ fn list_plugins(as_json: bool) -> ExitCode {
 }
 
 fn show_plugin(name: &str, as_json: bool) -> ExitCode {
-    let Some(plugin) = plugin::find(name) else { return refuse(&format!("unknown plugin: {name}")) };
+    let Some(plugin) = registry::find(name) else { return refuse(&format!("unknown plugin: {name}")) };
     let meta = plugin.meta();
     let mut row = meta.row();
     row["dependencies"] = json!([]);

@@ -14,7 +14,7 @@
 //!   reader; `trust`, `certificate` and `tls_probe`: TLS.
 //! - [`csp`]: Content Security Policies; [`css`]: the imports of style sheets.
 //! - [`plugin`]: the contract of a check; [`plugins`]: the checks; [`issues`]: every finding that a
-//!   check can report.
+//!   check can report; `text`: the shortening of texts.
 //! - [`output`], [`info`], [`report`] and `html`: the output files.
 
 pub mod certificate;
@@ -38,19 +38,10 @@ pub mod scan;
 pub mod scope;
 pub mod settings;
 pub mod target;
+mod text;
 pub mod tls_probe;
 mod trust;
+mod version;
 
 pub use cli::main;
-
-/// The scanner's name in files. KAST writes only its version there.
-pub const NAME: &str = "kastrel-builtin";
-
-/// The scanner's version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Returns the name and version in one text, as in `kast_version` of the files.
-#[must_use]
-pub fn version_text() -> String {
-    format!("{NAME} {VERSION}")
-}
+pub use version::{NAME, VERSION, version_text};

@@ -170,7 +170,8 @@ pub fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> io::Resu
 mod tests {
     use super::*;
     use crate::issues;
-    use crate::plugin::{Report, all};
+    use crate::plugin::Report;
+    use crate::plugins::registry::all;
 
     fn ended() -> Timestamp {
         "2030-01-02T03:04:05.678Z".parse().unwrap()

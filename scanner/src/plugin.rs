@@ -1,12 +1,12 @@
-//! Defines a plugin: its description, its contract, and the list of all plugins.
+//! Defines a plugin: its description and its contract.
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::issues::Issue;
-use crate::plugins;
 use crate::scan::Scan;
 use crate::settings;
+use crate::text::clip;
 
 /// The description of a plugin, as `plugins list` shows it.
 #[derive(Debug)]
@@ -75,12 +75,6 @@ impl Finding {
     }
 }
 
-/// Shortens text to at most `limit` characters.
-#[must_use]
-pub fn clip(text: &str, limit: usize) -> String {
-    if text.chars().count() <= limit { text.to_owned() } else { text.chars().take(limit).chain(['…']).collect() }
-}
-
 /// The report of a plugin that completed its check.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -137,66 +131,4 @@ pub trait Plugin: Send + Sync {
     /// Runs the check on its own thread. Dropping the future cancels it; it must not leave tasks
     /// behind.
     async fn run(&self, scan: &Scan) -> Outcome;
-}
-
-/// Returns all plugins in running order.
-#[must_use]
-pub fn all() -> Vec<&'static dyn Plugin> {
-    let mut list: Vec<&'static dyn Plugin> = vec![
-        &plugins::dns_posture::DnsPosture,
-        &plugins::security_headers::HttpHeaders,
-        &plugins::cookies::CookieFlags,
-        &plugins::scripts::ScriptIntegrity,
-        &plugins::technology::TechnologyHints,
-        &plugins::tls::TlsCertificate,
-        &plugins::cors::CorsPolicy,
-        &plugins::exposed_files::ExposedFiles,
-    ];
-    list.sort_by_key(|plugin| plugin.meta().priority);
-    list
-}
-
-/// Finds a plugin by its name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static dyn Plugin> {
-    all().into_iter().find(|plugin| plugin.meta().name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The names of KAST's own plugins. This scanner must not use them.
-    const KAST_NAMES: [&str; 13] = [
-        "org_discovery",
-        "mozilla_observatory",
-        "subfinder",
-        "wafw00f",
-        "script_detection",
-        "whatweb",
-        "cors_analyzer",
-        "related_sites",
-        "testssl",
-        "ftap",
-        "katana",
-        "ai_surface_detection",
-        "zap",
-    ];
-
-    #[test]
-    fn plugin_names_are_unique_and_not_kasts() {
-        let names: Vec<_> = all().iter().map(|plugin| plugin.meta().name).collect();
-        for (at, name) in names.iter().enumerate() {
-            assert!(!KAST_NAMES.contains(name), "{name} is a plugin of KAST");
-            assert!(!names[at + 1..].contains(name), "{name} is there twice");
-            assert!(find(name).is_some());
-        }
-        assert_eq!(names.len(), 8);
-    }
-
-    #[test]
-    fn clip_cuts_on_character_boundaries() {
-        assert_eq!(clip("äöü", 2), "äö…");
-        assert_eq!(clip("äöü", 3), "äöü");
-    }
 }

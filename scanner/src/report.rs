@@ -361,7 +361,8 @@ fn details(page: &mut Html, plugins: &[Processed]) {
 mod tests {
     use super::*;
     use crate::output::processed;
-    use crate::plugin::{Finding, Outcome, Report, all};
+    use crate::plugin::{Finding, Outcome, Report};
+    use crate::plugins::registry::all;
 
     #[test]
     fn report_escapes_hostile_text_and_has_no_script() {

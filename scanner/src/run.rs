@@ -18,12 +18,13 @@ use crate::clock;
 use crate::info::{self, Info, PluginRun};
 use crate::journal::Journal;
 use crate::output::{self, Status};
-use crate::plugin::{Outcome, Plugin, clip};
+use crate::plugin::{Outcome, Plugin};
 use crate::report::{self, Logo};
 use crate::scan::Scan;
 use crate::scope::Gate;
 use crate::settings::Settings;
 use crate::target::Target;
+use crate::text::clip;
 
 /// The message if a PDF report is requested.
 pub const NO_PDF: &str = "Kastrel's built-in scanner makes no PDF report; only the HTML report was written. Print it from a browser to get a PDF.";

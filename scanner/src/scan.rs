@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::http::{Client, HttpError, Visit};
-use crate::plugin::clip;
 use crate::scope::Gate;
 use crate::settings::Settings;
 use crate::target::Target;
+use crate::text::clip;
 
 /// The landing page and its final address.
 #[derive(Debug)]

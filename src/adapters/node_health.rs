@@ -15,12 +15,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kastrel_actors::model::{FaultKind, NodeFault};
 use kastrel_actors::ports::{CheckDepth, NodeHealth};
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::adapters::kast_runner::INSTALL;
+use crate::node_fault::{INSTALL, folder_remedy, is_mount_point, not_mounted, resource_fault};
 
 /// The longest time that the check of one folder may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -151,21 +151,6 @@ fn least(wanted: u64, all: u64) -> u64 {
     wanted.min(all / 10)
 }
 
-/// The fault of a folder that was a mount point at the start and is not one now.
-pub(crate) fn not_mounted(kind: FaultKind, name: &str, path: &Path) -> NodeFault {
-    let text = format!("the {name} {} is not mounted", path.display());
-    NodeFault::new(kind, text, "mount it; or restart Kastrel, to use the folder that is there now")
-}
-
-/// Returns true if the folder is a mount point. Fails with `NOTDIR` if the path is not a directory.
-pub(crate) fn is_mount_point(path: &Path) -> Result<bool, Errno> {
-    let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE)?;
-    if rustix::fs::FileType::from_raw_mode(found.stx_mode.into()) != rustix::fs::FileType::Directory {
-        return Err(Errno::NOTDIR);
-    }
-    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
 /// Creates, fills and removes a file. The file has no name (`O_TMPFILE`), so it disappears however
 /// this process ends. If the file system does not support that, the file gets the name [`PROBE`].
 fn write_and_remove(folder: &Path, depth: CheckDepth) -> Result<(), Errno> {
@@ -222,36 +207,6 @@ fn program(program: &Path) -> Option<NodeFault> {
         format!("the scanner {} cannot be run: {why}", program.display()),
         INSTALL,
     ))
-}
-
-/// The fault of an exhausted system resource; `None` for all other errors. `text` is the
-/// description of the failed operation.
-pub(crate) fn resource_fault(errno: Errno, text: &str) -> Option<NodeFault> {
-    let (kind, remedy) = match errno {
-        Errno::MFILE => (
-            FaultKind::OpenFiles,
-            "raise the limit of open files (ulimit -n, or LimitNOFILE= of the service) and restart Kastrel",
-        ),
-        Errno::NFILE => (FaultKind::OpenFiles, "raise the limit of open files of this machine (sysctl fs.file-max)"),
-        Errno::NOMEM => (FaultKind::Memory, "free memory, or lower scans.concurrency"),
-        Errno::AGAIN => (
-            FaultKind::Memory,
-            "raise the limit of processes (ulimit -u, or TasksMax= of the service), or lower scans.concurrency",
-        ),
-        _ => return None,
-    };
-    Some(NodeFault::new(kind, text, remedy))
-}
-
-/// The remedy for a folder that cannot be used.
-pub(crate) fn folder_remedy(errno: Errno) -> &'static str {
-    match errno {
-        Errno::NOENT => "mount its disk, restore it from a backup, or create it again, empty",
-        Errno::NOSPC | Errno::DQUOT => "free some space, or move it to a larger disk",
-        Errno::ROFS => "mount it writable; the kernel's log says why it is not",
-        Errno::ACCESS | Errno::PERM => "let Kastrel's user write there (chown, chmod)",
-        _ => "check its disk and the kernel's log",
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use kastrel_actors::ports::StoreError;
 
-use super::format::FORMAT;
+use super::version::FORMAT;
 use crate::adapters::surreal_store::ImportError;
 
 /// The reason why a backup was not written or not restored.

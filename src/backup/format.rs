@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
+use super::version::FORMAT;
 use crate::adapters::surreal_store::{Metadata, SurrealStore};
-
-/// The format version that this program writes and reads.
-pub const FORMAT: u32 = 1;
 
 /// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
 pub(super) const MAX_LINE: usize = 16 << 20;

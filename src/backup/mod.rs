@@ -31,13 +31,15 @@ mod source;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod version;
 mod write;
 
 pub use automatic::{AutomaticBackups, BackupFailure, BackupStatus, RunningBackups};
 pub use copy::{check, copy};
 pub use error::BackupError;
 pub use folder::{BackupFile, BackupFolder, MakeError};
-pub use format::{FORMAT, Summary};
+pub use format::Summary;
 pub use read::read;
 pub use source::BackupSource;
+pub use version::FORMAT;
 pub use write::write;

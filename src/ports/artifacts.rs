@@ -1,6 +1,5 @@
 //! The store of the attempts' files: reports, logs and raw results.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use kastrel_actors::model::grouped_count;
 use tokio_util::bytes::Bytes;
 
-use super::{AttemptKey, ByteRange, ScanFolder};
+use super::{ArtifactError, AttemptKey, ByteRange, ScanFolder};
 
 /// A list stops to count at this number of files.
 pub(crate) const MAX_COUNTED: usize = 100_000;
@@ -102,30 +101,6 @@ pub struct LogTail {
     pub bytes: Vec<u8>,
     /// True if the log has more bytes before these, so the first line is probably incomplete.
     pub cut: bool,
-}
-
-/// A failed access to the files of an attempt.
-#[derive(Debug, thiserror::Error)]
-pub enum ArtifactError {
-    /// The file does not exist.
-    #[error("file not found")]
-    NotFound,
-    /// The path is not valid for a file of an attempt.
-    #[error("the path does not name a file of an attempt")]
-    Refused,
-    /// The requested range starts beyond the end of the file, or is empty.
-    #[error("the file has only {size} bytes")]
-    OutOfRange {
-        /// The size of the file.
-        size: u64,
-    },
-    /// The store does not respond. A retry may succeed.
-    #[error("failed to reach the store of the scans' files")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// The files of this attempt cannot be read or changed. A retry does not help. Other attempts
-    /// are not affected.
-    #[error("failed to work with the files of this attempt")]
-    Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Reads the files of attempts and deletes the files of scans. The memory of each call is bounded

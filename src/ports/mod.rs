@@ -2,6 +2,7 @@
 //! files of attempts, the scanner's catalogue and the report renderer. Adapters implement them; web
 //! server and command line use them.
 
+mod artifact_error;
 mod artifact_sink;
 mod artifacts;
 mod attempt_key;
@@ -12,9 +13,10 @@ mod redis_health;
 mod report_renderer;
 mod scanner_catalog;
 
+pub use artifact_error::ArtifactError;
 pub use artifact_sink::{ArtifactSink, AttemptFiles};
 pub(crate) use artifacts::MAX_COUNTED;
-pub use artifacts::{Artifact, ArtifactError, ArtifactStore, FileStream, Listing, LogTail, OpenArtifact, Walked};
+pub use artifacts::{Artifact, ArtifactStore, FileStream, Listing, LogTail, OpenArtifact, Walked};
 pub(crate) use attempt_key::attempt_of;
 pub use attempt_key::{AttemptKey, ScanFolder};
 pub use attempt_layout::{

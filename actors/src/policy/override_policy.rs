@@ -7,8 +7,10 @@
 
 use std::str::FromStr;
 
-use super::overrides::{SettingRule, SettingsSchema, ValueKind};
-use crate::model::{ConfigOverride, FieldError, Lock, SettingNature, SettingNatures, texts, words};
+use crate::model::{
+    ConfigOverride, FieldError, Lock, SettingNature, SettingNatures, SettingRule, SettingsSchema, ValueKind, texts,
+    words,
+};
 
 /// Returns the properties of a setting by its key and by the scanner's rule for it.
 #[must_use]

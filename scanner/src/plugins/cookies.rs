@@ -7,8 +7,9 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use crate::issues::{self, Issue};
-use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
+use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
+use crate::text::clip;
 
 static META: Meta = Meta {
     name: "cookie_flags",

@@ -9,9 +9,10 @@ use tokio::time::timeout;
 use url::Host;
 
 use crate::issues;
-use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
+use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
 use crate::settings::Settings;
+use crate::text::clip;
 
 static META: Meta = Meta {
     name: "dns_posture",

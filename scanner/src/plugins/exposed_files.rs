@@ -12,8 +12,9 @@ use jiff::Timestamp;
 
 use crate::http::{Client, Page, Visit};
 use crate::issues::{self, Issue};
-use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
+use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::{Landing, Scan};
+use crate::text::clip;
 
 static META: Meta = Meta {
     name: "exposed_files",

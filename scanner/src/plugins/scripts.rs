@@ -11,9 +11,10 @@ use crate::csp::Policies;
 use crate::css::imports;
 use crate::issues::{self, Issue};
 use crate::markup::{Element, elements};
-use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
+use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
 use crate::target::is_local;
+use crate::text::clip;
 
 static META: Meta = Meta {
     name: "script_integrity",

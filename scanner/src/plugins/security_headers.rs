@@ -7,9 +7,10 @@ use crate::csp::Policies;
 use crate::http::joined;
 use crate::issues::{self, Severity};
 use crate::markup::{Element, elements};
-use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
+use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
 use crate::target::{Redirect, judge_redirect};
+use crate::text::clip;
 
 static META: Meta = Meta {
     name: "http_headers",

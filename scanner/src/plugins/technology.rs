@@ -6,8 +6,9 @@ use reqwest::header::HeaderMap;
 use crate::http::joined;
 use crate::issues;
 use crate::markup::elements;
-use crate::plugin::{Finding, Meta, Outcome, Plugin, Report, clip};
+use crate::plugin::{Finding, Meta, Outcome, Plugin, Report};
 use crate::scan::Scan;
+use crate::text::clip;
 
 static META: Meta = Meta {
     name: "technology_hints",

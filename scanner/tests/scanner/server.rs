@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_scanner::info::Info;
 use kastrel_scanner::journal::Journal;
-use kastrel_scanner::plugin;
+use kastrel_scanner::plugins::registry;
 use kastrel_scanner::run::{ScanOptions, run_scan};
 use kastrel_scanner::scope::Gate;
 use kastrel_scanner::settings::Settings;
@@ -121,7 +121,7 @@ pub(crate) fn options(target: &str, plugins: &[&str], folder: &Path, settings: &
     }
     ScanOptions {
         target: Target::parse(target).unwrap(),
-        plugins: plugin::all()
+        plugins: registry::all()
             .into_iter()
             .filter(|plugin| plugins.is_empty() || plugins.contains(&plugin.meta().name))
             .collect(),

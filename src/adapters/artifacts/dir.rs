@@ -25,6 +25,9 @@ pub(super) struct Reach {
     pub(super) files: usize,
 }
 
+/// The limits of an upload. Files beyond them stay in the folder.
+pub(super) const REACH: Reach = Reach { depth: 32, files: 200_000 };
+
 /// The maximum number of an attempt's folders that wait in the walk's queue.
 const MOST_FOLDERS: usize = 100_000;
 

@@ -16,10 +16,9 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 
-use super::dir::{self, AttemptDir, Reach};
+use super::dir::{self, AttemptDir, REACH, Reach};
 use super::path::ArtifactPath;
 use super::store::MAX_LISTED;
-use super::upload::REACH;
 use super::{ArtifactError, ArtifactStore, AttemptKey, ByteRange, Listing, LogTail, OpenArtifact, ScanFolder};
 use crate::ports::{FileStream, LOG_NAME, Walked, resolve};
 

@@ -13,7 +13,7 @@ use super::path::ArtifactPath;
 
 /// The format version that this program writes and reads.
 const VERSION: u32 = 1;
-/// The maximum size of a manifest in bytes; see [`super::upload::REACH`].
+/// The maximum size of a manifest in bytes; see [`super::dir::REACH`].
 pub(super) const MAX_BYTES: u64 = 128 << 20;
 
 /// A manifest. See the module docs.

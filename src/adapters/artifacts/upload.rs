@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::bytes::BytesMut;
 use tracing::warn;
 
-use super::dir::{AttemptDir, Reach, Walk};
+use super::dir::{AttemptDir, REACH, Walk};
 use super::folder::blocking;
 use super::layout::{Bucket, hex};
 use super::manifest::{About, Manifest, ManifestFile};
@@ -32,8 +32,6 @@ use super::store::is_passing;
 use super::{Artifact, ArtifactError, AttemptKey};
 use crate::ports::content_kind;
 
-/// The limits of an upload. Files beyond them stay in the folder.
-pub(super) const REACH: Reach = Reach { depth: 32, files: 200_000 };
 /// The part size of a multipart upload. A larger file is uploaded in parts, two of which are in
 /// memory at a time.
 ///

@@ -10,6 +10,8 @@ use super::isolation::RunAs;
 
 /// The variable that marks every process of an attempt.
 pub(super) const MARKER_VARIABLE: &str = "KASTREL_ATTEMPT";
+/// The environment variable that marks a keeper. Its value has the data folder and the run.
+pub(super) const KEEPER_VARIABLE: &str = "KASTREL_KEEPER";
 
 /// The allowed names. The list has no patterns, because a pattern would also match unknown future
 /// variables. A URL passes only without a password. Docker's variables are included because KAST

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use tracing::warn;
 
-use super::isolation;
+use super::isolation::{let_through, share};
 use super::text::clean;
 use crate::ports::{AttemptPaths, CONFIG_NAME, LOG_NAME, MARK_NAME, NOTES_NAME, TOOL_LOGS_NAME, stored_mark_name};
 
@@ -36,9 +36,9 @@ pub(super) struct Folder {
 impl Folder {
     /// Lets a scanner that runs as another user write to the folder and read its settings.
     pub(super) fn share(&self, scan_dir: &Path, group: u32) -> io::Result<()> {
-        isolation::let_through(scan_dir, group)?;
-        isolation::share(&self.dir, Some(group))?;
-        isolation::share(open_dir(&self.dir, Path::new(TOOL_LOGS_NAME), OFlags::NOFOLLOW)?, Some(group))?;
+        let_through(scan_dir, group)?;
+        share(&self.dir, Some(group))?;
+        share(open_dir(&self.dir, Path::new(TOOL_LOGS_NAME), OFlags::NOFOLLOW)?, Some(group))?;
         let settings = rustix::fs::openat(
             &self.dir,
             CONFIG_NAME,
@@ -81,9 +81,8 @@ pub(super) fn take_back(attempt_dir: &Path, is_shared: bool) {
     if !is_shared {
         return;
     }
-    let closed = open_dir(CWD, attempt_dir, OFlags::NOFOLLOW)
-        .map_err(io::Error::from)
-        .and_then(|dir| isolation::share(&dir, None));
+    let closed =
+        open_dir(CWD, attempt_dir, OFlags::NOFOLLOW).map_err(io::Error::from).and_then(|dir| share(&dir, None));
     if let Err(error) = closed {
         tracing::warn!(error = &error as &dyn std::error::Error, folder = %attempt_dir.display(), "the folder of an attempt stays open to the scanner's user");
     }
@@ -95,7 +94,7 @@ pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd
     let dir = open_dir(CWD, folder, OFlags::NOFOLLOW)?;
     if let Some(group) = group {
         if let Some(above) = folder.parent() {
-            isolation::let_through(above, group)?;
+            let_through(above, group)?;
         }
         for entry in std::fs::read_dir(folder)? {
             // Safe to change by path: Kastrel made these files, and no other process has had
@@ -104,7 +103,7 @@ pub(super) fn open_copy(folder: &Path, group: Option<u32>) -> io::Result<OwnedFd
             rustix::fs::chown(&path, None, Some(rustix::fs::Gid::from_raw(group)))?;
             rustix::fs::chmod(&path, Mode::RUSR | Mode::WUSR | Mode::RGRP)?;
         }
-        isolation::share(&dir, Some(group))?;
+        share(&dir, Some(group))?;
     }
     Ok(dir)
 }
@@ -122,7 +121,7 @@ impl TmpFolder {
         tmp.remove();
         rustix::fs::mkdirat(CWD, &tmp.0, FOLDER_MODE)?;
         if group.is_some() {
-            isolation::share(open_dir(CWD, &tmp.0, OFlags::NOFOLLOW)?, group)?;
+            share(open_dir(CWD, &tmp.0, OFlags::NOFOLLOW)?, group)?;
         }
         Ok(tmp)
     }

@@ -24,6 +24,7 @@ mod container;
 mod egress;
 mod environment;
 mod folder;
+mod hunt;
 mod isolation;
 mod json;
 mod kast_log;
@@ -31,6 +32,7 @@ mod keeper;
 mod lookup;
 mod observer;
 mod output;
+mod own_program;
 mod plugin_name;
 mod probe;
 mod proc_table;
@@ -58,9 +60,6 @@ mod verdict;
 mod watch;
 mod watchdog;
 
-/// This program. The path also works for a user who cannot access the program's folder.
-const OURSELVES: &str = "/proc/self/exe";
-
 pub use catalogue::{Catalogue, IssueKind};
 pub use config_file::{KastConfigError, NodeConfig};
 pub use egress::{EgressLimit, network_arguments, network_main};
@@ -70,7 +69,6 @@ pub use report::{KastReportRenderer, RenderError};
 pub use run::Run;
 pub use runner::{KastRunner, KastRunnerConfig};
 pub use scanner::ScannerCommand;
-pub(crate) use start_error::INSTALL;
 pub use surroundings::{Docker, FoundTool, Surroundings, surroundings};
 pub use sweep::{Swept, count_leftovers, sweep_leftovers};
 pub use termination::Grace;

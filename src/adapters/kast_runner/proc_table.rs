@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
 
-use super::environment::{MARKER_VARIABLE, marker_of_connection};
-use super::keeper::KEEPER_VARIABLE;
+use super::environment::{KEEPER_VARIABLE, MARKER_VARIABLE, marker_of_connection};
 
 /// The maximum number of bytes of an environment that are searched for the marker.
 const MOST_ENVIRONMENT: u64 = 2 << 20;
@@ -83,6 +82,16 @@ impl Process {
         if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
             let _gone_already = rustix::process::pidfd_send_signal(handle, Signal::KILL);
         }
+    }
+
+    /// Kills the process like [`kill`](Self::kill). First sets its process limit to 0, so that it
+    /// cannot start another process, unless limits do not apply to its user.
+    pub(super) fn end(&self) {
+        let none = Rlimit { current: Some(0), maximum: Some(0) };
+        if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
+            let _not_ours = rustix::process::prlimit(Some(self.pid), Resource::Nproc, none);
+        }
+        self.kill();
     }
 }
 

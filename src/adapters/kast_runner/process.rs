@@ -12,12 +12,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kastrel_actors::model::ExitKind;
 use kastrel_actors::ports::{AliveGuard, StartError};
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
+use super::hunt::{self, Marks};
 use super::isolation::Cgroup;
 use super::keeper::{Keeper, Keepers, Start, collect_orphan};
 use super::proc_table::{self, Process};
-use super::{reaper, start_error};
+use super::start_error;
 
 /// The guard of an attempt's processes. If it is dropped before [`Leader::collect`], it kills all
 /// of them.
@@ -53,21 +56,6 @@ pub(super) struct Spawned {
     pub(super) exit: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-}
-
-/// The properties that identify an attempt's processes.
-#[derive(Debug, Clone)]
-pub(super) struct Marks {
-    pub(super) group: Pid,
-    /// The start time of the leader, in the kernel's ticks. The processes that it starts are never
-    /// older.
-    pub(super) since: u64,
-    pub(super) marker: String,
-    /// The keeper, by id and start time. All of its descendants belong to the attempt.
-    pub(super) keeper: (i32, u64),
-    pub(super) cgroup: Option<Cgroup>,
-    /// True if a process of Kastrel connects the attempt's network to the outside.
-    pub(super) is_connected: bool,
 }
 
 /// Starts a program as the leader of a new process group below a keeper, without a standard input.
@@ -118,6 +106,15 @@ pub(super) fn spawn(
     // From here on, every error drops the leader, which kills it.
     let exit = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(|error| of_program(&error.into()))?;
     Ok(Spawned { leader, exit, stdout: stdout.into(), stderr: stderr.into() })
+}
+
+/// Registers the `exit` of a [`Spawned`] with the runtime. Must be called within a tokio runtime.
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not"
+)]
+pub(super) fn watch_exit(handle: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(handle, Interest::READABLE)
 }
 
 impl Held {
@@ -188,7 +185,7 @@ impl Leader {
         }
         held.remember_outsiders(self.pid);
         self.signal(Signal::KILL);
-        held.outsiders.iter().for_each(end);
+        held.outsiders.iter().for_each(Process::end);
     }
 
     /// Collects the ended leader. After this, its id may belong to another process, and no signal
@@ -206,16 +203,6 @@ impl Leader {
     }
 }
 
-/// Kills a process. First sets its process limit to 0, so that it cannot start another process,
-/// unless limits do not apply to its user.
-pub(super) fn end(process: &Process) {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if Process::read(process.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == process.started) {
-        let _not_ours = rustix::process::prlimit(Some(process.pid), Resource::Nproc, none);
-    }
-    process.kill();
-}
-
 impl Drop for Leader {
     /// The last resort, for when the attempt's task is gone: kills the processes, and collects the
     /// leader on a thread.
@@ -224,7 +211,7 @@ impl Drop for Leader {
         let (marks, outsiders) = (self.marks(), self.outsiders());
         let Some(held) = self.held().take() else { return };
         let bury = move || {
-            reaper::clear_blocking(marks, outsiders);
+            hunt::clear_blocking(marks, outsiders);
             drop(held);
         };
         // If no thread can be started, the group is killed anyway, and the keeper handles the rest.

@@ -8,13 +8,10 @@ use std::sync::Arc;
 use kastrel_actors::model::{HIDDEN_VALUE, texts};
 use percent_encoding::percent_decode_str;
 
-use self::forms::{Form, Forms};
+use self::forms::{Form, Forms, LEAST_CHARS};
 
 mod forms;
 
-/// The minimum length of a secret in characters. Shorter secrets are not searched, because they
-/// occur in texts by chance.
-const LEAST_CHARS: usize = 4;
 /// The limits for the search of encoded forms: the number of secrets, and the length of each in
 /// bytes. In practice, a scan has fewer and shorter secrets.
 const MOST_ENCODED: usize = 256;

@@ -25,13 +25,12 @@ use super::catalogue_cache::CatalogueCache;
 use super::egress::Network;
 use super::environment;
 use super::folder::TmpFolder;
+use super::hunt;
 use super::isolation::RunAs;
 use super::keeper::{Keepers, Start};
-use super::process::{self, Spawned};
-use super::reaper;
+use super::process::{self, Spawned, watch_exit};
 use super::report_copy::Copied;
 use super::run::Run;
-use super::runner::watch_exit;
 use super::scanner::ScannerCommand;
 use super::text::clean;
 use crate::ports::AttemptPaths;
@@ -210,7 +209,7 @@ impl KastReportRenderer {
         let ended = tokio::time::timeout(LIMIT, run).await;
         let collected = move || {
             leader.kill();
-            reaper::clear_blocking(leader.marks(), leader.outsiders());
+            hunt::clear_blocking(leader.marks(), leader.outsiders());
             Ok(leader.collect())
         };
         match ended {

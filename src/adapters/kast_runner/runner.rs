@@ -2,7 +2,6 @@
 //! task.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +17,6 @@ use kastrel_actors::policy::selection::select;
 use kastrel_actors::ports::{
     AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, NoSealer, ScanRunner, SecretSealer, StartError,
 };
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 
 use super::argv::{ArgvParts, argv};
@@ -36,7 +33,7 @@ use super::keeper::{KeeperSettings, Keepers, Start};
 use super::observer::Observer;
 use super::output::Output;
 use super::probe::Probe;
-use super::process;
+use super::process::{self, watch_exit};
 use super::progress::Expected;
 use super::reaper::Reaper;
 use super::remains::{self, Wanted};
@@ -50,8 +47,8 @@ use super::target_note;
 use super::termination::Grace;
 use super::verdict;
 use super::watch::WatchHub;
-use crate::adapters::node_health::{is_mount_point, not_mounted};
 use crate::error_chain;
+use crate::node_fault::{is_mount_point, not_mounted};
 use crate::ports::{ArtifactSink, AttemptFiles, AttemptPaths};
 
 /// How long the first scans of a data folder wait for the scanner's plugin list.
@@ -592,12 +589,4 @@ fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) 
     let (names, unavailable) =
         catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
     Expected { names, unavailable, notes }
-}
-
-#[expect(
-    deprecated,
-    reason = "its replacement is unsafe for the sake of types that may change their descriptor, which an owned one does not"
-)]
-pub(super) fn watch_exit(handle: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(handle, Interest::READABLE)
 }

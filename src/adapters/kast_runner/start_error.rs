@@ -8,10 +8,7 @@ use kastrel_actors::model::{Failure, FailureKind, FaultKind, NodeFault};
 use kastrel_actors::ports::StartError;
 use rustix::io::Errno;
 
-use crate::adapters::node_health::{folder_remedy, resource_fault};
-
-/// The remedy for a scanner that cannot be run.
-pub(crate) const INSTALL: &str = "install the scanner there, or set KAST_CLI_PATH and restart Kastrel";
+use crate::node_fault::{INSTALL, folder_remedy, resource_fault};
 
 /// The error for a scanner program that could not be run.
 pub(super) fn of_program(program: &Path, error: &io::Error) -> StartError {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::proc_table::{self, Process};
-use super::{container, environment, process, run};
+use super::{container, environment, run};
 
 /// The pause between two passes.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
@@ -39,7 +39,7 @@ pub async fn sweep_leftovers(data_dir_id: &str, wait: Duration) -> Swept {
         let wanted = data_dir_id.to_owned();
         let pass = move || {
             let found = hunt.find(&proc_table::all(), |marker| run::is_of_data_dir(&wanted, marker));
-            found.iter().for_each(process::end);
+            found.iter().for_each(Process::end);
             (hunt, found)
         };
         let found;

@@ -4,7 +4,7 @@ use kastrel_actors::model::NodeId;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, TlsCertificates};
 
-use super::connections::RedisOptions;
+use super::options::RedisOptions;
 use crate::config::{RedisUrlError, parse_redis_url};
 
 /// Returns an unconnected client for `url`, and the address without user and password.

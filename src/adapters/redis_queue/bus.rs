@@ -8,8 +8,8 @@ use kastrel_actors::ports::{Control, ControlBus};
 use tokio::sync::broadcast;
 use tracing::warn;
 
+use super::background::BackgroundTasks;
 use super::calls::CallObserver;
-use super::connections::Kept;
 use super::envelope;
 use super::link::Link;
 use super::pubsub::Dispatcher;
@@ -21,7 +21,7 @@ pub struct RedisBus {
     pub(super) node: NodeId,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) calls: CallObserver,
-    pub(super) _kept: Kept,
+    pub(super) _background: BackgroundTasks,
 }
 
 #[async_trait]

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, broadcast};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
+use super::background::BackgroundTasks;
 use super::calls::CallObserver;
-use super::connections::Kept;
 use super::envelope;
 use super::link::Link;
 use super::pubsub::Dispatcher;
@@ -27,7 +27,7 @@ pub struct RedisLiveFeed {
     outbox: Arc<Outbox>,
     dispatcher: Arc<Dispatcher>,
     _writer: AbortOnDropHandle<()>,
-    _kept: Kept,
+    _background: BackgroundTasks,
 }
 
 #[derive(Default)]
@@ -60,11 +60,11 @@ impl RedisLiveFeed {
         node: NodeId,
         dispatcher: Arc<Dispatcher>,
         calls: CallObserver,
-        kept: Kept,
+        background: BackgroundTasks,
     ) -> Self {
         let outbox = Arc::new(Outbox::default());
         let writer = tokio::spawn(write(Arc::clone(link), node, Arc::clone(&outbox), calls));
-        Self { outbox, dispatcher, _writer: AbortOnDropHandle::new(writer), _kept: kept }
+        Self { outbox, dispatcher, _writer: AbortOnDropHandle::new(writer), _background: background }
     }
 
     /// The number of snapshots dropped since the start.

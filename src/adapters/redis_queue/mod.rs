@@ -82,6 +82,7 @@
 //! `docs/operations.md` lists the rights that a user needs, and a test checks that list.
 
 mod address;
+mod background;
 mod bus;
 mod calls;
 mod connection_manager;
@@ -93,6 +94,7 @@ mod feed;
 mod health;
 mod keys;
 mod link;
+mod options;
 mod pubsub;
 mod queue;
 mod reader;
@@ -102,6 +104,7 @@ mod tests;
 
 pub use bus::RedisBus;
 pub use calls::CallObserver;
-pub use connections::{RedisConnections, RedisOptions, prefix_of};
+pub use connections::RedisConnections;
 pub use feed::RedisLiveFeed;
+pub use options::{RedisOptions, prefix_of};
 pub use queue::RedisQueue;

@@ -9,7 +9,7 @@ use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connections::Kept;
+use super::background::BackgroundTasks;
 use super::entry::{due_us, named_by, scan_name, wait_us};
 use super::error::CallError;
 use super::keys::level;
@@ -22,11 +22,11 @@ pub struct RedisQueue {
     callers: mpsc::UnboundedSender<Caller>,
     _reader: AbortOnDropHandle<()>,
     _giver: AbortOnDropHandle<()>,
-    _kept: Kept,
+    _background: BackgroundTasks,
 }
 
 impl RedisQueue {
-    pub(super) fn new(link: &Arc<Link>, consumer: String, kept: Kept) -> Self {
+    pub(super) fn new(link: &Arc<Link>, consumer: String, background: BackgroundTasks) -> Self {
         let (callers, waiting) = mpsc::unbounded_channel();
         let (back, unheard) = mpsc::unbounded_channel();
         let reader = Reader::new(Arc::clone(link), consumer, waiting, back);
@@ -35,7 +35,7 @@ impl RedisQueue {
             callers,
             _reader: AbortOnDropHandle::new(tokio::spawn(reader.run())),
             _giver: AbortOnDropHandle::new(tokio::spawn(give_back(Arc::clone(link), unheard))),
-            _kept: kept,
+            _background: background,
         }
     }
 }

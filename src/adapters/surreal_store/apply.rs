@@ -1,7 +1,6 @@
-//! Reads a row, and changes it by compare-and-set. The module `lease` makes the only change that
+//! Changes a row by compare-and-set. The module `lease` makes the only change that
 //! works differently.
 
-use jiff::Timestamp;
 use kastrel_actors::model::{Command, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, StoreError};
@@ -10,27 +9,10 @@ use surrealdb::types::{RecordId, SurrealValue};
 use super::calls::{self, Tries};
 use super::ended::{Ended, write_ended};
 use super::error::{CallError, Failure};
-use super::row::{self, Columns, StoredScan, stored};
-use super::store::{Inner, SurrealStore};
-
-/// A row and the database's time when it was read.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) record: ScanRecord,
-    pub(super) now: Timestamp,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct ReadArguments {
-    key: RecordId,
-    offset: i64,
-}
-
-#[derive(Debug, SurrealValue)]
-struct ReadAnswer {
-    row: Option<StoredScan>,
-    now: i64,
-}
+use super::inner::Inner;
+use super::read::Read;
+use super::row::{self, Columns};
+use super::store::SurrealStore;
 
 #[derive(Debug, SurrealValue)]
 struct WriteArguments {
@@ -44,15 +26,6 @@ struct WriteArguments {
 struct WriteAnswer {
     written: i64,
 }
-
-const READ: &str = concat!(
-    "RETURN {
-        row: (SELECT ",
-    stored!(),
-    " FROM ONLY $key),
-        now: time::nano(time::now()) + $offset,
-    };"
-);
 
 macro_rules! update {
     () => {
@@ -88,14 +61,6 @@ enum Written {
 }
 
 impl Inner {
-    pub(super) async fn read(&self, id: ScanId) -> Result<Option<Read>, StoreError> {
-        let Some(key) = row::scan_key(id) else { return Ok(None) };
-        let answer: ReadAnswer =
-            calls::call_again(&self.db, READ, ReadArguments { key, offset: self.offset() }).await?;
-        let Some(stored) = answer.row else { return Ok(None) };
-        Ok(Some(Read { record: stored.into_record()?, now: row::timestamp(answer.now)? }))
-    }
-
     async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord) -> Result<Written, StoreError> {
         let arguments = WriteArguments {
             key,

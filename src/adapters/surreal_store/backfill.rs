@@ -6,16 +6,13 @@ use std::collections::BTreeMap;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
-use super::calls::{self, Database};
+use super::calls::{self, Nothing};
+use super::database::Database;
 use super::ended::{self, Ended, PARTS};
 use super::error::{Failure, OpenError};
-use super::row::{self, Keyed, stored};
-use super::submit::text_key;
+use super::row::{self, Keyed, stored, text_key};
 
 const CHUNK: i64 = 200;
-
-#[derive(Debug, Clone, SurrealValue)]
-struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
 struct State {

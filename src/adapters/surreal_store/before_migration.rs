@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::calls::Database;
+use super::database::Database;
 use super::error::OpenError;
-use super::migrate;
 use super::store::SurrealStore;
 
 /// Runs before the schema of an existing database changes, for example to back it up.
@@ -19,12 +18,8 @@ pub trait BeforeMigration: Send + Sync {
     async fn run(&self, store: &SurrealStore, schema: i64) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Runs `before` if the database has the schema of an earlier version. Returns true in that case,
-/// because the schema is about to change.
-pub(super) async fn run(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
-    let Some(schema) = migrate::outdated(db).await? else { return Ok(false) };
-    let Some(before) = before else { return Ok(true) };
-    let store = SurrealStore::from_database(db.clone(), None);
-    before.run(&store, schema).await.map_err(|source| OpenError::BeforeMigration { schema, source })?;
-    Ok(true)
+/// Runs `before` on the store of `db`, whose schema is `schema`.
+pub(super) async fn run(db: Database, schema: i64, before: &dyn BeforeMigration) -> Result<(), OpenError> {
+    let store = SurrealStore::from_database(db, None);
+    before.run(&store, schema).await.map_err(|source| OpenError::BeforeMigration { schema, source })
 }

@@ -1,15 +1,12 @@
 //! Sends queries to the database, with a timeout, typed responses, error selection and retries.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use surrealdb::types::{SurrealValue, Value};
 use tokio::time::Instant;
 
-use super::embedded::{EmbeddedDatabase, Engine, RefusedBatch};
 use super::error::{CallError, Failure};
-use super::reconnecting_client::{self, ReconnectingClient};
-use super::ws_connection::WsConnection;
+use super::executor::Executor;
 
 /// The timeout of one database call, including the wait for a connection.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,83 +17,16 @@ pub(super) const OPERATION_LIMIT: Duration = Duration::from_secs(12);
 /// How many lost responses one operation tolerates.
 const MAX_LOST: u32 = 3;
 
-/// The target of database calls.
-#[derive(Debug, Clone)]
-pub(super) enum Database {
-    /// An embedded database on disk.
-    Embedded(EmbeddedDatabase),
-    /// A single embedded engine: in memory, or during preparation.
-    Engine(Arc<Engine>),
-    /// A database server, through the current connection.
-    Remote(ReconnectingClient),
-    /// A database server, through one connection during preparation.
-    WsConnection(Arc<WsConnection>),
-}
-
-impl Database {
-    /// Returns the result of each statement.
-    pub(super) async fn query(
-        &self,
-        sql: String,
-        variables: Value,
-    ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
-        match self {
-            Self::Embedded(database) => database.query(sql, variables).await,
-            Self::Engine(engine) => engine.query(sql, variables).await,
-            Self::Remote(link) => link.query(sql, variables).await,
-            Self::WsConnection(connection) => reconnecting_client::query_on(connection, sql, variables).await,
-        }
-    }
-
-    /// Selects the database for all later calls.
-    pub(super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
-        match self {
-            Self::Engine(engine) => engine.select(namespace, database).await,
-            Self::WsConnection(connection) => reconnecting_client::select(connection, namespace, database).await,
-            // Their connections have already selected the database.
-            Self::Remote(_) | Self::Embedded(_) => Ok(()),
-        }
-    }
-
-    /// Returns an error if calls are known to fail, without making one.
-    pub(super) fn check(&self) -> Result<(), CallError> {
-        match self {
-            Self::Remote(link) => link.check(),
-            Self::Embedded(database) => database.check(),
-            Self::Engine(_) | Self::WsConnection(_) => Ok(()),
-        }
-    }
-
-    /// Returns an error if submissions are known to fail, without a call.
-    pub(super) fn check_submission(&self) -> Result<(), CallError> {
-        match self {
-            Self::Embedded(database) => database.check_submission(),
-            Self::Remote(_) | Self::Engine(_) | Self::WsConnection(_) => Ok(()),
-        }
-    }
-
-    /// Records that a restore is complete. From now on the loss of data is detected.
-    pub(super) async fn restored(&self) {
-        if let Self::Embedded(database) = self {
-            database.restored().await;
-        }
-    }
-
-    /// Makes sure that a batch of submissions whose caller got an error is not committed later. On
-    /// a server, [`settle`](super::submit) has already done that if it reached the server.
-    pub(super) async fn refuse(&self, batch: RefusedBatch) {
-        if let Self::Embedded(database) = self {
-            database.refuse(batch).await;
-        }
-    }
-}
+/// The variables of a query that has none.
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct Nothing {}
 
 /// Runs `sql` and returns the value of the last statement that has one.
 ///
 /// Responses are objects, so that "no row" is a field of the response and not its absence.
 /// Statements that only have an effect return nothing.
 pub(super) async fn call<T: SurrealValue>(
-    db: &Database,
+    db: &dyn Executor,
     sql: &'static str,
     variables: impl SurrealValue + 'static,
 ) -> Result<T, CallError> {
@@ -107,7 +37,7 @@ pub(super) async fn call<T: SurrealValue>(
 
 /// Runs [`call`] and retries it after a conflict or a lost response. For idempotent calls.
 pub(super) async fn call_again<T: SurrealValue>(
-    db: &Database,
+    db: &dyn Executor,
     sql: &'static str,
     variables: impl SurrealValue + Clone + 'static,
 ) -> Result<T, CallError> {
@@ -122,7 +52,7 @@ pub(super) async fn call_again<T: SurrealValue>(
 
 /// Runs [`call`] and retries it only after a conflict. For calls that must not run twice.
 pub(super) async fn call_once<T: SurrealValue>(
-    db: &Database,
+    db: &dyn Executor,
     sql: &'static str,
     variables: impl SurrealValue + Clone + 'static,
 ) -> Result<T, CallError> {
@@ -137,7 +67,7 @@ pub(super) async fn call_once<T: SurrealValue>(
 
 /// Runs [`execute`] and retries it after a conflict or a lost response.
 pub(super) async fn execute_again(
-    db: &Database,
+    db: &dyn Executor,
     sql: &str,
     variables: impl SurrealValue + Clone + 'static,
 ) -> Result<(), CallError> {
@@ -152,7 +82,7 @@ pub(super) async fn execute_again(
 
 /// Runs `sql` and discards the response.
 pub(super) async fn execute(
-    db: &Database,
+    db: &dyn Executor,
     sql: impl Into<String>,
     variables: impl SurrealValue + 'static,
 ) -> Result<(), CallError> {
@@ -161,14 +91,14 @@ pub(super) async fn execute(
 
 /// Runs [`execute`] without a timeout.
 pub(super) async fn execute_to_its_end(
-    db: &Database,
+    db: &dyn Executor,
     sql: String,
     variables: impl SurrealValue + 'static,
 ) -> Result<(), CallError> {
     answer_of(db.query(sql, variables.into_value()).await?).map(drop)
 }
 
-async fn run(db: &Database, sql: String, variables: Value) -> Result<Option<Value>, CallError> {
+async fn run(db: &dyn Executor, sql: String, variables: Value) -> Result<Option<Value>, CallError> {
     let query = db.query(sql, variables);
     answer_of(tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))??)
 }

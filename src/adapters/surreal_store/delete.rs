@@ -9,7 +9,6 @@ use super::ended::Ended;
 use super::error::Failure;
 use super::row;
 use super::store::SurrealStore;
-use super::submit;
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Arguments {
@@ -50,7 +49,7 @@ impl SurrealStore {
                 return Ok(unanswered.map_or(Deleted::Missing, Deleted::Gone));
             };
             let Some(ended) = Ended::of(&read.record)? else { return Ok(Deleted::Refused(read.record)) };
-            let idempotency = read.record.idempotency_key.as_deref().map(submit::key_row);
+            let idempotency = read.record.idempotency_key.as_deref().map(row::idempotency_key);
             let arguments =
                 Arguments { key: key.clone(), expected: row::signed(read.record.version)?, idempotency, ended };
             match calls::call::<Answer>(&self.inner.db, DELETE, arguments).await {

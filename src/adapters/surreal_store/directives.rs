@@ -6,8 +6,9 @@ use kastrel_actors::model::{NodeId, QueuePause};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
+use super::calls::{self, Nothing};
 use super::store::SurrealStore;
-use super::{calls, nodes, row};
+use super::{nodes, row};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct DrainArguments {
@@ -21,9 +22,6 @@ struct PauseArguments {
     reason: Option<String>,
     offset: i64,
 }
-
-#[derive(Debug, Clone, SurrealValue)]
-struct Nothing {}
 
 #[derive(Debug, SurrealValue)]
 struct Changed {

@@ -6,7 +6,6 @@
 //! partial. A text filter on targets is matched against the distinct targets. Unreadable rows are
 //! left out and counted.
 
-mod found;
 mod page;
 mod plan;
 mod ranked;
@@ -20,13 +19,12 @@ use kastrel_actors::policy::listing::{matches, plugin_text};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::RecordId;
 
-use self::found::Found;
-pub(super) use self::found::Unreadable;
-use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, cursor_at};
+use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, cursor_at, number_of};
 use self::plan::{IndexScan, KeyRange, Plan, plan};
 use self::ranked::Place;
-use self::sql::{Bound, Counts, Keys, Last, Moment, Nothing, Numbers, RankedScans, Rows, Sql, Step};
-use super::calls;
+use self::sql::{Bound, Counts, Keys, Last, Moment, Numbers, RankedScans, Rows, Sql, Step};
+use super::calls::{self, Nothing};
+use super::found::Found;
 use super::row::{self, at_most};
 use super::store::SurrealStore;
 
@@ -139,7 +137,6 @@ impl SurrealStore {
         let from = query.from.clone().unwrap_or(Cursor { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
         let Some(targets) = self
-            .inner
             .targets
             .containing(&self.inner.db, text, &from.rank, page.missing() + MAX_SCANNED_WITHOUT_MATCH)
             .await?
@@ -185,7 +182,7 @@ impl SurrealStore {
     async fn plan(&self, query: &ListQuery) -> Result<Plan, StoreError> {
         let targets = match query.target.as_deref() {
             Some(text) if !text.is_empty() && query.plugin.is_none() => {
-                let found = self.inner.targets.containing(&self.inner.db, text, "", MAX_TARGETS + 1).await?;
+                let found = self.targets.containing(&self.inner.db, text, "", MAX_TARGETS + 1).await?;
                 found.filter(|targets| targets.len() <= MAX_TARGETS)
             }
             _ => None,
@@ -236,7 +233,7 @@ impl SurrealStore {
             let step = Step { value, bound: range.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
             let Rows { rows } =
                 calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
-            self.inner.unreadable.read(rows)?
+            self.unreadable.read(rows)?
         } else {
             let numbers = self.numbers(scan, range, oldest_first, limit, start).await?;
             self.rows(&numbers).await?
@@ -311,7 +308,7 @@ impl SurrealStore {
             return Ok(Vec::new());
         }
         let Rows { rows } = calls::call_again(&self.inner.db, sql::ROWS, Keys { keys }).await?;
-        Ok(self.inner.unreadable.read(rows)?)
+        Ok(self.unreadable.read(rows)?)
     }
 
     /// The number of matching scans, and whether there are more. Uses count indexes where possible;
@@ -366,8 +363,4 @@ impl SurrealStore {
 /// A cursor after all scans of a target. Their numbers begin with 1.
 fn end_of(target: &str) -> Cursor {
     Cursor { rank: target.to_owned(), id: ScanId(0) }
-}
-
-fn number_of(id: ScanId) -> i64 {
-    i64::try_from(id.0).unwrap_or(i64::MAX)
 }

@@ -5,8 +5,9 @@
 
 use surrealdb::types::SurrealValue;
 
-use super::calls::{self, Database, Tries};
+use super::calls::{self, Nothing, Tries};
 use super::error::{CallError, Failure, OpenError};
+use super::executor::Executor;
 use super::row;
 use crate::config::AuthLevel;
 
@@ -53,9 +54,6 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 10, sql: include_str!("migrations/0010_ranks_in_two_columns.surql") },
 ];
 
-#[derive(Debug, Clone, SurrealValue)]
-struct Nothing {}
-
 #[derive(Debug, SurrealValue)]
 struct Applied {
     version: i64,
@@ -76,7 +74,7 @@ struct Texts {
 /// Prepares a connection or an engine for calls: creates and selects the database, and migrates its
 /// schema.
 pub(super) async fn prepare(
-    db: &Database,
+    db: &dyn Executor,
     namespace: &str,
     database: &str,
     level: AuthLevel,
@@ -102,7 +100,7 @@ pub(super) async fn prepare(
 }
 
 /// The unique name of this database; `None` if it is new or was emptied.
-pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallError> {
+pub(super) async fn installation(db: &dyn Executor) -> Result<Option<String>, CallError> {
     #[derive(Debug, SurrealValue)]
     struct Installation {
         name: Option<String>,
@@ -118,7 +116,7 @@ pub(super) async fn installation(db: &Database) -> Result<Option<String>, CallEr
 /// Creates the missing namespace and database, as far as the user's level permits it, and selects
 /// the database.
 pub(super) async fn select_database(
-    db: &Database,
+    db: &dyn Executor,
     namespace: &str,
     database: &str,
     level: AuthLevel,
@@ -138,7 +136,7 @@ pub(super) async fn select_database(
 
 /// Deletes the rows of processes that have submitted nothing for long. A live process writes its
 /// row again.
-async fn tidy(db: &Database) -> Result<(), OpenError> {
+async fn tidy(db: &dyn Executor) -> Result<(), OpenError> {
     #[derive(Debug, Clone, SurrealValue)]
     struct Kept {
         kept: i64,
@@ -147,7 +145,7 @@ async fn tidy(db: &Database) -> Result<(), OpenError> {
     calls::execute_again(db, sql, Kept { kept: SUBMITTER_KEPT_NS }).await.map_err(failed("tidy the database"))
 }
 
-async fn unfinished_restore(db: &Database) -> Result<Option<jiff::Timestamp>, OpenError> {
+async fn unfinished_restore(db: &dyn Executor) -> Result<Option<jiff::Timestamp>, OpenError> {
     #[derive(Debug, SurrealValue)]
     struct Restore {
         since: Option<i64>,
@@ -159,11 +157,11 @@ async fn unfinished_restore(db: &Database) -> Result<Option<jiff::Timestamp>, Op
 }
 
 /// Applies the missing migrations, each in its own transaction.
-pub(super) async fn run(db: &Database) -> Result<(), OpenError> {
+pub(super) async fn run(db: &dyn Executor) -> Result<(), OpenError> {
     run_steps(db, STEPS).await
 }
 
-pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenError> {
+pub(super) async fn run_steps(db: &dyn Executor, steps: &[Step]) -> Result<(), OpenError> {
     let mut tries = Tries::default();
     loop {
         let missing = match missing(db, steps).await? {
@@ -187,7 +185,7 @@ pub(super) async fn run_steps(db: &Database, steps: &[Step]) -> Result<(), OpenE
 
 /// The schema version of a database that lacks migrations of this program; `None` for a new or an
 /// up-to-date database.
-pub(super) async fn outdated(db: &Database) -> Result<Option<i64>, OpenError> {
+pub(super) async fn outdated(db: &dyn Executor) -> Result<Option<i64>, OpenError> {
     #[derive(Debug, SurrealValue)]
     struct Versions {
         versions: Vec<i64>,
@@ -207,7 +205,7 @@ pub(super) async fn outdated(db: &Database) -> Result<Option<i64>, OpenError> {
     Ok(applied.filter(|version| *version < last))
 }
 
-async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], OpenError> {
+async fn missing<'a>(db: &dyn Executor, steps: &'a [Step]) -> Result<&'a [Step], OpenError> {
     const TABLE: &str = "
         DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL;
         DEFINE FIELD IF NOT EXISTS version    ON migration TYPE int;
@@ -235,7 +233,7 @@ async fn missing<'a>(db: &Database, steps: &'a [Step]) -> Result<&'a [Step], Ope
 
 /// Applies one migration without a timeout, because an index over many rows takes longer than the
 /// call timeout.
-async fn apply(db: &Database, step: &Step) -> Result<(), CallError> {
+async fn apply(db: &dyn Executor, step: &Step) -> Result<(), CallError> {
     #[derive(Debug, SurrealValue)]
     struct Record {
         migration_version: i64,

@@ -5,16 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use futures_util::future::BoxFuture;
+
 use super::backfill;
-use super::before_migration::BeforeMigration;
-use super::calls::Database;
-use super::embedded::{self, EmbeddedDatabase, Engine, Opening};
+use super::before_migration::{self, BeforeMigration};
+use super::database::Database;
+use super::embedded::{self, BeforeChange, EmbeddedDatabase, Engine, Opening};
 use super::error::OpenError;
+use super::inner::Inner;
 use super::lock::FolderLock;
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::reconnecting_client::ReconnectingClient;
 use super::replace;
-use super::store::{Inner, SurrealStore};
+use super::store::SurrealStore;
 use crate::config::{AuthLevel, RemoteDatabase};
 
 /// The version of the embedded engine, because the engine does not report it. A test compares it
@@ -114,7 +117,7 @@ impl SurrealStore {
     pub async fn read_every_key(&self) -> Result<Option<u64>, OpenError> {
         match &self.inner.db {
             Database::Embedded(database) => database.read_every_key().await.map(Some),
-            Database::Engine(_) | Database::Remote(_) | Database::WsConnection(_) => Ok(None),
+            Database::Engine(_) | Database::Remote(_) => Ok(None),
         }
     }
 
@@ -123,7 +126,7 @@ impl SurrealStore {
     pub async fn lost(&self) -> String {
         match &self.inner.db {
             Database::Embedded(database) => database.lost().await,
-            Database::Engine(_) | Database::Remote(_) | Database::WsConnection(_) => std::future::pending().await,
+            Database::Engine(_) | Database::Remote(_) => std::future::pending().await,
         }
     }
 
@@ -143,6 +146,12 @@ impl SurrealStore {
     ) -> Result<Self, OpenError> {
         let lock = FolderLock::take(folder)?;
         replace::check(folder)?;
+        let before = before.map(|before| {
+            move |engine: Arc<Engine>, schema: i64| -> BoxFuture<'_, Result<(), OpenError>> {
+                Box::pin(before_migration::run(Database::Engine(engine), schema, before))
+            }
+        });
+        let before = before.as_ref().map(|before| before as &BeforeChange<'_>);
         let database = EmbeddedDatabase::open(folder, opening, before).await?;
         Self::finish_open(Database::Embedded(database), Some(lock), opening.purpose).await
     }
@@ -176,7 +185,7 @@ impl SurrealStore {
     }
 
     pub(super) fn from_database(db: Database, lock: Option<FolderLock>) -> Self {
-        Self { inner: Arc::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock)) }
+        Self::new(Inner::new(db, Arc::new(AtomicI64::new(0)), lock))
     }
 }
 

@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::calls::Database;
 use super::error::{CallError, ConnectError, OpenError};
+use super::executor::Executor as _;
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::server_engine::{self, ServerEngine};
 use super::ws_connection::WsConnection;
@@ -90,7 +90,7 @@ impl ReconnectingClient {
         check_engine(&connection, address, allow_unsafe_engine).await?;
         tracing::info!(database = %address, "connected to the database");
         let connection = Arc::new(connection);
-        let identity = migrate::installation(&Database::WsConnection(Arc::clone(&connection))).await;
+        let identity = migrate::installation(&*connection).await;
         let identity = identity.map_err(|source| OpenError::Database {
             doing: "ask the database which installation it is",
             source: Box::new(source),
@@ -108,7 +108,7 @@ impl ReconnectingClient {
         variables: Value,
     ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
         let connection = self.connection().await?;
-        let statements = query_on(&connection, sql, variables).await?;
+        let statements = connection.query(sql, variables).await?;
         if statements.iter().filter_map(|result| result.as_ref().err()).any(lacks_ground) {
             connection.give_up();
             return Err(CallError::Lost);
@@ -210,17 +210,8 @@ async fn attach(
         let connection = WsConnection::connect(address).await?;
         check_version(&connection).await?;
         sign_in(&connection, address).await?;
-        let connection = Arc::new(connection);
-        migrate::prepare(
-            &Database::WsConnection(Arc::clone(&connection)),
-            &address.namespace,
-            &address.database,
-            address.auth,
-            purpose,
-            expected,
-        )
-        .await?;
-        Arc::into_inner(connection).ok_or_else(|| OpenError::Connect(ConnectError::Broke))
+        migrate::prepare(&connection, &address.namespace, &address.database, address.auth, purpose, expected).await?;
+        Ok::<_, OpenError>(connection)
     };
     tokio::time::timeout(TRY_LIMIT, ready).await.unwrap_or(Err(OpenError::Connect(ConnectError::Slow(TRY_LIMIT))))
 }
@@ -290,23 +281,6 @@ async fn ask(
     parameters: Vec<Value>,
 ) -> Result<surrealdb::Result<DbResult>, ConnectError> {
     connection.ask(method, parameters).await.map_err(|_| ConnectError::Broke)
-}
-
-/// Selects the database for all later requests on this connection.
-pub(super) async fn select(connection: &WsConnection, namespace: &str, database: &str) -> Result<(), CallError> {
-    let parameters = vec![namespace.to_owned().into_value(), database.to_owned().into_value()];
-    connection.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
-}
-
-pub(super) async fn query_on(
-    connection: &WsConnection,
-    sql: String,
-    variables: Value,
-) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
-    match connection.ask("query", vec![sql.into_value(), variables]).await?.map_err(CallError::Failed)? {
-        DbResult::Query(results) => Ok(results.into_iter().map(|result| result.result).collect()),
-        DbResult::Other(_) | DbResult::Live(_) => Err(CallError::Shape("the answer to a query is not one".into())),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kastrel_actors::model::{Command, Priority, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::StoreError;
-use surrealdb::types::{RecordId, RecordIdKey, SurrealValue, Value};
+use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
 
 use super::error::CallError;
 
@@ -150,6 +150,16 @@ impl Columns {
             document,
         })
     }
+}
+
+/// The key of the row of an idempotency key.
+pub(super) fn idempotency_key(key: &str) -> RecordId {
+    text_key("idempotency", key)
+}
+
+/// An array with one element, so that no text can be interpreted as another kind of key.
+pub(super) fn text_key(table: &str, text: &str) -> RecordId {
+    RecordId::new(table, Array::from(vec![Value::String(text.to_owned())]))
 }
 
 /// The record id of a scan; `None` for a number outside the range of ids.

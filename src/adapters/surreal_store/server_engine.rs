@@ -4,7 +4,7 @@
 //! Two transactions write the same new row, and the second commit fails with that text. Afterwards
 //! the row is deleted.
 
-use surrealdb::types::{Object, SurrealValue, Uuid, Value};
+use surrealdb::types::{Object, SurrealValue, Value};
 use surrealdb_rpc::DbResult;
 
 use super::error::CallError;
@@ -110,9 +110,6 @@ fn variables(row: &str, batch: i64) -> Value {
     variables.insert("batch".to_owned(), batch.into_value());
     Value::Object(variables)
 }
-
-/// The id of a transaction that is open on a server.
-pub(super) type Transaction = Uuid;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! The store itself: its state, and the mapping of the port's calls to the modules.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,9 +16,9 @@ use kastrel_actors::ports::{
 };
 use surrealdb::types::SurrealValue;
 
-use super::calls::{self, Database};
-use super::list::Unreadable;
-use super::lock::FolderLock;
+use super::calls::{self, Nothing};
+use super::found::Unreadable;
+use super::inner::Inner;
 use super::migrate;
 use super::row;
 use super::submit::Queue;
@@ -28,39 +28,17 @@ use super::target_index::TargetIndex;
 #[derive(Debug, Clone)]
 pub struct SurrealStore {
     pub(super) inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    // Declared before the lock, so that it is dropped first: the folder must not be unlocked while
-    // the database is open.
-    pub(super) db: Database,
-    clock_offset_ms: Arc<AtomicI64>,
-    pub(super) submissions: Queue,
-    pub(super) targets: TargetIndex,
-    pub(super) unreadable: Unreadable,
-    _lock: Option<FolderLock>,
-}
-
-impl Inner {
-    pub(super) fn new(db: Database, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
-        Self {
-            db,
-            clock_offset_ms,
-            submissions: Queue::default(),
-            targets: TargetIndex::default(),
-            unreadable: Unreadable::default(),
-            _lock: lock,
-        }
-    }
-
-    /// The offset that is added to the database's clock, in nanoseconds.
-    pub(super) fn offset(&self) -> i64 {
-        self.clock_offset_ms.load(Ordering::Relaxed).saturating_mul(1_000_000)
-    }
+    pub(super) submissions: Arc<Queue>,
+    pub(super) targets: Arc<TargetIndex>,
+    pub(super) unreadable: Arc<Unreadable>,
 }
 
 impl SurrealStore {
+    pub(super) fn new(inner: Inner) -> Self {
+        let (submissions, targets, unreadable) = Default::default();
+        Self { inner: Arc::new(inner), submissions, targets, unreadable }
+    }
+
     /// Adds `milliseconds` to the database's clock from now on, for tests that must not wait.
     ///
     /// Call it before the store is cloned or shared; it has no effect on a shared store.
@@ -86,9 +64,6 @@ impl SurrealStore {
 }
 
 #[derive(Debug, SurrealValue)]
-struct Nothing {}
-
-#[derive(Debug, SurrealValue)]
 struct Alive {
     alive: bool,
 }
@@ -96,11 +71,11 @@ struct Alive {
 #[async_trait]
 impl ScanRepository for SurrealStore {
     async fn submit(&self, scan: NewScan) -> Result<Submitted, StoreError> {
-        self.enqueue(scan).await
+        self.submissions.submit(&self.inner, scan).await
     }
 
     async fn submitted(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
-        self.by_key(key).await
+        self.inner.by_key(key).await
     }
 
     async fn get(&self, id: ScanId) -> Result<Option<ScanRecord>, StoreError> {

@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 use super::calls::{self, OPERATION_LIMIT, Tries};
 use super::embedded::RefusedBatch;
 use super::error::{CallError, Failure};
+use super::inner::Inner;
 use super::row::{self, Columns};
-use super::store::{Inner, SurrealStore};
 
 /// The maximum number of submissions in one transaction.
 const BATCH: usize = 64;
@@ -37,7 +37,8 @@ const SUBMIT_LIMIT: Duration = OPERATION_LIMIT.saturating_mul(2);
 /// submission must not break the transaction of others.
 const MAX_KEY_BYTES: usize = 1024;
 
-/// The queue of submissions that wait for their transaction.
+/// The queue of submissions that wait for their transaction. Each submission starts a task that
+/// writes the next batch.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: Mutex<Vec<Waiting>>,
@@ -92,37 +93,39 @@ impl Queue {
     }
 }
 
-impl SurrealStore {
-    pub(super) async fn enqueue(&self, scan: NewScan) -> Result<Submitted, StoreError> {
+impl Queue {
+    /// Queues a submission, and waits until its batch is written.
+    pub(super) async fn submit(self: &Arc<Self>, inner: &Arc<Inner>, scan: NewScan) -> Result<Submitted, StoreError> {
         if scan.idempotency_key.as_ref().is_some_and(|key| key.len() > MAX_KEY_BYTES) {
             return Err(row::corrupt(format!("an idempotency key has more than {MAX_KEY_BYTES} bytes")));
         }
         let (answer, answered) = oneshot::channel();
-        self.inner.submissions.push(Waiting { scan, answer });
-        let inner = Arc::clone(&self.inner);
+        self.push(Waiting { scan, answer });
+        let (queue, inner) = (Arc::clone(self), Arc::clone(inner));
         // A separate task: a dropped caller must not cancel the submissions of others.
         drop(tokio::spawn(async move {
-            let mut turn = inner.submissions.turn.lock().await;
-            write_batch(&inner, &mut turn, inner.submissions.take_batch()).await;
+            let mut turn = queue.turn.lock().await;
+            write_batch(&inner, &mut turn, queue.take_batch()).await;
         }));
         match tokio::time::timeout(SUBMIT_LIMIT, answered).await {
             Ok(answer) => answer.map_err(|_| CallError::Abandoned)?,
             Err(_) => Err(CallError::TimedOut(SUBMIT_LIMIT).into()),
         }
     }
-}
 
-impl SurrealStore {
     /// The key of this store's row in `submitter`, and the number of its last batch.
     #[cfg(test)]
     pub(super) async fn submitter(&self) -> (String, i64) {
-        let turn = self.inner.submissions.turn.lock().await;
+        let turn = self.turn.lock().await;
         (turn.submitter.clone(), turn.batch)
     }
+}
 
+impl Inner {
     /// The scan that was created by a submission with this key.
     pub(super) async fn by_key(&self, key: &str) -> Result<Option<ScanRecord>, StoreError> {
-        let UsedKeys { used } = calls::call_again(&self.inner.db, FIND_KEYS, Keys { keys: vec![key_row(key)] }).await?;
+        let keys = Keys { keys: vec![row::idempotency_key(key)] };
+        let UsedKeys { used } = calls::call_again(&self.db, FIND_KEYS, keys).await?;
         let Some(used) = used.first() else { return Ok(None) };
         Ok(self.read(ScanId(row::unsigned(used.scan)?)).await?.map(|read| read.record))
     }
@@ -328,21 +331,13 @@ async fn settle(inner: &Inner, turn: &Turn) -> Result<Option<Born>, CallError> {
 }
 
 async fn find_keys(inner: &Inner, scans: &[&NewScan]) -> Result<HashMap<String, ScanId>, WriteError> {
-    let keys: Vec<RecordId> = scans.iter().filter_map(|scan| scan.idempotency_key.as_deref()).map(key_row).collect();
+    let keys: Vec<RecordId> =
+        scans.iter().filter_map(|scan| scan.idempotency_key.as_deref()).map(row::idempotency_key).collect();
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
     let found: UsedKeys = calls::call_again(&inner.db, FIND_KEYS, Keys { keys }).await?;
     found.used.into_iter().map(|used| Ok((used.key, ScanId(row::unsigned(used.scan)?)))).collect()
-}
-
-pub(super) fn key_row(key: &str) -> RecordId {
-    text_key("idempotency", key)
-}
-
-/// An array with one element, so that no text can be interpreted as another kind of key.
-pub(super) fn text_key(table: &str, text: &str) -> RecordId {
-    RecordId::new(table, surrealdb::types::Array::from(vec![surrealdb::types::Value::String(text.to_owned())]))
 }
 
 /// The result of a submission.
@@ -376,8 +371,8 @@ impl Plan {
                 let target = target_text(&record);
                 plan.rows.push(NewRow {
                     ordinal: i64::try_from(at).map_err(row::corrupt)? + 1,
-                    key: key.map(key_row),
-                    aim: text_key("aim", &target),
+                    key: key.map(row::idempotency_key),
+                    aim: row::text_key("aim", &target),
                     target,
                     mode: record.request.mode.as_str().to_owned(),
                     trace: record.trace.to_string(),
@@ -431,9 +426,11 @@ async fn answers(
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::ports::ScanRepository as _;
     use kastrel_actors::testing::fixtures;
 
     use super::*;
+    use crate::adapters::surreal_store::SurrealStore;
 
     #[test]
     fn submissions_of_dropped_callers_are_not_written() {
@@ -454,11 +451,11 @@ mod tests {
     async fn an_unreadable_row_does_not_affect_other_submissions() {
         let store = SurrealStore::in_memory().await.unwrap();
         let keyed = NewScan { idempotency_key: Some("key".into()), ..fixtures::new_scan("example.com") };
-        store.enqueue(keyed.clone()).await.unwrap();
+        store.submit(keyed.clone()).await.unwrap();
         calls::execute(&store.inner.db, "UPDATE scan:1 SET document = 'spoilt';", Keys { keys: Vec::new() })
             .await
             .unwrap();
-        let mut turn = store.inner.submissions.turn.lock().await;
+        let mut turn = store.submissions.turn.lock().await;
         let other = fixtures::new_scan("example.org");
         let answers = write(&store.inner, &mut turn, &[&keyed, &other]).await.unwrap();
         assert!(

@@ -10,7 +10,8 @@ use kastrel_actors::policy::listing::target_contains;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::SurrealValue;
 
-use super::calls::{self, Database};
+use super::calls;
+use super::database::Database;
 
 /// The maximum number of cached targets, about six megabytes.
 const MOST: usize = 100_000;

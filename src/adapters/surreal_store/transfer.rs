@@ -20,11 +20,11 @@ use kastrel_actors::ports::StoreError;
 use kastrel_actors::ports::store::prelude::*;
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
-use super::calls;
+use super::calls::{self, Nothing};
 use super::error::{CallError, Failure};
 use super::row::{self, Columns, Keyed, stored};
 use super::store::SurrealStore;
-use super::{backfill, migrate, submit};
+use super::{backfill, migrate};
 use crate::error_chain::chain;
 
 /// The content of a database apart from its scans.
@@ -91,9 +91,6 @@ pub enum ImportError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-#[derive(Debug, Clone, SurrealValue)]
-struct Nothing {}
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Range {
@@ -377,7 +374,7 @@ fn refused(error: CallError) -> ImportError {
 fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
     Ok(ImportRow {
         number: row::signed(record.id.0)?,
-        key: record.idempotency_key.as_deref().map(submit::key_row),
+        key: record.idempotency_key.as_deref().map(row::idempotency_key),
         target: target_text(record),
         mode: record.request.mode.as_str().to_owned(),
         trace: record.trace.to_string(),

@@ -15,12 +15,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::BuilderVerifierExt;
-use surrealdb::types::{Array, Number, Object, SurrealValue, Value};
+use surrealdb::types::{Array, Number, Object, SurrealValue, Uuid, Value};
 use surrealdb_rpc::{DbResponse, DbResult};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -34,7 +35,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CallError, ConnectError};
-use super::server_engine::Transaction;
+use super::executor::Executor;
 use crate::config::RemoteDatabase;
 
 /// How long the server may be silent before the connection sends a ping.
@@ -52,6 +53,8 @@ const MAX_MESSAGE: usize = 128 << 20;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Answer = surrealdb::Result<DbResult>;
+/// The id of a transaction that is open on a server.
+type Transaction = Uuid;
 
 /// An open connection. Dropping it closes it.
 #[derive(Debug)]
@@ -125,6 +128,21 @@ impl WsConnection {
     /// Gives the connection up: pending requests fail.
     pub(super) fn give_up(&self) {
         self.gone.cancel();
+    }
+}
+
+#[async_trait]
+impl Executor for WsConnection {
+    async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+        match self.ask("query", vec![sql.into_value(), variables]).await?.map_err(CallError::Failed)? {
+            DbResult::Query(results) => Ok(results.into_iter().map(|result| result.result).collect()),
+            DbResult::Other(_) | DbResult::Live(_) => Err(CallError::Shape("the answer to a query is not one".into())),
+        }
+    }
+
+    async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
+        let parameters = vec![namespace.to_owned().into_value(), database.to_owned().into_value()];
+        self.ask("use", parameters).await?.map(drop).map_err(CallError::Failed)
     }
 }
 

@@ -27,8 +27,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags};
 
-use super::super::OURSELVES;
 use super::super::environment::{MARKER_VARIABLE, connection_name};
+use super::super::own_program::OURSELVES;
 use super::Tools;
 use super::network::{GATEWAYS, Network, OUTSIDE, OWN, RESOLVERS};
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::PidfdFlags;
 
+use super::super::environment;
 use super::super::folder::TmpFolder;
 use super::super::isolation::Isolation;
 use super::super::keeper::{KeeperSettings, Keepers, Start};
+use super::super::own_program::OURSELVES;
 use super::super::run::Run;
-use super::super::{OURSELVES, environment};
 use super::addresses::named_proxies;
 use super::{EgressLimit, Network, Tools};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::Controllers;
+use super::controllers::Controllers;
 
 /// The maximum memory, processes and CPU time of one attempt. `None` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

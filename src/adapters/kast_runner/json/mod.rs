@@ -15,6 +15,7 @@
 //! finds the bounds of texts, which is the same lexer. Also, `serde_json` keeps texts completely in
 //! memory.
 
+mod fault;
 mod find;
 mod reader;
 #[cfg(test)]
@@ -23,33 +24,8 @@ mod text;
 mod tree;
 mod value;
 
+pub(super) use fault::Fault;
 pub(super) use find::find;
 pub(super) use reader::JsonReader;
 pub(super) use tree::tree;
 pub(super) use value::Value;
-
-/// The reason why a document cannot be read. Each completes "cannot be read: …".
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
-    /// The document is empty.
-    #[error("it is empty")]
-    Empty,
-    /// The document is truncated.
-    #[error("it is truncated")]
-    Truncated,
-    /// The document is not a JSON object.
-    #[error("it holds no JSON object")]
-    NoObject,
-    /// The document has another encoding.
-    #[error("it is UTF-16 text, and UTF-8 was expected")]
-    Utf16,
-    /// The document is valid JSON up to this byte.
-    #[error("it is no JSON at byte {0}")]
-    Malformed(u64),
-    /// The document is a JSON object, but not a plugin's result.
-    #[error("it contains no result")]
-    NoResult,
-    /// The system returned an error.
-    #[error("reading failed ({0})")]
-    Io(std::io::ErrorKind),
-}

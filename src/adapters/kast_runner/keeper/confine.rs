@@ -16,8 +16,9 @@ use rustix::mount::MountPropagationFlags;
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
 
-use super::super::isolation::{self, RlimitRule};
-use super::super::{OURSELVES, egress};
+use super::super::egress::{COMMAND as NETWORK_COMMAND, RUN as NETWORK_RUN};
+use super::super::isolation::{RlimitRule, hand_back, remove_below, share};
+use super::super::own_program::OURSELVES;
 use super::message::Start;
 use super::settings::KeeperSettings;
 
@@ -55,7 +56,7 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
             None => Command::new(&start.program),
             Some(_) => {
                 let mut entering = Command::new(OURSELVES);
-                entering.args([egress::COMMAND, egress::RUN]).arg(&start.program);
+                entering.args([NETWORK_COMMAND, NETWORK_RUN]).arg(&start.program);
                 entering
             }
         };
@@ -82,12 +83,12 @@ pub(super) fn spawn(settings: &KeeperSettings, start: &Start, stdout: OwnedFd, s
 pub(super) fn give_back(settings: &KeeperSettings, folder: &OwnedFd, tmp: &Path) {
     if settings.user.is_some() {
         let _ended = confined(settings, None, || {
-            isolation::hand_back(folder);
-            isolation::remove_below(tmp);
+            hand_back(folder);
+            remove_below(tmp);
         });
         // The keeper does this too, because the node may be gone. A later scanner with the same
         // user must not get access to the folder.
-        let _gone = isolation::share(folder, None);
+        let _gone = share(folder, None);
     }
 }
 

@@ -46,6 +46,3 @@ pub(super) use message::Start;
 pub(super) use pool::{Keeper, Keepers, collect_orphan};
 pub use serve::{keeper_arguments, keeper_main};
 pub(super) use settings::KeeperSettings;
-
-/// The environment variable that marks a keeper. Its value has the data folder and the run.
-pub(super) const KEEPER_VARIABLE: &str = "KASTREL_KEEPER";

@@ -13,12 +13,13 @@ use std::time::Duration;
 use kastrel_actors::model::ExitKind;
 use rustix::process::{Pid, WaitOptions};
 
+use super::super::environment::KEEPER_VARIABLE;
 use super::super::isolation::{Cgroup, Cgroups};
 use super::super::proc_table::Process;
 use super::super::run::Run;
 use super::message::{self, Answer, Request, Start};
 use super::serve::COMMAND;
-use super::{KEEPER_VARIABLE, KeeperSettings};
+use super::settings::KeeperSettings;
 use crate::descriptors::SpawnAsBefore as _;
 
 /// The timeout of a keeper's response. It is long, because the access rights of many files may have

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions};
 
 use super::super::isolation::Cgroup;
-use super::super::{proc_table, process};
+use super::super::proc_table;
 use super::confine;
 use super::message::{self, Answer, Request};
 use super::settings::KeeperSettings;
@@ -175,7 +175,7 @@ impl Service {
         loop {
             let descendants = proc_table::descendants(own);
             for process in descendants.iter().filter(|process| !process.is_zombie) {
-                process::end(process);
+                process.end();
             }
             // The keeper adopts each descendant when its parent dies, so this loop finally waits
             // for all of them.

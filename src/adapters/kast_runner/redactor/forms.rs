@@ -8,6 +8,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// The minimum length of a secret in characters. Shorter secrets are not searched, because they
+/// occur in texts by chance.
+pub(super) const LEAST_CHARS: usize = 4;
 /// The maximum number of possible ends of a form at one position. Spellings with the same start are
 /// resolved by the next unit.
 const MOST_ENDS: usize = 16;
@@ -132,7 +135,7 @@ impl Forms {
                 texts.extend([inner, &unpadded[first..], &padded[first..]].map(str::to_owned));
             }
         }
-        let texts = texts.into_iter().filter(|text| text.len() >= super::LEAST_CHARS);
+        let texts = texts.into_iter().filter(|text| text.len() >= LEAST_CHARS);
         texts.map(|text| self.form(&text, Level::Literal)).collect()
     }
 }

@@ -12,8 +12,8 @@ use kastrel_actors::model::{PluginResult, PluginStatus, Scheme};
 
 use super::super::json::{Fault, JsonReader};
 use super::super::plugin_name;
-use super::processed::Own;
-use super::{Sureness, said};
+use super::message::said;
+use super::own::{Own, Reach, Sureness};
 
 /// The maximum number of bytes of a text that are kept.
 const MOST_TEXT_BYTES: usize = 16 << 10;
@@ -49,18 +49,6 @@ const REACHED_WORDS: &[&str] =
 /// Parts of error messages that mean that no connection was made.
 const UNREACHED_WORDS: &[&str] =
     &["ConnectionPool(", "Connection", "timed out", "Name or service not known", "SSLError"];
-
-/// Whether the target responded to a plugin.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::adapters::kast_runner) enum Reach {
-    /// The result does not show it.
-    #[default]
-    Unknown,
-    /// The target responded.
-    Reached,
-    /// The target did not respond.
-    Unreached,
-}
 
 /// The relevant parts of the tool's own result, in `findings`.
 #[derive(Debug, Default)]

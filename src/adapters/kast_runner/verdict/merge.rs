@@ -11,9 +11,9 @@ use super::super::plugin_name;
 use super::super::text::clean;
 use super::end_word::EndWord;
 use super::info::{Info, Listed, MOST_PLUGINS};
-use super::processed::Own;
+use super::message::said;
+use super::own::{Own, Sureness};
 use super::times::{Clock, Times};
-use super::{Sureness, said};
 
 /// The message of a plugin that failed without a reason.
 const FAILED_SILENTLY: &str = "Failed without a message. See the log.";

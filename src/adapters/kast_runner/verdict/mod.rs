@@ -18,34 +18,15 @@ mod failure_text;
 pub(super) mod info;
 mod issues;
 mod merge;
+mod message;
+mod own;
 pub(super) mod processed;
 mod times;
-
-use super::text::clean;
 
 pub(super) use evidence::{Moment, Unsure, cut_off, judge, settle};
 pub(super) use info::Info;
 pub(super) use merge::{broken_off, merge, not_read, running, so_far};
-pub(super) use processed::Own;
-
-/// The maximum length of a message in characters.
-const MOST_MESSAGE_CHARS: usize = 500;
-
-/// How certain the end of a plugin is, by its own file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sureness {
-    /// The file does not state it; KAST's word counts.
-    Guessed,
-    /// The file states it.
-    Stated,
-    /// The file is unreadable, so the plugin's findings are unknown.
-    Unreadable,
-}
-
-/// Converts a text to a message: printable, bounded and not empty.
-fn said(text: &str) -> Option<String> {
-    Some(clean(text, MOST_MESSAGE_CHARS)).filter(|text| !text.is_empty())
-}
+pub(super) use own::{Own, Sureness};
 
 #[cfg(test)]
 mod tests;

@@ -11,9 +11,11 @@ use super::super::json::{Fault, JsonReader, Value};
 use super::super::plugin_name;
 use super::alerts::{self, Alerts, ZAP};
 use super::end_word::EndWord;
-use super::evidence::{self, Reach, ToolResult};
+use super::evidence::{self, ToolResult};
 use super::failure_text::{has_reason, says_failure};
-use super::{MOST_MESSAGE_CHARS, Sureness, issues, said};
+use super::issues;
+use super::message::{MOST_MESSAGE_CHARS, said};
+use super::own::{Own, Sureness};
 
 /// The maximum number of bytes of a text that are kept; messages are shorter.
 const MOST_TEXT_BYTES: usize = 16 << 10;
@@ -28,40 +30,6 @@ const NO_RESULTS: &str = "No results available.";
 const EMPTY_SUMMARY: &str = "No ";
 /// A phrase that makes such a summary a reason: the tool produced no output.
 const NOTHING_PRODUCED: &str = " produced";
-
-/// A plugin's own result.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::adapters::kast_runner) struct Own {
-    /// The state, issues and message.
-    pub(in crate::adapters::kast_runner) result: PluginResult,
-    /// How certain the state is.
-    pub(in crate::adapters::kast_runner) sureness: Sureness,
-    /// The reason of the failure, if stated.
-    pub(in crate::adapters::kast_runner) error: Option<String>,
-    /// Whether the target responded.
-    pub(in crate::adapters::kast_runner) reach: Reach,
-    /// The time at which the file was written. The plugin did not end later.
-    pub(in crate::adapters::kast_runner) written: Option<Timestamp>,
-}
-
-impl Own {
-    /// Creates a result with the given certainty.
-    pub(in crate::adapters::kast_runner) const fn new(
-        result: PluginResult,
-        sureness: Sureness,
-        error: Option<String>,
-    ) -> Self {
-        Self { result, sureness, error, reach: Reach::Unknown, written: None }
-    }
-
-    /// The result of a plugin with an unreadable file. `problem` completes "Result file cannot be
-    /// read: …".
-    pub(in crate::adapters::kast_runner) fn unreadable(name: &str, problem: impl std::fmt::Display) -> Self {
-        let error = format!("Result file cannot be read: {problem}");
-        let result = PluginResult { message: Some(error.clone()), ..PluginResult::new(name, PluginStatus::Failed) };
-        Self::new(result, Sureness::Unreadable, Some(error))
-    }
-}
 
 /// The relevant parts of the file.
 #[derive(Default)]

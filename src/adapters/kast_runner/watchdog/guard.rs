@@ -17,7 +17,7 @@ use tracing::{debug, error, warn};
 
 use super::super::environment;
 use super::super::run::Run;
-use super::boottime;
+use super::clock::boottime;
 use super::order::Order;
 use super::watch::COMMAND;
 use crate::descriptors::SpawnAsBefore as _;

@@ -36,18 +36,10 @@
 //! environment. It is in its own process group and ignores SIGINT, SIGTERM and SIGHUP: after such a
 //! signal, the node cleans up first, and then the watchdog ends with it.
 
+mod clock;
 mod guard;
 mod order;
 mod watch;
 
 pub use guard::Watchdog;
 pub use watch::{main as watchdog_main, watchdog_arguments};
-
-use std::time::Duration;
-
-/// The current time of `CLOCK_BOOTTIME`, which is the same for all processes of the machine.
-fn boottime() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    // Neither value is ever negative: the clock starts at zero.
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
-}

@@ -14,7 +14,7 @@ use super::super::proc_table::{self, Process};
 use super::super::run::Run;
 use super::super::sweep::{CLEAN_PASSES, Hunt};
 use super::super::{container, environment};
-use super::boottime;
+use super::clock::boottime;
 use super::order::{NodeView, Order, Passes, WatchdogAction, action, pause};
 
 /// The command on the command line.
@@ -92,7 +92,7 @@ async fn watch(run: Run) -> io::Result<()> {
                 if action(node.view, passes.clean, boottime()) != WatchdogAction::Kill {
                     continue;
                 }
-                found.iter().for_each(super::super::process::end);
+                found.iter().for_each(Process::end);
                 passes.count(found.iter().map(Process::identity).collect());
                 if passes.clean >= CLEAN_PASSES && containers.is_none() {
                     containers = Some(tokio::spawn(remove_containers(run.clone())));

@@ -22,11 +22,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::engine::Engine;
 use super::folder::{self, DATABASE_FOLDER, Damage, HIGH_WATER_FILE};
 use super::high_water::{Found, HighWater, HighWaterFile, Loss, Recorded, Verdict, judge};
-use super::opening::{Opening, blocking, open_engine, read_all};
+use super::opening::{BeforeChange, Opening, blocking, open_engine, read_all};
 use super::{RefusedBatch, convert, failure, marks, withdraw};
-use crate::adapters::surreal_store::before_migration::BeforeMigration;
-use crate::adapters::surreal_store::calls::Database;
 use crate::adapters::surreal_store::error::{CallError, OpenError};
+use crate::adapters::surreal_store::executor::Executor;
 use crate::adapters::surreal_store::migrate::{ExpectedDatabase, Purpose};
 use crate::error_chain::chain;
 
@@ -90,7 +89,7 @@ impl EmbeddedDatabase {
     pub(in super::super) async fn open(
         data: &Path,
         opening: Opening,
-        before: Option<&dyn BeforeMigration>,
+        before: Option<&BeforeChange<'_>>,
     ) -> Result<Self, OpenError> {
         convert::run(data).await.map_err(|source| OpenError::Convert(source.into()))?;
         let path = data.join(HIGH_WATER_FILE);
@@ -106,9 +105,7 @@ impl EmbeddedDatabase {
             Recorded::Damaged => return Err(OpenError::Lost(Loss::Unknown)),
         };
         let engine = open_engine(data, opening, ExpectedDatabase::Any, record.is_some(), before).await?;
-        let db = Database::Engine(Arc::clone(&engine));
-        let checked = check(&db, record.as_ref(), recorded == Recorded::Damaged, opening.accept_loss).await;
-        drop(db);
+        let checked = check(&*engine, record.as_ref(), recorded == Recorded::Damaged, opening.accept_loss).await;
         let found = match checked {
             Ok(found) => found,
             Err(error) => {
@@ -204,7 +201,7 @@ impl EmbeddedDatabase {
             );
         }
         let State::Open(engine) = self.shared.state.borrow().clone() else { return };
-        match record.settle(&Database::Engine(Arc::clone(&engine))).await {
+        match record.settle(&*engine).await {
             Ok(()) => self.shared.is_unsettled.store(false, Ordering::Release),
             Err(error) => self.shared.fail(&engine, &chain(&error)),
         }
@@ -259,10 +256,7 @@ impl Shared {
         let mut record = self.record.lock().await;
         let failed = |doing| move |source: CallError| OpenError::Database { doing, source: Box::new(source) };
         let begun = async {
-            record
-                .settle(&Database::Engine(Arc::clone(&engine)))
-                .await
-                .map_err(failed("withdraw refused submissions"))?;
+            record.settle(&*engine).await.map_err(failed("withdraw refused submissions"))?;
             record.mark(&engine, false).await.map_err(failed("write the high-water record"))
         };
         match begun.await {
@@ -313,8 +307,7 @@ impl Record {
         if !self.is_kept {
             return Ok(());
         }
-        let Found { installation, last_scan, scans, .. } =
-            marks::mark(&Database::Engine(Arc::clone(engine)), self.now.mark + 1).await?;
+        let Found { installation, last_scan, scans, .. } = marks::mark(&**engine, self.now.mark + 1).await?;
         let mark = self.now.mark + 1;
         let refused = std::mem::take(&mut self.now.refused);
         self.now = HighWater { installation, mark, last_scan, scans, written_at: SystemClock.now(), closed, refused };
@@ -322,7 +315,7 @@ impl Record {
     }
 
     /// Withdraws all refused batches. The next write of the record removes them.
-    async fn settle(&mut self, db: &Database) -> Result<(), CallError> {
+    async fn settle(&mut self, db: &dyn Executor) -> Result<(), CallError> {
         for batch in &self.now.refused {
             let scans = withdraw::withdraw(db, batch).await?;
             if scans > 0 {
@@ -420,7 +413,7 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
     // empty database.
     let engine =
         open_engine(&shared.data, shared.opening, ExpectedDatabase::Known(&record.installation), true, None).await?;
-    let checked = check(&Database::Engine(Arc::clone(&engine)), Some(&record), false, false).await;
+    let checked = check(&*engine, Some(&record), false, false).await;
     if let Err(error) = checked {
         Engine::close(engine).await;
         return Err(error);
@@ -430,7 +423,7 @@ async fn reopen(shared: &Arc<Shared>) -> Result<(), OpenError> {
 
 /// Compares the database with its record.
 async fn check(
-    db: &Database,
+    db: &dyn Executor,
     record: Option<&HighWater>,
     is_damaged: bool,
     accept_loss: bool,
@@ -468,6 +461,7 @@ mod tests {
 
     use super::*;
     use crate::adapters::surreal_store::SurrealStore;
+    use crate::adapters::surreal_store::database::Database;
 
     async fn opened(folder: &Path) -> (EmbeddedDatabase, SurrealStore) {
         let opening = Opening { purpose: Purpose::Use, accept_loss: false };
@@ -494,7 +488,7 @@ mod tests {
         for number in 0..24 {
             let other = SurrealStore::from_database(Database::Embedded(database.clone()), None);
             other.submit(fixtures::new_scan(&format!("refused-{number}.test"))).await.unwrap();
-            let sent = other.submitter().await;
+            let sent = other.submissions.submitter().await;
             refused.push(RefusedBatch { submitter: sent.0, batch: sent.1, amount: 1 });
         }
         // All of them lose their response while the engine has failed.

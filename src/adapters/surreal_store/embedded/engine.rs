@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use surrealdb::Surreal;
 use surrealdb::engine::local::Db;
 use surrealdb::types::Value;
@@ -17,6 +18,7 @@ use super::options::OPTIONS;
 use super::verify::{self, Unreadable};
 use crate::adapters::surreal_store::calls::CALL_TIMEOUT;
 use crate::adapters::surreal_store::error::{CallError, OpenError};
+use crate::adapters::surreal_store::executor::Executor;
 use crate::error_chain::chain;
 
 /// The timeout for closing an engine, and for a dropped engine to release its files.
@@ -115,21 +117,6 @@ impl Engine {
         Ok(Self { db, datastore: weak, closing: CancellationToken::new() })
     }
 
-    /// Returns the result of each statement.
-    pub(in super::super) async fn query(
-        &self,
-        sql: String,
-        variables: Value,
-    ) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
-        let mut response = self.db.query(sql).bind(variables).await.map_err(CallError::Failed)?;
-        Ok((0..response.num_statements()).map(|statement| response.take(statement)).collect())
-    }
-
-    /// Selects the database for all later calls.
-    pub(in super::super) async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
-        self.db.use_ns(namespace).use_db(database).await.map(drop).map_err(CallError::Failed)
-    }
-
     /// Returns access to the raw keys and values, if the engine is still open.
     pub(super) fn datastore(&self) -> Option<Arc<Datastore>> {
         self.datastore.upgrade()
@@ -157,6 +144,18 @@ impl Engine {
             tokio::time::sleep(CLOSE_POLL).await;
         }
         true
+    }
+}
+
+#[async_trait]
+impl Executor for Engine {
+    async fn query(&self, sql: String, variables: Value) -> Result<Vec<surrealdb::Result<Value>>, CallError> {
+        let mut response = self.db.query(sql).bind(variables).await.map_err(CallError::Failed)?;
+        Ok((0..response.num_statements()).map(|statement| response.take(statement)).collect())
+    }
+
+    async fn select(&self, namespace: &str, database: &str) -> Result<(), CallError> {
+        self.db.use_ns(namespace).use_db(database).await.map(drop).map_err(CallError::Failed)
     }
 }
 

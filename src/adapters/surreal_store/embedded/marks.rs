@@ -4,11 +4,9 @@
 use surrealdb::types::SurrealValue;
 
 use super::high_water::Found;
-use crate::adapters::surreal_store::calls::{self, Database};
+use crate::adapters::surreal_store::calls::{self, Nothing};
 use crate::adapters::surreal_store::error::CallError;
-
-#[derive(Debug, Clone, SurrealValue)]
-struct Nothing {}
+use crate::adapters::surreal_store::executor::Executor;
 
 #[derive(Debug, Clone, SurrealValue)]
 struct NewMark {
@@ -68,25 +66,25 @@ const RAISE: &str = "
     COMMIT;";
 
 /// Reads the state of the database.
-pub(super) async fn found(db: &Database) -> Result<Found, CallError> {
+pub(super) async fn found(db: &dyn Executor) -> Result<Found, CallError> {
     read(calls::call_again(db, FOUND, Nothing {}).await?)
 }
 
 /// Commits `mark`, and returns the state of the database in that transaction.
-pub(super) async fn mark(db: &Database, mark: u64) -> Result<Found, CallError> {
+pub(super) async fn mark(db: &dyn Executor, mark: u64) -> Result<Found, CallError> {
     let mark = i64::try_from(mark).map_err(|error| CallError::Shape(error.to_string()))?;
     read(calls::call_again(db, MARK, NewMark { mark }).await?)
 }
 
 /// Marks the ids up to `least` as assigned.
-pub(in super::super) async fn keep_ids_above(db: &Database, least: u64) -> Result<(), CallError> {
+pub(in super::super) async fn keep_ids_above(db: &dyn Executor, least: u64) -> Result<(), CallError> {
     calls::execute_again(db, RAISE, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail: String::new() })
         .await
 }
 
 /// Records that an operator accepted a loss. `least` is the last scan id that is known to be
 /// assigned.
-pub(super) async fn accept(db: &Database, least: u64, detail: String) -> Result<(), CallError> {
+pub(super) async fn accept(db: &dyn Executor, least: u64, detail: String) -> Result<(), CallError> {
     calls::execute_again(db, ACCEPT, Accepted { least: i64::try_from(least).unwrap_or(i64::MAX), detail }).await
 }
 

@@ -32,4 +32,4 @@ pub use high_water::Loss;
 pub(super) use high_water::RefusedBatch;
 pub(super) use high_water::last_recorded;
 pub(super) use marks::keep_ids_above;
-pub(super) use opening::Opening;
+pub(super) use opening::{BeforeChange, Opening};

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use super::engine::{Engine, First};
 use super::folder::{self, DATABASE_FOLDER, Damage};
 use super::verify;
-use crate::adapters::surreal_store::before_migration::{self, BeforeMigration};
-use crate::adapters::surreal_store::calls::{CALL_TIMEOUT, Database};
+use crate::adapters::surreal_store::calls::CALL_TIMEOUT;
 use crate::adapters::surreal_store::error::OpenError;
 use crate::adapters::surreal_store::migrate::{self, ExpectedDatabase, Purpose};
 use crate::config::AuthLevel;
@@ -30,6 +31,11 @@ pub(in super::super) struct Opening {
     pub(in super::super) accept_loss: bool,
 }
 
+/// Runs on the engine of an existing database before its schema changes. The second argument is the
+/// present schema version.
+pub(in super::super) type BeforeChange<'a> =
+    dyn Fn(Arc<Engine>, i64) -> BoxFuture<'a, Result<(), OpenError>> + Send + Sync + 'a;
+
 /// Opens the engine in its folder and migrates the schema. `must_exist`: an empty folder is a loss
 /// and not a new database.
 pub(super) async fn open_engine(
@@ -37,7 +43,7 @@ pub(super) async fn open_engine(
     opening: Opening,
     expected: ExpectedDatabase<'_>,
     must_exist: bool,
-    before: Option<&dyn BeforeMigration>,
+    before: Option<&BeforeChange<'_>>,
 ) -> Result<Arc<Engine>, OpenError> {
     let path = data.join(DATABASE_FOLDER);
     let failed = |source| OpenError::Folder { folder: path.clone(), source };
@@ -64,13 +70,13 @@ pub(super) async fn open_engine(
     let mut engine = Arc::new(Engine::open(&path, first, Some(CALL_TIMEOUT)).await?);
     if content != folder::Content::Nothing && matches!(expected, ExpectedDatabase::Any) {
         let is_outdated;
-        (engine, is_outdated) = used(engine, async |db| to_migrate(db, before).await).await?;
+        (engine, is_outdated) = used(engine, async |engine: &Arc<Engine>| to_migrate(engine, before).await).await?;
         if is_outdated {
             engine = migrated(engine, &path, migrate::STEPS).await?;
         }
     }
-    let (engine, ()) = used(engine, async |db| {
-        migrate::prepare(db, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, expected).await
+    let (engine, ()) = used(engine, async |engine: &Arc<Engine>| {
+        migrate::prepare(&**engine, NAMESPACE, DATABASE, AuthLevel::Root, opening.purpose, expected).await
     })
     .await?;
     if is_large {
@@ -82,11 +88,9 @@ pub(super) async fn open_engine(
 /// Runs `what` on an engine, and closes the engine if that fails.
 async fn used<T>(
     engine: Arc<Engine>,
-    what: impl AsyncFnOnce(&Database) -> Result<T, OpenError>,
+    what: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, OpenError>,
 ) -> Result<(Arc<Engine>, T), OpenError> {
-    let db = Database::Engine(Arc::clone(&engine));
-    let done = what(&db).await;
-    drop(db);
+    let done = what(&engine).await;
     match done {
         Ok(value) => Ok((engine, value)),
         Err(error) => {
@@ -97,9 +101,13 @@ async fn used<T>(
 }
 
 /// True if the schema is from an earlier version; `before` has then run.
-async fn to_migrate(db: &Database, before: Option<&dyn BeforeMigration>) -> Result<bool, OpenError> {
-    migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-    before_migration::run(db, before).await
+async fn to_migrate(engine: &Arc<Engine>, before: Option<&BeforeChange<'_>>) -> Result<bool, OpenError> {
+    migrate::select_database(&**engine, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+    let Some(schema) = migrate::outdated(&**engine).await? else { return Ok(false) };
+    if let Some(before) = before {
+        before(Arc::clone(engine), schema).await?;
+    }
+    Ok(true)
 }
 
 /// Applies the missing `steps` with an engine that has no statement timeout, because an index over
@@ -110,9 +118,9 @@ async fn migrated(engine: Arc<Engine>, path: &Path, steps: &[migrate::Step]) -> 
         "bringing the database of an earlier version up to date; that takes some minutes for hundreds of thousands of scans"
     );
     let patient = Arc::new(Engine::open(path, First::Use, None).await?);
-    let migrate = async |db: &Database| {
-        migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-        migrate::run_steps(db, steps).await
+    let migrate = async |engine: &Arc<Engine>| {
+        migrate::select_database(&**engine, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+        migrate::run_steps(&**engine, steps).await
     };
     let (patient, ()) = used(patient, migrate).await?;
     Engine::close(patient).await;
@@ -154,6 +162,7 @@ mod tests {
     use super::super::database::EmbeddedDatabase;
     use super::*;
     use crate::adapters::surreal_store::SurrealStore;
+    use crate::adapters::surreal_store::database::Database;
 
     /// An index over 100,000 rows takes longer than the call timeout. Such a migration must
     /// complete, and the timeout applies again afterwards.
@@ -164,10 +173,8 @@ mod tests {
         let short = Duration::from_millis(50);
         let slow = [migrate::Step { version: 1, sql: "SLEEP 200ms; DEFINE TABLE one;" }];
         let engine = Arc::new(Engine::open(&path, First::Use, Some(short)).await.unwrap());
-        let db = Database::Engine(Arc::clone(&engine));
-        migrate::select_database(&db, NAMESPACE, DATABASE, AuthLevel::Root).await.unwrap();
-        migrate::run_steps(&db, &slow).await.unwrap_err();
-        drop(db);
+        migrate::select_database(&*engine, NAMESPACE, DATABASE, AuthLevel::Root).await.unwrap();
+        migrate::run_steps(&*engine, &slow).await.unwrap_err();
         let engine = migrated(engine, &path, &slow).await.unwrap();
         assert!(Engine::close(engine).await);
     }
@@ -179,9 +186,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(DATABASE_FOLDER);
         let first = Arc::new(Engine::open(&path, First::Use, None).await.unwrap());
-        let (first, ()) = used(first, async |db: &Database| {
-            migrate::select_database(db, NAMESPACE, DATABASE, AuthLevel::Root).await?;
-            migrate::run_steps(db, &migrate::STEPS[..1]).await
+        let (first, ()) = used(first, async |engine: &Arc<Engine>| {
+            migrate::select_database(&**engine, NAMESPACE, DATABASE, AuthLevel::Root).await?;
+            migrate::run_steps(&**engine, &migrate::STEPS[..1]).await
         })
         .await
         .unwrap();

@@ -5,10 +5,10 @@
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::RefusedBatch;
-use crate::adapters::surreal_store::calls::{self, Database};
+use crate::adapters::surreal_store::calls;
 use crate::adapters::surreal_store::error::CallError;
-use crate::adapters::surreal_store::row::{StoredScan, stored};
-use crate::adapters::surreal_store::submit;
+use crate::adapters::surreal_store::executor::Executor;
+use crate::adapters::surreal_store::row::{self, StoredScan, stored};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Asked {
@@ -55,7 +55,7 @@ const WITHDRAW: &str = "
     COMMIT;";
 
 /// Deletes the committed scans of `batch`, and returns their number.
-pub(super) async fn withdraw(db: &Database, batch: &RefusedBatch) -> Result<usize, CallError> {
+pub(super) async fn withdraw(db: &dyn Executor, batch: &RefusedBatch) -> Result<usize, CallError> {
     let submitter = RecordId::new("submitter", batch.submitter.clone());
     let asked = Asked { submitter: submitter.clone(), batch: batch.batch };
     let Written { last } = calls::call_again(db, ASK, asked).await?;
@@ -70,7 +70,7 @@ pub(super) async fn withdraw(db: &Database, batch: &RefusedBatch) -> Result<usiz
     let keys = rows
         .into_iter()
         .filter_map(|row| row.into_record().ok()?.idempotency_key)
-        .map(|key| submit::key_row(&key))
+        .map(|key| row::idempotency_key(&key))
         .collect();
     calls::execute_again(db, WITHDRAW, Withdrawn { submitter, batch: batch.batch, scans, numbers, keys }).await?;
     Ok(withdrawn)

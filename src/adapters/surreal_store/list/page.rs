@@ -98,6 +98,11 @@ pub(super) fn cursor_at(number: i64) -> Cursor {
     Cursor { rank: String::new(), id: ScanId(u64::try_from(number).unwrap_or_default()) }
 }
 
+/// The scan number of an id.
+pub(super) fn number_of(id: ScanId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

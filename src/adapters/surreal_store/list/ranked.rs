@@ -3,7 +3,7 @@
 use kastrel_actors::model::Cursor;
 use kastrel_actors::ports::StoreError;
 
-use super::number_of;
+use super::page::number_of;
 use super::sql::{RankStep, Ranked, RankedScans};
 use crate::adapters::surreal_store::row;
 

@@ -4,9 +4,6 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use crate::adapters::surreal_store::row::stored;
 
-#[derive(Debug, Clone, SurrealValue)]
-pub(super) struct Nothing {}
-
 #[derive(Debug, SurrealValue)]
 pub(super) struct Last {
     pub(super) last: i64,

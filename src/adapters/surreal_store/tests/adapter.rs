@@ -15,11 +15,12 @@ use surrealdb::types::{RecordId, SurrealValue, Value};
 use tempfile::TempDir;
 
 use super::super::apply::was_made;
-use super::super::calls::Database;
+use super::super::calls::{self, Nothing};
+use super::super::database::Database;
+use super::super::executor::Executor as _;
 use super::super::migrate::{self, STEPS, Step};
-use super::super::row::MAX_DOCUMENT_BYTES;
-use super::super::submit::text_key;
-use super::super::{OpenError, SurrealStore, calls};
+use super::super::row::{MAX_DOCUMENT_BYTES, text_key};
+use super::super::{OpenError, SurrealStore};
 use super::super::{backfill, before_migration};
 use super::run;
 use crate::backup::BackupFolder;
@@ -31,9 +32,6 @@ async fn memory() -> Database {
     db
 }
 
-#[derive(Clone, SurrealValue)]
-struct Nothing {}
-
 #[derive(SurrealValue)]
 struct Numbers {
     numbers: Vec<i64>,
@@ -41,6 +39,12 @@ struct Numbers {
 
 async fn numbers(db: &Database, sql: &'static str) -> Vec<i64> {
     calls::call::<Numbers>(db, sql, Nothing {}).await.unwrap().numbers
+}
+
+/// Runs `before` like the opening of an embedded database.
+async fn run_before(db: &Database, before: &BackupFolder) -> Result<(), OpenError> {
+    let Some(schema) = migrate::outdated(db).await? else { return Ok(()) };
+    before_migration::run(db.clone(), schema, before).await
 }
 
 const TTL: Duration = Duration::from_secs(30);
@@ -347,7 +351,7 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
             }
             let dir = TempDir::new().unwrap();
             let folder = BackupFolder::new(dir.path().to_owned(), 3);
-            before_migration::run(&db, Some(&folder)).await.unwrap();
+            run_before(&db, &folder).await.unwrap();
             let files = folder.list().unwrap();
             let schema = STEPS[steps - 1].version;
             assert_eq!(
@@ -369,9 +373,9 @@ fn a_database_of_each_earlier_schema_is_backed_up_before_it_changes() {
         let dir = TempDir::new().unwrap();
         let folder = BackupFolder::new(dir.path().join("new"), 3);
         let db = memory().await;
-        before_migration::run(&db, Some(&folder)).await.unwrap();
+        run_before(&db, &folder).await.unwrap();
         migrate::run(&db).await.unwrap();
-        before_migration::run(&db, Some(&folder)).await.unwrap();
+        run_before(&db, &folder).await.unwrap();
         assert!(!folder.path().exists(), "neither a new database nor one that is up to date is backed up");
     });
 }
@@ -385,7 +389,7 @@ fn a_backup_that_cannot_be_made_keeps_the_schema_as_it_is() {
         let dir = TempDir::new().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = before_migration::run(&db, Some(&BackupFolder::new(file, 3))).await.unwrap_err();
+        let error = run_before(&db, &BackupFolder::new(file, 3)).await.unwrap_err();
         assert!(matches!(error, OpenError::BeforeMigration { schema: 1, .. }), "{error}");
         assert!(error.to_string().contains("with `backup.enabled = false` it changes without a backup"), "{error}");
     });

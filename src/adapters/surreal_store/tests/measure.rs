@@ -10,15 +10,12 @@ use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::super::{SurrealStore, calls};
+use super::super::SurrealStore;
+use super::super::calls::{self, Nothing};
 use super::surreal_server::SurrealServer;
 use super::{connect, run};
-use surrealdb::types::SurrealValue;
 
 const TRIES: u32 = 30;
-
-#[derive(SurrealValue)]
-struct Nothing {}
 
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

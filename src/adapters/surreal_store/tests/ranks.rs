@@ -16,9 +16,11 @@ use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 use surrealdb::types::{SurrealValue, Value};
 
-use super::super::calls::Database;
+use super::super::calls::{self, Nothing};
+use super::super::database::Database;
+use super::super::executor::Executor as _;
 use super::super::migrate::{self, STEPS};
-use super::super::{OpenError, SurrealStore, backfill, calls};
+use super::super::{OpenError, SurrealStore, backfill};
 use super::{advance, run};
 use crate::config::AuthLevel;
 
@@ -26,9 +28,6 @@ const ORDERS: [ScanOrder; 3] = [ScanOrder::Longest, ScanOrder::Findings, ScanOrd
 
 /// The schema version before ranks had a column of their own.
 const EARLIER: usize = 9;
-
-#[derive(Clone, SurrealValue)]
-struct Nothing {}
 
 #[derive(Clone, SurrealValue)]
 struct Counter {

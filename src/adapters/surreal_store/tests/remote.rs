@@ -15,16 +15,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::super::calls::{self, Nothing};
 use super::super::migrate::STEPS;
-use super::super::{OpenError, SurrealStore, calls};
+use super::super::{OpenError, SurrealStore};
 use super::surreal_server::{PASSWORD, PASSWORD_IN_URL, SurrealServer, USER};
 use super::{connect, run};
 use crate::config::RemoteDatabase;
 
 const TTL: Duration = Duration::from_secs(300);
-
-#[derive(Clone, SurrealValue)]
-struct Nothing {}
 
 #[derive(SurrealValue)]
 struct Versions {

@@ -7,8 +7,8 @@ use kastrel_actors::model::{ScanId, ScanRecord};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::Value;
 
-use crate::adapters::surreal_store::error::CallError;
-use crate::adapters::surreal_store::row::{Keyed, keyed};
+use super::error::CallError;
+use super::row::{Keyed, keyed};
 
 /// How many unreadable rows are remembered as already logged.
 const REMEMBERED: usize = 1_000;
@@ -24,7 +24,7 @@ pub(super) struct Found {
 
 /// The unreadable rows that were already logged, so that a polled list logs each only once.
 #[derive(Debug, Default)]
-pub(in crate::adapters::surreal_store) struct Unreadable(Mutex<BTreeSet<u64>>);
+pub(super) struct Unreadable(Mutex<BTreeSet<u64>>);
 
 impl Unreadable {
     fn report(&self, id: ScanId, error: &StoreError) {
