@@ -105,7 +105,7 @@ impl RestoreTarget {
 /// # Errors
 /// The current directory cannot be determined.
 pub fn backup_folder(config: &Config) -> Result<BackupFolder, AppError> {
-    Ok(BackupFolder::new(super::absolute(&config.backup_dir())?, config.backup.keep))
+    Ok(BackupFolder::new(super::common::absolute(&config.backup_dir())?, config.backup.keep))
 }
 
 /// Opens the embedded database of a data folder and takes the folder's lock. The database is backed

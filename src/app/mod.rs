@@ -6,6 +6,7 @@
 //! after a crashed predecessor and restarts its scans.
 
 mod artifacts;
+mod common;
 mod database;
 mod error;
 mod identity;
@@ -14,20 +15,20 @@ mod node;
 mod reports;
 mod scanner;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::live::SnapshotCache;
-use kastrel_actors::ports::{Clock, SecretSealer, SystemClock};
+use kastrel_actors::ports::{Clock, SystemClock};
 use kastrel_actors::service::ScanService;
 use kastrel_actors::service::{queue_watch, replica_sync};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
+use self::common::{absolute, sealer};
 use crate::adapters::kast_runner::RunAs;
-use crate::adapters::secret_box::SecretBox;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
 use crate::config::{Config, Role};
@@ -268,13 +269,4 @@ fn keep_others_out(config: &Config, folders: &Folders, is_own: bool) -> Result<(
         tell(backups.path(), private::tighten_backup_folder(backups.path()));
     }
     Ok(())
-}
-
-/// Returns the sealer, which encrypts and decrypts secrets with the configured key.
-fn sealer(config: &Config) -> Result<Arc<dyn SecretSealer>, AppError> {
-    Ok(Arc::new(SecretBox::new(absolute(&config.secrets_key_file())?)))
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, AppError> {
-    std::path::absolute(path).map_err(|source| AppError::Folder { path: path.to_owned(), source })
 }

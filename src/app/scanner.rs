@@ -91,7 +91,7 @@ pub(super) fn runner(
         grace: Grace { interrupt: config.kast.interrupt_grace_seconds, terminate: config.kast.terminate_grace_seconds },
         scope: config.scope_policy(),
         overrides: config.override_policy(),
-        sealer: super::sealer(config)?,
+        sealer: super::common::sealer(config)?,
         file_folders: config.kast.file_folders.paths().to_vec(),
         env_allow: config.kast.environment.names().to_vec(),
         kast_config: config.kast.config_file.clone(),

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PluginResult;
 use super::count::{bounded_count, total_count};
 
 /// The maximum number of issues of one plugin that a row lists. The others are only counted.
@@ -64,12 +63,6 @@ pub struct SeverityCounts {
 }
 
 impl SeverityCounts {
-    /// Counts the issues of `plugins`.
-    #[must_use]
-    pub fn of(plugins: &[PluginResult]) -> Self {
-        plugins.iter().fold(Self::default(), |sum, plugin| sum.plus(plugin.severity_counts()))
-    }
-
     /// Counts the issues of a list.
     #[must_use]
     pub fn listed(issues: &[IssueRef]) -> Self {
@@ -218,7 +211,7 @@ impl Extend<IssueRef> for IssueCollector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{MAX_COUNT, PluginStatus};
+    use crate::model::{MAX_COUNT, PluginResult, PluginStatus};
 
     fn issue(id: usize, severity: Severity) -> IssueRef {
         IssueRef { id: id.to_string(), severity, title: String::new() }

@@ -178,6 +178,14 @@ pub fn end_with_attempt(plugins: &mut [PluginResult], at: Timestamp) {
     plugins.iter_mut().for_each(|plugin| plugin.end_with_attempt(at));
 }
 
+impl SeverityCounts {
+    /// Counts the issues of `plugins`.
+    #[must_use]
+    pub fn of(plugins: &[PluginResult]) -> Self {
+        plugins.iter().fold(Self::default(), |sum, plugin| sum.plus(plugin.severity_counts()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

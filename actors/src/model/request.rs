@@ -1,6 +1,6 @@
 //! A user's scan request: a draft of unchecked text, and a typed request after its check.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{HIDDEN_VALUE, SettingValue, Target, TraceContext, is_secret_name, is_secret_value};
 
@@ -334,6 +334,41 @@ fn name_or<T: std::str::FromStr<Err = super::UnknownName>>(
 /// Returns the text without control characters, truncated to a length that fits an error message.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(160).collect()
+}
+
+/// A setting as stored in a row. An older version reads the sealed text as the value, and so passes
+/// on no secret.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    plugin: String,
+    key: String,
+    value: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sealed: bool,
+}
+
+impl Serialize for ConfigOverride {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (value, sealed) = match &self.value {
+            SettingValue::Plain(text) => (text.clone(), false),
+            SettingValue::Sealed(text) => (text.clone(), true),
+            // A secret in clear text never leaves the process in a row, message or file.
+            SettingValue::Secret(_) | SettingValue::Hidden => (String::new(), true),
+        };
+        Stored { plugin: self.plugin.clone(), key: self.key.clone(), value, sealed }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConfigOverride {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Stored { plugin, key, value, sealed } = Stored::deserialize(deserializer)?;
+        let value = match (sealed, value) {
+            (false, text) => SettingValue::Plain(text),
+            (true, text) if text.is_empty() => SettingValue::Hidden,
+            (true, text) => SettingValue::Sealed(text),
+        };
+        Ok(Self { plugin, key, value })
+    }
 }
 
 #[cfg(test)]

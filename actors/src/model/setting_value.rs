@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 /// The text that replaces a secret value.
 pub const HIDDEN_VALUE: &str = "••••••";
 
@@ -213,41 +211,6 @@ impl fmt::Debug for SettingValue {
             Self::Sealed(_) => write!(f, "Sealed({HIDDEN_VALUE})"),
             Self::Hidden => f.write_str("Hidden"),
         }
-    }
-}
-
-/// A setting as stored in a row. An older version reads the sealed text as the value, and so passes
-/// on no secret.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    plugin: String,
-    key: String,
-    value: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    sealed: bool,
-}
-
-impl Serialize for super::ConfigOverride {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (value, sealed) = match &self.value {
-            SettingValue::Plain(text) => (text.clone(), false),
-            SettingValue::Sealed(text) => (text.clone(), true),
-            // A secret in clear text never leaves the process in a row, message or file.
-            SettingValue::Secret(_) | SettingValue::Hidden => (String::new(), true),
-        };
-        Stored { plugin: self.plugin.clone(), key: self.key.clone(), value, sealed }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for super::ConfigOverride {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Stored { plugin, key, value, sealed } = Stored::deserialize(deserializer)?;
-        let value = match (sealed, value) {
-            (false, text) => SettingValue::Plain(text),
-            (true, text) if text.is_empty() => SettingValue::Hidden,
-            (true, text) => SettingValue::Sealed(text),
-        };
-        Ok(Self { plugin, key, value })
     }
 }
 
