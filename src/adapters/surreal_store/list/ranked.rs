@@ -48,19 +48,19 @@ mod tests {
     /// What the statement returns for these places. With `is_rising` it reads the order from its
     /// other end.
     fn statement(all: &[Place], step: &RankStep, is_rising: bool) -> RankedScans {
-        let ordered = |kept: &dyn Fn(&Place) -> bool| {
-            let mut kept: Vec<Place> = all.iter().copied().filter(|place| kept(place)).collect();
-            kept.sort_by_key(|place| (place.rank, place.number));
+        let ordered = |is_in_part: &dyn Fn(&Place) -> bool| -> Vec<Ranked> {
+            let mut part: Vec<Place> = all.iter().copied().filter(|place| is_in_part(place)).collect();
+            part.sort_by_key(|place| (place.rank, place.number));
             if !is_rising {
-                kept.reverse();
+                part.reverse();
             }
             let limit = usize::try_from(step.limit).unwrap();
-            kept.into_iter().take(limit).map(|Place { rank, number }| Ranked { number, rank: Some(rank) }).collect()
+            part.into_iter().take(limit).map(|Place { rank, number }| Ranked { number, rank: Some(rank) }).collect()
         };
         let is_after = |one: i64, bound: i64| if is_rising { one > bound } else { one < bound };
         RankedScans {
-            same: ordered(&|place| place.rank == step.rank && is_after(place.number, step.number)),
-            lower: ordered(&|place| is_after(place.rank, step.rank)),
+            same: ordered(&|place: &Place| place.rank == step.rank && is_after(place.number, step.number)),
+            lower: ordered(&|place: &Place| is_after(place.rank, step.rank)),
         }
     }
 
@@ -79,14 +79,14 @@ mod tests {
     }
 
     fn rank() -> impl Strategy<Value = i64> {
-        prop_oneof![0..4_i64, Just(1 << 20), Just((1 << 43) - 1), Just(1 << 43), (i64::MAX - 2)..=i64::MAX]
+        prop_oneof![0..4_i64, Just(1_i64 << 20), Just((1_i64 << 43) - 1), Just(1_i64 << 43), (i64::MAX - 2)..=i64::MAX]
     }
 
     fn number() -> impl Strategy<Value = i64> {
         prop_oneof![
             1..40_i64,
-            ((1 << 20) - 20)..((1 << 20) + 20_i64),
-            ((1 << 32) - 20)..((1 << 32) + 20_i64),
+            ((1_i64 << 20) - 20)..((1_i64 << 20) + 20),
+            ((1_i64 << 32) - 20)..((1_i64 << 32) + 20),
             (i64::MAX - 20)..i64::MAX,
         ]
     }

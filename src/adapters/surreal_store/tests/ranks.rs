@@ -66,9 +66,9 @@ fn expected(records: &[ScanRecord], order: ScanOrder) -> Vec<u64> {
 
 /// Results whose counts repeat from scan to scan.
 fn results(number: u64) -> Vec<PluginResult> {
-    let severity = if number % 4 == 0 { Severity::High } else { Severity::Low };
+    let severity = if number.is_multiple_of(4) { Severity::High } else { Severity::Low };
     let issues = (0..number % 3).map(|_| IssueRef { id: "x".into(), severity, title: String::new() });
-    let findings_count = if number % 7 == 0 { MAX_COUNT - number % 2 } else { number % 3 };
+    let findings_count = if number.is_multiple_of(7) { MAX_COUNT - number % 2 } else { number % 3 };
     vec![PluginResult { findings_count, ..PluginResult::new("whatweb", PluginStatus::Completed) }.with_issues(issues)]
 }
 
