@@ -174,7 +174,7 @@ impl Server {
         let pids: Vec<String> =
             all.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
         let is_watchdog = |pid: &&String| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-watchdog")
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kastrel-watch")
         };
         let watchdog = pids.iter().find(is_watchdog).expect("the server has a watchdog");
         let parts = std::fs::read_to_string(format!("/proc/{watchdog}/smaps_rollup")).unwrap();

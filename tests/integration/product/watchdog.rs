@@ -219,7 +219,7 @@ async fn watchdog_ignores_interrupt_and_terminate_signals() {
     let named = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
         while std::fs::read_to_string(format!("/proc/{}/comm", watchdog.as_raw_nonzero())).unwrap()
-            != "kastrel-watchdog\n"
+            != "kastrel-watch\n"
         {
             again.tick().await;
         }

@@ -20,7 +20,7 @@ use super::order::{NodeView, Order, Passes, WatchdogAction, action, pause};
 /// The command on the command line.
 pub(super) const COMMAND: &str = "watchdog";
 /// The name of the process in process lists: at most 15 characters.
-const NAME: &str = "kastrel-watchdog";
+const NAME: &str = "kastrel-watch";
 /// The longest sleep. Timers stop while the machine sleeps, but `CLOCK_BOOTTIME` does not.
 const LONGEST_NAP: Duration = Duration::from_secs(1);
 /// The maximum number of bytes of a line that are kept.
