@@ -105,7 +105,7 @@ mod tests {
         };
         let now = Timestamp::from_second(3_700).unwrap();
         insta::assert_snapshot!(text(&[line("b/2.backup", 3, None), line("b/1.backup", 0, Some(5))], now, Style::PLAIN), @"
-        Made     Size   Missing scans  Why                               File
+        Created  Size   Missing scans  Reason                            File
         1 h ago  4 KiB              3  regular                           b/2.backup
         1 h ago  4 KiB              0  before the migration of schema 5  b/1.backup
         ");

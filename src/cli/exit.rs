@@ -61,7 +61,7 @@ impl Exit {
         match self {
             Self::Done => "success; a followed scan completed and passed its gate",
             Self::Failed => {
-                "the scan failed, or nothing could be checked, and no gate set another code; or the command failed"
+                "the scan failed or nothing could be checked, and no gate set a code; or the command failed"
             }
             Self::Usage => "wrong arguments, request or configuration",
             Self::Cancelled => "the scan was cancelled elsewhere",

@@ -758,7 +758,7 @@ async fn submission_result_names_what_keeps_the_scan_from_starting() {
     cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
     tokio::time::sleep(6 * SECOND).await;
     assert!(
-        warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker drains"),
+        warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker is draining or stopping"),
         "a node that drains takes none"
     );
 }

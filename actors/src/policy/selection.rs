@@ -145,7 +145,7 @@ mod tests {
             (
                 Active,
                 &["whatweb", "testssl"],
-                Some("whatweb and testssl are passive plugins; choose mode passive or both"),
+                Some("`whatweb` and `testssl` are passive plugins; choose mode passive or both"),
             ),
             (Both, &["zap"], None),
             (Active, &["zap"], None),
@@ -174,7 +174,7 @@ mod tests {
                 &["whatweb", "testssl", "zap"],
                 &["whatweb", "testssl"],
                 &[
-                    "whatweb and testssl are passive plugins and not part of this active scan; to run them, choose mode passive or both",
+                    "`whatweb` and `testssl` are passive plugins and not part of this active scan; to run them, choose mode passive or both",
                 ],
             ),
             (ScanMode::Passive, &["testssl"], &[], &["`testssl` cannot run now: no node has its tool installed"]),
