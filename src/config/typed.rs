@@ -249,7 +249,10 @@ mod tests {
         };
         let key = "0a".repeat(32);
         let why = told(&key);
-        assert!(why.contains("secrets.key_file") && why.contains("a key and not a file") && !why.contains(&key), "{why}");
+        assert!(
+            why.contains("secrets.key_file") && why.contains("a key and not a file") && !why.contains(&key),
+            "{why}"
+        );
         assert_eq!((told("/run/secrets/kastrel.key"), told(&format!("/keys/{key}"))), (String::new(), String::new()));
     }
 

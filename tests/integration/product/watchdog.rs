@@ -218,8 +218,7 @@ async fn watchdog_ignores_interrupt_and_terminate_signals() {
     // The watchdog sets its name after it has installed its signal handling.
     let named = async {
         let mut again = tokio::time::interval(Duration::from_millis(5));
-        while std::fs::read_to_string(format!("/proc/{}/comm", watchdog.as_raw_nonzero())).unwrap()
-            != "kastrel-watch\n"
+        while std::fs::read_to_string(format!("/proc/{}/comm", watchdog.as_raw_nonzero())).unwrap() != "kastrel-watch\n"
         {
             again.tick().await;
         }
