@@ -34,8 +34,8 @@ async fn only_the_result_of_exactly_this_attempt_counts() {
     };
     for (wrong, why) in [
         (other(|job| job.token = FencingToken(2)), "its folder does not carry its mark"),
-        (other(|job| job.attempt = AttemptNumber(2)), "nothing of it is here"),
-        (other(|job| job.scan = kastrel_actors::model::ScanId(999_999)), "nothing of it is here"),
+        (other(|job| job.attempt = AttemptNumber(2)), "its files are not on this node"),
+        (other(|job| job.scan = kastrel_actors::model::ScanId(999_999)), "its files are not on this node"),
     ] {
         assert_eq!(judged(&stage, &wrong).await, Err(why));
     }
@@ -79,5 +79,5 @@ async fn incomplete_attempt_is_not_adopted() {
     let elsewhere = folder.with_extension("elsewhere");
     std::fs::rename(&folder, &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-    assert_eq!(judged(&stage, &job).await, Err("nothing of it is here"));
+    assert_eq!(judged(&stage, &job).await, Err("its files are not on this node"));
 }

@@ -174,8 +174,8 @@ async fn log_of_a_running_scan_is_shown_on_another_machine() {
     let away = app.data().join("away");
     std::fs::rename(results(&app), &away).unwrap();
     let page = app.text(&format!("/scans/{id}")).await;
-    assert!(page.contains("hanging") && page.contains("arrived so far"), "{page}");
-    assert!(app.text(&format!("/scans/{id}/files")).await.contains("arrived so far"));
+    assert!(page.contains("hanging") && page.contains("Received from the node so far"), "{page}");
+    assert!(app.text(&format!("/scans/{id}/files")).await.contains("Files received so far"));
     std::fs::rename(away, results(&app)).unwrap();
     app.post(&format!("/api/scans/{id}/cancel"), &json!({})).await;
     app.until_status(id, "cancelled").await;

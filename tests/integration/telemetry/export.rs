@@ -201,7 +201,7 @@ async fn grpc_export_uses_tls_with_the_machines_authorities() {
         ];
         let told = doctor(&[&variables[..], &[("SSL_CERT_FILE", file.to_str().unwrap())]].concat()).await;
         let taken = ["a span", "a metric", "a log record"]
-            .map(|what| ("ok".to_owned(), format!("the collector at https://{bare} took {what}")));
+            .map(|what| ("ok".to_owned(), format!("the collector at https://{bare} accepted {what}")));
         assert_eq!(told, taken);
     }
     {
