@@ -53,7 +53,9 @@ pub(crate) async fn is_served(app: &Client, id: u64) {
     );
     let files = app.text(&format!("/scans/{id}/files")).await;
     assert!(
-        files.contains("whatweb_processed.json") && files.contains("kast.log") && !files.contains("Files received so far"),
+        files.contains("whatweb_processed.json")
+            && files.contains("kast.log")
+            && !files.contains("Files received so far"),
         "{files}"
     );
     let page = app.text(&format!("/scans/{id}")).await;
