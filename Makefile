@@ -17,7 +17,7 @@ run: dependencies
 
 # Runs every test: pure policy, actors under paused time, real processes, the real embedded
 # database, a real Redis, a real database server and a real browser.
-test: test-dependencies server
+test: test-dependencies
 	cargo test --locked --workspace
 
 # Tests the runner with an installed KAST, named by KASTREL_TEST_KAST.
@@ -28,35 +28,34 @@ test-kast: test-dependencies
 simulate: dependencies
 	KASTREL_SIMULATION=full cargo test --locked --release --package kastrel-actors --test scale -- --nocapture
 
-# Builds the database server that the tests start, once.
+# Builds the database server that the tests start. `make test` builds it with the tests.
 server: dependencies
-	cargo build --locked --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
+	cargo build --locked --profile test --example surreal-server
 
 # Random faults of three workers, Redis and the database while scans are submitted. Prints a table
 # of faults and outcomes, and the seed that repeats the run. `make test` has a short form.
 # Size and seed: `make chaos CHAOS_SCANS=500 CHAOS_SECONDS=300 CHAOS_ROUNDS=3 CHAOS_SEED=7`.
 chaos: export CHAOS_SCANS ?= 200
 chaos: export CHAOS_SECONDS ?= 90
-chaos: test-dependencies server
+chaos: test-dependencies
 	cargo test --locked --workspace --no-run
 	cargo test --locked --workspace --test integration -- --exact cluster::chaos::chaos --nocapture
 
 # Measures the README's figures with a release build: a table, and target/bench.json.
 bench: test-dependencies
-	cargo build --locked --release --manifest-path tests/helpers/surreal-server/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}/surreal-server"
-	cargo build --locked --release --bin kastrel --example fake-kast
-	KASTREL_TEST_SURREAL_SERVER="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/surreal-server/release/surreal-server" cargo bench --locked --bench kastrel
+	cargo build --locked --release --bin kastrel --examples
+	cargo bench --locked --bench kastrel
 
 # Writes the README's pictures to docs/images, with the browser of the tests and the demo of the
 # fake KAST.
 screenshots: test-dependencies
 	cargo test --locked --workspace --test integration -- --ignored --exact browser::screenshots::screenshots
 
-# The checks of CI besides the tests.
+# The checks of CI besides the tests. They share the build scripts of the test build.
 lint: dependencies
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	cargo clippy --locked --profile test --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile test --workspace --no-deps --document-private-items --quiet
 
 fmt:
 	cargo fmt --all

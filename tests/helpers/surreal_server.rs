@@ -1,11 +1,10 @@
 //! A real SurrealDB server for tests: built once, started on a free loopback port, killed and
 //! restarted on the same port with the same data.
 //!
-//! Include it with `#[path]`. It needs tokio, tempfile and rustix. The server is the crate
-//! `tests/helpers/surreal-server`; the first use builds it (minutes) into `surreal-server` in the
-//! target folder. `KASTREL_TEST_SURREAL_SERVER` can name a binary that is already built.
+//! Include it with `#[path]`. It needs tokio, tempfile and rustix. The server is the example
+//! `surreal-server`, which cargo builds beside the tests. `KASTREL_TEST_SURREAL_SERVER` can name
+//! another program.
 
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -170,49 +169,14 @@ pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os("KASTREL_TEST_SURREAL_SERVER") {
         Some(path) => path.into(),
-        None => build(),
+        None => built(),
     })
 }
 
-fn build() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helpers/surreal-server");
+fn built() -> PathBuf {
     // <target>/debug/deps/<this test>
     let own = std::env::current_exe().unwrap();
-    let target = own.ancestors().nth(3).unwrap().join("surreal-server");
-    let program = target.join("debug/surreal-server");
-    if is_newer(&program, &["Cargo.toml", "Cargo.lock", "src/main.rs"].map(|file| source.join(file))) {
-        return program;
-    }
-    // Several tests may build at the same time. cargo lets one of them build, and the others wait.
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args(["build", "--locked", "--manifest-path"])
-        .arg(source.join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", &target);
-    // The variables of the outer cargo do not apply to this build. Build scripts track some of
-    // them, and would rebuild everything for each caller.
-    let is_of_outer_cargo = |name: &str| {
-        name.starts_with("CARGO")
-            || name.starts_with("NEXTEST")
-            || name.starts_with("RUST")
-            || name == "LD_LIBRARY_PATH"
-    };
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_of_outer_cargo)) {
-        if !["CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"].iter().any(|kept| name == *kept) {
-            command.env_remove(name);
-        }
-    }
-    let _nobody_reads_it = writeln!(
-        std::io::stderr(),
-        "building the database server for the tests, which takes minutes; `make server` does it ahead"
-    );
-    let built = command.stdin(Stdio::null()).output().unwrap();
-    assert!(built.status.success(), "failed to build the database server:\n{}", String::from_utf8_lossy(&built.stderr));
+    let program = own.ancestors().nth(2).unwrap().join("examples/surreal-server");
+    assert!(program.exists(), "{} is missing: build it with `make server`", program.display());
     program
-}
-
-fn is_newer(program: &Path, sources: &[PathBuf]) -> bool {
-    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    changed(program)
-        .is_some_and(|built| sources.iter().all(|source| changed(source).is_some_and(|changed| changed < built)))
 }

@@ -1,4 +1,4 @@
-//! Runs the SurrealDB server from its own crate:
+//! Runs the SurrealDB server, for tests and benchmarks:
 //!
 //! ```text
 //! surreal-server start --bind 127.0.0.1:8000 --user root --pass root rocksdb:///tmp/db?sync=every
