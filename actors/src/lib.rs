@@ -24,15 +24,18 @@ pub mod live;
 mod messages;
 pub mod model;
 pub mod node;
+mod node_config;
 pub mod policy;
 pub mod ports;
 mod reconciler;
 mod scan;
 pub mod service;
+mod snapshot_publisher;
+mod start_gate;
 mod supervisor;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use context::{NodeConfig, NodePorts};
 pub use live::Client;
+pub use node_config::{NodeConfig, NodePorts};

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::exit::NodeExit;
 use super::message::Message;
 use crate::attempt_finisher::AttemptFinisher;
-use crate::context::{LeaseState, Shared};
+use crate::context::Shared;
 use crate::dispatcher::{self, Dispatcher};
 use crate::health::Health;
 use crate::lease::{self, Lease};
@@ -217,7 +217,7 @@ impl State {
         info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
         // The dispatcher finishes its current scan and takes no more.
-        self.shared.directives.send_modify(|directives| directives.stopping = true);
+        self.shared.gate.stop();
         let pullers: Vec<ActorCell> = self
             .children
             .iter()
@@ -249,7 +249,7 @@ impl State {
                 // still run.
                 warn!("not every scan ended; the lease is not given back and runs out by itself");
             }
-            shared.lease.send_replace(LeaseState::None);
+            shared.gate.lose_lease();
             let _ = done.send(());
             Message::Down
         };
@@ -262,29 +262,9 @@ async fn finished(shared: &Shared, limit: Duration) -> bool {
     tokio::time::timeout(limit, shared.registry.empty()).await.is_ok()
 }
 
-/// Sends the message to the current supervisor, and waits until the registry is empty. Returns
-/// `false` if that takes longer than `limit`.
+/// Has the supervisor end every scan. Returns `false` if that takes longer than `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
-    let wait = async {
-        let mut supervisors = shared.supervisor.subscribe();
-        loop {
-            supervisors.mark_unchanged();
-            let (sender, receiver) = oneshot::channel::<()>();
-            // The drop of the sender is the signal, however it happens; the empty registry is the
-            // proof.
-            let _ = shared.tell_supervisor(message(OnCleared::new(move || drop(sender))));
-            let _ = receiver.await;
-            if shared.registry.is_empty() {
-                return;
-            }
-            // The supervisor failed: its successor gets the message too.
-            tokio::select! {
-                () = shared.registry.empty() => {}
-                _ = supervisors.changed() => {}
-            }
-        }
-    };
-    tokio::time::timeout(limit, wait).await.is_ok()
+    tokio::time::timeout(limit, shared.clear(message)).await.is_ok()
 }
 
 /// Requeues the rows of leases that were granted while the dispatcher was stopping. No process of

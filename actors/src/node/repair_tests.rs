@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::NodePorts;
-use crate::context::NodeConfig;
 use crate::model::{
     ActorView, AttemptEnd, FaultKind, Interruption, NodeFault, ScanId, ScanRecord, ScanRequest, ScanStatus,
 };
+use crate::node_config::NodeConfig;
 use crate::policy::breaker::BreakerPolicy;
 use crate::policy::restart::Intensity;
 use crate::policy::waiting::StartBlocker;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::NodeExit;
-use crate::context::NodeConfig;
 use crate::model::{
     AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanRequestDraft, ScanState,
     ScanStatus, ScannerKind,
 };
+use crate::node_config::NodeConfig;
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::store::prelude::*;

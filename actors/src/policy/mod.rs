@@ -22,6 +22,7 @@ pub mod restart;
 pub mod scope;
 pub mod selection;
 mod setting_hosts;
+pub mod starts;
 pub mod transition;
 pub mod wait_parts;
 pub mod waiting;

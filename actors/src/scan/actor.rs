@@ -175,7 +175,7 @@ impl State {
         let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else {
             return;
         };
-        self.shared.has_started();
+        self.shared.gate.has_started();
         for event in early {
             self.event(myself, event);
         }
@@ -233,7 +233,7 @@ impl State {
         if matches!(self.stage, Stage::Recording { .. }) {
             return;
         }
-        let cause = cause_of_end(&self.stage, self.shared.lease_is_good());
+        let cause = cause_of_end(&self.stage, self.shared.gate.lease_is_good());
         for note in &report.notes {
             warn!(scan.id = self.record.id.0, "{note}");
         }
@@ -420,7 +420,6 @@ impl State {
     }
 
     fn show(&self, change: impl FnOnce(&mut crate::live::LiveAttempt<'_>)) {
-        self.shared.ports.snapshots.update_attempt(self.record.id, self.record.token, change);
-        self.shared.tell_followers(self.record.id);
+        self.shared.publisher.publish_progress(self.record.id, self.record.token, change);
     }
 }

@@ -84,9 +84,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::context::NodeConfig;
     use crate::model::{PluginStatus, ScanStatus};
     use crate::node;
+    use crate::node_config::NodeConfig;
     use crate::testing::{Cluster, Script, ScriptedRunner};
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::context::{NodeConfig, NodePorts};
 use crate::live::SnapshotCache;
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
+use crate::node_config::{NodeConfig, NodePorts};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanRepository, Stores};
