@@ -84,7 +84,7 @@ impl Shared {
             started_at: self.started_at,
             activity: self.gate.directives().activity(running),
             offer: self.ports.offer.borrow().as_deref().cloned(),
-            actors: Some(self.ports.snapshots.infrastructure(self.ports.clock.now())),
+            actors: Some(self.ports.snapshots.status.infrastructure(self.ports.clock.now())),
             hold: self.gate.hold(self.ports.clock.now()),
         }
     }
@@ -190,7 +190,7 @@ impl Shared {
 
     pub(crate) fn show(&self, actor: &'static str, state: impl Into<String>) {
         let state = state.into();
-        self.ports.snapshots.actor(actor, self.ports.clock.now(), |view| view.state = state);
+        self.ports.snapshots.status.actor(actor, self.ports.clock.now(), |view| view.state = state);
     }
 }
 

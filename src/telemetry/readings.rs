@@ -113,10 +113,15 @@ impl Readings {
         );
         let stats = stats.ok().and_then(Result::ok);
         let disks = sources.folders.iter().filter_map(|(name, path)| disk(name, path)).collect();
-        let tree = service.snapshots.infrastructure(now);
+        let tree = service.snapshots.status.infrastructure(now);
         let restarts = tree.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
-        let budgets =
-            service.snapshots.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
+        let budgets = service
+            .snapshots
+            .status
+            .budgets(Instant::now())
+            .into_iter()
+            .map(|(name, left)| (name, left as u64))
+            .collect();
         let running = service.snapshots.running().len() as u64;
         self.change(|latest| {
             latest.store_up = Some(stats.is_some());

@@ -98,7 +98,7 @@ impl Actor for Node {
         shared.show("node", "running");
         let credits = Arc::new(Semaphore::new(shared.config.capacity));
         let budget = RestartBudget::new(shared.config.actor_intensity);
-        shared.ports.snapshots.budget(BUDGET, &budget);
+        shared.ports.snapshots.status.budget(BUDGET, &budget);
         let mut state = State { shared, exit, credits, children: Vec::new(), lease: None, budget, shutdown: None };
         for role in Role::ALL {
             state.start(&myself, role).await?;
@@ -183,13 +183,13 @@ impl State {
         }
         error!(actor = role.name(), "an actor of the node failed: {why}");
         let now = self.shared.ports.clock.now();
-        self.shared.ports.snapshots.actor(role.name(), now, |view| {
+        self.shared.ports.snapshots.status.actor(role.name(), now, |view| {
             view.state = "restarting".into();
             view.restarts += 1;
             view.last_failure = Some(ActorFailure { at: now, reason: why.clone() });
         });
         let budget = self.budget.spend(Instant::now());
-        self.shared.ports.snapshots.budget(BUDGET, &self.budget);
+        self.shared.ports.snapshots.status.budget(BUDGET, &self.budget);
         let result = match budget {
             Budget::Left(_) => self.start(myself, role).await.map_err(|error| error.to_string()),
             Budget::Spent => Err(format!(

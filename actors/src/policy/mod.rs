@@ -23,6 +23,7 @@ pub mod scope;
 pub mod selection;
 mod setting_hosts;
 pub mod starts;
+pub mod succession;
 pub mod transition;
 pub mod wait_parts;
 pub mod waiting;

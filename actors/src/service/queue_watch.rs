@@ -111,7 +111,7 @@ impl ScanService {
     fn facts<'a>(&self, known: &'a Known) -> QueueFacts<'a> {
         let runs = || {
             self.consistency == Consistency::SingleWriter
-                || self.snapshots.infrastructure(self.clock.now()).state == "running"
+                || self.snapshots.status.infrastructure(self.clock.now()).state == "running"
         };
         QueueFacts {
             now: self.clock.now(),

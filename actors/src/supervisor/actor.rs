@@ -32,7 +32,7 @@ impl Actor for ScanSupervisor {
 
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let bus = listen(&*shared.ports.bus, myself.clone());
-        shared.ports.snapshots.budget(BUDGET, &shared.gate.budget());
+        shared.ports.snapshots.status.budget(BUDGET, &shared.gate.budget());
         adopt(&shared, &myself);
         myself.cast(Message::DirectivesChanged)?;
         let mut state = State {
@@ -86,7 +86,7 @@ impl Actor for ScanSupervisor {
             Message::AttemptFailed(kind, target) => state.count_failure(&myself, kind, &target),
             Message::AttemptCompleted(target) => {
                 if state.shared.gate.completed(&target) {
-                    state.shared.ports.snapshots.budget(BUDGET, &state.shared.gate.budget());
+                    state.shared.ports.snapshots.status.budget(BUDGET, &state.shared.gate.budget());
                 }
             }
             Message::HoldOver => {
@@ -230,7 +230,7 @@ impl State {
                 warn!(%kind, pause_ms = until.duration_since(now).as_millis(), "too many attempts failed; holding new ones back");
             }
         }
-        self.shared.ports.snapshots.budget(BUDGET, &self.shared.gate.budget());
+        self.shared.ports.snapshots.status.budget(BUDGET, &self.shared.gate.budget());
         if trip != Trip::None {
             self.await_end_of_hold(myself);
             self.shared.show_hold();

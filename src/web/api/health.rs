@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn node_with_a_fault_is_not_ready_and_names_fault_and_remedy() {
         let app = TestApp::new();
-        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.service.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         for (kind, status) in [(FaultKind::ResultsFolder, 503), (FaultKind::Failures, 200)] {
             app.hold(kind, "the results folder /r is missing");
             let response = app.get("/readyz").await;
@@ -220,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn start_blockers_are_shown_and_do_not_make_the_process_unready() {
         let app = TestApp::new();
-        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.service.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         let starts = async || json_of(app.get("/readyz").await).await["checks"][3].clone();
         assert_eq!(
             starts().await,
@@ -247,7 +247,7 @@ mod tests {
         let not_yet = app.get("/readyz").await;
         assert_eq!(not_yet.status(), 503);
         assert_eq!(json_of(not_yet).await["checks"][2]["detail"], "not running");
-        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.service.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         assert_eq!(app.get("/readyz").await.status(), 200);
         app.store.fail_with("down at secret-host");
         let down = app.get("/readyz").await;

@@ -67,7 +67,7 @@ mod tests {
     async fn supervision_has_the_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
-            app.service.snapshots.actor(name, jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+            app.service.snapshots.status.actor(name, jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         }
         let scan = app.running("example.com").await;
         app.service.snapshots.update_attempt(scan.id, scan.token, |live| {

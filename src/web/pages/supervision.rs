@@ -300,7 +300,7 @@ mod tests {
     async fn supervision_page_shows_the_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
-            app.service.snapshots.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+            app.service.snapshots.status.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         }
         let scan = app.running("example.com").await;
         app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
