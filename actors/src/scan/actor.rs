@@ -10,7 +10,7 @@ use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::attempt_finisher::{AttemptFinisher, resolve};
 use crate::context::Shared;
 use crate::health;
-use crate::messages::scan::{ABANDONED, FinishOutcome, Message, RECORDED};
+use crate::messages::scan::{FinishOutcome, Message, StopReason};
 use crate::messages::supervisor;
 use crate::model::{
     AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord,
@@ -129,8 +129,13 @@ impl Actor for Scan {
                     state.write_progress(&myself);
                 }
             }
-            Message::Recorded(FinishOutcome::Done | FinishOutcome::Superseded) => myself.stop(Some(RECORDED.into())),
-            Message::Recorded(FinishOutcome::Abandoned) => myself.stop(Some(ABANDONED.into())),
+            Message::Recorded(outcome) => {
+                let reason = match outcome {
+                    FinishOutcome::Done | FinishOutcome::Superseded => StopReason::Recorded,
+                    FinishOutcome::Abandoned => StopReason::Abandoned,
+                };
+                myself.stop(Some(reason.as_str().into()));
+            }
             Message::Gone => {
                 if !matches!(state.stage, Stage::Recording { .. }) {
                     return Err(

@@ -11,7 +11,7 @@ use super::state::{Child, ChildPhase, Mode, State};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::attempt_registry::RegistryEntry;
 use crate::context::Shared;
-use crate::messages::scan::{self, ABANDONED, RECORDED};
+use crate::messages::scan::{self, StopReason};
 use crate::messages::supervisor::{Launch, Message};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
@@ -110,14 +110,13 @@ impl Actor for ScanSupervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorTerminated(who, _, reason) => match reason.as_deref() {
-                Some(RECORDED | ABANDONED) => state.forget(who.get_id()),
-                other => state.clean_up(
-                    &myself,
-                    &who,
-                    format!("the scan's actor ended unexpectedly: {}", other.unwrap_or("no reason")),
-                ),
-            },
+            SupervisionEvent::ActorTerminated(who, _, reason) => {
+                let reason = reason.as_deref().unwrap_or("no reason");
+                match StopReason::parse(reason) {
+                    Some(StopReason::Recorded | StopReason::Abandoned) => state.forget(who.get_id()),
+                    None => state.clean_up(&myself, &who, format!("the scan's actor ended unexpectedly: {reason}")),
+                }
+            }
             SupervisionEvent::ActorFailed(who, why) => {
                 state.clean_up(&myself, &who, format!("the scan's actor failed: {why}"))
             }

@@ -224,25 +224,15 @@ struct AttemptBody<'a> {
 
 impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
     fn from(attempt: &'a AttemptRecord) -> Self {
-        let (end, reason, detail) = match &attempt.end {
-            None => (None, None, None),
-            Some(AttemptEnd::Completed(_)) => (Some("completed"), None, None),
-            Some(AttemptEnd::Failed(failure)) => {
-                (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str()))
-            }
-            Some(AttemptEnd::Interrupted { why, detail }) => {
-                (Some("interrupted"), Some(why.as_str()), detail.as_deref())
-            }
-            Some(AttemptEnd::Cancelled) => (Some("cancelled"), None, None),
-        };
+        let end = attempt.end.as_ref();
         Self {
             number: attempt.number.0,
             node: attempt.node.as_str(),
             started_at: Moment(attempt.started_at),
             ended_at: attempt.ended_at.map(Moment),
-            end,
-            reason,
-            detail,
+            end: end.map(|end| end.outcome().as_str()),
+            reason: end.and_then(AttemptEnd::reason),
+            detail: end.and_then(AttemptEnd::detail),
             scanner: attempt.scanner.as_ref().map(Into::into),
         }
     }

@@ -12,8 +12,9 @@ use super::{
     StoreHealth,
 };
 use crate::model::{
-    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
-    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
+    Command, DayOutcomes, Deleted, DueScan, LeaseResult, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused,
+    NodeRecord, NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats,
+    Submitted,
 };
 
 /// Runs around the calls of a store.
@@ -47,8 +48,8 @@ pub trait CallHook: Send + Sync + 'static {
     /// A node is about to register: it holds no lease any more.
     fn before_register(&self) {}
 
-    /// A lease was granted (`Some(true)`) or refused (`Some(false)`), or the call failed (`None`).
-    fn after_renewal(&self, _granted: Option<bool>) {}
+    /// A node has requested or renewed its lease.
+    fn after_renewal(&self, _result: LeaseResult) {}
 
     /// A node has given its lease back.
     fn after_remove(&self) {}
@@ -135,7 +136,7 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
     async fn register(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
         self.hook.before_register();
         let answer = self.hook.around("register_node", self.inner.register(node, ttl)).await;
-        self.hook.after_renewal(answer.as_ref().map(|_| true).ok());
+        self.hook.after_renewal(if answer.is_ok() { LeaseResult::Granted } else { LeaseResult::Error });
         answer
     }
 
@@ -145,7 +146,11 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
         ttl: Duration,
     ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         let answer = self.hook.around("renew_node", self.inner.renew(node, ttl)).await;
-        self.hook.after_renewal(answer.as_ref().map(Result::is_ok).ok());
+        self.hook.after_renewal(match &answer {
+            Ok(Ok(_)) => LeaseResult::Granted,
+            Ok(Err(NodeLeaseRefused)) => LeaseResult::Refused,
+            Err(_) => LeaseResult::Error,
+        });
         answer
     }
 

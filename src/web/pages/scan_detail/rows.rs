@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus,
-    grouped_count,
+    AttemptOutcome, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord,
+    ScanStatus, grouped_count,
 };
 use kastrel_actors::policy::waiting::Waiting;
 
@@ -93,20 +93,21 @@ impl AttemptRow {
     pub(super) fn new(attempt: &AttemptRecord, completed: &Badge, clock: &WallClock) -> Self {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
-            Some(AttemptEnd::Completed(_)) => (completed.clone(), String::new(), String::new()),
-            Some(AttemptEnd::Failed(failure)) => {
-                (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail)))
+            Some(end) => {
+                let kind = end.reason().map(|reason| sentence(&words(reason))).unwrap_or_default();
+                let detail = end.detail().map(|detail| sentence(&clean(detail)));
+                let (badge, detail) = match end.outcome() {
+                    AttemptOutcome::Completed => (completed.clone(), String::new()),
+                    AttemptOutcome::Failed => (ScanStatus::Failed.into(), detail.unwrap_or_default()),
+                    AttemptOutcome::Interrupted => {
+                        let detail = detail.map(|detail| format!("{detail}. ")).unwrap_or_default();
+                        let badge = Badge::new("skipped", "skipped", "Interrupted");
+                        (badge, format!("{detail}Not counted as an attempt."))
+                    }
+                    AttemptOutcome::Cancelled => (ScanStatus::Cancelled.into(), String::new()),
+                };
+                (badge, kind, detail)
             }
-            Some(AttemptEnd::Interrupted { why, detail }) => {
-                let detail =
-                    detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
-                (
-                    Badge::new("skipped", "skipped", "Interrupted"),
-                    sentence(&words(why.as_str())),
-                    format!("{detail}Not counted as an attempt."),
-                )
-            }
-            Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
         Self {
             number: attempt.number.0,
