@@ -224,11 +224,11 @@ impl CoverageView {
     #[must_use]
     pub const fn causes(&self) -> [(&'static str, &Vec<String>); 5] {
         [
-            ("Failed", &self.failed),
-            ("Tool not installed", &self.unavailable),
-            ("Skipped by the scanner", &self.skipped),
-            ("Interrupted", &self.interrupted),
-            ("Not run", &self.not_run),
+            (PluginStatus::Failed.text().cause, &self.failed),
+            (PluginStatus::Unavailable.text().cause, &self.unavailable),
+            (PluginStatus::Skipped.text().cause, &self.skipped),
+            (PluginStatus::Interrupted.text().cause, &self.interrupted),
+            (PluginStatus::NotRun.text().cause, &self.not_run),
         ]
     }
 }

@@ -290,7 +290,7 @@ metrics! {
 mod tests {
     use std::collections::BTreeSet;
 
-    use kastrel_actors::model::{AttemptOutcome, ExitClass, LeaseResult, ScanMode, ScannerKind};
+    use kastrel_actors::model::{AttemptOutcome, ExitClass, LeaseResult, PluginStatus, ScanMode, ScannerKind};
 
     use super::*;
 
@@ -317,12 +317,14 @@ mod tests {
         fn names<T: Copy + std::fmt::Display>(all: &[T]) -> Vec<String> {
             all.iter().map(ToString::to_string).collect()
         }
+        let ends: Vec<PluginStatus> = PluginStatus::ALL.iter().copied().filter(|status| status.is_final()).collect();
         for (attribute, values) in [
             (attribute::ATTEMPT_END, names(AttemptOutcome::ALL)),
             (attribute::LEASE_RESULT, names(LeaseResult::ALL)),
             (attribute::PROCESS_EXIT, names(ExitClass::ALL)),
             (attribute::SCAN_MODE, names(ScanMode::ALL)),
             (attribute::SCANNER_KIND, names(ScannerKind::ALL)),
+            (attribute::PLUGIN_OUTCOME, names(&ends)),
         ] {
             let entry = ATTRIBUTES.iter().find(|one| one.name == attribute).unwrap();
             let missing: Vec<_> = values.iter().filter(|value| !entry.description.contains(value.as_str())).collect();

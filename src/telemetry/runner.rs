@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptReport, ExitClass, ExitKind, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer, TraceContext,
+    AttemptReport, ExitClass, ExitKind, PluginClass, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer,
+    TraceContext,
 };
 use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError};
 use opentelemetry::KeyValue;
@@ -165,7 +166,9 @@ impl Watch {
         attributes
             .push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
         let written = FinishedSpan::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
-        let error = matches!(outcome, PluginStatus::Failed | PluginStatus::Interrupted).then(|| outcome.to_string());
+        // A missing tool is no error of the run.
+        let is_error = outcome.class() == PluginClass::Problem && outcome != PluginStatus::Unavailable;
+        let error = is_error.then(|| outcome.to_string());
         self.observer.spans.write(FinishedSpan { error, ..written });
     }
 
@@ -179,13 +182,7 @@ impl Watch {
 
     fn ended(&self, report: &AttemptReport, now: Timestamp) {
         // A plugin that never started has no span, because it took no time.
-        let ran = |plugin: &&PluginResult| match plugin.status {
-            PluginStatus::Pending | PluginStatus::NotRun => false,
-            PluginStatus::Skipped | PluginStatus::Unavailable => true,
-            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed | PluginStatus::Interrupted => {
-                true
-            }
-        };
+        let ran = |plugin: &&PluginResult| plugin.status.when_attempt_ends() != PluginStatus::NotRun;
         for plugin in report.plugins.iter().filter(ran) {
             self.plugin(plugin, now);
         }

@@ -1,7 +1,9 @@
 //! The coverage of a scan in words: a summary line, the badge, and the reason of each empty list.
 //! The functions are pure, and claim no more than the row of the scan contains.
 
-use kastrel_actors::model::{Coverage, PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, grouped_count};
+use kastrel_actors::model::{
+    Coverage, PluginClass, PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, grouped_count,
+};
 
 use super::badge::{Badge, state_word};
 use crate::web::text::{clean, counted, sentence};
@@ -39,7 +41,7 @@ impl CoverageView {
         let coverage = scan.coverage();
         let gap = |status: PluginStatus| {
             let names = coverage.names(status);
-            let count = format!("{} {}", names.len(), gap_word(status));
+            let count = format!("{} {}", names.len(), status.text().gap);
             (!names.is_empty()).then(|| Gap { name: status.as_str(), count, plugins: listed(names) })
         };
         // A dry run never checks anything: that is one reason for all plugins, not a gap of each.
@@ -72,18 +74,6 @@ fn label(scan: &ScanSnapshot, coverage: &Coverage) -> String {
         }
         ScanStatus::Cancelled if scan.record.attempts.is_empty() => "Not run: cancelled before it started".into(),
         ScanStatus::Completed | ScanStatus::Failed | ScanStatus::Cancelled => sentence(&coverage.label()),
-    }
-}
-
-const fn gap_word(status: PluginStatus) -> &'static str {
-    match status {
-        PluginStatus::Failed => "failed",
-        PluginStatus::Unavailable => "not installed",
-        PluginStatus::Skipped => "skipped",
-        PluginStatus::Interrupted => "interrupted",
-        PluginStatus::NotRun => "not run",
-        PluginStatus::Completed => "completed",
-        PluginStatus::Pending | PluginStatus::InProgress => "unfinished",
     }
 }
 
@@ -151,16 +141,10 @@ pub(crate) const fn state_of(plugin: &PluginResult, ended: bool) -> PluginStatus
 
 /// Returns why a plugin shows no issue. `ended`: its attempt has ended.
 pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bool) -> &'static str {
-    match state_of(plugin, ended) {
-        PluginStatus::Pending => "Not checked yet: the plugin has not started.",
-        PluginStatus::InProgress => "No issues yet.",
-        _ if dry_run => "Not run: dry run.",
-        PluginStatus::Completed => "No issues found.",
-        PluginStatus::Failed => "Not checked: the plugin failed.",
-        PluginStatus::Skipped => "Not checked: the scanner skipped the plugin.",
-        PluginStatus::Unavailable => "Not checked: its tool is not installed.",
-        PluginStatus::Interrupted => "Not checked: the plugin was interrupted.",
-        PluginStatus::NotRun => "Not run: the attempt ended before the plugin started.",
+    let state = state_of(plugin, ended);
+    match state.class() {
+        PluginClass::Ok | PluginClass::LeftOut | PluginClass::Problem if dry_run => "Not run: dry run.",
+        _ => state.text().no_issues,
     }
 }
 
