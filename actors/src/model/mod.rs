@@ -22,6 +22,7 @@ mod plugin;
 mod plugin_class;
 mod record;
 mod request;
+mod scan_overview;
 mod scanner_info;
 mod setting_nature;
 mod setting_schema;
@@ -54,6 +55,7 @@ pub use request::{
     ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat,
     SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
 };
+pub use scan_overview::ScanOverview;
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};

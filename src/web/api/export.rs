@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::body::ScanSummary;
 use super::scans::ScanListParams;
-use super::wire::{count_of, error_of, findings_of, plugins_of};
+use super::wire::{error_of, seconds};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::query::ScanListQuery;
 use crate::web::state::Web;
@@ -237,8 +237,8 @@ fn unreadable_cells(id: ScanId) -> [String; COLUMNS.len()] {
 }
 
 fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
-    let (record, plugins) = (&scan.record, plugins_of(scan));
-    let (coverage, issues) = (scan.coverage(), scan.severities());
+    let (record, overview) = (&scan.record, scan.overview());
+    let (coverage, issues) = (&overview.coverage, overview.severities);
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
     [
         record.id.to_string(),
@@ -250,10 +250,10 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
         moment(Some(record.created_at)),
         moment(record.started_at),
         moment(record.ended_at()),
-        super::wire::duration_of(scan).map(|seconds| seconds.to_string()).unwrap_or_default(),
-        plugins.len().to_string(),
-        count_of(plugins, kastrel_actors::model::PluginStatus::Failed).to_string(),
-        findings_of(plugins).to_string(),
+        overview.took().map(|took| seconds(took).to_string()).unwrap_or_default(),
+        overview.plugins.to_string(),
+        overview.failed.to_string(),
+        overview.items.to_string(),
         clean(error_of(&record.state).unwrap_or_default()),
         record.rerun_of.map(|id| id.to_string()).unwrap_or_default(),
         coverage.label(),

@@ -7,16 +7,14 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts, Target,
-};
+use kastrel_actors::model::{AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, Target};
 use kastrel_actors::policy::waiting::Waiting;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::wire::{
     AsText, CancelledByName, CoverageBody, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName,
-    WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
+    WaitingBody, error_of, plugins_of, seconds,
 };
 use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
@@ -114,8 +112,8 @@ impl<'a> StatusBody<'a> {
         max_attempts: u32,
         trace_url: Option<&TraceUrl>,
     ) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
-        let severities = SeverityCounts::of(plugins);
+        let (record, overview) = (&scan.record, scan.overview());
+        let severities = overview.severities;
         let attempt = record.last_attempt();
         let waiting = WaitingBody::of(&record.state, waiting);
         let trace_id = record.trace.trace_id();
@@ -125,13 +123,13 @@ impl<'a> StatusBody<'a> {
             target: AsText(&record.request.target),
             started_at: record.started_at.map(Moment),
             completed_at: record.ended_at().map(Moment),
-            duration: duration_of(scan),
+            duration: overview.took().map(seconds),
             error_message: error_of(&record.state),
-            results: Results(plugins),
-            results_count: plugins.len(),
-            plugins_failed: count_of(plugins, PluginStatus::Failed),
-            coverage: scan.coverage().into(),
-            findings_count: findings_of(plugins),
+            results: Results(plugins_of(scan)),
+            results_count: overview.plugins,
+            plugins_failed: overview.failed,
+            findings_count: overview.items,
+            coverage: overview.coverage.into(),
             issues_count: severities.total(),
             severities: severities.into(),
             attempt: attempt.map_or(0, |attempt| attempt.number.0),

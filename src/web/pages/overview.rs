@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{
-    ListQuery, NodeActivity, NodeRecord, PluginStatus, RunsLike, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
+    ListQuery, NodeActivity, NodeRecord, RunsLike, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
 };
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::listing::target_text;
@@ -361,14 +361,7 @@ fn nodes_health(nodes: &[NodeRecord], running: u64) -> HealthItem {
 
 impl RunCard {
     fn new(scan: &ScanSnapshot, clock: &WallClock, left: Option<String>) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
-        let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let running: Vec<&str> = plugins
-            .iter()
-            .filter(|plugin| plugin.status == PluginStatus::InProgress)
-            .map(|plugin| plugin.name.as_str())
-            .collect();
-        let started = record.last_attempt().map_or(record.created_at, |attempt| attempt.started_at);
+        let (record, overview) = (&scan.record, scan.overview());
         let number = record.last_attempt().map_or(0, |attempt| attempt.number.0);
         Self {
             id: record.id.0,
@@ -376,15 +369,11 @@ impl RunCard {
             target: clean(&record.request.target.label()),
             mode: record.request.mode.as_str(),
             attempt: (number > 1).then(|| format!("attempt {number}")),
-            percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            plugins: if plugins.is_empty() {
-                "Starting".into()
-            } else {
-                format!("{ended} of {} plugins done", plugins.len())
-            },
-            doing: clean(&running.join(", ")),
-            since: exact(started),
-            elapsed: duration(clock.now.duration_since(started)),
+            percent: overview.percent,
+            plugins: overview.progress().unwrap_or_else(|| "Starting".into()),
+            doing: clean(&overview.running.join(", ")),
+            since: exact(overview.attempt_since),
+            elapsed: duration(overview.elapsed(clock.now)),
             left,
             is_stopping: record.cancel_requested.is_some(),
         }

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    DayOutcomes, Failure, FailureKind, HeldBack, PastRun, PluginInfo, PluginResult, QueuePause, Resolution,
-    ScannerInfo, ScannerKind, Verdict,
+    DayOutcomes, Failure, FailureKind, HeldBack, PastRun, PluginInfo, PluginResult, PluginStatus, QueuePause,
+    Resolution, ScannerInfo, ScannerKind, Verdict,
 };
 use kastrel_actors::testing::fixtures;
 

@@ -1,6 +1,6 @@
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus,
-    Resolution, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
+    Resolution, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, Verdict,
 };
 
 use kastrel_actors::testing::fixtures;

@@ -46,7 +46,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
         id: id.0,
         target: clean(&record.request.target.label()),
-        badge: badge(&scan),
+        badge: badge(scan.status(), &scan.coverage()),
         created: clock.moment(record.created_at),
         took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),
