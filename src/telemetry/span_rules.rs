@@ -212,9 +212,9 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
             attributes.push(number(attribute::SCAN_GAPS, coverage.gaps() as u64));
             let mut error = None;
             match &row.state {
-                ScanState::Completed { verdict, .. } => {
-                    attributes.push(number(attribute::SCAN_FINDINGS, verdict.findings()));
-                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, verdict.count(PluginStatus::Failed) as u64));
+                ScanState::Completed { summary, .. } => {
+                    attributes.push(number(attribute::SCAN_FINDINGS, summary.findings));
+                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, summary.count(PluginStatus::Failed)));
                 }
                 ScanState::Failed { failure, .. } => error = Some(failure.kind.as_str().to_owned()),
                 _ => {}

@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::message::Message;
 use crate::context::Shared;
-use crate::model::{AttemptEnd, AttemptRecord, Failure, FaultKind, NodeFault};
+use crate::model::{AttemptRecord, ClassifiedEnd, Failure, FaultKind, NodeFault};
 use crate::policy::infrastructure::judge;
 use crate::ports::CheckDepth;
 use crate::task;
@@ -83,7 +83,7 @@ pub(crate) async fn judged(
     failure: Failure,
     attempts: Vec<AttemptRecord>,
     started: Instant,
-) -> AttemptEnd {
+) -> ClassifiedEnd {
     let missed = shared.health.borrow().missed_since(started).map(<[NodeFault]>::to_vec);
     let faults = match missed {
         Some(faults) => faults,

@@ -1,6 +1,6 @@
 //! The messages of a Scan actor, and the reasons with which it stops.
 
-use crate::model::AttemptEnd;
+use crate::model::ClassifiedEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
 
@@ -26,7 +26,7 @@ pub(crate) enum Message {
     /// The runner has started the process, or could not start it.
     Started(Result<Box<dyn AttemptControl>, StartError>),
     /// The classified end of the attempt, after the check for a fault of the node.
-    Judged(Box<AttemptEnd>),
+    Judged(Box<ClassifiedEnd>),
     /// An event of the process.
     Event(AttemptEvent),
     /// Ends the attempt.

@@ -43,7 +43,7 @@ pub use listing::ScanOrder;
 pub use names::UnknownName;
 pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, QueuePause};
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
-pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
+pub use outcome::{AttemptEnd, ClassifiedEnd, Failure, FailureKind, Interruption, ResultSummary, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{

@@ -1,8 +1,8 @@
 //! Classifies the end of an attempt. The exit code alone never decides.
 
 use crate::model::{
-    AttemptEnd, AttemptReport, ExitKind, Failure, FailureKind, InfoFile, Interruption, PluginResult, PluginStatus,
-    Verdict,
+    AttemptEnd, AttemptReport, ClassifiedEnd, ExitKind, Failure, FailureKind, InfoFile, Interruption, PluginResult,
+    PluginStatus, Verdict,
 };
 
 /// The reason why Kastrel requested the end of an attempt.
@@ -33,7 +33,7 @@ pub enum StopCause {
 /// An attempt that reached its end without a completed check has failed, whatever the exit code. If
 /// Kastrel stopped it, the cause of the stop decides: an interruption, or a failure for a limit.
 #[must_use]
-pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
+pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> ClassifiedEnd {
     match stop {
         Some(StopCause::Cancel) => return AttemptEnd::Cancelled,
         Some(
@@ -100,7 +100,7 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
     }
 }
 
-fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> AttemptEnd {
+fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> ClassifiedEnd {
     let last_line = report.last_words.lines().rev().find(|line| !line.trim().is_empty());
     AttemptEnd::Failed(Failure::new(
         kind,
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    fn kind(end: &AttemptEnd) -> String {
+    fn kind(end: &ClassifiedEnd) -> String {
         match end {
             AttemptEnd::Completed(_) => "completed".into(),
             AttemptEnd::Failed(failure) => failure.kind.to_string(),

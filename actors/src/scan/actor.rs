@@ -13,8 +13,8 @@ use crate::health;
 use crate::messages::scan::{ABANDONED, FinishOutcome, Message, RECORDED};
 use crate::messages::supervisor;
 use crate::model::{
-    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord,
-    ScannerInfo, end_with_attempt,
+    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, ClassifiedEnd, Command, Interruption, PluginResult,
+    Resolution, ScanRecord, ScannerInfo, end_with_attempt,
 };
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
@@ -247,7 +247,7 @@ impl State {
 
     /// Handles the end of the attempt. `without_lease` means that the node held no valid lease when
     /// the attempt ended, and may have missed a cancel.
-    fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
+    fn ended(&mut self, myself: &ActorRef<Message>, end: ClassifiedEnd, without_lease: bool) {
         let hasty = matches!(
             self.stage,
             Stage::Stopping { cause: StopCause::LeaseLost, .. }
@@ -279,7 +279,7 @@ impl State {
         }
     }
 
-    fn record_end(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
+    fn record_end(&mut self, myself: &ActorRef<Message>, end: ClassifiedEnd, without_lease: bool) {
         let target = || self.record.request.target.to_string();
         // The supervisor outlives its children; otherwise the failure is not counted.
         match &end {

@@ -191,9 +191,9 @@ fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord>
 }
 
 fn past_run(record: &ScanRecord) -> Option<PastRun> {
-    let ScanState::Completed { verdict, .. } = &record.state else { return None };
+    let ScanState::Completed { summary, .. } = &record.state else { return None };
     let took = Duration::from_millis(took_ms(record)?);
-    (!verdict.dry_run).then(|| PastRun { id: record.id, target: target_text(record), mode: record.request.mode, took })
+    (!summary.dry_run).then(|| PastRun { id: record.id, target: target_text(record), mode: record.request.mode, took })
 }
 
 #[async_trait]

@@ -26,8 +26,8 @@ use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
     Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, PendingReason, PluginResult,
-    PluginStatus, Priority, Resolution, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord,
-    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
+    PluginStatus, Priority, Resolution, ResultSummary, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder, ScanPage,
+    ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;

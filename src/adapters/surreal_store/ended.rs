@@ -3,7 +3,7 @@
 
 use kastrel_actors::model::{DayOutcomes, PastRun, RunsLike, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
 use kastrel_actors::policy::listing::{
-    findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms,
+    findings_of, plugin_text, plugins_with_results, severity_rank, target_text, took_ms,
 };
 use kastrel_actors::ports::StoreError;
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Ended {
             number,
             target: target_text(record),
             mode: record.request.mode.as_str().to_owned(),
-            run: matches!(&record.state, ScanState::Completed { verdict, .. } if !verdict.dry_run),
+            run: matches!(&record.state, ScanState::Completed { summary, .. } if !summary.dry_run),
             took,
             findings: row::signed(findings_of(record))?,
             worst: severities.worst().map(|worst| worst.as_str().to_owned()),
@@ -82,7 +82,7 @@ impl Ended {
 /// The keys of plugins with results that an earlier version stored with a different spelling.
 pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId>, StoreError> {
     let number = row::signed(record.id.0)?;
-    let names = plugins_of(record).iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
+    let names = record.plugins.iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
     Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
 }
 

@@ -182,8 +182,8 @@ pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
 mod tests {
     use jiff::Timestamp;
     use kastrel_actors::model::{
-        AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ScanRecord,
-        ScanRequest, Severity, Verdict,
+        AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ResultSummary,
+        ScanRecord, ScanRequest, Severity,
     };
     use kastrel_actors::testing::fixtures;
 
@@ -210,7 +210,7 @@ mod tests {
             request: ScanRequest { dry_run, ..record.request.clone() },
             state: match state {
                 ScanState::Completed { at, .. } => {
-                    ScanState::Completed { at, verdict: Verdict { plugins: plugins.clone(), dry_run } }
+                    ScanState::Completed { at, summary: ResultSummary::of(&plugins, dry_run) }
                 }
                 state => state,
             },
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn completed() -> ScanState {
-        ScanState::Completed { at: AT, verdict: Verdict::default() }
+        ScanState::Completed { at: AT, summary: ResultSummary::default() }
     }
 
     fn failed() -> ScanState {

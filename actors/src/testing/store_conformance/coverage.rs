@@ -66,7 +66,7 @@ pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: W
                 finish(running.token, resolution.clone())
             };
             let ended = world.committed(running.id, end).await;
-            let states: Vec<_> = ended.last_plugins().iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
+            let states: Vec<_> = ended.plugins.iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
             let at = ended.attempts[0].ended_at;
             assert_eq!(states, [(PluginStatus::Interrupted, at), (PluginStatus::NotRun, at)], "{resolution:?}");
             assert!(at.is_some());
@@ -91,7 +91,7 @@ pub async fn counts_that_nobody_can_believe_are_kept_and_listed<H: StoreHarness>
     let end = Command::Finish { token: running.token, resolution: complete(plugins.clone()), plugins: Some(plugins) };
     let ended = world.committed(running.id, end).await;
     assert_eq!(
-        (ended.last_plugins()[0].findings_count, ended.severities().critical, ended.severities().total()),
+        (ended.plugins[0].findings_count, ended.severities().critical, ended.severities().total()),
         (MAX_COUNT, MAX_COUNT, MAX_COUNT)
     );
     world.ended_with(&[(Severity::High, 1)], complete).await;

@@ -244,7 +244,12 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
     let after = Duration::from_secs(600);
     for (resolution, status, end, failures) in [
-        (Resolution::Complete(verdict.clone()), ScanStatus::Completed, AttemptEnd::Completed(verdict.clone()), 0),
+        (
+            Resolution::Complete(verdict.clone()),
+            ScanStatus::Completed,
+            AttemptEnd::Completed(ResultSummary::of(&verdict.plugins, false)),
+            0,
+        ),
         (Resolution::Retry { failure: crash(), after }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
         (Resolution::Fail(crash()), ScanStatus::Failed, AttemptEnd::Failed(crash()), 1),
         (
@@ -286,7 +291,7 @@ pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H
         (ended.status(), &ended.plugins, ended.failures, ended.token),
         (ScanStatus::Completed, &verdict.plugins, 0, kept.token)
     );
-    assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(verdict.clone())));
+    assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(ResultSummary::of(&verdict.plugins, false))));
     assert_eq!(world.refused(kept.id, adopt(kept.token)).await, Refusal::StaleToken, "once");
     world.committed(cancelled.id, cancel()).await;
     let ended = world.committed(cancelled.id, adopt(cancelled.token)).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder, ScanRecord,
-    ScanState, Severity, Verdict,
+    Command, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ResultSummary, ScanId, ScanOrder,
+    ScanRecord, ScanState, Severity, Verdict,
 };
 use kastrel_actors::policy::listing::cursor;
 use kastrel_actors::ports::Applied;
@@ -179,8 +179,9 @@ fn completed(number: u64, plugins: Vec<PluginResult>) -> ScanRecord {
         started_at: Some(Timestamp::UNIX_EPOCH),
         state: ScanState::Completed {
             at: Timestamp::from_second(i64::try_from(number % 5).unwrap()).unwrap(),
-            verdict: Verdict { plugins, dry_run: false },
+            summary: ResultSummary::of(&plugins, false),
         },
+        plugins,
         ..fixtures::record(number, Timestamp::UNIX_EPOCH)
     }
 }
