@@ -219,6 +219,28 @@ impl ScanRecord {
         }
     }
 
+    /// Returns the row without its plugins, for a store that keeps them in rows of their own.
+    #[must_use]
+    pub fn without_plugins(&self) -> Self {
+        Self {
+            id: self.id,
+            request: self.request.clone(),
+            left_out: self.left_out.clone(),
+            state: self.state.clone(),
+            token: self.token,
+            version: self.version,
+            failures: self.failures,
+            cancel_requested: self.cancel_requested,
+            attempts: self.attempts.clone(),
+            plugins: Vec::new(),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            idempotency_key: self.idempotency_key.clone(),
+            trace: self.trace,
+            rerun_of: self.rerun_of,
+        }
+    }
+
     /// Returns the state's name in the status API.
     #[must_use]
     pub const fn status(&self) -> ScanStatus {

@@ -11,14 +11,16 @@ use super::ended::{Ended, write_ended};
 use super::error::{CallError, Failure};
 use super::inner::Inner;
 use super::read::Read;
-use super::row::{self, Columns};
+use super::results::{Results, write_results};
+use super::row::{self, Columns, set_columns};
 use super::store::SurrealStore;
 
 #[derive(Debug, SurrealValue)]
 struct WriteArguments {
     key: RecordId,
     expected: i64,
-    row: Columns,
+    columns: Columns,
+    results: Results,
     ended: Option<Ended>,
 }
 
@@ -29,11 +31,15 @@ struct WriteAnswer {
 
 macro_rules! update {
     () => {
-        "LET $written = UPDATE $key SET
-            status = $row.status, version = $row.version, token = $row.token, failures = $row.failures, rank = $row.rank, due = $row.due,
-            node = $row.node, cancel = $row.cancel, document = $row.document, leased_at = NONE, lease = NONE
-            WHERE version = $expected RETURN VALUE version;
-        RETURN { written: array::len($written) };"
+        concat!(
+            "LET $written = UPDATE $key SET ",
+            set_columns!(),
+            ", lease = NONE WHERE version = $expected RETURN VALUE version;
+            IF array::len($written) > 0 {",
+            write_results!(),
+            "};
+            RETURN { written: array::len($written) };"
+        )
     };
 }
 
@@ -65,7 +71,8 @@ impl Inner {
         let arguments = WriteArguments {
             key,
             expected: row::signed(read.version)?,
-            row: Columns::of(next)?,
+            columns: Columns::of(next)?,
+            results: Results::between(&read.plugins, next)?,
             ended: Ended::of(next)?,
         };
         let sql = if arguments.ended.is_some() { WRITE_END } else { WRITE };

@@ -7,14 +7,15 @@ use surrealdb::types::{RecordId, SurrealValue};
 use super::calls::{self, Tries};
 use super::ended::Ended;
 use super::error::Failure;
-use super::row;
 use super::store::SurrealStore;
+use super::{results, row};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Arguments {
     key: RecordId,
     expected: i64,
     idempotency: Option<RecordId>,
+    results: RecordId,
     ended: Ended,
 }
 
@@ -28,6 +29,7 @@ const DELETE: &str = "
     BEGIN;
     LET $gone = DELETE $key WHERE version = $expected RETURN BEFORE;
     IF array::len($gone) > 0 {
+        DELETE $results RETURN NONE;
         DELETE $ended.key RETURN NONE;
         FOR $one IN $ended.found { DELETE $one.key RETURN NONE; };
         UPDATE $ended.day SET
@@ -50,8 +52,13 @@ impl SurrealStore {
             };
             let Some(ended) = Ended::of(&read.record)? else { return Ok(Deleted::Refused(read.record)) };
             let idempotency = read.record.idempotency_key.as_deref().map(row::idempotency_key);
-            let arguments =
-                Arguments { key: key.clone(), expected: row::signed(read.record.version)?, idempotency, ended };
+            let arguments = Arguments {
+                key: key.clone(),
+                expected: row::signed(read.record.version)?,
+                idempotency,
+                results: results::all_of(row::signed(id.0)?),
+                ended,
+            };
             match calls::call::<Answer>(&self.inner.db, DELETE, arguments).await {
                 Ok(Answer { gone: 0 }) => tries.after_collision().await?,
                 Ok(_) => return Ok(Deleted::Gone(read.record)),

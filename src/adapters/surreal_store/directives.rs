@@ -37,14 +37,14 @@ struct PauseAnswer {
 const DRAIN: &str = "
     BEGIN;
     LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
-    LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within RETURN VALUE name;
+    LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within WHERE registration = NONE RETURN VALUE name;
     RETURN { changed: array::len($changed) };
     COMMIT;";
 
 const PAUSE: &str = "
     BEGIN;
-    LET $since = (SELECT VALUE since FROM ONLY pause:queue) ?? time::nano(time::now()) + $offset;
-    UPSERT pause:queue SET since = $since, reason = $reason RETURN NONE;
+    LET $since = (SELECT VALUE begun FROM ONLY pause:queue) ?? time::nano(time::now()) + $offset;
+    UPSERT pause:queue SET begun = $since, reason = $reason RETURN NONE;
     RETURN { since: $since, reason: $reason };
     COMMIT;";
 
@@ -54,8 +54,9 @@ const RESUME: &str = "
     RETURN { changed: array::len($ended) };
     COMMIT;";
 
+/// Also reads the row of a schema of an earlier version.
 const PAUSED: &str = "
-    LET $pause = SELECT since, reason FROM ONLY pause:queue;
+    LET $pause = SELECT begun ?? since AS since, reason FROM ONLY pause:queue;
     RETURN { since: $pause.since, reason: $pause.reason };";
 
 impl SurrealStore {

@@ -204,7 +204,7 @@ struct NewRow {
     aim: RecordId,
     trace: String,
     rank: i64,
-    document: String,
+    body: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -248,7 +248,7 @@ const WRITE: &str = "
         LET $number = $last + $row.ordinal;
         CREATE type::record('scan', $number) SET
             number = $number, status = 'pending', target = $row.target, mode = $row.mode, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
-            rank = $row.rank, due = $now, node = NONE, cancel = false, document = $row.document
+            rank = $row.rank, due = $now, node = NONE, cancel = false, body = $row.body
             RETURN NONE;
         IF (SELECT VALUE first FROM ONLY $row.aim) = NONE { CREATE $row.aim SET first = $number RETURN NONE; };
         IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
@@ -377,7 +377,7 @@ impl Plan {
                     mode: record.request.mode.as_str().to_owned(),
                     trace: record.trace.to_string(),
                     rank: row::rank(record.request.priority),
-                    document: Columns::of(&record)?.document,
+                    body: Columns::of(&record)?.body,
                 });
                 plan.records.push(record);
                 Place::New { at, first: true }
@@ -452,9 +452,7 @@ mod tests {
         let store = SurrealStore::in_memory().await.unwrap();
         let keyed = NewScan { idempotency_key: Some("key".into()), ..fixtures::new_scan("example.com") };
         store.submit(keyed.clone()).await.unwrap();
-        calls::execute(&store.inner.db, "UPDATE scan:1 SET document = 'spoilt';", Keys { keys: Vec::new() })
-            .await
-            .unwrap();
+        calls::execute(&store.inner.db, "UPDATE scan:1 SET body = 'spoilt';", Keys { keys: Vec::new() }).await.unwrap();
         let mut turn = store.submissions.turn.lock().await;
         let other = fixtures::new_scan("example.org");
         let answers = write(&store.inner, &mut turn, &[&keyed, &other]).await.unwrap();

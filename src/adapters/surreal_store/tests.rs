@@ -161,5 +161,6 @@ mod lost_answers;
 mod measure;
 mod ranks;
 mod remote;
+mod split;
 #[path = "../../../tests/helpers/surreal_server.rs"]
 mod surreal_server;

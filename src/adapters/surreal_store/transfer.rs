@@ -22,9 +22,10 @@ use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls::{self, Nothing};
 use super::error::{CallError, Failure};
-use super::row::{self, Columns, Keyed, stored};
+use super::results::{Results, write_results};
+use super::row::{self, Columns, Keyed, earlier, set_columns, stored};
 use super::store::SurrealStore;
-use super::{backfill, migrate};
+use super::{backfill, migrate, split};
 use crate::error_chain::chain;
 
 /// The content of a database apart from its scans.
@@ -135,6 +136,7 @@ struct ImportRow {
     trace: String,
     created_at: i64,
     columns: Columns,
+    results: Results,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -159,8 +161,10 @@ struct Ended {
 
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
 
-/// Columns that are missing in an earlier schema are returned as `NONE`.
 const EXPORT: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $range) };");
+
+/// Reads rows of schema 10 or earlier, which has no table of plugins.
+const EXPORT_EARLIER: &str = concat!("RETURN { rows: (SELECT id, ", earlier!(), " FROM $range) };");
 
 /// Sets the restore mark unless the database is in use, and removes the marks of completed
 /// backfills. Registrations and submissions read the restore mark FOR UPDATE, so that neither
@@ -187,32 +191,36 @@ const CLEAR: &str = "
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     LET $scans = SELECT VALUE id FROM scan LIMIT 500;
     LET $keys = SELECT VALUE id FROM idempotency LIMIT 500;
+    LET $results = SELECT VALUE id FROM plugin_result LIMIT 500;
     LET $aims = SELECT VALUE id FROM aim LIMIT 500;
     LET $ended = SELECT VALUE id FROM ended LIMIT 500;
     LET $found = SELECT VALUE id FROM found LIMIT 500;
     LET $days = SELECT VALUE id FROM day LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
+    DELETE $results RETURN NONE;
     DELETE $aims RETURN NONE;
     DELETE $ended RETURN NONE;
     DELETE $found RETURN NONE;
     DELETE $days RETURN NONE;
-    RETURN { deleted: array::len(array::concat($scans, $keys, $aims, $ended, $found, $days)) };
+    RETURN { deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days)) };
     COMMIT;";
 
-const IMPORT: &str = "
-    BEGIN;
+const IMPORT: &str = concat!(
+    "BEGIN;
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     FOR $row IN $rows {
         LET $columns = $row.columns;
         UPSERT type::record('scan', $row.number) SET
-            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at,
-            status = $columns.status, version = $columns.version, token = $columns.token, failures = $columns.failures, rank = $columns.rank, due = $columns.due,
-            node = $columns.node, cancel = $columns.cancel, document = $columns.document
-            RETURN NONE;
-        IF $row.key != NONE { UPSERT $row.key SET scan = $row.number RETURN NONE; };
+            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at, ",
+    set_columns!(),
+    " RETURN NONE;
+        LET $results = $row.results;",
+    write_results!(),
+    "IF $row.key != NONE { UPSERT $row.key SET scan = $row.number RETURN NONE; };
     };
-    COMMIT;";
+    COMMIT;"
+);
 
 /// Deletes the mark and sets the counter in the same step, so that a retry after a lost response
 /// finds either both or neither done.
@@ -227,7 +235,7 @@ const END: &str = "
     } ELSE IF $found = $imported {
         UPSERT counter:scan SET value = $last RETURN NONE;
         DELETE pause:queue RETURN NONE;
-        IF $since != NONE { CREATE pause:queue SET since = $since, reason = $reason RETURN NONE; };
+        IF $since != NONE { CREATE pause:queue SET begun = $since, reason = $reason RETURN NONE; };
         DELETE restore:running RETURN NONE;
     };
     RETURN { found: $found };
@@ -278,7 +286,11 @@ impl SurrealStore {
 
     async fn export_range(&self, first: i64, last: i64) -> Result<Vec<Exported>, CallError> {
         let range = RecordId::new("scan", RecordIdKeyRange::from(first..=last));
-        let Rows { rows } = calls::call_again(&self.inner.db, EXPORT, Range { range }).await?;
+        let db = &self.inner.db;
+        let Rows { rows } = match calls::call_again(db, EXPORT, Range { range: range.clone() }).await {
+            Err(error) if error.is_missing_ground() => calls::call_again(db, EXPORT_EARLIER, Range { range }).await?,
+            answer => answer?,
+        };
         let mut exported: Vec<Exported> = rows.into_iter().map(exported).collect::<Result<_, _>>()?;
         exported.sort_unstable_by_key(Exported::id);
         Ok(exported)
@@ -348,6 +360,7 @@ impl Import<'_> {
             return Err(ImportError::Miscounted { found, imported });
         }
         // If this is interrupted, the next process that opens the database continues it.
+        split::move_all(&self.store.inner.db).await?;
         backfill::fill_in(&self.store.inner.db).await?;
         self.store.inner.db.restored().await;
         Ok(())
@@ -380,6 +393,7 @@ fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
         trace: record.trace.to_string(),
         created_at: row::nanoseconds(record.created_at),
         columns: Columns::of(record)?,
+        results: Results::of(record)?,
     })
 }
 
@@ -414,10 +428,10 @@ mod tests {
             store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap();
         }
         let spoil = "
-            UPDATE scan:2 SET document = '{}';
+            UPDATE scan:2 SET body = '{}';
             UPDATE scan:3 SET version = 7;
-            DEFINE FIELD OVERWRITE document ON scan TYPE any;
-            UPDATE scan:4 SET document = 7;
+            DEFINE FIELD OVERWRITE body ON scan TYPE any;
+            UPDATE scan:4 SET body = 7;
             UPDATE scan:6 SET number = 5;";
         calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
         let exported = store.export(ScanId(1), ScanId(9)).await.unwrap();
@@ -439,7 +453,7 @@ mod tests {
         struct Registration {
             key: RecordId,
             name: String,
-            registration: String,
+            description: String,
             ttl: i64,
             offset: i64,
         }
@@ -450,7 +464,7 @@ mod tests {
             let node = Registration {
                 key: RecordId::new("node", "a"),
                 name: "a".into(),
-                registration: "{}".into(),
+                description: "{}".into(),
                 ttl: 60_000_000_000,
                 offset: 0,
             };

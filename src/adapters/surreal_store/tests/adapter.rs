@@ -186,7 +186,7 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
             REMOVE INDEX ended_took_number ON ended; REMOVE INDEX ended_findings_number ON ended; REMOVE INDEX ended_severity_number ON ended;
             REMOVE FIELD findings ON ended; REMOVE FIELD severity ON ended;
             DEFINE INDEX ended_by_took ON ended FIELDS by_took; DEFINE INDEX ended_by_findings ON ended FIELDS by_findings; DEFINE INDEX ended_by_severity ON ended FIELDS by_severity;
-            DELETE backfill:results; DELETE backfill:ranks; DELETE migration WHERE version >= 9;";
+            DELETE backfill:results; DELETE backfill:ranks;";
         calls::execute(db, earlier, Nothing {}).await.unwrap();
         let listed = async |plugin: &str| {
             let page = store.list(ListQuery { plugin: Some(plugin.into()), ..ListQuery::default() }).await.unwrap();
@@ -195,8 +195,10 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
         assert_eq!(listed("wafw00f").await, [0_u64; 0]);
         let since = jiff::civil::date(1970, 1, 1);
         let days = store.outcomes(since).await.unwrap();
+        for step in &STEPS[8..10] {
+            calls::execute(db, step.sql, Nothing {}).await.unwrap();
+        }
         for _ in 0..2 {
-            migrate::run(db).await.unwrap();
             backfill::run(db).await.unwrap();
             assert_eq!((listed("wafw00f").await, listed("WAFW00F").await), (vec![2, 1], vec![2, 1]));
             assert_eq!(store.outcomes(since).await.unwrap(), days, "no day is counted twice");
@@ -222,10 +224,10 @@ fn a_row_that_cannot_be_read_hides_only_itself() {
             store.apply(id, Command::Cancel { by: kastrel_actors::model::CancelledBy::User }).await.unwrap();
         }
         let spoil = "
-            UPDATE scan:2 SET document = '{}';
+            UPDATE scan:2 SET body = '{}';
             UPDATE scan:3 SET version = 7;
-            DEFINE FIELD OVERWRITE document ON scan TYPE any;
-            UPDATE scan:4 SET document = 7;";
+            DEFINE FIELD OVERWRITE body ON scan TYPE any;
+            UPDATE scan:4 SET body = 7;";
         calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
         for order in ScanOrder::ALL {
             for (statuses, target) in
@@ -520,7 +522,7 @@ fn a_row_that_cannot_be_read_is_corrupt() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
-        for spoil in ["UPDATE scan:1 SET version = 3;", "UPDATE scan:1 SET document = '{}';"] {
+        for spoil in ["UPDATE scan:1 SET version = 3;", "UPDATE scan:1 SET body = '{}';"] {
             calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
             let error = store.get(id).await.unwrap_err();
             assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
