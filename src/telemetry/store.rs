@@ -36,6 +36,7 @@ fn kind(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) => "unavailable",
         StoreError::Corrupt(_) => "corrupt",
+        StoreError::Outdated => "outdated",
     }
 }
 

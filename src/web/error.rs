@@ -230,6 +230,10 @@ impl From<StoreError> for Problem {
                 Self { source: Some(Arc::new(error)), ..problem }
             }
             StoreError::Corrupt(_) => Self::internal(error),
+            StoreError::Outdated => {
+                let problem = Self::new(ProblemKind::StoreUnavailable, error.to_string());
+                Self { source: Some(Arc::new(error)), ..problem }
+            }
         }
     }
 }

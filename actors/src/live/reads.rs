@@ -54,6 +54,7 @@ fn told_again(error: Arc<StoreError>) -> StoreError {
     match *error {
         StoreError::Unavailable(_) => StoreError::Unavailable(Box::new(Cause(error))),
         StoreError::Corrupt(_) => StoreError::Corrupt(Box::new(Cause(error))),
+        StoreError::Outdated => StoreError::Outdated,
     }
 }
 
@@ -65,6 +66,7 @@ impl Cause {
     fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
         match &*self.0 {
             StoreError::Unavailable(source) | StoreError::Corrupt(source) => &**source,
+            outdated @ StoreError::Outdated => outdated,
         }
     }
 }

@@ -82,7 +82,7 @@ impl Inner {
             Err(error) => match error.failure() {
                 Failure::Conflict | Failure::Exists => Written::Lost,
                 Failure::Lost | Failure::Unknown | Failure::Thrown => Written::Unknown(error),
-                Failure::Unsent => Written::Failed(error),
+                Failure::Unsent | Failure::Outdated => Written::Failed(error),
             },
         })
     }

@@ -83,7 +83,9 @@ impl SurrealStore {
                         tries.after(error).await?;
                         continue;
                     }
-                    Failure::Exists | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+                    Failure::Exists | Failure::Unsent | Failure::Outdated | Failure::Unknown => {
+                        return Err(error.into());
+                    }
                 },
             };
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };

@@ -17,6 +17,8 @@
 //! - **One writer wins**: a row is written only if its version is unchanged since the read. Changes
 //!   that belong together are one transaction. Only transaction conflicts and lost races are
 //!   retried here.
+//! - **A newer program** may migrate the schema while this one is connected. Each write transaction
+//!   checks that (`steps`), and fails with [`StoreError::Outdated`](kastrel_actors::ports::StoreError).
 //! - **Never** decides how a command changes a row (`policy::transition` does), never uses LIVE
 //!   queries, never waits longer than [`CALL_TIMEOUT`] for one call.
 //!
@@ -50,6 +52,7 @@ mod results;
 mod row;
 mod server_engine;
 mod split;
+mod steps;
 mod store;
 mod submit;
 mod target_index;

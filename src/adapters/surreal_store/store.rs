@@ -1,7 +1,7 @@
 //! The store itself: its state, and the mapping of the port's calls to the modules.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use super::found::Unreadable;
 use super::inner::Inner;
 use super::migrate;
 use super::row;
+use super::steps;
 use super::submit::Queue;
 use super::target_index::TargetIndex;
 
@@ -66,7 +67,13 @@ impl SurrealStore {
 #[derive(Debug, SurrealValue)]
 struct Alive {
     alive: bool,
+    is_newer: bool,
 }
+
+static PING: LazyLock<String> = LazyLock::new(|| {
+    let is_newer = steps::is_newer();
+    format!("RETURN {{ alive: (SELECT VALUE value FROM ONLY counter:scan) != -1, is_newer: {is_newer} }};")
+});
 
 #[async_trait]
 impl ScanRepository for SurrealStore {
@@ -183,12 +190,11 @@ impl StoreHealth for SurrealStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.db.check()?;
         // Reads a row, so that a hung storage engine behind a healthy connection is detected.
-        let answer: Alive = calls::call(
-            &self.inner.db,
-            "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };",
-            Nothing {},
-        )
-        .await?;
-        if answer.alive { Ok(()) } else { Err(row::corrupt("the counter of scans is spoilt")) }
+        let answer: Alive = calls::call(&self.inner.db, PING.as_str(), Nothing {}).await?;
+        match answer {
+            Alive { is_newer: true, .. } => Err(StoreError::Outdated),
+            Alive { alive: false, .. } => Err(row::corrupt("the counter of scans is spoilt")),
+            Alive { .. } => Ok(()),
+        }
     }
 }

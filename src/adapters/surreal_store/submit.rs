@@ -289,7 +289,10 @@ async fn write(
             Ok(born) => born,
             Err(error) => {
                 let failure = error.failure();
-                if matches!(failure, Failure::Exists | Failure::Conflict | Failure::Thrown | Failure::Unsent) {
+                if matches!(
+                    failure,
+                    Failure::Exists | Failure::Conflict | Failure::Thrown | Failure::Outdated | Failure::Unsent
+                ) {
                     // Nothing was written, so there is nothing to withdraw.
                     turn.unanswered = None;
                 }
@@ -313,7 +316,9 @@ async fn write(
                             }
                         }
                     }
-                    Failure::Thrown | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+                    Failure::Thrown | Failure::Outdated | Failure::Unsent | Failure::Unknown => {
+                        return Err(error.into());
+                    }
                 }
             }
         };

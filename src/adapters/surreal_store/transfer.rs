@@ -25,7 +25,7 @@ use super::error::{CallError, Failure};
 use super::results::{Results, write_results};
 use super::row::{self, Columns, Keyed, earlier, set_columns, stored};
 use super::store::SurrealStore;
-use super::{backfill, migrate, split};
+use super::{backfill, split, steps};
 use crate::error_chain::chain;
 
 /// The content of a database apart from its scans.
@@ -245,7 +245,7 @@ impl SurrealStore {
     /// The schema version of this program.
     #[must_use]
     pub fn schema_version() -> i64 {
-        migrate::STEPS.last().map_or(0, |step| step.version)
+        steps::VERSION
     }
 
     /// The current metadata of the database.

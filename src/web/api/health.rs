@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::{FaultKind, HeldBack};
 use kastrel_actors::policy::waiting::StartBlocker;
+use kastrel_actors::ports::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -69,6 +70,9 @@ pub(crate) async fn readyz(State(web): State<Web>) -> Response {
 async fn store_check(web: &WebInner) -> Check {
     let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.service().store.health.ping()).await {
         Ok(Ok(())) => (true, "responding"),
+        Ok(Err(error @ StoreError::Outdated)) => {
+            return Check { name: "store", ok: false, required: true, detail: error.to_string() };
+        }
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the store failed its readiness check");
             (false, "not responding")

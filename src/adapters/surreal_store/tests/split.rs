@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, Deleted, Failure, FailureKind, FencingToken, ListQuery, PluginResult, PluginStatus, Resolution, ScanId,
-    ScanRecord, ScanState, Verdict,
+    CancelledBy, Command, Deleted, Failure, FailureKind, FencingToken, ListQuery, PluginResult, PluginStatus,
+    Resolution, ScanId, ScanRecord, ScanState, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
-use kastrel_actors::ports::Applied;
 use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::ports::{Applied, StoreError};
 use kastrel_actors::testing::fixtures;
 use serde_json::{Value as Json, json};
 use surrealdb::types::SurrealValue;
@@ -252,6 +252,54 @@ fn process_of_an_earlier_version_cannot_write() {
         }
         assert_eq!((store.get(ScanId(1)).await.unwrap(), store.get(ScanId(2)).await.unwrap()), before);
         assert_eq!(store.paused().await.unwrap(), None);
+    });
+}
+
+/// A newer program has migrated the database while this one is connected: each write fails, and the
+/// readiness check says so.
+#[test]
+fn process_cannot_write_after_a_newer_one_has_migrated() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let node = "a".parse().unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
+        for _ in 0..3 {
+            store.submit(fixtures::new_scan("example.com")).await.unwrap();
+        }
+        store.apply(ScanId(2), Command::Lease { node }).await.unwrap();
+        store.apply(ScanId(3), Command::Cancel { by: CancelledBy::User }).await.unwrap();
+        let before = store.list(ListQuery::default()).await.unwrap();
+        let newer = format!(
+            "CREATE migration:{} SET version = 99, checksum = 'x', applied_at = time::now();",
+            SurrealStore::schema_version() + 1
+        );
+        calls::execute(&store.inner.db, newer, Nothing {}).await.unwrap();
+        let lease = Command::Lease { node: "a".parse().unwrap() };
+        let progress = Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins(1) };
+        let every = Duration::from_secs(1);
+        for (what, refused) in [
+            ("ping", store.ping().await.unwrap_err()),
+            ("submit", store.submit(fixtures::new_scan("example.com")).await.unwrap_err()),
+            ("lease", store.apply(ScanId(1), lease).await.unwrap_err()),
+            ("progress", store.apply(ScanId(2), progress).await.unwrap_err()),
+            (
+                "finish",
+                store.apply(ScanId(2), finish(Resolution::Complete(Verdict::default()), vec![])).await.unwrap_err(),
+            ),
+            ("delete", store.delete(ScanId(3)).await.unwrap_err()),
+            ("register", store.register(fixtures::registration("b"), TTL).await.unwrap_err()),
+            ("renew", store.renew(fixtures::registration("a"), TTL).await.unwrap_err()),
+            ("remove", store.remove(&"a".parse().unwrap()).await.unwrap_err()),
+            ("end others", store.end_others(&"b".parse().unwrap()).await.unwrap_err()),
+            ("drain", store.order_drain(&"a".parse().unwrap(), Some(every)).await.unwrap_err()),
+            ("pause", store.pause(None).await.unwrap_err()),
+            ("resume", store.resume().await.unwrap_err()),
+            ("turn", store.claim_turn(&"a".parse().unwrap(), every).await.unwrap_err()),
+            ("orphans", store.orphans().await.unwrap_err()),
+        ] {
+            assert!(matches!(refused, StoreError::Outdated), "{what}: {refused:?}");
+        }
+        assert_eq!(store.list(ListQuery::default()).await.unwrap(), before);
     });
 }
 
