@@ -241,6 +241,13 @@ impl ScanRecord {
         }
     }
 
+    /// Returns the row as lists have it: of each plugin only what
+    /// [`PluginResult::listed`] keeps.
+    #[must_use]
+    pub fn listed(&self) -> Self {
+        Self { plugins: self.plugins.iter().map(PluginResult::listed).collect(), ..self.without_plugins() }
+    }
+
     /// Returns the state's name in the status API.
     #[must_use]
     pub const fn status(&self) -> ScanStatus {

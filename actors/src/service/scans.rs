@@ -431,7 +431,8 @@ impl ScanService {
         Ok(was_paused)
     }
 
-    /// Returns a page of scans with their live state.
+    /// Returns a page of scans with their live state. The plugins of a scan that is not in the
+    /// snapshot cache have no issues, messages and times.
     ///
     /// # Errors
     /// A failure of the store.

@@ -275,7 +275,8 @@ impl ScanQueries for MemoryStore {
         let left: Vec<&ScanRecord> = all.iter().skip(begins.map_or(0, |at| at + 1)).filter(within).copied().collect();
         let backwards = query.from_the_end && query.order.is_by_number();
         let walked: Vec<&ScanRecord> = if backwards { left.into_iter().rev().collect() } else { left };
-        let mut page: Vec<ScanRecord> = walked.iter().skip(query.offset).take(query.limit).copied().cloned().collect();
+        let mut page: Vec<ScanRecord> =
+            walked.iter().skip(query.offset).take(query.limit).map(|record| record.listed()).collect();
         let there_is_more = walked.last().zip(page.last()).is_some_and(|(last, shown)| last.id != shown.id);
         let next = page.last().filter(|_| there_is_more).and_then(|record| cursor(record, query.order));
         if backwards {

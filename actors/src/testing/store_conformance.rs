@@ -169,6 +169,7 @@ macro_rules! store_conformance_tests {
         }
         $crate::store_conformance_tests! {
             $harness; coverage;
+            a_list_has_plugins_without_their_issues
             no_plugin_is_unfinished_after_its_attempt
             counts_that_nobody_can_believe_are_kept_and_listed
             a_list_is_filtered_by_severity

@@ -1,7 +1,7 @@
 //! Converts a record to a row and back.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Command, Priority, ScanId, ScanRecord, ScanState};
+use kastrel_actors::model::{Command, PluginResult, Priority, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
@@ -21,6 +21,14 @@ macro_rules! stored {
 }
 pub(super) use stored;
 
+/// The columns of a [`ListedScan`].
+macro_rules! listed {
+    () => {
+        "number, version, created_at, body, node, granted_at, listed"
+    };
+}
+pub(super) use listed;
+
 /// The columns of a [`StoredScan`] in a row of schema 10 or earlier, whose document has the
 /// plugins. Columns that a schema does not have are `NONE`.
 macro_rules! earlier {
@@ -34,7 +42,8 @@ pub(super) use earlier;
 macro_rules! set_columns {
     () => {
         "status = $columns.status, version = $columns.version, token = $columns.token, failures = $columns.failures, rank = $columns.rank,
-            due = $columns.due, node = $columns.node, cancel = $columns.cancel, attempt = $columns.attempt, body = $columns.body, granted_at = NONE"
+            due = $columns.due, node = $columns.node, cancel = $columns.cancel, attempt = $columns.attempt, body = $columns.body, listed = $columns.listed,
+            granted_at = NONE"
     };
 }
 pub(super) use set_columns;
@@ -52,6 +61,32 @@ pub(super) struct StoredScan {
     pub(super) granted_at: Option<i64>,
     /// The plugins of the last attempt, in order.
     pub(super) plugins: Vec<String>,
+}
+
+/// The columns of a row in a list: it has of each plugin only what [`PluginResult::listed`] keeps.
+#[derive(Debug, Clone, SurrealValue)]
+struct ListedScan {
+    number: i64,
+    version: i64,
+    created_at: i64,
+    body: String,
+    node: Option<String>,
+    granted_at: Option<i64>,
+    /// The plugins as one JSON text; `NONE` before the first attempt.
+    listed: Option<String>,
+}
+
+impl ListedScan {
+    fn into_record(self) -> Result<ScanRecord, StoreError> {
+        let Self { number, version, created_at, body, node, granted_at, listed } = self;
+        // A lease clears the plugins.
+        let plugins = match listed.filter(|_| granted_at.is_none()) {
+            Some(listed) => serde_json::from_str(&listed).map_err(corrupt)?,
+            None => Vec::new(),
+        };
+        let stored = StoredScan { number, version, created_at, body, node, granted_at, plugins: Vec::new() };
+        Ok(ScanRecord { plugins, ..stored.into_record()? })
+    }
 }
 
 impl StoredScan {
@@ -94,6 +129,18 @@ pub(super) struct Keyed {
 /// # Errors
 /// The value is not a row of a scan.
 pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
+    keyed_by(row, StoredScan::into_record)
+}
+
+/// Decodes a row of a list like [`keyed`].
+pub(super) fn keyed_listed(row: Value) -> Result<Keyed, CallError> {
+    keyed_by(row, ListedScan::into_record)
+}
+
+fn keyed_by<T: SurrealValue>(
+    row: Value,
+    into_record: fn(T) -> Result<ScanRecord, StoreError>,
+) -> Result<Keyed, CallError> {
     let (key, number) = match &row {
         Value::Object(row) => {
             let key = match row.get("id") {
@@ -107,10 +154,7 @@ pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
     let key = key.ok_or_else(|| CallError::Shape("a row of a scan has no number as its key".into()))?;
     let id =
         ScanId(u64::try_from(key).map_err(|_| CallError::Shape("a row of a scan has no number as its key".into()))?);
-    let record = match StoredScan::from_value(row)
-        .map_err(|error| corrupt(error.to_string()))
-        .and_then(StoredScan::into_record)
-    {
+    let record = match T::from_value(row).map_err(|error| corrupt(error.to_string())).and_then(into_record) {
         Ok(record) if record.id != id => Err(corrupt(format!("the row says that it is that of scan {}", record.id))),
         other => other,
     };
@@ -148,6 +192,7 @@ pub(super) struct Columns {
     pub(super) cancel: bool,
     pub(super) attempt: i64,
     pub(super) body: String,
+    listed: Option<String>,
 }
 
 impl Columns {
@@ -176,8 +221,18 @@ impl Columns {
             cancel: record.cancel_requested.is_some(),
             attempt: attempt_of(record),
             body,
+            listed: listed_text(record)?,
         })
     }
+}
+
+/// The plugins of a record for lists.
+fn listed_text(record: &ScanRecord) -> Result<Option<String>, StoreError> {
+    if record.plugins.is_empty() {
+        return Ok(None);
+    }
+    let listed: Vec<PluginResult> = record.plugins.iter().map(PluginResult::listed).collect();
+    serde_json::to_string(&listed).map(Some).map_err(corrupt)
 }
 
 /// The number of the last attempt; 0 before the first.

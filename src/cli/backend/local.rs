@@ -169,7 +169,11 @@ impl ScanBackend for LocalBackend {
             ..ListQuery::default()
         };
         let page = self.service.list(query).await?;
-        let views = futures_util::stream::iter(page.scans).map(async |snapshot| self.view(&snapshot).await);
+        let views = futures_util::stream::iter(page.scans).map(async |listed| {
+            // A view has the issues and messages of plugins, a list has not.
+            let complete = self.service.scan(listed.record.id).await.ok().flatten();
+            self.view(&complete.unwrap_or(listed)).await
+        });
         Ok(ListAnswer { scans: views.buffered(REPORTS_AT_ONCE).collect().await, total: page.total })
     }
 

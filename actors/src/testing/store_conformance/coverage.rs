@@ -44,6 +44,34 @@ fn complete(plugins: Vec<PluginResult>) -> Resolution {
     Resolution::Complete(Verdict { plugins, dry_run: false })
 }
 
+/// A list has the names, states and counts of a scan's plugins, at each moment.
+pub async fn a_list_has_plugins_without_their_issues<H: StoreHarness>(world: World<H>) {
+    let is_listed = async |record: ScanRecord| {
+        let page = world.store.list(ListQuery::default()).await.unwrap();
+        assert_eq!(page.scans, [record.listed()]);
+        assert_eq!((page.scans[0].coverage(), page.scans[0].severities()), (record.coverage(), record.severities()));
+    };
+    let running = world.running("a").await;
+    is_listed(running.clone()).await;
+    let plugins = vec![
+        PluginResult {
+            message: Some("m".into()),
+            findings_count: 3,
+            ..PluginResult::new("one", PluginStatus::Completed)
+        }
+        .with_issues(issues(Severity::High, 2)),
+        PluginResult::new("two", PluginStatus::InProgress),
+    ];
+    is_listed(world.committed(running.id, progress(running.token, plugins)).await).await;
+    let retry = Resolution::Retry { failure: crash(), after: Duration::ZERO };
+    is_listed(world.committed(running.id, finish(running.token, retry)).await).await;
+    // The next attempt begins without plugins.
+    let again = world.committed(running.id, lease("a")).await;
+    assert_eq!(again.plugins, []);
+    is_listed(again.clone()).await;
+    is_listed(world.committed(running.id, finish(again.token, Resolution::Fail(crash()))).await).await;
+}
+
 /// When an attempt ends, for whatever reason, its unfinished plugins end with it in the row.
 pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: World<H>) {
     let plugins =

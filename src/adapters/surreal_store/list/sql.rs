@@ -2,7 +2,7 @@
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
-use crate::adapters::surreal_store::row::stored;
+use crate::adapters::surreal_store::row::listed;
 
 #[derive(Debug, SurrealValue)]
 pub(super) struct Last {
@@ -75,7 +75,7 @@ pub(super) struct Counts {
 
 pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
 
-pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $keys) };");
+pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", listed!(), " FROM $keys) };");
 
 /// One page of an index whose first column has one value, as rows or as numbers, starting at its
 /// newest or its oldest end.
@@ -88,14 +88,14 @@ macro_rules! step {
         Sql {
             newest: concat!(
                 "RETURN { rows: (SELECT id, ",
-                stored!(),
+                listed!(),
                 " FROM scan WHERE ",
                 $condition,
                 "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
             ),
             oldest: concat!(
                 "RETURN { rows: (SELECT id, ",
-                stored!(),
+                listed!(),
                 " FROM scan WHERE ",
                 $condition,
                 "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"

@@ -179,7 +179,8 @@ fn rows_of_an_earlier_version_are_moved_once() {
         );
         let page = store.list(ListQuery::default()).await.unwrap();
         assert_eq!((page.scans.len(), page.unreadable), (6, vec![ScanId(7)]));
-        assert_eq!(page.scans[3].plugins, plugins(3));
+        let listed: Vec<PluginResult> = plugins(3).iter().map(PluginResult::listed).collect();
+        assert_eq!(page.scans[3].plugins, listed);
         assert_eq!(store.paused().await.unwrap().unwrap().since, Timestamp::from_nanosecond(5).unwrap());
     });
 }
