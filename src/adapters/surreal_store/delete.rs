@@ -42,6 +42,7 @@ const DELETE: &str = "
 impl SurrealStore {
     pub(super) async fn forget_scan(&self, id: ScanId) -> Result<Deleted, StoreError> {
         let Some(key) = row::scan_key(id) else { return Ok(Deleted::Missing) };
+        let number = row::signed(id.0)?;
         let mut tries = Tries::default();
         // A deletion whose response was lost. If the row is missing afterwards, the deletion was
         // committed.
@@ -56,7 +57,7 @@ impl SurrealStore {
                 key: key.clone(),
                 expected: row::signed(read.record.version)?,
                 idempotency,
-                results: results::all_of(row::signed(id.0)?),
+                results: results::of_scans(number, number),
                 ended,
             };
             match calls::call::<Answer>(&self.inner.db, DELETE, arguments).await {

@@ -70,4 +70,4 @@ pub use lock::FolderLock;
 pub use open::ENGINE_VERSION;
 pub use replace::Replacement;
 pub use store::SurrealStore;
-pub use transfer::{Exported, Import, ImportError, Metadata};
+pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};

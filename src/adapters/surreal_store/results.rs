@@ -1,7 +1,7 @@
 //! The plugins of a scan's last attempt as rows: one row a plugin, so that progress writes only
 //! the plugins that changed. The results of earlier attempts stay until the scan is deleted.
 
-use kastrel_actors::model::{PluginResult, ScanRecord};
+use kastrel_actors::model::{PluginResult, ScanId, ScanRecord};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue};
 
@@ -47,36 +47,45 @@ impl Results {
     /// The rows that differ between `read`, the stored plugins of the same attempt, and `next`.
     pub(super) fn between(read: &[PluginResult], next: &ScanRecord) -> Result<Self, StoreError> {
         let (scan, attempt) = (row::signed(next.id.0)?, attempt_of(next));
-        let mut changed = Vec::new();
-        let mut bytes = 0;
+        let mut results = Self { changed: Vec::new(), gone: Vec::new() };
         for (ordinal, plugin) in next.plugins.iter().enumerate() {
-            if read.get(ordinal) == Some(plugin) {
-                continue;
+            if read.get(ordinal) != Some(plugin) {
+                results.add(next.id, attempt, i64::try_from(ordinal).map_err(row::corrupt)?, plugin)?;
             }
-            let result = serde_json::to_string(plugin).map_err(row::corrupt)?;
-            bytes += result.len();
-            let ordinal = i64::try_from(ordinal).map_err(row::corrupt)?;
-            changed.push(PluginRow {
-                key: key(scan, attempt, ordinal),
-                scan,
-                attempt,
-                ordinal,
-                // A text of the database holds no NUL; the result holds the name as it is.
-                name: plugin.name.replace('\0', ""),
-                status: plugin.status.as_str().to_owned(),
-                result,
-            });
         }
+        let bytes = results.bytes();
         if bytes > MAX_DOCUMENT_BYTES {
             return Err(row::corrupt(format!(
                 "the plugins of scan {} would have {bytes} bytes, more than {MAX_DOCUMENT_BYTES}",
                 next.id
             )));
         }
-        let gone = (next.plugins.len()..read.len())
-            .map(|ordinal| Ok(key(scan, attempt, i64::try_from(ordinal).map_err(row::corrupt)?)))
-            .collect::<Result<_, StoreError>>()?;
-        Ok(Self { changed, gone })
+        for ordinal in next.plugins.len()..read.len() {
+            results.gone.push(key(scan, attempt, i64::try_from(ordinal).map_err(row::corrupt)?));
+        }
+        Ok(results)
+    }
+
+    /// Adds a row to write.
+    pub(super) fn add(
+        &mut self,
+        id: ScanId,
+        attempt: i64,
+        ordinal: i64,
+        plugin: &PluginResult,
+    ) -> Result<(), StoreError> {
+        let scan = row::signed(id.0)?;
+        self.changed.push(PluginRow {
+            key: key(scan, attempt, ordinal),
+            scan,
+            attempt,
+            ordinal,
+            // A text of the database holds no NUL; the result holds the name as it is.
+            name: plugin.name.replace('\0', ""),
+            status: plugin.status.as_str().to_owned(),
+            result: serde_json::to_string(plugin).map_err(row::corrupt)?,
+        });
+        Ok(())
     }
 
     /// The size of the results.
@@ -90,10 +99,10 @@ impl Results {
     }
 }
 
-/// The range of all rows of a scan.
-pub(super) fn all_of(scan: i64) -> RecordId {
+/// The range of all rows of the scans from `first` to `last`.
+pub(super) fn of_scans(first: i64, last: i64) -> RecordId {
     let bound = |scan: i64| RecordIdKey::Array(Array::from(vec![scan.into_value()]));
-    RecordId::new("plugin_result", RecordIdKeyRange::from(bound(scan)..bound(scan.saturating_add(1))))
+    RecordId::new("plugin_result", RecordIdKeyRange::from(bound(first)..bound(last.saturating_add(1))))
 }
 
 fn key(scan: i64, attempt: i64, ordinal: i64) -> RecordId {
