@@ -8,7 +8,7 @@
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
-use super::calls::{self, Nothing};
+use super::calls::{self, Nothing, Tries};
 use super::database::Database;
 use super::error::{Failure, OpenError};
 use super::results::{Results, write_results};
@@ -94,6 +94,9 @@ const MOVE_UNREADABLE: &str = "
 
 const NOTE: &str = "UPSERT backfill:moving SET upto = $upto RETURN NONE;";
 
+/// Needs no time limit: an index over many rows takes longer than the call timeout.
+const INDEXES: &str = include_str!("migrations/0011_then_indexes.surql");
+
 const FINISH: &str = "
     BEGIN;
     CREATE backfill:plugins SET upto = $upto RETURN NONE;
@@ -121,10 +124,23 @@ pub(super) async fn move_all(db: &Database) -> Result<(), StoreError> {
         calls::execute_again(db, NOTE, Upto { upto: until }).await?;
         first = until + 1;
     }
+    define_indexes(db).await?;
     match calls::execute_again(db, FINISH, Upto { upto: last }).await {
         // Another process that started at the same time finished first, or the response was lost.
         Err(error) if error.failure() == Failure::Exists => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// Defines the indexes of lists, unless another process has.
+async fn define_indexes(db: &Database) -> Result<(), StoreError> {
+    let mut tries = Tries::default();
+    loop {
+        match calls::execute_to_its_end(db, INDEXES.to_owned(), Nothing {}).await {
+            Err(error) if error.failure() == Failure::Exists => tries.after_collision().await?,
+            Err(error) => tries.after(error).await?,
+            Ok(()) => return Ok(()),
+        }
     }
 }
 

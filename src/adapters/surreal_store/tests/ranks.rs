@@ -115,20 +115,20 @@ fn pages_by_rank_follow_an_index_in_both_directions() {
                     (
                         format!("{column} = 5 AND number {compare} 9"),
                         format!("number {direction}"),
-                        if compare == "<" { "[5] LessThan 9" } else { "[5] MoreThan 9" },
+                        if compare == "<" { "['default', 5] LessThan 9" } else { "['default', 5] MoreThan 9" },
                     ),
                     (
                         format!("{column} {compare} 5"),
                         format!("{column} {direction}, number {direction}"),
-                        if compare == "<" { "access: <5" } else { "access: >5" },
+                        if compare == "<" { "['default'] LessThan 5" } else { "['default'] MoreThan 5" },
                     ),
                 ] {
                     let query = format!(
-                        "EXPLAIN SELECT number, {column} AS rank FROM ended WHERE {condition} ORDER BY {order} LIMIT 3"
+                        "EXPLAIN SELECT number, {column} AS rank FROM ended WHERE project = 'default' AND {condition} ORDER BY {order} LIMIT 3"
                     );
                     let plan = store.inner.db.query(query.clone(), Value::Object(Default::default())).await.unwrap();
                     let plan = format!("{plan:?}");
-                    let index = format!("index: ended_{column}_number");
+                    let index = format!("index: ended_project_{column}");
                     assert!(plan.contains(&index) && plan.contains(access), "{query}: {plan}");
                     assert!(!plan.contains("TableScan") && !plan.contains("Sort"), "{query}: {plan}");
                 }
