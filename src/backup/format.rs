@@ -78,7 +78,7 @@ pub(super) struct MissingScan {
 #[serde(deny_unknown_fields)]
 pub(super) struct Footer {
     pub(super) scans: u64,
-    /// The number of plugins; omitted if there is none, as in the first format.
+    /// The number of plugins; omitted if it is 0, as in the first format.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) results: u64,
     /// Omitted if no scan is missing, so that a version without this field can read the file.

@@ -64,7 +64,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(None)
     }
 
-    /// Reads and verifies the next line. Returns `None` after the footer, if the backup is complete.
+    /// Reads and verifies the next line. Returns `None` after the footer, if the backup is
+    /// complete.
     pub(super) async fn next_line(&mut self) -> Result<Option<Line>, BackupError> {
         if !self.lines.next().await? {
             return Err(BackupError::CutOff { line: self.lines.number });
@@ -115,7 +116,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(())
     }
 
-    /// Adds the line of a plugin to the checksum, if it follows its scan or an earlier plugin of it.
+    /// Adds the line of a plugin to the checksum, if it follows its scan or an earlier plugin.
     fn follows(&mut self, line: &PluginLine) -> Result<(), BackupError> {
         let here = (line.attempt, line.ordinal);
         let is_first_of_attempt = self.plugin.is_some_and(|(attempt, _)| attempt < line.attempt) && line.ordinal == 0;

@@ -264,8 +264,8 @@ fn plugins_of_all_attempts_are_backed_up_and_restored() {
     });
 }
 
-/// A file as versions up to 0.1.0 wrote it: a scan is one line, which has its plugins three times if
-/// it is completed.
+/// A file as versions up to 0.1.0 wrote it: a scan is one line, which has its plugins three times
+/// if it is completed.
 #[test]
 fn a_backup_of_the_first_format_is_restored() {
     run(async {
@@ -288,7 +288,8 @@ fn a_backup_of_the_first_format_is_restored() {
         assert_eq!((restored.plugins[0].findings_count, restored.plugins[0].message.as_deref()), (2, Some("m")));
         let ScanState::Completed { summary, .. } = &restored.state else { panic!("{:?}", restored.state) };
         assert_eq!((summary.findings, summary.count(PluginStatus::Completed)), (2, 1));
-        // The backup before a migration is in the same format, for the program that made the database.
+        // The backup before a migration is in the same format, for the program that made the
+        // database.
         let again = earlier_line(&restored).unwrap();
         let plugins = &again["scan"]["plugins"];
         assert_eq!(&again["scan"]["state"]["verdict"]["plugins"], plugins);

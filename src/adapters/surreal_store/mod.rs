@@ -18,7 +18,7 @@
 //!   that belong together are one transaction. Only transaction conflicts and lost races are
 //!   retried here.
 //! - **A newer program** may migrate the schema while this one is connected. Each write transaction
-//!   checks that (`steps`), and fails with [`StoreError::Outdated`](kastrel_actors::ports::StoreError).
+//!   checks that (`steps`), and fails with `StoreError::Outdated`.
 //! - **Never** decides how a command changes a row (`policy::transition` does), never uses LIVE
 //!   queries, never waits longer than [`CALL_TIMEOUT`] for one call.
 //!
