@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-kast chaos simulate bench screenshots server lint fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench screenshots server lint fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -19,6 +19,11 @@ run: dependencies
 # database, a real Redis, a real database server and a real browser.
 test: test-dependencies
 	cargo test --locked --workspace
+
+# Runs the tests that start no program: pure policy, actors under paused time, pages, parsers, the
+# embedded database in memory. Under a minute after the build. The build is that of `make test`.
+test-fast: dependencies
+	cargo test --locked --workspace --lib --test architecture --test words -- --skip adapters::redis_queue::tests:: --skip adapters::surreal_store::tests::remote:: --skip adapters::surreal_store::tests::lost_answers:: --skip adapters::surreal_store::tests::measure::
 
 # Tests the runner with an installed KAST, named by KASTREL_TEST_KAST.
 test-kast: test-dependencies
@@ -51,9 +56,16 @@ bench: test-dependencies
 screenshots: test-dependencies
 	cargo test --locked --workspace --test integration -- --ignored --exact browser::screenshots::screenshots
 
-# The checks of CI besides the tests. They share the build scripts of the test build.
+# The checks of CI besides the tests. They share the build scripts of the test build. cargo-deny
+# does not check advisories, which are on a host that a build must not need: run `cargo deny check
+# advisories` where it is reachable.
+lint: export PATH := $(shell ./scripts/dependencies lint-folder)/bin:$(PATH)
 lint: dependencies
+	./scripts/dependencies lint
 	cargo fmt --all --check
+	typos
+	cargo-machete
+	cargo-deny --log-level error check bans licenses sources
 	cargo clippy --locked --profile test --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile test --workspace --no-deps --document-private-items --quiet
 
