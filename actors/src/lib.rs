@@ -11,6 +11,7 @@
 //! │   └─ Scan #id      one running attempt; holds one process
 //! ├─ Health            checks what every scan needs; no scan starts while there is a fault
 //! ├─ Dispatcher        takes a signal only when a slot is free; leases the row
+//! ├─ Relay             delivers committed events to their consumers
 //! └─ Reconciler        takes over the scans of dead nodes; signals pending rows without a signal
 //! ```
 
@@ -27,6 +28,7 @@ pub mod node;
 pub mod policy;
 pub mod ports;
 mod reconciler;
+pub mod relay;
 mod scan;
 pub mod service;
 mod supervisor;

@@ -57,7 +57,7 @@ async fn full() -> SurrealStore {
     finish(lease(4).await, Resolution::Fail(crash())).await;
     finish(lease(5).await, Resolution::Retry { failure: crash(), after: Duration::from_secs(1_000_000_000) }).await;
     apply(&store, 6, Command::Cancel { by: kastrel_actors::model::CancelledBy::User }).await;
-    store.pause(Some("moving house".into())).await.unwrap();
+    store.pause(Some("moving house".into()), &Principal::System).await.unwrap();
     store
 }
 

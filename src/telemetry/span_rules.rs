@@ -31,7 +31,7 @@ impl Asked {
             Command::Lease { .. } => Self::Lease,
             Command::Progress { .. } => Self::Progress,
             Command::Finish { .. } => Self::Finish,
-            Command::Cancel { by } => Self::Cancel(*by),
+            Command::Cancel { by, .. } => Self::Cancel(*by),
             Command::Rescue { from, .. } => Self::Rescue(from.clone()),
         }
     }

@@ -571,7 +571,10 @@ mod tests {
         snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).pid(7).plugins(vec![PluginResult::new("a", PluginStatus::InProgress)]);
         });
-        let asked = after(&running, Command::Cancel { by: crate::model::CancelledBy::User });
+        let asked = after(
+            &running,
+            Command::Cancel { by: crate::model::CancelledBy::User, principal: crate::model::Principal::Anonymous },
+        );
         snapshots.publish(asked.clone());
         assert_eq!(snapshots.get(ScanId(1)).unwrap().pid, Some(7));
         assert_eq!(snapshots.get(ScanId(1)).unwrap().plugins.len(), 1);

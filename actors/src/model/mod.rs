@@ -10,6 +10,7 @@ mod command;
 mod count;
 mod coverage;
 mod dispatch;
+mod event;
 mod ids;
 mod issues;
 mod list_query;
@@ -18,6 +19,7 @@ mod node;
 mod node_fault;
 mod outcome;
 mod plugin;
+mod principal;
 mod record;
 mod request;
 mod scanner_info;
@@ -36,6 +38,7 @@ pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::Coverage;
 pub use dispatch::{DueScan, RunningScan};
+pub use event::{AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
 pub use list_query::{Cursor, ListQuery, ScanPage};
@@ -45,6 +48,7 @@ pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegist
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
+pub use principal::{Principal, RequestContext};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat,

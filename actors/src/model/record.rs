@@ -217,7 +217,7 @@ impl ScanRecord {
     /// Creates the row of a scan that is accepted at `now`: pending, and due at once.
     #[must_use]
     pub fn submitted(id: ScanId, scan: NewScan, now: Timestamp) -> Self {
-        let NewScan { request, left_out, idempotency_key, trace, rerun_of } = scan;
+        let NewScan { request, left_out, idempotency_key, trace, rerun_of, submitted_by: _ } = scan;
         Self {
             id,
             request,

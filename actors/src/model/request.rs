@@ -202,6 +202,8 @@ pub struct NewScan {
     pub trace: TraceContext,
     /// The scan that this one repeats.
     pub rerun_of: Option<super::ScanId>,
+    /// Who submits it.
+    pub submitted_by: super::Principal,
 }
 
 /// An error in one field.

@@ -19,6 +19,7 @@ use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
 use crate::reconciler::Reconciler;
+use crate::relay::Relay;
 use crate::supervisor::ScanSupervisor;
 use crate::task;
 
@@ -43,10 +44,12 @@ enum Role {
     Health,
     Dispatcher,
     Reconciler,
+    Relay,
 }
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Reconciler];
+    const ALL: [Self; 6] =
+        [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Reconciler, Self::Relay];
 
     const fn name(self) -> &'static str {
         match self {
@@ -55,6 +58,7 @@ impl Role {
             Self::Health => "health",
             Self::Dispatcher => "dispatcher",
             Self::Reconciler => "reconciler",
+            Self::Relay => "relay",
         }
     }
 }
@@ -164,6 +168,7 @@ impl State {
                 let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
                 Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()
             }
+            Role::Relay => Actor::spawn_linked(None, Relay, shared, parent).await?.0.get_cell(),
             Role::Reconciler => Actor::spawn_linked(None, Reconciler, shared, parent).await?.0.get_cell(),
         };
         self.children.push(Child { role, cell });

@@ -138,7 +138,14 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(3 * SECOND).await;
     // Only change the row, as if the node's message had been lost.
-    cluster.store.apply(id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    cluster
+        .store
+        .apply(
+            id,
+            crate::model::Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+        )
+        .await
+        .unwrap();
     let asked = tokio::time::Instant::now();
     cluster.until_status(id, ScanStatus::Cancelled).await;
     assert!(asked.elapsed() <= 12 * SECOND);
@@ -473,7 +480,14 @@ async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>
     }
     tokio::time::sleep(SECOND).await;
     is_away.store(true, Ordering::Relaxed);
-    cluster.store.apply(ids[2], crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    cluster
+        .store
+        .apply(
+            ids[2],
+            crate::model::Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+        )
+        .await
+        .unwrap();
     tokio::time::sleep(60 * SECOND).await;
     assert!(cluster.row(ids[0]).await.attempts[0].end.is_none(), "nobody could write its end");
     let _nodes = match then {
@@ -635,7 +649,11 @@ async fn directive_with_a_lost_message_arrives_with_the_next_renewal() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
-    cluster.store.order_drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
+    cluster
+        .store
+        .order_drain(&"a".parse().unwrap(), Some(600 * SECOND), &crate::model::Principal::System)
+        .await
+        .unwrap();
     assert_eq!(
         cluster.store.all().await.unwrap()[0].registration.activity,
         NodeActivity::Active,

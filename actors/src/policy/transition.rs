@@ -83,7 +83,7 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
             }
             _ => Err(Refusal::StaleToken),
         }),
-        Command::Cancel { by } => cancel(&mut next, *by, now),
+        Command::Cancel { by, .. } => cancel(&mut next, *by, now),
     };
     match result {
         Ok(()) => {
@@ -339,7 +339,11 @@ mod tests {
                 Resolution::Cancel(CancelledBy::User),
             ]
         };
-        let asked = changed(&running, Command::Cancel { by: CancelledBy::User }, 4);
+        let asked = changed(
+            &running,
+            Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+            4,
+        );
         let ends = resolutions().map(|resolution| finish(1, resolution)).into_iter();
         let with_plugins = resolutions().map(|resolution| Command::Finish {
             token: FencingToken(1),
@@ -520,7 +524,7 @@ mod tests {
 
     #[test]
     fn cancel_works_in_every_state_that_has_not_ended() {
-        let cancel = || Command::Cancel { by: CancelledBy::User };
+        let cancel = || Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous };
         assert_eq!(
             changed(&fixtures::record(1, at(0)), cancel(), 1).state,
             ScanState::Cancelled { at: at(1), by: CancelledBy::User }
@@ -534,7 +538,11 @@ mod tests {
 
     #[test]
     fn a_requested_cancel_wins_over_another_attempt_but_not_over_an_end() {
-        let asked = changed(&leased(), Command::Cancel { by: CancelledBy::User }, 2);
+        let asked = changed(
+            &leased(),
+            Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+            2,
+        );
         for resolution in [
             Resolution::Retry { failure: crash(), after: Duration::from_secs(4) },
             Resolution::Requeue(Interruption::Shutdown),
@@ -571,7 +579,7 @@ mod tests {
             4 => "[ab]".prop_map(|name| Command::Lease { node: node(&name) }),
             1 => (0..6_u64).prop_map(|token| Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }),
             2 => (0..6_u64, resolution()).prop_map(|(token, resolution)| finish(token, resolution)),
-            1 => Just(Command::Cancel { by: CancelledBy::User }),
+            1 => Just(Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous }),
             1 => ("[ab]", 0..6_u64, resolution()).prop_map(|(from, token, resolution)| Command::Rescue { from: node(&from), token: FencingToken(token), resolution }),
         ]
     }

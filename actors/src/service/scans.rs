@@ -13,9 +13,9 @@ use tracing::warn;
 use crate::live::SnapshotCache;
 use crate::live::{Client, Place};
 use crate::model::{
-    CancelledBy, Command, Cursor, Deleted, FieldError, ListQuery, NewScan, NodeId, QueuePause, ScanId, ScanMode,
-    ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, StoreStats, Submitted,
-    TraceContext,
+    CancelledBy, Command, Cursor, Deleted, FieldError, ListQuery, NewScan, NodeId, Principal, QueuePause, ScanId,
+    ScanMode, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, StoreStats,
+    Submitted, TraceContext,
 };
 use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
 use crate::policy::override_policy::OverridePolicy;
@@ -192,7 +192,12 @@ impl ScanService {
         }
         let (request, selection) = self.examine(draft)?;
         let Selection { left_out, warnings } = selection;
-        self.accept(client, NewScan { request, left_out, idempotency_key, trace, rerun_of: None }, warnings).await
+        self.accept(
+            client,
+            NewScan { request, left_out, idempotency_key, trace, rerun_of: None, submitted_by: Principal::Anonymous },
+            warnings,
+        )
+        .await
     }
 
     /// Checks a draft like a submission, without submitting it.
@@ -292,9 +297,20 @@ impl ScanService {
         secret_sealer::open_all(&*self.sealer, &target, &mut request.overrides.clone())
             .map_err(|error| SubmitError::Invalid(vec![error]))?;
         let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
-        self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings)
-            .await
-            .map(Some)
+        self.accept(
+            client,
+            NewScan {
+                request,
+                left_out,
+                idempotency_key: None,
+                trace,
+                rerun_of: Some(id),
+                submitted_by: Principal::Anonymous,
+            },
+            warnings,
+        )
+        .await
+        .map(Some)
     }
 
     /// Requests the end of a scan.
@@ -302,7 +318,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelOutcome, StoreError> {
-        match self.store.scans.apply(id, Command::Cancel { by }).await? {
+        match self.store.scans.apply(id, Command::Cancel { by, principal: Principal::Anonymous }).await? {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
                 // A repeated request: the first message may have been lost, and a second one does
@@ -403,7 +419,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
-        let known = self.store.nodes.order_drain(node, within).await?;
+        let known = self.store.nodes.order_drain(node, within, &Principal::Anonymous).await?;
         self.bus.publish(Control::RefreshDirectives(Some(node.clone()))).await;
         self.look_now().await;
         Ok(known)
@@ -414,7 +430,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        let pause = self.store.queue.pause(reason).await?;
+        let pause = self.store.queue.pause(reason, &Principal::Anonymous).await?;
         self.bus.publish(Control::RefreshDirectives(None)).await;
         self.look_now().await;
         Ok(pause)
@@ -425,7 +441,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn resume(&self) -> Result<bool, StoreError> {
-        let was_paused = self.store.queue.resume().await?;
+        let was_paused = self.store.queue.resume(&Principal::Anonymous).await?;
         self.bus.publish(Control::RefreshDirectives(None)).await;
         self.look_now().await;
         Ok(was_paused)
@@ -459,7 +475,7 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        let deleted = self.store.scans.delete(id).await?;
+        let deleted = self.store.scans.delete(id, &Principal::Anonymous).await?;
         match &deleted {
             Deleted::Gone(_) | Deleted::Missing => self.snapshots.remove(id),
             Deleted::Refused(record) => self.snapshots.publish(record.clone()),

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest,
-    ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
+    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, Principal, ScanId, ScanRecord,
+    ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
 };
 
 /// Returns a request for a passive scan of `target`.
@@ -22,7 +22,14 @@ pub fn trace() -> TraceContext {
 /// Returns a submission of a passive scan of `target`.
 #[must_use]
 pub fn new_scan(target: &str) -> NewScan {
-    NewScan { request: request(target), left_out: Vec::new(), idempotency_key: None, trace: trace(), rerun_of: None }
+    NewScan {
+        request: request(target),
+        left_out: Vec::new(),
+        idempotency_key: None,
+        trace: trace(),
+        rerun_of: None,
+        submitted_by: Principal::System,
+    }
 }
 
 /// Returns a row that was just submitted at `now`.

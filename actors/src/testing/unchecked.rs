@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptReport, CancelledBy, Command, ExitKind, Failure, FailureKind, InfoFile, NewScan, PluginResult,
-    PluginStatus, Resolution, ScanRecord, ScanRequest,
+    PluginStatus, Principal, Resolution, ScanRecord, ScanRequest,
 };
 use crate::policy::classify::{StopCause, classify};
 use crate::ports::{Applied, NodeRegistry, ScanRepository};
@@ -138,7 +138,9 @@ impl Way {
             other => panic!("{}: {other:?}", self.name),
         };
         let (exit, info, stop) = match &self.how {
-            How::CancelledWaiting => return apply(Command::Cancel { by: CancelledBy::User }).await,
+            How::CancelledWaiting => {
+                return apply(Command::Cancel { by: CancelledBy::User, principal: Principal::Anonymous }).await;
+            }
             How::NodeLost => (ExitKind::Unknown, InfoFile::Missing, None),
             How::Attempt { exit, info, stop } => (*exit, info.clone(), *stop),
         };

@@ -2,6 +2,7 @@
 //! works differently.
 
 use kastrel_actors::model::{Command, ScanId, ScanRecord, ScanState};
+use kastrel_actors::policy::events::{event_of, key_of, principal_of};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
@@ -9,6 +10,7 @@ use surrealdb::types::{RecordId, SurrealValue};
 use super::calls::{self, Tries};
 use super::ended::{Ended, write_ended};
 use super::error::{CallError, Failure};
+use super::event::{EventRows, write_event};
 use super::inner::Inner;
 use super::read::Read;
 use super::row::{self, Columns};
@@ -20,6 +22,7 @@ struct WriteArguments {
     expected: i64,
     row: Columns,
     ended: Option<Ended>,
+    event: Option<EventRows>,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -39,11 +42,22 @@ macro_rules! update {
 
 const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
 
-/// The update that ends a scan. It also writes the scan's `ended`, `found` and `day` rows.
+/// The update of a command or of an end of an attempt, with its event.
+const WRITE_EVENT: &str = concat!(
+    "BEGIN;
+    IF (SELECT VALUE version FROM ONLY $key) = $expected {",
+    write_event!(),
+    "};",
+    update!(),
+    "COMMIT;"
+);
+
+/// The update that ends a scan, with its event and the scan's `ended` and `found` rows.
 const WRITE_END: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE version FROM ONLY $key) = $expected {",
     write_ended!(),
+    write_event!(),
     "};",
     update!(),
     "COMMIT;"
@@ -61,14 +75,28 @@ enum Written {
 }
 
 impl Inner {
-    async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord) -> Result<Written, StoreError> {
+    async fn write(
+        &self,
+        key: RecordId,
+        read: &ScanRecord,
+        next: &ScanRecord,
+        command: &Command,
+    ) -> Result<Written, StoreError> {
+        let event = event_of(read, next)
+            .map(|event| EventRows::new(&event, &principal_of(command), Some(key_of(next)), self.offset()))
+            .transpose()?;
         let arguments = WriteArguments {
             key,
             expected: row::signed(read.version)?,
             row: Columns::of(next)?,
             ended: Ended::of(next)?,
+            event,
         };
-        let sql = if arguments.ended.is_some() { WRITE_END } else { WRITE };
+        let sql = match (&arguments.ended, &arguments.event) {
+            (Some(_), _) => WRITE_END,
+            (None, Some(_)) => WRITE_EVENT,
+            (None, None) => WRITE,
+        };
         Ok(match calls::call::<WriteAnswer>(&self.db, sql, arguments).await {
             Ok(WriteAnswer { written: 0 }) => Written::Lost,
             Ok(_) => Written::Yes,
@@ -109,7 +137,7 @@ impl SurrealStore {
                     Transition::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
                 },
             };
-            match self.inner.write(key.clone(), &read.record, &next).await? {
+            match self.inner.write(key.clone(), &read.record, &next, command).await? {
                 Written::Yes => return Ok(Applied::Committed(next)),
                 Written::Lost => tries.after_collision().await?,
                 Written::Unknown(error) if error.failure() == Failure::Lost => {

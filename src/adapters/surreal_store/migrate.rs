@@ -52,6 +52,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 8, sql: include_str!("migrations/0008_severity.surql") },
     Step { version: 9, sql: include_str!("migrations/0009_plugins_with_results.surql") },
     Step { version: 10, sql: include_str!("migrations/0010_ranks_in_two_columns.surql") },
+    Step { version: 11, sql: include_str!("migrations/0011_outbox_and_audit.surql") },
 ];
 
 #[derive(Debug, SurrealValue)]

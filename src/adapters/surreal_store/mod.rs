@@ -2,8 +2,8 @@
 //! application.
 //!
 //! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`,
-//!   `day`, `node`, `pause`, `backfill`, `restore`, `high_water`, `storage_event` and `migration`
-//!   of one database: embedded, with the data folder's lock, or on a server, with one connection.
+//!   `day`, `outbox`, `dead_letter`, `audit`, `node`, `pause`, `backfill`, `restore`, `high_water`,
+//!   `storage_event` and `migration` of one database: embedded, with the data folder's lock, or on a server, with one connection.
 //! - **The content of a row** is one JSON document, the complete
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord): serde's defaults let a newer version read
 //!   old rows, any text survives (JSON escapes NUL), and one read or write covers it. A few
@@ -31,6 +31,7 @@ mod directives;
 mod embedded;
 mod ended;
 mod error;
+mod event;
 mod executor;
 mod folders;
 mod found;
@@ -41,6 +42,7 @@ mod lock;
 mod migrate;
 mod nodes;
 mod open;
+mod outbox;
 mod read;
 mod reconnecting_client;
 mod replace;

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
     Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
-    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
+    NodeRegistration, PastRun, Principal, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats,
+    Submitted,
 };
 use kastrel_actors::ports::{
     Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
@@ -83,11 +84,19 @@ impl ScanRepository for SurrealStore {
     }
 
     async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
-        self.change(id, &command).await
+        let answer = self.change(id, &command).await;
+        // After an error the change may have been made all the same.
+        if matches!(&answer, Ok(Applied::Committed(record)) if !record.status().is_terminal()) {
+            return answer;
+        }
+        self.inner.writes.send_replace(());
+        answer
     }
 
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        self.forget_scan(id).await
+    async fn delete(&self, id: ScanId, by: &Principal) -> Result<Deleted, StoreError> {
+        let answer = self.forget_scan(id, by).await;
+        self.inner.writes.send_replace(());
+        answer
     }
 }
 
@@ -151,19 +160,19 @@ impl NodeRegistry for SurrealStore {
         self.all_nodes().await
     }
 
-    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
-        self.drain(node, within).await
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError> {
+        self.drain(node, within, by).await
     }
 }
 
 #[async_trait]
 impl QueueControl for SurrealStore {
-    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        self.set_pause(reason).await
+    async fn pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
+        self.set_pause(reason, by).await
     }
 
-    async fn resume(&self) -> Result<bool, StoreError> {
-        self.end_pause().await
+    async fn resume(&self, by: &Principal) -> Result<bool, StoreError> {
+        self.end_pause(by).await
     }
 
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {

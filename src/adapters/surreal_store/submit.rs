@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kastrel_actors::model::{NewScan, ScanId, ScanRecord, Submitted};
+use kastrel_actors::model::{DomainEvent, NewScan, ScanId, ScanRecord, Submitted};
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -205,6 +205,9 @@ struct NewRow {
     trace: String,
     rank: i64,
     document: String,
+    nonce: String,
+    principal: String,
+    event: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -252,6 +255,7 @@ const WRITE: &str = "
             RETURN NONE;
         IF (SELECT VALUE first FROM ONLY $row.aim) = NONE { CREATE $row.aim SET first = $number RETURN NONE; };
         IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
+        CREATE type::record('audit', [-$now, $row.nonce]) SET at = $now, principal = $row.principal, scan = $number, event = $row.event RETURN NONE;
     };
     RETURN { last: $last, now: $now };
     COMMIT;";
@@ -378,6 +382,10 @@ impl Plan {
                     trace: record.trace.to_string(),
                     rank: row::rank(record.request.priority),
                     document: Columns::of(&record)?.document,
+                    nonce: uuid::Uuid::new_v4().to_string(),
+                    principal: scan.submitted_by.to_string(),
+                    event: serde_json::to_string(&DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of })
+                        .map_err(row::corrupt)?,
                 });
                 plan.records.push(record);
                 Place::New { at, first: true }

@@ -159,7 +159,7 @@ pub async fn a_list_has_the_worst_first<H: StoreHarness>(world: World<H>) {
             assert_eq!(world.pages(query).await, expected, "{least:?} {limit}");
         }
     }
-    world.store.delete(ScanId(3)).await.unwrap();
+    world.store.delete(ScanId(3), &crate::model::Principal::System).await.unwrap();
     world.committed(waiting.id, lease("a")).await;
     assert_eq!(
         world.pages(ListQuery { order: ScanOrder::Worst, limit: 2, ..ListQuery::default() }).await,

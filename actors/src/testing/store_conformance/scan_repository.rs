@@ -328,7 +328,12 @@ pub async fn a_running_scan_is_asked_to_cancel_once<H: StoreHarness>(world: Worl
         (asked.status(), asked.cancel_requested, asked.token),
         (ScanStatus::Running, Some(CancelledBy::User), running.token)
     );
-    assert_eq!(world.refused(running.id, Command::Cancel { by: CancelledBy::Interrupt }).await, Refusal::AlreadyDone);
+    assert_eq!(
+        world
+            .refused(running.id, Command::Cancel { by: CancelledBy::Interrupt, principal: Principal::Anonymous })
+            .await,
+        Refusal::AlreadyDone
+    );
     let ended = world.committed(running.id, finish(running.token, Resolution::Cancel(CancelledBy::User))).await;
     assert_eq!(ended.status(), ScanStatus::Cancelled);
 }
@@ -376,11 +381,11 @@ pub async fn only_what_has_ended_is_deleted<H: StoreHarness>(world: World<H>) {
     let waiting = world.scan("example.com").await;
     let running = world.running("a").await;
     for scan in [waiting, running] {
-        assert_eq!(world.store.delete(scan.id).await.unwrap(), Deleted::Refused(scan.clone()));
+        assert_eq!(world.store.delete(scan.id, &Principal::System).await.unwrap(), Deleted::Refused(scan.clone()));
         assert_eq!(world.get(scan.id).await, scan);
     }
-    assert_eq!(world.store.delete(ScanId(99)).await.unwrap(), Deleted::Missing);
-    assert_eq!(world.store.delete(ScanId(u64::MAX)).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(ScanId(99), &Principal::System).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(ScanId(u64::MAX), &Principal::System).await.unwrap(), Deleted::Missing);
 }
 
 /// A deleted scan is gone from every list and count. Its key is free again; its id is not reused.
@@ -388,13 +393,14 @@ pub async fn a_deleted_scan_leaves_no_trace_and_its_id_stays_free<H: StoreHarnes
     let first = world.completed("a.test", Duration::from_secs(5), &[("whatweb", 3)]).await;
     let keyed_scan = world.submit(keyed("once")).await;
     let ended = world.committed(keyed_scan.id, cancel()).await;
-    assert_eq!(world.store.delete(ended.id).await.unwrap(), Deleted::Gone(ended.clone()));
+    assert_eq!(world.store.delete(ended.id, &Principal::System).await.unwrap(), Deleted::Gone(ended.clone()));
     let completed = world.get(first).await;
-    assert_eq!(world.store.delete(first).await.unwrap(), Deleted::Gone(completed));
-    assert_eq!(world.store.delete(first).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(first, &Principal::System).await.unwrap(), Deleted::Gone(completed));
+    assert_eq!(world.store.delete(first, &Principal::System).await.unwrap(), Deleted::Missing);
     assert_eq!(world.store.get(first).await.unwrap(), None);
     assert_eq!(world.store.apply(first, cancel()).await.unwrap(), Applied::Missing);
     assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    world.deliver().await;
     assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
     assert_eq!(world.store.past_runs(None, 10).await.unwrap(), []);
     for order in ScanOrder::ALL {

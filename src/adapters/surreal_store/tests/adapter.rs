@@ -111,7 +111,7 @@ fn missing_rows_of_an_earlier_version_are_created_once() {
         };
         assert_eq!(listed(ListQuery { plugin: Some("whatweb".into()), ..ListQuery::default() }).await, [1]);
         assert_eq!(listed(ListQuery { order: ScanOrder::Target, ..ListQuery::default() }).await, [1, 2, 3]);
-        assert!(matches!(store.delete(ScanId(1)).await.unwrap(), Deleted::Gone(_)));
+        assert!(matches!(store.delete(ScanId(1), &Principal::System).await.unwrap(), Deleted::Gone(_)));
         assert_eq!(store.outcomes(since).await.unwrap()[0].completed, 1, "a filled in scan is deleted like any other");
     });
 }
@@ -206,7 +206,7 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
             [1, 2],
             "no row is left under another spelling"
         );
-        assert!(matches!(store.delete(ScanId(2)).await.unwrap(), Deleted::Gone(_)));
+        assert!(matches!(store.delete(ScanId(2), &Principal::System).await.unwrap(), Deleted::Gone(_)));
         assert_eq!(listed("wafw00f").await, [1]);
     });
 }
