@@ -32,6 +32,7 @@ const ACTORS: Edges = &[
         &["attempt_finisher", "attempt_registry", "context", "messages", "model", "policy", "ports", "scan", "task"],
     ),
     ("dispatcher", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
+    ("relay", &["context", "model", "policy", "ports", "task"]),
     ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
     (
         "node",
@@ -46,6 +47,7 @@ const ACTORS: Edges = &[
             "policy",
             "ports",
             "reconciler",
+            "relay",
             "supervisor",
             "task",
         ],
