@@ -23,7 +23,7 @@ test: test-dependencies
 # Runs the tests that start no program: pure policy, actors under paused time, pages, parsers, the
 # embedded database in memory. Under a minute after the build. The build is that of `make test`.
 test-fast: dependencies
-	cargo test --locked --workspace --lib --test architecture --test words -- --skip adapters::redis_queue::tests:: --skip adapters::surreal_store::tests::remote:: --skip adapters::surreal_store::tests::lost_answers:: --skip adapters::surreal_store::tests::measure::
+	cargo test --locked --workspace --lib --test architecture --test words -- --skip adapters::redis_queue::tests:: --skip adapters::surreal_store::tests::on_a_server:: --skip adapters::surreal_store::tests::remote:: --skip adapters::surreal_store::tests::lost_answers:: --skip adapters::surreal_store::tests::measure::
 
 # Tests the runner with an installed KAST, named by KASTREL_TEST_KAST.
 test-kast: test-dependencies

@@ -2,6 +2,8 @@
 //! resolved to the file that defines the item, and the edges are compared with the tables below.
 //! `docs/ARCHITECTURE.md` describes the same rooms.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

@@ -87,7 +87,7 @@ pub fn judge(chain: &[CertificateDer<'_>], yardstick: &Yardstick<'_>, location: 
             }
         }
         Err(error) => {
-            add(&issues::TLS_CHAIN_UNTRUSTED, format!("the certificate breaks the rules of the web: {error}"))
+            add(&issues::TLS_CHAIN_UNTRUSTED, format!("the certificate breaks the rules of the web: {error}"));
         }
     }
 

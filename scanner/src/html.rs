@@ -27,7 +27,7 @@ impl Html {
                 c if c.is_control()
                     || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
                 {
-                    self.0.push('\u{fffd}')
+                    self.0.push('\u{fffd}');
                 }
                 c => self.0.push(c),
             }

@@ -257,7 +257,7 @@ impl Client {
             visit.pages.push(page);
             match verdict {
                 Some(Redirect::Follow(next)) if visit.pages.len() <= MAX_REDIRECTS && self.target.allows(&next) => {
-                    url = next
+                    url = next;
                 }
                 Some(Redirect::Follow(next)) if !self.target.allows(&next) => {
                     visit.left_for = Some(next.to_string());

@@ -245,7 +245,7 @@ impl Reader<'_> {
             "template" => self.templates += 1,
             "script" => self.skip_script(),
             "style" | "xmp" | "iframe" | "noembed" | "noframes" | "noscript" | "textarea" | "title" => {
-                self.skip_raw(name)
+                self.skip_raw(name);
             }
             "plaintext" => self.at = self.bytes.len(),
             _ => {}

@@ -244,7 +244,7 @@ fn observe(meter: &Meter, readings: &Readings) {
             .build()
     };
     gauge(metric::BUILD, |_, observer| {
-        observer.observe(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))])
+        observer.observe(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))]);
     });
     gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams.as_ref().map(OpenStreams::count)));
     gauge(metric::QUEUE_SIGNALS, |latest, observer| plain(observer, latest.signals));
@@ -278,7 +278,7 @@ fn observe(meter: &Meter, readings: &Readings) {
         }
     });
     seconds(metric::LEASE_AGE, |latest, observer| {
-        latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[]))
+        latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[]));
     });
     let latest = readings.share();
     let entry = metric::ACTOR_RESTARTS;

@@ -49,7 +49,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
                     exporter,
                     "spans",
                     export.endpoint.clone(),
-                )))
+                )));
             }),
         );
     }

@@ -7,15 +7,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{TryStreamExt, stream};
+use kastrel_actors::model::ScanId;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use unicode_normalization::UnicodeNormalization as _;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -31,8 +32,6 @@ use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, Walked};
 const CHUNK: usize = 64 * 1024;
 /// How many chunks may wait for a slow reader.
 const WAITING: usize = 4;
-/// How many archives are made in parallel: each holds a thread.
-const AT_ONCE: usize = 4;
 /// The longest path of an entry below its attempt's folder, in bytes: Windows accepts 260
 /// characters, including the folder into which the archive is unpacked.
 const MOST_PATH: usize = 180;
@@ -45,12 +44,14 @@ const LEAST_FOLDER: usize = 8;
 /// The number that the second entry with the same name gets.
 const FIRST_NUMBER: u32 = 2;
 
-static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
-
 /// Serves the files of all attempts as a ZIP archive.
 pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    respond(&web, id).await
+}
+
+async fn respond(web: &Web, id: ScanId) -> Result<Response, Problem> {
     let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
-    let Ok(turn) = TURNS.clone().try_acquire_owned() else {
+    let Ok(turn) = web.archives.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "too many archives are being created; try again in a moment")
             .retry_after(5));
     };
@@ -548,10 +549,12 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let noise: Vec<u8> = (0..4_000_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         std::fs::write(folder.join("noise.bin"), noise).unwrap();
-        for _ in 0..AT_ONCE {
-            drop(app.get("/scans/1/files.zip").await);
+        let web = app.web();
+        let permits = u32::try_from(web.archives.available_permits()).unwrap();
+        for _ in 0..permits {
+            drop(respond(&web, scan.id).await.unwrap());
         }
-        let all = TURNS.clone().acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let all = web.archives.acquire_many(permits).await.unwrap();
         drop(all);
     }
 }

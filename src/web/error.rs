@@ -187,7 +187,7 @@ impl Problem {
                 "a request failed"
             ),
             None => {
-                tracing::warn!(trace_id, http.path = path, problem, detail = %self.detail, "a request was turned away")
+                tracing::warn!(trace_id, http.path = path, problem, detail = %self.detail, "a request was turned away");
             }
         }
     }

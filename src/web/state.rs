@@ -107,6 +107,9 @@ pub(crate) struct NoTurn;
 /// [`WebState`] and the internal state of the web server. Every handler gets it as `State<Web>`.
 pub(crate) type Web = Arc<WebInner>;
 
+/// How many archives are made in parallel: each holds a thread.
+const ARCHIVES_AT_ONCE: usize = 4;
+
 pub(crate) struct WebInner {
     pub(crate) state: WebState,
     pub(crate) limits: RequestLimits,
@@ -120,6 +123,8 @@ pub(crate) struct WebInner {
     pub(crate) streams: Arc<Semaphore>,
     /// The permit of the one backup download.
     pub(crate) backups: Arc<Semaphore>,
+    /// The permits of archives.
+    pub(crate) archives: Arc<Semaphore>,
     /// Distinguishes event ids of this run of the program from those of an earlier run.
     pub(crate) run: u32,
     /// The cached responses of the status route.
@@ -133,6 +138,7 @@ impl WebInner {
         let (in_flight, streams) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(limits.event_streams)));
         state.telemetry.readings().watch_streams(Arc::clone(&streams), limits.event_streams);
         let backups = Arc::new(Semaphore::new(1));
+        let archives = Arc::new(Semaphore::new(ARCHIVES_AT_ONCE));
         let health = Semaphore::new(limits.health_checks);
         let bodies =
             Semaphore::new(limits.arriving_bytes.max(limits.body_bytes.saturating_mul(4)).min(Semaphore::MAX_PERMITS));
@@ -144,6 +150,7 @@ impl WebInner {
             bodies,
             streams,
             backups,
+            archives,
             run: rand::random(),
             statuses: StatusCache::default(),
             openapi,

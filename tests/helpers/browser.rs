@@ -125,7 +125,7 @@ impl Browser {
                 Ok(_) => {}
                 // The page was replaced while the script ran.
                 Err(CmdError::Standard(error)) if !error.message.contains("SyntaxError") => {
-                    last = error.message.into_owned()
+                    last = error.message.into_owned();
                 }
                 Err(error) => panic!("{condition}: {error}"),
             }

@@ -91,10 +91,10 @@ fn main() -> ExitCode {
         ["--version"] => println!("KAST version 3.0.40"),
         ["plugins", "deps", ..] if demo::is_on() => println!("{}", demo::dependencies()),
         ["registry", "list", "--json"] if demo::is_on() => {
-            println!("{}", serde_json::json!({ "registry": demo::registry() }))
+            println!("{}", serde_json::json!({ "registry": demo::registry() }));
         }
         ["plugins", "list", "--json"] => {
-            println!("{}", serde_json::json!({"kast_version": "3.0.40", "plugins": plugin_list()}))
+            println!("{}", serde_json::json!({"kast_version": "3.0.40", "plugins": plugin_list()}));
         }
         ["plugins", "deps", ..] => println!(
             "  [✓] Priority  10 | script_detection (passive)\n      Dependencies:\n        └─ whatweb (<lambda>)"

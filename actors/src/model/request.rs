@@ -294,7 +294,7 @@ impl ScanRequestDraft {
                 Ok(one) => overrides.push(one),
                 // A line without `=` may contain a secret anywhere.
                 Err(why) if !why.starts_with('`') => {
-                    errors.push(FieldError::new("overrides", format!("setting {number}: {why}")))
+                    errors.push(FieldError::new("overrides", format!("setting {number}: {why}")));
                 }
                 Err(why) => errors.push(FieldError::new("overrides", why)),
             }

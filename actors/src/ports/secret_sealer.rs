@@ -152,7 +152,7 @@ pub fn resolve(
         let name = one.name();
         match &one.value {
             SettingValue::Plain(text) if natures.is_none() || is_secret(one, known) => {
-                one.value = SettingValue::Secret(text.clone())
+                one.value = SettingValue::Secret(text.clone());
             }
             SettingValue::Hidden => {
                 // The last kept value of a name is the newest and the only one that is tried, so

@@ -177,7 +177,7 @@ async fn take_all_over(shared: &Arc<Shared>, orphans: Vec<RunningScan>) -> Resul
         match take_over(shared, orphan).await {
             // A row that cannot be read must not block the others.
             Err(error @ StoreError::Corrupt(_)) => {
-                error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over")
+                error!(scan.id = id.0, error = &error as &dyn std::error::Error, "cannot take a scan over");
             }
             other => other?,
         }

@@ -125,7 +125,7 @@ impl Actor for ScanSupervisor {
                 ),
             },
             SupervisionEvent::ActorFailed(who, why) => {
-                state.clean_up(&myself, &who, format!("the scan's actor failed: {why}"))
+                state.clean_up(&myself, &who, format!("the scan's actor failed: {why}"));
             }
             _ => {}
         }

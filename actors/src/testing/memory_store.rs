@@ -219,10 +219,10 @@ fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord>
         ScanOrder::Newest => records.reverse(),
         ScanOrder::Oldest => {}
         ScanOrder::Target => {
-            records.sort_by(|one, other| (target_text(one), other.id).cmp(&(target_text(other), one.id)))
+            records.sort_by(|one, other| (target_text(one), other.id).cmp(&(target_text(other), one.id)));
         }
         ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => {
-            records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id)))
+            records.sort_by_key(|record| std::cmp::Reverse((rank(record), record.id)));
         }
     }
     records

@@ -180,10 +180,10 @@ pub fn judge(elements: &[Element], page: &Url, upgrades: bool) -> Report {
             None if kind == Kind::Script => add(&issues::SCRIPT_NO_INTEGRITY, "no integrity attribute"),
             None => add(&issues::STYLE_NO_INTEGRITY, "no integrity attribute"),
             Some(value) if !has_usable_hash(value) => {
-                add(&issues::INTEGRITY_INVALID, &format!("integrity=\"{value}\""))
+                add(&issues::INTEGRITY_INVALID, &format!("integrity=\"{value}\""));
             }
             Some(_) if !same_origin && element.attr("crossorigin").is_none() => {
-                add(&issues::INTEGRITY_NO_CORS, "no crossorigin attribute")
+                add(&issues::INTEGRITY_NO_CORS, "no crossorigin attribute");
             }
             Some(_) => {}
         }

@@ -34,7 +34,7 @@ pub(super) async fn keep(bucket: Bucket, results: std::sync::Arc<Path>, key: Att
         match put_if_changed(&bucket, &results, &key, last).await {
             Ok(look) => last = Some(look),
             Err(error) => {
-                debug!(attempt = %key.scan, error = &error as &dyn std::error::Error, "could not store the end of a running scan's log")
+                debug!(attempt = %key.scan, error = &error as &dyn std::error::Error, "could not store the end of a running scan's log");
             }
         }
     }

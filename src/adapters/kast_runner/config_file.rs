@@ -398,7 +398,7 @@ fn put_text(string: &str, text: &mut String) {
     for c in Value::from(string).to_string().chars() {
         match c {
             '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(c)))
+                text.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => text.push(c),
         }

@@ -388,7 +388,7 @@ mod tests {
         for (good, torn) in [("WhatWeb", "whatweb"), ("whatweb", "WhatWeb")] {
             let root = tempfile::tempdir().unwrap();
             let write = |name: &str, text: &str| {
-                std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap()
+                std::fs::write(root.path().join(format!("{name}_processed.json")), text).unwrap();
             };
             write(good, r#"{"disposition":"success"}"#);
             write(torn, r#"{"disposition":"suc"#);
@@ -442,7 +442,7 @@ mod tests {
     fn files_of_plugins_with_any_name_are_found() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str| {
-            std::fs::write(root.path().join(name), r#"{"findings_count":3,"disposition":"success"}"#).unwrap()
+            std::fs::write(root.path().join(name), r#"{"findings_count":3,"disposition":"success"}"#).unwrap();
         };
         std::fs::create_dir(root.path().join("my plugin")).unwrap();
         std::os::unix::fs::symlink("/etc", root.path().join("etc")).unwrap();

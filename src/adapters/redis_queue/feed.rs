@@ -112,7 +112,7 @@ async fn write(link: Arc<Link>, node: NodeId, outbox: Arc<Outbox>, calls: CallOb
             let sent = calls.timed("publish_live", link.query::<()>(&command)).await;
             match &sent {
                 Ok(()) if failing => {
-                    info!(feed.dropped = outbox.dropped.load(Ordering::Relaxed), "other nodes hear of changes again")
+                    info!(feed.dropped = outbox.dropped.load(Ordering::Relaxed), "other nodes hear of changes again");
                 }
                 Ok(()) => {}
                 Err(error) => {

@@ -174,10 +174,10 @@ pub(super) async fn run_steps(db: &dyn Executor, steps: &[Step]) -> Result<(), O
             // Another process that started at the same time has applied the step, or is applying
             // it; or the response was lost.
             Err(error) if error.failure() == Failure::Exists => {
-                tries.after_collision().await.map_err(failed("migrate the database"))?
+                tries.after_collision().await.map_err(failed("migrate the database"))?;
             }
             Err(error) if matches!(error.failure(), Failure::Conflict | Failure::Lost) => {
-                tries.after(error).await.map_err(failed("migrate the database"))?
+                tries.after(error).await.map_err(failed("migrate the database"))?;
             }
             Err(error) => return Err(failed("migrate the database")(error)),
         }

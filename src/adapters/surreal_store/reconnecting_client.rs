@@ -234,7 +234,7 @@ async fn check_engine(
             "the database server runs on SurrealKV, which loses committed rows at a restart; it is used because database.allow_unsafe_engine is set"
         ),
         ServerEngine::Memory => {
-            tracing::warn!(database = %address, "the database server keeps its data in memory: all scans are gone when it ends")
+            tracing::warn!(database = %address, "the database server keeps its data in memory: all scans are gone when it ends");
         }
         ServerEngine::RocksDb | ServerEngine::Unknown => {}
     }

@@ -265,7 +265,7 @@ impl SurrealStore {
                     return Err(error.into());
                 }
                 Err(error) if first == last => {
-                    exported.push(Exported::Unreadable { id: ScanId(row::unsigned(first)?), why: chain(&error) })
+                    exported.push(Exported::Unreadable { id: ScanId(row::unsigned(first)?), why: chain(&error) });
                 }
                 Err(_) => {
                     let middle = first + (last - first) / 2;

@@ -91,7 +91,7 @@ async fn active_scan_removes_its_own_zap_container() {
     std::fs::write(&docker, format!("#!/bin/sh\necho \"$@\" >>{}\n", calls.display())).unwrap();
     std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).unwrap();
     let stage = Stage::with(|config| {
-        config.env_extra = vec![("PATH".into(), root.path().into()), ("FAKE_KAST_ACTIVE".into(), "zap".into())]
+        config.env_extra = vec![("PATH".into(), root.path().into()), ("FAKE_KAST_ACTIVE".into(), "zap".into())];
     })
     .await;
     let job = stage.draft(ScanRequestDraft {

@@ -162,13 +162,13 @@ async fn take_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, received: Arc<Mu
                 received.keys.extend(head.headers.get("x-api-key").map(|key| key.to_str().unwrap().to_owned()));
                 match head.uri.path() {
                     "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => {
-                        received.spans(&ExportTraceServiceRequest::decode(message).unwrap())
+                        received.spans(&ExportTraceServiceRequest::decode(message).unwrap());
                     }
                     "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => {
                         received.metrics(&ExportMetricsServiceRequest::decode(message).unwrap());
                     }
                     "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => {
-                        received.logs(&ExportLogsServiceRequest::decode(message).unwrap())
+                        received.logs(&ExportLogsServiceRequest::decode(message).unwrap());
                     }
                     other => panic!("{other}"),
                 }

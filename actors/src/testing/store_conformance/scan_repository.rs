@@ -190,7 +190,7 @@ pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
     for change in changes {
         match change.await.unwrap() {
             Applied::Committed(record) => {
-                assert!(versions.insert(record.version), "two changes made version {}", record.version)
+                assert!(versions.insert(record.version), "two changes made version {}", record.version);
             }
             Applied::Refused(refusal, _) => assert_eq!(refusal, Refusal::AlreadyDone, "a cancel after the first"),
             Applied::Missing => panic!("the scan is there"),

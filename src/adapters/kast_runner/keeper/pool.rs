@@ -106,7 +106,7 @@ impl Keepers {
             match keepers.0.spawn() {
                 Ok(keeper) => keepers.give(keeper),
                 Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "no keeper could be started in advance")
+                    tracing::debug!(error = &error as &dyn std::error::Error, "no keeper could be started in advance");
                 }
             }
             keepers.0.starting.store(false, Ordering::Release);

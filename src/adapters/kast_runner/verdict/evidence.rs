@@ -88,7 +88,7 @@ impl ToolResult {
                 self.is_interrupted = reader
                     .value(MOST_TEXT_BYTES)?
                     .into_text()
-                    .is_some_and(|text| text.to_lowercase().contains("interrupted"))
+                    .is_some_and(|text| text.to_lowercase().contains("interrupted"));
             }
             "raw_data" => {
                 self.is_raw = true;

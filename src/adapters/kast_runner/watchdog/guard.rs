@@ -190,7 +190,10 @@ impl Keeper {
             match status {
                 Ok(status) => error!(status = %status, "the watchdog has ended; starting another one"),
                 Err(error) => {
-                    error!(error = &error as &dyn std::error::Error, "lost sight of the watchdog; starting another one")
+                    error!(
+                        error = &error as &dyn std::error::Error,
+                        "lost sight of the watchdog; starting another one"
+                    );
                 }
             }
             // A killed watchdog is replaced at once. After a watchdog that failed immediately,

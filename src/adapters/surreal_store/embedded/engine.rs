@@ -100,7 +100,7 @@ impl Engine {
         if let First::Read { accept } = first {
             match verify::read_all(&datastore).await {
                 Err(error) if accept => {
-                    tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole")
+                    tracing::warn!(error = chain(&error), "using a database that cannot be read as a whole");
                 }
                 read => drop(read.map_err(Failed::Unreadable)?),
             }

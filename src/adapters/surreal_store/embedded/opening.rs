@@ -56,7 +56,7 @@ pub(super) async fn open_engine(
         // With `accept_loss` the engine drops everything after the damaged record. Without
         // `CURRENT`, or with files of another kind, the database cannot be opened at all.
         Err(Damage::Log { file, at }) if opening.accept_loss => {
-            tracing::warn!(at, "opening a database with a damaged log: {}", file.display())
+            tracing::warn!(at, "opening a database with a damaged log: {}", file.display());
         }
         Err(damage) => return Err(OpenError::Damaged(damage)),
     }

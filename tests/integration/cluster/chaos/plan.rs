@@ -166,7 +166,7 @@ mod tests {
             for Step { at, event } in steps {
                 match event {
                     Event::KillWorker(worker) => {
-                        assert!(!std::mem::replace(&mut down[worker], true) && frozen[worker].is_none())
+                        assert!(!std::mem::replace(&mut down[worker], true) && frozen[worker].is_none());
                     }
                     Event::StartWorker(worker) => assert!(std::mem::replace(&mut down[worker], false)),
                     Event::FreezeWorker(worker) => assert!(frozen[worker].replace(at).is_none() && !down[worker]),
