@@ -18,6 +18,7 @@ mod node;
 mod node_fault;
 mod outcome;
 mod plugin;
+mod principal;
 mod record;
 mod request;
 mod scanner_info;
@@ -45,6 +46,7 @@ pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegist
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
+pub use principal::{Principal, RequestContext};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat,
