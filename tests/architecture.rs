@@ -201,7 +201,7 @@ fn the_parser_sees_uses_calls_and_reexports() {
     let uses = |from: &str, to: &str| workspace.edges()[&root().join(from)].contains(&root().join(to));
     // A path of `use`, an inline path, a name that a `mod.rs` re-exports, and one of another crate.
     assert!(uses("actors/src/lease/actor.rs", "actors/src/context.rs"));
-    assert!(uses("actors/src/service/scans.rs", "actors/src/live/snapshot_cache.rs"));
+    assert!(uses("actors/src/service/ports.rs", "actors/src/live/snapshot_cache.rs"));
     assert!(uses("src/web/state.rs", "src/ports/artifacts.rs"));
     assert!(uses("src/web/state.rs", "actors/src/service/scans.rs"));
     assert!(!workspace.files.keys().any(|file| file.ends_with("tests.rs")), "tests are not production files");

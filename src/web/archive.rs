@@ -48,8 +48,8 @@ const FIRST_NUMBER: u32 = 2;
 static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 
 /// Serves the files of all attempts as a ZIP archive.
-pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+pub(crate) async fn serve(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let Ok(turn) = TURNS.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "too many archives are being created; try again in a moment")
             .retry_after(5));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kastrel_actors::model::{Deleted, ScanId, ScanRecord};
+use kastrel_actors::model::{Deleted, RequestContext, ScanId, ScanRecord};
 use kastrel_actors::ports::StoreError;
 
 use super::error::Problem;
@@ -21,12 +21,12 @@ pub(crate) enum Removal {
 }
 
 /// Deletes a scan that has ended: first its row, then its files.
-pub(crate) async fn remove(web: &WebInner, id: ScanId) -> Result<Removal, Problem> {
-    let (service, artifacts) = (web.service().clone(), Arc::clone(&web.state.artifacts));
+pub(crate) async fn remove(web: &WebInner, context: &RequestContext, id: ScanId) -> Result<Removal, Problem> {
+    let (scans, artifacts, context) = (web.scans().clone(), Arc::clone(&web.state.artifacts), context.clone());
     // A separate task completes the deletion even if the browser disconnects. Otherwise files could
     // remain without a row, or only some files could be deleted.
     let removal = tokio::spawn(async move {
-        Ok::<_, StoreError>(match service.delete(id).await? {
+        Ok::<_, StoreError>(match scans.delete(&context, id).await? {
             Deleted::Gone(record) => Removal::Gone { files_left: !remove_files(&*artifacts, &record).await },
             Deleted::Refused(record) => Removal::Refused(Box::new(record)),
             Deleted::Missing => Removal::Missing,
@@ -54,6 +54,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use kastrel_actors::model::{Resolution, Verdict};
+    use kastrel_actors::testing::fixtures;
 
     use super::*;
     use crate::web::testing::{NoArtifacts, TestApp, header_of, text_of};
@@ -80,8 +81,8 @@ mod tests {
         app.finish(&scan, Resolution::Complete(Verdict::default())).await;
         let folder = app.attempt_folder(&scan);
         std::fs::create_dir_all(&folder).unwrap();
-        let web = app.web();
-        let mut asked = Box::pin(remove(&web, scan.id));
+        let (web, context) = (app.web(), fixtures::context());
+        let mut asked = Box::pin(remove(&web, &context, scan.id));
         // The first poll starts the task; then the client disconnects.
         assert!(matches!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
         drop(asked);

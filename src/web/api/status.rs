@@ -22,6 +22,7 @@ use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
+use crate::web::viewer::Context;
 
 /// The status of a scan.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,10 +165,14 @@ impl<'a> StatusBody<'a> {
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+pub(crate) async fn scan_status(
+    State(web): State<Web>,
+    Context(context): Context,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
+    let scan = web.scans().scan(&context, id).await?.ok_or_else(no_scan)?;
     let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
-    let json = match web.service().waiting_soon(&scan.record).await {
+    let json = match web.scans().waiting_soon(&scan.record).await {
         None => web.statuses.json(&scan, || StatusBody::new(&scan, None, max_attempts, trace_url).json())?,
         // Not cached: the reason can change while the scan does not.
         Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
@@ -213,7 +218,7 @@ mod tests {
     async fn running_scan_shows_its_plugins_and_ended_scan_its_duration() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
-        app.service.snapshots.update_attempt(running.id, running.token, |live| {
+        app.snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).plugins(vec![PluginResult::new("whatweb", PluginStatus::InProgress)]);
         });
         let path = format!("/api/scans/{}/status", running.id);

@@ -8,15 +8,14 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::Client;
-use kastrel_actors::model::{FieldError, ScanId, Target, TraceContext};
+use kastrel_actors::model::{FieldError, ScanId, ScanRequestDraft, Target};
 use kastrel_actors::policy::admission::QueueRefusal;
 use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;
 use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
-use super::form::{FormView, SettingRules, SubmitForm};
+use super::form::{FormView, SubmitForm};
 use super::layout::{Here, Layout};
 use crate::ports::ScannerCatalog;
 use crate::web::api::submission::unreadable;
@@ -26,7 +25,6 @@ use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted, sentence};
-use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
 /// The page of a new scan.
@@ -70,13 +68,9 @@ pub(crate) async fn show(
     let mut form = SubmitForm::fresh();
     let mut clone_of = None;
     if let Some(id) = of("from").and_then(|id| id.parse::<ScanId>().ok())
-        && let Some(scan) = web.service().scan(id).await?
+        && let Some(scan) = web.scans().scan(&viewer.context, id).await?
     {
-        let (service, natures) = (web.service(), web.service().snapshots.offered.settings());
-        form = SubmitForm::of(
-            &scan.record.request,
-            &SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer },
-        );
+        form = SubmitForm::of(&scan.record.request, &web.scans().setting_rules());
         clone_of = Some(id.0);
     }
     if let Some(target) = of("target") {
@@ -105,7 +99,6 @@ pub(crate) async fn preview(
 pub(crate) async fn submit(
     State(web): State<Web>,
     viewer: Viewer,
-    trace: RequestTrace,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
@@ -116,12 +109,12 @@ pub(crate) async fn submit(
     if !several {
         let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default());
         let of_target =
-            problems(web.service(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
+            problems(web.scans(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
         errors = of_target.chain(errors).collect();
         if !errors.is_empty() {
             return Ok(refused(render(&web, &viewer, &form, &errors, None, None).await));
         }
-        return match accept(&web, viewer.client, &draft, form.idempotency_key(1), trace.0).await {
+        return match accept(&web, &viewer, &draft, form.idempotency_key(1)).await {
             Ok(accepted) => Ok(to_scan(&accepted)),
             Err(SubmitError::Invalid(errors)) => Ok(refused(render(&web, &viewer, &form, &errors, None, None).await)),
             Err(error) => Err(error.into()),
@@ -134,7 +127,7 @@ pub(crate) async fn submit(
         let rendered = render(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
         return Ok(if is_wrong { refused(rendered) } else { rendered });
     }
-    submit_all(&web, &viewer, &form, &lines, trace.0).await
+    submit_all(&web, &viewer, &form, &lines).await
 }
 
 async fn submit_all(
@@ -142,7 +135,6 @@ async fn submit_all(
     viewer: &Viewer,
     form: &SubmitForm,
     lines: &[ValidatedLine],
-    trace: TraceContext,
 ) -> Result<Response, Problem> {
     let (mut done, mut not) = (0, 0);
     let mut stored = HashMap::new();
@@ -150,7 +142,7 @@ async fn submit_all(
     for line in lines {
         let LineOutcome::Accepted(target) = &line.outcome else { continue };
         let (draft, _) = form.draft_of(target);
-        match accept(web, viewer.client, &draft, form.idempotency_key(line.number), trace).await {
+        match accept(web, viewer, &draft, form.idempotency_key(line.number)).await {
             Ok(accepted) => {
                 stored.insert(line.number, accepted.scan.record.id);
                 done += 1;
@@ -184,14 +176,14 @@ fn without_room(line: &ValidatedLine, stored: &HashMap<usize, ScanId>, refusal: 
 
 async fn accept(
     web: &WebInner,
-    client: Client,
-    draft: &kastrel_actors::model::ScanRequestDraft,
+    viewer: &Viewer,
+    draft: &ScanRequestDraft,
     key: Option<String>,
-    trace: TraceContext,
 ) -> Result<Accepted, SubmitError> {
-    match web.service().submit_from(client, draft, key, trace).await {
+    let submit = |key| web.scans().submit(&viewer.context, viewer.client, draft, key);
+    match submit(key).await {
         // The user went back and changed the form: that is a new scan.
-        Err(SubmitError::KeyReused(_)) => web.service().submit_from(client, draft, None, trace).await,
+        Err(SubmitError::KeyReused(_)) => submit(None).await,
         other => other,
     }
 }
@@ -219,7 +211,7 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
 fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
     let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
-    errors.extend(problems(web.service(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
+    errors.extend(problems(web.scans(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
     // If that target is out of scope, the settings are still checked.
     if errors.is_empty()
         && let (Some(settings), Ok(request)) =
@@ -234,7 +226,7 @@ fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>)
     let mut draft = form.draft_of_targets();
     judge(&form.target, |target| {
         target.clone_into(&mut draft.target);
-        match problems(web.service(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
+        match problems(web.scans(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
             Some(error) => Err(error.message),
             // The errors of the other fields are the same for every line, and are shown once.
             None => Ok(target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.to_string())),
@@ -255,12 +247,10 @@ async fn render(
     clone_of: Option<u64>,
     preview: Option<Preview>,
 ) -> Response {
-    let (service, natures) = (web.service(), web.service().snapshots.offered.settings());
-    let rules = SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer };
     page(&NewScanPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
         form_script_url: assets::url("form.js"),
-        form: FormView::new(form, errors, web.catalogue().as_deref(), &rules),
+        form: FormView::new(form, errors, web.catalogue().as_deref(), &web.scans().setting_rules()),
         no_catalogue: web.no_catalogue(),
         clone_of,
         preview,

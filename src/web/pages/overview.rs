@@ -120,9 +120,9 @@ struct FailureRow {
 
 /// Shows the overview.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    let service = web.service();
+    let (scans, reporting, context) = (web.scans(), web.reporting(), &viewer.context);
     let of = |statuses: &[ScanStatus], limit| {
-        service.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
+        scans.list(context, ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
     };
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
@@ -131,21 +131,21 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
     let reading = async {
         tokio::try_join!(
-            service.stats(),
-            service.list(oldest),
+            reporting.stats(context),
+            scans.list(context, oldest),
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
-            service.store.queries.outcomes(first),
-            service.store.queries.past_runs(None, RUNS),
-            service.store.nodes.all(),
+            reporting.outcomes(context, first),
+            reporting.past_runs(context, None, RUNS),
+            web.nodes().list(context),
         )
     };
-    let queue = async { tokio::time::timeout(QUEUE_PATIENCE, service.queue.depth()).await.ok().and_then(Result::ok) };
+    let queue = web.queue().signals(QUEUE_PATIENCE);
     // Run these in parallel: each may have to wait for a store that does not respond.
     let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
-    let blockers = service.start_blockers_seen();
+    let blockers = web.queue().start_blockers_seen();
     let catalogue = web.catalogue();
     let live = Live::new(&web, "/api/events");
     let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
@@ -164,7 +164,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     };
     let mut cards = Vec::new();
     for scan in &running.scans {
-        let left = left_of(&web, scan).await;
+        let left = left_of(&web, &viewer, scan).await;
         cards.push(RunCard::new(scan, &clock, left));
     }
     let oldest = oldest.scans.first().map(|scan| clock.now.duration_since(scan.record.created_at));
@@ -176,7 +176,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         health: {
             let queue = queue.map(|_| Some((stats.pending, oldest)));
             let mut items = health(Some((&nodes, stats.running)), queue, &blockers, redis, catalogue.as_deref());
-            items.extend(full_queue(stats.pending, web.service().limits));
+            items.extend(full_queue(stats.pending, web.queue().limits()));
             items
         },
         more_running: stats
@@ -219,13 +219,13 @@ impl OverviewPage {
 
 /// Returns the estimated remaining time of a running scan, in words. If the store does not respond,
 /// only the estimate is missing.
-pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<String> {
+pub(super) async fn left_of(web: &WebInner, viewer: &Viewer, scan: &ScanSnapshot) -> Option<String> {
     let attempt = scan.record.last_attempt().filter(|attempt| attempt.end.is_none())?;
     let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
     // Scans with a selection of plugins have other durations.
     let is_whole = scan.record.request.plugins.is_empty();
     let runs = if is_whole {
-        web.service().store.queries.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
+        web.reporting().past_runs(&viewer.context, Some(like), LIKE_IT).await.unwrap_or_default()
     } else {
         Vec::new()
     };

@@ -183,7 +183,7 @@ async fn overview_shows_running_scans_and_failures_with_reasons() {
     let done = app.running("done.example.com").await;
     app.finish(&done, Resolution::Complete(Verdict::default())).await;
     let running = app.running("running.example.com").await;
-    app.service.snapshots.update_attempt(running.id, running.token, |live| {
+    app.snapshots.update_attempt(running.id, running.token, |live| {
         live.plugins(vec![
             PluginResult::new("whatweb", PluginStatus::Completed),
             PluginResult::new("testssl", PluginStatus::InProgress),

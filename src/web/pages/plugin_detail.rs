@@ -73,7 +73,7 @@ pub(crate) async fn show(
     viewer: Viewer,
     PluginPath { id, name }: PluginPath,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let plugin = plugins_of(&scan)
         .iter()
         .find(|plugin| plugin.name == name)
@@ -227,7 +227,7 @@ mod tests {
         let app = TestApp::new();
         app.load_catalogue();
         let scan = app.running("example.com").await;
-        app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+        app.snapshots.update_attempt(scan.id, scan.token, |live| {
             live.plugins(vec![
                 PluginResult::new("whatweb", PluginStatus::Unavailable),
                 PluginResult::new("odd name", PluginStatus::Failed),
@@ -245,7 +245,7 @@ mod tests {
         );
         assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("Failed without a message"));
         for name in ["my plugin/1", "<b>x</b>", "../x", "..", ".", "~", "~.", "a?b#c", "%2e%2e", "näme", "\\"] {
-            app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+            app.snapshots.update_attempt(scan.id, scan.token, |live| {
                 live.plugins(vec![PluginResult::new(name, PluginStatus::Failed)]);
             });
             let html = text_of(app.get("/scans/1").await).await;

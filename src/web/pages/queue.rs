@@ -19,20 +19,20 @@ const MAX_REASON: usize = 200;
 /// Pauses the queue: no scan starts any more.
 pub(crate) async fn pause(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| clean(value.trim()));
     let reason =
         reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
-    web.service().pause(reason).await?;
+    web.queue().pause(&viewer.context, reason).await?;
     Ok(Redirect::to("/supervision").into_response())
 }
 
 /// Resumes the queue. The button is on every page.
-pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
-    web.service().resume().await?;
+pub(crate) async fn resume(State(web): State<Web>, viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
+    web.queue().resume(&viewer.context).await?;
     Ok(Redirect::to(&back(&headers, "/supervision")).into_response())
 }
 

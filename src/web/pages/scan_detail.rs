@@ -131,10 +131,10 @@ pub(crate) async fn show(
     PathId(id): PathId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
-    let left = left_of(&web, &scan).await;
-    let reasons = web.service().reasons(&scan.record).await;
+    let left = left_of(&web, &viewer, &scan).await;
+    let reasons = web.scans().reasons(&scan.record).await;
     let notice = notice_of(query.as_deref().unwrap_or_default(), &scan.record)
         .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.label()));

@@ -55,7 +55,7 @@ impl ScanRow {
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: web.service().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
+            waiting: web.scans().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
             percent: view.percent,
             checks: view.label,
             gaps: view.gaps,

@@ -36,7 +36,7 @@ pub(crate) struct ScanTracePage {
 
 /// Shows a scan's trace.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let record = &scan.record;
     let clock = web.clock(&viewer);
     let until = record.ended_at().unwrap_or(clock.now);
@@ -51,7 +51,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),
         trace_id,
-        rows: waterfall(&scan, web.service().waiting(record).await.as_ref(), clock.now),
+        rows: waterfall(&scan, web.scans().waiting(record).await.as_ref(), clock.now),
     }))
 }
 

@@ -1,0 +1,106 @@
+//! The reporting service: counts, trends and past durations of scans, and the readings of this
+//! process for its metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::time::Instant;
+
+use super::ServicePorts;
+use crate::model::{ActorView, DayOutcomes, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, StoreStats};
+use crate::ports::StoreError;
+
+/// The reporting service.
+#[derive(Debug, Clone)]
+pub struct ReportingService {
+    ports: Arc<ServicePorts>,
+}
+
+/// The readings of a process for its metrics. A value that could not be read in time is `None`.
+#[derive(Debug, Clone)]
+pub struct ProcessReadings {
+    /// The time of the readings.
+    pub at: Timestamp,
+    /// How many scans are in each state.
+    pub stats: Option<StoreStats>,
+    /// The scans that are due.
+    pub due: Option<Vec<DueScan>>,
+    /// All nodes.
+    pub nodes: Option<Vec<NodeRecord>>,
+    /// How many wake-up signals the queue holds.
+    pub signals: Option<usize>,
+    /// The actors of this process, without those of single scans.
+    pub actors: ActorView,
+    /// How many restarts each budget has left.
+    pub budgets: Vec<(&'static str, usize)>,
+    /// How many scans run in this process.
+    pub running_here: usize,
+}
+
+impl ReportingService {
+    pub(super) const fn new(ports: Arc<ServicePorts>) -> Self {
+        Self { ports }
+    }
+
+    /// Returns the number of scans in each state.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn stats(&self, _context: &RequestContext) -> Result<StoreStats, StoreError> {
+        self.ports.store.queries.stats().await
+    }
+
+    /// Returns how the scans of each day since `since` ended, oldest first.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn outcomes(&self, _context: &RequestContext, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.ports.store.queries.outcomes(since).await
+    }
+
+    /// Returns the newest completed scans, at most `limit`, newest first, without dry runs. With
+    /// `like`, only those of one target and mode.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn past_runs(
+        &self,
+        _context: &RequestContext,
+        like: Option<RunsLike>,
+        limit: usize,
+    ) -> Result<Vec<PastRun>, StoreError> {
+        self.ports.store.queries.past_runs(like, limit).await
+    }
+
+    /// Checks that the store responds.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.ports.store.health.ping().await
+    }
+
+    /// Reads the values of this process's metrics, each at most for `patience`, and at most
+    /// `most_due` due scans of each priority.
+    pub async fn readings(&self, patience: Duration, most_due: usize) -> ProcessReadings {
+        let (at, store) = (self.ports.clock.now(), &self.ports.store);
+        let (stats, due, nodes, signals) = tokio::join!(
+            tokio::time::timeout(patience, store.queries.stats()),
+            tokio::time::timeout(patience, store.dispatch.due(Duration::ZERO, most_due)),
+            tokio::time::timeout(patience, store.nodes.all()),
+            tokio::time::timeout(patience, self.ports.queue.depth()),
+        );
+        ProcessReadings {
+            at,
+            stats: stats.ok().and_then(Result::ok),
+            due: due.ok().and_then(Result::ok),
+            nodes: nodes.ok().and_then(Result::ok),
+            signals: signals.ok().and_then(Result::ok),
+            actors: self.ports.snapshots.infrastructure(at),
+            budgets: self.ports.snapshots.budgets(Instant::now()),
+            running_here: self.ports.snapshots.running().len(),
+        }
+    }
+}
