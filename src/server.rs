@@ -15,6 +15,7 @@ use crate::config::{BasePath, Config, Role};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
+use crate::service::DeletionService;
 use crate::web::{self, AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, TrustedProxies, WebState};
 
 /// How long open requests may take after the server begins to stop.
@@ -194,6 +195,7 @@ impl Server {
     pub async fn run(self, app: &App, config: &Config, stop: CancellationToken) {
         let state = WebState {
             services: app.services.clone(),
+            deletion: DeletionService::new(app.services.scans.clone(), Arc::clone(&app.artifacts)),
             catalogue: app.catalogue(),
             artifacts: Arc::clone(&app.artifacts),
             renderer: app.renderer.clone(),

@@ -73,6 +73,7 @@ const APPLICATION: Edges = &[
     ("adapters/secret_box", &["actors"]),
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
     ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
+    ("service", &["actors", "ports"]),
     ("telemetry", &["actors", "config"]),
     (
         "web",
@@ -85,6 +86,7 @@ const APPLICATION: Edges = &[
             "ports",
             "sentence",
             "server_proof",
+            "service",
             "telemetry",
             "terminal_text",
         ],
@@ -106,7 +108,7 @@ const APPLICATION: Edges = &[
             "telemetry",
         ],
     ),
-    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "web"]),
+    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "service", "web"]),
     (
         "cli",
         &[

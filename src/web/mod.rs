@@ -21,7 +21,6 @@ mod path;
 mod problem_response;
 mod query;
 mod range;
-mod removal;
 mod request_span;
 mod router;
 mod same_origin;

@@ -21,6 +21,7 @@ use crate::config::TraceUrl;
 use crate::connections::ReservedUse;
 use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
+use crate::service::DeletionService;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 
@@ -57,6 +58,8 @@ pub struct AppInfo {
 pub struct WebState {
     /// The services: the operations on scans, queue and nodes.
     pub services: Services,
+    /// Deletes scans with their files.
+    pub deletion: DeletionService,
     /// The scanner's catalogue; `None` until it is known.
     pub catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// The store of the scans' files.

@@ -39,6 +39,7 @@ use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
 use crate::ports::{ArtifactStore, AttemptPaths};
 use crate::ports::{IssueText, ScannerCatalog};
+use crate::service::DeletionService;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -155,10 +156,12 @@ impl TestApp {
         let results = tempfile::tempdir().unwrap();
         let backup = Arc::new(ScriptedBackup::default());
         let (backups, backups_view) = watch::channel(BackupStatus::default());
+        let artifacts = artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path())));
         let state = WebState {
             services: services.clone(),
+            deletion: DeletionService::new(services.scans.clone(), Arc::clone(&artifacts)),
             catalogue: catalogue_view,
-            artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
+            artifacts,
             renderer: None,
             settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             backup: backup.clone(),

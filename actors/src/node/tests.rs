@@ -621,7 +621,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let _nodes = (cluster.node("a", 1).await, cluster.node("b", 1).await);
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
-    cluster.services.queue.pause(&fixtures::context(), Some("maintenance".into())).await.unwrap();
+    cluster.services.queue.pause(&fixtures::context(), Some("maintenance")).await.unwrap();
     let waiting: Vec<_> = [cluster.submit().await, cluster.submit().await].into();
     cluster.until_status(running, ScanStatus::Completed).await;
     tokio::time::sleep(60 * SECOND).await;
@@ -675,10 +675,10 @@ async fn a_shutdown_can_wait_for_scans_to_finish() {
 async fn drain(cluster: &Cluster, within: Option<Duration>) -> bool {
     let (nodes, context, id) = (&cluster.services.nodes, fixtures::context(), "a".parse().unwrap());
     let node = match within {
-        Some(within) => nodes.drain(&context, &id, Some(within)).await,
-        None => nodes.undo_drain(&context, &id).await,
+        Some(within) => nodes.drain(&context, &id, Some(within)).await.unwrap(),
+        None => nodes.undo_drain(&context, &id).await.unwrap(),
     };
-    node.unwrap().is_some()
+    node.is_some()
 }
 
 /// Returns the ports of a node whose scanner has these plugins.
@@ -764,7 +764,7 @@ async fn submission_result_names_what_keeps_the_scan_from_starting() {
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(warning(&web).await, None);
-    cluster.services.queue.pause(&fixtures::context(), Some("an upgrade".into())).await.unwrap();
+    cluster.services.queue.pause(&fixtures::context(), Some("an upgrade")).await.unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(
         warning(&web).await.unwrap(),

@@ -4,6 +4,7 @@
 //! An operation that acts for somebody takes a [`RequestContext`](crate::model::RequestContext).
 //! Reads take it as well: until scans have owners, every principal may read every scan.
 
+mod error;
 mod known_queue;
 mod nodes;
 mod ports;
@@ -16,6 +17,7 @@ mod scans;
 mod services;
 mod setting_rules;
 
+pub use error::CommandError;
 pub use nodes::NodeService;
 pub use ports::{Consistency, ServicePorts};
 pub use queue::{QueueService, QueueStatus};

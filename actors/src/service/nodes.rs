@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ServicePorts;
+use super::error::CommandError;
 use super::known_queue::KnownQueue;
 use crate::live::HeldNode;
 use crate::model::{ActorView, HeldBack, NodeId, NodeRecord, RequestContext};
+use crate::policy::operator;
 use crate::ports::{Control, StoreError};
 
 /// The node service.
@@ -34,14 +36,15 @@ impl NodeService {
     /// within the configured limit. Returns the node, or `None` if there is no such node.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// The time limit is too long, or the store fails.
     pub async fn drain(
         &self,
         context: &RequestContext,
         node: &NodeId,
         within: Option<Duration>,
-    ) -> Result<Option<NodeRecord>, StoreError> {
-        self.order(context, node, Some(within.unwrap_or(self.ports.drain_limit))).await
+    ) -> Result<Option<NodeRecord>, CommandError> {
+        let within = within.map_or(Ok(self.ports.drain_limit), operator::drain_limit)?;
+        Ok(self.order(context, node, Some(within)).await?)
     }
 
     /// Ends the drain of a node. Returns the node, or `None` if there is no such node.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ServicePorts;
+use super::error::CommandError;
 use super::known_queue::KnownQueue;
 use crate::model::{QueuePause, RequestContext};
 use crate::policy::admission::QueueLimits;
+use crate::policy::operator;
 use crate::policy::waiting::StartBlocker;
 use crate::ports::{Control, StoreError};
 
@@ -42,11 +44,12 @@ impl QueueService {
         Self { ports }
     }
 
-    /// Pauses the queue: no scan starts any more, on any node.
+    /// Pauses the queue: no scan starts any more, on any node. Others see the reason.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn pause(&self, _context: &RequestContext, reason: Option<String>) -> Result<QueuePause, StoreError> {
+    /// The reason is too long, or the store fails.
+    pub async fn pause(&self, _context: &RequestContext, reason: Option<&str>) -> Result<QueuePause, CommandError> {
+        let reason = operator::pause_reason(reason.unwrap_or_default())?;
         let pause = self.ports.store.queue.pause(reason).await?;
         self.directives_changed().await;
         Ok(pause)

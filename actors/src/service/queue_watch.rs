@@ -88,7 +88,7 @@ mod tests {
             tokio::time::timeout(10 * second, found).await.unwrap_or_else(|_| panic!("never {wanted}")).unwrap();
         };
         until("no_worker").await;
-        web.queue.pause(&context, Some("an upgrade".into())).await.unwrap();
+        web.queue.pause(&context, Some("an upgrade")).await.unwrap();
         until("paused").await;
         let _node =
             node::start(crate::NodeConfig::new("a".parse().unwrap(), 1), cluster.ports_elsewhere()).await.unwrap();

@@ -189,7 +189,7 @@ mod tests {
             .await
             .unwrap();
         let other = world.cluster.services_elsewhere().scans;
-        assert!(matches!(other.delete(&fixtures::context(), id).await.unwrap(), crate::model::Deleted::Gone(_)));
+        assert!(matches!(other.delete_row(&fixtures::context(), id).await.unwrap(), crate::model::Deleted::Gone(_)));
         tokio::time::sleep(2 * SECOND).await;
         assert_eq!(world.web.scan(&fixtures::context(), id).await.unwrap(), None);
         assert_eq!(world.web.ports.snapshots.get(id), None, "nor does its board show it any more");

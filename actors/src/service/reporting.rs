@@ -1,5 +1,5 @@
-//! The reporting service: counts, trends and past durations of scans, and the readings of this
-//! process for its metrics.
+//! The reporting service: counts, trends, past durations and estimates of scans, and the readings
+//! of this process for its metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,15 @@ use jiff::civil::Date;
 use tokio::time::Instant;
 
 use super::ServicePorts;
-use crate::model::{ActorView, DayOutcomes, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, StoreStats};
+use crate::model::{
+    ActorView, DayOutcomes, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, ScanSnapshot, StoreStats,
+};
+use crate::policy::estimate::{Running, TimeLeft, time_left};
+use crate::policy::listing::target_text;
 use crate::ports::StoreError;
+
+/// How many earlier scans an estimate uses.
+const LIKE_IT: usize = 7;
 
 /// The reporting service.
 #[derive(Debug, Clone)]
@@ -72,6 +79,30 @@ impl ReportingService {
         limit: usize,
     ) -> Result<Vec<PastRun>, StoreError> {
         self.ports.store.queries.past_runs(like, limit).await
+    }
+
+    /// Estimates the remaining time of a running scan. If the store does not respond, only the
+    /// scan's own progress counts.
+    pub async fn time_left(&self, context: &RequestContext, scan: &ScanSnapshot) -> TimeLeft {
+        let record = &scan.record;
+        let Some(attempt) = record.last_attempt().filter(|attempt| attempt.end.is_none()) else {
+            return TimeLeft::Unknown;
+        };
+        let like = RunsLike { target: target_text(record), mode: record.request.mode };
+        // Scans with a selection of plugins have other durations.
+        let runs = if record.request.plugins.is_empty() {
+            self.past_runs(context, Some(like), LIKE_IT).await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
+        let plugins = scan.last_plugins();
+        time_left(&Running {
+            elapsed: Duration::try_from(self.ports.clock.now().duration_since(attempt.started_at)).unwrap_or_default(),
+            ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
+            plugins: plugins.len(),
+            before: &before,
+        })
     }
 
     /// Checks that the store responds.

@@ -458,12 +458,12 @@ impl ScanService {
         KnownQueue(&self.ports)
     }
 
-    /// Deletes an ended scan. The scan service does not own the scan's files: the caller removes
-    /// them after a [`Deleted::Gone`].
+    /// Deletes the row of an ended scan. The scan service does not own the scan's files: the
+    /// deletion service of the application calls this and removes them.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn delete(&self, _context: &RequestContext, id: ScanId) -> Result<Deleted, StoreError> {
+    pub async fn delete_row(&self, _context: &RequestContext, id: ScanId) -> Result<Deleted, StoreError> {
         let deleted = self.ports.store.scans.delete(id).await?;
         match &deleted {
             Deleted::Gone(_) | Deleted::Missing => self.ports.snapshots.remove(id),

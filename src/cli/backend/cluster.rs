@@ -178,7 +178,7 @@ impl ClusterBackend for LocalBackend {
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<QueueView, BackendError> {
-        self.services.queue.pause(&context(), reason).await?;
+        self.services.queue.pause(&context(), reason.as_deref()).await?;
         queue(&self.services.queue).await
     }
 

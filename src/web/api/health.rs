@@ -228,7 +228,7 @@ mod tests {
             starts().await,
             serde_json::json!({ "name": "starts", "ok": true, "required": false, "detail": "scans start" })
         );
-        app.services.queue.pause(&fixtures::context(), Some("an upgrade".into())).await.unwrap();
+        app.services.queue.pause(&fixtures::context(), Some("an upgrade")).await.unwrap();
         assert_eq!(
             starts().await["detail"],
             "Queue paused: no scan starts. Reason: an upgrade. Running scans continue."

@@ -8,7 +8,7 @@ use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
-use kastrel_actors::model::{FieldError, NodeActivity, NodeId, NodeRecord};
+use kastrel_actors::model::{NodeActivity, NodeId, NodeRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +16,7 @@ use super::scans::fresh;
 use super::submission::read_object;
 use super::supervision::ActorBody;
 use super::wire::{ActivityName, HeldBody, Moment, ScannerBody};
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::error::{Problem, ProblemBody};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
@@ -133,14 +133,7 @@ pub(crate) async fn drain_node(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body: DrainBody = read_object(&headers, body)?;
-    let within = match body.within_seconds {
-        None => None,
-        Some(seconds) if seconds <= MAX_DRAIN_SECONDS => Some(Duration::from_secs(seconds)),
-        Some(_) => {
-            let wrong = FieldError::new("within_seconds", format!("expected 0 to {MAX_DRAIN_SECONDS}"));
-            return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
-        }
-    };
+    let within = body.within_seconds.map(Duration::from_secs);
     let node = web.nodes().drain(&viewer.context, &node_id(&path)?, within).await?.ok_or_else(no_node)?;
     Ok(fresh(StatusCode::OK, &NodeBody::of(&node, web.now())))
 }
@@ -162,9 +155,6 @@ pub(crate) async fn undo_drain(
     let node = web.nodes().undo_drain(&viewer.context, &node_id(&path)?).await?.ok_or_else(no_node)?;
     Ok(fresh(StatusCode::OK, &NodeBody::of(&node, web.now())))
 }
-
-/// The longest time limit of a drain: 30 days.
-const MAX_DRAIN_SECONDS: u64 = 2_592_000;
 
 fn no_node() -> Problem {
     Problem::not_found("node not found")

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use kastrel_actors::model::FieldError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,12 +12,9 @@ use super::scans::fresh;
 use super::stats::queue_depth;
 use super::submission::read_object;
 use super::wire::{BlockerBody, Moment};
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::error::{Problem, ProblemBody};
 use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
-
-/// The maximum length of a pause reason, in characters.
-const MAX_REASON: usize = 200;
 
 /// The state of the queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,7 +41,7 @@ struct QueueBody {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
-    /// The reason that other users see. At most 200 characters.
+    /// The reason that other users see. At most 200 characters; control characters are removed.
     #[schema(max_length = 200)]
     reason: Option<String>,
 }
@@ -80,12 +76,7 @@ pub(crate) async fn pause_queue(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body: PauseBody = read_object(&headers, body)?;
-    let reason = body.reason.filter(|reason| !reason.trim().is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        let wrong = FieldError::new("reason", format!("expected at most {MAX_REASON} characters"));
-        return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
-    }
-    web.queue().pause(&viewer.context, reason).await?;
+    web.queue().pause(&viewer.context, body.reason.as_deref()).await?;
     show(&web, &viewer).await
 }
 

@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use super::body::{ReportsBody, ScanDetail, ScanSummary};
 use super::submission::{read_draft, read_key, read_object};
 use super::wire::{FormatName, ModeName, PriorityName};
+use crate::service::DeletionOutcome;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::files::reports_at_end;
 use crate::web::path::{PathId, no_scan};
 use crate::web::query::{ScanListQuery, place_text};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
@@ -330,15 +330,15 @@ pub(crate) async fn delete_scan(
     viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
-    match remove(&web, &viewer.context, id).await? {
+    match web.state.deletion.delete(&viewer.context, id).await? {
         // The response does not mention files that could not be deleted: the operator has to handle
         // them.
-        Removal::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
-        Removal::Refused(record) => Err(Problem::new(
+        DeletionOutcome::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+        DeletionOutcome::Refused(record) => Err(Problem::new(
             ProblemKind::NotEnded,
             format!("scan {id} is {}; cancel it first", record.status().word()),
         )),
-        Removal::Missing => Err(no_scan()),
+        DeletionOutcome::Missing => Err(no_scan()),
     }
 }
 

@@ -12,10 +12,10 @@ use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
 use super::layout::{Here, Layout};
+use crate::service::DeletionOutcome;
 use crate::web::api::submission::unreadable;
 use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::counted;
 use crate::web::viewer::Viewer;
@@ -201,12 +201,12 @@ async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkFo
                 Err(kastrel_actors::service::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
-            Action::Delete => match remove(web, &viewer.context, *id).await? {
-                Removal::Gone { files_left } => {
+            Action::Delete => match web.state.deletion.delete(&viewer.context, *id).await? {
+                DeletionOutcome::Gone { files_left } => {
                     left += usize::from(files_left);
                     true
                 }
-                Removal::Refused(_) | Removal::Missing => false,
+                DeletionOutcome::Refused(_) | DeletionOutcome::Missing => false,
             },
         };
         done += usize::from(worked);

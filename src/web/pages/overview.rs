@@ -10,10 +10,9 @@ use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{
-    ListQuery, NodeActivity, NodeRecord, PluginStatus, RunsLike, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
+    ListQuery, NodeActivity, NodeRecord, PluginStatus, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
 };
 use kastrel_actors::policy::admission::QueueLimits;
-use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::policy::waiting::StartBlocker;
 use kastrel_actors::ports::StoreError;
 
@@ -24,9 +23,9 @@ use super::scan_row::{ScanRow, reason};
 use crate::ports::{RedisState, ScannerCatalog};
 use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
-use crate::web::estimate::{self, Running, time_left};
+use crate::web::estimate;
 use crate::web::headers::page;
-use crate::web::state::{Web, WebInner};
+use crate::web::state::Web;
 use crate::web::text::{MomentText, clean, counted, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
@@ -36,8 +35,6 @@ const FAILED: usize = 5;
 const RECENT: usize = 10;
 const DAYS: i32 = 14;
 const RUNS: usize = 40;
-/// How many earlier scans an estimate uses.
-pub(super) const LIKE_IT: usize = 7;
 /// How long the page waits for the queue, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -164,7 +161,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     };
     let mut cards = Vec::new();
     for scan in &running.scans {
-        let left = left_of(&web, &viewer, scan).await;
+        let left = estimate::words(reporting.time_left(context, scan).await);
         cards.push(RunCard::new(scan, &clock, left));
     }
     let oldest = oldest.scans.first().map(|scan| clock.now.duration_since(scan.record.created_at));
@@ -215,28 +212,6 @@ impl OverviewPage {
             recent: Vec::new(),
         }
     }
-}
-
-/// Returns the estimated remaining time of a running scan, in words. If the store does not respond,
-/// only the estimate is missing.
-pub(super) async fn left_of(web: &WebInner, viewer: &Viewer, scan: &ScanSnapshot) -> Option<String> {
-    let attempt = scan.record.last_attempt().filter(|attempt| attempt.end.is_none())?;
-    let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
-    // Scans with a selection of plugins have other durations.
-    let is_whole = scan.record.request.plugins.is_empty();
-    let runs = if is_whole {
-        web.reporting().past_runs(&viewer.context, Some(like), LIKE_IT).await.unwrap_or_default()
-    } else {
-        Vec::new()
-    };
-    let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
-    let plugins = plugins_of(scan);
-    estimate::words(time_left(&Running {
-        elapsed: Duration::try_from(web.now().duration_since(attempt.started_at)).unwrap_or_default(),
-        ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
-        plugins: plugins.len(),
-        before: &before,
-    }))
 }
 
 fn tiles(stats: &StoreStats) -> Vec<Tile> {

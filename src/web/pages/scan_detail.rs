@@ -12,11 +12,11 @@ use kastrel_actors::policy::waiting::Waiting;
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
-use super::overview::left_of;
 use crate::ports::NOTES_NAME;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
+use crate::web::estimate;
 use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, has, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
@@ -133,7 +133,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
-    let left = left_of(&web, &viewer, &scan).await;
+    let left = estimate::words(web.reporting().time_left(&viewer.context, &scan).await);
     let reasons = web.scans().reasons(&scan.record).await;
     let notice = notice_of(query.as_deref().unwrap_or_default(), &scan.record)
         .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));

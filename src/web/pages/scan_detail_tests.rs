@@ -335,7 +335,7 @@ async fn waiting_scan_shows_the_reason_of_the_pause() {
     let app = TestApp::new();
     app.submitted("example.com").await;
     assert!(!text_of(app.get("/scans/1").await).await.contains("Scan queued, but"));
-    app.services.queue.pause(&fixtures::context(), Some("an <upgrade>".into())).await.unwrap();
+    app.services.queue.pause(&fixtures::context(), Some("an <upgrade>")).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
         assert!(

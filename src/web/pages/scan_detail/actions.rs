@@ -11,6 +11,7 @@ use kastrel_actors::policy::{permission, reports};
 use kastrel_actors::service::{CancelOutcome, SubmitError};
 use url::form_urlencoded;
 
+use crate::service::DeletionOutcome;
 use crate::web::api::submission::unreadable;
 use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
@@ -19,7 +20,6 @@ use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission};
 use crate::web::pages::layout::{Here, Layout};
 use crate::web::pages::new_scan::to_scan;
 use crate::web::path::{PathId, no_scan};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::duration;
 use crate::web::viewer::Viewer;
@@ -161,16 +161,16 @@ pub(crate) async fn ask_delete(
 
 /// Deletes a scan that has ended.
 pub(crate) async fn delete(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    match remove(&web, &viewer.context, id).await? {
-        Removal::Gone { files_left } => {
+    match web.state.deletion.delete(&viewer.context, id).await? {
+        DeletionOutcome::Gone { files_left } => {
             Ok(Redirect::to(&with_flash(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" }))
                 .into_response())
         }
-        Removal::Refused(record) => Err(Problem::new(
+        DeletionOutcome::Refused(record) => Err(Problem::new(
             ProblemKind::NotEnded,
             format!("scan {id} is {}; cancel it first", record.status().word()),
         )),
-        Removal::Missing => Err(no_scan()),
+        DeletionOutcome::Missing => Err(no_scan()),
     }
 }
 
