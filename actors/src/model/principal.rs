@@ -20,7 +20,8 @@ impl Principal {
     /// The principals that exist in every installation.
     const FIXED: [Self; 2] = [Self::System, Self::Anonymous];
 
-    /// Returns the stable name, which is stored and shown.
+    /// Returns the stable name, which is stored and shown. It has no blank, and no two principals
+    /// have the same one: idempotency keys are separated by it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

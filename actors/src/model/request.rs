@@ -195,8 +195,9 @@ pub struct NewScan {
     pub request: ScanRequest,
     /// The selected plugins that the scan leaves out because its mode does not run them.
     pub left_out: Vec<String>,
-    /// The client's idempotency key: a second submission with the same key returns the first one's
-    /// scan.
+    /// The idempotency key, separated by principal (see
+    /// [`IdempotencyKey::of`](super::IdempotencyKey::of)): a second submission with the same key
+    /// returns the first one's scan.
     pub idempotency_key: Option<String>,
     /// The trace of the submission.
     pub trace: TraceContext,

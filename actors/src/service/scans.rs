@@ -16,8 +16,9 @@ use super::ports::{Consistency, ServicePorts};
 use super::setting_rules::SettingRules;
 use crate::live::{Changed, Client, Place};
 use crate::model::{
-    CancelledBy, Command, Cursor, Deleted, FieldError, HeldBack, ListQuery, NewScan, RequestContext, ScanId, ScanMode,
-    ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, Submitted,
+    CancelledBy, Command, Cursor, Deleted, FieldError, HeldBack, IdempotencyKey, ListQuery, NewScan, RequestContext,
+    ScanId, ScanMode, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus,
+    Submitted,
 };
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
@@ -133,7 +134,8 @@ impl ScanService {
     }
 
     /// Checks and accepts a scan, and counts it against the share of `client`. When this returns
-    /// `Ok`, the scan is committed.
+    /// `Ok`, the scan is committed. A second submission of the same principal with the same key
+    /// returns the first one's scan.
     ///
     /// # Errors
     /// All invalid fields, a reached limit of the queue, or a failure of the store.
@@ -142,7 +144,7 @@ impl ScanService {
         context: &RequestContext,
         client: Client,
         draft: &ScanRequestDraft,
-        idempotency_key: Option<String>,
+        idempotency_key: Option<&IdempotencyKey>,
     ) -> Result<Accepted, SubmitError> {
         if !draft.plugins.is_empty()
             || !draft.overrides.is_empty()
@@ -152,6 +154,7 @@ impl ScanService {
         }
         let (request, selection) = self.examine(draft)?;
         let Selection { left_out, warnings } = selection;
+        let idempotency_key = idempotency_key.map(|key| key.of(&context.principal));
         let trace = context.trace;
         self.accept(client, NewScan { request, left_out, idempotency_key, trace, rerun_of: None }, warnings).await
     }
@@ -554,5 +557,51 @@ impl ScanService {
             "accepted a scan but could not signal it; it starts when the queue is back"
         );
         Some(self.ports.queue.trouble().unwrap_or_else(|| error.0.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Principal;
+    use crate::ports::ScanRepository as _;
+    use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
+
+    fn contexts() -> [RequestContext; 2] {
+        [Principal::System, Principal::Anonymous]
+            .map(|principal| RequestContext { principal, trace: fixtures::trace() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_of_one_principal_never_returns_the_scan_of_another() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let key: IdempotencyKey = "system".parse().unwrap();
+        let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+        for round in [true, false] {
+            for (context, id) in contexts().iter().zip(1..) {
+                let accepted = cluster.service.submit(context, Client::Local, &draft, Some(&key)).await.unwrap();
+                assert_eq!((accepted.scan.record.id, accepted.created), (ScanId(id), round), "{context:?}");
+            }
+        }
+        // A request that another principal has used the key for is no reuse.
+        let other = ScanRequestDraft { target: "example.org".into(), ..draft };
+        let refused = cluster.service.submit(&contexts()[1], Client::Local, &other, Some(&key)).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::KeyReused(ScanId(2))), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_stored_by_an_earlier_version_belongs_to_anonymous_clients() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let stored = NewScan { idempotency_key: Some("a-1".into()), ..fixtures::new_scan("example.com") };
+        let stored = cluster.store.submit(stored).await.unwrap().into_record();
+        let key: IdempotencyKey = "a-1".parse().unwrap();
+        let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+        let [system, anonymous] = contexts();
+        let submit = async |context| {
+            let accepted = cluster.service.submit(context, Client::Local, &draft, Some(&key)).await.unwrap();
+            (accepted.scan.record.id == stored.id, accepted.created)
+        };
+        assert_eq!(submit(&anonymous).await, (true, false));
+        assert_eq!(submit(&system).await, (false, true));
     }
 }

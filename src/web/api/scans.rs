@@ -231,7 +231,7 @@ pub(crate) async fn submit_scan(
 ) -> Result<Response, Problem> {
     let key = read_key(&headers)?;
     let draft = read_draft(web.scans(), web.catalogue().as_deref(), &headers, body)?;
-    let accepted = web.scans().submit(&viewer.context, viewer.client, &draft, key).await?;
+    let accepted = web.scans().submit(&viewer.context, viewer.client, &draft, key.as_ref()).await?;
     Ok(answer(&web, &accepted))
 }
 

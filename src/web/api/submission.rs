@@ -4,7 +4,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use kastrel_actors::model::{FieldError, ScanRequestDraft};
+use kastrel_actors::model::{FieldError, IdempotencyKey, IdempotencyKeyError, ScanRequestDraft};
 use kastrel_actors::service::ScanService;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,7 +15,6 @@ use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
 
 const KEY_HEADER: &str = "idempotency-key";
-const MAX_KEY: usize = 255;
 const OVERRIDES_FORM: &str = "expected a list of strings of the form plugin.key=value";
 
 /// Reads and fully validates the body of a submission: `ScanService::submit` with the returned
@@ -92,14 +91,11 @@ fn without_value(text: &str, name: &str) -> String {
 }
 
 /// Reads the idempotency key, which prevents a double submission.
-pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
-    if (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Ok(Some(text.to_owned()));
-    }
-    let wrong = FieldError::new("Idempotency-Key", format!("expected 1 to {MAX_KEY} visible ASCII characters"));
-    Err(Problem::fields(ProblemKind::InvalidKey, vec![wrong]))
+    value.to_str().unwrap_or_default().parse().map(Some).map_err(|error: IdempotencyKeyError| {
+        Problem::fields(ProblemKind::InvalidKey, vec![FieldError::new("Idempotency-Key", error.to_string())])
+    })
 }
 
 /// Converts the rejection of a body into a problem.
@@ -197,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_visible_ascii_of_bounded_length() {
+    fn key_header_with_other_than_visible_ascii_is_refused() {
         let read = |text: &[u8]| {
             read_key(&HeaderMap::from_iter([(
                 KEY_HEADER.parse().unwrap(),
                 axum::http::HeaderValue::from_bytes(text).unwrap(),
             )]))
         };
-        assert_eq!(read(b"a-1").unwrap().as_deref(), Some("a-1"));
+        assert_eq!(read(b"a-1").unwrap(), "a-1".parse().ok());
         for bad in [&b""[..], b"with blank", "\u{e9}".as_bytes(), &[b'x'; 256]] {
             assert!(read(bad).is_err());
         }

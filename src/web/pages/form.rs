@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use kastrel_actors::model::{
-    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo, PluginKind, Priority,
-    ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft, SettingValue,
+    ConfigOverride, FieldError, HIDDEN_VALUE, IdempotencyKey, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo,
+    PluginKind, Priority, ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft, SettingValue,
 };
 use kastrel_actors::policy::overrides::SettingRule;
 use kastrel_actors::policy::permission;
@@ -119,10 +119,11 @@ impl SubmitForm {
     }
 
     /// Returns the idempotency key of a line, if the key of the form is valid.
-    pub(crate) fn idempotency_key(&self, line: usize) -> Option<String> {
+    pub(crate) fn idempotency_key(&self, line: usize) -> Option<IdempotencyKey> {
         let usable =
             (1..=64).contains(&self.key.len()) && self.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        usable.then(|| if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) })
+        let key = if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) };
+        key.parse().ok().filter(|_| usable)
     }
 
     /// Returns the draft for one target, and the errors of the other fields. The draft keeps
@@ -578,7 +579,7 @@ mod tests {
     #[test]
     fn invalid_form_key_is_ignored() {
         let key = |text: &str| SubmitForm { key: text.into(), ..SubmitForm::fresh() }.idempotency_key(1);
-        assert_eq!(key("a-1").as_deref(), Some("form-a-1"));
+        assert_eq!(key("a-1"), "form-a-1".parse().ok());
         assert_eq!((key(""), key("a b"), key(&"x".repeat(65))), (None, None, None));
     }
 }

@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{FieldError, ScanId, ScanRequestDraft, Target};
+use kastrel_actors::model::{FieldError, IdempotencyKey, ScanId, ScanRequestDraft, Target};
 use kastrel_actors::policy::admission::QueueRefusal;
 use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
@@ -178,10 +178,10 @@ async fn accept(
     web: &WebInner,
     viewer: &Viewer,
     draft: &ScanRequestDraft,
-    key: Option<String>,
+    key: Option<IdempotencyKey>,
 ) -> Result<Accepted, SubmitError> {
     let submit = |key| web.scans().submit(&viewer.context, viewer.client, draft, key);
-    match submit(key).await {
+    match submit(key.as_ref()).await {
         // The user went back and changed the form: that is a new scan.
         Err(SubmitError::KeyReused(_)) => submit(None).await,
         other => other,

@@ -67,7 +67,8 @@ pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
 
 /// Keys are any text: they are case-sensitive, and no text means "no key" or another kind of value.
 pub async fn keys_are_compared_exactly<H: StoreHarness>(world: World<H>) {
-    let keys = ["a", "A", " a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
+    let keys =
+        ["a", "A", " a", "system a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
     for (at, key) in (1..).zip(keys) {
         assert_eq!(world.submit(keyed(key)).await.id, ScanId(at), "{key:?}");
     }
