@@ -6,7 +6,6 @@ mod archive;
 mod assets;
 mod back;
 mod base_path;
-mod check;
 mod edge;
 mod error;
 mod estimate;

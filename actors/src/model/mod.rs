@@ -51,8 +51,8 @@ pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
 pub use principal::{Principal, RequestContext};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
-    ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat,
-    SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
+    ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
+    ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
 };
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};

@@ -16,13 +16,13 @@ use super::ports::{Consistency, ServicePorts};
 use super::setting_rules::SettingRules;
 use crate::live::{Changed, Client, Place};
 use crate::model::{
-    CancelledBy, Command, Cursor, Deleted, FieldError, HeldBack, IdempotencyKey, ListQuery, NewScan, RequestContext,
-    ScanId, ScanMode, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus,
-    Submitted,
+    CancelledBy, Command, ConfigOverride, Cursor, Deleted, FieldError, HeldBack, IdempotencyKey, KeptSecret, ListQuery,
+    NewScan, RequestContext, ScanId, ScanMode, ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot,
+    ScanState, ScanStatus, Submitted, Target, TargetError,
 };
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
-use crate::policy::selection::{Selection, select};
+use crate::policy::selection::{Selection, select, unknown};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{Applied, Control, JobSignal, StoreError, secret_sealer};
@@ -152,83 +152,106 @@ impl ScanService {
         {
             self.ports.snapshots.offered.first().await;
         }
-        let (request, selection) = self.examine(draft)?;
-        let Selection { left_out, warnings } = selection;
+        let (request, Selection { left_out, warnings }) = self.examine(draft).map_err(SubmitError::Invalid)?;
         let idempotency_key = idempotency_key.map(|key| key.of(&context.principal));
         let trace = context.trace;
         self.accept(client, NewScan { request, left_out, idempotency_key, trace, rerun_of: None }, warnings).await
     }
 
-    /// Checks a draft like a submission, without submitting it.
+    /// Checks a draft like a submission, without submitting it. Returns all errors, those of the
+    /// target first; empty if a submission accepts the draft.
+    #[must_use]
+    pub fn check(&self, _context: &RequestContext, draft: &ScanRequestDraft) -> Vec<FieldError> {
+        self.examine(draft).err().unwrap_or_default()
+    }
+
+    /// Checks a target alone, and returns it.
     ///
     /// # Errors
-    /// All invalid fields.
-    pub fn check(&self, draft: &ScanRequestDraft) -> Result<ScanRequest, SubmitError> {
-        self.examine(draft).map(|(request, _)| request)
+    /// The text is no target, or the target is out of scope.
+    pub fn check_target(&self, _context: &RequestContext, text: &str) -> Result<Target, FieldError> {
+        let target = text.trim_matches(' ').parse().map_err(|error: TargetError| wrong_target(&error))?;
+        self.wrong_targets(&target).into_iter().next().map_or(Ok(target), Err)
     }
 
-    fn examine(&self, draft: &ScanRequestDraft) -> Result<(ScanRequest, Selection), SubmitError> {
+    /// Checks every field of a draft, and what it asks for. An invalid field hides no error in
+    /// another one.
+    fn examine(&self, draft: &ScanRequestDraft) -> Result<(ScanRequest, Selection), Vec<FieldError>> {
+        let mut fields = draft.read();
+        let errors = std::mem::take(&mut fields.errors);
+        // The errors of the target come first.
+        let (mut all, others): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.field == "target");
+        all.extend(fields.target.iter().flat_map(|target| self.wrong_targets(target)));
+        all.extend(others);
+        let plugins = fields.plugins.as_deref();
+        let selection = match (fields.mode, plugins) {
+            (Some(mode), Some(plugins)) => self.selection(mode, plugins, &mut all),
+            _ => Selection::default(),
+        };
+        all.extend(unknown(plugins.unwrap_or_default(), &self.ports.snapshots.offered.get()));
+        all.extend(self.wrong_overrides(&fields.overrides));
         let is_confirmed = draft.confirm_active.unwrap_or(false);
-        match draft.check() {
-            Ok(mut request) => {
-                let target = request.target.clone();
-                let known = self.ports.snapshots.offered.known_settings();
-                let resolved = secret_sealer::resolve(
-                    &*self.ports.sealer,
-                    &target,
-                    &mut request.overrides,
-                    &draft.kept,
-                    known.as_deref(),
-                )
-                .err()
-                .unwrap_or_default();
-                match self.permit(&request, is_confirmed) {
-                    Ok(selection) if resolved.is_empty() => Ok((request, selection)),
-                    Ok(_) => Err(SubmitError::Invalid(resolved)),
-                    Err(SubmitError::Invalid(errors)) => {
-                        Err(SubmitError::Invalid(errors.into_iter().chain(resolved).collect()))
-                    }
-                    Err(other) => Err(other),
-                }
-            }
-            Err(mut errors) => {
-                let mode = draft.mode.as_deref().and_then(|mode| mode.parse().ok()).unwrap_or(ScanMode::Passive);
-                errors.extend(permission::check(mode, is_confirmed).err());
-                Err(SubmitError::Invalid(errors))
-            }
-        }
+        all.extend(permission::check(fields.mode.unwrap_or(ScanMode::Passive), is_confirmed).err());
+        all.extend(self.resolve(fields.target.as_ref(), &mut fields.overrides, &draft.kept));
+        fields.errors = all;
+        draft.request(fields).map(|request| (request, selection))
     }
 
-    /// Checks whether a request may be submitted, however it arrives: its target and the addresses
-    /// in its settings are in scope, the client may set its settings, the scanner can run at least
-    /// part of the selection, and the user has confirmed active plugins.
-    fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
-        let mut errors = Vec::new();
+    /// Returns why a target may not be scanned.
+    fn wrong_targets(&self, target: &Target) -> Vec<FieldError> {
         // A scan of an earlier version may have a target that the current rules refuse.
-        errors.extend(request.target.check().err().map(|why| FieldError::new("target", format!("the target {why}"))));
-        errors.extend(
-            self.ports
-                .scope
-                .check(&request.target)
-                .err()
-                .map(|why| FieldError::new("target", format!("the target {why}"))),
-        );
-        let selection = select(request, &self.ports.snapshots.offered.get()).unwrap_or_else(|error| {
+        let refused = target.check().err().map(|why| wrong_target(&why));
+        refused.into_iter().chain(self.ports.scope.check(target).err().map(|why| wrong_target(&why))).collect()
+    }
+
+    fn selection(&self, mode: ScanMode, plugins: &[String], errors: &mut Vec<FieldError>) -> Selection {
+        select(mode, plugins, &self.ports.snapshots.offered.get()).unwrap_or_else(|error| {
             errors.push(error);
             Selection::default()
-        });
-        let (known, schema) = (self.ports.snapshots.offered.settings(), self.ports.snapshots.offered.schema());
-        for one in request.overrides.chunks(1) {
+        })
+    }
+
+    /// Returns why settings are refused: they are locked, or their values are invalid or name an
+    /// address out of scope.
+    fn wrong_overrides(&self, overrides: &[ConfigOverride]) -> Vec<FieldError> {
+        let offered = &self.ports.snapshots.offered;
+        let (known, schema) = (offered.settings(), offered.schema());
+        let check = |one: &[ConfigOverride]| {
             // A locked setting is not checked further, so each setting has one reason.
             let locked = self.ports.overrides.check(one, &known);
-            if locked.is_empty() {
-                errors.extend(schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default());
-                errors.extend(self.ports.scope.check_overrides(one, &known));
+            if !locked.is_empty() {
+                return locked;
             }
-            errors.extend(locked);
-        }
+            let mut errors = schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default();
+            errors.extend(self.ports.scope.check_overrides(one, &known));
+            errors
+        };
+        overrides.chunks(1).flat_map(check).collect()
+    }
+
+    /// Turns the values of secret settings into secrets, and inserts the values that a form kept.
+    /// Returns why that is not possible. Kept values belong to a target: without one, only a value
+    /// that is not kept at all is an error.
+    fn resolve(
+        &self,
+        target: Option<&Target>,
+        overrides: &mut [ConfigOverride],
+        kept: &[KeptSecret],
+    ) -> Vec<FieldError> {
+        let Some(target) = target else { return secret_sealer::missing(overrides, kept) };
+        let known = self.ports.snapshots.offered.known_settings();
+        secret_sealer::resolve(&*self.ports.sealer, target, overrides, kept, known.as_deref()).err().unwrap_or_default()
+    }
+
+    /// Checks whether a request may be submitted again: its target and the addresses in its
+    /// settings are in scope, the client may set its settings, the scanner can run at least part of
+    /// the selection, and the user has confirmed active plugins.
+    fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, Vec<FieldError>> {
+        let mut errors = self.wrong_targets(&request.target);
+        let selection = self.selection(request.mode, &request.plugins, &mut errors);
+        errors.extend(self.wrong_overrides(&request.overrides));
         errors.extend(permission::check(request.mode, is_confirmed).err());
-        if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
+        if errors.is_empty() { Ok(selection) } else { Err(errors) }
     }
 
     /// Submits the request of an ended scan again, for `client`. `confirm_active` is the user's
@@ -252,14 +275,16 @@ impl ScanService {
         let mut request = scan.record.request.clone();
         self.ports.snapshots.offered.first().await;
         // Earlier versions stored secrets in clear text.
-        let (target, known) = (request.target.clone(), self.ports.snapshots.offered.known_settings());
-        secret_sealer::resolve(&*self.ports.sealer, &target, &mut request.overrides, &[], known.as_deref())
-            .map_err(SubmitError::Invalid)?;
+        let target = request.target.clone();
+        let unresolved = self.resolve(Some(&target), &mut request.overrides, &[]);
+        if !unresolved.is_empty() {
+            return Err(SubmitError::Invalid(unresolved));
+        }
         // A secret that this key cannot open would be accepted here and would fail when the scan
         // starts.
         secret_sealer::open_all(&*self.ports.sealer, &target, &mut request.overrides.clone())
             .map_err(|error| SubmitError::Invalid(vec![error]))?;
-        let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
+        let Selection { left_out, warnings } = self.permit(&request, confirm_active).map_err(SubmitError::Invalid)?;
         let trace = context.trace;
         self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings)
             .await
@@ -560,10 +585,14 @@ impl ScanService {
     }
 }
 
+fn wrong_target(why: &impl std::fmt::Display) -> FieldError {
+    FieldError::new("target", format!("the target {why}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Principal;
+    use crate::model::{Principal, ScannerKind};
     use crate::ports::ScanRepository as _;
     use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 
@@ -583,7 +612,7 @@ mod tests {
                 assert_eq!((accepted.scan.record.id, accepted.created), (ScanId(id), round), "{context:?}");
             }
         }
-        // A request that another principal has used the key for is no reuse.
+        // The refusal names the principal's own scan.
         let other = ScanRequestDraft { target: "example.org".into(), ..draft };
         let refused = cluster.service.submit(&contexts()[1], Client::Local, &other, Some(&key)).await.unwrap_err();
         assert!(matches!(refused, SubmitError::KeyReused(ScanId(2))), "{refused}");
@@ -603,5 +632,40 @@ mod tests {
         };
         assert_eq!(submit(&anonymous).await, (true, false));
         assert_eq!(submit(&system).await, (false, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn invalid_target_hides_no_error_of_another_field() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let offer = fixtures::offer(ScannerKind::Kast, &["whatweb"]);
+        let draft = ScanRequestDraft {
+            target: "-oX".into(),
+            mode: Some("both".into()),
+            plugins: vec!["whatweb".into(), "nmap".into()],
+            overrides: vec!["zap.image=evil".into(), "zap.token=••••••".into(), "novalue".into()],
+            ..ScanRequestDraft::default()
+        };
+        let fields = || {
+            let errors = cluster.service.check(&fixtures::context(), &draft);
+            errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(), ["target", "overrides", "overrides", "confirm_active", "overrides"]);
+        // Once a scanner is known, its plugins are checked as well.
+        cluster.snapshots.offered.set(&offer.plugins, &offer.settings, None);
+        assert_eq!(fields(), ["target", "overrides", "plugins", "overrides", "confirm_active", "overrides"]);
+        let refused = cluster.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Invalid(errors) if errors.len() == 6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn target_is_checked_alone_like_in_a_submission() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let check = |text: &str| cluster.service.check_target(&fixtures::context(), text);
+        assert_eq!(check(" example.com ").unwrap().to_string(), "example.com");
+        for text in ["-oX", "10.0.0.1", "127.0.0.1", ""] {
+            let alone = check(text).unwrap_err();
+            let draft = ScanRequestDraft { target: text.into(), ..ScanRequestDraft::default() };
+            assert_eq!(cluster.service.check(&fixtures::context(), &draft), [alone], "{text:?}");
+        }
     }
 }

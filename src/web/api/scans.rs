@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{ReportsBody, ScanDetail, ScanSummary};
-use super::submission::{read_draft, read_key, read_object};
+use super::submission::{read_key, read_object, read_submission};
 use super::wire::{FormatName, ModeName, PriorityName};
 use crate::service::DeletionOutcome;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
@@ -230,7 +230,8 @@ pub(crate) async fn submit_scan(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let key = read_key(&headers)?;
-    let draft = read_draft(web.scans(), web.catalogue().as_deref(), &headers, body)?;
+    let submission = read_submission(&headers, body)?;
+    let draft = submission.readable(|draft| web.scans().check(&viewer.context, draft))?;
     let accepted = web.scans().submit(&viewer.context, viewer.client, &draft, key.as_ref()).await?;
     Ok(answer(&web, &accepted))
 }

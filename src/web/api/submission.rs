@@ -5,26 +5,45 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use kastrel_actors::model::{FieldError, IdempotencyKey, IdempotencyKeyError, ScanRequestDraft};
-use kastrel_actors::service::ScanService;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ports::ScannerCatalog;
-use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
 
 const KEY_HEADER: &str = "idempotency-key";
 const OVERRIDES_FORM: &str = "expected a list of strings of the form plugin.key=value";
 
-/// Reads and fully validates the body of a submission: `ScanService::submit` with the returned
-/// draft finds no further error.
-pub(crate) fn read_draft(
-    service: &ScanService,
-    catalogue: Option<&ScannerCatalog>,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<ScanRequestDraft, Problem> {
+/// A submission as read from JSON.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    /// The fields that could be read; the others have their default values.
+    pub(crate) draft: ScanRequestDraft,
+    /// The errors of the fields that could not be read.
+    wrong: Vec<FieldError>,
+}
+
+impl Submission {
+    /// Returns the draft, if every field could be read. Otherwise the problem has those errors and
+    /// what `check` finds in the other fields.
+    pub(crate) fn readable(
+        self,
+        check: impl FnOnce(&ScanRequestDraft) -> Vec<FieldError>,
+    ) -> Result<ScanRequestDraft, Problem> {
+        let Self { draft, wrong: mut errors } = self;
+        if errors.is_empty() {
+            return Ok(draft);
+        }
+        // Do not report errors about the default of a field that could not be read: the client did
+        // not send it.
+        let known: Vec<String> = errors.iter().map(|error| root(&error.field).to_owned()).collect();
+        errors.extend(check(&draft).into_iter().filter(|error| !known.contains(&error.field)));
+        Err(Problem::fields(ProblemKind::InvalidFields, errors))
+    }
+}
+
+/// Reads the body of a submission.
+pub(crate) fn read_submission(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Submission, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
@@ -39,15 +58,8 @@ pub(crate) fn read_draft(
             "the request body must be a JSON object such as {\"target\": \"example.com\"}",
         ));
     };
-    let (draft, mut errors) = typed(fields);
-    let more = problems(service, &draft, catalogue);
-    if !more.is_empty() {
-        // A field that could not be read has its default value in the draft. Do not report errors
-        // about that default: the client did not send it.
-        let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
-        errors.extend(more.into_iter().filter(|error| !known.iter().any(|field| root(field) == error.field)));
-    }
-    if errors.is_empty() { Ok(draft) } else { Err(Problem::fields(ProblemKind::InvalidFields, errors)) }
+    let (draft, wrong) = typed(fields);
+    Ok(Submission { draft, wrong })
 }
 
 /// Reads a small JSON object, or the default value from an empty body. An error names the wrong

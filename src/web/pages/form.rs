@@ -167,12 +167,6 @@ impl SubmitForm {
         };
         (draft, errors)
     }
-
-    /// Returns the draft for validating one target after the other: without the settings, which are
-    /// the same for all targets.
-    pub(crate) fn draft_of_targets(&self) -> ScanRequestDraft {
-        ScanRequestDraft { overrides: Vec::new(), kept: Vec::new(), ..self.draft_of("").0 }
-    }
 }
 
 /// Returns the last value of each name, because a newly typed value replaces an earlier one. The
@@ -573,7 +567,6 @@ mod tests {
             form.draft_of("a.test").0.check().is_err()
                 && form.draft_of("a.test").0.overrides.len() == MAX_OVERRIDES + 1
         );
-        assert_eq!(form.draft_of_targets().overrides.len(), 0);
     }
 
     #[test]

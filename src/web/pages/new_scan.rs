@@ -17,10 +17,8 @@ use super::badge::Badge;
 use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
 use super::form::{FormView, SubmitForm};
 use super::layout::{Here, Layout};
-use crate::ports::ScannerCatalog;
 use crate::web::api::submission::unreadable;
 use crate::web::assets;
-use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::state::{Web, WebInner};
@@ -87,9 +85,8 @@ pub(crate) async fn preview(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
-    let catalogue = web.catalogue();
-    let lines = judged(&web, &form, catalogue.as_deref());
-    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &form, catalogue.as_deref()) };
+    let lines = judged(&web, &viewer, &form);
+    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &viewer, &form) };
     let preview = Preview::new(&lines);
     Ok(render(&web, &viewer, &form, &errors, None, Some(preview)).await)
 }
@@ -103,24 +100,12 @@ pub(crate) async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
-    let catalogue = web.catalogue();
-    let several = targets(&form.target).len() > 1;
-    let mut errors = shared_errors(&web, &form, catalogue.as_deref());
-    if !several {
-        let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default());
-        let of_target =
-            problems(web.scans(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
-        errors = of_target.chain(errors).collect();
-        if !errors.is_empty() {
-            return Ok(refused(render(&web, &viewer, &form, &errors, None, None).await));
-        }
-        return match accept(&web, &viewer, &draft, form.idempotency_key(1)).await {
-            Ok(accepted) => Ok(to_scan(&accepted)),
-            Err(SubmitError::Invalid(errors)) => Ok(refused(render(&web, &viewer, &form, &errors, None, None).await)),
-            Err(error) => Err(error.into()),
-        };
+    let targets = targets(&form.target);
+    if targets.len() <= 1 {
+        return submit_one(&web, &viewer, &form, targets.first().copied().unwrap_or_default()).await;
     }
-    let lines = judged(&web, &form, catalogue.as_deref());
+    let errors = shared_errors(&web, &viewer, &form);
+    let lines = judged(&web, &viewer, &form);
     let accepted = lines.iter().filter(|line| matches!(line.outcome, LineOutcome::Accepted(_))).count();
     if !errors.is_empty() || !form.start || accepted == 0 {
         let is_wrong = !errors.is_empty() || accepted == 0;
@@ -128,6 +113,22 @@ pub(crate) async fn submit(
         return Ok(if is_wrong { refused(rendered) } else { rendered });
     }
     submit_all(&web, &viewer, &form, &lines).await
+}
+
+async fn submit_one(web: &WebInner, viewer: &Viewer, form: &SubmitForm, target: &str) -> Result<Response, Problem> {
+    let (draft, wrong) = form.draft_of(target);
+    let errors = if wrong.is_empty() {
+        match accept(web, viewer, &draft, form.idempotency_key(1)).await {
+            Ok(accepted) => return Ok(to_scan(&accepted)),
+            Err(SubmitError::Invalid(errors)) => errors,
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        let checked = web.scans().check(&viewer.context, &draft);
+        let (of_target, others): (Vec<_>, Vec<_>) = checked.into_iter().partition(|error| error.field == "target");
+        [of_target, wrong, others].concat()
+    };
+    Ok(refused(render(web, viewer, form, &errors, None, None).await))
 }
 
 async fn submit_all(
@@ -205,33 +206,20 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
     Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))
 }
 
-/// Returns the errors of all fields except the targets. The check needs a target, because kept
-/// secrets belong to one: the first valid target of the form, or a placeholder that is always
-/// valid.
-fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<FieldError> {
+/// Returns the errors of all fields except the targets. Kept secrets belong to a target: they are
+/// checked for the first valid one.
+fn shared_errors(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
-    let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
-    errors.extend(problems(web.scans(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
-    // If that target is out of scope, the settings are still checked.
-    if errors.is_empty()
-        && let (Some(settings), Ok(request)) =
-            (catalogue.and_then(|catalogue| catalogue.settings.as_ref()), draft.check())
-    {
-        errors.extend(settings.check(&request.overrides));
-    }
+    let (draft, mut errors) = form.draft_of(first.unwrap_or_default());
+    let checked = web.scans().check(&viewer.context, &draft);
+    errors.extend(checked.into_iter().filter(|error| error.field != "target"));
     errors
 }
 
-fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<ValidatedLine> {
-    let mut draft = form.draft_of_targets();
-    judge(&form.target, |target| {
-        target.clone_into(&mut draft.target);
-        match problems(web.scans(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
-            Some(error) => Err(error.message),
-            // The errors of the other fields are the same for every line, and are shown once.
-            None => Ok(target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.to_string())),
-        }
-    })
+fn judged(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<ValidatedLine> {
+    let check = |target: &str| web.scans().check_target(&viewer.context, target);
+    // The errors of the other fields are the same for every line, and are shown once.
+    judge(&form.target, |line| check(line).map(|target| target.to_string()).map_err(|error| error.message))
 }
 
 fn refused(mut response: Response) -> Response {

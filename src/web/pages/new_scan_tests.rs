@@ -210,6 +210,33 @@ async fn a_wrong_field_keeps_everything_that_was_typed() {
 }
 
 #[tokio::test]
+async fn form_shows_the_errors_of_the_target_and_of_all_other_fields_at_once() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    for target in ["-oX", "10.0.0.1"] {
+        let form = format!(
+            "target={target}&mode=both&max_workers=99&plugins=nmap&overrides=whatweb.timeout%3D61%0Azap.image%3Devil%0Anovalue"
+        );
+        for form in [form.clone(), form.replace("max_workers=99", "max_workers=many&confirm=yes")] {
+            let refused = app.post_form("/scans", &form).await;
+            assert_eq!(refused.status(), 422);
+            let html = text_of(refused).await;
+            for part in [
+                r##"href="#field-target""##,
+                r##"href="#field-max_workers""##,
+                "the scanner has no plugin `nmap`",
+                "expected a whole number from 1 to 60",
+                "`zap.image` is locked",
+                "expected plugin.key=value",
+            ] {
+                assert!(html.to_lowercase().contains(&part.to_lowercase()), "{part} is missing in {html}");
+            }
+        }
+    }
+    assert!(app.memory.history().is_empty());
+}
+
+#[tokio::test]
 async fn settings_are_checked_against_the_scanners_schema() {
     let app = TestApp::new();
     app.load_catalogue();
