@@ -16,12 +16,14 @@ mod reporting;
 mod scans;
 mod services;
 mod setting_rules;
+mod submission;
 
 pub use error::CommandError;
 pub use nodes::NodeService;
 pub use ports::{Consistency, ServicePorts};
 pub use queue::{QueueService, QueueStatus};
 pub use reporting::{ProcessReadings, ReportingService};
-pub use scans::{Accepted, CancelOutcome, ScanService, SnapshotPage, SubmitError};
+pub use scans::{CancelOutcome, ScanService, SnapshotPage};
 pub use services::Services;
 pub use setting_rules::SettingRules;
+pub use submission::{Accepted, SubmitError};
