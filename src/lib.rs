@@ -15,6 +15,7 @@ pub mod private;
 mod sentence;
 pub mod server;
 pub mod server_proof;
+pub mod service;
 pub mod telemetry;
 mod terminal_text;
 pub mod web;

@@ -15,6 +15,7 @@ use crate::config::{BasePath, Config, Role};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
+use crate::service::DeletionService;
 use crate::web::{self, AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, TrustedProxies, WebState};
 
 /// How long open requests may take after the server begins to stop.
@@ -193,7 +194,8 @@ impl Server {
     /// Serves until `stop` is cancelled, then waits for open requests for a limited time.
     pub async fn run(self, app: &App, config: &Config, stop: CancellationToken) {
         let state = WebState {
-            service: app.service.clone(),
+            services: app.services.clone(),
+            deletion: DeletionService::new(app.services.scans.clone(), Arc::clone(&app.artifacts)),
             catalogue: app.catalogue(),
             artifacts: Arc::clone(&app.artifacts),
             renderer: app.renderer.clone(),
@@ -203,7 +205,6 @@ impl Server {
             info: AppInfo { version: env!("CARGO_PKG_VERSION").into(), data_label: data_label(config) },
             poll_interval: config.server.poll_interval_seconds,
             max_attempts: config.scans.max_attempts,
-            drain_limit: config.scans.drain_limit_seconds,
             runs_scans: app.runs_scans(),
             redis: app.redis.clone(),
             telemetry: app.telemetry.clone(),

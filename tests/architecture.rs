@@ -24,7 +24,22 @@ const ACTORS: Edges = &[
     ("messages", &["model", "policy", "ports"]),
     ("task", &[]),
     ("attempt_registry", &["model", "ports"]),
-    ("context", &["attempt_registry", "live", "messages", "model", "policy", "ports"]),
+    ("node_config", &["live", "model", "policy", "ports"]),
+    ("start_gate", &["model", "policy", "ports"]),
+    ("snapshot_publisher", &["live", "model", "ports"]),
+    (
+        "context",
+        &[
+            "attempt_registry",
+            "messages",
+            "model",
+            "node_config",
+            "policy",
+            "ports",
+            "snapshot_publisher",
+            "start_gate",
+        ],
+    ),
     ("attempt_finisher", &["context", "messages", "model", "policy", "ports", "task"]),
     ("health", &["context", "model", "policy", "ports", "task"]),
     ("lease", &["context", "messages", "model", "policy", "ports", "task"]),
@@ -34,6 +49,7 @@ const ACTORS: Edges = &[
         &["attempt_finisher", "attempt_registry", "context", "messages", "model", "policy", "ports", "scan", "task"],
     ),
     ("dispatcher", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
+    ("relay", &["context", "model", "policy", "ports", "task"]),
     ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
     (
         "node",
@@ -45,9 +61,11 @@ const ACTORS: Edges = &[
             "lease",
             "messages",
             "model",
+            "node_config",
             "policy",
             "ports",
             "reconciler",
+            "relay",
             "supervisor",
             "task",
         ],
@@ -75,6 +93,7 @@ const APPLICATION: Edges = &[
     ("adapters/secret_box", &["actors"]),
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
     ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
+    ("service", &["actors", "ports"]),
     ("telemetry", &["actors", "config"]),
     (
         "web",
@@ -87,6 +106,7 @@ const APPLICATION: Edges = &[
             "ports",
             "sentence",
             "server_proof",
+            "service",
             "telemetry",
             "terminal_text",
         ],
@@ -108,7 +128,7 @@ const APPLICATION: Edges = &[
             "telemetry",
         ],
     ),
-    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "web"]),
+    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "service", "web"]),
     (
         "cli",
         &[
@@ -134,6 +154,26 @@ const APPLICATION: Edges = &[
     ("main", &["adapters/kast_runner", "cli", "scanner"]),
 ];
 
+/// What web, command line and the readings of telemetry reach only through services: the ports of
+/// the store and the queue, and the live state. `app` and `server` compose the services of them.
+const BEHIND_SERVICES: [&str; 9] = [
+    "actors/src/live/change_log.rs",
+    "actors/src/live/offered.rs",
+    "actors/src/live/queue_state.rs",
+    "actors/src/live/snapshot_cache.rs",
+    "actors/src/ports/control_bus.rs",
+    "actors/src/ports/job_queue.rs",
+    "actors/src/ports/live_feed.rs",
+    "actors/src/ports/local_job_queue.rs",
+    "actors/src/ports/store",
+];
+
+/// The callers of services.
+const CALLERS_OF_SERVICES: [&str; 3] = ["src/cli", "src/telemetry/readings.rs", "src/web"];
+
+/// The error of the store is a part of the services' results.
+const STORE_ERROR: &str = "actors/src/ports/store/error.rs";
+
 /// Crates that the orchestration must not need, not even through another crate: it knows ports.
 const BANNED_IN_ACTORS: [&str; 5] = ["axum", "opentelemetry", "redis", "reqwest", "surrealdb"];
 
@@ -148,6 +188,25 @@ fn rooms_of_the_actors_use_only_rooms_below_them() {
 #[test]
 fn rooms_of_the_application_use_only_rooms_below_them() {
     check_rooms(&WORKSPACE, "kastrel", APPLICATION);
+}
+
+#[test]
+fn web_and_command_line_reach_the_domain_only_through_services() {
+    let within = |path: &Path, places: &[&str]| places.iter().any(|place| path.starts_with(root().join(place)));
+    let uses = |callers: &[&str]| -> Vec<String> {
+        let edges = WORKSPACE.edges();
+        let edges = edges.iter().filter(|(from, _)| within(from, callers));
+        edges
+            .flat_map(|(from, targets)| targets.iter().map(move |to| (from, to)))
+            .filter(|(_, to)| within(to, &BEHIND_SERVICES) && **to != root().join(STORE_ERROR))
+            .map(|(from, to)| format!("{} uses {}", from.display(), to.display()))
+            .collect()
+    };
+    let wrong = uses(&CALLERS_OF_SERVICES);
+    assert!(wrong.is_empty(), "add an operation to a service instead:\n{}", wrong.join("\n"));
+    assert!(!uses(&["src/app"]).is_empty(), "the composition uses these files, so the test sees such uses");
+    let missing: Vec<_> = BEHIND_SERVICES.iter().filter(|place| !root().join(place).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
@@ -203,7 +262,7 @@ fn the_parser_sees_uses_calls_and_reexports() {
     let uses = |from: &str, to: &str| workspace.edges()[&root().join(from)].contains(&root().join(to));
     // A path of `use`, an inline path, a name that a `mod.rs` re-exports, and one of another crate.
     assert!(uses("actors/src/lease/actor.rs", "actors/src/context.rs"));
-    assert!(uses("actors/src/service/scans.rs", "actors/src/live/snapshot_cache.rs"));
+    assert!(uses("actors/src/service/ports.rs", "actors/src/live/snapshot_cache.rs"));
     assert!(uses("src/web/state.rs", "src/ports/artifacts.rs"));
     assert!(uses("src/web/state.rs", "actors/src/service/scans.rs"));
     assert!(!workspace.files.keys().any(|file| file.ends_with("tests.rs")), "tests are not production files");

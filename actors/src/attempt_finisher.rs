@@ -8,8 +8,8 @@ use tracing::{error, info, warn};
 use crate::context::Shared;
 use crate::messages::scan::FinishOutcome;
 use crate::model::{
-    AttemptEnd, CancelledBy, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult, Resolution,
-    ScanId,
+    AttemptEnd, CancelledBy, ClassifiedEnd, Command, Failure, FailureKind, FencingToken, Interruption, PluginResult,
+    Resolution, ScanId,
 };
 use crate::policy::restart::after_failure;
 use crate::ports::{Applied, StoreError};
@@ -20,7 +20,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Returns the effect of the attempt's `end` on its scan.
 #[must_use]
-pub(crate) fn resolve(shared: &Shared, end: AttemptEnd, failures_before: u32, by: CancelledBy) -> Resolution {
+pub(crate) fn resolve(shared: &Shared, end: ClassifiedEnd, failures_before: u32, by: CancelledBy) -> Resolution {
     match end {
         AttemptEnd::Completed(verdict) => Resolution::Complete(verdict),
         AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => {

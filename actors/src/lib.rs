@@ -11,6 +11,7 @@
 //! │   └─ Scan #id      one running attempt; holds one process
 //! ├─ Health            checks what every scan needs; no scan starts while there is a fault
 //! ├─ Dispatcher        takes a signal only when a slot is free; leases the row
+//! ├─ Relay             delivers committed events to their consumers
 //! └─ Reconciler        takes over the scans of dead nodes; signals pending rows without a signal
 //! ```
 
@@ -24,15 +25,19 @@ pub mod live;
 mod messages;
 pub mod model;
 pub mod node;
+mod node_config;
 pub mod policy;
 pub mod ports;
 mod reconciler;
+pub mod relay;
 mod scan;
 pub mod service;
+mod snapshot_publisher;
+mod start_gate;
 mod supervisor;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use context::{NodeConfig, NodePorts};
 pub use live::Client;
+pub use node_config::{NodeConfig, NodePorts};

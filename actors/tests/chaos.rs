@@ -101,7 +101,7 @@ impl World {
             Event::Submit => accepted.push(self.cluster.submit().await),
             Event::Cancel { scan } => {
                 if let Some(id) = accepted.get(scan) {
-                    self.cluster.service.cancel(*id, CancelledBy::User).await.unwrap();
+                    self.cluster.service.cancel(&fixtures::context(), *id, CancelledBy::User).await.unwrap();
                 }
             }
             Event::DuplicateSignal { scan } => {
@@ -113,7 +113,7 @@ impl World {
                         due: row.created_at,
                         trace: fixtures::trace(),
                     };
-                    self.cluster.service.queue.signal(signal, Duration::ZERO).await.unwrap();
+                    self.cluster.queue().signal(signal, Duration::ZERO).await.unwrap();
                 }
             }
             Event::CrashScan { node } => {

@@ -106,7 +106,7 @@ async fn rescued_after(cluster: &Cluster, died: Instant) -> Duration {
     let query = ListQuery { limit: usize::MAX, ..ListQuery::default() };
     let rows = cluster.store.list(query).await.unwrap().scans;
     let now = Instant::now();
-    let clock_now = cluster.service.clock.now();
+    let clock_now = cluster.now();
     let mut longest = Duration::ZERO;
     for row in &rows {
         for attempt in &row.attempts {

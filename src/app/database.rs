@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use kastrel_actors::ports::{Clock as _, SystemClock};
+use kastrel_actors::model::StoreStats;
+use kastrel_actors::ports::{Clock as _, ScanQueries as _, StoreError, SystemClock};
 
 use super::AppError;
 use crate::adapters::surreal_store::{BeforeMigration, OpenError, Replacement, SurrealStore};
@@ -80,6 +81,14 @@ impl RestoreTarget {
             Self::Empty(store) => store,
             Self::Replacement(replacement) => replacement.store(),
         }
+    }
+
+    /// Returns the number of scans in each state.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.store().stats().await
     }
 
     /// Ends the restore: a replacement takes the place of the old database. Returns the new paths

@@ -17,12 +17,10 @@ mod scanner;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::ports::{Clock, SystemClock};
-use kastrel_actors::service::ScanService;
-use kastrel_actors::service::{queue_watch, replica_sync};
+use kastrel_actors::service::{ServicePorts, Services, queue_watch, replica_sync};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
@@ -56,10 +54,8 @@ pub enum AppFailure {
 
 /// The running application.
 pub struct App {
-    /// The scan service, which submits, reads and cancels scans.
-    pub service: ScanService,
-    /// The default time limit of a drain.
-    pub drain_limit: Duration,
+    /// The services: the operations on scans, queue and nodes.
+    pub services: Services,
     /// The health of the Redis connection; `None` without Redis.
     pub redis: Option<RedisHealth>,
     /// The store of the scans' files.
@@ -109,7 +105,7 @@ impl App {
         let links = Links::open(config, role, &folders.data, &node_id, &clock, &observed).await?;
         let database = links.database.clone();
         let started = async {
-            let service = ScanService {
+            let ports = ServicePorts {
                 store: observed.store(links.store),
                 queue: observed.queue(links.queue, links.redis.is_some()),
                 bus: links.bus,
@@ -121,14 +117,15 @@ impl App {
                 overrides: Arc::new(config.override_policy()),
                 sealer: sealer(config)?,
                 limits: config.queue_limits(),
+                drain_limit: config.scans.drain_limit_seconds,
             };
+            let services = Services::new(ports.clone());
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
-                let node =
-                    RunningNode::start(config, role, node_id, &folders, &service, &observed, links.shared).await?;
+                let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
                 (Some(node), catalogue, renderer)
             } else if links.shared {
-                (None, scanner::view_of_the_nodes(service.store.clone()), None)
+                (None, scanner::view_of_the_nodes(ports.store.clone()), None)
             } else {
                 let runner = scanner::runner(
                     config,
@@ -141,28 +138,28 @@ impl App {
                 )?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
-            scanner::show_on(&service.snapshots, catalogue.clone());
+            scanner::show_on(&ports.snapshots, catalogue.clone());
             let sources = Sources {
-                service: service.clone(),
+                reporting: services.reporting.clone(),
                 capacity: node.is_some().then_some(config.scans.concurrency),
                 folders: vec![("data", folders.data.clone()), ("results", folders.results.clone())],
             };
             let readings = telemetry.pushes_metrics().then(|| telemetry.readings().keep_fresh(sources.clone()));
-            let replica_sync = (links.shared && role.follows_scans()).then(|| replica_sync::start(service.clone()));
+            let replica_sync =
+                (links.shared && role.follows_scans()).then(|| replica_sync::start(services.scans.clone()));
             if node.is_none() {
-                service.snapshots.queue.expect_no_node();
+                ports.snapshots.queue.expect_no_node();
             }
-            let queue_watch = role.follows_scans().then(|| queue_watch::start(service.clone()));
+            let queue_watch = role.follows_scans().then(|| queue_watch::start(services.queue.clone()));
             let backups = if role == Role::Serve && config.makes_backups() {
                 let (folder, source, clock) =
-                    (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&service.clock));
+                    (backup_folder(config)?, Arc::clone(&links.backup), Arc::clone(&ports.clock));
                 Some(AutomaticBackups { folder, every: config.backup_interval(), source, clock }.start())
             } else {
                 None
             };
             Ok(Self {
-                service,
-                drain_limit: config.scans.drain_limit_seconds,
+                services,
                 redis: links.redis,
                 artifacts,
                 backup: links.backup,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
 use kastrel_actors::ports::{AlwaysHealthy, NodeHealth};
-use kastrel_actors::service::ScanService;
+use kastrel_actors::service::ServicePorts;
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -62,11 +62,11 @@ impl RunningNode {
         role: Role,
         id: NodeId,
         folders: &Folders,
-        service: &ScanService,
+        shared_ports: &ServicePorts,
         observed: &Observed,
         shared: bool,
     ) -> Result<Self, AppError> {
-        let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&service.clock))?;
+        let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&shared_ports.clock))?;
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let data_dir_id = identity::data_dir_id(&folders.data)?;
         let command = scanner::scanner(config)?;
@@ -75,7 +75,7 @@ impl RunningNode {
         let (catalogue, renderer) = (scanner::view_of(&runner), reports::renderer(config, &runner));
         sweep(&data_dir_id).await?;
         if let Some(uploader) = &uploader {
-            uploader.start(Arc::clone(&service.store.scans));
+            uploader.start(Arc::clone(&shared_ports.store.scans));
         }
         let watchdog = Arc::new(Watchdog::start(Path::new(OWN_EXE), runner.run()).map_err(AppError::Watchdog)?);
         let offer = scanner::offer_of(&runner);
@@ -87,16 +87,16 @@ impl RunningNode {
             Arc::new(MachineHealth::new(runner.program(), &folders.results, &folders.data, least_free))
         };
         let ports = NodePorts {
-            store: service.store.clone(),
-            queue: Arc::clone(&service.queue),
-            bus: Arc::clone(&service.bus),
-            feed: Arc::clone(&service.feed),
+            store: shared_ports.store.clone(),
+            queue: Arc::clone(&shared_ports.queue),
+            bus: Arc::clone(&shared_ports.bus),
+            feed: Arc::clone(&shared_ports.feed),
             guard: Arc::clone(&watchdog) as _,
             runner: observed.runner(Arc::new(runner), offer.clone()),
             health,
             offer,
-            clock: Arc::clone(&service.clock),
-            snapshots: Arc::clone(&service.snapshots),
+            clock: Arc::clone(&shared_ports.clock),
+            snapshots: Arc::clone(&shared_ports.snapshots),
         };
         // With an embedded database, the lock of the folder proves that every other node is dead.
         let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };

@@ -15,7 +15,7 @@ pub async fn copy(from: impl AsyncRead + Unpin, mut into: impl AsyncWrite + Unpi
     let mut reader = Reader::open(from).await?;
     into.write_all(reader.line()).await.map_err(BackupError::Write)?;
     loop {
-        let next = reader.next().await?;
+        let next = reader.next_line().await?;
         into.write_all(reader.line()).await.map_err(BackupError::Write)?;
         if next.is_none() {
             break;

@@ -22,7 +22,7 @@ pub enum BackupError {
     NotABackup(String),
     /// The backup has an unsupported format.
     #[error(
-        "the backup has format {found}, but this program reads format {FORMAT}: it was written by Kastrel {version}"
+        "the backup has format {found}, but this program reads formats up to {FORMAT}: it was written by Kastrel {version}"
     )]
     Format {
         /// The format version.

@@ -1,13 +1,13 @@
 //! The format of a backup file: its lines.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
+use kastrel_actors::model::{AttemptEnd, AttemptNumber, PluginResult, QueuePause, ScanId, ScanRecord, ScanState};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
-use super::version::FORMAT;
-use crate::adapters::surreal_store::{Metadata, SurrealStore};
+use super::version::{FIRST_FORMAT, FORMAT, LAST_OF_FIRST_FORMAT};
+use crate::adapters::surreal_store::{AttemptPlugin, ExportedScan, Metadata, SurrealStore};
 
 /// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
 pub(super) const MAX_LINE: usize = 16 << 20;
@@ -41,16 +41,28 @@ pub(super) struct Header {
     pause: Option<QueuePause>,
 }
 
-/// Any other line.
+/// Any other line: one kind for each table.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
-    /// A scan.
+    /// A scan. In the first format it has its plugins.
     Scan(Box<ScanRecord>),
+    /// A plugin of the scan before it.
+    PluginResult(PluginLine),
     /// An unreadable scan.
     Missing(MissingScan),
     /// The last line.
     End(Footer),
+}
+
+/// A plugin of an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginLine {
+    pub(super) scan: ScanId,
+    pub(super) attempt: AttemptNumber,
+    pub(super) ordinal: u32,
+    pub(super) result: PluginResult,
 }
 
 /// A scan that was unreadable when the backup was written.
@@ -66,6 +78,9 @@ pub(super) struct MissingScan {
 #[serde(deny_unknown_fields)]
 pub(super) struct Footer {
     pub(super) scans: u64,
+    /// The number of plugins; omitted if it is 0, as in the first format.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) results: u64,
     /// Omitted if no scan is missing, so that a version without this field can read the file.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) missing: u64,
@@ -80,7 +95,7 @@ const fn is_zero(number: &u64) -> bool {
 impl Header {
     pub(super) fn new(metadata: Metadata, schema: i64, now: Timestamp) -> Self {
         Self {
-            kastrel_backup: FORMAT,
+            kastrel_backup: if schema <= LAST_OF_FIRST_FORMAT { FIRST_FORMAT } else { FORMAT },
             schema,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             written_at: now,
@@ -100,7 +115,7 @@ impl Header {
         }
         let not_a_backup = |error: serde_json::Error| BackupError::NotABackup(error.to_string());
         let Version { kastrel_backup: found, version } = serde_json::from_slice(line).map_err(not_a_backup)?;
-        if found != FORMAT {
+        if !(FIRST_FORMAT..=FORMAT).contains(&found) {
             return Err(BackupError::Format { found, version });
         }
         let header: Self = serde_json::from_slice(line).map_err(not_a_backup)?;
@@ -109,6 +124,10 @@ impl Header {
             return Err(BackupError::TooNew { found: header.schema, known, version });
         }
         Ok(header)
+    }
+
+    pub(super) const fn format(&self) -> u32 {
+        self.kastrel_backup
     }
 
     pub(super) fn metadata(&self) -> Metadata {
@@ -127,6 +146,14 @@ impl Header {
     }
 }
 
+/// The numbers of lines of each kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) scans: u64,
+    pub(super) results: u64,
+    pub(super) missing: u64,
+}
+
 /// The number of bytes so far and their checksum, including line ends.
 #[derive(Default)]
 pub(super) struct Checksum {
@@ -140,8 +167,9 @@ impl Checksum {
         self.hash.update(line);
     }
 
-    pub(super) fn footer(&self, scans: u64, missing: u64) -> Footer {
-        Footer { scans, missing, sha256: format!("{:x}", self.hash.clone().finalize()) }
+    pub(super) fn footer(&self, counts: Counts) -> Footer {
+        let Counts { scans, results, missing } = counts;
+        Footer { scans, results, missing, sha256: format!("{:x}", self.hash.clone().finalize()) }
     }
 }
 
@@ -150,4 +178,38 @@ pub(super) fn line(value: &impl Serialize) -> Result<Vec<u8>, BackupError> {
     let mut line = serde_json::to_vec(value).map_err(|error| BackupError::Write(error.into()))?;
     line.push(b'\n');
     Ok(line)
+}
+
+/// The lines of a scan and its plugins.
+pub(super) fn lines(scan: ExportedScan) -> Result<Vec<Vec<u8>>, BackupError> {
+    let ExportedScan { mut record, earlier } = scan;
+    let last = record.last_attempt().map(|attempt| attempt.number).unwrap_or_default();
+    let plugins = std::mem::take(&mut record.plugins);
+    let id = record.id;
+    let of_last = (0..).zip(plugins).map(|(ordinal, result)| AttemptPlugin { attempt: last, ordinal, result });
+    let results = earlier.into_iter().chain(of_last).map(|plugin| {
+        let AttemptPlugin { attempt, ordinal, result } = plugin;
+        line(&Line::PluginResult(PluginLine { scan: id, attempt, ordinal, result }))
+    });
+    std::iter::once(line(&Line::Scan(Box::new(record)))).chain(results).collect()
+}
+
+/// The line of a scan in the first format. A completed scan has its plugins three times there.
+pub(super) fn earlier_line(record: &ScanRecord) -> Result<serde_json::Value, BackupError> {
+    let not_written = |error: serde_json::Error| BackupError::Write(error.into());
+    let mut scan = serde_json::to_value(record).map_err(not_written)?;
+    let verdict = |dry_run: bool| serde_json::json!({ "plugins": record.plugins, "dry_run": dry_run });
+    if let ScanState::Completed { summary, .. } = &record.state
+        && let Some(state) = scan["state"].as_object_mut()
+    {
+        state.remove("summary");
+        state.insert("verdict".into(), verdict(summary.dry_run));
+    }
+    for (at, attempt) in record.attempts.iter().enumerate() {
+        if let Some(AttemptEnd::Completed(summary)) = &attempt.end {
+            scan["attempts"][at]["end"] = verdict(summary.dry_run);
+            scan["attempts"][at]["end"]["end"] = "completed".into();
+        }
+    }
+    Ok(serde_json::json!({ "scan": scan }))
 }

@@ -1,12 +1,11 @@
 //! Restores a backup file into an empty store.
 
-use kastrel_actors::model::ScanRecord;
 use tokio::io::AsyncRead;
 
 use super::error::BackupError;
 use super::format::Summary;
-use super::reader::{Entry, Reader};
-use crate::adapters::surreal_store::{Import, SurrealStore};
+use super::reader::Reader;
+use crate::adapters::surreal_store::{ExportedScan, Import, SurrealStore};
 
 /// The limits of one transaction: the number of scans, and their approximate size in bytes.
 const BATCH: usize = 100;
@@ -22,10 +21,10 @@ const BATCH_BYTES: usize = 2 << 20;
 pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<Summary, BackupError> {
     let mut reader = Reader::open(from).await?;
     let import = store.begin_import().await?;
-    let mut batch = Batch::default();
-    while let Some(entry) = reader.next().await? {
-        let Entry::Scan(record) = entry else { continue };
-        batch.push(*record, reader.line().len());
+    let (mut batch, mut before) = (Batch::default(), 0);
+    while let Some(scan) = reader.next().await? {
+        let read = reader.summary().bytes;
+        batch.push(*scan, usize::try_from(read - std::mem::replace(&mut before, read)).unwrap_or(usize::MAX));
         if batch.is_full() {
             batch.write(&import).await?;
         }
@@ -39,14 +38,14 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
 /// Scans of the next transaction.
 #[derive(Default)]
 struct Batch {
-    scans: Vec<ScanRecord>,
+    scans: Vec<ExportedScan>,
     bytes: usize,
 }
 
 impl Batch {
-    fn push(&mut self, record: ScanRecord, bytes: usize) {
-        self.scans.push(record);
-        self.bytes += bytes;
+    fn push(&mut self, scan: ExportedScan, bytes: usize) {
+        self.scans.push(scan);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     fn is_full(&self) -> bool {

@@ -1,28 +1,25 @@
 //! Reads the lines of a backup, one scan at a time, and verifies them against the footer.
 
-use kastrel_actors::model::{ScanId, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, ScanId};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::error::BackupError;
-use super::format::{Checksum, Header, Line, MAX_LINE, Summary};
-use crate::adapters::surreal_store::Metadata;
-
-/// A line between the header and the footer.
-pub(super) enum Entry {
-    /// A scan.
-    Scan(Box<ScanRecord>),
-    /// A scan that is not in the backup.
-    Missing,
-}
+use super::format::{Checksum, Counts, Header, Line, MAX_LINE, PluginLine, Summary};
+use crate::adapters::surreal_store::{AttemptPlugin, ExportedScan, Metadata};
 
 /// The reader of a backup; see the module docs.
 pub(super) struct Reader<R> {
     lines: Lines<R>,
     header: Header,
     checksum: Checksum,
-    scans: u64,
+    counts: Counts,
     missing: Vec<ScanId>,
     last: ScanId,
+    /// The last plugin of the last scan; `None` if that scan is missing.
+    plugin: Option<(AttemptNumber, u32)>,
+    /// The scan whose plugins follow.
+    begun: Option<Box<ExportedScan>>,
+    is_over: bool,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
@@ -35,39 +32,77 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         let header = Header::parse(&lines.line)?;
         checksum.add(&lines.line);
-        Ok(Self { lines, header, checksum, scans: 0, missing: Vec::new(), last: ScanId(0) })
+        Ok(Self {
+            lines,
+            header,
+            checksum,
+            counts: Counts::default(),
+            missing: Vec::new(),
+            last: ScanId(0),
+            plugin: None,
+            begun: None,
+            is_over: false,
+        })
     }
 
-    /// Reads the next line. Returns `None` after the footer, if the backup is complete.
-    pub(super) async fn next(&mut self) -> Result<Option<Entry>, BackupError> {
+    /// Reads the next scan with its plugins. Returns `None` after the footer, if the backup is
+    /// complete.
+    pub(super) async fn next(&mut self) -> Result<Option<Box<ExportedScan>>, BackupError> {
+        while !self.is_over {
+            let ended = match self.next_line().await? {
+                Some(Line::Scan(record)) => self.begun.replace(Box::new((*record).into())),
+                Some(Line::PluginResult(line)) => {
+                    self.attach(line)?;
+                    None
+                }
+                Some(Line::Missing(_) | Line::End(_)) | None => self.begun.take(),
+            };
+            if ended.is_some() {
+                return Ok(ended);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads and verifies the next line. Returns `None` after the footer, if the backup is
+    /// complete.
+    pub(super) async fn next_line(&mut self) -> Result<Option<Line>, BackupError> {
         if !self.lines.next().await? {
             return Err(BackupError::CutOff { line: self.lines.number });
         }
-        match serde_json::from_slice(&self.lines.line).map_err(|error| self.lines.damaged(error))? {
+        let line = serde_json::from_slice(&self.lines.line).map_err(|error| self.lines.damaged(error))?;
+        match &line {
             Line::Scan(record) => {
                 self.in_order(record.id)?;
-                self.scans += 1;
-                Ok(Some(Entry::Scan(record)))
+                self.plugin = Some((AttemptNumber(0), 0));
+                self.counts.scans += 1;
+            }
+            Line::PluginResult(plugin) => {
+                self.follows(plugin)?;
+                self.counts.results += 1;
             }
             Line::Missing(missing) => {
                 self.in_order(missing.id)?;
+                self.plugin = None;
                 self.missing.push(missing.id);
-                Ok(Some(Entry::Missing))
+                self.counts.missing += 1;
             }
             Line::End(footer) => {
-                let expected = self.checksum.footer(self.scans, self.missing.len() as u64);
+                let expected = self.checksum.footer(self.counts);
                 let line = std::mem::take(&mut self.lines.line);
                 if self.lines.next().await? {
                     return Err(self.lines.damaged("it follows the last line"));
                 }
-                if footer != expected {
+                if *footer != expected {
                     return Err(BackupError::Checksum);
                 }
                 self.checksum.bytes += line.len() as u64;
                 self.lines.line = line;
-                Ok(None)
+                self.is_over = true;
+                return Ok(None);
             }
         }
+        Ok(Some(line))
     }
 
     /// Adds the line to the checksum, if its scan id follows the previous one.
@@ -78,6 +113,32 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         }
         self.last = id;
         self.checksum.add(&self.lines.line);
+        Ok(())
+    }
+
+    /// Adds the line of a plugin to the checksum, if it follows its scan or an earlier plugin.
+    fn follows(&mut self, line: &PluginLine) -> Result<(), BackupError> {
+        let here = (line.attempt, line.ordinal);
+        let is_first_of_attempt = self.plugin.is_some_and(|(attempt, _)| attempt < line.attempt) && line.ordinal == 0;
+        let is_next = self.plugin.is_some_and(|(attempt, ordinal)| (attempt, ordinal + 1) == here);
+        if line.scan != self.last || !(is_first_of_attempt || is_next) {
+            return Err(self.lines.damaged(format!("a plugin of scan {} is not in its place", line.scan)));
+        }
+        self.plugin = Some(here);
+        self.checksum.add(&self.lines.line);
+        Ok(())
+    }
+
+    /// Adds a plugin to the scan that it follows.
+    fn attach(&mut self, line: PluginLine) -> Result<(), BackupError> {
+        let Some(scan) = &mut self.begun else { return Err(self.lines.damaged("a plugin follows no scan")) };
+        let PluginLine { attempt, ordinal, result, .. } = line;
+        let last = scan.record.last_attempt().map(|attempt| attempt.number);
+        match last {
+            Some(last) if attempt == last => scan.record.plugins.push(result),
+            Some(last) if attempt < last => scan.earlier.push(AttemptPlugin { attempt, ordinal, result }),
+            _ => return Err(self.lines.damaged(format!("scan {} has no attempt {}", scan.record.id, attempt.0))),
+        }
         Ok(())
     }
 
@@ -93,7 +154,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// The summary of the lines read so far.
     pub(super) fn summary(&self) -> Summary {
-        self.header.summary(self.scans, self.missing.clone(), self.checksum.bytes)
+        self.header.summary(self.counts.scans, self.missing.clone(), self.checksum.bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use kastrel_actors::testing::fixtures;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::error::BackupError;
-use super::format::{Checksum, Header, Line, Summary, line};
+use super::format::{Checksum, Counts, Header, Line, Summary, line};
 use super::source::BackupSource;
 use crate::adapters::surreal_store::{Metadata, SurrealStore};
 
@@ -84,7 +84,7 @@ impl BackupSource for ScriptedSource {
         if let Some(why) = fails {
             return Err(BackupError::Export(StoreError::Unavailable(why.into())));
         }
-        let footer = line(&Line::End(checksum.footer(scans, 0)))?;
+        let footer = line(&Line::End(checksum.footer(Counts { scans, ..Counts::default() })))?;
         into.write_all(&footer).await.map_err(BackupError::Write)?;
         into.flush().await.map_err(BackupError::Write)?;
         Ok(header.summary(scans, Vec::new(), checksum.bytes + footer.len() as u64))

@@ -7,14 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel_actors::model::{
     Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord,
-    Submitted, Verdict,
+    ScanState, Submitted, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::ports::{Applied, StoreError};
 use kastrel_actors::testing::fixtures;
 use tempfile::TempDir;
 
-use super::format::{Checksum, Header, Line, MissingScan, line};
+use super::format::{Checksum, Counts, Header, Line, MissingScan, earlier_line, line};
 use super::{BackupError, Summary, check, copy, read, write};
 use crate::adapters::surreal_store::{ImportError, Metadata, OpenError, SurrealStore};
 
@@ -56,8 +56,16 @@ async fn full() -> SurrealStore {
     finish(lease(3).await, Resolution::Complete(Verdict::default())).await;
     finish(lease(4).await, Resolution::Fail(crash())).await;
     finish(lease(5).await, Resolution::Retry { failure: crash(), after: Duration::from_secs(1_000_000_000) }).await;
-    apply(&store, 6, Command::Cancel { by: kastrel_actors::model::CancelledBy::User }).await;
-    store.pause(Some("moving house".into())).await.unwrap();
+    apply(
+        &store,
+        6,
+        Command::Cancel {
+            by: kastrel_actors::model::CancelledBy::User,
+            principal: kastrel_actors::model::Principal::System,
+        },
+    )
+    .await;
+    store.pause(Some("moving house".into()), &kastrel_actors::model::Principal::System).await.unwrap();
     store
 }
 
@@ -199,21 +207,23 @@ fn an_incomplete_file_is_refused() {
             (b"hello\n".to_vec(), "the file is not a backup of Kastrel: expected value at line 1 column 1"),
             (without(0), "the file is not a backup of Kastrel: missing field `kastrel_backup`"),
             (
-                changed(0, "\"kastrel_backup\":1", "\"kastrel_backup\":2"),
-                "the backup has format 2, but this program reads format 1",
+                changed(0, "\"kastrel_backup\":2", "\"kastrel_backup\":3"),
+                "the backup has format 3, but this program reads formats up to 2",
             ),
             (changed(0, "\"schema\":", "\"schema\":900"), "schema version 900"),
             (joined(&whole[..5]), "the backup is cut off after line 5"),
-            (file[..file.len() - 1].to_vec(), "the backup is cut off after line 7"),
+            (file[..file.len() - 1].to_vec(), "the backup is cut off after line 10"),
             (file[..whole[0].len() + 20].to_vec(), "the backup is cut off after line 1"),
-            (without(3), "the backup is damaged: its lines do not have the checksum"),
+            (without(2), "the backup is damaged: its lines do not have the checksum"),
+            (without(4), "the backup is damaged: its lines do not have the checksum"),
+            (without(3), "line 4 of the backup is damaged: a plugin of scan 3 is not in its place"),
             (changed(2, "host-2", "host-9"), "the backup is damaged: its lines do not have the checksum"),
-            (changed(7, "\"scans\":6", "\"scans\":5"), "the backup is damaged: its lines do not have the checksum"),
+            (changed(10, "\"scans\":6", "\"scans\":5"), "the backup is damaged: its lines do not have the checksum"),
             (changed(3, "{\"scan\"", "{\"scam\""), "line 4 of the backup is damaged: unknown variant `scam`"),
             (twice, "line 3 of the backup is damaged: scan 1 comes after scan 1 of 6"),
             (
                 [file.clone(), whole[1].clone().into_bytes()].concat(),
-                "line 9 of the backup is damaged: it follows the last line",
+                "line 12 of the backup is damaged: it follows the last line",
             ),
         ] {
             let store = SurrealStore::in_memory().await.unwrap();
@@ -222,6 +232,77 @@ fn an_incomplete_file_is_refused() {
             }
             assert_eq!(store.metadata().await.unwrap().last, ScanId(0), "{expected}: it counts as restored");
         }
+    });
+}
+
+/// A scan with plugins of two attempts.
+#[test]
+fn plugins_of_all_attempts_are_backed_up_and_restored() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        store.register(fixtures::registration("a"), TTL).await.unwrap();
+        store.submit(fixtures::new_scan("example.com")).await.unwrap();
+        let lease = || Command::Lease { node: "a".parse().unwrap() };
+        let plugins = |names: &[&str]| {
+            Some(names.iter().map(|name| PluginResult::new(*name, PluginStatus::Completed)).collect::<Vec<_>>())
+        };
+        let finish =
+            |record: &ScanRecord, resolution, plugins| Command::Finish { token: record.token, resolution, plugins };
+        let first = apply(&store, 1, lease()).await;
+        let requeue = Resolution::Requeue(kastrel_actors::model::Interruption::Shutdown);
+        apply(&store, 1, finish(&first, requeue, plugins(&["a", "b"]))).await;
+        let second = apply(&store, 1, lease()).await;
+        let end = Resolution::Complete(Verdict::default());
+        apply(&store, 1, finish(&second, end, plugins(&["c"]))).await;
+        let (file, written) = backup(&store).await;
+        let keys: Vec<String> =
+            lines(&file).iter().filter_map(|line| line.split(",\"result\"").next().map(str::to_owned)).collect();
+        assert_eq!(
+            keys[2..5],
+            [
+                "{\"plugin_result\":{\"scan\":1,\"attempt\":1,\"ordinal\":0",
+                "{\"plugin_result\":{\"scan\":1,\"attempt\":1,\"ordinal\":1",
+                "{\"plugin_result\":{\"scan\":1,\"attempt\":2,\"ordinal\":0"
+            ]
+        );
+        let restored = SurrealStore::in_memory().await.unwrap();
+        assert_eq!(read(&restored, file.as_slice()).await.unwrap(), written);
+        assert_eq!(restored.get(ScanId(1)).await.unwrap(), store.get(ScanId(1)).await.unwrap());
+        assert_eq!(backup(&restored).await.0, file);
+    });
+}
+
+/// A file as versions up to 0.1.0 wrote it: a scan is one line, which has its plugins three times
+/// if it is completed.
+#[test]
+fn a_backup_of_the_first_format_is_restored() {
+    run(async {
+        let scan = r#"{"scan":{"id":1,"request":REQUEST,"state":{"status":"completed","at":"2026-11-01T00:00:09Z","verdict":{"plugins":[{"name":"whatweb","status":"completed","findings_count":2,"issues":[],"message":"m","started_at":null,"ended_at":null}],"dry_run":false}},"token":1,"version":2,"failures":0,"cancel_requested":null,"attempts":[{"number":1,"token":1,"node":"a","started_at":"2026-11-01T00:00:01Z","ended_at":"2026-11-01T00:00:09Z","end":{"end":"completed","plugins":[{"name":"whatweb","status":"completed","findings_count":2,"issues":[],"message":"m","started_at":null,"ended_at":null}],"dry_run":false},"scanner":null}],"plugins":[{"name":"whatweb","status":"completed","findings_count":2,"issues":[],"message":"m","started_at":null,"ended_at":null}],"created_at":"2026-11-01T00:00:00Z","started_at":"2026-11-01T00:00:01Z","idempotency_key":null,"trace":TRACE,"rerun_of":null}}"#;
+        let record = fixtures::record(1, at());
+        let scan = scan
+            .replace("REQUEST", &serde_json::to_string(&record.request).unwrap())
+            .replace("TRACE", &serde_json::to_string(&record.trace).unwrap());
+        let header = Header::new(Metadata { last: ScanId(1), pause: None }, 10, at());
+        let mut file = line(&header).unwrap();
+        assert!(file.starts_with(b"{\"kastrel_backup\":1,\"schema\":10,"));
+        file.extend_from_slice(format!("{scan}\n").as_bytes());
+        let mut checksum = Checksum::default();
+        checksum.add(&file);
+        file.extend(line(&Line::End(checksum.footer(Counts { scans: 1, results: 0, missing: 0 }))).unwrap());
+        let store = SurrealStore::in_memory().await.unwrap();
+        assert_eq!(read(&store, file.as_slice()).await.unwrap().scans, 1);
+        let restored = store.get(ScanId(1)).await.unwrap().unwrap();
+        assert_eq!(restored.plugins.len(), 1);
+        assert_eq!((restored.plugins[0].findings_count, restored.plugins[0].message.as_deref()), (2, Some("m")));
+        let ScanState::Completed { summary, .. } = &restored.state else { panic!("{:?}", restored.state) };
+        assert_eq!((summary.findings, summary.count(PluginStatus::Completed)), (2, 1));
+        // The backup before a migration is in the same format, for the program that made the
+        // database.
+        let again = earlier_line(&restored).unwrap();
+        let plugins = &again["scan"]["plugins"];
+        assert_eq!(&again["scan"]["state"]["verdict"]["plugins"], plugins);
+        assert_eq!(&again["scan"]["attempts"][0]["end"]["plugins"], plugins);
+        assert_eq!(again["scan"]["attempts"][0]["end"]["end"], "completed");
     });
 }
 
@@ -239,7 +320,7 @@ fn an_unreadable_scan_is_left_out_and_reported() {
             file.extend(line(&one).unwrap());
         }
         checksum.add(&file);
-        let footer = line(&Line::End(checksum.footer(2, 1))).unwrap();
+        let footer = line(&Line::End(checksum.footer(Counts { scans: 2, results: 0, missing: 1 }))).unwrap();
         file.extend_from_slice(&footer);
         let text = String::from_utf8(footer).unwrap();
         assert!(text.starts_with("{\"end\":{\"scans\":2,\"missing\":1,\"sha256\":"), "{text}");
@@ -265,7 +346,7 @@ fn a_failed_restore_is_detected_and_can_be_repeated() {
         // All scans are imported before the file turns out to be invalid.
         let mut longer = file.clone();
         longer.extend_from_slice(b"more\n");
-        assert!(matches!(read(&store, longer.as_slice()).await, Err(BackupError::Damaged { line: 9, .. })));
+        assert!(matches!(read(&store, longer.as_slice()).await, Err(BackupError::Damaged { line: 12, .. })));
         // A process that stayed connected cannot use the unfinished database.
         let error = store.submit(fixtures::new_scan("example.com")).await.unwrap_err();
         assert!(

@@ -5,7 +5,8 @@ use kastrel_actors::model::ScanId;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::error::BackupError;
-use super::format::{Checksum, Header, Line, MissingScan, Summary, line};
+use super::format::{Checksum, Counts, Header, Line, MissingScan, Summary, earlier_line, line, lines};
+use super::version::FIRST_FORMAT;
 use crate::adapters::surreal_store::{Exported, SurrealStore};
 
 /// The approximate number of bytes that are read from the database at once.
@@ -45,32 +46,40 @@ pub(super) async fn write_of_schema(
     let header = Header::new(metadata, schema, now);
     let mut checksum = Checksum::default();
     put(&mut into, &mut checksum, &line(&header)?).await?;
-    let (mut scans, mut missing, mut first, mut page) = (0, Vec::new(), 1, FIRST_PAGE);
+    let (mut counts, mut missing, mut first, mut page) = (Counts::default(), Vec::new(), 1, FIRST_PAGE);
     while first <= last {
         let end = last.min(first + page - 1);
         let before = checksum.bytes;
         for exported in store.export(ScanId(first), ScanId(end)).await.map_err(BackupError::Export)? {
             let next = match exported {
-                Exported::Scan(mut record) => {
-                    scans += 1;
-                    record.request.leave_out_clear_secrets();
-                    Line::Scan(record)
+                Exported::Scan(mut scan) => {
+                    counts.scans += 1;
+                    scan.record.request.leave_out_clear_secrets();
+                    if header.format() == FIRST_FORMAT {
+                        vec![line(&earlier_line(&scan.record)?)?]
+                    } else {
+                        counts.results += (scan.earlier.len() + scan.record.plugins.len()) as u64;
+                        lines(*scan)?
+                    }
                 }
                 Exported::Unreadable { id, why } => {
                     tracing::warn!(scan.id = id.0, why, "a backup leaves out a scan that cannot be read");
                     missing.push(id);
-                    Line::Missing(MissingScan { id, why: why.chars().take(MAX_REASON).collect() })
+                    counts.missing += 1;
+                    vec![line(&Line::Missing(MissingScan { id, why: why.chars().take(MAX_REASON).collect() }))?]
                 }
             };
-            put(&mut into, &mut checksum, &line(&next)?).await?;
+            for line in next {
+                put(&mut into, &mut checksum, &line).await?;
+            }
         }
         page = next_page(page, checksum.bytes - before);
         first = end + 1;
     }
-    let footer = line(&Line::End(checksum.footer(scans, missing.len() as u64)))?;
+    let footer = line(&Line::End(checksum.footer(counts)))?;
     into.write_all(&footer).await.map_err(BackupError::Write)?;
     into.flush().await.map_err(BackupError::Write)?;
-    Ok(header.summary(scans, missing, checksum.bytes + footer.len() as u64))
+    Ok(header.summary(counts.scans, missing, checksum.bytes + footer.len() as u64))
 }
 
 async fn put(into: &mut (impl AsyncWrite + Unpin), checksum: &mut Checksum, line: &[u8]) -> Result<(), BackupError> {

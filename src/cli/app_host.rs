@@ -121,10 +121,9 @@ fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
 impl RunningApp for Running {
     fn backend(&self) -> LocalBackend {
         LocalBackend::new(
-            self.app.service.clone(),
+            self.app.services.clone(),
             Arc::clone(&self.app.artifacts),
             Arc::new(Catalogue(self.app.catalogue())),
-            self.app.drain_limit,
         )
     }
 

@@ -22,6 +22,7 @@ mod list;
 mod new_file;
 mod nodes;
 pub mod output;
+mod plugin_mark;
 mod plugins;
 pub mod progress;
 mod queue;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use kastrel_actors::model::{ScanId, StoreStats};
-use kastrel_actors::ports::store::prelude::*;
 use serde::Serialize;
 use tokio::fs::File;
 
@@ -156,7 +155,7 @@ async fn fill(
         output.note("`kastrel restore --replace` replaces the existing database, which is kept under another name");
     }
     let summary = summary.map_err(refused)?;
-    let stats = target.store().stats().await.map_err(|error| CliError::Backend(error.into()))?;
+    let stats = target.stats().await.map_err(|error| CliError::Backend(error.into()))?;
     Ok((summary, stats))
 }
 

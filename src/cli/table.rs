@@ -4,6 +4,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, Conte
 use kastrel_actors::model::{PluginStatus, ScanStatus, Severity};
 
 use super::output::Style;
+use super::plugin_mark::mark;
 use super::text::brief;
 
 /// The maximum length of a cell's text, in characters.
@@ -110,14 +111,7 @@ pub fn numeric(number: u64) -> Cell {
 /// Returns a cell with a plugin's state.
 #[must_use]
 pub fn plugin_status(status: PluginStatus) -> Cell {
-    let colour = match status {
-        PluginStatus::Completed => Color::Green,
-        PluginStatus::Failed => Color::Red,
-        PluginStatus::Unavailable | PluginStatus::Interrupted => Color::Yellow,
-        PluginStatus::InProgress => Color::Cyan,
-        PluginStatus::Pending | PluginStatus::Skipped | PluginStatus::NotRun => Color::DarkGrey,
-    };
-    Cell::new(plugin_word(status)).fg(colour)
+    Cell::new(status.text().word).fg(mark(status).colour)
 }
 
 /// Returns a cell with a scan's state.
@@ -131,17 +125,6 @@ pub fn scan_status(status: ScanStatus) -> Cell {
         ScanStatus::Pending => Color::DarkGrey,
     };
     Cell::new(status.word()).fg(colour)
-}
-
-/// Returns the word for a plugin's state, for people; the API uses `pending`, `in_progress` and
-/// `not_run`.
-#[must_use]
-pub fn plugin_word(status: PluginStatus) -> String {
-    match status {
-        PluginStatus::Pending => "queued".into(),
-        PluginStatus::InProgress => "running".into(),
-        other => other.as_str().replace('_', " "),
-    }
 }
 
 /// Returns a cell with a severity, or `-`.

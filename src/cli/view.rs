@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{
     CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus,
-    ScannerInfo, Severity, SeverityCounts, Target, total_count,
+    ScannerInfo, Severity, SeverityCounts, Target,
 };
 use kastrel_actors::policy::waiting::Waiting;
 use serde::de::DeserializeOwned;
@@ -224,11 +224,11 @@ impl CoverageView {
     #[must_use]
     pub const fn causes(&self) -> [(&'static str, &Vec<String>); 5] {
         [
-            ("Failed", &self.failed),
-            ("Tool not installed", &self.unavailable),
-            ("Skipped by the scanner", &self.skipped),
-            ("Interrupted", &self.interrupted),
-            ("Not run", &self.not_run),
+            (PluginStatus::Failed.text().cause, &self.failed),
+            (PluginStatus::Unavailable.text().cause, &self.unavailable),
+            (PluginStatus::Skipped.text().cause, &self.skipped),
+            (PluginStatus::Interrupted.text().cause, &self.interrupted),
+            (PluginStatus::NotRun.text().cause, &self.not_run),
         ]
     }
 }
@@ -270,7 +270,36 @@ impl ScanView {
     /// report, if the scan has ended.
     #[must_use]
     pub fn of(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
-        Self { coverage: Some(snapshot.coverage().into()), ..Self::without_coverage(snapshot, waiting, report) }
+        let record = &snapshot.record;
+        let attempt = record.last_attempt();
+        let overview = snapshot.overview();
+        Self {
+            scan_id: record.id,
+            status: record.status(),
+            target: record.request.target.to_string(),
+            target_unicode: record.request.target.unicode(),
+            created_at: Some(whole_seconds(record.created_at)),
+            started_at: overview.started_at.map(whole_seconds),
+            completed_at: overview.ended_at.map(whole_seconds),
+            duration: overview.took().map(|took| (took.as_secs_f64() * 1000.0).round() / 1000.0),
+            error_message: match &record.state {
+                ScanState::Failed { failure, .. } => Some(failure.detail.clone()),
+                _ => None,
+            },
+            attempt: attempt.map_or(0, |attempt| attempt.number.0),
+            scanner: attempt.and_then(|attempt| attempt.scanner.clone()),
+            waiting: waiting.and_then(|waiting| WaitingView::of(&record.state, waiting)),
+            cancel_requested: record.cancel_requested,
+            dry_run: record.request.dry_run,
+            results: snapshot.last_plugins().iter().map(PluginView::of).collect(),
+            missing_report: None,
+            results_count: overview.plugins,
+            plugins_failed: overview.failed,
+            findings_count: overview.items,
+            severities: overview.severities,
+            coverage: Some(overview.coverage.into()),
+            report: report.filter(|_| record.status().is_terminal()),
+        }
     }
 
     /// Adds the coverage, computed from the plugins, if the server did not send it.
@@ -281,43 +310,6 @@ impl ScanView {
             self.coverage = Some(self.coverage_or_results());
         }
         self
-    }
-
-    fn without_coverage(snapshot: &ScanSnapshot, waiting: Option<&Waiting>, report: Option<String>) -> Self {
-        let record = &snapshot.record;
-        let attempt = record.last_attempt();
-        let ended = record.ended_at();
-        let plugins = snapshot.last_plugins();
-        Self {
-            scan_id: record.id,
-            status: record.status(),
-            target: record.request.target.to_string(),
-            target_unicode: record.request.target.unicode(),
-            created_at: Some(whole_seconds(record.created_at)),
-            started_at: record.started_at.map(whole_seconds),
-            completed_at: ended.map(whole_seconds),
-            duration: record
-                .started_at
-                .zip(ended)
-                .map(|(start, end)| (end.duration_since(start).as_secs_f64() * 1000.0).round() / 1000.0),
-            error_message: match &record.state {
-                ScanState::Failed { failure, .. } => Some(failure.detail.clone()),
-                _ => None,
-            },
-            attempt: attempt.map_or(0, |attempt| attempt.number.0),
-            scanner: attempt.and_then(|attempt| attempt.scanner.clone()),
-            waiting: waiting.and_then(|waiting| WaitingView::of(&record.state, waiting)),
-            cancel_requested: record.cancel_requested,
-            dry_run: record.request.dry_run,
-            results: plugins.iter().map(PluginView::of).collect(),
-            coverage: None,
-            missing_report: None,
-            results_count: plugins.len(),
-            plugins_failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
-            findings_count: total_count(plugins.iter().map(|plugin| plugin.findings_count)),
-            severities: SeverityCounts::of(plugins),
-            report: report.filter(|_| record.status().is_terminal()),
-        }
     }
 
     /// Returns the coverage of the scan. If the server did not send it, it is computed from the

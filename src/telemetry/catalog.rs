@@ -290,6 +290,8 @@ metrics! {
 mod tests {
     use std::collections::BTreeSet;
 
+    use kastrel_actors::model::{AttemptOutcome, ExitClass, LeaseResult, PluginStatus, ScanMode, ScannerKind};
+
     use super::*;
 
     #[test]
@@ -308,6 +310,26 @@ mod tests {
         assert_eq!(spans.len(), SPANS.len());
         let metrics: BTreeSet<String> = METRICS.iter().map(MetricEntry::prometheus_name).collect();
         assert_eq!(metrics.len(), METRICS.len());
+    }
+
+    #[test]
+    fn attribute_texts_list_every_value() {
+        fn names<T: Copy + std::fmt::Display>(all: &[T]) -> Vec<String> {
+            all.iter().map(ToString::to_string).collect()
+        }
+        let ends: Vec<PluginStatus> = PluginStatus::ALL.iter().copied().filter(|status| status.is_final()).collect();
+        for (attribute, values) in [
+            (attribute::ATTEMPT_END, names(AttemptOutcome::ALL)),
+            (attribute::LEASE_RESULT, names(LeaseResult::ALL)),
+            (attribute::PROCESS_EXIT, names(ExitClass::ALL)),
+            (attribute::SCAN_MODE, names(ScanMode::ALL)),
+            (attribute::SCANNER_KIND, names(ScannerKind::ALL)),
+            (attribute::PLUGIN_OUTCOME, names(&ends)),
+        ] {
+            let entry = ATTRIBUTES.iter().find(|one| one.name == attribute).unwrap();
+            let missing: Vec<_> = values.iter().filter(|value| !entry.description.contains(value.as_str())).collect();
+            assert!(missing.is_empty(), "{attribute} does not list {missing:?}");
+        }
     }
 
     #[test]

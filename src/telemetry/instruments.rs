@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{Coverage, FailureKind, Interruption, Priority, ScanStatus};
+use kastrel_actors::model::{
+    AttemptOutcome, Coverage, ExitClass, FailureKind, Interruption, LeaseResult, PluginStatus, Priority, ScanStatus,
+};
 use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 
@@ -110,23 +112,22 @@ impl Instruments {
             }
         }
         self.attempts_started.add(0, &[]);
-        let failures = FailureKind::ALL.iter().map(|kind| ("failed", kind.as_str()));
-        let interruptions = Interruption::ALL.iter().map(|why| ("interrupted", why.as_str()));
-        for (end, reason) in failures.chain(interruptions) {
-            self.attempts_ended.add(
-                0,
-                &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, reason)],
-            );
-            self.restarts.add(0, &[KeyValue::new(attribute::RESTART_REASON, reason)]);
+        for outcome in AttemptOutcome::ALL {
+            let reasons: Vec<&'static str> = match outcome {
+                AttemptOutcome::Failed => FailureKind::ALL.iter().map(|kind| kind.as_str()).collect(),
+                AttemptOutcome::Interrupted => Interruption::ALL.iter().map(|why| why.as_str()).collect(),
+                AttemptOutcome::Completed | AttemptOutcome::Cancelled => Vec::new(),
+            };
+            if reasons.is_empty() {
+                self.attempts_ended.add(0, &of_attempt(*outcome, None));
+            }
+            for reason in reasons {
+                self.attempts_ended.add(0, &of_attempt(*outcome, Some(reason)));
+                self.restarts.add(0, &[KeyValue::new(attribute::RESTART_REASON, reason)]);
+            }
         }
-        for end in ["completed", "cancelled"] {
-            self.attempts_ended.add(
-                0,
-                &[KeyValue::new(attribute::ATTEMPT_END, end), KeyValue::new(attribute::ATTEMPT_REASON, "none")],
-            );
-        }
-        for result in ["granted", "refused", "error"] {
-            self.renewals.add(0, &[KeyValue::new(attribute::LEASE_RESULT, result)]);
+        for result in LeaseResult::ALL {
+            self.renewals.add(0, &[KeyValue::new(attribute::LEASE_RESULT, result.as_str())]);
         }
         self.losses.add(0, &[]);
         self.kast_cpu.add(0.0, &[]);
@@ -165,30 +166,24 @@ impl Instruments {
         self.dispatch.record(waited.max(0.0), &[KeyValue::new(attribute::SCAN_PRIORITY, priority)]);
     }
 
-    pub(crate) fn attempt_ended(&self, end: &'static str, reason: Option<&'static str>) {
-        self.attempts_ended.add(
-            1,
-            &[
-                KeyValue::new(attribute::ATTEMPT_END, end),
-                KeyValue::new(attribute::ATTEMPT_REASON, reason.unwrap_or("none")),
-            ],
-        );
+    pub(crate) fn attempt_ended(&self, outcome: AttemptOutcome, reason: Option<&'static str>) {
+        self.attempts_ended.add(1, &of_attempt(outcome, reason));
     }
 
     pub(crate) fn restarted(&self, reason: &'static str) {
         self.restarts.add(1, &[KeyValue::new(attribute::RESTART_REASON, reason)]);
     }
 
-    pub(crate) fn renewed(&self, result: &'static str) {
-        self.renewals.add(1, &[KeyValue::new(attribute::LEASE_RESULT, result)]);
+    pub(crate) fn renewed(&self, result: LeaseResult) {
+        self.renewals.add(1, &[KeyValue::new(attribute::LEASE_RESULT, result.as_str())]);
     }
 
     pub(crate) fn lease_lost(&self) {
         self.losses.add(1, &[]);
     }
 
-    pub(crate) fn process_ended(&self, exit: &'static str, took: f64, memory_peak: Option<u64>) {
-        self.kast.record(took.max(0.0), &[KeyValue::new(attribute::PROCESS_EXIT, exit)]);
+    pub(crate) fn process_ended(&self, exit: ExitClass, took: f64, memory_peak: Option<u64>) {
+        self.kast.record(took.max(0.0), &[KeyValue::new(attribute::PROCESS_EXIT, exit.as_str())]);
         if let Some(peak) = memory_peak {
             self.kast_memory_peak.record(peak as f64, &[]);
         }
@@ -198,9 +193,11 @@ impl Instruments {
         self.kast_cpu.add(seconds.max(0.0), &[]);
     }
 
-    pub(crate) fn plugin_ended(&self, name: &str, outcome: &'static str, took: Option<f64>) {
-        let attributes =
-            [KeyValue::new(attribute::PLUGIN_NAME, name.to_owned()), KeyValue::new(attribute::PLUGIN_OUTCOME, outcome)];
+    pub(crate) fn plugin_ended(&self, name: &str, outcome: PluginStatus, took: Option<f64>) {
+        let attributes = [
+            KeyValue::new(attribute::PLUGIN_NAME, name.to_owned()),
+            KeyValue::new(attribute::PLUGIN_OUTCOME, outcome.as_str()),
+        ];
         self.plugins_ended.add(1, &attributes);
         if let Some(took) = took {
             self.plugins.record(took.max(0.0), &attributes);
@@ -219,6 +216,14 @@ impl Instruments {
         attributes.extend(error.map(|error| KeyValue::new(attribute::ERROR_TYPE, error)));
         self.calls.record(took.as_secs_f64(), &attributes);
     }
+}
+
+/// The labels of an attempt's end.
+fn of_attempt(outcome: AttemptOutcome, reason: Option<&'static str>) -> [KeyValue; 2] {
+    [
+        KeyValue::new(attribute::ATTEMPT_END, outcome.as_str()),
+        KeyValue::new(attribute::ATTEMPT_REASON, reason.unwrap_or("none")),
+    ]
 }
 
 type Look<T> = fn(&Latest, &dyn AsyncInstrument<T>);

@@ -105,11 +105,10 @@ impl Observer {
                 return;
             }
             Asked::Finish | Asked::Rescue(_) => {
-                let end = row.last_attempt().and_then(|attempt| attempt.end.as_ref()).map(span_rules::words);
-                if let Some((end, reason, _)) = end {
-                    self.instruments.attempt_ended(end, reason);
+                if let Some(end) = row.last_attempt().and_then(|attempt| attempt.end.as_ref()) {
+                    self.instruments.attempt_ended(end.outcome(), end.reason());
                     if matches!(row.state, ScanState::Pending { .. }) {
-                        self.instruments.restarted(reason.unwrap_or("none"));
+                        self.instruments.restarted(end.reason().unwrap_or("none"));
                     }
                 }
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{DueScan, Priority, ScanStatus};
-use kastrel_actors::service::ScanService;
+use kastrel_actors::service::{ProcessReadings, ReportingService};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -75,8 +75,8 @@ pub struct Readings(Arc<Mutex<Latest>>);
 /// The sources of the values.
 #[derive(Clone)]
 pub struct Sources {
-    /// The store, the queue and the snapshot cache.
-    pub service: ScanService,
+    /// The values of the store, the queue and this process's actors.
+    pub reporting: ReportingService,
     /// The number of slots of this process; `None` if it runs no scans.
     pub capacity: Option<usize>,
     /// The folders whose disk space is measured.
@@ -103,41 +103,28 @@ impl Readings {
 
     /// Reads all values.
     pub async fn refresh(&self, sources: &Sources) {
-        let service = &sources.service;
-        let now = service.clock.now();
-        let (stats, due, nodes, signals) = tokio::join!(
-            tokio::time::timeout(PATIENCE, service.stats()),
-            tokio::time::timeout(PATIENCE, service.store.dispatch.due(Duration::ZERO, MOST_WAITING)),
-            tokio::time::timeout(PATIENCE, service.store.nodes.all()),
-            tokio::time::timeout(PATIENCE, service.queue.depth()),
-        );
-        let stats = stats.ok().and_then(Result::ok);
+        let ProcessReadings { at, stats, due, nodes, signals, actors, budgets, running_here } =
+            sources.reporting.readings(PATIENCE, MOST_WAITING).await;
         let disks = sources.folders.iter().filter_map(|(name, path)| disk(name, path)).collect();
-        let tree = service.snapshots.infrastructure(now);
-        let restarts = tree.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
-        let budgets =
-            service.snapshots.budgets(Instant::now()).into_iter().map(|(name, left)| (name, left as u64)).collect();
-        let running = service.snapshots.running().len() as u64;
+        let restarts = actors.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
         self.change(|latest| {
             latest.store_up = Some(stats.is_some());
             latest.scans = stats
                 .map(|stats| ScanStatus::ALL.iter().map(|status| (status.as_str(), stats.of(*status))).collect())
                 .unwrap_or_default();
-            latest.queues = due.ok().and_then(Result::ok).map(|due| waiting(&due, now)).unwrap_or_default();
+            latest.queues = due.map(|due| waiting(&due, at)).unwrap_or_default();
             latest.nodes = nodes
-                .ok()
-                .and_then(Result::ok)
                 .map(|nodes| {
                     let good = nodes.iter().filter(|node| node.is_alive).count();
                     vec![("good", good as u64), ("ended", (nodes.len() - good) as u64)]
                 })
                 .unwrap_or_default();
-            latest.signals = signals.ok().and_then(Result::ok).map(|depth| depth as u64);
-            latest.running = Some(running);
+            latest.signals = signals.map(|depth| depth as u64);
+            latest.running = Some(running_here as u64);
             latest.capacity = Some(sources.capacity.unwrap_or(0) as u64);
             latest.disks = disks;
             latest.actor_restarts = restarts;
-            latest.budgets = budgets;
+            latest.budgets = budgets.into_iter().map(|(name, left)| (name, left as u64)).collect();
         });
     }
 

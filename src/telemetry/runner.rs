@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptReport, ExitKind, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer, TraceContext,
+    AttemptReport, ExitClass, ExitKind, PluginClass, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer,
+    TraceContext,
 };
 use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError};
 use opentelemetry::KeyValue;
@@ -150,7 +151,7 @@ impl Watch {
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).plugins.insert(plugin.name.clone()) {
             return;
         }
-        let outcome = plugin.status.when_attempt_ends().as_str();
+        let outcome = plugin.status.when_attempt_ends();
         let end = plugin.ended_at.unwrap_or(now);
         let took = plugin.started_at.map(|start| end.duration_since(start).as_secs_f64());
         self.observer.instruments.plugin_ended(
@@ -160,12 +161,14 @@ impl Watch {
         );
         let mut attributes = self.attributes([
             KeyValue::new(attribute::PLUGIN_NAME, plugin.name.clone()),
-            KeyValue::new(attribute::PLUGIN_OUTCOME, outcome),
+            KeyValue::new(attribute::PLUGIN_OUTCOME, outcome.as_str()),
         ]);
         attributes
             .push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
         let written = FinishedSpan::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
-        let error = matches!(outcome, "failed" | "interrupted").then(|| outcome.to_owned());
+        // A missing tool is no error of the run.
+        let is_error = outcome.class() == PluginClass::Problem && outcome != PluginStatus::Unavailable;
+        let error = is_error.then(|| outcome.to_string());
         self.observer.spans.write(FinishedSpan { error, ..written });
     }
 
@@ -179,18 +182,12 @@ impl Watch {
 
     fn ended(&self, report: &AttemptReport, now: Timestamp) {
         // A plugin that never started has no span, because it took no time.
-        let ran = |plugin: &&PluginResult| match plugin.status {
-            PluginStatus::Pending | PluginStatus::NotRun => false,
-            PluginStatus::Skipped | PluginStatus::Unavailable => true,
-            PluginStatus::InProgress | PluginStatus::Completed | PluginStatus::Failed | PluginStatus::Interrupted => {
-                true
-            }
-        };
+        let ran = |plugin: &&PluginResult| plugin.status.when_attempt_ends() != PluginStatus::NotRun;
         for plugin in report.plugins.iter().filter(ran) {
             self.plugin(plugin, now);
         }
         for plugin in report.plugins.iter().filter(|plugin| !ran(plugin)) {
-            self.observer.instruments.plugin_ended(self.label(&plugin.name), PluginStatus::NotRun.as_str(), None);
+            self.observer.instruments.plugin_ended(self.label(&plugin.name), PluginStatus::NotRun, None);
         }
         let (pid, started_at) = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,9 +195,13 @@ impl Watch {
             (seen.pid.take(), seen.started_at)
         };
         let usage = pid.and_then(|pid| self.observer.groups.remove(pid));
-        let (exit, detail) = exit(report.exit);
-        let mut attributes = self.attributes([KeyValue::new(attribute::PROCESS_EXIT, exit)]);
-        attributes.extend(detail);
+        let exit = report.exit.class();
+        let mut attributes = self.attributes([KeyValue::new(attribute::PROCESS_EXIT, exit.as_str())]);
+        attributes.extend(match report.exit {
+            ExitKind::Code(code) => Some(KeyValue::new(attribute::PROCESS_EXIT_CODE, i64::from(code))),
+            ExitKind::Signal(signal) => Some(KeyValue::new(attribute::PROCESS_SIGNAL, i64::from(signal))),
+            ExitKind::Unknown => None,
+        });
         attributes.extend(pid.map(|pid| KeyValue::new(attribute::PROCESS_PID, i64::from(pid))));
         if let Some(usage) = usage {
             attributes.push(KeyValue::new(attribute::PROCESS_CPU, usage.cpu));
@@ -209,7 +210,7 @@ impl Watch {
         }
         let took = now.duration_since(started_at.unwrap_or(now)).as_secs_f64();
         self.observer.instruments.process_ended(exit, took, usage.map(|usage| usage.memory_peak));
-        let error = (exit != "success").then(|| exit.to_owned());
+        let error = (exit != ExitClass::Success).then(|| exit.to_string());
         self.observer
             .spans
             .write(FinishedSpan { error, ..FinishedSpan::new(span::PROCESS_END, self.process, now, now, attributes) });
@@ -222,21 +223,5 @@ impl Drop for Watch {
         if let Some(pid) = self.seen.get_mut().unwrap_or_else(PoisonError::into_inner).pid {
             self.observer.groups.remove(pid);
         }
-    }
-}
-
-/// The exit as a label with few values, and its exact code or signal.
-fn exit(exit: ExitKind) -> (&'static str, Option<KeyValue>) {
-    match exit {
-        ExitKind::Code(code) => {
-            let word = match code {
-                0 => "success",
-                2 => "usage",
-                _ => "error",
-            };
-            (word, Some(KeyValue::new(attribute::PROCESS_EXIT_CODE, i64::from(code))))
-        }
-        ExitKind::Signal(signal) => ("signal", Some(KeyValue::new(attribute::PROCESS_SIGNAL, i64::from(signal)))),
-        ExitKind::Unknown => ("unknown", None),
     }
 }

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus, ScanRecord,
-    ScanState, TraceContext,
+    AttemptEnd, AttemptOutcome, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus,
+    ScanRecord, ScanState, TraceContext,
 };
 use kastrel_actors::policy::wait_parts::before_attempt;
 use opentelemetry::KeyValue;
@@ -31,7 +31,7 @@ impl Asked {
             Command::Lease { .. } => Self::Lease,
             Command::Progress { .. } => Self::Progress,
             Command::Finish { .. } => Self::Finish,
-            Command::Cancel { by } => Self::Cancel(*by),
+            Command::Cancel { by, .. } => Self::Cancel(*by),
             Command::Rescue { from, .. } => Self::Rescue(from.clone()),
         }
     }
@@ -108,26 +108,17 @@ fn leased(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     vec![lease, start]
 }
 
-/// The end of an attempt as labels: the end, the reason, and whether it is an error.
-pub(crate) fn words(end: &AttemptEnd) -> (&'static str, Option<&'static str>, bool) {
-    match end {
-        AttemptEnd::Completed(_) => ("completed", None, false),
-        AttemptEnd::Failed(failure) => ("failed", Some(failure.kind.as_str()), true),
-        AttemptEnd::Interrupted { why, .. } => ("interrupted", Some(why.as_str()), false),
-        AttemptEnd::Cancelled => ("cancelled", None, false),
-    }
-}
-
 fn ended(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     let Some(attempt) = row.last_attempt() else { return Vec::new() };
-    let Some((end, reason, is_error)) = attempt.end.as_ref().map(words) else { return Vec::new() };
+    let Some(end) = &attempt.end else { return Vec::new() };
+    let (outcome, reason) = (end.outcome(), end.reason());
     let mut attributes = of_attempt(row, attempt);
-    attributes.push(KeyValue::new(attribute::ATTEMPT_END, end));
+    attributes.push(KeyValue::new(attribute::ATTEMPT_END, outcome.as_str()));
     attributes.extend(reason.map(|reason| KeyValue::new(attribute::ATTEMPT_REASON, reason)));
     let own = ids::of_attempt(row.trace, span::ATTEMPT_END, attempt.token);
     let end = FinishedSpan {
         own: Some(own),
-        error: reason.filter(|_| is_error).map(str::to_owned),
+        error: reason.filter(|_| outcome == AttemptOutcome::Failed).map(str::to_owned),
         ..FinishedSpan::new(
             span::ATTEMPT_END,
             ids::of_attempt(row.trace, span::ATTEMPT_START, attempt.token),
@@ -142,7 +133,7 @@ fn ended(row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
 
 fn lost(row: &ScanRecord, from: &NodeId, call: Call) -> Vec<FinishedSpan> {
     let Some(attempt) = row.last_attempt() else { return Vec::new() };
-    let reason = attempt.end.as_ref().and_then(|end| words(end).1).unwrap_or("node_lost");
+    let reason = attempt.end.as_ref().and_then(AttemptEnd::reason).unwrap_or("node_lost");
     let mut attributes = names(row.id.0, attempt.number.0);
     attributes.push(number(attribute::SCAN_TOKEN, attempt.token.0));
     attributes.push(KeyValue::new(attribute::NODE_ID, from.to_string()));
@@ -212,9 +203,9 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
             attributes.push(number(attribute::SCAN_GAPS, coverage.gaps() as u64));
             let mut error = None;
             match &row.state {
-                ScanState::Completed { verdict, .. } => {
-                    attributes.push(number(attribute::SCAN_FINDINGS, verdict.findings()));
-                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, verdict.count(PluginStatus::Failed) as u64));
+                ScanState::Completed { summary, .. } => {
+                    attributes.push(number(attribute::SCAN_FINDINGS, summary.findings));
+                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, summary.count(PluginStatus::Failed)));
                 }
                 ScanState::Failed { failure, .. } => error = Some(failure.kind.as_str().to_owned()),
                 _ => {}

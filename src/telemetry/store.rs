@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Command, NewScan, Submitted};
+use kastrel_actors::model::{Command, LeaseResult, NewScan, Submitted};
 use kastrel_actors::ports::{Applied, CallHook, StoreError};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
@@ -36,6 +36,7 @@ fn kind(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) => "unavailable",
         StoreError::Corrupt(_) => "corrupt",
+        StoreError::Outdated => "outdated",
     }
 }
 
@@ -128,18 +129,15 @@ impl CallHook for StoreHook {
         self.lost();
     }
 
-    fn after_renewal(&self, granted: Option<bool>) {
-        match granted {
-            Some(true) => {
+    fn after_renewal(&self, result: LeaseResult) {
+        self.observer.instruments.renewed(result);
+        match result {
+            LeaseResult::Granted => {
                 self.has_lease.store(true, Ordering::Relaxed);
-                self.observer.instruments.renewed("granted");
                 self.observer.readings.change(|latest| latest.lease_granted = Some(Instant::now()));
             }
-            Some(false) => {
-                self.observer.instruments.renewed("refused");
-                self.lost();
-            }
-            None => self.observer.instruments.renewed("error"),
+            LeaseResult::Refused => self.lost(),
+            LeaseResult::Error => {}
         }
     }
 

@@ -1,13 +1,13 @@
 //! The access groups of routes, and the guard that runs before each handler.
 //!
-//! Each route joins a group when it is added ([`Grouped`]). A request without a principal is
+//! Each route joins a group when it is added ([`Grouped`]). A request without an identity is
 //! denied, so a forgotten check denies access instead of granting it.
 
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
-use kastrel_actors::policy::access::{Group, Principal, may};
+use kastrel_actors::policy::access::{Group, Identity, may};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::error::{Problem, ProblemKind};
@@ -32,8 +32,8 @@ pub(crate) fn guarded(group: Group, methods: MethodRouter<Web>) -> MethodRouter<
 }
 
 async fn check(group: Group, request: Request, next: Next) -> Response {
-    let principal = request.extensions().get::<Principal>().copied().unwrap_or(Principal::Anonymous(None));
-    if may(principal, group) {
+    let role = request.extensions().get::<Identity>().and_then(|identity| identity.role);
+    if may(role, group) {
         return next.run(request).await;
     }
     Problem::new(ProblemKind::Forbidden, format!("this needs the rights of the group `{}`", group.as_str()))

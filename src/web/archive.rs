@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{TryStreamExt, stream};
-use kastrel_actors::model::ScanId;
+use kastrel_actors::model::{RequestContext, ScanId};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use unicode_normalization::UnicodeNormalization as _;
@@ -45,12 +45,12 @@ const LEAST_FOLDER: usize = 8;
 const FIRST_NUMBER: u32 = 2;
 
 /// Serves the files of all attempts as a ZIP archive.
-pub(crate) async fn serve(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    respond(&web, id).await
+pub(crate) async fn serve(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    respond(&web, &viewer.context, id).await
 }
 
-async fn respond(web: &Web, id: ScanId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+async fn respond(web: &Web, context: &RequestContext, id: ScanId) -> Result<Response, Problem> {
+    let scan = web.scans().scan(context, id).await?.ok_or_else(no_scan)?;
     let Ok(turn) = web.archives.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "too many archives are being created; try again in a moment")
             .retry_after(5));
@@ -552,7 +552,7 @@ mod tests {
         let web = app.web();
         let permits = u32::try_from(web.archives.available_permits()).unwrap();
         for _ in 0..permits {
-            drop(respond(&web, scan.id).await.unwrap());
+            drop(respond(&web, &kastrel_actors::testing::fixtures::context(), scan.id).await.unwrap());
         }
         let all = web.archives.acquire_many(permits).await.unwrap();
         drop(all);

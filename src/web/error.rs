@@ -13,11 +13,12 @@ use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::FieldError;
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
-use kastrel_actors::service::SubmitError;
+use kastrel_actors::service::{CommandError, SubmitError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ports::ArtifactError;
+use crate::service::DeletionError;
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
@@ -230,6 +231,10 @@ impl From<StoreError> for Problem {
                 Self { source: Some(Arc::new(error)), ..problem }
             }
             StoreError::Corrupt(_) => Self::internal(error),
+            StoreError::Outdated => {
+                let problem = Self::new(ProblemKind::StoreUnavailable, error.to_string());
+                Self { source: Some(Arc::new(error)), ..problem }
+            }
         }
     }
 }
@@ -259,6 +264,24 @@ impl From<SubmitError> for Problem {
             error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),
             SubmitError::Queue(refusal) => refusal.into(),
             SubmitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Invalid(error) => Self::fields(ProblemKind::InvalidFields, vec![error]),
+            CommandError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeletionError> for Problem {
+    fn from(error: DeletionError) -> Self {
+        match error {
+            DeletionError::Store(error) => error.into(),
+            DeletionError::Task(error) => Self::internal(error),
         }
     }
 }

@@ -278,7 +278,7 @@ const OPENED_QUERY: &str = "opened=1";
 /// forces a download, and `?opened=1` shows the hidden parts of an HTML file.
 pub(crate) async fn serve(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     FilePath { id, attempt, path }: FilePath,
     RawQuery(query): RawQuery,
     uri: Uri,
@@ -286,7 +286,7 @@ pub(crate) async fn serve(
 ) -> Result<Response, Problem> {
     let host = host_of(&uri, &headers).map(|host| web.state.hosts.in_policy(host));
     let policy = file_policy(host.as_deref(), &base_path::current(), id, attempt);
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let is_opened = query.as_deref() == Some(OPENED_QUERY) && path.ends_with(".html");
     let range = if is_opened { None } else { requested(&headers) };
     let is_download = query.as_deref() == Some("download=1");

@@ -10,7 +10,7 @@ use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use kastrel_actors::policy::access::Principal;
+use kastrel_actors::policy::access::Identity;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -38,7 +38,7 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
     let told = RequestSpan::new(&web.state.telemetry, &request);
     let trace = told.trace;
     request.extensions_mut().insert(trace);
-    request.extensions_mut().insert(Principal::Anonymous(web.state.anonymous));
+    request.extensions_mut().insert(Identity::anonymous(web.state.anonymous));
     let uri = request.uri().clone();
     let theme = Theme::of(request.headers());
     let answer = async {
@@ -82,7 +82,7 @@ pub(crate) async fn hot_middleware(State(web): State<Web>, mut request: Request,
     let uri = request.uri().clone();
     let method = method_name(request.method());
     let traceparent = request.headers().get(TRACEPARENT).cloned();
-    request.extensions_mut().insert(Principal::Anonymous(web.state.anonymous));
+    request.extensions_mut().insert(Identity::anonymous(web.state.anonymous));
     let response = match guard(&web, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

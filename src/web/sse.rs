@@ -8,16 +8,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::response::sse::Event;
 use futures_util::Stream;
+use jiff::Timestamp;
 use kastrel_actors::model::ScanSnapshot;
-use kastrel_actors::ports::Clock;
-use kastrel_actors::service::ScanService;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio_util::sync::CancellationToken;
 
-use super::api::status::StatusBody;
-use crate::config::TraceUrl;
+use super::api::status::status_json;
+use super::state::Web;
 use crate::telemetry::Instruments;
 
 /// Identifies a state of a scan within one run of the program. Sequence numbers restart with each
@@ -64,38 +63,26 @@ impl fmt::Display for EventId {
 pub(crate) struct StatusStream {
     updates: watch::Receiver<Arc<ScanSnapshot>>,
     seen: Option<EventId>,
-    last_json: String,
-    run: u32,
-    shown: Shown,
-    closing: CancellationToken,
+    last_json: Bytes,
+    web: Web,
     ended: bool,
     lag: Lag,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The data that events show beside the scan itself.
-pub(crate) struct Shown {
-    pub(crate) max_attempts: u32,
-    pub(crate) trace_url: Option<Arc<TraceUrl>>,
-    pub(crate) service: ScanService,
-}
-
 /// Measures the age of a progress update when its event is sent.
-pub(crate) struct Lag {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) instruments: Arc<Instruments>,
-}
+pub(crate) struct Lag(pub(crate) Arc<Instruments>);
 
 impl Lag {
     /// Records the delay. Only updates of the running attempt have a timestamp, and only an update
     /// that this stream waited for can be late.
-    fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>) {
+    fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>, now: Timestamp) {
         if let (Some(seen), Some(happened)) = (seen, scan.last_progress_at)
             && seen.version == scan.record.version
             && seen.sequence < scan.sequence
         {
-            let late = self.clock.now().duration_since(happened);
-            self.instruments.event_sent(Duration::try_from(late).unwrap_or_default());
+            let late = now.duration_since(happened);
+            self.0.event_sent(Duration::try_from(late).unwrap_or_default());
         }
     }
 }
@@ -104,33 +91,28 @@ impl StatusStream {
     pub(crate) fn new(
         updates: watch::Receiver<Arc<ScanSnapshot>>,
         seen: Option<EventId>,
-        run: u32,
-        shown: Shown,
-        closing: CancellationToken,
+        web: Web,
         permit: OwnedSemaphorePermit,
         lag: Lag,
     ) -> Self {
-        Self { updates, seen, last_json: String::new(), run, shown, closing, ended: false, lag, _permit: permit }
+        Self { updates, seen, last_json: Bytes::new(), web, ended: false, lag, _permit: permit }
     }
 
     /// Returns the next event, or `None` at the end.
     async fn next(&mut self) -> Option<Event> {
         while !self.ended {
             let scan = self.updates.borrow_and_update().clone();
-            let id = EventId::of(&scan, self.run);
+            let id = EventId::of(&scan, self.web.run);
             if self.seen != Some(id) {
                 let seen = self.seen.replace(id);
-                let waiting = self.shown.service.waiting_seen(&scan.record);
-                let json =
-                    StatusBody::new(&scan, waiting.as_ref(), self.shown.max_attempts, self.shown.trace_url.as_deref())
-                        .json()
-                        .ok()
-                        .and_then(|bytes| String::from_utf8(bytes).ok())?;
+                let waiting = self.web.scans().waiting_seen(&scan.record);
+                let json = status_json(&self.web, &scan, waiting.as_ref()).ok()?;
                 // Liveness updates change the snapshot, but nothing that is shown.
                 if json != self.last_json {
-                    self.lag.measure(&scan, seen);
+                    self.lag.measure(&scan, seen, self.web.scans().now());
                     self.last_json = json;
-                    return Some(Event::default().event("status").id(id.to_string()).data(&self.last_json));
+                    let text = std::str::from_utf8(&self.last_json).ok()?;
+                    return Some(Event::default().event("status").id(id.to_string()).data(text));
                 }
             }
             if scan.status().is_terminal() {
@@ -144,7 +126,7 @@ impl StatusStream {
             }
             let changed = tokio::select! {
                 changed = self.updates.changed() => changed.is_ok(),
-                () = self.closing.cancelled() => false,
+                () = self.web.state.closing.cancelled() => false,
             };
             self.ended = !changed;
         }
@@ -200,7 +182,7 @@ mod tests {
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
         let first = next(&mut stream).await.unwrap();
         assert!(first.contains("event: status") && first.contains(r#""status":"running""#), "{first}");
-        app.service.snapshots.update_attempt(running.id, running.token, |live| {
+        app.snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Stopping);
         });
         assert!(next(&mut stream).await.unwrap().contains(r#""phase":"stopping""#));
@@ -222,7 +204,7 @@ mod tests {
         let seen = id_of(&next(&mut body(app.get(&path).await)).await.unwrap());
         let mut stream = body(app.send("GET", &path, &[("last-event-id", &seen)], "").await);
         for phase in [AttemptPhase::Starting, AttemptPhase::Running, AttemptPhase::Stopping] {
-            app.service.snapshots.update_attempt(running.id, running.token, |live| {
+            app.snapshots.update_attempt(running.id, running.token, |live| {
                 live.phase(phase);
             });
         }
@@ -238,8 +220,8 @@ mod tests {
         let running = app.running("example.com").await;
         let mut stream = body(app.get(&format!("/api/scans/{}/events", running.id)).await);
         next(&mut stream).await.unwrap();
-        app.service.snapshots.update_attempt(running.id, running.token, |live| {
-            live.alive(jiff::Timestamp::UNIX_EPOCH);
+        app.snapshots.update_attempt(running.id, running.token, |live| {
+            live.alive(Timestamp::UNIX_EPOCH);
         });
         assert!(futures_util::poll!(stream.next()).is_pending());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use jiff::Timestamp;
 use kastrel_actors::policy::access::Role;
-use kastrel_actors::service::ScanService;
+use kastrel_actors::service::{AuditService, NodeService, QueueService, ReportingService, ScanService, Services};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ use crate::config::TraceUrl;
 use crate::connections::ReservedUse;
 use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
+use crate::service::DeletionService;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 
@@ -55,8 +56,10 @@ pub struct AppInfo {
 /// The dependencies of the web server, which the application provides.
 #[derive(Clone)]
 pub struct WebState {
-    /// The scan service, which submits, reads and cancels scans.
-    pub service: ScanService,
+    /// The services: the operations on scans, queue and nodes.
+    pub services: Services,
+    /// Deletes scans with their files.
+    pub deletion: DeletionService,
     /// The scanner's catalogue; `None` until it is known.
     pub catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// The store of the scans' files.
@@ -75,8 +78,6 @@ pub struct WebState {
     pub poll_interval: Duration,
     /// The maximum number of attempts of a scan.
     pub max_attempts: u32,
-    /// The default time limit of a drain.
-    pub drain_limit: Duration,
     /// Whether this process also runs scans, so that its readiness depends on its node.
     pub runs_scans: bool,
     /// The health of the Redis connection; `None` without Redis.
@@ -167,12 +168,28 @@ impl WebInner {
         }
     }
 
-    pub(crate) fn service(&self) -> &ScanService {
-        &self.state.service
+    pub(crate) const fn scans(&self) -> &ScanService {
+        &self.state.services.scans
+    }
+
+    pub(crate) const fn queue(&self) -> &QueueService {
+        &self.state.services.queue
+    }
+
+    pub(crate) const fn audit(&self) -> &AuditService {
+        &self.state.services.audit
+    }
+
+    pub(crate) const fn nodes(&self) -> &NodeService {
+        &self.state.services.nodes
+    }
+
+    pub(crate) const fn reporting(&self) -> &ReportingService {
+        &self.state.services.reporting
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.state.service.clock.now()
+        self.scans().now()
     }
 
     /// Returns the current time for a viewer.

@@ -1,5 +1,5 @@
-//! A cache of the status route's JSON responses. A scan that many pages watch is serialized once
-//! for each change, not once for each request.
+//! A cache of the JSON of scans' statuses. A scan that many pages watch is serialized once for each
+//! change, not once for each request or event stream.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

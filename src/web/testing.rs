@@ -11,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use kastrel_actors::Client;
 use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{
     Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
@@ -22,8 +23,9 @@ use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::ports::store::prelude::*;
-use kastrel_actors::ports::{Applied, Clock, LocalControlBus, LocalJobQueue, NoLiveFeed};
-use kastrel_actors::service::{Consistency, ScanService};
+use kastrel_actors::ports::{Applied, Clock, EventConsumer, LocalControlBus, LocalJobQueue, NoLiveFeed};
+use kastrel_actors::relay::{self, OutcomeCounter};
+use kastrel_actors::service::{Consistency, ScanService, ServicePorts, Services};
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,6 +40,7 @@ use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
 use crate::ports::{ArtifactStore, AttemptPaths};
 use crate::ports::{IssueText, ScannerCatalog};
+use crate::service::DeletionService;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -54,7 +57,9 @@ pub(crate) use test_store::TestStore;
 
 /// The server and its dependencies.
 pub(crate) struct TestApp {
+    pub(crate) services: Services,
     pub(crate) service: ScanService,
+    pub(crate) snapshots: Arc<SnapshotCache>,
     pub(crate) memory: Arc<MemoryStore>,
     pub(crate) store: Arc<TestStore>,
     pub(crate) closing: CancellationToken,
@@ -75,16 +80,16 @@ impl TestApp {
         Self::with(limits, None)
     }
 
-    /// An app with `telemetry`, and a scan service into which `change` may put observers.
-    pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ScanService)) -> Self {
+    /// An app with `telemetry`, and services into whose ports `change` may put observers.
+    pub(crate) fn with_telemetry(telemetry: &Telemetry, change: impl FnOnce(&mut ServicePorts)) -> Self {
         Self::build(RequestLimits::default(), None, telemetry.clone(), change)
     }
 
     /// An app with a limit of queued scans, and the share of it that one client may use, in
     /// percent.
     pub(crate) fn with_room_for(max_waiting: u64, client_percent: u64) -> Self {
-        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |service| {
-            service.limits = QueueLimits { max_waiting, client_percent }
+        Self::build(RequestLimits::default(), None, Telemetry::without_exporters(), |ports| {
+            ports.limits = QueueLimits { max_waiting, client_percent }
         })
     }
 
@@ -125,12 +130,12 @@ impl TestApp {
         limits: RequestLimits,
         artifacts: Option<Arc<dyn ArtifactStore>>,
         telemetry: Telemetry,
-        change: impl FnOnce(&mut ScanService),
+        change: impl FnOnce(&mut ServicePorts),
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let store = TestStore::new(memory.clone());
-        let mut service = ScanService {
+        let mut ports = ServicePorts {
             feed: Arc::new(NoLiveFeed::default()),
             consistency: Consistency::SingleWriter,
             store: store.ports(),
@@ -142,17 +147,22 @@ impl TestApp {
             overrides: Arc::default(),
             sealer: Arc::new(TestSealer),
             limits: QueueLimits::default(),
+            drain_limit: Duration::from_secs(600),
         };
-        change(&mut service);
+        change(&mut ports);
+        let snapshots = Arc::clone(&ports.snapshots);
+        let services = Services::new(ports);
         let (catalogue, catalogue_view) = watch::channel(None);
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
         let backup = Arc::new(ScriptedBackup::default());
         let (backups, backups_view) = watch::channel(BackupStatus::default());
+        let artifacts = artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path())));
         let state = WebState {
-            service: service.clone(),
+            services: services.clone(),
+            deletion: DeletionService::new(services.scans.clone(), Arc::clone(&artifacts)),
             catalogue: catalogue_view,
-            artifacts: artifacts.unwrap_or_else(|| Arc::new(FolderArtifacts::new(results.path()))),
+            artifacts,
             renderer: None,
             settings: Arc::new(vec![SettingLine { key: "scans.concurrency".into(), value: "4".into() }]),
             backup: backup.clone(),
@@ -160,11 +170,10 @@ impl TestApp {
             info: AppInfo { version: "0.0.0-test".into(), data_label: "data in memory".into() },
             poll_interval: Duration::from_secs(3),
             max_attempts: 3,
-            drain_limit: Duration::from_secs(600),
             runs_scans: true,
             redis: None,
             telemetry: telemetry.clone(),
-            sources: Sources { service: service.clone(), capacity: Some(4), folders: Vec::new() },
+            sources: Sources { reporting: services.reporting.clone(), capacity: Some(4), folders: Vec::new() },
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
             anonymous: Some(Role::Admin),
@@ -173,7 +182,9 @@ impl TestApp {
             closing: closing.clone(),
         };
         Self {
-            service,
+            service: services.scans.clone(),
+            services,
+            snapshots,
             memory,
             store,
             closing,
@@ -250,7 +261,7 @@ impl TestApp {
     /// Submits a scan, which is then queued.
     pub(crate) async fn submitted(&self, target: &str) -> ScanId {
         let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
-        self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+        self.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap().scan.record.id
     }
 
     /// Returns a running scan.
@@ -266,12 +277,12 @@ impl TestApp {
     pub(crate) fn hold(&self, kind: FaultKind, text: &str) {
         let faults = vec![NodeFault::new(kind, text, "make it again")];
         let held = HeldBack { since: jiff::Timestamp::UNIX_EPOCH, until: jiff::Timestamp::UNIX_EPOCH, faults };
-        self.service.snapshots.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
+        self.snapshots.hold(&"node-a".parse().unwrap(), NodeHold { node: Some(held), targets: Vec::new() });
     }
 
     /// Removes the fault of the node.
     pub(crate) fn hold_nothing(&self) {
-        self.service.snapshots.hold(&"node-a".parse().unwrap(), NodeHold::default());
+        self.snapshots.hold(&"node-a".parse().unwrap(), NodeHold::default());
     }
 
     /// Finishes a running scan.
@@ -279,14 +290,21 @@ impl TestApp {
         self.apply(scan.id, Command::Finish { token: scan.token, resolution, plugins: None }).await
     }
 
+    /// Delivers every event that is due, as the relay of a node does.
+    pub(crate) async fn deliver(&self) {
+        let consumers: [Arc<dyn EventConsumer>; 1] =
+            [Arc::new(OutcomeCounter::new(Arc::<MemoryStore>::clone(&self.memory)))];
+        while relay::deliver(self.memory.as_ref(), &consumers, "relay").await.unwrap() > 0 {}
+    }
+
     async fn apply(&self, id: ScanId, command: Command) -> ScanRecord {
         let Applied::Committed(record) = self.memory.apply(id, command).await.unwrap() else {
             panic!("the command was refused")
         };
         if record.status() == ScanStatus::Running {
-            self.service.snapshots.publish_own(record.clone());
+            self.snapshots.publish_own(record.clone());
         } else {
-            self.service.snapshots.publish(record.clone());
+            self.snapshots.publish(record.clone());
         }
         record
     }
@@ -311,7 +329,7 @@ impl TestApp {
     /// Sets the scanner's catalogue, as if it had just been detected.
     pub(crate) fn load_catalogue(&self) {
         let catalogue = catalogue();
-        self.service.snapshots.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
+        self.snapshots.offered.set(&catalogue.plugins, &catalogue.natures, catalogue.settings.as_ref());
         self.catalogue.send_replace(Some(Arc::new(catalogue)));
     }
 }

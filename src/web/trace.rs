@@ -1,16 +1,12 @@
 //! The trace of a request: the caller's if it sends a `traceparent`, otherwise a new one.
 
-use std::convert::Infallible;
-
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use kastrel_actors::model::TraceContext;
 
 /// The header of the W3C trace context.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 
-/// The trace that a handler passes on.
+/// The trace of a request. The handler gets it as a part of its `Viewer`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestTrace(pub(crate) TraceContext);
 
@@ -29,13 +25,5 @@ impl RequestTrace {
     pub(crate) fn of_header(traceparent: Option<&HeaderValue>) -> Self {
         let given = traceparent.and_then(|value| value.to_str().ok()?.parse().ok());
         Self(given.unwrap_or_else(|| TraceContext::generate(&mut rand::rng())))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for RequestTrace {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get().copied().unwrap_or_else(|| Self::of(&parts.headers)))
     }
 }

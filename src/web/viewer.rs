@@ -1,5 +1,6 @@
-//! The viewer of a page. There are no accounts yet: every request is anonymous. Handlers take
-//! `Viewer`, which also has the theme and the time zone of the pages.
+//! The sender of a request. There are no accounts yet: every request is anonymous. Handlers take
+//! [`Viewer`] and pass its context to the services; it also has the theme and the time zone of the
+//! pages.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,8 +9,11 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use kastrel_actors::Client;
+use kastrel_actors::model::{Principal, RequestContext};
+use kastrel_actors::policy::access::Identity;
 
 use super::base_path;
+use super::trace::RequestTrace;
 use super::zone::Zone;
 
 const COOKIE: &str = "kastrel-theme";
@@ -56,8 +60,10 @@ impl Theme {
 }
 
 /// The sender of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Viewer {
+    /// The principal and the trace of the request, which the services take.
+    pub(crate) context: RequestContext,
     /// The name; always `None` without accounts.
     pub(crate) name: Option<String>,
     /// The colour theme.
@@ -68,10 +74,23 @@ pub(crate) struct Viewer {
     pub(crate) client: Client,
 }
 
-impl Viewer {
-    /// Returns an anonymous viewer.
-    pub(crate) fn anonymous() -> Self {
-        Self::default()
+/// The context alone, for the status route, which does nothing that it does not need.
+pub(crate) struct Context(pub(crate) RequestContext);
+
+fn context_of(parts: &Parts) -> RequestContext {
+    let identity = parts.extensions.get::<Identity>();
+    let trace = parts.extensions.get().copied().unwrap_or_else(|| RequestTrace::of(&parts.headers));
+    RequestContext {
+        principal: identity.map_or(Principal::Anonymous, |identity| identity.principal.clone()),
+        trace: trace.0,
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Context {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(context_of(parts)))
     }
 }
 
@@ -81,10 +100,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
         Ok(Self {
+            context: context_of(parts),
+            name: None,
             theme: Theme::of(&parts.headers),
             zone: Zone::of(&parts.headers),
             client: address.map_or(Client::Local, Client::Address),
-            ..Self::anonymous()
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::context::Shared;
 use crate::messages::supervisor::{self, Launch};
 use crate::model::{Command, Failure, FailureKind, Interruption, Resolution, ScanId, ScanRecord, ScanState};
 use crate::policy::placement::{Placement, place};
+use crate::policy::starts::Starts;
 use crate::ports::{Applied, Delivery, QueueError, StoreError};
 use crate::task::{self, persistence};
 
@@ -72,11 +73,11 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
     loop {
         // The semaphore is never closed while its owner lives.
         let Ok(credit) = Arc::clone(&credits).acquire_owned().await else { return };
-        until_open(&shared).await;
+        shared.gate.allowed(|starts| show_wait(&shared, starts)).await;
         shared.show("dispatcher", "waiting for a job");
         let next = tokio::select! {
             next = shared.ports.queue.next() => next,
-            () = until_closed(&shared) => continue,
+            () = shared.gate.forbidden() => continue,
         };
         let delivery = match next {
             Ok(delivery) => delivery,
@@ -88,7 +89,7 @@ async fn pull(shared: Arc<Shared>, credits: Arc<Semaphore>) {
                 continue;
             }
         };
-        if !is_open(&shared) {
+        if shared.gate.starts() != Starts::Allowed {
             log(shared.ports.queue.release(&delivery.receipt, Duration::ZERO).await);
             continue;
         }
@@ -218,8 +219,7 @@ async fn look_first(shared: &Shared, id: ScanId) -> Placement {
 /// there is no wait.
 async fn held_target(shared: &Shared, id: ScanId) -> Option<Duration> {
     let now = Instant::now();
-    let held: Vec<(String, Instant)> =
-        shared.breaker.borrow().targets_held(now).map(|(target, _, until)| (target.to_owned(), until)).collect();
+    let held = shared.gate.targets_held(now);
     if held.is_empty() {
         return None;
     }
@@ -276,76 +276,22 @@ fn unfit(shared: &Shared, record: &ScanRecord, placement: Placement) -> Option<R
     Some(Resolution::Requeue(Interruption::NeverStarted))
 }
 
-fn is_open(shared: &Shared) -> bool {
-    let now = Instant::now();
-    let is_calm = shared.breaker.borrow().node_held(now).is_none();
-    is_calm && shared.lease_is_good() && shared.directives.borrow().allow_scans() && shared.health.borrow().is_well()
-}
-
-/// Waits until a directive forbids new scans, or the node has a fault. A lost lease or too many
-/// failures may also occur while the dispatcher waits for a signal. They are rare, and are checked
-/// when the signal arrives.
-async fn until_closed(shared: &Shared) {
-    let (mut directives, mut health) = (shared.directives.subscribe(), shared.health.subscribe());
-    // The senders live in `shared`.
-    tokio::select! {
-        _ = directives.wait_for(|directives| !directives.allow_scans()) => {}
-        _ = health.wait_for(|health| !health.is_well()) => {}
-    }
-}
-
-/// Waits until the lease is valid, the node is well, no directive forbids new scans and no failures
-/// hold them back.
-async fn until_open(shared: &Shared) {
-    let mut lease = shared.lease.subscribe();
-    let mut directives = shared.directives.subscribe();
-    let mut health = shared.health.subscribe();
-    loop {
-        let ordered = *directives.borrow_and_update();
-        if !ordered.allow_scans() {
-            shared.show(
-                "dispatcher",
-                if ordered.stopping {
-                    "stopping"
-                } else if ordered.drain.is_some() {
-                    "draining"
-                } else {
-                    "the queue is paused"
-                },
-            );
-            let _ = directives.changed().await;
-            continue;
-        }
-        let state = *lease.borrow_and_update();
-        let now = Instant::now();
-        if !state.is_good(now, shared.ports.guard.now()) {
-            shared.show("dispatcher", "waiting for the lease");
-            // The sender lives in `shared`.
-            let _ = lease.changed().await;
-            continue;
-        }
-        let wellness = health.borrow_and_update().clone();
-        if !wellness.is_well() {
-            let held = shared.hold().node;
-            shared.show(
-                "dispatcher",
-                held.map_or_else(
-                    || "waiting for the first check of this node".into(),
-                    |held| format!("held back: {held}"),
-                ),
-            );
-            let _ = health.changed().await;
-            continue;
-        }
-        let held = shared.breaker.borrow().node_held(now);
-        match held {
-            None => return,
-            Some((_, until)) => {
-                shared.show("dispatcher", "held back: too many attempts of several targets failed");
-                tokio::time::sleep_until(until).await;
-            }
-        }
-    }
+/// Shows why the dispatcher takes no signal.
+fn show_wait(shared: &Shared, starts: Starts) {
+    let state = match starts {
+        Starts::Stopping => "stopping".into(),
+        Starts::Draining => "draining".into(),
+        Starts::Paused => "the queue is paused".into(),
+        Starts::NoLease => "waiting for the lease".into(),
+        Starts::Unwell => match shared.gate.hold(shared.ports.clock.now()).node {
+            Some(held) => format!("held back: {held}"),
+            None => "waiting for the first check of this node".into(),
+        },
+        Starts::HeldBack { .. } => "held back: too many attempts of several targets failed".into(),
+        // There is nothing to wait for.
+        Starts::Allowed => return,
+    };
+    shared.show("dispatcher", state);
 }
 
 /// Logs a failed response to the queue. The queue then delivers the signal again, which does no

@@ -1,9 +1,9 @@
 //! The dispatcher: takes a signal only when a slot is free, leases the row of the scan, and passes
 //! it to the supervisor.
 //!
-//! - **Owns** the node's slots (permits of a semaphore) and one task that takes signals. Mailboxes
-//!   are unbounded, so it takes a signal only with a free slot: a queue with a thousand signals
-//!   keeps them.
+//! - **Owns** one task that takes signals; the node owns the slots (permits of a semaphore).
+//!   Mailboxes are unbounded, so it takes a signal only with a free slot: a queue with a thousand
+//!   signals keeps them.
 //! - **Messages** come only from its own task.
 //! - **When the queue or the store does not respond** it releases the signal and retries, with
 //!   growing waits. While the lease is not valid, a directive forbids new scans, the node has a

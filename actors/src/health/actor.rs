@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::message::Message;
 use crate::context::Shared;
-use crate::model::{AttemptEnd, AttemptRecord, Failure, FaultKind, NodeFault};
+use crate::model::{AttemptRecord, ClassifiedEnd, Failure, FaultKind, NodeFault};
 use crate::policy::infrastructure::judge;
 use crate::ports::CheckDepth;
 use crate::task;
@@ -51,14 +51,9 @@ impl Actor for Health {
 }
 
 async fn watch(shared: &Shared) {
-    let mut health = shared.health.subscribe();
     loop {
-        let next = health.borrow_and_update().next_check(Instant::now());
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => check(shared).await,
-            // A failed start has changed the time of the next check. The sender lives in `shared`.
-            _ = health.changed() => {}
-        }
+        shared.gate.check_due().await;
+        check(shared).await;
     }
 }
 
@@ -83,9 +78,8 @@ pub(crate) async fn judged(
     failure: Failure,
     attempts: Vec<AttemptRecord>,
     started: Instant,
-) -> AttemptEnd {
-    let missed = shared.health.borrow().missed_since(started).map(<[NodeFault]>::to_vec);
-    let faults = match missed {
+) -> ClassifiedEnd {
+    let faults = match shared.gate.missed_since(started) {
         Some(faults) => faults,
         None => {
             let began = Instant::now();

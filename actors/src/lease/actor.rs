@@ -8,18 +8,15 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::Message;
-use crate::context::{LeaseState, Shared};
+use crate::context::Shared;
 use crate::messages::supervisor;
-use crate::model::{NodeLease, NodeLeaseRefused};
-use crate::policy::lease::{LeaseStep, step, trusted_until};
+use crate::model::{NodeLease, NodeLeaseRefused, Principal};
+use crate::policy::lease::{LeaseState, LeaseStep, step, trusted_until};
 use crate::ports::{Control, StoreError};
 use crate::task;
 
 /// The pause after a failed renewal.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The pause before the current supervisor is sent another `KillAll`.
-const CLEAR_AGAIN: Duration = Duration::from_millis(200);
 
 pub(crate) struct Lease;
 
@@ -40,6 +37,7 @@ pub(crate) struct State {
     shared: Arc<Shared>,
     phase: Phase,
     renewal: Option<AbortOnDropHandle<()>>,
+    /// The next step: a timer, or the wait until the last scan is gone.
     timer: Option<AbortOnDropHandle<()>>,
     /// A directive arrived while a renewal was in progress; the renewal may be older than the
     /// directive.
@@ -53,7 +51,7 @@ impl Actor for Lease {
     type Arguments = Arc<Shared>;
 
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        let phase = match *shared.lease.borrow() {
+        let phase = match shared.gate.lease() {
             LeaseState::Trusted { sent, .. } => Phase::Held { sent },
             // Scans that the node still runs have no lease.
             LeaseState::None if !shared.registry.is_empty() => Phase::Clearing,
@@ -122,7 +120,13 @@ impl State {
                 self.renew(myself, now, true);
             }
             Phase::Held { sent } => {
-                match step(self.shared.config.lease, sent, self.renewal.is_some(), self.shared.lease_is_good(), now) {
+                match step(
+                    self.shared.config.lease,
+                    sent,
+                    self.renewal.is_some(),
+                    self.shared.gate.lease_is_good(),
+                    now,
+                ) {
                     LeaseStep::WaitUntil(when) => self.look_again(myself, when),
                     LeaseStep::Renew(when) => {
                         self.renew(myself, now, false);
@@ -182,7 +186,7 @@ impl State {
                 }
                 self.phase = Phase::Held { sent };
                 self.shared.show("lease", "held");
-                self.shared.trust_lease(sent, guard_sent);
+                self.shared.gate.trust_lease(sent, guard_sent);
                 let lease = if anew { self.with_own_drain(lease) } else { lease };
                 // The node reports its new activity at once, not only with the next regular
                 // renewal.
@@ -225,11 +229,13 @@ impl State {
     /// If the node's row was ended together with its lease, the row's drain order is lost. The node
     /// still obeys the order and writes it again.
     fn with_own_drain(&self, lease: NodeLease) -> NodeLease {
-        let Some(by) = self.shared.directives.borrow().drain.filter(|_| lease.drain.is_none()) else { return lease };
+        let Some(by) = self.shared.gate.directives().drain.filter(|_| lease.drain.is_none()) else { return lease };
         let left = by.saturating_duration_since(Instant::now());
         let shared = Arc::clone(&self.shared);
         drop(tokio::spawn(async move {
-            if let Err(error) = shared.ports.store.nodes.order_drain(&shared.config.id, Some(left)).await {
+            if let Err(error) =
+                shared.ports.store.nodes.order_drain(&shared.config.id, Some(left), &Principal::System).await
+            {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "could not write the order to drain again; the next renewal takes it back"
@@ -241,13 +247,7 @@ impl State {
 
     /// Updates the directives. Returns true if they changed.
     fn note_directives(&self, lease: &NodeLease) -> bool {
-        let now = Instant::now();
-        let changed = self.shared.directives.send_if_modified(|directives| {
-            let after = directives.after(lease, now);
-            let changed = after != *directives;
-            *directives = after;
-            changed
-        });
+        let changed = self.shared.gate.follow(lease, Instant::now());
         if changed {
             info!(node.id = %self.shared.config.id, draining = lease.drain.is_some(), queue.paused = lease.paused, "the orders have changed");
             // A new supervisor reads the directives at its start.
@@ -262,31 +262,31 @@ impl State {
         self.phase = Phase::Clearing;
         self.renewal = None;
         self.timer = None;
-        self.shared.lease.send_replace(LeaseState::None);
+        self.shared.gate.lose_lease();
         self.clear(myself);
     }
 
-    fn clear(&self, myself: &ActorRef<Message>) {
-        let lease = myself.clone();
-        let cleared = supervisor::OnCleared::new(move || {
-            let _ = lease.cast(Message::Cleared);
-        });
-        // Dropping an unsent message calls back too; the registry decides.
-        let _ = self.shared.tell_supervisor(supervisor::Message::KillAll(cleared));
+    /// Has the supervisor kill every scan.
+    fn clear(&mut self, myself: &ActorRef<Message>) {
+        let shared = Arc::clone(&self.shared);
+        let work = async move {
+            shared.clear(supervisor::Message::KillAll).await;
+            Message::Cleared
+        };
+        self.timer = Some(task::answer(myself, work, Message::Panicked));
     }
 
-    /// Handles the callback of the supervisor: nothing is left, or the supervisor itself is gone.
-    /// Only an empty registry is proof.
     fn cleared(&mut self, myself: &ActorRef<Message>) {
         if self.phase != Phase::Clearing {
             return;
         }
+        // Only an empty registry is proof.
         if self.shared.registry.is_empty() {
             self.shared.ports.guard.disarm();
             self.phase = Phase::Acquiring;
             self.tick(myself);
         } else {
-            self.look_again(myself, Instant::now() + CLEAR_AGAIN);
+            self.clear(myself);
         }
     }
 
@@ -294,7 +294,7 @@ impl State {
         self.phase = Phase::Released;
         self.renewal = None;
         self.timer = None;
-        self.shared.lease.send_replace(LeaseState::None);
+        self.shared.gate.lose_lease();
         self.shared.show("lease", "released");
         self.shared.ports.guard.disarm();
         let removal = self.shared.ports.store.nodes.remove(&self.shared.config.id);

@@ -1,7 +1,7 @@
 //! The lease actor: holds this node's right to run scans.
 //!
 //! - **Owns** the renewal of the node's row and the published
-//!   [`LeaseState`](crate::context::LeaseState).
+//!   [`LeaseState`](crate::policy::lease::LeaseState).
 //! - **Messages** come from its own timer and renewal task, and from the node at shutdown.
 //! - **When the store does not respond** it retries each second. When the lease is no longer valid,
 //!   it orders the supervisor to kill every scan, waits until the last process is gone, and only

@@ -54,6 +54,7 @@ fn told_again(error: Arc<StoreError>) -> StoreError {
     match *error {
         StoreError::Unavailable(_) => StoreError::Unavailable(Box::new(Cause(error))),
         StoreError::Corrupt(_) => StoreError::Corrupt(Box::new(Cause(error))),
+        StoreError::Outdated => StoreError::Outdated,
     }
 }
 
@@ -65,6 +66,7 @@ impl Cause {
     fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
         match &*self.0 {
             StoreError::Unavailable(source) | StoreError::Corrupt(source) => &**source,
+            outdated @ StoreError::Outdated => outdated,
         }
     }
 }
@@ -87,7 +89,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::testing::{Cluster, Fault, Faults, Script, ScriptedRunner};
+    use crate::service::Services;
+    use crate::testing::{Cluster, Fault, Faults, Script, ScriptedRunner, fixtures};
 
     #[tokio::test(start_paused = true)]
     async fn concurrent_gets_of_an_uncached_scan_cost_one_read() {
@@ -100,9 +103,10 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             if fails.load(Ordering::Relaxed) > 0 { Fault::Unreachable } else { Fault::Slow(Duration::from_secs(1)) }
         });
-        let mut service = cluster.service_elsewhere();
-        service.store = service.store.hooked(&slow);
-        let ask = |id| futures_util::future::join_all((0..100).map(|_| service.scan(id)).collect::<Vec<_>>());
+        let mut ports = cluster.service_ports_elsewhere();
+        ports.store = ports.store.hooked(&slow);
+        let (service, context) = (Services::new(ports).scans, fixtures::context());
+        let ask = |id| futures_util::future::join_all((0..100).map(|_| service.scan(&context, id)).collect::<Vec<_>>());
         for answer in ask(id).await {
             assert_eq!(answer.unwrap().unwrap().record.id, id);
         }
@@ -119,7 +123,7 @@ mod tests {
             assert_eq!(error.source().unwrap().to_string(), "an injected fault");
         }
         failing.store(0, Ordering::Relaxed);
-        assert!(service.scan(ScanId(99)).await.unwrap().is_none());
+        assert!(service.scan(&context, ScanId(99)).await.unwrap().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -127,9 +131,11 @@ mod tests {
         let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
         let id = cluster.submit().await;
         let slow = Faults::new(|| Fault::Slow(Duration::from_secs(1)));
-        let mut service = cluster.service_elsewhere();
-        service.store = service.store.hooked(&slow);
-        let (first, second) = (tokio::time::timeout(Duration::from_millis(500), service.scan(id)), service.scan(id));
+        let mut ports = cluster.service_ports_elsewhere();
+        ports.store = ports.store.hooked(&slow);
+        let (service, context) = (Services::new(ports).scans, fixtures::context());
+        let (first, second) =
+            (tokio::time::timeout(Duration::from_millis(500), service.scan(&context, id)), service.scan(&context, id));
         let (first, second) = tokio::join!(first, second);
         assert!(first.is_err());
         assert_eq!(second.unwrap().unwrap().record.id, id);

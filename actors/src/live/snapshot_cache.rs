@@ -1,30 +1,24 @@
-//! The snapshot cache: the live state of scans and actors, for readers that must never wait for an
-//! actor.
+//! The snapshot cache: the live state of scans, for readers that must never wait for an actor.
 //!
-//! Owns the last snapshot of each recently changed scan and the state of each actor. Actors, the
-//! scan service and the replica sync publish to it; the web only reads. It never decides anything,
-//! and all its content can be rebuilt from the store.
+//! Owns the last snapshot of each recently changed scan, and holds the parts of the live state that
+//! change with them. Actors, the scan service and the replica sync publish to it; the web only
+//! reads. It never decides anything, and all its content can be rebuilt from the store.
 
-use std::collections::{BTreeMap, HashMap, VecDeque, hash_map};
+use std::collections::{HashMap, VecDeque, hash_map};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::live::ChangeLog;
-use crate::live::Holds;
-use crate::live::Offered;
-use crate::live::QueueGate;
-use crate::live::QueueState;
-use crate::live::Reads;
+use crate::live::node_status::scan_view;
+use crate::live::{ChangeLog, Holds, LiveAttempt, NodeStatus, Offered, QueueGate, QueueState, Reads};
 use crate::model::{
-    ActorFailure, ActorView, AttemptPhase, FencingToken, NodeHold, NodeId, NodeRecord, PluginResult, PluginStatus,
-    ScanId, ScanRecord, ScanSnapshot, ScanStatus, total_count,
+    ActorView, FencingToken, NodeHold, NodeId, NodeRecord, ScanId, ScanRecord, ScanSnapshot, ScanStatus,
 };
-use crate::policy::restart::RestartBudget;
+use crate::policy::succession::{after_message, after_row};
 
 /// The number of scans that are kept although they do not run: enough for the pages that clients
 /// view, and bounded.
@@ -34,9 +28,9 @@ const KEPT: usize = 2_000;
 #[derive(Debug)]
 pub struct SnapshotCache {
     scans: RwLock<Scans>,
-    actors: Mutex<BTreeMap<&'static str, ActorView>>,
-    budgets: Mutex<BTreeMap<&'static str, RestartBudget>>,
     changes: ChangeLog,
+    /// The actor tree and the restart budgets.
+    pub status: NodeStatus,
     /// The reads of rows that are in progress.
     pub(crate) reads: Reads,
     /// The known state of the queue.
@@ -55,9 +49,8 @@ impl Default for SnapshotCache {
     fn default() -> Self {
         Self {
             scans: RwLock::default(),
-            actors: Mutex::default(),
-            budgets: Mutex::default(),
             changes: ChangeLog::default(),
+            status: NodeStatus::default(),
             reads: Reads::default(),
             queue: QueueState::default(),
             gate: QueueGate::default(),
@@ -132,14 +125,14 @@ impl SnapshotCache {
     }
 
     /// Applies a snapshot from another process. Data older than the cache's own changes nothing.
-    pub fn absorb(&self, told: ScanSnapshot) {
-        let id = told.record.id;
-        self.see(&told.record);
+    pub fn absorb(&self, other: ScanSnapshot) {
+        let id = other.record.id;
+        self.see(&other.record);
         let now = self.now_ms();
         self.write(|scans| {
-            let entry = scans.put(ScanRecord::clone(&told.record), now);
+            let entry = scans.put(ScanRecord::clone(&other.record), now);
             entry.sender.send_if_modified(|current| {
-                let Some(next) = absorb(current, told) else { return false };
+                let Some(next) = after_message(current, other) else { return false };
                 *current = Arc::new(next);
                 true
             });
@@ -287,68 +280,14 @@ impl SnapshotCache {
         });
     }
 
-    /// Changes the view of an infrastructure actor.
-    pub fn actor(&self, name: &'static str, now: Timestamp, change: impl FnOnce(&mut ActorView)) {
-        let mut actors = self.actors();
-        let view = actors.entry(name).or_insert_with(|| ActorView {
-            name: name.into(),
-            state: "starting".into(),
-            since: now,
-            restarts: 0,
-            last_failure: None,
-            children: Vec::new(),
-        });
-        let before = view.state.clone();
-        change(view);
-        if view.state != before {
-            view.since = now;
-        }
-    }
-
-    /// Sets the current state of a budget of failures.
-    pub fn budget(&self, name: &'static str, budget: &RestartBudget) {
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner).insert(name, budget.clone());
-    }
-
-    /// Returns how much of each budget is left.
-    #[must_use]
-    pub fn budgets(&self, now: Instant) -> Vec<(&'static str, usize)> {
-        self.budgets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(name, budget)| (*name, budget.left(now)))
-            .collect()
-    }
-
-    /// Returns the current actor tree.
+    /// Returns the current actor tree, with the actors of the scans that this process runs.
     #[must_use]
     pub fn supervision(&self, now: Timestamp) -> ActorView {
-        let mut tree = self.infrastructure(now);
+        let mut tree = self.status.infrastructure(now);
         if let Some(supervisor) = tree.children.iter_mut().find(|child| child.name == "supervisor") {
             supervisor.children = self.running().iter().filter_map(|snapshot| scan_view(snapshot)).collect();
         }
         tree
-    }
-
-    /// Returns the current actor tree without the actors of single scans.
-    #[must_use]
-    pub fn infrastructure(&self, now: Timestamp) -> ActorView {
-        let mut actors = self.actors().clone();
-        let mut root = actors.remove("node").unwrap_or_else(|| ActorView {
-            name: "node".into(),
-            state: "not running".into(),
-            since: now,
-            restarts: 0,
-            last_failure: None,
-            children: Vec::new(),
-        });
-        root.children = actors.into_values().collect();
-        root
-    }
-
-    fn actors(&self) -> MutexGuard<'_, BTreeMap<&'static str, ActorView>> {
-        self.actors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Scans) -> T) -> T {
@@ -384,7 +323,7 @@ impl Scans {
                     if record.version <= current.record.version {
                         return false;
                     }
-                    *current = Arc::new(succeed(current, record));
+                    *current = Arc::new(after_row(current, record));
                     true
                 });
                 entry
@@ -411,52 +350,6 @@ impl Scans {
     }
 }
 
-/// Returns the snapshot that follows `current` when its row becomes `record`.
-fn succeed(current: &ScanSnapshot, record: ScanRecord) -> ScanSnapshot {
-    let sequence = current.sequence + 1;
-    if is_same_attempt(&current.record, &record) {
-        let plugins = further(record.plugins.clone(), current.plugins.clone());
-        ScanSnapshot { record, sequence, plugins, ..current.clone() }
-    } else {
-        ScanSnapshot { sequence, ..ScanSnapshot::of(record) }
-    }
-}
-
-/// Returns the snapshot that follows `current` after a snapshot from another process; `None` if
-/// that contains nothing new.
-///
-/// Data of the current attempt counts even if it arrives with an older row: the plugins of an
-/// attempt only ever move forward.
-fn absorb(current: &ScanSnapshot, told: ScanSnapshot) -> Option<ScanSnapshot> {
-    if !is_same_attempt(&current.record, &told.record) {
-        return None;
-    }
-    let next = ScanSnapshot {
-        record: current.record.clone(),
-        sequence: current.sequence,
-        phase: told.phase.or(current.phase),
-        pid: told.pid.or(current.pid),
-        plugins: further(current.plugins.clone(), told.plugins),
-        last_progress_at: told.last_progress_at.max(current.last_progress_at),
-    };
-    (next != *current).then(|| ScanSnapshot { sequence: current.sequence + 1, ..next })
-}
-
-fn is_same_attempt(one: &ScanRecord, other: &ScanRecord) -> bool {
-    one.status() == ScanStatus::Running && other.status() == ScanStatus::Running && one.token == other.token
-}
-
-/// Of two states of one attempt's plugins, returns the one that is further ahead; the second one if
-/// they are equal.
-fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult> {
-    let way = |plugins: &[PluginResult]| {
-        let count = |state: fn(PluginStatus) -> bool| plugins.iter().filter(|plugin| state(plugin.status)).count();
-        let findings = total_count(plugins.iter().map(|plugin| plugin.findings_count));
-        (count(PluginStatus::is_final), count(|status| status != PluginStatus::Pending), findings, plugins.len())
-    };
-    if way(&one) > way(&other) { one } else { other }
-}
-
 impl Entry {
     fn is_own(&self) -> bool {
         let snapshot = self.sender.borrow();
@@ -475,59 +368,10 @@ fn claim(last: &AtomicU64, now_ms: u64, every: Duration) -> bool {
     is_due && last.compare_exchange(before, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
-fn scan_view(snapshot: &ScanSnapshot) -> Option<ActorView> {
-    let phase = snapshot.phase?;
-    let attempt = snapshot.record.last_attempt()?;
-    let failure = snapshot.record.attempts.iter().rev().find_map(|attempt| match (&attempt.end, attempt.ended_at) {
-        (Some(crate::model::AttemptEnd::Failed(failure)), Some(at)) => {
-            Some(ActorFailure { at, reason: format!("{}: {}", failure.kind, failure.detail) })
-        }
-        _ => None,
-    });
-    Some(ActorView {
-        name: format!("scan-{}", snapshot.record.id),
-        state: phase.to_string(),
-        since: attempt.started_at,
-        restarts: snapshot.record.failures,
-        last_failure: failure,
-        children: Vec::new(),
-    })
-}
-
-/// The parts of a snapshot that an attempt may change.
-#[derive(Debug)]
-pub struct LiveAttempt<'a>(&'a mut ScanSnapshot);
-
-impl LiveAttempt<'_> {
-    /// Sets the phase of the attempt's actor.
-    pub fn phase(&mut self, phase: AttemptPhase) -> &mut Self {
-        self.0.phase = Some(phase);
-        self
-    }
-
-    /// Sets the process id.
-    pub fn pid(&mut self, pid: u32) -> &mut Self {
-        self.0.pid = Some(pid);
-        self
-    }
-
-    /// Sets the state of the plugins.
-    pub fn plugins(&mut self, plugins: Vec<PluginResult>) -> &mut Self {
-        self.0.plugins = plugins;
-        self
-    }
-
-    /// Sets the time of the last sign of life.
-    pub fn alive(&mut self, at: Timestamp) -> &mut Self {
-        self.0.last_progress_at = Some(at);
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Command, PluginStatus, Resolution, Verdict};
+    use crate::model::{AttemptPhase, Command, PluginResult, PluginStatus, Resolution, Verdict};
     use crate::policy::transition::{Transition, transition};
     use crate::testing::fixtures;
 
@@ -571,7 +415,10 @@ mod tests {
         snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).pid(7).plugins(vec![PluginResult::new("a", PluginStatus::InProgress)]);
         });
-        let asked = after(&running, Command::Cancel { by: crate::model::CancelledBy::User });
+        let asked = after(
+            &running,
+            Command::Cancel { by: crate::model::CancelledBy::User, principal: crate::model::Principal::Anonymous },
+        );
         snapshots.publish(asked.clone());
         assert_eq!(snapshots.get(ScanId(1)).unwrap().pid, Some(7));
         assert_eq!(snapshots.get(ScanId(1)).unwrap().plugins.len(), 1);
@@ -619,7 +466,7 @@ mod tests {
     fn actor_tree_shows_running_scans_below_the_supervisor() {
         let snapshots = SnapshotCache::default();
         for name in ["node", "supervisor", "lease"] {
-            snapshots.actor(name, at(0), |view| view.state = "running".into());
+            snapshots.status.actor(name, at(0), |view| view.state = "running".into());
         }
         let running = leased(4);
         snapshots.publish_own(running.clone());

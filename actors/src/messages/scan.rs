@@ -1,14 +1,32 @@
 //! The messages of a Scan actor, and the reasons with which it stops.
 
-use crate::model::AttemptEnd;
+use crate::model::ClassifiedEnd;
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
 
-/// The stop reason of an actor whose attempt's end is written.
-pub(crate) const RECORDED: &str = "recorded";
+/// Why a Scan actor stopped by itself. Every other end is a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// The end of its attempt is written.
+    Recorded,
+    /// It gave up writing the end, because the lease is lost.
+    Abandoned,
+}
 
-/// The stop reason of an actor that gave up writing the end, because the lease is lost.
-pub(crate) const ABANDONED: &str = "abandoned";
+impl StopReason {
+    /// The text with which the actor stops.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
+    /// Reads the text with which an actor stopped.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Recorded, Self::Abandoned].into_iter().find(|one| one.as_str() == text)
+    }
+}
 
 /// The result of `AttemptFinisher::write`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +44,7 @@ pub(crate) enum Message {
     /// The runner has started the process, or could not start it.
     Started(Result<Box<dyn AttemptControl>, StartError>),
     /// The classified end of the attempt, after the check for a fault of the node.
-    Judged(Box<AttemptEnd>),
+    Judged(Box<ClassifiedEnd>),
     /// An event of the process.
     Event(AttemptEvent),
     /// Ends the attempt.

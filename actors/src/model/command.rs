@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, FencingToken, Interruption, NodeId, PluginResult, ScannerInfo, Verdict};
+use super::{Failure, FencingToken, Interruption, NodeId, PluginResult, Principal, ScannerInfo, Verdict};
 
 named_enum! {
     /// The origin of a cancel.
@@ -74,6 +74,8 @@ pub enum Command {
     Cancel {
         /// The origin of the request.
         by: CancelledBy,
+        /// Who requests it.
+        principal: Principal,
     },
     /// Takes a running scan from a node whose lease has ended, or that is known to be dead.
     Rescue {

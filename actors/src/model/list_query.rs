@@ -76,7 +76,8 @@ impl Default for ListQuery {
 /// A page of scans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanPage {
-    /// The scans, in `order`.
+    /// The scans, in `order`, as [`ScanRecord::listed`] returns them: plugins without issues,
+    /// messages and times.
     pub scans: Vec<ScanRecord>,
     /// The requested order, or newest first if the store cannot provide that order; `next` is then
     /// a cursor in it.

@@ -10,16 +10,22 @@ mod command;
 mod count;
 mod coverage;
 mod dispatch;
+mod event;
+mod idempotency_key;
 mod ids;
 mod issues;
+mod labels;
 mod list_query;
 mod listing;
 mod node;
 mod node_fault;
 mod outcome;
 mod plugin;
+mod plugin_class;
+mod principal;
 mod record;
 mod request;
+mod scan_overview;
 mod scanner_info;
 mod setting_nature;
 mod setting_schema;
@@ -36,20 +42,26 @@ pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::Coverage;
 pub use dispatch::{DueScan, RunningScan};
+pub use event::{AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey};
+pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
+pub use labels::{AttemptOutcome, ExitClass, LeaseResult};
 pub use list_query::{Cursor, ListQuery, ScanPage};
 pub use listing::ScanOrder;
 pub use names::UnknownName;
 pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, QueuePause};
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
-pub use outcome::{AttemptEnd, Failure, FailureKind, Interruption, Verdict};
+pub use outcome::{AttemptEnd, ClassifiedEnd, Failure, FailureKind, Interruption, ResultSummary, Verdict};
 pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
+pub use plugin_class::{PluginClass, PluginText};
+pub use principal::{Principal, RequestContext};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
-    ConfigOverride, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles, ReportFormat,
-    SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
+    ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
+    ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
 };
+pub use scan_overview::ScanOverview;
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};

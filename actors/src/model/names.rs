@@ -105,5 +105,8 @@ mod tests {
         round_trips(PluginKind::ALL);
         round_trips(AttemptPhase::ALL);
         round_trips(ScanOrder::ALL);
+        round_trips(AttemptOutcome::ALL);
+        round_trips(ExitClass::ALL);
+        round_trips(LeaseResult::ALL);
     }
 }

@@ -1,9 +1,11 @@
 //! How an attempt ends: the kinds of failure and interruption that decide whether a scan is
 //! retried.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::count::total_count;
+use super::count::{bounded_count, total_count};
 use super::{PluginResult, PluginStatus, SeverityCounts};
 
 named_enum! {
@@ -74,8 +76,10 @@ impl Failure {
     }
 }
 
-/// The results of a scan that ran to its end.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The results of an attempt that ran to its end: what a classification returns and a command
+/// carries. The row keeps the plugins once, in [`ScanRecord::plugins`](super::ScanRecord::plugins),
+/// and a [`ResultSummary`] of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Verdict {
     /// The final state of each plugin.
     pub plugins: Vec<PluginResult>,
@@ -104,12 +108,72 @@ impl Verdict {
     }
 }
 
-/// How an attempt ended: it completed, failed, or was ended from outside.
+/// The results of an attempt that ran to its end, as counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredSummary")]
+pub struct ResultSummary {
+    /// True for a dry run, which leaves no results.
+    pub dry_run: bool,
+    /// The number of plugins in each final state. A state without plugins is absent.
+    pub states: BTreeMap<PluginStatus, u64>,
+    /// The number of items that the plugins collected.
+    pub findings: u64,
+    /// The number of issues by severity.
+    pub severities: SeverityCounts,
+}
+
+impl ResultSummary {
+    /// Counts the plugins of an ended attempt.
+    #[must_use]
+    pub fn of(plugins: &[PluginResult], dry_run: bool) -> Self {
+        let mut states = BTreeMap::new();
+        for plugin in plugins {
+            *states.entry(plugin.status.when_attempt_ends()).or_default() += 1;
+        }
+        let findings = total_count(plugins.iter().map(|plugin| plugin.findings_count));
+        Self { dry_run, states, findings, severities: SeverityCounts::of(plugins) }
+    }
+
+    /// Returns the number of plugins that ended in `status`.
+    #[must_use]
+    pub fn count(&self, status: PluginStatus) -> u64 {
+        self.states.get(&status).copied().unwrap_or_default()
+    }
+}
+
+/// A summary as rows, feeds and backups hold it. Earlier versions held the plugins themselves.
+#[derive(Deserialize)]
+struct StoredSummary {
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    states: BTreeMap<PluginStatus, u64>,
+    #[serde(default)]
+    findings: u64,
+    #[serde(default)]
+    severities: SeverityCounts,
+    #[serde(default)]
+    plugins: Vec<PluginResult>,
+}
+
+impl From<StoredSummary> for ResultSummary {
+    fn from(stored: StoredSummary) -> Self {
+        let StoredSummary { dry_run, states, findings, severities, plugins } = stored;
+        if plugins.is_empty() {
+            Self { dry_run, states, findings: bounded_count(findings), severities }
+        } else {
+            Self::of(&plugins, dry_run)
+        }
+    }
+}
+
+/// How an attempt ended: it completed, failed, or was ended from outside. `R` is what is known of
+/// the results of a completed one: a row has their summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
-pub enum AttemptEnd {
+pub enum AttemptEnd<R = ResultSummary> {
     /// The attempt ran to its end.
-    Completed(Verdict),
+    Completed(R),
     /// The attempt failed. [`crate::policy::restart`] decides whether the scan is retried.
     Failed(Failure),
     /// Kastrel interrupted the attempt; it costs no attempt.
@@ -122,4 +186,34 @@ pub enum AttemptEnd {
     },
     /// A user requested the end.
     Cancelled,
+}
+
+/// The end of an attempt as it is classified, with the complete results.
+pub type ClassifiedEnd = AttemptEnd<Verdict>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_counts_plugins_and_reads_those_of_earlier_versions() {
+        let plugin =
+            |name: &str, status, findings_count| PluginResult { findings_count, ..PluginResult::new(name, status) };
+        let plugins = vec![
+            plugin("a", PluginStatus::Completed, 2),
+            plugin("b", PluginStatus::Completed, 3),
+            plugin("c", PluginStatus::InProgress, 0),
+        ];
+        let summary = ResultSummary::of(&plugins, false);
+        let counts = [PluginStatus::Completed, PluginStatus::Interrupted, PluginStatus::Failed]
+            .map(|status| summary.count(status));
+        assert_eq!((counts, summary.findings), ([2, 1, 0], 5));
+        let text = serde_json::to_string(&summary).unwrap();
+        assert_eq!(serde_json::from_str::<ResultSummary>(&text).unwrap(), summary);
+        assert!(!text.contains("plugins"), "{text}");
+        let end = AttemptEnd::Completed(summary);
+        assert_eq!(serde_json::from_str::<AttemptEnd>(&serde_json::to_string(&end).unwrap()).unwrap(), end);
+        let earlier = serde_json::json!({ "end": "completed", "plugins": plugins, "dry_run": false });
+        assert_eq!(serde_json::from_value::<AttemptEnd>(earlier).unwrap(), end);
+    }
 }

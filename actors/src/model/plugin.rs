@@ -145,6 +145,17 @@ impl PluginResult {
         self
     }
 
+    /// Returns what lists of scans show of it: name, state and counts, without issues, message and
+    /// times.
+    #[must_use]
+    pub fn listed(&self) -> Self {
+        Self {
+            findings_count: self.findings_count,
+            severities: self.severity_counts(),
+            ..Self::new(self.name.clone(), self.status)
+        }
+    }
+
     /// Returns the number of reported issues of each severity.
     #[must_use]
     pub fn severity_counts(&self) -> SeverityCounts {

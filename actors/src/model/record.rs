@@ -1,13 +1,15 @@
 //! The row of a scan, from which everything else is derived.
 
+mod stored;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptEnd, AttemptNumber, CancelledBy, Coverage, Failure, FencingToken, Interruption, NewScan, NodeId,
-    PluginResult, ScanId, ScanRequest, ScannerInfo, SeverityCounts, TraceContext, Verdict, end_with_attempt,
+    PluginResult, ResultSummary, ScanId, ScanRequest, ScannerInfo, SeverityCounts, TraceContext,
 };
 
 named_enum! {
@@ -92,8 +94,9 @@ pub enum ScanState {
     Completed {
         /// The time of the end.
         at: Timestamp,
-        /// The results.
-        verdict: Verdict,
+        /// The results, as counts. The plugins are in [`ScanRecord::plugins`].
+        #[serde(default)]
+        summary: ResultSummary,
     },
     /// The scan failed and is not retried.
     Failed {
@@ -155,15 +158,14 @@ pub struct AttemptRecord {
 ///
 /// When a row is read, no plugin of an ended attempt is unfinished, even if an older version wrote
 /// the row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(remote = "Self")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ScanRecord {
     /// Its identity.
     pub id: ScanId,
     /// The request.
     pub request: ScanRequest,
     /// The selected plugins that the scan leaves out because its mode does not run them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
     /// The state of the scan.
     pub state: ScanState,
@@ -175,49 +177,29 @@ pub struct ScanRecord {
     /// count.
     pub failures: u32,
     /// A requested cancel that waits for the running attempt to end.
-    #[serde(default)]
     pub cancel_requested: Option<CancelledBy>,
     /// All attempts, oldest first.
-    #[serde(default)]
     pub attempts: Vec<AttemptRecord>,
     /// The plugins of the last attempt. They are kept if it failed, so partial results are not
     /// lost.
-    #[serde(default)]
     pub plugins: Vec<PluginResult>,
     /// The time when the scan was accepted.
     pub created_at: Timestamp,
     /// The time when its first attempt started.
-    #[serde(default)]
     pub started_at: Option<Timestamp>,
     /// The client's idempotency key.
-    #[serde(default)]
     pub idempotency_key: Option<String>,
     /// The trace of the submission.
     pub trace: TraceContext,
     /// The scan that this one repeats.
-    #[serde(default)]
     pub rerun_of: Option<ScanId>,
-}
-
-impl Serialize for ScanRecord {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for ScanRecord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut record = Self::deserialize(deserializer)?;
-        record.end_plugins();
-        Ok(record)
-    }
 }
 
 impl ScanRecord {
     /// Creates the row of a scan that is accepted at `now`: pending, and due at once.
     #[must_use]
     pub fn submitted(id: ScanId, scan: NewScan, now: Timestamp) -> Self {
-        let NewScan { request, left_out, idempotency_key, trace, rerun_of } = scan;
+        let NewScan { request, left_out, idempotency_key, trace, rerun_of, submitted_by: _ } = scan;
         Self {
             id,
             request,
@@ -235,6 +217,35 @@ impl ScanRecord {
             trace,
             rerun_of,
         }
+    }
+
+    /// Returns the row without its plugins, for a store that keeps them in rows of their own.
+    #[must_use]
+    pub fn without_plugins(&self) -> Self {
+        Self {
+            id: self.id,
+            request: self.request.clone(),
+            left_out: self.left_out.clone(),
+            state: self.state.clone(),
+            token: self.token,
+            version: self.version,
+            failures: self.failures,
+            cancel_requested: self.cancel_requested,
+            attempts: self.attempts.clone(),
+            plugins: Vec::new(),
+            created_at: self.created_at,
+            started_at: self.started_at,
+            idempotency_key: self.idempotency_key.clone(),
+            trace: self.trace,
+            rerun_of: self.rerun_of,
+        }
+    }
+
+    /// Returns the row as lists have it: of each plugin only what
+    /// [`PluginResult::listed`] keeps.
+    #[must_use]
+    pub fn listed(&self) -> Self {
+        Self { plugins: self.plugins.iter().map(PluginResult::listed).collect(), ..self.without_plugins() }
     }
 
     /// Returns the state's name in the status API.
@@ -289,39 +300,16 @@ impl ScanRecord {
         self.attempts.last().and_then(|attempt| attempt.ended_at).unwrap_or(self.created_at)
     }
 
-    /// Returns the latest state of the scan's plugins: those of the verdict, or those of the last
-    /// attempt.
-    #[must_use]
-    pub fn last_plugins(&self) -> &[PluginResult] {
-        match &self.state {
-            ScanState::Completed { verdict, .. } if !verdict.plugins.is_empty() => &verdict.plugins,
-            _ => &self.plugins,
-        }
-    }
-
     /// Returns the coverage of the scan.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
-        Coverage::of(&self.request, &self.left_out, self.last_plugins(), self.status().is_terminal())
+        Coverage::of(&self.request, &self.left_out, &self.plugins, self.status().is_terminal())
     }
 
     /// Returns the number of the scan's issues by severity.
     #[must_use]
     pub fn severities(&self) -> SeverityCounts {
-        SeverityCounts::of(self.last_plugins())
-    }
-
-    /// Moves each unfinished plugin of an ended attempt to its final state.
-    fn end_plugins(&mut self) {
-        let ended = self.attempts.last().and_then(|attempt| attempt.ended_at);
-        match &mut self.state {
-            ScanState::Running { .. } => return,
-            ScanState::Completed { at, verdict } => end_with_attempt(&mut verdict.plugins, ended.unwrap_or(*at)),
-            ScanState::Pending { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {}
-        }
-        if let Some(at) = ended.or_else(|| self.ended_at()) {
-            end_with_attempt(&mut self.plugins, at);
-        }
+        SeverityCounts::of(&self.plugins)
     }
 
     /// Returns the last attempt, running or ended.

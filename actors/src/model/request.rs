@@ -195,13 +195,16 @@ pub struct NewScan {
     pub request: ScanRequest,
     /// The selected plugins that the scan leaves out because its mode does not run them.
     pub left_out: Vec<String>,
-    /// The client's idempotency key: a second submission with the same key returns the first one's
-    /// scan.
+    /// The idempotency key, separated by principal (see
+    /// [`IdempotencyKey::of`](super::IdempotencyKey::of)): a second submission with the same key
+    /// returns the first one's scan.
     pub idempotency_key: Option<String>,
     /// The trace of the submission.
     pub trace: TraceContext,
     /// The scan that this one repeats.
     pub rerun_of: Option<super::ScanId>,
+    /// Who submits it.
+    pub submitted_by: super::Principal,
 }
 
 /// An error in one field.
@@ -254,12 +257,36 @@ pub struct ScanRequestDraft {
     pub kept: Vec<KeptSecret>,
 }
 
+/// What could be read of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftFields {
+    /// The target, if it is valid.
+    pub target: Option<Target>,
+    /// The mode, if it is valid.
+    pub mode: Option<ScanMode>,
+    /// The plugins, if all their names are valid.
+    pub plugins: Option<Vec<String>>,
+    /// The valid settings.
+    pub overrides: Vec<ConfigOverride>,
+    /// One [`FieldError`] for each invalid field, in the order of the fields.
+    pub errors: Vec<FieldError>,
+    format: ReportFormat,
+    priority: Priority,
+    max_workers: u8,
+}
+
 impl ScanRequestDraft {
     /// Checks every field and reports all errors, not only the first.
     ///
     /// # Errors
     /// One [`FieldError`] for each invalid field, in the order of the fields.
     pub fn check(&self) -> Result<ScanRequest, Vec<FieldError>> {
+        self.request(self.read())
+    }
+
+    /// Reads every field by itself, so that an invalid field does not hide errors in the others.
+    #[must_use]
+    pub fn read(&self) -> DraftFields {
         let mut errors = Vec::new();
         let target = self
             .target
@@ -268,8 +295,10 @@ impl ScanRequestDraft {
             .map_err(|error| errors.push(FieldError::new("target", format!("the target {error}"))))
             .ok();
         let mode = name_or(&mut errors, "mode", self.mode.as_deref(), ScanMode::Passive);
-        let format = name_or(&mut errors, "format", self.format.as_deref(), ReportFormat::Html);
-        let priority = name_or(&mut errors, "priority", self.priority.as_deref(), Priority::Normal);
+        let format =
+            name_or(&mut errors, "format", self.format.as_deref(), ReportFormat::Html).unwrap_or(ReportFormat::Html);
+        let priority =
+            name_or(&mut errors, "priority", self.priority.as_deref(), Priority::Normal).unwrap_or(Priority::Normal);
         let max_workers = match self.max_workers.map(u8::try_from) {
             None => DEFAULT_WORKERS,
             Some(Ok(count)) if (1..=MAX_WORKERS).contains(&count) => count,
@@ -278,11 +307,18 @@ impl ScanRequestDraft {
                 DEFAULT_WORKERS
             }
         };
-        if self.plugins.len() > MAX_PLUGINS {
-            errors.push(FieldError::new("plugins", format!("more than {MAX_PLUGINS} plugins")));
-        } else if let Some(bad) = self.plugins.iter().find(|name| !is_name(name)) {
-            errors.push(FieldError::new("plugins", format!("`{}` is not a plugin name", printable(bad))));
-        }
+        let wrong_plugin = if self.plugins.len() > MAX_PLUGINS {
+            Some(format!("more than {MAX_PLUGINS} plugins"))
+        } else {
+            self.plugins
+                .iter()
+                .find(|name| !is_name(name))
+                .map(|bad| format!("`{}` is not a plugin name", printable(bad)))
+        };
+        let mut plugins = self.plugins.clone();
+        plugins.dedup();
+        let plugins = wrong_plugin.is_none().then_some(plugins);
+        errors.extend(wrong_plugin.map(|why| FieldError::new("plugins", why)));
         if self.overrides.len() > MAX_OVERRIDES {
             errors.push(FieldError::new("overrides", format!("more than {MAX_OVERRIDES} overrides")));
         }
@@ -297,36 +333,46 @@ impl ScanRequestDraft {
                 Err(why) => errors.push(FieldError::new("overrides", why)),
             }
         }
-        let (Some(target), true) = (target, errors.is_empty()) else { return Err(errors) };
-        let mut plugins = self.plugins.clone();
-        plugins.dedup();
-        Ok(ScanRequest {
-            target,
-            mode,
-            plugins,
-            parallel: self.parallel.unwrap_or(true),
-            max_workers,
-            verbose: self.verbose.unwrap_or(false),
-            dry_run: self.dry_run.unwrap_or(false),
-            format,
-            overrides,
-            priority,
-        })
+        DraftFields { target, mode, plugins, overrides, errors, format, priority, max_workers }
+    }
+
+    /// Returns the request of a draft whose fields are all valid.
+    ///
+    /// # Errors
+    /// The errors of the fields.
+    pub fn request(&self, fields: DraftFields) -> Result<ScanRequest, Vec<FieldError>> {
+        let DraftFields { target, mode, plugins, overrides, errors, format, priority, max_workers } = fields;
+        match (target, mode, plugins) {
+            (Some(target), Some(mode), Some(plugins)) if errors.is_empty() => Ok(ScanRequest {
+                target,
+                mode,
+                plugins,
+                parallel: self.parallel.unwrap_or(true),
+                max_workers,
+                verbose: self.verbose.unwrap_or(false),
+                dry_run: self.dry_run.unwrap_or(false),
+                format,
+                overrides,
+                priority,
+            }),
+            _ => Err(errors),
+        }
     }
 }
 
+/// Returns the named value, or the default of a missing or empty name.
 fn name_or<T: std::str::FromStr<Err = super::UnknownName>>(
     errors: &mut Vec<FieldError>,
     field: &str,
     given: Option<&str>,
     default: T,
-) -> T {
+) -> Option<T> {
     match given.filter(|text| !text.is_empty()).map(str::parse) {
-        None => default,
-        Some(Ok(value)) => value,
+        None => Some(default),
+        Some(Ok(value)) => Some(value),
         Some(Err(error)) => {
             errors.push(FieldError::new(field, printable(&error.to_string())));
-            default
+            None
         }
     }
 }

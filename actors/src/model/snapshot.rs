@@ -48,7 +48,7 @@ impl ScanSnapshot {
     #[must_use]
     pub fn last_plugins(&self) -> &[PluginResult] {
         match &self.record.state {
-            ScanState::Completed { .. } => self.record.last_plugins(),
+            ScanState::Completed { .. } => &self.record.plugins,
             _ => &self.plugins,
         }
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::exit::NodeExit;
 use super::message::Message;
 use crate::attempt_finisher::AttemptFinisher;
-use crate::context::{LeaseState, Shared};
+use crate::context::Shared;
 use crate::dispatcher::{self, Dispatcher};
 use crate::health::Health;
 use crate::lease::{self, Lease};
@@ -19,6 +19,7 @@ use crate::model::{ActorFailure, Interruption, Resolution};
 use crate::policy::restart::{Budget, RestartBudget};
 use crate::ports::StoreError;
 use crate::reconciler::Reconciler;
+use crate::relay::Relay;
 use crate::supervisor::ScanSupervisor;
 use crate::task;
 
@@ -43,10 +44,12 @@ enum Role {
     Health,
     Dispatcher,
     Reconciler,
+    Relay,
 }
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Reconciler];
+    const ALL: [Self; 6] =
+        [Self::Supervisor, Self::Lease, Self::Health, Self::Dispatcher, Self::Reconciler, Self::Relay];
 
     const fn name(self) -> &'static str {
         match self {
@@ -55,6 +58,7 @@ impl Role {
             Self::Health => "health",
             Self::Dispatcher => "dispatcher",
             Self::Reconciler => "reconciler",
+            Self::Relay => "relay",
         }
     }
 }
@@ -98,7 +102,7 @@ impl Actor for Node {
         shared.show("node", "running");
         let credits = Arc::new(Semaphore::new(shared.config.capacity));
         let budget = RestartBudget::new(shared.config.actor_intensity);
-        shared.ports.snapshots.budget(BUDGET, &budget);
+        shared.ports.snapshots.status.budget(BUDGET, &budget);
         let mut state = State { shared, exit, credits, children: Vec::new(), lease: None, budget, shutdown: None };
         for role in Role::ALL {
             state.start(&myself, role).await?;
@@ -164,6 +168,7 @@ impl State {
                 let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
                 Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()
             }
+            Role::Relay => Actor::spawn_linked(None, Relay, shared, parent).await?.0.get_cell(),
             Role::Reconciler => Actor::spawn_linked(None, Reconciler, shared, parent).await?.0.get_cell(),
         };
         self.children.push(Child { role, cell });
@@ -183,13 +188,13 @@ impl State {
         }
         error!(actor = role.name(), "an actor of the node failed: {why}");
         let now = self.shared.ports.clock.now();
-        self.shared.ports.snapshots.actor(role.name(), now, |view| {
+        self.shared.ports.snapshots.status.actor(role.name(), now, |view| {
             view.state = "restarting".into();
             view.restarts += 1;
             view.last_failure = Some(ActorFailure { at: now, reason: why.clone() });
         });
         let budget = self.budget.spend(Instant::now());
-        self.shared.ports.snapshots.budget(BUDGET, &self.budget);
+        self.shared.ports.snapshots.status.budget(BUDGET, &self.budget);
         let result = match budget {
             Budget::Left(_) => self.start(myself, role).await.map_err(|error| error.to_string()),
             Budget::Spent => Err(format!(
@@ -217,7 +222,7 @@ impl State {
         info!(node.id = %self.shared.config.id, finish_ms = finish.as_millis(), grace_ms = grace.as_millis(), "the node shuts down");
         self.shared.show("node", "shutting down");
         // The dispatcher finishes its current scan and takes no more.
-        self.shared.directives.send_modify(|directives| directives.stopping = true);
+        self.shared.gate.stop();
         let pullers: Vec<ActorCell> = self
             .children
             .iter()
@@ -249,7 +254,7 @@ impl State {
                 // still run.
                 warn!("not every scan ended; the lease is not given back and runs out by itself");
             }
-            shared.lease.send_replace(LeaseState::None);
+            shared.gate.lose_lease();
             let _ = done.send(());
             Message::Down
         };
@@ -262,29 +267,9 @@ async fn finished(shared: &Shared, limit: Duration) -> bool {
     tokio::time::timeout(limit, shared.registry.empty()).await.is_ok()
 }
 
-/// Sends the message to the current supervisor, and waits until the registry is empty. Returns
-/// `false` if that takes longer than `limit`.
+/// Has the supervisor end every scan. Returns `false` if that takes longer than `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
-    let wait = async {
-        let mut supervisors = shared.supervisor.subscribe();
-        loop {
-            supervisors.mark_unchanged();
-            let (sender, receiver) = oneshot::channel::<()>();
-            // The drop of the sender is the signal, however it happens; the empty registry is the
-            // proof.
-            let _ = shared.tell_supervisor(message(OnCleared::new(move || drop(sender))));
-            let _ = receiver.await;
-            if shared.registry.is_empty() {
-                return;
-            }
-            // The supervisor failed: its successor gets the message too.
-            tokio::select! {
-                () = shared.registry.empty() => {}
-                _ = supervisors.changed() => {}
-            }
-        }
-    };
-    tokio::time::timeout(limit, wait).await.is_ok()
+    tokio::time::timeout(limit, shared.clear(message)).await.is_ok()
 }
 
 /// Requeues the rows of leases that were granted while the dispatcher was stopping. No process of

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use super::actor::{Arguments, Node};
 use super::exit::NodeExit;
 use super::message::Message;
-use crate::context::{NodeConfig, NodePorts, Shared};
+use crate::context::Shared;
+use crate::node_config::{NodeConfig, NodePorts};
 use crate::ports::StoreError;
 
 /// A node could not be started.

@@ -1,6 +1,6 @@
 //! The node: the root of the actor tree.
 //!
-//! - **Owns** its five child actors and their restart budget.
+//! - **Owns** its five child actors, their restart budget, and the slots.
 //! - **Messages** come from the [`NodeHandle`] (shutdown) and its own tasks.
 //! - **When a child fails**, the node starts a new one, which reads its state from the shared
 //!   context. More failures than the budget allows end the node with a failure, so that it never

@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::NodePorts;
-use crate::context::NodeConfig;
 use crate::model::{
     ActorView, AttemptEnd, FaultKind, Interruption, NodeFault, ScanId, ScanRecord, ScanRequest, ScanStatus,
 };
+use crate::node_config::NodeConfig;
 use crate::policy::breaker::BreakerPolicy;
 use crate::policy::restart::Intensity;
 use crate::policy::waiting::StartBlocker;
@@ -105,7 +105,7 @@ async fn node_starts_no_scan_before_its_first_successful_check() {
     let id = cluster.submit().await;
     tokio::time::sleep(600 * SECOND).await;
     assert_eq!(cluster.row(id).await.attempts.len(), 0);
-    let tree = cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH);
+    let tree = cluster.snapshots.supervision(Timestamp::UNIX_EPOCH);
     for actor in ["health", "dispatcher"] {
         let state = state_of(&tree, actor);
         assert_eq!(state, "held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH)", "{actor}");
@@ -113,18 +113,18 @@ async fn node_starts_no_scan_before_its_first_successful_check() {
     // Other processes read the hold from the node's row.
     let told = cluster.store.all().await.unwrap().remove(0).registration.hold;
     assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
-    let web = cluster.service_elsewhere();
+    let web = cluster.services_elsewhere();
     let row = cluster.row(id).await;
     let why = "Held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH). Not counted as an attempt; starts automatically.";
-    assert_eq!(web.waiting(&row).await.map(|waiting| waiting.to_string()).as_deref(), Some(why));
-    assert_eq!(web.start_blockers().await.iter().map(StartBlocker::name).collect::<Vec<_>>(), ["held_back"]);
+    assert_eq!(web.scans.waiting(&row).await.map(|waiting| waiting.to_string()).as_deref(), Some(why));
+    assert_eq!(web.queue.start_blockers().await.iter().map(StartBlocker::name).collect::<Vec<_>>(), ["held_back"]);
 
     cluster.health.lack(None);
     let repaired = tokio::time::Instant::now();
     let row = cluster.until_status(id, ScanStatus::Completed).await;
     assert!(repaired.elapsed() < 12 * SECOND && row.attempts.len() == 1, "{:?}", repaired.elapsed());
     assert!(cluster.store.all().await.unwrap()[0].registration.hold.is_empty(), "it says so at once");
-    assert!(web.start_blockers().await.is_empty());
+    assert!(web.queue.start_blockers().await.is_empty());
     cluster.check();
 }
 
@@ -133,13 +133,12 @@ async fn fault_of_an_idle_node_is_shown_within_seconds() {
     let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Complete(SECOND)));
     let _node = cluster.node("a", 2).await;
     tokio::time::sleep(60 * SECOND).await;
-    assert_eq!(state_of(&cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH), "health"), "well");
+    assert_eq!(state_of(&cluster.snapshots.supervision(Timestamp::UNIX_EPOCH), "health"), "well");
     cluster.health.lack(Some(folder_gone()));
     tokio::time::sleep(11 * SECOND).await;
-    assert!(cluster.service.snapshots.holds.of_own_node().is_some());
+    assert!(cluster.snapshots.holds.of_own_node().is_some());
     assert!(
-        state_of(&cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH), "dispatcher")
-            .starts_with("held back: "),
+        state_of(&cluster.snapshots.supervision(Timestamp::UNIX_EPOCH), "dispatcher").starts_with("held back: "),
         "also while it waits for a job"
     );
 }
@@ -201,9 +200,9 @@ async fn scan_of_a_faulty_node_runs_on_another_node() {
         let row = cluster.until_status(id, ScanStatus::Completed).await;
         assert_eq!((row.attempts.len(), row.attempts[0].node.as_str()), (1, "well"));
     }
-    let web = cluster.service_elsewhere();
-    assert!(web.start_blockers().await.is_empty());
-    let (held, others) = web.snapshots.holds.nodes();
+    let web = cluster.services_elsewhere();
+    assert!(web.queue.start_blockers().await.is_empty());
+    let (held, others) = web.nodes.held();
     assert_eq!((held.len(), held[0].node.as_str(), others), (1, "lacks", true));
     cluster.check();
 }
@@ -285,8 +284,7 @@ async fn several_failing_targets_hold_the_node_back_for_a_limited_time() {
         cluster.submit_to(&format!("bad-{index}.test")).await;
     }
     tokio::time::sleep(SECOND).await;
-    let supervisor =
-        || state_of(&cluster.service.snapshots.supervision(Timestamp::UNIX_EPOCH), "supervisor").to_owned();
+    let supervisor = || state_of(&cluster.snapshots.supervision(Timestamp::UNIX_EPOCH), "supervisor").to_owned();
     assert_eq!(supervisor(), "held back: too many attempts of several targets failed");
     let good = cluster.submit_to("good.test").await;
     let why = cluster.service.held_back(&request("good.test")).unwrap();

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::NodeExit;
-use crate::context::NodeConfig;
+use crate::Client;
 use crate::model::{
     AttemptEnd, CancelledBy, FailureKind, Interruption, NodeActivity, ScanRecord, ScanRequestDraft, ScanState,
     ScanStatus, ScannerKind,
 };
+use crate::node_config::NodeConfig;
 use crate::policy::deadline::Limits;
 use crate::policy::restart::Intensity;
 use crate::ports::store::prelude::*;
@@ -117,14 +118,20 @@ async fn cancel_ends_a_waiting_and_a_running_scan() {
     let waiting = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
     tokio::time::sleep(SECOND).await;
-    assert!(matches!(cluster.service.cancel(waiting, CancelledBy::User).await.unwrap(), CancelOutcome::Cancelled(_)));
-    assert!(matches!(cluster.service.cancel(running, CancelledBy::User).await.unwrap(), CancelOutcome::Requested(_)));
+    assert!(matches!(
+        cluster.service.cancel(&fixtures::context(), waiting, CancelledBy::User).await.unwrap(),
+        CancelOutcome::Cancelled(_)
+    ));
+    assert!(matches!(
+        cluster.service.cancel(&fixtures::context(), running, CancelledBy::User).await.unwrap(),
+        CancelOutcome::Requested(_)
+    ));
     assert_eq!(cluster.runner.alive(), 1, "the state is not cancelled before the process is gone");
     let row = cluster.until_status(running, ScanStatus::Cancelled).await;
     assert_eq!(ends(&row), ["cancelled"]);
     assert_eq!((cluster.runner.alive(), cluster.runner.runs().len()), (0, 1));
     assert!(matches!(
-        cluster.service.cancel(running, CancelledBy::User).await.unwrap(),
+        cluster.service.cancel(&fixtures::context(), running, CancelledBy::User).await.unwrap(),
         CancelOutcome::AlreadyEnded(_)
     ));
     cluster.check();
@@ -138,7 +145,14 @@ async fn a_cancel_whose_message_is_lost_comes_with_the_lease() {
     cluster.until_status(id, ScanStatus::Running).await;
     tokio::time::sleep(3 * SECOND).await;
     // Only change the row, as if the node's message had been lost.
-    cluster.store.apply(id, crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    cluster
+        .store
+        .apply(
+            id,
+            crate::model::Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+        )
+        .await
+        .unwrap();
     let asked = tokio::time::Instant::now();
     cluster.until_status(id, ScanStatus::Cancelled).await;
     assert!(asked.elapsed() <= 12 * SECOND);
@@ -401,7 +415,7 @@ async fn every_actor_below_the_node_is_restarted_and_the_scans_end() {
         for id in [first, second] {
             cluster.until_status(id, ScanStatus::Completed).await;
         }
-        let tree = cluster.service.snapshots.supervision(jiff::Timestamp::UNIX_EPOCH);
+        let tree = cluster.snapshots.supervision(jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(tree.children.iter().map(|child| child.restarts).sum::<u32>(), 1, "the tree shows the restart");
         node.shutdown(Duration::ZERO, SECOND).await;
         cluster.check();
@@ -473,7 +487,14 @@ async fn ends_after_an_outage(then: AfterTheOutage) -> (Cluster, Vec<ScanRecord>
     }
     tokio::time::sleep(SECOND).await;
     is_away.store(true, Ordering::Relaxed);
-    cluster.store.apply(ids[2], crate::model::Command::Cancel { by: CancelledBy::User }).await.unwrap();
+    cluster
+        .store
+        .apply(
+            ids[2],
+            crate::model::Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+        )
+        .await
+        .unwrap();
     tokio::time::sleep(60 * SECOND).await;
     assert!(cluster.row(ids[0]).await.attempts[0].end.is_none(), "nobody could write its end");
     let _nodes = match then {
@@ -552,8 +573,8 @@ async fn a_one_shot_node_leaves_the_waiting_scans_of_others_alone() {
     }));
     let id = cluster.submit().await;
     // The signal is lost with the process that had received it.
-    let delivery = cluster.service.queue.next().await.unwrap();
-    cluster.service.queue.acknowledge(&delivery.receipt).await.unwrap();
+    let delivery = cluster.queue().next().await.unwrap();
+    cluster.queue().acknowledge(&delivery.receipt).await.unwrap();
     let _node = cluster.start(NodeConfig { adopts_waiting: false, ..NodeConfig::new("a".parse().unwrap(), 2) }).await;
     let own = cluster.submit().await;
     cluster.until_status(own, ScanStatus::Completed).await;
@@ -568,7 +589,7 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     let _node = cluster.node("a", 2).await;
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
-    assert!(cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap());
+    assert!(drain(&cluster, Some(600 * SECOND)).await);
     // The node gets the order at once, not with the next renewal.
     tokio::time::sleep(SECOND).await;
     let waiting = cluster.submit().await;
@@ -585,7 +606,7 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     let told = cluster.store.all().await.unwrap().remove(0).registration;
     assert_eq!(told.activity, NodeActivity::Drained);
     assert!(told.actors.unwrap().children.iter().any(|actor| actor.name == "dispatcher" && actor.state == "draining"));
-    assert!(cluster.service.drain(&"a".parse().unwrap(), None).await.unwrap());
+    assert!(drain(&cluster, None).await);
     cluster.until_status(waiting, ScanStatus::Running).await;
     cluster.check();
 }
@@ -597,13 +618,13 @@ async fn scan_that_outlasts_a_drain_moves_to_another_node_at_no_cost() {
     let id = cluster.submit().await;
     cluster.until_status(id, ScanStatus::Running).await;
     let _b = cluster.node("b", 2).await;
-    cluster.service.drain(&"a".parse().unwrap(), Some(20 * SECOND)).await.unwrap();
+    drain(&cluster, Some(20 * SECOND)).await;
     let row = cluster.until(id, |row| row.attempts.len() == 2).await;
     assert_eq!((ends(&row), row.failures), (vec!["drained".to_owned(), "running".into()], 0));
     assert_eq!(row.attempts[1].node.as_str(), "b");
     let took = row.attempts[0].ended_at.unwrap().duration_since(row.attempts[0].started_at);
     assert!((19..=23).contains(&took.as_secs()), "{took}");
-    cluster.service.cancel(id, CancelledBy::User).await.unwrap();
+    cluster.service.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
     cluster.until_status(id, ScanStatus::Cancelled).await;
     cluster.check();
 }
@@ -614,7 +635,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let _nodes = (cluster.node("a", 1).await, cluster.node("b", 1).await);
     let running = cluster.submit().await;
     cluster.until_status(running, ScanStatus::Running).await;
-    cluster.service.pause(Some("maintenance".into())).await.unwrap();
+    cluster.services.queue.pause(&fixtures::context(), Some("maintenance")).await.unwrap();
     let waiting: Vec<_> = [cluster.submit().await, cluster.submit().await].into();
     cluster.until_status(running, ScanStatus::Completed).await;
     tokio::time::sleep(60 * SECOND).await;
@@ -622,7 +643,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
         assert_eq!(cluster.row(*id).await.status(), ScanStatus::Pending);
     }
     let resumed = tokio::time::Instant::now();
-    assert!(cluster.service.resume().await.unwrap());
+    assert!(cluster.services.queue.resume(&fixtures::context()).await.unwrap());
     for id in waiting {
         cluster.until_status(id, ScanStatus::Completed).await;
     }
@@ -635,7 +656,11 @@ async fn directive_with_a_lost_message_arrives_with_the_next_renewal() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
-    cluster.store.order_drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
+    cluster
+        .store
+        .order_drain(&"a".parse().unwrap(), Some(600 * SECOND), &crate::model::Principal::System)
+        .await
+        .unwrap();
     assert_eq!(
         cluster.store.all().await.unwrap()[0].registration.activity,
         NodeActivity::Active,
@@ -664,6 +689,16 @@ async fn a_shutdown_can_wait_for_scans_to_finish() {
     cluster.check();
 }
 
+/// Drains the node `a` within this time, or ends its drain. Returns true if the node exists.
+async fn drain(cluster: &Cluster, within: Option<Duration>) -> bool {
+    let (nodes, context, id) = (&cluster.services.nodes, fixtures::context(), "a".parse().unwrap());
+    let node = match within {
+        Some(within) => nodes.drain(&context, &id, Some(within)).await.unwrap(),
+        None => nodes.undo_drain(&context, &id).await.unwrap(),
+    };
+    node.is_some()
+}
+
 /// Returns the ports of a node whose scanner has these plugins.
 fn with_scanner(cluster: &Cluster, kind: ScannerKind, plugins: &[&str]) -> crate::NodePorts {
     let offer = tokio::sync::watch::channel(Some(Arc::new(fixtures::offer(kind, plugins)))).1;
@@ -676,7 +711,7 @@ async fn submit_with(cluster: &Cluster, plugins: &[&str]) -> crate::service::Acc
         plugins: plugins.iter().map(ToString::to_string).collect(),
         ..ScanRequestDraft::default()
     };
-    cluster.service.submit(&draft, None, fixtures::trace()).await.unwrap()
+    cluster.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -735,11 +770,10 @@ async fn a_scan_that_no_node_can_run_waits_for_one_and_then_fails_with_the_plugi
 #[tokio::test(start_paused = true)]
 async fn submission_result_names_what_keeps_the_scan_from_starting() {
     let cluster = Cluster::new(always(Script::Complete(SECOND)));
-    let mut web = cluster.service_elsewhere();
-    web.consistency = crate::service::Consistency::MultiWriter;
+    let web = cluster.services_elsewhere().scans;
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let warning = async |service: &crate::service::ScanService| {
-        service.submit(&draft, None, fixtures::trace()).await.unwrap().warning()
+        service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap().warning()
     };
     assert_eq!(
         warning(&web).await.unwrap(),
@@ -748,14 +782,14 @@ async fn submission_result_names_what_keeps_the_scan_from_starting() {
     let _node = cluster.node("a", 1).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(warning(&web).await, None);
-    cluster.service.pause(Some("an upgrade".into())).await.unwrap();
+    cluster.services.queue.pause(&fixtures::context(), Some("an upgrade")).await.unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(
         warning(&web).await.unwrap(),
         "Scan accepted and stored. The queue is paused (an upgrade). Starts when the queue is resumed."
     );
-    cluster.service.resume().await.unwrap();
-    cluster.service.drain(&"a".parse().unwrap(), Some(600 * SECOND)).await.unwrap();
+    cluster.services.queue.resume(&fixtures::context()).await.unwrap();
+    drain(&cluster, Some(600 * SECOND)).await;
     tokio::time::sleep(6 * SECOND).await;
     assert!(
         warning(&web).await.unwrap().contains("No worker takes new scans: 1 connected worker is draining or stopping"),

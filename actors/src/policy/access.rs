@@ -1,5 +1,7 @@
 //! Access control: the rights of a role on a group of routes. One table decides each request.
 
+use crate::model::Principal;
+
 /// The role of a user on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include the
 /// roles before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,20 +56,26 @@ impl Group {
     }
 }
 
-/// The identity that makes a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Principal {
-    /// Kastrel itself.
-    System,
-    /// An anonymous user, with the role that the server grants to anonymous users. `None` grants no
-    /// rights.
-    Anonymous(Option<Role>),
+/// The identity that makes a request: a principal, and the role that the server grants to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Who makes the request.
+    pub principal: Principal,
+    /// Its role; `None` grants no rights.
+    pub role: Option<Role>,
 }
 
-/// Returns true if `principal` may use the routes of `group`.
+impl Identity {
+    /// Returns the identity of a client that did not say who it is.
+    #[must_use]
+    pub const fn anonymous(role: Option<Role>) -> Self {
+        Self { principal: Principal::Anonymous, role }
+    }
+}
+
+/// Returns true if a client with this role may use the routes of `group`.
 #[must_use]
-pub const fn may(principal: Principal, group: Group) -> bool {
-    let Principal::Anonymous(role) = principal else { return true };
+pub const fn may(role: Option<Role>, group: Group) -> bool {
     let Some(role) = role else { return matches!(group, Group::Public) };
     match group {
         Group::Public | Group::Viewer => true,
@@ -96,9 +104,8 @@ mod tests {
             (Role::Admin, [true; 7]),
             (Role::Auditor, [true, true, false, false, false, false, true]),
         ] {
-            assert_eq!(GROUPS.map(|group| may(Principal::Anonymous(Some(role)), group)), rights, "{role:?}");
+            assert_eq!(GROUPS.map(|group| may(Some(role), group)), rights, "{role:?}");
         }
-        assert!(GROUPS.iter().all(|group| may(Principal::System, *group)));
-        assert!(GROUPS.iter().all(|group| may(Principal::Anonymous(None), *group) == (*group == Group::Public)));
+        assert!(GROUPS.iter().all(|group| may(None, *group) == (*group == Group::Public)));
     }
 }

@@ -1,8 +1,8 @@
 //! Classifies the end of an attempt. The exit code alone never decides.
 
 use crate::model::{
-    AttemptEnd, AttemptReport, ExitKind, Failure, FailureKind, InfoFile, Interruption, PluginResult, PluginStatus,
-    Verdict,
+    AttemptEnd, AttemptReport, ClassifiedEnd, Coverage, ExitKind, Failure, FailureKind, InfoFile, Interruption,
+    PluginResult, PluginStatus, Verdict,
 };
 
 /// The reason why Kastrel requested the end of an attempt.
@@ -33,7 +33,7 @@ pub enum StopCause {
 /// An attempt that reached its end without a completed check has failed, whatever the exit code. If
 /// Kastrel stopped it, the cause of the stop decides: an interruption, or a failure for a limit.
 #[must_use]
-pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> AttemptEnd {
+pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) -> ClassifiedEnd {
     match stop {
         Some(StopCause::Cancel) => return AttemptEnd::Cancelled,
         Some(
@@ -100,7 +100,7 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
     }
 }
 
-fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> AttemptEnd {
+fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> ClassifiedEnd {
     let last_line = report.last_words.lines().rev().find(|line| !line.trim().is_empty());
     AttemptEnd::Failed(Failure::new(
         kind,
@@ -110,20 +110,13 @@ fn failed(kind: FailureKind, report: &AttemptReport, what: &str) -> AttemptEnd {
 
 /// Returns one sentence about why no check completed.
 fn nothing_checked(plugins: &[PluginResult]) -> String {
-    const CLASSES: [(PluginStatus, &str); 5] = [
-        (PluginStatus::Failed, "failed"),
-        (PluginStatus::Unavailable, "not available"),
-        (PluginStatus::Skipped, "skipped by the scanner"),
-        (PluginStatus::Interrupted, "interrupted"),
-        (PluginStatus::NotRun, "not run"),
-    ];
     let total = plugins.len();
     if total == 0 {
         return "Nothing could be checked: the scanner reported no plugin".into();
     }
     let number = |status| plugins.iter().filter(|plugin| plugin.status.when_attempt_ends() == status).count();
     let classes: Vec<(usize, &str)> =
-        CLASSES.iter().map(|(status, word)| (number(*status), *word)).filter(|(count, _)| *count > 0).collect();
+        Coverage::GAPS.iter().map(|gap| (number(*gap), gap.text().ended)).filter(|(count, _)| *count > 0).collect();
     let noun = if total == 1 { "plugin" } else { "plugins" };
     let what = match classes.as_slice() {
         [(count, word)] => format!("{count} of {total} {noun} {word}"),
@@ -143,7 +136,7 @@ fn nothing_checked(plugins: &[PluginResult]) -> String {
         };
         plugins.iter().filter(|plugin| plugin.status == status).find_map(said)
     };
-    match CLASSES.iter().find_map(|(status, _)| reason(*status)) {
+    match Coverage::GAPS.into_iter().find_map(reason) {
         Some(reason) => format!("Nothing could be checked: {what}; first reason: {reason}"),
         None => format!("Nothing could be checked: {what}"),
     }
@@ -167,7 +160,7 @@ mod tests {
         }
     }
 
-    fn kind(end: &AttemptEnd) -> String {
+    fn kind(end: &ClassifiedEnd) -> String {
         match end {
             AttemptEnd::Completed(_) => "completed".into(),
             AttemptEnd::Failed(failure) => failure.kind.to_string(),

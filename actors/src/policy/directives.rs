@@ -21,12 +21,6 @@ pub struct NodeDirectives {
 }
 
 impl NodeDirectives {
-    /// Returns true if the node may take a new scan.
-    #[must_use]
-    pub const fn allow_scans(self) -> bool {
-        self.drain.is_none() && !self.paused && !self.stopping
-    }
-
     /// Returns the directives after a renewal whose response arrived at `now`. A deadline that is
     /// repeated keeps its first value.
     #[must_use]
@@ -92,18 +86,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_draining_or_paused_node_takes_nothing() {
+    async fn node_reports_the_activity_that_the_directives_cause() {
         let drain = Some(Instant::now());
         let none = NodeDirectives::default();
-        for (directives, allowed) in [
-            (none, true),
-            (NodeDirectives { drain, ..none }, false),
-            (NodeDirectives { paused: true, ..none }, false),
-            (NodeDirectives { stopping: true, ..none }, false),
-            (NodeDirectives { drain, paused: true, stopping: true }, false),
-        ] {
-            assert_eq!(directives.allow_scans(), allowed, "{directives:?}");
-        }
         assert_eq!(none.activity(3), NodeActivity::Active);
         assert_eq!(NodeDirectives { drain, ..none }.activity(3), NodeActivity::Draining);
         assert_eq!(NodeDirectives { drain, ..none }.activity(0), NodeActivity::Drained);

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{AttemptEnd, AttemptRecord, Failure, FailureKind, FaultKind, Interruption, NodeFault};
+use crate::model::{
+    AttemptEnd, AttemptRecord, ClassifiedEnd, Failure, FailureKind, FaultKind, Interruption, NodeFault,
+};
 
 /// The interval between checks of a healthy node.
 const WELL: Duration = Duration::from_secs(10);
@@ -47,7 +49,7 @@ pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
 /// Returns the end of an attempt that failed while its node had `faults` at some time. `attempts`
 /// holds all attempts of the scan, including this one.
 #[must_use]
-pub fn judge(failure: Failure, faults: &[NodeFault], attempts: &[AttemptRecord]) -> AttemptEnd {
+pub fn judge(failure: Failure, faults: &[NodeFault], attempts: &[AttemptRecord]) -> ClassifiedEnd {
     let blamed = attempts.iter().filter(|attempt| attempt.scanner.is_some() && is_of_the_node(attempt)).count();
     match faults.first() {
         Some(fault) if may_be_the_nodes(failure.kind) && blamed < BLAMED => not_run(fault),
@@ -57,7 +59,7 @@ pub fn judge(failure: Failure, faults: &[NodeFault], attempts: &[AttemptRecord])
 
 /// Returns the end of an attempt that the node could not run.
 #[must_use]
-pub fn not_run(fault: &NodeFault) -> AttemptEnd {
+pub fn not_run<R>(fault: &NodeFault) -> AttemptEnd<R> {
     AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail: Some(fault.text.clone()) }
 }
 

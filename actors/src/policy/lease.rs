@@ -31,6 +31,35 @@ impl LeasePolicy {
     }
 }
 
+/// The state of the node's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseState {
+    /// The node has no lease.
+    None,
+    /// The node has a lease.
+    Trusted {
+        /// When the request of the renewal that granted it was sent.
+        sent: Instant,
+        /// The time until which the node may rely on the lease.
+        until: Instant,
+        /// The same time, by the clock of the lease guard.
+        guard_until: Duration,
+    },
+}
+
+impl LeaseState {
+    /// Returns true if the lease is valid at `now`, which is `guard_now` by the guard's clock.
+    ///
+    /// The lease must be valid by both clocks. This program's clock stands still while the machine
+    /// sleeps; the clocks of the guard and the database do not. After a sleep the guard kills scans
+    /// that this program still considers valid, and such a kill must not count as a failure of the
+    /// scan.
+    #[must_use]
+    pub fn is_good(self, now: Instant, guard_now: Duration) -> bool {
+        matches!(self, Self::Trusted { until, guard_until, .. } if now < until && guard_now < guard_until)
+    }
+}
+
 /// The next step of the lease holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -139,6 +168,23 @@ pub fn left_to_drain(left: Duration, within: Option<Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lease_is_valid_only_while_both_clocks_agree() {
+        let sent = Instant::now();
+        let (until, guard_until) = (sent + Duration::from_secs(22), Duration::from_secs(122));
+        let lease = LeaseState::Trusted { sent, until, guard_until };
+        for (now, guard_now, good) in
+            [(0, 100, true), (21, 121, true), (22, 122, false), (22, 121, false), (5, 122, false), (5, 9_999, false)]
+        {
+            assert_eq!(
+                lease.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)),
+                good,
+                "{now} {guard_now}"
+            );
+            assert!(!LeaseState::None.is_good(sent + Duration::from_secs(now), Duration::from_secs(guard_now)));
+        }
+    }
 
     #[test]
     fn lease_outlives_neither_its_ttl_nor_a_clock_jump() {

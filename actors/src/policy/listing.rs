@@ -4,13 +4,6 @@ use crate::model::{
     Cursor, ListQuery, PluginResult, ScanOrder, ScanRecord, Severity, SeverityCounts, Target, total_count,
 };
 
-/// Returns the latest state of a scan's plugins: those of the verdict, or those of the last
-/// attempt.
-#[must_use]
-pub fn plugins_of(record: &ScanRecord) -> &[PluginResult] {
-    record.last_plugins()
-}
-
 /// Returns the name of a plugin in the form that lists compare: lower case.
 #[must_use]
 pub fn plugin_text(name: &str) -> String {
@@ -23,7 +16,7 @@ pub fn plugin_text(name: &str) -> String {
 pub fn plugins_with_results(record: &ScanRecord) -> Vec<String> {
     let has_results = |plugin: &&PluginResult| plugin.findings_count > 0 || plugin.issues_count() > 0;
     let mut names: Vec<String> =
-        plugins_of(record).iter().filter(has_results).map(|plugin| plugin_text(&plugin.name)).collect();
+        record.plugins.iter().filter(has_results).map(|plugin| plugin_text(&plugin.name)).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -32,7 +25,7 @@ pub fn plugins_with_results(record: &ScanRecord) -> Vec<String> {
 /// Returns the number of items that a scan's plugins collected.
 #[must_use]
 pub fn findings_of(record: &ScanRecord) -> u64 {
-    total_count(plugins_of(record).iter().map(|plugin| plugin.findings_count))
+    total_count(record.plugins.iter().map(|plugin| plugin.findings_count))
 }
 
 /// Returns the severity of a scan's issues as one number: the worst severity first, then how many
@@ -121,7 +114,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{PluginStatus, ScanId, ScanMode, ScanState, ScanStatus, Verdict};
+    use crate::model::{PluginStatus, ResultSummary, ScanId, ScanMode, ScanState, ScanStatus};
     use crate::testing::fixtures;
 
     #[test]
@@ -148,13 +141,16 @@ mod tests {
     }
 
     fn completed(findings: &[(&str, u64)]) -> ScanRecord {
-        let plugins = findings.iter().map(|(name, count)| PluginResult {
-            findings_count: *count,
-            ..PluginResult::new(*name, PluginStatus::Completed)
-        });
-        let verdict = Verdict { plugins: plugins.collect(), dry_run: false };
+        let plugins: Vec<_> = findings
+            .iter()
+            .map(|(name, count)| PluginResult {
+                findings_count: *count,
+                ..PluginResult::new(*name, PluginStatus::Completed)
+            })
+            .collect();
         ScanRecord {
-            state: ScanState::Completed { at: at(90), verdict },
+            state: ScanState::Completed { at: at(90), summary: ResultSummary::of(&plugins, false) },
+            plugins,
             started_at: Some(at(30)),
             ..fixtures::record(7, at(10))
         }
@@ -187,14 +183,13 @@ mod tests {
     #[test]
     fn a_plugin_has_results_if_it_collected_items_or_named_an_issue() {
         let mut record = completed(&[("wafw00f", 0), ("WhatWeb", 0), ("whatweb", 1), ("testssl", 0)]);
-        let ScanState::Completed { verdict, .. } = &mut record.state else { panic!() };
         // As in KAST's own sample: no firewall was detected, and that is the issue.
-        verdict.plugins[0].issues = vec![crate::model::IssueRef {
+        record.plugins[0].issues = vec![crate::model::IssueRef {
             id: "No WAF Detected".into(),
             severity: Severity::High,
             title: String::new(),
         }];
-        verdict.plugins[1].severities.unknown = 1;
+        record.plugins[1].severities.unknown = 1;
         assert_eq!(plugins_with_results(&record), ["wafw00f", "whatweb"]);
     }
 

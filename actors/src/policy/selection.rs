@@ -1,6 +1,6 @@
 //! Checks a selection of plugins against the scanner's offer. Pure.
 
-use crate::model::{FieldError, PluginInfo, PluginKind, ScanMode, ScanRequest};
+use crate::model::{FieldError, PluginInfo, PluginKind, ScanMode};
 
 /// The plugins that a scan leaves out of its selection, and the warnings for its user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,17 +22,16 @@ pub const fn runs_in(kind: PluginKind, mode: ScanMode) -> bool {
 }
 
 /// Compares a selection with a scanner's offer. Without an offer nothing is refused: the scanner
-/// makes the final check when it starts. Plugins that the scanner does not have are not checked
-/// here, because another node may have them.
+/// makes the final check when it starts. Plugins that the scanner does not have are not refused
+/// here, because another node may have them; see [`unknown`].
 ///
 /// # Errors
 /// The selection would check nothing; the error names the field to change.
-pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection, FieldError> {
-    let mode = request.mode;
+pub fn select(mode: ScanMode, plugins: &[String], offered: &[PluginInfo]) -> Result<Selection, FieldError> {
     if offered.is_empty() {
         return Ok(Selection::default());
     }
-    if request.plugins.is_empty() {
+    if plugins.is_empty() {
         return if offered.iter().any(|plugin| runs_in(plugin.kind, mode)) {
             Ok(Selection::default())
         } else {
@@ -44,7 +43,7 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
     }
     let known = |name: &String| offered.iter().find(|plugin| plugin.name == *name);
     let (mut left_out, mut runs, mut missing) = (Vec::new(), 0_usize, Vec::new());
-    for name in &request.plugins {
+    for name in plugins {
         match known(name) {
             Some(plugin) if !runs_in(plugin.kind, mode) => {
                 if !left_out.contains(name) {
@@ -83,6 +82,15 @@ pub fn select(request: &ScanRequest, offered: &[PluginInfo]) -> Result<Selection
     Ok(Selection { left_out, warnings })
 }
 
+/// Returns an error for each selected plugin that is not offered. Without an offer nothing is
+/// refused.
+#[must_use]
+pub fn unknown(plugins: &[String], offered: &[PluginInfo]) -> Vec<FieldError> {
+    let is_unknown = |name: &&String| !offered.is_empty() && !offered.iter().any(|plugin| plugin.name == **name);
+    let error = |name| FieldError::new("plugins", format!("the scanner has no plugin `{name}`"));
+    plugins.iter().filter(is_unknown).map(error).collect()
+}
+
 /// Returns the kind of plugin that a mode does not run.
 const fn other(mode: ScanMode) -> PluginKind {
     match mode {
@@ -112,7 +120,6 @@ fn enumerated(names: &[impl AsRef<str>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::fixtures;
 
     fn offered() -> Vec<PluginInfo> {
         let plugin = |(name, kind, available): (&str, PluginKind, bool)| PluginInfo {
@@ -129,9 +136,12 @@ mod tests {
             .into()
     }
 
+    fn names(plugins: &[&str]) -> Vec<String> {
+        plugins.iter().map(ToString::to_string).collect()
+    }
+
     fn selected(mode: ScanMode, plugins: &[&str]) -> Result<Selection, FieldError> {
-        let plugins = plugins.iter().map(ToString::to_string).collect();
-        select(&ScanRequest { mode, plugins, ..fixtures::request("example.com") }, &offered())
+        select(mode, &names(plugins), &offered())
     }
 
     #[test]
@@ -197,14 +207,20 @@ mod tests {
     fn a_mode_without_plugins_is_refused_and_an_unknown_scanner_accepts_all() {
         let passive_only: Vec<PluginInfo> =
             offered().into_iter().filter(|plugin| plugin.kind == PluginKind::Passive).collect();
-        let request = ScanRequest { mode: ScanMode::Active, ..fixtures::request("example.com") };
-        let error = select(&request, &passive_only).unwrap_err();
+        let error = select(ScanMode::Active, &[], &passive_only).unwrap_err();
         assert_eq!(
             (error.field.as_str(), error.message.as_str()),
             ("mode", "the scanner has no active plugin; choose mode passive")
         );
-        assert_eq!(select(&request, &[]), Ok(Selection::default()));
-        let only_zap = ScanRequest { plugins: vec!["zap".into()], ..fixtures::request("example.com") };
-        assert_eq!(select(&only_zap, &[]), Ok(Selection::default()));
+        assert_eq!(select(ScanMode::Active, &[], &[]), Ok(Selection::default()));
+        assert_eq!(select(ScanMode::Passive, &names(&["zap"]), &[]), Ok(Selection::default()));
+    }
+
+    #[test]
+    fn plugin_that_is_not_offered_is_unknown_once_there_is_an_offer() {
+        let plugins = names(&["whatweb", "nmap", "zap"]);
+        let errors: Vec<String> = unknown(&plugins, &offered()).iter().map(ToString::to_string).collect();
+        assert_eq!(errors, ["plugins: the scanner has no plugin `nmap`"]);
+        assert_eq!(unknown(&plugins, &[]), []);
     }
 }

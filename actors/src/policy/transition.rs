@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::infrastructure::is_repetition;
 use crate::model::{
     AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, PluginResult,
-    Resolution, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
+    Resolution, ResultSummary, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
 };
 
 /// The reason why a command changed nothing.
@@ -83,7 +83,7 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
             }
             _ => Err(Refusal::StaleToken),
         }),
-        Command::Cancel { by } => cancel(&mut next, *by, now),
+        Command::Cancel { by, .. } => cancel(&mut next, *by, now),
     };
     match result {
         Ok(()) => {
@@ -133,10 +133,19 @@ fn tidy(plugins: &[PluginResult]) -> Vec<PluginResult> {
 
 fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
     let cancelled = |by| (AttemptEnd::Cancelled, ScanState::Cancelled { at: now, by }, false);
+    let completion = match resolution {
+        Resolution::Complete(verdict) => Some(verdict),
+        Resolution::Adopt(verdict) => record.cancel_requested.is_none().then_some(verdict),
+        _ => None,
+    };
+    if let Some(verdict) = completion.filter(|verdict| !verdict.plugins.is_empty()) {
+        record.plugins = tidy(&verdict.plugins);
+    }
+    // However the attempt ended, none of its processes runs any more.
+    end_with_attempt(&mut record.plugins, now);
     let completed = |verdict: &Verdict| {
-        let mut verdict = Verdict { plugins: tidy(&verdict.plugins), ..*verdict };
-        end_with_attempt(&mut verdict.plugins, now);
-        (AttemptEnd::Completed(verdict.clone()), ScanState::Completed { at: now, verdict }, false)
+        let summary = ResultSummary::of(&record.plugins, verdict.dry_run);
+        (AttemptEnd::Completed(summary.clone()), ScanState::Completed { at: now, summary }, false)
     };
     let (end, state, failed) = match resolution {
         Resolution::Complete(verdict) => completed(verdict),
@@ -158,8 +167,6 @@ fn resolve(record: &mut ScanRecord, resolution: &Resolution, now: Timestamp) {
         Resolution::HoldBack(detail) => interrupted(Interruption::Infrastructure, Some(detail.clone()), now),
         Resolution::Cancel(by) => cancelled(record.cancel_requested.unwrap_or(*by)),
     };
-    // However the attempt ended, none of its processes runs any more.
-    end_with_attempt(&mut record.plugins, now);
     if let Some(attempt) = record.attempts.last_mut() {
         attempt.ended_at = Some(now);
         attempt.end = Some(end);
@@ -339,7 +346,11 @@ mod tests {
                 Resolution::Cancel(CancelledBy::User),
             ]
         };
-        let asked = changed(&running, Command::Cancel { by: CancelledBy::User }, 4);
+        let asked = changed(
+            &running,
+            Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+            4,
+        );
         let ends = resolutions().map(|resolution| finish(1, resolution)).into_iter();
         let with_plugins = resolutions().map(|resolution| Command::Finish {
             token: FencingToken(1),
@@ -361,9 +372,9 @@ mod tests {
                     (PluginStatus::Unavailable, None),
                 ];
                 assert_eq!(shown(&ended.plugins), expected, "{command:?}");
-                assert_eq!(shown(ended.last_plugins()), expected, "{command:?}");
-                if let Some(AttemptEnd::Completed(verdict)) = &ended.attempts[0].end {
-                    assert_eq!(shown(&verdict.plugins), expected);
+                assert_eq!(shown(&ended.plugins), expected, "{command:?}");
+                if let Some(AttemptEnd::Completed(summary)) = &ended.attempts[0].end {
+                    assert_eq!(*summary, ResultSummary::of(&ended.plugins, false));
                 }
                 assert!(ended.coverage().unfinished.is_empty() || !ended.status().is_terminal());
                 // The row is read as it was written.
@@ -387,11 +398,23 @@ mod tests {
         for command in ended {
             let mut old = changed(&leased(), command, 7);
             old.plugins.clone_from(&plugins);
-            if let ScanState::Completed { verdict, .. } = &mut old.state {
-                verdict.plugins.clone_from(&plugins);
+            let mut row = serde_json::to_value(&old).unwrap();
+            if old.status() == ScanStatus::Completed {
+                let verdict = serde_json::json!({ "plugins": plugins, "dry_run": true });
+                let state = row["state"].as_object_mut().unwrap();
+                state.remove("summary").unwrap();
+                state.insert("verdict".into(), verdict.clone());
+                row["attempts"][0]["end"] = verdict;
+                row["attempts"][0]["end"]["end"] = "completed".into();
+                // Only the verdict has the plugins in rows of the first versions.
+                row["plugins"] = serde_json::json!([]);
             }
-            let read: ScanRecord = serde_json::from_value(serde_json::to_value(&old).unwrap()).unwrap();
-            let shown: Vec<_> = read.last_plugins().iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
+            let read: ScanRecord = serde_json::from_value(row).unwrap();
+            if let ScanState::Completed { summary, .. } = &read.state {
+                assert_eq!(*summary, ResultSummary::of(&read.plugins, true));
+                assert_eq!(read.attempts[0].end, Some(AttemptEnd::Completed(summary.clone())));
+            }
+            let shown: Vec<_> = read.plugins.iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
             assert_eq!(shown, [(PluginStatus::Interrupted, Some(at(7))), (PluginStatus::NotRun, Some(at(7)))]);
         }
         let mut running = leased();
@@ -425,7 +448,7 @@ mod tests {
         ] {
             let next = changed(&leased(), command, 5);
             assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&next).unwrap()).unwrap(), next);
-            let plugin = &next.last_plugins()[0];
+            let plugin = &next.plugins[0];
             assert_eq!(
                 (plugin.findings_count, plugin.ended_at, plugin.severities.high),
                 (crate::model::MAX_COUNT, None, 1)
@@ -520,7 +543,7 @@ mod tests {
 
     #[test]
     fn cancel_works_in_every_state_that_has_not_ended() {
-        let cancel = || Command::Cancel { by: CancelledBy::User };
+        let cancel = || Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous };
         assert_eq!(
             changed(&fixtures::record(1, at(0)), cancel(), 1).state,
             ScanState::Cancelled { at: at(1), by: CancelledBy::User }
@@ -534,7 +557,11 @@ mod tests {
 
     #[test]
     fn a_requested_cancel_wins_over_another_attempt_but_not_over_an_end() {
-        let asked = changed(&leased(), Command::Cancel { by: CancelledBy::User }, 2);
+        let asked = changed(
+            &leased(),
+            Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous },
+            2,
+        );
         for resolution in [
             Resolution::Retry { failure: crash(), after: Duration::from_secs(4) },
             Resolution::Requeue(Interruption::Shutdown),
@@ -571,7 +598,7 @@ mod tests {
             4 => "[ab]".prop_map(|name| Command::Lease { node: node(&name) }),
             1 => (0..6_u64).prop_map(|token| Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }),
             2 => (0..6_u64, resolution()).prop_map(|(token, resolution)| finish(token, resolution)),
-            1 => Just(Command::Cancel { by: CancelledBy::User }),
+            1 => Just(Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous }),
             1 => ("[ab]", 0..6_u64, resolution()).prop_map(|(from, token, resolution)| Command::Rescue { from: node(&from), token: FencingToken(token), resolution }),
         ]
     }

@@ -3,6 +3,7 @@
 
 mod clock;
 mod control_bus;
+mod event_consumer;
 mod job_queue;
 mod lease_guard;
 mod live_feed;
@@ -14,6 +15,7 @@ pub mod store;
 
 pub use clock::{Clock, SystemClock};
 pub use control_bus::{Control, ControlBus, FOLLOWED_FOR, LocalControlBus};
+pub use event_consumer::{DeliveryError, EventConsumer};
 pub use job_queue::{Delivery, JobQueue, JobSignal, QueueError, Receipt};
 pub use lease_guard::{LeaseGuard, NoLeaseGuard};
 pub use live_feed::{LiveFeed, NoLiveFeed};
@@ -24,6 +26,6 @@ pub use scan_runner::{
 };
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};
 pub use store::{
-    Applied, CallHook, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository,
-    StoreError, StoreHealth, Stores,
+    Applied, AuditLog, CallHook, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries,
+    ScanRepository, StoreError, StoreHealth, Stores,
 };

@@ -179,6 +179,17 @@ pub fn resolve(
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// Returns an error for each hidden value that has no kept value: nothing can replace it, whatever
+/// the target is.
+#[must_use]
+pub fn missing(overrides: &[ConfigOverride], kept: &[KeptSecret]) -> Vec<FieldError> {
+    let is_missing = |one: &&ConfigOverride| {
+        let name = one.name();
+        one.value == SettingValue::Hidden && !kept.iter().any(|kept| kept.name == name)
+    };
+    overrides.iter().filter(is_missing).map(|one| refused(one, &SealError::Missing)).collect()
+}
+
 /// Seals the secrets of a scan of `target`, before they are stored in a row.
 ///
 /// # Errors

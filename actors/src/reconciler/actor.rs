@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::message::{Message, Suspects};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
-use crate::context::{LeaseState, Shared};
+use crate::context::Shared;
 use crate::messages::scan::FinishOutcome;
 use crate::model::{
     Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, RunningScan, ScanState,
@@ -108,19 +108,17 @@ impl Actor for Reconciler {
 
 /// Starts a reconciliation when the node gets a lease again: it must write the results of attempts
 /// that ended without a lease before other nodes take over their scans.
-fn look_with_a_new_lease(shared: &Shared, reconciler: ActorRef<Message>) -> AbortOnDropHandle<()> {
-    let mut lease = shared.lease.subscribe();
+fn look_with_a_new_lease(shared: &Arc<Shared>, reconciler: ActorRef<Message>) -> AbortOnDropHandle<()> {
+    let shared = Arc::clone(shared);
     AbortOnDropHandle::new(tokio::spawn(async move {
-        let mut before = *lease.borrow_and_update();
-        let mut had_one = before != LeaseState::None;
-        while lease.changed().await.is_ok() {
-            let now = *lease.borrow_and_update();
-            let is_new = before == LeaseState::None && now != LeaseState::None;
-            if is_new && had_one && reconciler.cast(Message::Reconcile).is_err() {
+        // The first lease of the node is not a new one: the reconciler starts with it.
+        shared.gate.lease_held().await;
+        loop {
+            shared.gate.lease_lost().await;
+            shared.gate.lease_held().await;
+            if reconciler.cast(Message::Reconcile).is_err() {
                 return;
             }
-            had_one |= is_new;
-            before = now;
         }
     }))
 }
@@ -203,7 +201,7 @@ async fn take_over(shared: &Arc<Shared>, orphan: RunningScan) -> Result<(), Stor
                 shared.announce(record).await;
             } else {
                 // Publishes the current state; the scan waits for a node that runs pending scans.
-                shared.publish(record);
+                shared.publisher.publish(record);
             }
         }
         Applied::Refused(_, record) => shared.ports.snapshots.publish(record),

@@ -10,11 +10,11 @@ use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::attempt_finisher::{AttemptFinisher, resolve};
 use crate::context::Shared;
 use crate::health;
-use crate::messages::scan::{ABANDONED, FinishOutcome, Message, RECORDED};
+use crate::messages::scan::{FinishOutcome, Message, StopReason};
 use crate::messages::supervisor;
 use crate::model::{
-    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, Command, Interruption, PluginResult, Resolution, ScanRecord,
-    ScannerInfo, end_with_attempt,
+    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, ClassifiedEnd, Command, Interruption, PluginResult,
+    Resolution, ScanRecord, ScannerInfo, end_with_attempt,
 };
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
@@ -129,8 +129,13 @@ impl Actor for Scan {
                     state.write_progress(&myself);
                 }
             }
-            Message::Recorded(FinishOutcome::Done | FinishOutcome::Superseded) => myself.stop(Some(RECORDED.into())),
-            Message::Recorded(FinishOutcome::Abandoned) => myself.stop(Some(ABANDONED.into())),
+            Message::Recorded(outcome) => {
+                let reason = match outcome {
+                    FinishOutcome::Done | FinishOutcome::Superseded => StopReason::Recorded,
+                    FinishOutcome::Abandoned => StopReason::Abandoned,
+                };
+                myself.stop(Some(reason.as_str().into()));
+            }
             Message::Gone => {
                 if !matches!(state.stage, Stage::Recording { .. }) {
                     return Err(
@@ -175,7 +180,7 @@ impl State {
         let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else {
             return;
         };
-        self.shared.has_started();
+        self.shared.gate.has_started();
         for event in early {
             self.event(myself, event);
         }
@@ -233,7 +238,7 @@ impl State {
         if matches!(self.stage, Stage::Recording { .. }) {
             return;
         }
-        let cause = cause_of_end(&self.stage, self.shared.lease_is_good());
+        let cause = cause_of_end(&self.stage, self.shared.gate.lease_is_good());
         for note in &report.notes {
             warn!(scan.id = self.record.id.0, "{note}");
         }
@@ -247,7 +252,7 @@ impl State {
 
     /// Handles the end of the attempt. `without_lease` means that the node held no valid lease when
     /// the attempt ended, and may have missed a cancel.
-    fn ended(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
+    fn ended(&mut self, myself: &ActorRef<Message>, end: ClassifiedEnd, without_lease: bool) {
         let hasty = matches!(
             self.stage,
             Stage::Stopping { cause: StopCause::LeaseLost, .. }
@@ -279,7 +284,7 @@ impl State {
         }
     }
 
-    fn record_end(&mut self, myself: &ActorRef<Message>, end: AttemptEnd, without_lease: bool) {
+    fn record_end(&mut self, myself: &ActorRef<Message>, end: ClassifiedEnd, without_lease: bool) {
         let target = || self.record.request.target.to_string();
         // The supervisor outlives its children; otherwise the failure is not counted.
         match &end {
@@ -420,7 +425,6 @@ impl State {
     }
 
     fn show(&self, change: impl FnOnce(&mut crate::live::LiveAttempt<'_>)) {
-        self.shared.ports.snapshots.update_attempt(self.record.id, self.record.token, change);
-        self.shared.tell_followers(self.record.id);
+        self.shared.publisher.publish_progress(self.record.id, self.record.token, change);
     }
 }

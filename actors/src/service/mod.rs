@@ -1,8 +1,31 @@
-//! The application services: the operations that the web server and the command line offer. They
-//! use the ports and the live state; no actor calls them.
+//! The application services: the operations that the web server and the command line offer, and
+//! their only way to the domain. They use the ports and the live state; no actor calls them.
+//!
+//! An operation that acts for somebody takes a [`RequestContext`](crate::model::RequestContext).
+//! Reads take it as well: until scans have owners, every principal may read every scan.
 
+mod audit;
+mod error;
+mod known_queue;
+mod nodes;
+mod ports;
+mod probe;
+mod queue;
 pub mod queue_watch;
 pub mod replica_sync;
+mod reporting;
 mod scans;
+mod services;
+mod setting_rules;
+mod submission;
 
-pub use scans::{Accepted, CancelOutcome, Consistency, ScanService, SnapshotPage, SubmitError};
+pub use audit::AuditService;
+pub use error::CommandError;
+pub use nodes::NodeService;
+pub use ports::{Consistency, ServicePorts};
+pub use queue::{QueueService, QueueStatus};
+pub use reporting::{ProcessReadings, ReportingService};
+pub use scans::{CancelOutcome, ScanService, SnapshotPage};
+pub use services::Services;
+pub use setting_rules::SettingRules;
+pub use submission::{Accepted, SubmitError};

@@ -31,13 +31,13 @@ const READS: usize = 16;
 /// dropped.
 #[must_use = "the mirror ends when its handle is dropped"]
 pub fn start(service: ScanService) -> AbortOnDropHandle<()> {
-    let mut news = service.feed.subscribe();
+    let mut news = service.ports.feed.subscribe();
     AbortOnDropHandle::new(tokio::spawn(async move {
         let listen = async {
             loop {
                 match news.recv().await {
                     Ok(snapshot) if service.is_mine(&snapshot.record) => {}
-                    Ok(snapshot) => service.snapshots.absorb(snapshot),
+                    Ok(snapshot) => service.ports.snapshots.absorb(snapshot),
                     // The missed snapshots are read from the store.
                     Err(RecvError::Lagged(missed)) => debug!(missed, "the live feed was faster than this process"),
                     Err(RecvError::Closed) => return std::future::pending().await,
@@ -54,12 +54,12 @@ async fn look_after(service: &ScanService) {
     loop {
         ticks.tick().await;
         let mut quiet: Vec<ScanId> = Vec::new();
-        for (snapshot, age) in service.snapshots.watched() {
+        for (snapshot, age) in service.ports.snapshots.watched() {
             if service.is_sure_of(&snapshot.record) {
                 continue;
             }
             service.follow(&snapshot.record).await;
-            if age >= QUIET && service.snapshots.claim_refresh(snapshot.record.id, QUIET) {
+            if age >= QUIET && service.ports.snapshots.claim_refresh(snapshot.record.id, QUIET) {
                 quiet.push(snapshot.record.id);
             }
         }
@@ -68,8 +68,8 @@ async fn look_after(service: &ScanService) {
 }
 
 async fn read(service: &ScanService, id: ScanId) {
-    match service.store.scans.get(id).await {
-        Ok(Some(record)) => service.snapshots.publish(record),
+    match service.ports.store.scans.get(id).await {
+        Ok(Some(record)) => service.ports.snapshots.publish(record),
         Ok(None) => {}
         Err(error) => debug!(
             scan.id = id.0,
@@ -84,10 +84,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::context::NodeConfig;
+    use crate::live::Client;
     use crate::model::{PluginStatus, ScanStatus};
     use crate::node;
-    use crate::testing::{Cluster, Script, ScriptedRunner};
+    use crate::node_config::NodeConfig;
+    use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -102,20 +103,20 @@ mod tests {
     async fn world(script: Script) -> World {
         let cluster = Cluster::new(ScriptedRunner::new(move |_| script));
         let node = node::start(NodeConfig::new("a".parse().unwrap(), 2), cluster.ports_elsewhere()).await.unwrap();
-        let web = cluster.service_elsewhere();
+        let web = cluster.services_elsewhere().scans;
         World { web: web.clone(), _mirror: start(web), cluster, _node: node }
     }
 
     async fn submit(web: &ScanService) -> ScanId {
         let draft = crate::model::ScanRequestDraft { target: "example.com".into(), ..Default::default() };
-        web.submit(&draft, None, crate::testing::fixtures::trace()).await.unwrap().scan.record.id
+        web.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap().scan.record.id
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_watcher_sees_what_a_scan_elsewhere_does_at_once() {
         let world = world(Script::Complete(30 * SECOND)).await;
         let id = submit(&world.web).await;
-        let mut watched = world.web.watch(id).await.unwrap().unwrap();
+        let mut watched = world.web.watch(&fixtures::context(), id).await.unwrap().unwrap();
         let begun = tokio::time::Instant::now();
         let live = watched
             .wait_for(|now| {
@@ -136,7 +137,7 @@ mod tests {
         let world = world(Script::Complete(30 * SECOND)).await;
         world.cluster.hub().lose(true);
         let id = submit(&world.web).await;
-        let mut watched = world.web.watch(id).await.unwrap().unwrap();
+        let mut watched = world.web.watch(&fixtures::context(), id).await.unwrap().unwrap();
         let begun = tokio::time::Instant::now();
         watched.wait_for(|now| now.status() == ScanStatus::Running).await.unwrap();
         assert!(begun.elapsed() <= 3 * SECOND, "{:?}", begun.elapsed());
@@ -157,19 +158,19 @@ mod tests {
         for _ in 0..80 {
             let before = world.cluster.row(id).await;
             tokio::time::sleep(Duration::from_millis(1_100)).await;
-            let shown = world.web.scan(id).await.unwrap().unwrap();
+            let shown = world.web.scan(&fixtures::context(), id).await.unwrap().unwrap();
             assert!(shown.record.version >= before.version, "{} {}", shown.record.version, before.version);
         }
-        assert_eq!(world.web.scan(id).await.unwrap().unwrap().status(), ScanStatus::Completed);
+        assert_eq!(world.web.scan(&fixtures::context(), id).await.unwrap().unwrap().status(), ScanStatus::Completed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cancel_works_from_any_process() {
         let world = world(Script::Busy).await;
         let id = submit(&world.web).await;
-        let mut watched = world.web.watch(id).await.unwrap().unwrap();
+        let mut watched = world.web.watch(&fixtures::context(), id).await.unwrap().unwrap();
         watched.wait_for(|now| now.status() == ScanStatus::Running).await.unwrap();
-        world.web.cancel(id, crate::model::CancelledBy::User).await.unwrap();
+        world.web.cancel(&fixtures::context(), id, crate::model::CancelledBy::User).await.unwrap();
         watched.wait_for(|now| now.status() == ScanStatus::Cancelled).await.unwrap();
         world.cluster.check();
     }
@@ -180,18 +181,18 @@ mod tests {
         let id = submit(&world.web).await;
         world
             .web
-            .watch(id)
+            .watch(&fixtures::context(), id)
             .await
             .unwrap()
             .unwrap()
             .wait_for(|now| now.status() == ScanStatus::Completed)
             .await
             .unwrap();
-        let other = world.cluster.service_elsewhere();
-        assert!(matches!(other.delete(id).await.unwrap(), crate::model::Deleted::Gone(_)));
+        let other = world.cluster.services_elsewhere().scans;
+        assert!(matches!(other.delete_row(&fixtures::context(), id).await.unwrap(), crate::model::Deleted::Gone(_)));
         tokio::time::sleep(2 * SECOND).await;
-        assert_eq!(world.web.scan(id).await.unwrap(), None);
-        assert_eq!(world.web.snapshots.get(id), None, "nor does its board show it any more");
+        assert_eq!(world.web.scan(&fixtures::context(), id).await.unwrap(), None);
+        assert_eq!(world.web.ports.snapshots.get(id), None, "nor does its board show it any more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,20 +201,20 @@ mod tests {
         let id = submit(&world.web).await;
         world.cluster.until_status(id, ScanStatus::Running).await;
         tokio::time::sleep(5 * SECOND).await;
-        let late = world.cluster.service_elsewhere();
+        let late = world.cluster.services_elsewhere().scans;
         let _mirror = start(late.clone());
-        let mut watched = late.watch(id).await.unwrap().unwrap();
+        let mut watched = late.watch(&fixtures::context(), id).await.unwrap().unwrap();
         assert_eq!(watched.borrow_and_update().status(), ScanStatus::Running);
         let begun = tokio::time::Instant::now();
         watched.wait_for(|now| now.pid.is_some()).await.unwrap();
         assert!(begun.elapsed() <= SECOND, "{:?}", begun.elapsed());
-        assert_eq!(Arc::strong_count(&world.web.snapshots), 2, "the board belongs to one desk and its mirror");
+        assert_eq!(Arc::strong_count(&world.web.ports), 2, "the service and its sync hold the snapshot cache");
     }
 
     #[tokio::test(start_paused = true)]
     async fn feed_carries_no_attempt_events_of_an_unwatched_scan() {
         let world = world(Script::Busy).await;
-        let mut news = world.web.feed.subscribe();
+        let mut news = world.web.ports.feed.subscribe();
         let id = submit(&world.web).await;
         world.cluster.until_status(id, ScanStatus::Running).await;
         tokio::time::sleep(60 * SECOND).await;

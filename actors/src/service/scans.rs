@@ -1,5 +1,5 @@
-//! The scan service: submits, reads and cancels scans. The web, the API and the command line share
-//! it.
+//! The scan service: reads, cancels and deletes scans. The web, the API and the command line share
+//! it. Its submissions are in [`submission`](super::submission).
 //!
 //! It owns only handles to the ports, and may be called from any task on any node. An unavailable
 //! queue never loses a scan: the row is authoritative, and the reconciler signals it later.
@@ -7,104 +7,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
-use tracing::warn;
 
-use crate::live::SnapshotCache;
-use crate::live::{Client, Place};
+use super::known_queue::KnownQueue;
+use super::ports::{Consistency, ServicePorts};
+use super::setting_rules::SettingRules;
+use crate::live::Changed;
 use crate::model::{
-    CancelledBy, Command, Cursor, Deleted, FieldError, ListQuery, NewScan, NodeId, QueuePause, ScanId, ScanMode,
-    ScanOrder, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanState, ScanStatus, StoreStats, Submitted,
-    TraceContext,
+    CancelledBy, Command, Cursor, Deleted, HeldBack, ListQuery, RequestContext, ScanId, ScanOrder, ScanRecord,
+    ScanRequest, ScanSnapshot, ScanState,
 };
-use crate::policy::admission::{QueueLimit, QueueLimits, QueueRefusal};
-use crate::policy::override_policy::OverridePolicy;
-use crate::policy::permission;
-use crate::policy::scope::ScopePolicy;
-use crate::policy::selection::{Selection, select};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
-use crate::ports::{
-    Applied, Clock, Control, ControlBus, JobQueue, JobSignal, LiveFeed, SecretSealer, StoreError, Stores, secret_sealer,
-};
+use crate::ports::{Applied, Control, StoreError};
 
 /// The scan service.
-#[derive(Clone)]
-pub struct ScanService {
-    /// The store, the source of truth.
-    pub store: Stores,
-    /// The queue of wake-up signals.
-    pub queue: Arc<dyn JobQueue>,
-    /// Control messages to the node that runs a scan.
-    pub bus: Arc<dyn ControlBus>,
-    /// Snapshots for other processes.
-    pub feed: Arc<dyn LiveFeed>,
-    /// Which scans the snapshot cache is always correct about without a read.
-    pub consistency: Consistency,
-    /// The live state of scans and actors.
-    pub snapshots: Arc<SnapshotCache>,
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
-    /// The scope policy: which targets may be scanned.
-    pub scope: Arc<ScopePolicy>,
-    /// The policy for the scanner settings that a client may set.
-    pub overrides: Arc<OverridePolicy>,
-    /// The sealer for the values of secret settings.
-    pub sealer: Arc<dyn SecretSealer>,
-    /// The limits for waiting scans.
-    pub limits: QueueLimits,
-}
-
-/// A scan that was accepted and committed.
 #[derive(Debug, Clone)]
-pub struct Accepted {
-    /// The scan.
-    pub scan: Arc<ScanSnapshot>,
-    /// True if this submission created it, false if an earlier one with the same idempotency key
-    /// did.
-    pub created: bool,
-    /// Notes about what is left out or cannot run, one sentence each.
-    pub notes: Vec<String>,
-    /// The reasons why it does not start, except the wait for a free slot; the decisive one first.
-    pub waiting: Vec<Waiting>,
-}
-
-impl Accepted {
-    /// Returns the warnings for the user, one sentence each.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let waits = self.waiting.iter().map(|waiting| format!("Scan accepted and stored. {waiting}"));
-        self.notes.iter().cloned().chain(waits).collect()
-    }
-
-    /// Returns the warnings in one line.
-    #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let waits = (!reasons.is_empty()).then(|| format!("Scan accepted and stored. {reasons}"));
-        let all: Vec<String> = self.notes.iter().cloned().chain(waits).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-}
-
-/// A submission that was not accepted. Nothing was stored.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// All invalid fields.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Invalid(Vec<FieldError>),
-    /// The idempotency key belongs to a scan with another request.
-    #[error("the idempotency key was used for a different request (scan {0})")]
-    KeyReused(ScanId),
-    /// The scan that is to be repeated has not ended.
-    #[error("scan {} is {}; it can be re-run when it has finished", .0, .1.word())]
-    NotEnded(ScanId, ScanStatus),
-    /// A limit of the queue is reached.
-    #[error(transparent)]
-    Queue(#[from] QueueRefusal),
-    /// The store did not respond.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+pub struct ScanService {
+    pub(super) ports: Arc<ServicePorts>,
 }
 
 /// The result of a cancel.
@@ -139,15 +60,6 @@ pub struct SnapshotPage {
     pub unreadable: Vec<ScanId>,
 }
 
-/// Which scans a process's snapshot cache is always correct about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consistency {
-    /// All scans: no other process changes the store.
-    SingleWriter,
-    /// The scans that this process runs. Other processes change or delete the others.
-    MultiWriter,
-}
-
 /// How long a snapshot of a scan that other processes may change is served without a read of the
 /// store.
 const FRESH: Duration = Duration::from_secs(1);
@@ -160,165 +72,37 @@ const STALE: Duration = Duration::from_secs(5);
 const FOLLOW_EVERY: Duration = Duration::from_secs(10);
 
 impl ScanService {
-    /// Checks and accepts a scan. When this returns `Ok`, the scan is committed.
-    ///
-    /// # Errors
-    /// All invalid fields, a reached limit of the queue, or a failure of the store.
-    pub async fn submit(
-        &self,
-        draft: &ScanRequestDraft,
-        idempotency_key: Option<String>,
-        trace: TraceContext,
-    ) -> Result<Accepted, SubmitError> {
-        self.submit_from(Client::Local, draft, idempotency_key, trace).await
-    }
-
-    /// Like [`submit`](Self::submit), for `client`.
-    ///
-    /// # Errors
-    /// See [`submit`](Self::submit).
-    pub async fn submit_from(
-        &self,
-        client: Client,
-        draft: &ScanRequestDraft,
-        idempotency_key: Option<String>,
-        trace: TraceContext,
-    ) -> Result<Accepted, SubmitError> {
-        if !draft.plugins.is_empty()
-            || !draft.overrides.is_empty()
-            || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str())
-        {
-            self.snapshots.offered.first().await;
-        }
-        let (request, selection) = self.examine(draft)?;
-        let Selection { left_out, warnings } = selection;
-        self.accept(client, NewScan { request, left_out, idempotency_key, trace, rerun_of: None }, warnings).await
-    }
-
-    /// Checks a draft like a submission, without submitting it.
-    ///
-    /// # Errors
-    /// All invalid fields.
-    pub fn check(&self, draft: &ScanRequestDraft) -> Result<ScanRequest, SubmitError> {
-        self.examine(draft).map(|(request, _)| request)
-    }
-
-    fn examine(&self, draft: &ScanRequestDraft) -> Result<(ScanRequest, Selection), SubmitError> {
-        let is_confirmed = draft.confirm_active.unwrap_or(false);
-        match draft.check() {
-            Ok(mut request) => {
-                let target = request.target.clone();
-                let known = self.snapshots.offered.known_settings();
-                let resolved = secret_sealer::resolve(
-                    &*self.sealer,
-                    &target,
-                    &mut request.overrides,
-                    &draft.kept,
-                    known.as_deref(),
-                )
-                .err()
-                .unwrap_or_default();
-                match self.permit(&request, is_confirmed) {
-                    Ok(selection) if resolved.is_empty() => Ok((request, selection)),
-                    Ok(_) => Err(SubmitError::Invalid(resolved)),
-                    Err(SubmitError::Invalid(errors)) => {
-                        Err(SubmitError::Invalid(errors.into_iter().chain(resolved).collect()))
-                    }
-                    Err(other) => Err(other),
-                }
-            }
-            Err(mut errors) => {
-                let mode = draft.mode.as_deref().and_then(|mode| mode.parse().ok()).unwrap_or(ScanMode::Passive);
-                errors.extend(permission::check(mode, is_confirmed).err());
-                Err(SubmitError::Invalid(errors))
-            }
-        }
-    }
-
-    /// Checks whether a request may be submitted, however it arrives: its target and the addresses
-    /// in its settings are in scope, the client may set its settings, the scanner can run at least
-    /// part of the selection, and the user has confirmed active plugins.
-    fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, SubmitError> {
-        let mut errors = Vec::new();
-        // A scan of an earlier version may have a target that the current rules refuse.
-        errors.extend(request.target.check().err().map(|why| FieldError::new("target", format!("the target {why}"))));
-        errors.extend(
-            self.scope.check(&request.target).err().map(|why| FieldError::new("target", format!("the target {why}"))),
-        );
-        let selection = select(request, &self.snapshots.offered.get()).unwrap_or_else(|error| {
-            errors.push(error);
-            Selection::default()
-        });
-        let (known, schema) = (self.snapshots.offered.settings(), self.snapshots.offered.schema());
-        for one in request.overrides.chunks(1) {
-            // A locked setting is not checked further, so each setting has one reason.
-            let locked = self.overrides.check(one, &known);
-            if locked.is_empty() {
-                errors.extend(schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default());
-                errors.extend(self.scope.check_overrides(one, &known));
-            }
-            errors.extend(locked);
-        }
-        errors.extend(permission::check(request.mode, is_confirmed).err());
-        if errors.is_empty() { Ok(selection) } else { Err(SubmitError::Invalid(errors)) }
-    }
-
-    /// Submits the request of an ended scan again, for `client`. `confirm_active` is the user's
-    /// confirmation that active plugins may run; the confirmation of the earlier scan does not
-    /// count. Returns `None` if there is no such scan.
-    ///
-    /// # Errors
-    /// The scan has not ended, the request is not permitted any more (for example its target is out
-    /// of scope), a confirmation is missing, a limit of the queue is reached, or the store fails.
-    pub async fn rerun(
-        &self,
-        client: Client,
-        id: ScanId,
-        trace: TraceContext,
-        confirm_active: bool,
-    ) -> Result<Option<Accepted>, SubmitError> {
-        let Some(scan) = self.scan(id).await? else { return Ok(None) };
-        if !scan.status().is_terminal() {
-            return Err(SubmitError::NotEnded(id, scan.status()));
-        }
-        let mut request = scan.record.request.clone();
-        self.snapshots.offered.first().await;
-        // Earlier versions stored secrets in clear text.
-        let (target, known) = (request.target.clone(), self.snapshots.offered.known_settings());
-        secret_sealer::resolve(&*self.sealer, &target, &mut request.overrides, &[], known.as_deref())
-            .map_err(SubmitError::Invalid)?;
-        // A secret that this key cannot open would be accepted here and would fail when the scan
-        // starts.
-        secret_sealer::open_all(&*self.sealer, &target, &mut request.overrides.clone())
-            .map_err(|error| SubmitError::Invalid(vec![error]))?;
-        let Selection { left_out, warnings } = self.permit(&request, confirm_active)?;
-        self.accept(client, NewScan { request, left_out, idempotency_key: None, trace, rerun_of: Some(id) }, warnings)
-            .await
-            .map(Some)
+    pub(super) const fn new(ports: Arc<ServicePorts>) -> Self {
+        Self { ports }
     }
 
     /// Requests the end of a scan.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelOutcome, StoreError> {
-        match self.store.scans.apply(id, Command::Cancel { by }).await? {
+    pub async fn cancel(
+        &self,
+        context: &RequestContext,
+        id: ScanId,
+        by: CancelledBy,
+    ) -> Result<CancelOutcome, StoreError> {
+        match self.ports.store.scans.apply(id, Command::Cancel { by, principal: context.principal.clone() }).await? {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
                 // A repeated request: the first message may have been lost, and a second one does
                 // no harm.
-                self.snapshots.publish(record.clone());
-                self.bus.publish(Control::Cancel(id)).await;
+                self.ports.snapshots.publish(record.clone());
+                self.ports.bus.publish(Control::Cancel(id)).await;
                 Ok(CancelOutcome::Requested(record))
             }
             Applied::Refused(_, record) => {
-                self.snapshots.publish(record.clone());
+                self.ports.snapshots.publish(record.clone());
                 Ok(CancelOutcome::AlreadyEnded(record))
             }
             Applied::Committed(record) => {
                 self.publish(record.clone());
                 if matches!(record.state, ScanState::Running { .. }) {
-                    self.bus.publish(Control::Cancel(id)).await;
+                    self.ports.bus.publish(Control::Cancel(id)).await;
                     Ok(CancelOutcome::Requested(record))
                 } else {
                     Ok(CancelOutcome::Cancelled(record))
@@ -331,31 +115,31 @@ impl ScanService {
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn scan(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
+    pub async fn scan(&self, _context: &RequestContext, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
-        if let Some((snapshot, age)) = self.snapshots.get_with_age(id) {
+        if let Some((snapshot, age)) = self.ports.snapshots.get_with_age(id) {
             // An ended scan does not change any more, but another process may have deleted it.
             if self.is_mine(&snapshot.record) {
                 return Ok(Some(snapshot));
             }
             self.follow(&snapshot.record).await;
-            if age <= FRESH || (age <= STALE && !self.snapshots.claim_refresh(id, FRESH)) {
+            if age <= FRESH || (age <= STALE && !self.ports.snapshots.claim_refresh(id, FRESH)) {
                 return Ok(Some(snapshot));
             }
             too_old = Some((snapshot, age));
         }
-        let record = match (self.snapshots.reads.get(&self.store.scans, id).await, too_old) {
+        let record = match (self.ports.snapshots.reads.get(&self.ports.store.scans, id).await, too_old) {
             (Ok(record), _) => record,
             (Err(_), Some((snapshot, age))) if age <= STALE => return Ok(Some(snapshot)),
             (Err(error), _) => return Err(error),
         };
         let Some(record) = record else {
-            self.snapshots.remove(id);
+            self.ports.snapshots.remove(id);
             return Ok(None);
         };
-        self.snapshots.publish(record.clone());
+        self.ports.snapshots.publish(record.clone());
         // The snapshot cache may already have dropped it again.
-        Ok(Some(self.snapshots.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
+        Ok(Some(self.ports.snapshots.get(id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)))))
     }
 
     /// Returns a receiver for a scan's snapshots, starting with the current one, or `None` if there
@@ -363,8 +147,12 @@ impl ScanService {
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn watch(&self, id: ScanId) -> Result<Option<watch::Receiver<Arc<ScanSnapshot>>>, StoreError> {
-        Ok(self.scan(id).await?.map(|snapshot| self.snapshots.watch(snapshot.record.clone())))
+    pub async fn watch(
+        &self,
+        context: &RequestContext,
+        id: ScanId,
+    ) -> Result<Option<watch::Receiver<Arc<ScanSnapshot>>>, StoreError> {
+        Ok(self.scan(context, id).await?.map(|snapshot| self.ports.snapshots.watch(snapshot.record.clone())))
     }
 
     /// Returns true if this process would see every change of the scan.
@@ -374,7 +162,7 @@ impl ScanService {
 
     /// Returns true if only this process changes the scan.
     pub(crate) fn is_mine(&self, record: &ScanRecord) -> bool {
-        self.consistency == Consistency::SingleWriter || self.snapshots.is_own(record)
+        self.ports.consistency == Consistency::SingleWriter || self.ports.snapshots.is_own(record)
     }
 
     /// Requests the node that runs a scan to publish its attempt's events, at most once per
@@ -382,66 +170,29 @@ impl ScanService {
     pub(crate) async fn follow(&self, record: &ScanRecord) {
         if matches!(record.state, ScanState::Running { .. })
             && !self.is_sure_of(record)
-            && self.snapshots.claim_follow(record.id, FOLLOW_EVERY)
+            && self.ports.snapshots.claim_follow(record.id, FOLLOW_EVERY)
         {
-            self.bus.publish(Control::Follow(record.id)).await;
+            self.ports.bus.publish(Control::Follow(record.id)).await;
         }
     }
 
     /// Publishes a committed row, here and to other processes.
-    fn publish(&self, record: ScanRecord) {
+    pub(super) fn publish(&self, record: ScanRecord) {
         let id = record.id;
-        self.snapshots.publish(record);
-        if let Some(snapshot) = self.snapshots.get(id) {
-            self.feed.publish(ScanSnapshot::clone(&snapshot));
+        self.ports.snapshots.publish(record);
+        if let Some(snapshot) = self.ports.snapshots.get(id) {
+            self.ports.feed.publish(ScanSnapshot::clone(&snapshot));
         }
     }
 
-    /// Orders a node to drain: it takes no new scan, and it has none left `within` this time.
-    /// `None` revokes the order. Returns `false` if there is no such node.
+    /// Returns a page of scans with their live state. The plugins of a scan that is not in the
+    /// snapshot cache have no issues, messages and times.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
-        let known = self.store.nodes.order_drain(node, within).await?;
-        self.bus.publish(Control::RefreshDirectives(Some(node.clone()))).await;
-        self.look_now().await;
-        Ok(known)
-    }
-
-    /// Pauses the queue: no scan starts any more, on any node.
-    ///
-    /// # Errors
-    /// A failure of the store.
-    pub async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        let pause = self.store.queue.pause(reason).await?;
-        self.bus.publish(Control::RefreshDirectives(None)).await;
-        self.look_now().await;
-        Ok(pause)
-    }
-
-    /// Ends the pause. Returns `false` if the queue was not paused.
-    ///
-    /// # Errors
-    /// A failure of the store.
-    pub async fn resume(&self) -> Result<bool, StoreError> {
-        let was_paused = self.store.queue.resume().await?;
-        self.bus.publish(Control::RefreshDirectives(None)).await;
-        self.look_now().await;
-        Ok(was_paused)
-    }
-
-    /// Returns a page of scans with their live state.
-    ///
-    /// # Errors
-    /// A failure of the store.
-    pub async fn list(&self, query: ListQuery) -> Result<SnapshotPage, StoreError> {
-        let page = self.store.queries.list(query).await?;
-        let live = |record: ScanRecord| match self.snapshots.get(record.id) {
-            Some(snapshot) if snapshot.record.version >= record.version => snapshot,
-            _ => Arc::new(ScanSnapshot::of(record)),
-        };
-        let scans = page.scans.into_iter().map(live).collect();
+    pub async fn list(&self, _context: &RequestContext, query: ListQuery) -> Result<SnapshotPage, StoreError> {
+        let page = self.ports.store.queries.list(query).await?;
+        let scans = page.scans.into_iter().map(|record| self.live(record)).collect();
         Ok(SnapshotPage {
             scans,
             order: page.order,
@@ -453,105 +204,85 @@ impl ScanService {
         })
     }
 
-    /// Deletes an ended scan. The scan service does not own the scan's files: the caller removes
-    /// them after a [`Deleted::Gone`].
+    /// Returns the live state of a scan whose row is `record`.
+    #[must_use]
+    pub fn live(&self, record: ScanRecord) -> Arc<ScanSnapshot> {
+        match self.ports.snapshots.get(record.id) {
+            Some(snapshot) if snapshot.record.version >= record.version => snapshot,
+            _ => Arc::new(ScanSnapshot::of(record)),
+        }
+    }
+
+    /// Returns a receiver for the revision of the change log, which grows when a scan changes.
+    #[must_use]
+    pub fn follow_changes(&self) -> watch::Receiver<u64> {
+        self.ports.snapshots.changes().follow()
+    }
+
+    /// Returns the scans that changed after `revision`.
+    #[must_use]
+    pub fn changes_since(&self, revision: u64) -> Changed {
+        self.ports.snapshots.changes().since(revision)
+    }
+
+    /// Returns all reasons why a scan does not start now, the decisive one first; empty if it is
+    /// not pending.
+    pub async fn reasons(&self, record: &ScanRecord) -> Vec<Waiting> {
+        self.known_queue().reasons(record).await
+    }
+
+    /// Returns why a scan waits now.
+    pub async fn waiting(&self, record: &ScanRecord) -> Option<Waiting> {
+        self.reasons(record).await.into_iter().next()
+    }
+
+    /// Like [`waiting`](Self::waiting), but from the last refresh, which is at most a few seconds
+    /// old while there are readers. For responses that must not wait.
+    #[must_use]
+    pub fn waiting_seen(&self, record: &ScanRecord) -> Option<Waiting> {
+        self.known_queue().waiting_seen(record)
+    }
+
+    /// Like [`waiting_seen`](Self::waiting_seen), but refreshes first if there was no refresh in
+    /// the last three seconds: the queue may have been paused or become unavailable since.
+    pub async fn waiting_soon(&self, record: &ScanRecord) -> Option<Waiting> {
+        self.known_queue().waiting_soon(record).await
+    }
+
+    /// Returns why no node starts a scan of this request, without reading the store.
+    #[must_use]
+    pub fn held_back(&self, request: &ScanRequest) -> Option<HeldBack> {
+        self.known_queue().held_back(request)
+    }
+
+    /// Returns the rules by which a form shows the settings of a scan.
+    #[must_use]
+    pub fn setting_rules(&self) -> SettingRules {
+        let ServicePorts { overrides, snapshots, sealer, .. } = &*self.ports;
+        SettingRules::new(Arc::clone(overrides), snapshots.offered.settings(), Arc::clone(sealer))
+    }
+
+    /// Returns the time of this process's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    pub(super) fn known_queue(&self) -> KnownQueue<'_> {
+        KnownQueue(&self.ports)
+    }
+
+    /// Deletes the row of an ended scan. The scan service does not own the scan's files: the
+    /// deletion service of the application calls this and removes them.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        let deleted = self.store.scans.delete(id).await?;
+    pub async fn delete_row(&self, context: &RequestContext, id: ScanId) -> Result<Deleted, StoreError> {
+        let deleted = self.ports.store.scans.delete(id, &context.principal).await?;
         match &deleted {
-            Deleted::Gone(_) | Deleted::Missing => self.snapshots.remove(id),
-            Deleted::Refused(record) => self.snapshots.publish(record.clone()),
+            Deleted::Gone(_) | Deleted::Missing => self.ports.snapshots.remove(id),
+            Deleted::Refused(record) => self.ports.snapshots.publish(record.clone()),
         }
         Ok(deleted)
-    }
-
-    /// Returns the number of scans in each state.
-    ///
-    /// # Errors
-    /// A failure of the store.
-    pub async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.store.queries.stats().await
-    }
-
-    /// Reserves a place in the queue for a scan of `client`.
-    async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
-        let count = || async { Ok(self.store.queries.stats().await?.pending) };
-        let refusal = match self.snapshots.gate.enter(client, self.limits, count()).await? {
-            Err(refusal) if matches!(refusal.limit, QueueLimit::ClientShare { .. }) => refusal,
-            other => return Ok(other),
-        };
-        // Another process may have started them.
-        let mut is_less = false;
-        for id in self.snapshots.gate.doubtful(client) {
-            if self.store.scans.get(id).await?.is_none_or(|record| record.status() != ScanStatus::Pending) {
-                self.snapshots.gate.left(id);
-                is_less = true;
-            }
-        }
-        if is_less { self.snapshots.gate.enter(client, self.limits, count()).await } else { Ok(Err(refusal)) }
-    }
-
-    async fn accept(&self, client: Client, mut scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
-        let target = scan.request.target.clone();
-        secret_sealer::seal_all(&*self.sealer, &target, &mut scan.request.overrides)
-            .map_err(|error| SubmitError::Invalid(vec![error]))?;
-        let request = scan.request.clone();
-        let submitted = match self.enter(client).await? {
-            Ok(place) => {
-                let submitted = self.store.scans.submit(scan).await?;
-                if let Submitted::Created(record) = &submitted {
-                    place.accepted(record.id);
-                }
-                submitted
-            }
-            // A repeated submission of an accepted scan is not refused.
-            Err(refusal) => match &scan.idempotency_key {
-                Some(key) => Submitted::Existing(self.store.scans.submitted(key).await?.ok_or(refusal)?),
-                None => return Err(refusal.into()),
-            },
-        };
-        let (record, created) = match submitted {
-            Submitted::Created(record) => (record, true),
-            Submitted::Existing(record) if !self.is_same(&record.request, &request) => {
-                return Err(SubmitError::KeyReused(record.id));
-            }
-            Submitted::Existing(record) => (record, false),
-        };
-        self.publish(record.clone());
-        // The signal is sent first, so that nothing that follows delays the start.
-        let silent = if created { self.wake(&record).await } else { None };
-        let mut waiting = self.reasons(&record).await;
-        if let Some(why) = silent
-            && !waiting.iter().any(|reason| matches!(reason, Waiting::QueueDown { .. }))
-        {
-            waiting.insert(0, Waiting::QueueDown { why });
-        }
-        waiting.retain(Waiting::is_unusual);
-        let scan = self.snapshots.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
-        Ok(Accepted { scan, created, notes, waiting })
-    }
-
-    /// Returns true if two requests are the same, even if one was sealed before it was known which
-    /// of its settings are secrets.
-    fn is_same(&self, one: &ScanRequest, other: &ScanRequest) -> bool {
-        let without = |request: &ScanRequest| ScanRequest { overrides: Vec::new(), ..request.clone() };
-        one == other
-            || (without(one) == without(other)
-                && secret_sealer::are_same(&*self.sealer, &one.target, &one.overrides, &other.overrides))
-    }
-
-    /// Signals the scan. Returns the reason if the queue did not accept the signal.
-    async fn wake(&self, record: &ScanRecord) -> Option<String> {
-        let signal =
-            JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
-        let error = self.queue.signal(signal, Duration::ZERO).await.err()?;
-        warn!(
-            scan.id = record.id.0,
-            error = &error as &dyn std::error::Error,
-            "accepted a scan but could not signal it; it starts when the queue is back"
-        );
-        Some(self.queue.trouble().unwrap_or_else(|| error.0.to_string()))
     }
 }

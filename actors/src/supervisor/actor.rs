@@ -11,7 +11,7 @@ use super::state::{Child, ChildPhase, Mode, State};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::attempt_registry::RegistryEntry;
 use crate::context::Shared;
-use crate::messages::scan::{self, ABANDONED, RECORDED};
+use crate::messages::scan::{self, StopReason};
 use crate::messages::supervisor::{Launch, Message};
 use crate::model::{Failure, FailureKind, FencingToken, Interruption, Resolution, ScanId};
 use crate::policy::breaker::Trip;
@@ -32,7 +32,7 @@ impl Actor for ScanSupervisor {
 
     async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
         let bus = listen(&*shared.ports.bus, myself.clone());
-        shared.ports.snapshots.budget(BUDGET, &shared.breaker.borrow().budget());
+        shared.ports.snapshots.status.budget(BUDGET, &shared.gate.budget());
         adopt(&shared, &myself);
         myself.cast(Message::DirectivesChanged)?;
         let mut state = State {
@@ -59,7 +59,7 @@ impl Actor for ScanSupervisor {
             Message::Cancel(id) => state.cancel(id),
             Message::Follow(id) => {
                 if state.children.values().any(|child| child.scan == id) {
-                    state.shared.follow(id);
+                    state.shared.publisher.follow(id);
                 }
             }
             Message::DirectivesChanged => state.follow_directives(&myself),
@@ -85,14 +85,8 @@ impl Actor for ScanSupervisor {
             }
             Message::AttemptFailed(kind, target) => state.count_failure(&myself, kind, &target),
             Message::AttemptCompleted(target) => {
-                let mut had_failures = false;
-                state.shared.breaker.send_if_modified(|breaker| {
-                    had_failures = breaker.completed(&target);
-                    // This changes no hold.
-                    false
-                });
-                if had_failures {
-                    state.shared.ports.snapshots.budget(BUDGET, &state.shared.breaker.borrow().budget());
+                if state.shared.gate.completed(&target) {
+                    state.shared.ports.snapshots.status.budget(BUDGET, &state.shared.gate.budget());
                 }
             }
             Message::HoldOver => {
@@ -116,14 +110,13 @@ impl Actor for ScanSupervisor {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match event {
-            SupervisionEvent::ActorTerminated(who, _, reason) => match reason.as_deref() {
-                Some(RECORDED | ABANDONED) => state.forget(who.get_id()),
-                other => state.clean_up(
-                    &myself,
-                    &who,
-                    format!("the scan's actor ended unexpectedly: {}", other.unwrap_or("no reason")),
-                ),
-            },
+            SupervisionEvent::ActorTerminated(who, _, reason) => {
+                let reason = reason.as_deref().unwrap_or("no reason");
+                match StopReason::parse(reason) {
+                    Some(StopReason::Recorded | StopReason::Abandoned) => state.forget(who.get_id()),
+                    None => state.clean_up(&myself, &who, format!("the scan's actor ended unexpectedly: {reason}")),
+                }
+            }
             SupervisionEvent::ActorFailed(who, why) => {
                 state.clean_up(&myself, &who, format!("the scan's actor failed: {why}"));
             }
@@ -154,8 +147,8 @@ impl State {
         // The lease may have been lost since the row was leased. Nothing may start then, because
         // nothing would kill it in time.
         let now = Instant::now();
-        let drained = self.shared.directives.borrow().drain.is_some_and(|by| by <= now);
-        if self.mode != Mode::Serving || drained || !self.shared.lease_is_good() {
+        let drained = self.shared.gate.directives().drain.is_some_and(|by| by <= now);
+        if self.mode != Mode::Serving || drained || !self.shared.gate.lease_is_good() {
             // The lease of the row came too late. Nothing has started, so the row is requeued.
             let back = AttemptFinisher::new(id, entry.token, Resolution::Requeue(Interruption::NeverStarted), None);
             self.shared.registry.insert(id, entry.clone());
@@ -172,7 +165,7 @@ impl State {
             return;
         }
         self.shared.registry.insert(id, entry.clone());
-        self.shared.publish_own(record.clone());
+        self.shared.publisher.publish_own(record.clone());
         let (alive_watch, target) = (Arc::clone(&entry.alive_watch), record.request.target.to_string());
         let arguments = ScanArguments {
             shared: Arc::clone(&self.shared),
@@ -210,13 +203,13 @@ impl State {
 
     /// Sets the timer for the end of the drain time, when the scans that still run are requeued.
     fn follow_directives(&mut self, myself: &ActorRef<Message>) {
-        let drain = self.shared.directives.borrow().drain;
+        let drain = self.shared.gate.directives().drain;
         self.drain = drain.map(|by| task::timer(myself, by, Message::DrainOver));
         self.show();
     }
 
     fn drain_over(&self) {
-        let is_over = self.shared.directives.borrow().drain.is_some_and(|by| by <= Instant::now());
+        let is_over = self.shared.gate.directives().drain.is_some_and(|by| by <= Instant::now());
         if is_over && !self.children.is_empty() {
             info!(scans = self.children.len(), "the time to drain is over; handing the rest back");
             self.stop_all(StopCause::Drain);
@@ -225,8 +218,7 @@ impl State {
 
     fn count_failure(&mut self, myself: &ActorRef<Message>, kind: FailureKind, target: &str) {
         let now = Instant::now();
-        let mut trip = Trip::None;
-        self.shared.breaker.send_modify(|breaker| trip = breaker.failed(target, now));
+        let trip = self.shared.gate.failed(target, now);
         match trip {
             Trip::None => {}
             Trip::Target(until) => {
@@ -237,7 +229,7 @@ impl State {
                 warn!(%kind, pause_ms = until.duration_since(now).as_millis(), "too many attempts failed; holding new ones back");
             }
         }
-        self.shared.ports.snapshots.budget(BUDGET, &self.shared.breaker.borrow().budget());
+        self.shared.ports.snapshots.status.budget(BUDGET, &self.shared.gate.budget());
         if trip != Trip::None {
             self.await_end_of_hold(myself);
             self.shared.show_hold();
@@ -246,7 +238,7 @@ impl State {
 
     /// Publishes the current state, and again when the next hold ends.
     fn await_end_of_hold(&mut self, myself: &ActorRef<Message>) {
-        let next = self.shared.breaker.borrow().next_end(Instant::now());
+        let next = self.shared.gate.next_end_of_hold(Instant::now());
         self.hold = next.map(|end| task::timer(myself, end, Message::HoldOver));
         self.show();
     }
@@ -289,11 +281,10 @@ async fn recover(shared: Arc<Shared>, scan: ScanId, entry: RegistryEntry, why: S
     entry.alive_watch.released().await;
     let resolution = retry_or_fail(&shared, Failure::new(FailureKind::ActorCrashed, why), entry.failures);
     let record = AttemptFinisher::new(scan, entry.token, resolution, None);
-    let mut lease = shared.lease.subscribe();
     tokio::select! {
         _ = record.write(Arc::clone(&shared), None) => {}
         // Another node handles the row now.
-        _ = lease.wait_for(|lease| matches!(lease, crate::context::LeaseState::None)) => {}
+        () = shared.gate.lease_lost() => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! The scan supervisor: the parent of every running attempt.
 //!
-//! - **Owns** the Scan actors, their slots, and the count of failed attempts.
+//! - **Owns** the Scan actors, each with its slot. It counts failed attempts at the start gate.
 //! - **Messages** come from the dispatcher (launch), the lease (kill everything, cancel,
 //!   directives), the control bus (cancel, follow), the node (shutdown) and its own clean-up tasks.
 //! - **When a Scan actor fails** (a panic, a kill) it waits until the attempt's processes are gone,

@@ -72,8 +72,8 @@ impl State {
         let now = Instant::now();
         let state = match self.mode {
             Mode::ShuttingDown => "shutting down",
-            Mode::Serving | Mode::Clearing if self.shared.directives.borrow().drain.is_some() => "draining",
-            Mode::Serving | Mode::Clearing if self.shared.breaker.borrow().node_held(now).is_some() => {
+            Mode::Serving | Mode::Clearing if self.shared.gate.directives().drain.is_some() => "draining",
+            Mode::Serving | Mode::Clearing if self.shared.gate.is_held_back(now) => {
                 "held back: too many attempts of several targets failed"
             }
             Mode::Serving | Mode::Clearing => "serving",

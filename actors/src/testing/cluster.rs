@@ -2,15 +2,16 @@
 //! time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::context::{NodeConfig, NodePorts};
-use crate::live::SnapshotCache;
+use crate::live::{Client, SnapshotCache};
 use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
+use crate::node_config::{NodeConfig, NodePorts};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
-use crate::ports::{Clock, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanRepository, Stores};
-use crate::service::{Consistency, ScanService};
+use crate::ports::{Clock, JobQueue, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanRepository, Stores};
+use crate::service::{Consistency, ScanService, ServicePorts, Services};
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
 
@@ -22,8 +23,13 @@ pub struct Cluster {
     pub runner: ScriptedRunner,
     /// The health check that all nodes share.
     pub health: Arc<ScriptedHealth>,
-    /// The scan service that receives the submissions.
+    /// The services of the process that receives the submissions.
+    pub services: Services,
+    /// Its scan service.
     pub service: ScanService,
+    /// Its snapshot cache.
+    pub snapshots: Arc<SnapshotCache>,
+    service_ports: ServicePorts,
     queue: Arc<LocalJobQueue>,
     bus: Arc<LocalControlBus>,
     hub: FeedHub,
@@ -39,7 +45,7 @@ impl Cluster {
         let queue = Arc::new(LocalJobQueue::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let bus = Arc::new(LocalControlBus::default());
         let hub = FeedHub::default();
-        let service = ScanService {
+        let service_ports = ServicePorts {
             store: Stores::of(&store),
             queue: Arc::clone(&queue) as _,
             bus: Arc::clone(&bus) as _,
@@ -51,8 +57,23 @@ impl Cluster {
             overrides: Arc::default(),
             sealer: Arc::new(TestSealer),
             limits: QueueLimits::NONE,
+            drain_limit: Duration::from_secs(600),
         };
-        Self { store, runner, health: Arc::default(), service, queue, bus, hub, clock }
+        let (services, snapshots) = (Services::new(service_ports.clone()), Arc::clone(&service_ports.snapshots));
+        let service = services.scans.clone();
+        Self {
+            store,
+            runner,
+            health: Arc::default(),
+            services,
+            service,
+            snapshots,
+            service_ports,
+            queue,
+            bus,
+            hub,
+            clock,
+        }
     }
 
     /// Returns a node's ports. The node shares the scan service's snapshot cache, as in one
@@ -63,13 +84,13 @@ impl Cluster {
             store: Stores::of(&self.store),
             queue: Arc::clone(&self.queue) as _,
             bus: Arc::clone(&self.bus) as _,
-            feed: Arc::clone(&self.service.feed),
+            feed: Arc::clone(&self.service_ports.feed),
             guard: Arc::new(NoLeaseGuard),
             offer: tokio::sync::watch::channel(None).1,
             runner: Arc::new(self.runner.clone()),
             health: Arc::clone(&self.health) as _,
             clock: Arc::clone(&self.clock) as _,
-            snapshots: Arc::clone(&self.service.snapshots),
+            snapshots: Arc::clone(&self.snapshots),
         }
     }
 
@@ -89,15 +110,39 @@ impl Cluster {
         }
     }
 
-    /// Returns the scan service of a process of its own that runs no scans.
+    /// Returns the ports of the services of the process that receives the submissions.
     #[must_use]
-    pub fn service_elsewhere(&self) -> ScanService {
-        ScanService {
+    pub fn service_ports(&self) -> ServicePorts {
+        self.service_ports.clone()
+    }
+
+    /// Returns the ports of the services of a process of its own that runs no scans.
+    #[must_use]
+    pub fn service_ports_elsewhere(&self) -> ServicePorts {
+        ServicePorts {
             snapshots: Arc::new(SnapshotCache::default()),
             feed: self.hub.member(),
             consistency: Consistency::MultiWriter,
-            ..self.service.clone()
+            ..self.service_ports()
         }
+    }
+
+    /// Returns the services of a process of its own that runs no scans.
+    #[must_use]
+    pub fn services_elsewhere(&self) -> Services {
+        Services::new(self.service_ports_elsewhere())
+    }
+
+    /// Returns a job queue port that is the cluster's queue.
+    #[must_use]
+    pub fn queue(&self) -> Arc<dyn JobQueue> {
+        Arc::clone(&self.queue) as _
+    }
+
+    /// Returns the time of the cluster's clock.
+    #[must_use]
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
     }
 
     /// Returns the hub that connects the processes.
@@ -124,7 +169,7 @@ impl Cluster {
     /// Submits a scan of this target.
     pub async fn submit_to(&self, target: &str) -> ScanId {
         let draft = ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
-        self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+        self.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap().scan.record.id
     }
 
     /// Returns a scan's row.
@@ -145,7 +190,7 @@ impl Cluster {
                 changed.await;
             }
         };
-        match tokio::time::timeout(std::time::Duration::from_secs(86_400), wait).await {
+        match tokio::time::timeout(Duration::from_secs(86_400), wait).await {
             Ok(row) => row,
             Err(_) => panic!("scan {id} never got there: {:#?}", self.row(id).await),
         }

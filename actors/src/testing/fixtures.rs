@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, ScanId, ScanRecord, ScanRequest,
-    ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
+    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, Principal, RequestContext,
+    ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
 };
 
 /// Returns a request for a passive scan of `target`.
@@ -19,10 +19,23 @@ pub fn trace() -> TraceContext {
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()
 }
 
+/// Returns the context of an operation of Kastrel itself, in the trace [`trace`].
+#[must_use]
+pub fn context() -> RequestContext {
+    RequestContext::system(trace())
+}
+
 /// Returns a submission of a passive scan of `target`.
 #[must_use]
 pub fn new_scan(target: &str) -> NewScan {
-    NewScan { request: request(target), left_out: Vec::new(), idempotency_key: None, trace: trace(), rerun_of: None }
+    NewScan {
+        request: request(target),
+        left_out: Vec::new(),
+        idempotency_key: None,
+        trace: trace(),
+        rerun_of: None,
+        submitted_by: Principal::System,
+    }
 }
 
 /// Returns a row that was just submitted at `now`.

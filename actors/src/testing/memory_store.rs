@@ -8,19 +8,22 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::model::{
-    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
-    NodeRegistration, PastRun, Priority, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord,
-    ScanState, ScanStatus, StoreStats, Submitted,
+    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DomainEvent, DueScan, ListQuery, NewScan, NodeId, NodeLease,
+    NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey, PastRun, Principal, Priority, QueuePause,
+    RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, StoreStats, Submitted,
+};
+use crate::policy::events::{
+    OUTCOMES, consumers_of, counted, drain_event, event_of, key_of, key_of_deletion, principal_of,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{cursor, matches, target_text, took_ms};
 use crate::policy::transition::{Refusal, Transition, transition};
 use crate::ports::{
-    Applied, Clock, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
-    StoreHealth,
+    Applied, AuditLog, Clock, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries,
+    ScanRepository, StoreError, StoreHealth,
 };
 
 /// The store in memory. It keeps every change in [`MemoryStore::history`], for tests that
@@ -29,6 +32,17 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     changed: Notify,
+    writes: watch::Sender<()>,
+}
+
+/// An entry of the outbox.
+struct Waiting {
+    event: DomainEvent,
+    tries: u32,
+    accepted_by: Vec<String>,
+    /// When it can be leased.
+    due: Timestamp,
+    holder: Option<String>,
 }
 
 #[derive(Default)]
@@ -49,6 +63,12 @@ struct State {
     pause: Option<QueuePause>,
     /// The node that has the turn to reconcile the cluster, and until when.
     turn: Option<(NodeId, Timestamp)>,
+    outbox: BTreeMap<OutboxKey, Waiting>,
+    /// The dead letters, with the consumers that have accepted them.
+    dead: BTreeMap<OutboxKey, (DeadLetter, Vec<String>)>,
+    audit: Vec<AuditEntry>,
+    /// The outcomes of each day; a deletion that is counted before its end makes them negative.
+    days: BTreeMap<Date, [i64; 3]>,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -58,7 +78,7 @@ impl MemoryStore {
     /// Creates an empty store.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default(), changed: Notify::new() }
+        Self { clock, state: Mutex::default(), changed: Notify::new(), writes: watch::Sender::new(()) }
     }
 
     /// Keeps no history from now on, for a test with many rows.
@@ -110,6 +130,24 @@ impl State {
     fn forget(&mut self, these: impl Fn(&NodeId) -> bool) {
         self.nodes.retain(|id, _| !these(id));
         self.turn.take_if(|(holder, _)| these(holder));
+    }
+
+    /// Keeps what happened, as the real store does in the transaction of the change.
+    fn note(&mut self, now: Timestamp, by: Principal, key: Option<OutboxKey>, event: DomainEvent) -> bool {
+        let wanted = key.filter(|_| !consumers_of(&event).is_empty());
+        if let Some(key) = wanted {
+            let waiting = Waiting { event: event.clone(), tries: 0, accepted_by: Vec::new(), due: now, holder: None };
+            self.outbox.insert(key, waiting);
+        }
+        if !self.forgetful {
+            self.audit.push(AuditEntry { at: now, principal: by, scan: key.map(|key| key.scan), event });
+        }
+        wanted.is_some()
+    }
+
+    /// Returns an entry that `holder` holds.
+    fn held(&mut self, holder: &str, key: OutboxKey) -> Option<&mut Waiting> {
+        self.outbox.get_mut(&key).filter(|waiting| waiting.holder.as_deref() == Some(holder))
     }
 
     fn count(&mut self, call: &'static str) {
@@ -191,9 +229,9 @@ fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord>
 }
 
 fn past_run(record: &ScanRecord) -> Option<PastRun> {
-    let ScanState::Completed { verdict, .. } = &record.state else { return None };
+    let ScanState::Completed { summary, .. } = &record.state else { return None };
     let took = Duration::from_millis(took_ms(record)?);
-    (!verdict.dry_run).then(|| PastRun { id: record.id, target: target_text(record), mode: record.request.mode, took })
+    (!summary.dry_run).then(|| PastRun { id: record.id, target: target_text(record), mode: record.request.mode, took })
 }
 
 #[async_trait]
@@ -210,7 +248,9 @@ impl ScanRepository for MemoryStore {
         if let Some(key) = &scan.idempotency_key {
             state.keys.insert(key.clone(), id);
         }
+        let (by, event) = (scan.submitted_by.clone(), DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of });
         let record = ScanRecord::submitted(id, scan, now);
+        state.note(now, by, Some(key_of(&record)), event);
         state.commit(record.clone());
         self.changed.notify_waiters();
         Ok(Submitted::Created(record))
@@ -238,19 +278,26 @@ impl ScanRepository for MemoryStore {
         match transition(&record, &command, now) {
             Transition::Refused(refusal) => Ok(Applied::Refused(refusal, record)),
             Transition::Changed(next) => {
+                let written = event_of(&record, &next)
+                    .is_some_and(|event| state.note(now, principal_of(&command), Some(key_of(&next)), event));
                 state.commit((*next).clone());
+                if written {
+                    self.writes.send_replace(());
+                }
                 self.changed.notify_waiters();
                 Ok(Applied::Committed(*next))
             }
         }
     }
 
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
+    async fn delete(&self, id: ScanId, by: &Principal) -> Result<Deleted, StoreError> {
+        let now = self.clock.now();
         let mut state = self.state();
         let Some(record) = state.scans.get(&id).cloned() else { return Ok(Deleted::Missing) };
-        if !record.status().is_terminal() {
-            return Ok(Deleted::Refused(record));
-        }
+        let Some(at) = record.ended_at() else { return Ok(Deleted::Refused(record)) };
+        let event = DomainEvent::ScanDeleted { status: record.status(), at };
+        state.note(now, by.clone(), Some(key_of_deletion(&record)), event);
+        self.writes.send_replace(());
         state.scans.remove(&id);
         state.keys.retain(|_, scan| *scan != id);
         self.changed.notify_waiters();
@@ -275,7 +322,8 @@ impl ScanQueries for MemoryStore {
         let left: Vec<&ScanRecord> = all.iter().skip(begins.map_or(0, |at| at + 1)).filter(within).copied().collect();
         let backwards = query.from_the_end && query.order.is_by_number();
         let walked: Vec<&ScanRecord> = if backwards { left.into_iter().rev().collect() } else { left };
-        let mut page: Vec<ScanRecord> = walked.iter().skip(query.offset).take(query.limit).copied().cloned().collect();
+        let mut page: Vec<ScanRecord> =
+            walked.iter().skip(query.offset).take(query.limit).map(|record| record.listed()).collect();
         let there_is_more = walked.last().zip(page.last()).is_some_and(|(last, shown)| last.id != shown.id);
         let next = page.last().filter(|_| there_is_more).and_then(|record| cursor(record, query.order));
         if backwards {
@@ -307,19 +355,15 @@ impl ScanQueries for MemoryStore {
     }
 
     async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        let mut days: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
-        for record in self.state().scans.values() {
-            let Some(ended) = record.ended_at() else { continue };
-            let day = ended.to_zoned_datetime(TimeZone::UTC).date();
-            let outcomes = days.entry(day).or_insert(DayOutcomes { day, completed: 0, failed: 0, cancelled: 0 });
-            match record.status() {
-                ScanStatus::Completed => outcomes.completed += 1,
-                ScanStatus::Failed => outcomes.failed += 1,
-                ScanStatus::Cancelled => outcomes.cancelled += 1,
-                ScanStatus::Pending | ScanStatus::Running => {}
-            }
-        }
-        Ok(days.into_values().filter(|outcomes| outcomes.day >= since).collect())
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        let state = self.state();
+        let days = state.days.range(since..).map(|(day, [completed, failed, cancelled])| DayOutcomes {
+            day: *day,
+            completed: count(*completed),
+            failed: count(*failed),
+            cancelled: count(*cancelled),
+        });
+        Ok(days.filter(|day| day.completed + day.failed + day.cancelled > 0).collect())
     }
 
     async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
@@ -421,9 +465,18 @@ impl NodeRegistry for MemoryStore {
         Ok(state.nodes.values().map(|node| NodeRecord { is_alive: node.expires_at > now, ..node.clone() }).collect())
     }
 
-    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+    async fn order_drain(
+        &self,
+        node: &NodeId,
+        within: Option<Duration>,
+        principal: &Principal,
+    ) -> Result<bool, StoreError> {
         let by = within.map(|within| self.after(within));
         let mut state = self.state();
+        if !state.nodes.contains_key(node) {
+            return Ok(false);
+        }
+        state.note(self.clock.now(), principal.clone(), None, drain_event(node, within));
         if let Some(within) = within {
             state.drains.insert(node.clone(), within);
         }
@@ -433,15 +486,21 @@ impl NodeRegistry for MemoryStore {
 
 #[async_trait]
 impl QueueControl for MemoryStore {
-    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
+    async fn pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
+        state.note(now, by.clone(), None, DomainEvent::QueuePaused { reason: reason.clone() });
         let since = state.pause.as_ref().map_or(now, |pause| pause.since);
         Ok(state.pause.insert(QueuePause { since, reason }).clone())
     }
 
-    async fn resume(&self) -> Result<bool, StoreError> {
-        Ok(self.state().pause.take().is_some())
+    async fn resume(&self, by: &Principal) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let was_paused = state.pause.take().is_some();
+        if was_paused {
+            state.note(self.clock.now(), by.clone(), None, DomainEvent::QueueResumed);
+        }
+        Ok(was_paused)
     }
 
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
@@ -460,6 +519,114 @@ impl Coordination for MemoryStore {
             state.turn = Some((node.clone(), next));
         }
         Ok(is_free)
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryStore {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+        let (now, until) = (self.clock.now(), self.after(lease));
+        let mut state = self.state();
+        let due = state.outbox.iter_mut().filter(|(_, waiting)| waiting.due <= now).take(limit);
+        Ok(due
+            .map(|(key, waiting)| {
+                waiting.due = until;
+                waiting.tries += 1;
+                waiting.holder = Some(holder.to_owned());
+                OutboxEntry {
+                    key: *key,
+                    event: waiting.event.clone(),
+                    tries: waiting.tries,
+                    accepted_by: waiting.accepted_by.clone(),
+                }
+            })
+            .collect())
+    }
+
+    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for key in keys {
+            if state.held(holder, *key).is_some() {
+                state.outbox.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    async fn defer(
+        &self,
+        holder: &str,
+        key: OutboxKey,
+        wait: Duration,
+        accepted_by: &[String],
+    ) -> Result<(), StoreError> {
+        let due = self.after(wait);
+        if let Some(waiting) = self.state().held(holder, key) {
+            (waiting.due, waiting.holder) = (due, None);
+            waiting.accepted_by = accepted_by.to_vec();
+        }
+        Ok(())
+    }
+
+    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
+        let at = self.clock.now();
+        let mut state = self.state();
+        if let Some(Waiting { event, tries, .. }) = state.held(holder, key) {
+            let letter = DeadLetter { key, event: event.clone(), at, tries: *tries, reason: reason.to_owned() };
+            state.outbox.remove(&key);
+            state.dead.insert(key, (letter, accepted_by.to_vec()));
+        }
+        Ok(())
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut letters: Vec<DeadLetter> = self.state().dead.values().map(|(letter, _)| letter.clone()).collect();
+        letters.sort_by_key(|letter| std::cmp::Reverse(letter.at));
+        letters.truncate(limit);
+        Ok(letters)
+    }
+
+    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let Some((letter, accepted_by)) = state.dead.remove(&key) else { return Ok(false) };
+        let waiting = Waiting { event: letter.event, tries: 0, accepted_by, due: now, holder: None };
+        state.outbox.insert(key, waiting);
+        self.writes.send_replace(());
+        Ok(true)
+    }
+
+    fn writes(&self) -> watch::Receiver<()> {
+        self.writes.subscribe()
+    }
+
+    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        for entry in entries {
+            let Some(waiting) = state.outbox.get_mut(&entry.key) else { continue };
+            if waiting.accepted_by.iter().any(|name| name == OUTCOMES) {
+                continue;
+            }
+            waiting.accepted_by.push(OUTCOMES.to_owned());
+            let Some((status, at, change)) = counted(&entry.event) else { continue };
+            let counts = state.days.entry(at.to_zoned_datetime(TimeZone::UTC).date()).or_default();
+            match status {
+                ScanStatus::Completed => counts[0] += change,
+                ScanStatus::Failed => counts[1] += change,
+                ScanStatus::Cancelled => counts[2] += change,
+                ScanStatus::Pending | ScanStatus::Running => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryStore {
+    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let state = self.state();
+        let wanted = |entry: &&AuditEntry| scan.is_none_or(|scan| entry.scan == Some(scan));
+        Ok(state.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
     }
 }
 

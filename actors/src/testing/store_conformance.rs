@@ -7,6 +7,7 @@ pub mod coordination;
 pub mod coverage;
 pub mod dispatch_store;
 pub mod node_registry;
+pub mod outbox;
 pub mod queue_control;
 pub mod scan_queries;
 pub mod scan_repository;
@@ -26,14 +27,16 @@ use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
     Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, PendingReason, PluginResult,
-    PluginStatus, Priority, Resolution, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord,
-    ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
+    PluginStatus, Principal, Priority, Resolution, ResultSummary, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder,
+    ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
-    Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreHealth,
+    Applied, AuditLog, Coordination, DispatchStore, EventConsumer, NodeRegistry, Outbox, QueueControl, ScanQueries,
+    ScanRepository, StoreHealth,
 };
+use crate::relay::{OutcomeCounter, deliver};
 
 /// The duration of the suite's leases.
 const TTL: Duration = Duration::from_secs(30);
@@ -42,7 +45,15 @@ const TTL: Duration = Duration::from_secs(30);
 #[async_trait]
 pub trait StoreHarness: Send + Sync + 'static {
     /// The store under test.
-    type Store: ScanRepository + ScanQueries + DispatchStore + NodeRegistry + QueueControl + Coordination + StoreHealth;
+    type Store: ScanRepository
+        + ScanQueries
+        + DispatchStore
+        + NodeRegistry
+        + QueueControl
+        + Coordination
+        + Outbox
+        + AuditLog
+        + StoreHealth;
 
     /// Returns an empty store.
     async fn new_store(&self) -> Self::Store;
@@ -164,11 +175,21 @@ macro_rules! store_conformance_tests {
             a_clock_that_is_set_back_delays_no_turn_and_no_drain
         }
         $crate::store_conformance_tests! {
+            $harness; outbox;
+            an_end_is_delivered_until_it_is_settled
+            an_expired_lease_is_given_to_another_relay
+            what_fails_for_good_is_kept_and_can_be_sent_again
+            an_end_is_counted_once_however_often_it_is_delivered
+            only_events_with_a_consumer_wait
+            each_command_and_each_end_is_audited
+        }
+        $crate::store_conformance_tests! {
             $harness; store_health;
             a_ping_is_answered
         }
         $crate::store_conformance_tests! {
             $harness; coverage;
+            a_list_has_plugins_without_their_issues
             no_plugin_is_unfinished_after_its_attempt
             counts_that_nobody_can_believe_are_kept_and_listed
             a_list_is_filtered_by_severity
@@ -258,6 +279,13 @@ impl<H: StoreHarness> World<H> {
         sorted(self.store.orphans().await.unwrap())
     }
 
+    /// Delivers every event that is due.
+    async fn deliver(&self) {
+        let outbox: Arc<dyn Outbox> = Arc::<H::Store>::clone(&self.store);
+        let consumers: [Arc<dyn EventConsumer>; 1] = [Arc::new(OutcomeCounter::new(Arc::clone(&outbox)))];
+        while deliver(outbox.as_ref(), &consumers, "relay").await.unwrap() > 0 {}
+    }
+
     async fn listed(&self, query: ListQuery) -> Vec<u64> {
         self.store.list(query).await.unwrap().scans.iter().map(|scan| scan.id.0).collect()
     }
@@ -295,7 +323,7 @@ fn progress(token: FencingToken, plugins: Vec<PluginResult>) -> Command {
 }
 
 fn cancel() -> Command {
-    Command::Cancel { by: CancelledBy::User }
+    Command::Cancel { by: CancelledBy::User, principal: Principal::Anonymous }
 }
 
 fn crash() -> Failure {

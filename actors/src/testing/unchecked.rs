@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptReport, CancelledBy, Command, ExitKind, Failure, FailureKind, InfoFile, NewScan, PluginResult,
-    PluginStatus, Resolution, ScanRecord, ScanRequest,
+    PluginStatus, Principal, Resolution, ScanRecord, ScanRequest,
 };
 use crate::policy::classify::{StopCause, classify};
 use crate::ports::{Applied, NodeRegistry, ScanRepository};
@@ -138,7 +138,9 @@ impl Way {
             other => panic!("{}: {other:?}", self.name),
         };
         let (exit, info, stop) = match &self.how {
-            How::CancelledWaiting => return apply(Command::Cancel { by: CancelledBy::User }).await,
+            How::CancelledWaiting => {
+                return apply(Command::Cancel { by: CancelledBy::User, principal: Principal::Anonymous }).await;
+            }
             How::NodeLost => (ExitKind::Unknown, InfoFile::Missing, None),
             How::Attempt { exit, info, stop } => (*exit, info.clone(), *stop),
         };
@@ -183,7 +185,7 @@ mod tests {
             assert_eq!(coverage.ran(), way.ran, "{}: {coverage:?}", way.name);
             assert_eq!(coverage.nothing_checked(), way.ran == 0, "{}", way.name);
             assert!(coverage.gaps() > 0 || coverage.nothing_checked(), "{}: {coverage:?}", way.name);
-            assert!(record.last_plugins().iter().all(|plugin| plugin.status.is_final()), "{}", way.name);
+            assert!(record.plugins.iter().all(|plugin| plugin.status.is_final()), "{}", way.name);
             // If nothing was checked, only a dry run has completed.
             assert!(way.ran > 0 || way.dry_run || record.status() != ScanStatus::Completed, "{}", way.name);
         }

@@ -1,6 +1,6 @@
 //! Stores and serves the files of attempts: reports, logs and raw results.
 //!
-//! - [`ArtifactStore`](crate::ports::ArtifactStore) is the only interface that the web and the command line use.
+//! - [`ArtifactStore`] is the only interface that the web and the command line use.
 //! - [`FolderArtifacts`] is the default. It reads the results folder, where the scanner wrote the
 //!   files; nothing is copied.
 //! - [`BucketArtifacts`] reads an S3-compatible bucket, for clusters of several machines.

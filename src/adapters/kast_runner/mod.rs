@@ -6,8 +6,8 @@
 //!   passes the process to a task that owns it.
 //! - The task selects over exit, requests, timers, output and files. Its reports come from the
 //!   scanner's files, which it parses as hostile input.
-//! - [`ArtifactSink`] receives an attempt's folder when the attempt starts and when its files are
-//!   final, so that the files can be stored elsewhere.
+//! - [`ArtifactSink`](crate::ports::ArtifactSink) receives an attempt's folder when the attempt
+//!   starts and when its files are final, so that the files can be stored elsewhere.
 //! - A `keeper` process is the parent of each scanner. It confines the scanner (`isolation`) and
 //!   adopts the processes that the scanner starts.
 //! - No process of an attempt survives the attempt: see `reaper` for attempts of this run, `keeper`

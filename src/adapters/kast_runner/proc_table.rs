@@ -45,9 +45,14 @@ impl Process {
         parse_stat(&String::from_utf8_lossy(&read_bounded(Path::new(&format!("/proc/{pid}/stat")), 4096)?))
     }
 
+    /// The process id as a number.
+    pub(super) fn id(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// The pair of id and start time, which is unique.
     pub(super) fn identity(&self) -> (i32, u64) {
-        (self.pid.as_raw_nonzero().get(), self.started)
+        (self.id(), self.started)
     }
 
     /// Reads the marks in the environment.
@@ -79,7 +84,7 @@ impl Process {
         let Ok(handle) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) else { return };
         // The handle refers to the process that had the id when it was opened. If that is still
         // this process now, the signal reaches it and no other.
-        if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
+        if Self::read(self.id()).is_some_and(|now| now.started == self.started) {
             let _gone_already = rustix::process::pidfd_send_signal(handle, Signal::KILL);
         }
     }
@@ -88,7 +93,7 @@ impl Process {
     /// cannot start another process, unless limits do not apply to its user.
     pub(super) fn end(&self) {
         let none = Rlimit { current: Some(0), maximum: Some(0) };
-        if Self::read(self.pid.as_raw_nonzero().get()).is_some_and(|now| now.started == self.started) {
+        if Self::read(self.id()).is_some_and(|now| now.started == self.started) {
             let _not_ours = rustix::process::prlimit(Some(self.pid), Resource::Nproc, none);
         }
         self.kill();
@@ -133,7 +138,7 @@ pub(super) fn close_over_children(members: &mut HashSet<i32>, table: &[Process])
         let before = members.len();
         for process in table {
             if members.contains(&process.parent) {
-                members.insert(process.pid.as_raw_nonzero().get());
+                members.insert(process.id());
             }
         }
         if members.len() == before {

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::hunt::{self, Marks};
+use super::hunt::{self, AttemptMarks};
 use super::isolation::Cgroup;
 use super::keeper::{Keeper, Keepers, Start, collect_orphan};
 use super::proc_table::{self, Process};
@@ -134,13 +134,14 @@ impl Leader {
     }
 
     /// The properties that identify the attempt's processes.
-    pub(super) fn marks(&self) -> Marks {
-        Marks {
+    pub(super) fn marks(&self) -> AttemptMarks {
+        AttemptMarks {
             group: self.pid,
             since: self.started,
             marker: self.marker.clone(),
             keeper: self.keeper,
             cgroup: self.cgroup.clone(),
+            outsiders: self.outsiders(),
             is_connected: self.is_connected,
         }
     }
@@ -170,7 +171,7 @@ impl Leader {
     }
 
     /// The descendants outside the group that were seen so far, by id and start time.
-    pub(super) fn outsiders(&self) -> HashSet<(i32, u64)> {
+    fn outsiders(&self) -> HashSet<(i32, u64)> {
         self.held().iter().flat_map(|held| held.outsiders.iter().map(Process::identity)).collect()
     }
 
@@ -208,10 +209,10 @@ impl Drop for Leader {
     /// leader on a thread.
     fn drop(&mut self) {
         self.kill();
-        let (marks, outsiders) = (self.marks(), self.outsiders());
+        let marks = self.marks();
         let Some(held) = self.held().take() else { return };
         let bury = move || {
-            hunt::clear_blocking(marks, outsiders);
+            hunt::clear_blocking(marks);
             drop(held);
         };
         // If no thread can be started, the group is killed anyway, and the keeper handles the rest.

@@ -10,14 +10,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
-use super::hunt::{Cleared, Hunt, Origins, PAUSE};
-use super::proc_table;
+use super::hunt::{Cleared, Clearing, PAUSE, ProcessTable};
 use super::process::Leader;
 
 struct Request {
     leader: Arc<Leader>,
     done: oneshot::Sender<Cleared>,
-    hunt: Hunt,
+    clearing: Clearing,
 }
 
 /// The handle of the reaper thread.
@@ -36,8 +35,8 @@ impl Reaper {
     /// before.
     pub(super) async fn clear(&self, leader: &Arc<Leader>) -> Cleared {
         let (done, answer) = oneshot::channel();
-        let hunt = Hunt::new(leader.marks(), leader.outsiders());
-        if self.0.send(Request { leader: Arc::clone(leader), done, hunt }).is_err() {
+        let clearing = Clearing::new(leader.marks());
+        if self.0.send(Request { leader: Arc::clone(leader), done, clearing }).is_err() {
             return Cleared::default();
         }
         answer.await.unwrap_or_default()
@@ -52,16 +51,15 @@ fn serve(requests: &Receiver<Request>) {
             open.push(request);
         }
         open.extend(requests.try_iter());
-        let table = proc_table::all();
-        let origins = Origins::read(&table, open.iter().map(|request| request.hunt.marks.since).min().unwrap_or(0));
+        let table = ProcessTable::read(open.iter().map(|request| request.clearing.criterion()));
         let mut still_open = Vec::new();
         for mut request in open {
-            if request.hunt.pass(&table, &origins) {
-                let _nobody_waits = request.done.send(request.hunt.cleared);
+            if request.clearing.pass(&table) {
+                let _nobody_waits = request.done.send(request.clearing.into_cleared());
             } else {
                 // Kills all at once, so that no process can start another between two kills. If
                 // nothing was found, the keeper and its cgroup stay untouched.
-                if request.hunt.cleared.left > 0 {
+                if request.clearing.cleared().left > 0 {
                     request.leader.kill();
                 } else {
                     request.leader.signal_group(Signal::KILL);

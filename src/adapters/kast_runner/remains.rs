@@ -13,11 +13,11 @@ use kastrel_actors::model::{AttemptNumber, AttemptReport, ExitKind, FencingToken
 
 use super::catalogue::Catalogue;
 use super::folder;
+use super::hunt::Criterion;
 use super::observer::{Conclusion, Observer};
 use super::progress::Expected;
-use super::sweep::Hunt;
 use super::verdict::Unsure;
-use super::{proc_table, result_file, run};
+use super::{result_file, run, sweep};
 use crate::ports::{AttemptPaths, MARK_NAME};
 
 /// The maximum number of bytes of a mark that are read.
@@ -65,7 +65,7 @@ pub(super) fn look(
     let Conclusion { info, plugins, notes, unsure } =
         Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);
-    let processes = Hunt::default().find(&proc_table::all(), |marker| marker.starts_with(&of_attempt)).len();
+    let processes = sweep::count(Criterion::AttemptOfAnyRun(of_attempt));
     if is_marked && processes == 0 {
         // The keeper may have been killed too, before it made the folder private again.
         folder::take_back(&paths.attempt_dir, true);

@@ -209,7 +209,7 @@ impl KastReportRenderer {
         let ended = tokio::time::timeout(LIMIT, run).await;
         let collected = move || {
             leader.kill();
-            hunt::clear_blocking(leader.marks(), leader.outsiders());
+            hunt::clear_blocking(leader.marks());
             Ok(leader.collect())
         };
         match ended {

@@ -28,7 +28,7 @@ impl Run {
 
     /// The marker of the processes of one attempt.
     pub(super) fn marker(&self, scan: ScanId, token: FencingToken) -> String {
-        marker_start(&self.data_dir_id, scan, token) + &self.id
+        marker_start(&self.data_dir_id, scan, token) + self.id.as_str()
     }
 
     /// The marker of the keepers of this run. It is not the marker of any attempt, but a search for

@@ -387,7 +387,7 @@ impl ScanRunner for KastRunner {
         if let Some(known) = catalogue.as_deref() {
             // A submission that arrived before the scanner's plugin list could not be validated
             // then.
-            select(&job.request, &known.plugins)
+            select(job.request.mode, &job.request.plugins, &known.plugins)
                 .map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
         }
         // Between this check and the start, the only delays are the system calls for the folder.

@@ -6,7 +6,7 @@
 //! - **Owns** all keys and channels that begin with `{kastrel}:`, three connections per node
 //!   (commands, blocking reads, channels), and their tasks.
 //! - **Used by** the application: [`RedisConnections::open`] returns the three ports and a
-//!   [`RedisHealth`].
+//!   [`RedisHealth`](crate::ports::RedisHealth).
 //! - **When Redis dies**, a call fails within 1.5 s, and immediately while the connection is known
 //!   to be down. Readers wait. The connection manager reconnects with a backoff of at most 3 s. The
 //!   reconciler repeats lost signals, because the rows are authoritative. The content of a lost
@@ -72,7 +72,7 @@
 //!   entries and have no effect. The reconciler repeats the signals of queued scans.
 //! - An entry is not a signal: the reader removes and logs it.
 //! - Redis refuses writes that need memory or a permission (`OOM`, `MISCONF`, `NOREPLICAS`, a
-//!   missing ACL right): signals fail with its error text, [`RedisState::Refusing`] shows it, and
+//!   missing ACL right): signals fail with its error text, `RedisState::Refusing` shows it, and
 //!   queued signals are still delivered where Redis permits it. Afterwards the reconciler repeats
 //!   the signals of queued scans.
 //!

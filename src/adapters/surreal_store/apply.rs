@@ -2,6 +2,7 @@
 //! works differently.
 
 use kastrel_actors::model::{Command, ScanId, ScanRecord, ScanState};
+use kastrel_actors::policy::events::{event_of, key_of, principal_of};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::{Applied, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
@@ -9,17 +10,21 @@ use surrealdb::types::{RecordId, SurrealValue};
 use super::calls::{self, Tries};
 use super::ended::{Ended, write_ended};
 use super::error::{CallError, Failure};
+use super::event::{EventRows, write_event};
 use super::inner::Inner;
 use super::read::Read;
-use super::row::{self, Columns};
+use super::results::{Results, write_results};
+use super::row::{self, Columns, set_columns};
 use super::store::SurrealStore;
 
 #[derive(Debug, SurrealValue)]
 struct WriteArguments {
     key: RecordId,
     expected: i64,
-    row: Columns,
+    columns: Columns,
+    results: Results,
     ended: Option<Ended>,
+    event: Option<EventRows>,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -29,21 +34,36 @@ struct WriteAnswer {
 
 macro_rules! update {
     () => {
-        "LET $written = UPDATE $key SET
-            status = $row.status, version = $row.version, token = $row.token, failures = $row.failures, rank = $row.rank, due = $row.due,
-            node = $row.node, cancel = $row.cancel, document = $row.document, leased_at = NONE, lease = NONE
-            WHERE version = $expected RETURN VALUE version;
-        RETURN { written: array::len($written) };"
+        concat!(
+            "LET $written = UPDATE $key SET ",
+            set_columns!(),
+            ", lease = NONE WHERE version = $expected RETURN VALUE version;
+            IF array::len($written) > 0 {",
+            write_results!(),
+            "};
+            RETURN { written: array::len($written) };"
+        )
     };
 }
 
 const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
 
-/// The update that ends a scan. It also writes the scan's `ended`, `found` and `day` rows.
+/// The update of a command or of an end of an attempt, with its event.
+const WRITE_EVENT: &str = concat!(
+    "BEGIN;
+    IF (SELECT VALUE version FROM ONLY $key) = $expected {",
+    write_event!(),
+    "};",
+    update!(),
+    "COMMIT;"
+);
+
+/// The update that ends a scan, with its event and the scan's `ended` and `found` rows.
 const WRITE_END: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE version FROM ONLY $key) = $expected {",
     write_ended!(),
+    write_event!(),
     "};",
     update!(),
     "COMMIT;"
@@ -61,21 +81,36 @@ enum Written {
 }
 
 impl Inner {
-    async fn write(&self, key: RecordId, read: &ScanRecord, next: &ScanRecord) -> Result<Written, StoreError> {
+    async fn write(
+        &self,
+        key: RecordId,
+        read: &ScanRecord,
+        next: &ScanRecord,
+        command: &Command,
+    ) -> Result<Written, StoreError> {
+        let event = event_of(read, next)
+            .map(|event| EventRows::new(&event, &principal_of(command), Some(key_of(next)), self.offset()))
+            .transpose()?;
         let arguments = WriteArguments {
             key,
             expected: row::signed(read.version)?,
-            row: Columns::of(next)?,
+            columns: Columns::of(next)?,
+            results: Results::between(&read.plugins, next)?,
             ended: Ended::of(next)?,
+            event,
         };
-        let sql = if arguments.ended.is_some() { WRITE_END } else { WRITE };
+        let sql = match (&arguments.ended, &arguments.event) {
+            (Some(_), _) => WRITE_END,
+            (None, Some(_)) => WRITE_EVENT,
+            (None, None) => WRITE,
+        };
         Ok(match calls::call::<WriteAnswer>(&self.db, sql, arguments).await {
             Ok(WriteAnswer { written: 0 }) => Written::Lost,
             Ok(_) => Written::Yes,
             Err(error) => match error.failure() {
                 Failure::Conflict | Failure::Exists => Written::Lost,
                 Failure::Lost | Failure::Unknown | Failure::Thrown => Written::Unknown(error),
-                Failure::Unsent => Written::Failed(error),
+                Failure::Unsent | Failure::Outdated => Written::Failed(error),
             },
         })
     }
@@ -109,7 +144,7 @@ impl SurrealStore {
                     Transition::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
                 },
             };
-            match self.inner.write(key.clone(), &read.record, &next).await? {
+            match self.inner.write(key.clone(), &read.record, &next, command).await? {
                 Written::Yes => return Ok(Applied::Committed(next)),
                 Written::Lost => tries.after_collision().await?,
                 Written::Unknown(error) if error.failure() == Failure::Lost => {

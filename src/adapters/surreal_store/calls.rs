@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::error::{CallError, Failure};
 use super::executor::Executor;
+use super::steps::fenced;
 
 /// The timeout of one database call, including the wait for a connection.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,7 +100,7 @@ pub(super) async fn execute_to_its_end(
 }
 
 async fn run(db: &dyn Executor, sql: String, variables: Value) -> Result<Option<Value>, CallError> {
-    let query = db.query(sql, variables);
+    let query = db.query(fenced(sql), variables);
     answer_of(tokio::time::timeout(CALL_TIMEOUT, query).await.map_err(|_| CallError::TimedOut(CALL_TIMEOUT))??)
 }
 
@@ -126,7 +127,7 @@ fn answer_of(results: Vec<surrealdb::Result<Value>>) -> Result<Option<Value>, Ca
 /// and most of these only mean that another statement failed.
 fn telling(error: &CallError) -> u8 {
     match (error.failure(), error) {
-        (Failure::Thrown | Failure::Exists, _) => 0,
+        (Failure::Thrown | Failure::Outdated | Failure::Exists, _) => 0,
         (Failure::Conflict, _) => 1,
         (_, CallError::Failed(error)) if error.query_details().is_none() => 2,
         (_, _) => 3,
@@ -198,7 +199,9 @@ fn next(failure: Failure, elapsed: Duration, collided: u32, lost: u32) -> Next {
         Failure::Conflict if collided == 0 => Next::Again(Duration::ZERO),
         Failure::Conflict => Next::Again(Duration::from_millis((1 << collided.min(6)).min(50))),
         Failure::Lost if in_time && lost < MAX_LOST => Next::Again(Duration::ZERO),
-        Failure::Lost | Failure::Unsent | Failure::Thrown | Failure::Exists | Failure::Unknown => Next::Fail,
+        Failure::Lost | Failure::Unsent | Failure::Thrown | Failure::Outdated | Failure::Exists | Failure::Unknown => {
+            Next::Fail
+        }
     }
 }
 
@@ -221,6 +224,7 @@ mod tests {
             (Failure::Lost, late, 0, 0, Next::Fail),
             (Failure::Unsent, soon, 0, 0, Next::Fail),
             (Failure::Thrown, soon, 0, 0, Next::Fail),
+            (Failure::Outdated, soon, 0, 0, Next::Fail),
             (Failure::Exists, soon, 0, 0, Next::Fail),
             (Failure::Unknown, soon, 0, 0, Next::Fail),
         ] {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use kastrel_actors::model::{NodeId, QueuePause};
+use kastrel_actors::model::{DomainEvent, NodeId, Principal, QueuePause};
+use kastrel_actors::policy::events::drain_event;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls::{self, Nothing};
+use super::event::{EventRows, write_event};
 use super::store::SurrealStore;
 use super::{nodes, row};
 
@@ -15,12 +17,19 @@ struct DrainArguments {
     key: RecordId,
     within: Option<i64>,
     offset: i64,
+    event: EventRows,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
 struct PauseArguments {
     reason: Option<String>,
     offset: i64,
+    event: EventRows,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct ResumeArguments {
+    event: EventRows,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -34,46 +43,70 @@ struct PauseAnswer {
     reason: Option<String>,
 }
 
-const DRAIN: &str = "
+const DRAIN: &str = concat!(
+    "
     BEGIN;
     LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
-    LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within RETURN VALUE name;
+    LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within WHERE registration = NONE RETURN VALUE name;
+    IF array::len($changed) > 0 { ",
+    write_event!(),
+    " };
     RETURN { changed: array::len($changed) };
-    COMMIT;";
+    COMMIT;"
+);
 
-const PAUSE: &str = "
+const PAUSE: &str = concat!(
+    "
     BEGIN;
-    LET $since = (SELECT VALUE since FROM ONLY pause:queue) ?? time::nano(time::now()) + $offset;
-    UPSERT pause:queue SET since = $since, reason = $reason RETURN NONE;
+    LET $since = (SELECT VALUE begun FROM ONLY pause:queue) ?? time::nano(time::now()) + $offset;
+    UPSERT pause:queue SET begun = $since, reason = $reason RETURN NONE;
+    ",
+    write_event!(),
+    "
     RETURN { since: $since, reason: $reason };
-    COMMIT;";
+    COMMIT;"
+);
 
-const RESUME: &str = "
+const RESUME: &str = concat!(
+    "
     BEGIN;
     LET $ended = DELETE pause:queue RETURN BEFORE;
+    IF array::len($ended) > 0 { ",
+    write_event!(),
+    " };
     RETURN { changed: array::len($ended) };
-    COMMIT;";
+    COMMIT;"
+);
 
+/// Also reads the row of a schema of an earlier version.
 const PAUSED: &str = "
-    LET $pause = SELECT since, reason FROM ONLY pause:queue;
+    LET $pause = SELECT begun ?? since AS since, reason FROM ONLY pause:queue;
     RETURN { since: $pause.since, reason: $pause.reason };";
 
 impl SurrealStore {
-    pub(super) async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
+    pub(super) async fn drain(
+        &self,
+        node: &NodeId,
+        within: Option<Duration>,
+        by: &Principal,
+    ) -> Result<bool, StoreError> {
+        let event = EventRows::new(&drain_event(node, within), by, None, self.inner.offset())?;
         let within = within.map(|within| i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4));
-        let arguments = DrainArguments { key: nodes::node_key(node), within, offset: self.inner.offset() };
+        let arguments = DrainArguments { key: nodes::node_key(node), within, offset: self.inner.offset(), event };
         let answer: Changed = calls::call_again(&self.inner.db, DRAIN, arguments).await?;
         Ok(answer.changed > 0)
     }
 
-    pub(super) async fn set_pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        let answer =
-            calls::call_again(&self.inner.db, PAUSE, PauseArguments { reason, offset: self.inner.offset() }).await?;
+    pub(super) async fn set_pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
+        let (event, offset) = (DomainEvent::QueuePaused { reason: reason.clone() }, self.inner.offset());
+        let event = EventRows::new(&event, by, None, offset)?;
+        let answer = calls::call_again(&self.inner.db, PAUSE, PauseArguments { reason, offset, event }).await?;
         pause(answer)?.ok_or_else(|| row::corrupt("a new pause has no beginning"))
     }
 
-    pub(super) async fn end_pause(&self) -> Result<bool, StoreError> {
-        let answer: Changed = calls::call_once(&self.inner.db, RESUME, Nothing {}).await?;
+    pub(super) async fn end_pause(&self, by: &Principal) -> Result<bool, StoreError> {
+        let event = EventRows::new(&DomainEvent::QueueResumed, by, None, self.inner.offset())?;
+        let answer: Changed = calls::call_once(&self.inner.db, RESUME, ResumeArguments { event }).await?;
         Ok(answer.changed > 0)
     }
 

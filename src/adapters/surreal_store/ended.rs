@@ -1,9 +1,9 @@
 //! The additional rows of a finished scan: the numbers for sorting and trends, the plugins with
-//! results, and the counts per day.
+//! results, and the counts per day, which the relay writes.
 
 use kastrel_actors::model::{DayOutcomes, PastRun, RunsLike, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
 use kastrel_actors::policy::listing::{
-    findings_of, plugin_text, plugins_of, plugins_with_results, severity_rank, target_text, took_ms,
+    findings_of, plugin_text, plugins_with_results, severity_rank, target_text, took_ms,
 };
 use kastrel_actors::ports::StoreError;
 use std::time::Duration;
@@ -48,8 +48,7 @@ impl Ended {
         let Some(at) = record.ended_at() else { return Ok(None) };
         let number = row::signed(record.id.0)?;
         let took = took_ms(record).map(row::signed).transpose()?;
-        let day = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
-        let date = i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day());
+        let (day, date) = day_row(record.id, at);
         let is = |status: ScanStatus| i64::from(record.status() == status);
         let found = plugins_with_results(record).into_iter().map(|plugin| Found {
             key: array_key("found", [plugin.clone().into_value(), number.into_value()]),
@@ -61,16 +60,13 @@ impl Ended {
             number,
             target: target_text(record),
             mode: record.request.mode.as_str().to_owned(),
-            run: matches!(&record.state, ScanState::Completed { verdict, .. } if !verdict.dry_run),
+            run: matches!(&record.state, ScanState::Completed { summary, .. } if !summary.dry_run),
             took,
             findings: row::signed(findings_of(record))?,
             worst: severities.worst().map(|worst| worst.as_str().to_owned()),
             severity: row::signed(severity_rank(&severities))?,
             found: found.collect(),
-            day: array_key(
-                "day",
-                [date.into_value(), i64::try_from(record.id.0 % PARTS).unwrap_or_default().into_value()],
-            ),
+            day,
             date,
             completed: is(ScanStatus::Completed),
             failed: is(ScanStatus::Failed),
@@ -82,7 +78,7 @@ impl Ended {
 /// The keys of plugins with results that an earlier version stored with a different spelling.
 pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId>, StoreError> {
     let number = row::signed(record.id.0)?;
-    let names = plugins_of(record).iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
+    let names = record.plugins.iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
     Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
 }
 
@@ -90,16 +86,22 @@ fn array_key(table: &str, parts: [Value; 2]) -> RecordId {
     RecordId::new(table, Array::from(parts.to_vec()))
 }
 
-/// Writes `$ended`, the rows of a scan that has just finished, within a transaction.
+/// The key and the date of the row that counts a scan that ended at this time.
+pub(super) fn day_row(scan: ScanId, at: jiff::Timestamp) -> (RecordId, i64) {
+    let day = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
+    let date = i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day());
+    let part = i64::try_from(scan.0 % PARTS).unwrap_or_default();
+    (array_key("day", [date.into_value(), part.into_value()]), date)
+}
+
+/// Writes `$ended`, the rows of a scan that has just finished, within a transaction. The relay
+/// counts the scan in the row of its day.
 macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET
             number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
             took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity RETURN NONE;
-        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };
-        UPSERT $ended.day SET
-            date = $ended.date, completed = (completed ?? 0) + $ended.completed,
-            failed = (failed ?? 0) + $ended.failed, cancelled = (cancelled ?? 0) + $ended.cancelled RETURN NONE;"
+        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };"
     };
 }
 pub(super) use write_ended;
@@ -165,18 +167,31 @@ impl SurrealStore {
         let range = RecordIdKeyRange::from(bound(first)..bound(i64::MAX));
         let DayRows { rows } =
             calls::call_again(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
-        let mut days: Vec<DayOutcomes> = Vec::new();
+        // A part is negative while a deletion is counted and its end is not, so the parts are added
+        // before anything is cut off at zero.
+        let mut sums: Vec<(i64, [i64; 3])> = Vec::new();
         for found in rows {
-            let day = date_of(found.date)?;
-            if days.last().is_none_or(|last| last.day != day) {
-                days.push(DayOutcomes { day, completed: 0, failed: 0, cancelled: 0 });
+            if sums.last().is_none_or(|(date, _)| *date != found.date) {
+                sums.push((found.date, [0; 3]));
             }
-            if let Some(last) = days.last_mut() {
-                last.completed += row::unsigned(found.completed)?;
-                last.failed += row::unsigned(found.failed)?;
-                last.cancelled += row::unsigned(found.cancelled)?;
+            if let Some((_, sum)) = sums.last_mut() {
+                for (sum, part) in sum.iter_mut().zip([found.completed, found.failed, found.cancelled]) {
+                    *sum += part;
+                }
             }
         }
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        let mut days: Vec<DayOutcomes> = sums
+            .into_iter()
+            .map(|(date, [completed, failed, cancelled])| {
+                Ok(DayOutcomes {
+                    day: date_of(date)?,
+                    completed: count(completed),
+                    failed: count(failed),
+                    cancelled: count(cancelled),
+                })
+            })
+            .collect::<Result<_, StoreError>>()?;
         days.retain(|day| day.completed + day.failed + day.cancelled > 0);
         Ok(days)
     }

@@ -7,6 +7,7 @@ use kastrel_actors::ports::StoreError;
 use surrealdb::types::QueryError;
 
 use super::embedded::{Damage, Loss};
+use super::steps::MIGRATED;
 use crate::config::AuthLevel;
 
 /// The options of an operator after loss or damage.
@@ -207,6 +208,8 @@ pub(super) enum Failure {
     Conflict,
     /// Nothing was written: the adapter's own transaction ran `THROW`.
     Thrown,
+    /// Nothing was written: a newer program has migrated the database.
+    Outdated,
     /// Nothing was written: a row with that id exists.
     Exists,
     /// Nothing was written, because nothing was sent.
@@ -241,6 +244,8 @@ impl CallError {
             || error.message().contains("can be retried")
         {
             Failure::Conflict
+        } else if error.message().contains(MIGRATED) {
+            Failure::Outdated
         } else if error.is_thrown() {
             Failure::Thrown
         } else if error.is_already_exists() {
@@ -254,6 +259,7 @@ impl CallError {
 impl From<CallError> for StoreError {
     fn from(error: CallError) -> Self {
         match error {
+            _ if error.failure() == Failure::Outdated => Self::Outdated,
             CallError::Shape(_) => Self::Corrupt(Box::new(error)),
             CallError::TimedOut(_)
             | CallError::Lost

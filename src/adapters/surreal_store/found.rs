@@ -8,7 +8,7 @@ use kastrel_actors::ports::StoreError;
 use surrealdb::types::Value;
 
 use super::error::CallError;
-use super::row::{Keyed, keyed};
+use super::row::{Keyed, keyed_listed};
 
 /// How many unreadable rows are remembered as already logged.
 const REMEMBERED: usize = 1_000;
@@ -44,7 +44,7 @@ impl Unreadable {
     }
 
     fn read_one(&self, row: Value) -> Result<Found, CallError> {
-        let Keyed { id, number, record } = keyed(row)?;
+        let Keyed { id, number, record } = keyed_listed(row)?;
         let record = match record {
             Ok(record) => Ok(Box::new(record)),
             Err(error) => {

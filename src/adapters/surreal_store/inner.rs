@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::sync::watch;
+
 use super::database::Database;
 use super::lock::FolderLock;
 
@@ -13,12 +15,14 @@ pub(super) struct Inner {
     // the database is open.
     pub(super) db: Database,
     pub(super) clock_offset_ms: Arc<AtomicI64>,
+    /// Changes when this process has written an entry of the outbox.
+    pub(super) writes: watch::Sender<()>,
     _lock: Option<FolderLock>,
 }
 
 impl Inner {
     pub(super) fn new(db: Database, clock_offset_ms: Arc<AtomicI64>, lock: Option<FolderLock>) -> Self {
-        Self { db, clock_offset_ms, _lock: lock }
+        Self { db, clock_offset_ms, writes: watch::Sender::new(()), _lock: lock }
     }
 
     /// The offset that is added to the database's clock, in nanoseconds.

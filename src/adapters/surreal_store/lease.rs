@@ -1,10 +1,10 @@
 //! Leases a scan in one statement: a start costs one round trip, and no other writer can come
 //! between reading the row and leasing it.
 //!
-//! The database cannot edit JSON text, so the statement writes only columns. The document keeps its
+//! The database cannot edit JSON text, so the statement writes only columns. The body keeps its
 //! content from before the lease, and the row additionally holds the time and the name of the
 //! lease. A reader of such a row applies the transition ([`StoredScan::into_record`]), and the next
-//! change writes a new document. The conditions of the statement are those of `policy::transition`.
+//! change writes a new body. The conditions of the statement are those of `policy::transition`.
 //!
 //! The name makes a retry idempotent: the retry recognizes a lease whose response was lost. A
 //! delayed statement may lease a row that is pending again, for a node that no longer expects it;
@@ -44,13 +44,13 @@ struct Answer {
 const LEASE: &str = concat!(
     "BEGIN;
     IF (SELECT VALUE lease FROM ONLY $key) != $lease {
-        IF (SELECT VALUE since FROM ONLY pause:queue) != NONE { THROW 'queue paused' };
+        IF (SELECT VALUE begun FROM ONLY pause:queue) != NONE { THROW 'queue paused' };
         LET $now = time::nano(time::now()) + $offset;
         LET $held = SELECT expires_at, drain_by FROM ONLY $node FOR UPDATE;
         IF $held = NONE OR $held.expires_at <= $now { THROW 'node lease ended' };
         IF $held.drain_by != NONE { THROW 'node draining' };
         UPDATE $key SET
-            status = 'running', version += 1, token += 1, rank = NONE, due = NONE, node = $name, leased_at = $now, lease = $lease
+            status = 'running', version += 1, token += 1, rank = NONE, due = NONE, node = $name, attempt += 1, granted_at = $now, lease = $lease
             WHERE status = 'pending' AND (due <= $now OR (version = $seen AND $now < $since)) RETURN NONE;
     };
     RETURN { row: (SELECT ",
@@ -83,7 +83,9 @@ impl SurrealStore {
                         tries.after(error).await?;
                         continue;
                     }
-                    Failure::Exists | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+                    Failure::Exists | Failure::Unsent | Failure::Outdated | Failure::Unknown => {
+                        return Err(error.into());
+                    }
                 },
             };
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
@@ -92,7 +94,7 @@ impl SurrealStore {
                     return Ok(Applied::Refused(refusal, read.record));
                 }
                 // The row became due, or was handed back, after the statement ran; or the clock was
-                // set back, and only the document shows that the row is due.
+                // set back, and only the body shows that the row is due.
                 (Transition::Changed(_), None) => {
                     arguments.seen = Some(row::signed(read.record.version)?);
                     arguments.since = Some(row::nanoseconds(read.record.waits_since()));

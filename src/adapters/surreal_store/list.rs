@@ -195,13 +195,11 @@ impl SurrealStore {
     async fn range_of_days(&self, query: &ListQuery) -> Result<KeyRange, StoreError> {
         let mut range = KeyRange { lo: -1, hi: i64::MAX };
         if let Some(from) = query.created_from {
-            let Bound { number } =
-                calls::call_again(&self.inner.db, sql::FIRST_SINCE, Moment { at: row::nanoseconds(from) }).await?;
+            let Bound { number } = calls::call_again(&self.inner.db, sql::FIRST_SINCE, moment(from)).await?;
             range.lo = number.map_or(i64::MAX, |number| number - 1);
         }
         if let Some(until) = query.created_until {
-            let Bound { number } =
-                calls::call_again(&self.inner.db, sql::LAST_BEFORE, Moment { at: row::nanoseconds(until) }).await?;
+            let Bound { number } = calls::call_again(&self.inner.db, sql::LAST_BEFORE, moment(until)).await?;
             range.hi = number.map_or(-1, |number| number + 1);
         }
         Ok(range)
@@ -230,7 +228,13 @@ impl SurrealStore {
             IndexScan::Found(_) | IndexScan::Severe(_) => None,
         };
         let mut rows = if let Some((sql, value)) = single {
-            let step = Step { value, bound: range.begin(oldest_first), limit: at_most(limit), start: at_most(start) };
+            let step = Step {
+                project: sql::PROJECT.to_owned(),
+                value,
+                bound: range.begin(oldest_first),
+                limit: at_most(limit),
+                start: at_most(start),
+            };
             let Rows { rows } =
                 calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
             self.unreadable.read(rows)?
@@ -282,6 +286,7 @@ impl SurrealStore {
         let (limit_each, start_each) = if is_single { (limit, start) } else { (limit.saturating_add(start), 0) };
         let steps = parts.into_iter().map(|(sql, value)| {
             let step = Step {
+                project: sql::PROJECT.to_owned(),
                 value,
                 bound: range.begin(oldest_first),
                 limit: at_most(limit_each),
@@ -358,6 +363,10 @@ impl SurrealStore {
             cancelled: row::unsigned(counts.cancelled)?,
         })
     }
+}
+
+fn moment(at: jiff::Timestamp) -> Moment {
+    Moment { project: sql::PROJECT.to_owned(), at: row::nanoseconds(at) }
 }
 
 /// A cursor after all scans of a target. Their numbers begin with 1.

@@ -1,7 +1,7 @@
 //! The schema migrations: numbered steps that are each applied once.
 //!
 //! A released step must never be edited, because every database stores its checksum. Change the
-//! schema with a new step.
+//! schema with a new step in `steps`.
 
 use surrealdb::types::SurrealValue;
 
@@ -9,6 +9,7 @@ use super::calls::{self, Nothing, Tries};
 use super::error::{CallError, Failure, OpenError};
 use super::executor::Executor;
 use super::row;
+pub(super) use super::steps::{STEPS, Step};
 use crate::config::AuthLevel;
 
 /// The purpose of opening a store.
@@ -32,27 +33,6 @@ pub(super) enum ExpectedDatabase<'a> {
 
 /// How long the rows of submitting processes are kept, in nanoseconds.
 const SUBMITTER_KEPT_NS: i64 = 24 * 3600 * 1_000_000_000;
-
-/// One migration.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
-    pub(super) version: i64,
-    pub(super) sql: &'static str,
-}
-
-/// All migrations, oldest first.
-pub(super) const STEPS: &[Step] = &[
-    Step { version: 1, sql: include_str!("migrations/0001_scans_and_nodes.surql") },
-    Step { version: 2, sql: include_str!("migrations/0002_drain_and_pause.surql") },
-    Step { version: 3, sql: include_str!("migrations/0003_lists_and_trends.surql") },
-    Step { version: 4, sql: include_str!("migrations/0004_submitters_and_restore.surql") },
-    Step { version: 5, sql: include_str!("migrations/0005_leases_in_one_step.surql") },
-    Step { version: 6, sql: include_str!("migrations/0006_high_water.surql") },
-    Step { version: 7, sql: include_str!("migrations/0007_turns_and_clocks.surql") },
-    Step { version: 8, sql: include_str!("migrations/0008_severity.surql") },
-    Step { version: 9, sql: include_str!("migrations/0009_plugins_with_results.surql") },
-    Step { version: 10, sql: include_str!("migrations/0010_ranks_in_two_columns.surql") },
-];
 
 #[derive(Debug, SurrealValue)]
 struct Applied {
@@ -124,7 +104,7 @@ pub(super) async fn select_database(
     let define_namespace = format!("DEFINE NAMESPACE IF NOT EXISTS `{namespace}`; ");
     let define_database = format!("USE NS `{namespace}`; DEFINE DATABASE IF NOT EXISTS `{database}`;");
     let sql = match level {
-        AuthLevel::Root => define_namespace + &define_database,
+        AuthLevel::Root => define_namespace + define_database.as_str(),
         AuthLevel::Namespace => define_database,
         AuthLevel::Database => String::new(),
     };

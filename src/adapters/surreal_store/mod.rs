@@ -1,13 +1,15 @@
 //! Stores scans and nodes in SurrealDB: the store ports of the
 //! application.
 //!
-//! - **Owns** the tables `scan`, `counter`, `idempotency`, `submitter`, `aim`, `ended`, `found`,
-//!   `day`, `node`, `pause`, `backfill`, `restore`, `high_water`, `storage_event` and `migration`
-//!   of one database: embedded, with the data folder's lock, or on a server, with one connection.
-//! - **The content of a row** is one JSON document, the complete
-//!   [`ScanRecord`](kastrel_actors::model::ScanRecord): serde's defaults let a newer version read
-//!   old rows, any text survives (JSON escapes NUL), and one read or write covers it. A few
-//!   additional columns serve the queries.
+//! - **Owns** the tables `scan`, `plugin_result`, `counter`, `idempotency`, `submitter`, `aim`,
+//!   `ended`, `found`, `day`, `outbox`, `dead_letter`, `audit`, `node`, `pause`, `backfill`,
+//!   `restore`, `high_water`, `storage_event` and `migration` of one database: embedded, with the
+//!   data folder's lock, or on a server, with one connection.
+//! - **The content of a scan** is JSON: the row of `scan` has the
+//!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
+//!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old
+//!   rows, and any text survives (JSON escapes NUL). The columns beside it serve the queries. One
+//!   read and one transaction cover a scan and its plugins.
 //! - **"Now"** is the database's clock, read in the same statement as the row.
 //! - **When the server is unreachable**, calls wait some seconds for the connection, and afterwards
 //!   new calls fail immediately. After a reconnect, a write whose response was lost is looked up,
@@ -15,6 +17,8 @@
 //! - **One writer wins**: a row is written only if its version is unchanged since the read. Changes
 //!   that belong together are one transaction. Only transaction conflicts and lost races are
 //!   retried here.
+//! - **A newer program** may migrate the schema while this one is connected. Each write transaction
+//!   checks that (`steps`), and fails with `StoreError::Outdated`.
 //! - **Never** decides how a command changes a row (`policy::transition` does), never uses LIVE
 //!   queries, never waits longer than [`CALL_TIMEOUT`] for one call.
 //!
@@ -31,6 +35,7 @@ mod directives;
 mod embedded;
 mod ended;
 mod error;
+mod event;
 mod executor;
 mod folders;
 mod found;
@@ -41,11 +46,15 @@ mod lock;
 mod migrate;
 mod nodes;
 mod open;
+mod outbox;
 mod read;
 mod reconnecting_client;
 mod replace;
+mod results;
 mod row;
 mod server_engine;
+mod split;
+mod steps;
 mod store;
 mod submit;
 mod target_index;
@@ -63,4 +72,4 @@ pub use lock::FolderLock;
 pub use open::ENGINE_VERSION;
 pub use replace::Replacement;
 pub use store::SurrealStore;
-pub use transfer::{Exported, Import, ImportError, Metadata};
+pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};

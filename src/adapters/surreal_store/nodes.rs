@@ -21,7 +21,7 @@ use super::store::SurrealStore;
 struct LeaseArguments {
     key: RecordId,
     name: String,
-    registration: String,
+    description: String,
     ttl: i64,
     offset: i64,
 }
@@ -73,7 +73,7 @@ struct NodeRow {
     alive: bool,
     expires_at: i64,
     drain_by: Option<i64>,
-    registration: String,
+    description: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -97,26 +97,26 @@ pub(super) const REGISTER: &str = "
     BEGIN;
     IF (SELECT VALUE since FROM ONLY restore:running FOR UPDATE) != NONE { THROW 'the database is being restored' };
     LET $now = time::nano(time::now()) + $offset;
-    LET $granted = UPSERT $key SET name = $name, expires_at = $now + $ttl, ttl = $ttl, registration = $registration RETURN expires_at, drain_by, drain_within;
+    LET $granted = UPSERT $key SET name = $name, expires_at = $now + $ttl, ttl = $ttl, description = $description RETURN expires_at, drain_by, drain_within;
     RETURN {
         expires_at: $granted[0].expires_at,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
         drain: IF $granted[0].drain_by != NONE { $granted[0].drain_by - $now } ELSE { NONE },
         within: $granted[0].drain_within,
-        paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
+        paused: (SELECT VALUE begun FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
 
 const RENEW: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
-    LET $renewed = UPDATE $key SET expires_at = $now + $ttl, ttl = $ttl, registration = $registration RETURN expires_at, drain_by, drain_within;
+    LET $renewed = UPDATE $key SET expires_at = $now + $ttl, ttl = $ttl, description = $description RETURN expires_at, drain_by, drain_within;
     RETURN {
         expires_at: $renewed[0].expires_at,
         cancels: (SELECT number FROM scan WHERE node = $name AND cancel = true ORDER BY number).number,
         drain: IF $renewed[0].drain_by != NONE { $renewed[0].drain_by - $now } ELSE { NONE },
         within: $renewed[0].drain_within,
-        paused: (SELECT VALUE since FROM ONLY pause:queue) != NONE,
+        paused: (SELECT VALUE begun FROM ONLY pause:queue) != NONE,
     };
     COMMIT;";
 
@@ -124,12 +124,14 @@ const RUNNING_ON: &str =
     "RETURN { running: (SELECT number, node, token, failures FROM scan WHERE node = $name ORDER BY number) };";
 
 /// Ends expired leases and returns their running scans. `policy::lease::fate` defines the rules.
+/// The row of a node of an earlier version, with a `registration`, cannot be changed, and ends with
+/// its lease.
 const ORPHANS: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $last = (SELECT VALUE at FROM ONLY watch:leases) ?? $now;
-    UPDATE node SET expires_at = $now + ttl WHERE expires_at - $now > (ttl ?? $for_ever) RETURN NONE;
-    IF $now - $last > $silence { UPDATE node SET expires_at = $now + $spared WHERE expires_at <= $now AND expires_at > $last RETURN NONE };
+    UPDATE node SET expires_at = $now + ttl WHERE registration = NONE AND expires_at - $now > (ttl ?? $for_ever) RETURN NONE;
+    IF $now - $last > $silence { UPDATE node SET expires_at = $now + $spared WHERE registration = NONE AND expires_at <= $now AND expires_at > $last RETURN NONE };
     DELETE node WHERE expires_at <= $now RETURN NONE;
     UPSERT watch:leases SET at = $now RETURN NONE;
     LET $alive = SELECT VALUE name FROM node;
@@ -138,14 +140,14 @@ const ORPHANS: &str = "
 
 const NODES: &str = "
     LET $now = time::nano(time::now()) + $offset;
-    RETURN { nodes: (SELECT name, expires_at, expires_at > $now AS alive, drain_by, registration FROM node ORDER BY name) };";
+    RETURN { nodes: (SELECT name, expires_at, expires_at > $now AS alive, drain_by, description ?? registration AS description FROM node ORDER BY name) };";
 
 const CLAIM_LOOK: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
-    LET $next = (SELECT VALUE next FROM ONLY look:cluster) ?? 0;
+    LET $next = (SELECT VALUE until FROM ONLY look:cluster) ?? 0;
     LET $mine = $next <= $now OR $next > $now + $every;
-    IF $mine { UPSERT look:cluster SET next = $now + $every, holder = $name RETURN NONE };
+    IF $mine { UPSERT look:cluster SET until = $now + $every, holder = $name RETURN NONE };
     RETURN { mine: $mine };
     COMMIT;";
 
@@ -216,7 +218,7 @@ impl SurrealStore {
             calls::call_again(&self.inner.db, NODES, Offset { offset: self.inner.offset() }).await?;
         let mut nodes = Vec::with_capacity(answer.nodes.len());
         for node in answer.nodes {
-            match serde_json::from_str(&node.registration) {
+            match serde_json::from_str(&node.description) {
                 Ok(registration) => nodes.push(NodeRecord {
                     registration,
                     expires_at: row::timestamp(node.expires_at)?,
@@ -252,7 +254,7 @@ impl SurrealStore {
         Ok(LeaseArguments {
             key: node_key(&node.id),
             name: node.id.to_string(),
-            registration: serde_json::to_string(node).map_err(row::corrupt)?,
+            description: serde_json::to_string(node).map_err(row::corrupt)?,
             ttl: i64::try_from(ttl.as_nanos()).map_err(row::corrupt)?,
             offset: self.inner.offset(),
         })

@@ -17,6 +17,7 @@ use super::lock::FolderLock;
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::reconnecting_client::ReconnectingClient;
 use super::replace;
+use super::split;
 use super::store::SurrealStore;
 use crate::config::{AuthLevel, RemoteDatabase};
 
@@ -173,6 +174,7 @@ impl SurrealStore {
     /// connection is made, because it may take longer than that timeout.
     async fn finish_open(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
         if purpose == Purpose::Use {
+            split::run(&db).await?;
             backfill::run(&db).await?;
         }
         Ok(Self::from_database(db, lock))

@@ -1,7 +1,7 @@
 //! Converts a record to a row and back.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Command, Priority, ScanId, ScanRecord, ScanState};
+use kastrel_actors::model::{Command, PluginResult, Priority, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{Array, RecordId, RecordIdKey, SurrealValue, Value};
@@ -12,13 +12,42 @@ use super::error::CallError;
 /// larger row is an error of the caller.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// The columns of a [`StoredScan`].
+/// The columns of a [`StoredScan`], with the plugins of the last attempt. A row that an earlier
+/// version wrote and that could not be moved has no attempt.
 macro_rules! stored {
     () => {
-        "number, version, created_at, document, node, leased_at"
+        "number, version, created_at, body, node, granted_at,
+            (SELECT VALUE result FROM plugin_result:[$parent.number, $parent.attempt ?? 0]..[$parent.number, ($parent.attempt ?? 0) + 1]) AS plugins"
     };
 }
 pub(super) use stored;
+
+/// The columns of a [`ListedScan`].
+macro_rules! listed {
+    () => {
+        "number, version, created_at, body, node, granted_at, listed"
+    };
+}
+pub(super) use listed;
+
+/// The columns of a [`StoredScan`] in a row of schema 10 or earlier, whose document has the
+/// plugins. Columns that a schema does not have are `NONE`.
+macro_rules! earlier {
+    () => {
+        "number, version, created_at, document AS body, node, leased_at AS granted_at, [] AS plugins"
+    };
+}
+pub(super) use earlier;
+
+/// Assigns `$columns`, the [`Columns`] of a row.
+macro_rules! set_columns {
+    () => {
+        "status = $columns.status, version = $columns.version, token = $columns.token, failures = $columns.failures, rank = $columns.rank,
+            due = $columns.due, node = $columns.node, cancel = $columns.cancel, attempt = $columns.attempt, body = $columns.body, listed = $columns.listed,
+            granted_at = NONE"
+    };
+}
+pub(super) use set_columns;
 
 /// The columns of a row that its record is built from.
 #[derive(Debug, Clone, SurrealValue)]
@@ -26,28 +55,61 @@ pub(super) struct StoredScan {
     pub(super) number: i64,
     pub(super) version: i64,
     pub(super) created_at: i64,
-    pub(super) document: String,
+    /// The record without its plugins.
+    pub(super) body: String,
     pub(super) node: Option<String>,
-    /// Set while the document is older than the lease.
-    pub(super) leased_at: Option<i64>,
+    /// Set while the body is older than the lease.
+    pub(super) granted_at: Option<i64>,
+    /// The plugins of the last attempt, in order.
+    pub(super) plugins: Vec<String>,
+}
+
+/// The columns of a row in a list: it has of each plugin only what [`PluginResult::listed`] keeps.
+#[derive(Debug, Clone, SurrealValue)]
+struct ListedScan {
+    number: i64,
+    version: i64,
+    created_at: i64,
+    body: String,
+    node: Option<String>,
+    granted_at: Option<i64>,
+    /// The plugins as one JSON text; `NONE` before the first attempt.
+    listed: Option<String>,
+}
+
+impl ListedScan {
+    fn into_record(self) -> Result<ScanRecord, StoreError> {
+        let Self { number, version, created_at, body, node, granted_at, listed } = self;
+        // A lease clears the plugins.
+        let plugins = match listed.filter(|_| granted_at.is_none()) {
+            Some(listed) => serde_json::from_str(&listed).map_err(corrupt)?,
+            None => Vec::new(),
+        };
+        let stored = StoredScan { number, version, created_at, body, node, granted_at, plugins: Vec::new() };
+        Ok(ScanRecord { plugins, ..stored.into_record()? })
+    }
 }
 
 impl StoredScan {
     pub(super) fn into_record(self) -> Result<ScanRecord, StoreError> {
-        let mut record: ScanRecord = serde_json::from_str(&self.document).map_err(corrupt)?;
-        let of_document = self.version - i64::from(self.leased_at.is_some());
-        if of_document == 0 {
-            // A submission is written before its id and its time are known, so its document
+        let mut record: ScanRecord = serde_json::from_str(&self.body).map_err(corrupt)?;
+        let of_body = self.version - i64::from(self.granted_at.is_some());
+        if of_body == 0 {
+            // A submission is written before its id and its time are known, so its body
             // contains neither. The first change writes both.
             with_identity(&mut record, self.number, self.created_at)?;
         }
-        if let (Some(at), Some(node)) = (self.leased_at, &self.node) {
+        if let (Some(at), Some(node)) = (self.granted_at, &self.node) {
             record = leased(&record, node, at)?;
+        }
+        if !self.plugins.is_empty() {
+            let plugins = self.plugins.iter().map(|result| serde_json::from_str(result).map_err(corrupt));
+            record.plugins = plugins.collect::<Result<_, StoreError>>()?;
         }
         if i64::try_from(record.version) == Ok(self.version) && i64::try_from(record.id.0) == Ok(self.number) {
             Ok(record)
         } else {
-            Err(corrupt(format!("the columns and the document of scan {} disagree", self.number)))
+            Err(corrupt(format!("the columns and the body of scan {} disagree", self.number)))
         }
     }
 }
@@ -68,6 +130,18 @@ pub(super) struct Keyed {
 /// # Errors
 /// The value is not a row of a scan.
 pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
+    keyed_by(row, StoredScan::into_record)
+}
+
+/// Decodes a row of a list like [`keyed`].
+pub(super) fn keyed_listed(row: Value) -> Result<Keyed, CallError> {
+    keyed_by(row, ListedScan::into_record)
+}
+
+fn keyed_by<T: SurrealValue>(
+    row: Value,
+    into_record: fn(T) -> Result<ScanRecord, StoreError>,
+) -> Result<Keyed, CallError> {
     let (key, number) = match &row {
         Value::Object(row) => {
             let key = match row.get("id") {
@@ -81,17 +155,14 @@ pub(super) fn keyed(row: Value) -> Result<Keyed, CallError> {
     let key = key.ok_or_else(|| CallError::Shape("a row of a scan has no number as its key".into()))?;
     let id =
         ScanId(u64::try_from(key).map_err(|_| CallError::Shape("a row of a scan has no number as its key".into()))?);
-    let record = match StoredScan::from_value(row)
-        .map_err(|error| corrupt(error.to_string()))
-        .and_then(StoredScan::into_record)
-    {
+    let record = match T::from_value(row).map_err(|error| corrupt(error.to_string())).and_then(into_record) {
         Ok(record) if record.id != id => Err(corrupt(format!("the row says that it is that of scan {}", record.id))),
         other => other,
     };
     Ok(Keyed { id, number: number.unwrap_or(key), record })
 }
 
-/// Applies a lease to the document from before the lease.
+/// Applies a lease to the record from before the lease.
 fn leased(before: &ScanRecord, node: &str, at: i64) -> Result<ScanRecord, StoreError> {
     match transition(before, &Command::Lease { node: node.parse().map_err(corrupt)? }, timestamp(at)?) {
         Transition::Changed(next) => Ok(*next),
@@ -120,7 +191,9 @@ pub(super) struct Columns {
     pub(super) due: Option<i64>,
     pub(super) node: Option<String>,
     pub(super) cancel: bool,
-    pub(super) document: String,
+    pub(super) attempt: i64,
+    pub(super) body: String,
+    listed: Option<String>,
 }
 
 impl Columns {
@@ -130,12 +203,12 @@ impl Columns {
             ScanState::Running { node, .. } => (None, None, Some(node.to_string())),
             ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => (None, None, None),
         };
-        let document = serde_json::to_string(record).map_err(corrupt)?;
-        if document.len() > MAX_DOCUMENT_BYTES {
+        let body = serde_json::to_string(&record.without_plugins()).map_err(corrupt)?;
+        if body.len() > MAX_DOCUMENT_BYTES {
             return Err(corrupt(format!(
                 "the row of scan {} would have {} bytes, more than {MAX_DOCUMENT_BYTES}",
                 record.id,
-                document.len()
+                body.len()
             )));
         }
         Ok(Self {
@@ -147,9 +220,25 @@ impl Columns {
             due,
             node,
             cancel: record.cancel_requested.is_some(),
-            document,
+            attempt: attempt_of(record),
+            body,
+            listed: listed_text(record)?,
         })
     }
+}
+
+/// The plugins of a record for lists.
+fn listed_text(record: &ScanRecord) -> Result<Option<String>, StoreError> {
+    if record.plugins.is_empty() {
+        return Ok(None);
+    }
+    let listed: Vec<PluginResult> = record.plugins.iter().map(PluginResult::listed).collect();
+    serde_json::to_string(&listed).map(Some).map_err(corrupt)
+}
+
+/// The number of the last attempt; 0 before the first.
+pub(super) fn attempt_of(record: &ScanRecord) -> i64 {
+    record.attempts.last().map_or(0, |attempt| i64::from(attempt.number.0))
 }
 
 /// The key of the row of an idempotency key.

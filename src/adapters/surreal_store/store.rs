@@ -1,14 +1,15 @@
 //! The store itself: its state, and the mapping of the port's calls to the modules.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
     Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
-    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
+    NodeRegistration, PastRun, Principal, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats,
+    Submitted,
 };
 use kastrel_actors::ports::{
     Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
@@ -21,6 +22,7 @@ use super::found::Unreadable;
 use super::inner::Inner;
 use super::migrate;
 use super::row;
+use super::steps;
 use super::submit::Queue;
 use super::target_index::TargetIndex;
 
@@ -66,7 +68,13 @@ impl SurrealStore {
 #[derive(Debug, SurrealValue)]
 struct Alive {
     alive: bool,
+    is_newer: bool,
 }
+
+static PING: LazyLock<String> = LazyLock::new(|| {
+    let is_newer = steps::is_newer();
+    format!("RETURN {{ alive: (SELECT VALUE value FROM ONLY counter:scan) != -1, is_newer: {is_newer} }};")
+});
 
 #[async_trait]
 impl ScanRepository for SurrealStore {
@@ -83,11 +91,19 @@ impl ScanRepository for SurrealStore {
     }
 
     async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError> {
-        self.change(id, &command).await
+        let answer = self.change(id, &command).await;
+        // After an error the change may have been made all the same.
+        if matches!(&answer, Ok(Applied::Committed(record)) if !record.status().is_terminal()) {
+            return answer;
+        }
+        self.inner.writes.send_replace(());
+        answer
     }
 
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        self.forget_scan(id).await
+    async fn delete(&self, id: ScanId, by: &Principal) -> Result<Deleted, StoreError> {
+        let answer = self.forget_scan(id, by).await;
+        self.inner.writes.send_replace(());
+        answer
     }
 }
 
@@ -151,19 +167,19 @@ impl NodeRegistry for SurrealStore {
         self.all_nodes().await
     }
 
-    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
-        self.drain(node, within).await
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError> {
+        self.drain(node, within, by).await
     }
 }
 
 #[async_trait]
 impl QueueControl for SurrealStore {
-    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        self.set_pause(reason).await
+    async fn pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
+        self.set_pause(reason, by).await
     }
 
-    async fn resume(&self) -> Result<bool, StoreError> {
-        self.end_pause().await
+    async fn resume(&self, by: &Principal) -> Result<bool, StoreError> {
+        self.end_pause(by).await
     }
 
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
@@ -183,12 +199,11 @@ impl StoreHealth for SurrealStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.db.check()?;
         // Reads a row, so that a hung storage engine behind a healthy connection is detected.
-        let answer: Alive = calls::call(
-            &self.inner.db,
-            "RETURN { alive: (SELECT VALUE value FROM ONLY counter:scan) != -1 };",
-            Nothing {},
-        )
-        .await?;
-        if answer.alive { Ok(()) } else { Err(row::corrupt("the counter of scans is spoilt")) }
+        let answer: Alive = calls::call(&self.inner.db, PING.as_str(), Nothing {}).await?;
+        match answer {
+            Alive { is_newer: true, .. } => Err(StoreError::Outdated),
+            Alive { alive: false, .. } => Err(row::corrupt("the counter of scans is spoilt")),
+            Alive { .. } => Ok(()),
+        }
     }
 }

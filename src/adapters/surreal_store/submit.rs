@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kastrel_actors::model::{NewScan, ScanId, ScanRecord, Submitted};
+use kastrel_actors::model::{DomainEvent, NewScan, ScanId, ScanRecord, Submitted};
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -204,7 +204,10 @@ struct NewRow {
     aim: RecordId,
     trace: String,
     rank: i64,
-    document: String,
+    body: String,
+    nonce: String,
+    principal: String,
+    event: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -248,10 +251,11 @@ const WRITE: &str = "
         LET $number = $last + $row.ordinal;
         CREATE type::record('scan', $number) SET
             number = $number, status = 'pending', target = $row.target, mode = $row.mode, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
-            rank = $row.rank, due = $now, node = NONE, cancel = false, document = $row.document
+            rank = $row.rank, due = $now, node = NONE, cancel = false, body = $row.body
             RETURN NONE;
         IF (SELECT VALUE first FROM ONLY $row.aim) = NONE { CREATE $row.aim SET first = $number RETURN NONE; };
         IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
+        CREATE type::record('audit', [-$now, $row.nonce]) SET at = $now, principal = $row.principal, scan = $number, event = $row.event RETURN NONE;
     };
     RETURN { last: $last, now: $now };
     COMMIT;";
@@ -289,7 +293,10 @@ async fn write(
             Ok(born) => born,
             Err(error) => {
                 let failure = error.failure();
-                if matches!(failure, Failure::Exists | Failure::Conflict | Failure::Thrown | Failure::Unsent) {
+                if matches!(
+                    failure,
+                    Failure::Exists | Failure::Conflict | Failure::Thrown | Failure::Outdated | Failure::Unsent
+                ) {
                     // Nothing was written, so there is nothing to withdraw.
                     turn.unanswered = None;
                 }
@@ -313,7 +320,9 @@ async fn write(
                             }
                         }
                     }
-                    Failure::Thrown | Failure::Unsent | Failure::Unknown => return Err(error.into()),
+                    Failure::Thrown | Failure::Outdated | Failure::Unsent | Failure::Unknown => {
+                        return Err(error.into());
+                    }
                 }
             }
         };
@@ -377,7 +386,11 @@ impl Plan {
                     mode: record.request.mode.as_str().to_owned(),
                     trace: record.trace.to_string(),
                     rank: row::rank(record.request.priority),
-                    document: Columns::of(&record)?.document,
+                    body: Columns::of(&record)?.body,
+                    nonce: uuid::Uuid::new_v4().to_string(),
+                    principal: scan.submitted_by.to_string(),
+                    event: serde_json::to_string(&DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of })
+                        .map_err(row::corrupt)?,
                 });
                 plan.records.push(record);
                 Place::New { at, first: true }
@@ -452,9 +465,7 @@ mod tests {
         let store = SurrealStore::in_memory().await.unwrap();
         let keyed = NewScan { idempotency_key: Some("key".into()), ..fixtures::new_scan("example.com") };
         store.submit(keyed.clone()).await.unwrap();
-        calls::execute(&store.inner.db, "UPDATE scan:1 SET document = 'spoilt';", Keys { keys: Vec::new() })
-            .await
-            .unwrap();
+        calls::execute(&store.inner.db, "UPDATE scan:1 SET body = 'spoilt';", Keys { keys: Vec::new() }).await.unwrap();
         let mut turn = store.submissions.turn.lock().await;
         let other = fixtures::new_scan("example.org");
         let answers = write(&store.inner, &mut turn, &[&keyed, &other]).await.unwrap();

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kastrel_actors::ports::{EventConsumer, Outbox};
+use kastrel_actors::relay::{self, OutcomeCounter};
 use kastrel_actors::testing::store_conformance::StoreHarness;
 use tempfile::TempDir;
 
@@ -93,6 +95,13 @@ impl StoreHarness for OnDisk {
     }
 }
 
+/// Delivers every event that is due, as the relay of a node does.
+pub(super) async fn deliver(store: &SurrealStore) {
+    let outbox: Arc<dyn Outbox> = Arc::new(store.clone());
+    let consumers: [Arc<dyn EventConsumer>; 1] = [Arc::new(OutcomeCounter::new(Arc::clone(&outbox)))];
+    while relay::deliver(outbox.as_ref(), &consumers, "relay").await.unwrap() > 0 {}
+}
+
 /// Connects to the store at `url`.
 async fn connect(url: &str) -> SurrealStore {
     SurrealStore::connect(&url.parse::<RemoteDatabase>().unwrap()).await.unwrap()
@@ -161,5 +170,6 @@ mod lost_answers;
 mod measure;
 mod ranks;
 mod remote;
+mod split;
 #[path = "../../../tests/helpers/surreal_server.rs"]
 mod surreal_server;

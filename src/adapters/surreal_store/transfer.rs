@@ -1,9 +1,9 @@
 //! Exports a database, and imports into an empty database: the store's half of backup and restore.
 //!
-//! An export contains records, not rows. The import derives columns, keys and the counter again, so
-//! that a backup outlives the schema. Nodes are not exported: their leases are over. A scan that
-//! was running during the backup is imported as running on a node that does not exist. That makes
-//! it an orphan, which the reconciler requeues.
+//! An export contains records and their plugins, not rows. The import derives columns, keys and the
+//! counter again, so that a backup outlives the schema. Nodes are not exported: their leases are
+//! over. A scan that was running during the backup is imported as running on a node that does not
+//! exist. That makes it an orphan, which the reconciler requeues.
 //!
 //! - **The export** contains the scans that existed at one moment, because ids are assigned in
 //!   order. Each scan has the state from when its page was read. An unreadable row is left out and
@@ -14,7 +14,9 @@
 //! - **During the import** a mark exists in the database, and a process that finds it refuses to
 //!   use the database ([`OpenError::HalfRestored`](super::OpenError)).
 
-use kastrel_actors::model::{QueuePause, ScanId, ScanRecord};
+use std::collections::HashMap;
+
+use kastrel_actors::model::{AttemptNumber, PluginResult, QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::ports::store::prelude::*;
@@ -22,9 +24,10 @@ use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls::{self, Nothing};
 use super::error::{CallError, Failure};
-use super::row::{self, Columns, Keyed, stored};
+use super::results::{Results, write_results};
+use super::row::{self, Columns, Keyed, attempt_of, earlier, set_columns};
 use super::store::SurrealStore;
-use super::{backfill, migrate};
+use super::{backfill, results, split, steps};
 use crate::error_chain::chain;
 
 /// The content of a database apart from its scans.
@@ -36,11 +39,37 @@ pub struct Metadata {
     pub pause: Option<QueuePause>,
 }
 
-/// An exported row.
+/// A scan with all its plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedScan {
+    /// The scan, with the plugins of its last attempt.
+    pub record: ScanRecord,
+    /// The plugins of earlier attempts, in order.
+    pub earlier: Vec<AttemptPlugin>,
+}
+
+impl From<ScanRecord> for ExportedScan {
+    fn from(record: ScanRecord) -> Self {
+        Self { record, earlier: Vec::new() }
+    }
+}
+
+/// A plugin of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptPlugin {
+    /// The attempt.
+    pub attempt: AttemptNumber,
+    /// Its place among the plugins of the attempt, from 0.
+    pub ordinal: u32,
+    /// The plugin.
+    pub result: PluginResult,
+}
+
+/// An exported scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exported {
     /// A scan.
-    Scan(Box<ScanRecord>),
+    Scan(Box<ExportedScan>),
     /// An unreadable row.
     Unreadable {
         /// The scan id.
@@ -55,7 +84,7 @@ impl Exported {
     #[must_use]
     pub fn id(&self) -> ScanId {
         match self {
-            Self::Scan(record) => record.id,
+            Self::Scan(scan) => scan.record.id,
             Self::Unreadable { id, .. } => *id,
         }
     }
@@ -93,14 +122,24 @@ pub enum ImportError {
 }
 
 #[derive(Debug, Clone, SurrealValue)]
-struct Range {
-    range: RecordId,
+struct Ranges {
+    scans: RecordId,
+    results: RecordId,
 }
 
 /// Rows are decoded separately, so that one with a different shape does not affect the others.
 #[derive(Debug, SurrealValue)]
 struct Rows {
     rows: Vec<Value>,
+    results: Vec<ResultRow>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct ResultRow {
+    scan: i64,
+    attempt: i64,
+    ordinal: i64,
+    result: String,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -135,6 +174,7 @@ struct ImportRow {
     trace: String,
     created_at: i64,
     columns: Columns,
+    results: Results,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -159,8 +199,14 @@ struct Ended {
 
 const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
 
-/// Columns that are missing in an earlier schema are returned as `NONE`.
-const EXPORT: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $range) };");
+const EXPORT: &str = "
+    RETURN {
+        rows: (SELECT id, number, version, created_at, body ?? document AS body, node, granted_at ?? leased_at AS granted_at, [] AS plugins FROM $scans),
+        results: (SELECT scan, attempt, ordinal, result FROM $results),
+    };";
+
+/// Reads rows of schema 10 or earlier, which has no table of plugins.
+const EXPORT_EARLIER: &str = concat!("RETURN { rows: (SELECT id, ", earlier!(), " FROM $scans), results: [] };");
 
 /// Sets the restore mark unless the database is in use, and removes the marks of completed
 /// backfills. Registrations and submissions read the restore mark FOR UPDATE, so that neither
@@ -187,32 +233,36 @@ const CLEAR: &str = "
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     LET $scans = SELECT VALUE id FROM scan LIMIT 500;
     LET $keys = SELECT VALUE id FROM idempotency LIMIT 500;
+    LET $results = SELECT VALUE id FROM plugin_result LIMIT 500;
     LET $aims = SELECT VALUE id FROM aim LIMIT 500;
     LET $ended = SELECT VALUE id FROM ended LIMIT 500;
     LET $found = SELECT VALUE id FROM found LIMIT 500;
     LET $days = SELECT VALUE id FROM day LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
+    DELETE $results RETURN NONE;
     DELETE $aims RETURN NONE;
     DELETE $ended RETURN NONE;
     DELETE $found RETURN NONE;
     DELETE $days RETURN NONE;
-    RETURN { deleted: array::len(array::concat($scans, $keys, $aims, $ended, $found, $days)) };
+    RETURN { deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days)) };
     COMMIT;";
 
-const IMPORT: &str = "
-    BEGIN;
+const IMPORT: &str = concat!(
+    "BEGIN;
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     FOR $row IN $rows {
         LET $columns = $row.columns;
         UPSERT type::record('scan', $row.number) SET
-            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at,
-            status = $columns.status, version = $columns.version, token = $columns.token, failures = $columns.failures, rank = $columns.rank, due = $columns.due,
-            node = $columns.node, cancel = $columns.cancel, document = $columns.document
-            RETURN NONE;
-        IF $row.key != NONE { UPSERT $row.key SET scan = $row.number RETURN NONE; };
+            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at, ",
+    set_columns!(),
+    " RETURN NONE;
+        LET $results = $row.results;",
+    write_results!(),
+    "IF $row.key != NONE { UPSERT $row.key SET scan = $row.number RETURN NONE; };
     };
-    COMMIT;";
+    COMMIT;"
+);
 
 /// Deletes the mark and sets the counter in the same step, so that a retry after a lost response
 /// finds either both or neither done.
@@ -227,7 +277,7 @@ const END: &str = "
     } ELSE IF $found = $imported {
         UPSERT counter:scan SET value = $last RETURN NONE;
         DELETE pause:queue RETURN NONE;
-        IF $since != NONE { CREATE pause:queue SET since = $since, reason = $reason RETURN NONE; };
+        IF $since != NONE { CREATE pause:queue SET begun = $since, reason = $reason RETURN NONE; };
         DELETE restore:running RETURN NONE;
     };
     RETURN { found: $found };
@@ -237,7 +287,7 @@ impl SurrealStore {
     /// The schema version of this program.
     #[must_use]
     pub fn schema_version() -> i64 {
-        migrate::STEPS.last().map_or(0, |step| step.version)
+        steps::VERSION
     }
 
     /// The current metadata of the database.
@@ -277,9 +327,28 @@ impl SurrealStore {
     }
 
     async fn export_range(&self, first: i64, last: i64) -> Result<Vec<Exported>, CallError> {
-        let range = RecordId::new("scan", RecordIdKeyRange::from(first..=last));
-        let Rows { rows } = calls::call_again(&self.inner.db, EXPORT, Range { range }).await?;
-        let mut exported: Vec<Exported> = rows.into_iter().map(exported).collect::<Result<_, _>>()?;
+        let ranges = Ranges {
+            scans: RecordId::new("scan", RecordIdKeyRange::from(first..=last)),
+            results: results::of_scans(first, last),
+        };
+        let db = &self.inner.db;
+        let Rows { rows, results } = match calls::call_again(db, EXPORT, ranges.clone()).await {
+            Err(error) if error.is_missing_ground() => calls::call_again(db, EXPORT_EARLIER, ranges).await?,
+            answer => answer?,
+        };
+        let mut by_scan: HashMap<i64, Vec<ResultRow>> = HashMap::new();
+        for row in results {
+            by_scan.entry(row.scan).or_default().push(row);
+        }
+        let mut exported = Vec::with_capacity(rows.len());
+        for row in rows {
+            let Keyed { id, record, .. } = row::keyed(row)?;
+            let results = i64::try_from(id.0).ok().and_then(|id| by_scan.remove(&id)).unwrap_or_default();
+            exported.push(match record.and_then(|record| with_results(record, results)) {
+                Ok(scan) => Exported::Scan(Box::new(scan)),
+                Err(error) => Exported::Unreadable { id, why: chain(&error) },
+            });
+        }
         exported.sort_unstable_by_key(Exported::id);
         Ok(exported)
     }
@@ -322,7 +391,7 @@ impl Import<'_> {
     ///
     /// # Errors
     /// Another restore has started, the database failed, or a record cannot be stored as a row.
-    pub async fn add(&self, scans: &[ScanRecord]) -> Result<(), ImportError> {
+    pub async fn add(&self, scans: &[ExportedScan]) -> Result<(), ImportError> {
         let rows = scans.iter().map(import_row).collect::<Result<_, StoreError>>()?;
         calls::execute_again(&self.store.inner.db, IMPORT, ImportRows { run: self.run.clone(), rows })
             .await
@@ -348,19 +417,28 @@ impl Import<'_> {
             return Err(ImportError::Miscounted { found, imported });
         }
         // If this is interrupted, the next process that opens the database continues it.
+        split::move_all(&self.store.inner.db).await?;
         backfill::fill_in(&self.store.inner.db).await?;
         self.store.inner.db.restored().await;
         Ok(())
     }
 }
 
-/// Decodes a row, with the id from its key.
-fn exported(row: Value) -> Result<Exported, CallError> {
-    let Keyed { id, record, .. } = row::keyed(row)?;
-    Ok(match record {
-        Ok(record) => Exported::Scan(Box::new(record)),
-        Err(error) => Exported::Unreadable { id, why: chain(&error) },
-    })
+/// Adds the plugins of all attempts to a record. The record of an earlier schema has its own.
+fn with_results(record: ScanRecord, results: Vec<ResultRow>) -> Result<ExportedScan, StoreError> {
+    let last = attempt_of(&record);
+    let mut scan = ExportedScan::from(record);
+    for row in results {
+        let result = serde_json::from_str(&row.result).map_err(row::corrupt)?;
+        if row.attempt == last {
+            scan.record.plugins.push(result);
+        } else {
+            let attempt = AttemptNumber(u32::try_from(row.attempt).map_err(row::corrupt)?);
+            let ordinal = u32::try_from(row.ordinal).map_err(row::corrupt)?;
+            scan.earlier.push(AttemptPlugin { attempt, ordinal, result });
+        }
+    }
+    Ok(scan)
 }
 
 /// Converts an error of an import transaction. A `THROW` means that another restore has taken over.
@@ -371,7 +449,12 @@ fn refused(error: CallError) -> ImportError {
     }
 }
 
-fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
+fn import_row(scan: &ExportedScan) -> Result<ImportRow, StoreError> {
+    let record = &scan.record;
+    let mut results = Results::of(record)?;
+    for plugin in &scan.earlier {
+        results.add(record.id, plugin.attempt.0.into(), plugin.ordinal.into(), &plugin.result)?;
+    }
     Ok(ImportRow {
         number: row::signed(record.id.0)?,
         key: record.idempotency_key.as_deref().map(row::idempotency_key),
@@ -380,6 +463,7 @@ fn import_row(record: &ScanRecord) -> Result<ImportRow, StoreError> {
         trace: record.trace.to_string(),
         created_at: row::nanoseconds(record.created_at),
         columns: Columns::of(record)?,
+        results,
     })
 }
 
@@ -396,14 +480,14 @@ mod tests {
         let record = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
         let metadata = Metadata { last: ScanId(1), pause: None };
         let first = store.begin_import().await.unwrap();
-        first.add(std::slice::from_ref(&record)).await.unwrap();
+        first.add(&[record.clone().into()]).await.unwrap();
         let second = store.begin_import().await.unwrap();
-        assert!(matches!(first.add(std::slice::from_ref(&record)).await, Err(ImportError::Overtaken)));
+        assert!(matches!(first.add(&[record.clone().into()]).await, Err(ImportError::Overtaken)));
         assert!(matches!(first.end(&metadata, 1).await, Err(ImportError::Overtaken)));
         assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [], "the second begins with nothing");
-        second.add(std::slice::from_ref(&record)).await.unwrap();
+        second.add(&[record.clone().into()]).await.unwrap();
         second.end(&metadata, 1).await.unwrap();
-        assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [Exported::Scan(Box::new(record))]);
+        assert_eq!(store.export(ScanId(1), ScanId(9)).await.unwrap(), [Exported::Scan(Box::new(record.into()))]);
     }
 
     /// Rows that are damaged in each possible way, between valid ones.
@@ -414,10 +498,10 @@ mod tests {
             store.submit(fixtures::new_scan(&format!("host-{number}.example.com"))).await.unwrap();
         }
         let spoil = "
-            UPDATE scan:2 SET document = '{}';
+            UPDATE scan:2 SET body = '{}';
             UPDATE scan:3 SET version = 7;
-            DEFINE FIELD OVERWRITE document ON scan TYPE any;
-            UPDATE scan:4 SET document = 7;
+            DEFINE FIELD OVERWRITE body ON scan TYPE any;
+            UPDATE scan:4 SET body = 7;
             UPDATE scan:6 SET number = 5;";
         calls::execute(&store.inner.db, spoil, Nothing {}).await.unwrap();
         let exported = store.export(ScanId(1), ScanId(9)).await.unwrap();
@@ -439,7 +523,7 @@ mod tests {
         struct Registration {
             key: RecordId,
             name: String,
-            registration: String,
+            description: String,
             ttl: i64,
             offset: i64,
         }
@@ -450,7 +534,7 @@ mod tests {
             let node = Registration {
                 key: RecordId::new("node", "a"),
                 name: "a".into(),
-                registration: "{}".into(),
+                description: "{}".into(),
                 ttl: 60_000_000_000,
                 offset: 0,
             };

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use kastrel_actors::model::NodeId;
+use kastrel_actors::policy::operator::{MAX_DRAIN_SECONDS, pause_reason};
 
 use super::common::{ConfigArgs, ServerArgs};
 use crate::config::FlagValue;
@@ -26,7 +27,7 @@ pub struct DrainArgs {
     /// The node's id, as `kastrel nodes` shows it
     pub node: NodeId,
     /// Seconds that running scans may take [default: scans.drain_limit_seconds]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=2_592_000), conflicts_with = "undo")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=MAX_DRAIN_SECONDS), conflicts_with = "undo")]
     pub within: Option<u64>,
     /// Undo: take new scans again
     #[arg(long)]
@@ -42,7 +43,7 @@ pub struct DrainArgs {
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct PauseArgs {
     /// Reason, shown to everybody
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
     #[command(flatten)]
     pub common: NodesArgs,
@@ -54,6 +55,11 @@ pub struct PauseArgs {
 pub struct ResumeArgs {
     #[command(flatten)]
     pub common: NodesArgs,
+}
+
+/// Checks a reason before anything is opened.
+fn reason(text: &str) -> Result<String, String> {
+    pause_reason(text).map(Option::unwrap_or_default).map_err(|error| error.message)
 }
 
 impl NodesArgs {

@@ -210,3 +210,12 @@ fn the_help_lists_the_exit_codes() {
         assert!(help.contains(exit.meaning()), "{help}");
     }
 }
+
+#[test]
+fn pause_reason_follows_the_rule_of_the_api() {
+    let pause = |reason: &str| Cli::try_parse_from(["kastrel", "pause", "--reason", reason]);
+    let Command::Pause(args) = pause(" an\u{1b} upgrade ").unwrap().command else { panic!() };
+    assert_eq!(args.reason.as_deref(), Some("an upgrade"));
+    let error = pause(&"x".repeat(201)).unwrap_err().to_string();
+    assert!(error.contains("--reason") && error.contains("expected at most 200 characters"), "{error}");
+}

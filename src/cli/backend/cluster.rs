@@ -5,13 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{HeldBack, NodeActivity, NodeFault, NodeId, NodeRecord, ScannerInfo};
-use kastrel_actors::service::ScanService;
+use kastrel_actors::policy::waiting::StartBlocker;
+use kastrel_actors::service::QueueService;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::BackendError;
-use super::local::LocalBackend;
+use super::local::{LocalBackend, context};
 use super::remote::{RemoteBackend, is_json, problem};
 use super::scans::ScanBackend;
 
@@ -150,46 +151,40 @@ pub trait Backend: ScanBackend + ClusterBackend {}
 
 impl<T: ScanBackend + ClusterBackend> Backend for T {}
 
-async fn queue(service: &ScanService) -> Result<QueueView, BackendError> {
-    let (pause, stats) = (service.store.queue.paused().await?, service.stats().await?);
+async fn queue(service: &QueueService) -> Result<QueueView, BackendError> {
+    let status = service.status(&context()).await?;
+    let view = |blocker: &StartBlocker| BlockerView { reason: blocker.name().into(), text: blocker.to_string() };
     Ok(QueueView {
-        paused: pause.is_some(),
-        paused_since: pause.as_ref().map(|pause| pause.since),
-        reason: pause.and_then(|pause| pause.reason),
-        waiting: stats.pending,
-        blockers: service
-            .start_blockers()
-            .await
-            .iter()
-            .map(|blocker| BlockerView { reason: blocker.name().into(), text: blocker.to_string() })
-            .collect(),
+        paused: status.pause.is_some(),
+        paused_since: status.pause.as_ref().map(|pause| pause.since),
+        waiting: status.waiting,
+        blockers: status.blockers.iter().map(view).collect(),
+        reason: status.pause.and_then(|pause| pause.reason),
     })
 }
 
 #[async_trait]
 impl ClusterBackend for LocalBackend {
     async fn nodes(&self) -> Result<Vec<NodeView>, BackendError> {
-        let mut nodes: Vec<NodeView> = self.service.store.nodes.all().await?.into_iter().map(NodeView::of).collect();
-        nodes.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(nodes)
+        Ok(self.services.nodes.list(&context()).await?.into_iter().map(NodeView::of).collect())
     }
 
     async fn drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, BackendError> {
-        Ok(self.service.drain(node, Some(within.unwrap_or(self.drain_limit))).await?)
+        Ok(self.services.nodes.drain(&context(), node, within).await?.is_some())
     }
 
     async fn undo_drain(&self, node: &NodeId) -> Result<bool, BackendError> {
-        Ok(self.service.drain(node, None).await?)
+        Ok(self.services.nodes.undo_drain(&context(), node).await?.is_some())
     }
 
     async fn pause(&self, reason: Option<String>) -> Result<QueueView, BackendError> {
-        self.service.pause(reason).await?;
-        queue(&self.service).await
+        self.services.queue.pause(&context(), reason.as_deref()).await?;
+        queue(&self.services.queue).await
     }
 
     async fn resume(&self) -> Result<QueueView, BackendError> {
-        self.service.resume().await?;
-        queue(&self.service).await
+        self.services.queue.resume(&context()).await?;
+        queue(&self.services.queue).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use kastrel_actors::model::FieldError;
 use kastrel_actors::ports::StoreError;
+use kastrel_actors::service::CommandError;
 
 use super::problem::ProblemDetails;
 use crate::cli::exit::Exit;
@@ -49,6 +50,15 @@ impl BackendError {
             Self::Invalid(_) => Exit::Usage,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Problem(_) | Self::Strange { .. } | Self::Store(_) | Self::Other(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<CommandError> for BackendError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Invalid(error) => Self::Invalid(vec![error]),
+            CommandError::Store(error) => error.into(),
         }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use kastrel_actors::model::{CancelledBy, ListQuery, ReportFiles, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot};
+use kastrel_actors::Client;
+use kastrel_actors::model::{
+    CancelledBy, ListQuery, ReportFiles, RequestContext, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot,
+};
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
-use kastrel_actors::ports::Stores;
-use kastrel_actors::service::{CancelOutcome, ScanService, SubmitError};
+use kastrel_actors::service::{CancelOutcome, Services, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -36,36 +38,35 @@ pub trait PluginSource: Send + Sync {
 /// The backend of this process. See the module documentation.
 #[derive(Clone)]
 pub struct LocalBackend {
-    pub(super) service: ScanService,
-    pub(super) drain_limit: Duration,
+    pub(super) services: Services,
     artifacts: Arc<dyn ArtifactStore>,
     plugins: Arc<dyn PluginSource>,
 }
 
 impl LocalBackend {
-    /// Creates a backend from a scan service.
+    /// Creates a backend from the services of this process.
     #[must_use]
-    pub fn new(
-        service: ScanService,
-        artifacts: Arc<dyn ArtifactStore>,
-        plugins: Arc<dyn PluginSource>,
-        drain_limit: Duration,
-    ) -> Self {
-        Self { service, drain_limit, artifacts, plugins }
+    pub fn new(services: Services, artifacts: Arc<dyn ArtifactStore>, plugins: Arc<dyn PluginSource>) -> Self {
+        Self { services, artifacts, plugins }
     }
 
-    /// Returns the store of the scans.
-    pub(crate) fn store(&self) -> Stores {
-        self.service.store.clone()
+    /// Returns the services of this process.
+    pub(crate) const fn services(&self) -> &Services {
+        &self.services
     }
 
     async fn view(&self, snapshot: &ScanSnapshot) -> ScanView {
-        let waiting = self.service.waiting(&snapshot.record).await;
+        let waiting = self.services.scans.waiting(&snapshot.record).await;
         let record = &snapshot.record;
         let found = reports(record, self.artifacts.as_ref()).await;
         let missing = found.as_ref().and_then(|found| missing_of(record, found.files())).map(str::to_owned);
         ScanView { missing_report: missing, ..ScanView::of(snapshot, waiting.as_ref(), found.and_then(Places::first)) }
     }
+}
+
+/// Returns the context of an operation of the command line on its own data folder.
+pub(crate) fn context() -> RequestContext {
+    RequestContext::system(telemetry::current_or_new())
 }
 
 /// The locations of a scan's reports: paths or URLs.
@@ -102,7 +103,7 @@ async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<P
 #[async_trait]
 impl ScanBackend for LocalBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
-        let submit = async { self.service.submit(draft, None, telemetry::current_or_new()).await };
+        let submit = async { self.services.scans.submit(&context(), Client::Local, draft, None).await };
         match submit.instrument(telemetry::cli_span()).await {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
@@ -114,7 +115,7 @@ impl ScanBackend for LocalBackend {
     }
 
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {
-        let Some(mut snapshots) = self.service.watch(id).await? else { return Ok(None) };
+        let Some(mut snapshots) = self.services.scans.watch(&context(), id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(1);
         let backend = self.clone();
         tokio::spawn(async move {
@@ -135,7 +136,7 @@ impl ScanBackend for LocalBackend {
 
     async fn cancel(&self, id: ScanId, by: CancelledBy) -> Result<CancelAnswer, BackendError> {
         let seen = async |record: ScanRecord| Box::new(self.view(&ScanSnapshot::of(record)).await);
-        Ok(match self.service.cancel(id, by).await? {
+        Ok(match self.services.scans.cancel(&context(), id, by).await? {
             CancelOutcome::Cancelled(record) | CancelOutcome::Requested(record) => {
                 CancelAnswer::Accepted(seen(record).await)
             }
@@ -145,14 +146,14 @@ impl ScanBackend for LocalBackend {
     }
 
     async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
-        Ok(match self.service.scan(id).await? {
+        Ok(match self.services.scans.scan(&context(), id).await? {
             Some(snapshot) => Some(self.view(&snapshot).await),
             None => None,
         })
     }
 
     async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError> {
-        let Some(scan) = self.service.scan(id).await? else { return Ok(Vec::new()) };
+        let Some(scan) = self.services.scans.scan(&context(), id).await? else { return Ok(Vec::new()) };
         let Some(attempt) = scan.record.last_attempt() else { return Ok(Vec::new()) };
         let key = AttemptKey::of(&scan.record, attempt.number);
         let tail = tokio::time::timeout(REPORT_PATIENCE, self.artifacts.log_tail(&key, MOST_LOG)).await;
@@ -168,8 +169,12 @@ impl ScanBackend for LocalBackend {
             count: true,
             ..ListQuery::default()
         };
-        let page = self.service.list(query).await?;
-        let views = futures_util::stream::iter(page.scans).map(async |snapshot| self.view(&snapshot).await);
+        let page = self.services.scans.list(&context(), query).await?;
+        let views = futures_util::stream::iter(page.scans).map(async |listed| {
+            // A view has the issues and messages of plugins, a list has not.
+            let complete = self.services.scans.scan(&context(), listed.record.id).await.ok().flatten();
+            self.view(&complete.unwrap_or(listed)).await
+        });
         Ok(ListAnswer { scans: views.buffered(REPORTS_AT_ONCE).collect().await, total: page.total })
     }
 

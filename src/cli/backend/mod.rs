@@ -12,6 +12,7 @@ mod sse;
 
 pub use cluster::{Backend, BlockerView, ClusterBackend, FaultView, HeldView, NodeView, QueueView};
 pub use error::BackendError;
+pub(crate) use local::context;
 pub use local::{LocalBackend, PluginSource};
 pub use problem::ProblemDetails;
 pub use remote::{Holder, Readiness, ReadinessCheck, RemoteBackend};

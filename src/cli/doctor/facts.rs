@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use kastrel_actors::model::{FaultKind, ListQuery, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
-use kastrel_actors::ports::{Clock as _, Stores, SystemClock};
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use kastrel_actors::service::{NodeService, ScanService, Services};
 use rustix::process::{Resource, getrlimit};
 
 use super::model::{BackupFacts, Engine, Facts, Folder, Held, Listen, ServerFileFact, Store};
@@ -17,7 +18,7 @@ use crate::adapters::secret_box::{SecretBox, sealed_with};
 use crate::adapters::surreal_store::FolderLock;
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
-use crate::cli::backend::{ReadinessCheck, RemoteBackend};
+use crate::cli::backend::{ReadinessCheck, RemoteBackend, context};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
@@ -30,14 +31,10 @@ const SCANNER_PATIENCE: Duration = Duration::from_secs(60);
 const NEWEST: usize = 100;
 
 /// Returns the keys that sealed the secrets of the newest scans.
-async fn keys_of(store: &Stores) -> BTreeSet<String> {
-    let newest = store
-        .queries
-        .list(ListQuery { limit: NEWEST, ..ListQuery::default() })
-        .await
-        .map(|page| page.scans)
-        .unwrap_or_default();
-    let overrides = newest.iter().flat_map(|record| &record.request.overrides);
+async fn keys_of(scans: &ScanService) -> BTreeSet<String> {
+    let query = ListQuery { limit: NEWEST, ..ListQuery::default() };
+    let newest = scans.list(&context(), query).await.map(|page| page.scans).unwrap_or_default();
+    let overrides = newest.iter().flat_map(|scan| &scan.record.request.overrides);
     let sealed =
         overrides.filter_map(|one| if let SettingValue::Sealed(text) = &one.value { sealed_with(text) } else { None });
     sealed.map(str::to_owned).collect()
@@ -139,8 +136,8 @@ async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
 }
 
 /// Returns the holds in the rows of living nodes.
-async fn held_by_nodes(store: &Stores) -> Vec<Held> {
-    let nodes = store.nodes.all().await.unwrap_or_default();
+async fn held_by_nodes(nodes: &NodeService) -> Vec<Held> {
+    let nodes = nodes.list(&context()).await.unwrap_or_default();
     let alive = nodes.into_iter().filter(|node| node.is_alive);
     let held = alive.filter_map(|node| Some((node.registration.id, node.registration.hold.node?)));
     held.map(|(id, held)| Held {
@@ -153,9 +150,11 @@ async fn held_by_nodes(store: &Stores) -> Vec<Held> {
 async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>, BTreeSet<String>) {
     match host.start(config, Role::Offline).await {
         Ok(app) => {
-            let held = held_by_nodes(&app.backend().store()).await;
-            let keys = keys_of(&app.backend().store()).await;
-            let probe = probes::write_and_read(&app.backend().store(), config.database.url.is_some()).await;
+            let backend = app.backend();
+            let Services { scans, nodes, .. } = backend.services();
+            let held = held_by_nodes(nodes).await;
+            let keys = keys_of(scans).await;
+            let probe = probes::write_and_read(nodes, config.database.url.is_some()).await;
             let engine = match &config.database.url {
                 Some(url) => Engine::Server(probes::database_version(url.expose()).await),
                 None => Engine::Embedded,

@@ -5,28 +5,25 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use kastrel_actors::model::{NodeActivity, NodeHold, NodeId, NodeRegistration};
-use kastrel_actors::ports::{Clock as _, Stores, SystemClock};
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use kastrel_actors::service::NodeService;
 
 use super::model::{Collector, Probe, RedisFacts, Tried};
 use crate::adapters::kast_runner::count_leftovers;
+use crate::cli::backend::context;
 use crate::config::Config;
 use crate::telemetry::variables::Plan;
 use crate::telemetry::{Signal, try_collector};
 
 /// The timeout of Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The lease duration of the written row, in case nothing removes it.
-const ROW_LIVES: Duration = Duration::from_secs(30);
 
 /// Writes a row of a node that takes no scans, reads it back, and removes it. The row also shows
 /// the database's clock.
-pub(super) async fn write_and_read(store: &Stores, is_shared: bool) -> Result<Probe, String> {
-    let told = |error: kastrel_actors::ports::StoreError| error.to_string();
+pub(super) async fn write_and_read(nodes: &NodeService, is_shared: bool) -> Result<Probe, String> {
     let id =
         format!("doctor-{}", uuid::Uuid::new_v4().simple()).parse::<NodeId>().map_err(|error| error.to_string())?;
-    let before = SystemClock.now();
     let node = NodeRegistration {
         id,
         host: "doctor".into(),
@@ -34,35 +31,17 @@ pub(super) async fn write_and_read(store: &Stores, is_shared: bool) -> Result<Pr
         version: env!("CARGO_PKG_VERSION").into(),
         capacity: 0,
         running: 0,
-        started_at: before,
+        started_at: SystemClock.now(),
         activity: NodeActivity::Stopping,
         offer: None,
         actors: None,
         hold: NodeHold::default(),
     };
-    let id = node.id.clone();
-    store.nodes.register(node, ROW_LIVES).await.map_err(told)?;
-    let after = SystemClock.now();
-    let read = store.nodes.all().await.map_err(told);
-    let removed = store.nodes.remove(&id).await.map_err(told);
-    let row = read?
-        .into_iter()
-        .find(|node| node.registration.id == id)
+    let skew = nodes
+        .probe_store(&context(), node)
+        .await
+        .map_err(|error| error.to_string())?
         .ok_or("the test record was not there when it was read back")?;
-    removed?;
-    let theirs = row
-        .expires_at
-        .saturating_sub(SignedDuration::try_from(ROW_LIVES).unwrap_or_default())
-        .unwrap_or(row.expires_at);
-    // Without skew, the database's time is between our two times. Outside of them, the distance is
-    // the minimum skew.
-    let skew = if theirs < before {
-        before.duration_since(theirs)
-    } else if theirs > after {
-        theirs.duration_since(after)
-    } else {
-        SignedDuration::ZERO
-    };
     Ok(Probe { skew: is_shared.then(|| skew.as_secs_f64()) })
 }
 
@@ -144,7 +123,8 @@ fn data_dir_id(dir: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::testing::{MemoryStore, PausedClock};
+    use kastrel_actors::service::{ServicePorts, Services};
+    use kastrel_actors::testing::{Cluster, Script, ScriptedRunner};
 
     use std::sync::Arc;
 
@@ -169,11 +149,13 @@ mod tests {
     #[tokio::test]
     async fn probe_row_is_removed_and_shows_the_clock_of_the_database() {
         // A clock in the past, as a database may have one.
-        let store = Stores::of(&Arc::new(MemoryStore::new(Arc::new(PausedClock::default()))));
-        let probe = write_and_read(&store, true).await.unwrap();
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let ports = ServicePorts { clock: Arc::new(SystemClock), ..cluster.service_ports() };
+        let nodes = Services::new(ports).nodes;
+        let probe = write_and_read(&nodes, true).await.unwrap();
         assert!(probe.skew.unwrap() > 3600.0, "{probe:?}");
-        assert_eq!(write_and_read(&store, false).await.unwrap().skew, None);
-        assert!(store.nodes.all().await.unwrap().is_empty());
+        assert_eq!(write_and_read(&nodes, false).await.unwrap().skew, None);
+        assert!(nodes.list(&context()).await.unwrap().is_empty());
     }
 
     #[tokio::test]

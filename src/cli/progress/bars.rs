@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginStatus, ScanStatus};
+use kastrel_actors::model::{PluginClass, ScanStatus};
 
 use super::changes::{found, waits};
-use crate::cli::table::plugin_word;
+use crate::cli::plugin_mark::mark;
 use crate::cli::text::brief;
 use crate::cli::view::{PluginView, ScanView};
 
@@ -81,8 +81,8 @@ fn style(template: &str) -> ProgressStyle {
 
 fn update(bar: &ProgressBar, plugin: &PluginView) {
     let text = message(plugin);
-    match plugin.status {
-        PluginStatus::InProgress => {
+    match plugin.status.class() {
+        PluginClass::Running => {
             if bar.prefix() != "…" {
                 bar.set_style(style("  {spinner:.cyan} {wide_msg} {elapsed}"));
                 bar.set_prefix("…");
@@ -91,20 +91,12 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
             }
             bar.set_message(text);
         }
-        status => {
-            let mark = match status {
-                PluginStatus::Completed => "✓",
-                PluginStatus::Failed => "✗",
-                PluginStatus::Skipped
-                | PluginStatus::Unavailable
-                | PluginStatus::Interrupted
-                | PluginStatus::NotRun => "-",
-                PluginStatus::Pending | PluginStatus::InProgress => "·",
-            };
-            if bar.prefix() != mark {
+        _ => {
+            let glyph = mark(plugin.status).glyph;
+            if bar.prefix() != glyph {
                 bar.disable_steady_tick();
                 bar.set_style(style("  {prefix} {wide_msg}"));
-                bar.set_prefix(mark);
+                bar.set_prefix(glyph);
             }
             bar.set_message(text);
         }
@@ -113,13 +105,11 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
 
 /// Returns a plugin in one line.
 fn message(plugin: &PluginView) -> String {
-    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin_word(plugin.status));
-    if plugin.status == PluginStatus::Completed || plugin.findings_count > 0 {
+    let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin.status.text().word);
+    if plugin.status.class() == PluginClass::Ok || plugin.findings_count > 0 {
         text.push_str(&format!(", {}", found(plugin)));
     }
-    if let Some(message) =
-        plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable))
-    {
+    if let Some(message) = plugin.message.as_deref().filter(|_| plugin.status.class() == PluginClass::Problem) {
         text.push_str(&format!(": {}", brief(message, 120)));
     }
     text
@@ -141,7 +131,7 @@ fn head(scan: &ScanView, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{CancelledBy, ScannerInfo, ScannerKind};
+    use kastrel_actors::model::{CancelledBy, PluginStatus, ScannerInfo, ScannerKind};
 
     use super::*;
     use crate::cli::view::tests::{plugin, view};

@@ -1,9 +1,8 @@
 //! Progress as lines: the differences between two views of a scan.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{PluginStatus, ScanStatus};
+use kastrel_actors::model::{PluginClass, ScanStatus};
 
-use crate::cli::table::plugin_word;
 use crate::cli::text::{brief, count, uncapitalised};
 use crate::cli::view::{PluginView, ScanView};
 use crate::human_time::relative;
@@ -21,7 +20,7 @@ pub fn lines(before: Option<&ScanView>, now: &ScanView, at: Timestamp) -> Vec<St
         let last = known
             .and_then(|before| before.results.iter().find(|last| last.plugin_name == plugin.plugin_name))
             .map(|last| last.status);
-        if last != Some(plugin.status) && plugin.status != PluginStatus::Pending {
+        if last != Some(plugin.status) && plugin.status.class() != PluginClass::Waiting {
             lines.push(plugin_line(plugin));
         }
     }
@@ -84,13 +83,11 @@ pub(super) fn found(plugin: &PluginView) -> String {
 }
 
 fn plugin_line(plugin: &PluginView) -> String {
-    let mut line = format!("{} {}", brief(&plugin.plugin_name, 60), plugin_word(plugin.status));
-    if plugin.status == PluginStatus::Completed {
+    let mut line = format!("{} {}", brief(&plugin.plugin_name, 60), plugin.status.text().word);
+    if plugin.status.class() == PluginClass::Ok {
         line.push_str(&format!(", {}", found(plugin)));
     }
-    if let Some(message) =
-        plugin.message.as_deref().filter(|_| matches!(plugin.status, PluginStatus::Failed | PluginStatus::Unavailable))
-    {
+    if let Some(message) = plugin.message.as_deref().filter(|_| plugin.status.class() == PluginClass::Problem) {
         line.push_str(&format!(": {}", brief(message, 200)));
     }
     line
@@ -98,7 +95,7 @@ fn plugin_line(plugin: &PluginView) -> String {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{CancelledBy, ScannerInfo, ScannerKind};
+    use kastrel_actors::model::{CancelledBy, PluginStatus, ScannerInfo, ScannerKind};
 
     use super::*;
     use crate::cli::view::WaitingView;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clap::Parser as _;
 use kastrel_actors::model::ScanStatus;
 use kastrel_actors::node::NodeHandle;
-use kastrel_actors::testing::{Cluster, Script, ScriptedRunner};
+use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use tokio::sync::mpsc;
 
 use crate::cli::args::Cli;
@@ -62,7 +62,7 @@ impl AppHost for FakeHost {
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
         let artifacts = Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref()));
-        LocalBackend::new(self.cluster.service.clone(), artifacts, Arc::new(NoPlugins), Duration::from_secs(600))
+        LocalBackend::new(self.cluster.services.clone(), artifacts, Arc::new(NoPlugins))
     }
 
     fn url(&self) -> Option<String> {
@@ -188,7 +188,7 @@ async fn a_cancel_from_elsewhere_has_its_own_code() {
     tokio::spawn(async move {
         let id = kastrel_actors::model::ScanId(1);
         cluster.until_status(id, ScanStatus::Running).await;
-        cluster.service.cancel(id, kastrel_actors::model::CancelledBy::User).await.unwrap();
+        cluster.service.cancel(&fixtures::context(), id, kastrel_actors::model::CancelledBy::User).await.unwrap();
     });
     assert_eq!(world.run(&["scan", "example.com"]).await.unwrap(), Exit::Cancelled);
 }

@@ -31,10 +31,10 @@ fn spans_of_this_thread(telemetry: &Telemetry) -> DefaultGuard {
 }
 
 fn app(telemetry: &Telemetry) -> TestApp {
-    TestApp::with_telemetry(telemetry, |service| {
-        let observed = observe(telemetry, service.clock.clone());
-        service.store = observed.store(service.store.clone());
-        service.queue = observed.queue(service.queue.clone(), false);
+    TestApp::with_telemetry(telemetry, |ports| {
+        let observed = observe(telemetry, ports.clock.clone());
+        ports.store = observed.store(ports.store.clone());
+        ports.queue = observed.queue(ports.queue.clone(), false);
     })
 }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use kastrel_actors::model::{AttemptNumber, CancelledBy, PluginResult, Remains, ScanId, ScanRequestDraft, ScanStatus};
+use kastrel_actors::Client;
+use kastrel_actors::model::{
+    AttemptNumber, CancelledBy, PluginResult, Remains, RequestContext, ScanId, ScanRequestDraft, ScanStatus,
+};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
 use kastrel_actors::ports::{
     AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, ScanRunner, StartError,
 };
-use kastrel_actors::service::ScanService;
+use kastrel_actors::service::{ScanService, ServicePorts, Services};
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use opentelemetry::context::FutureExt as _;
@@ -82,11 +85,12 @@ impl Stage {
         let (telemetry, exporter) = Telemetry::in_memory();
         let ports = cluster.ports();
         let observed = observe(&telemetry, ports.clock.clone());
-        let service = ScanService {
+        let service_ports = ServicePorts {
             store: observed.store(ports.store),
             queue: observed.queue(ports.queue, false),
-            ..cluster.service.clone()
+            ..cluster.service_ports()
         };
+        let service = Services::new(service_ports).scans;
         let start = system_time(ports.clock.now());
         Self { cluster, service, telemetry, exporter, start }
     }
@@ -111,7 +115,7 @@ impl Stage {
     async fn submit(&self) -> ScanId {
         let draft =
             ScanRequestDraft { target: "https://example.com/secret-path".into(), ..ScanRequestDraft::default() };
-        self.service.submit(&draft, None, fixtures::trace()).await.unwrap().scan.record.id
+        self.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap().scan.record.id
     }
 
     fn spans(&self) -> Vec<SpanData> {
@@ -314,7 +318,7 @@ async fn a_running_scan_that_is_cancelled_ends_its_spans() {
     stage.cluster.until_status(id, ScanStatus::Running).await;
     let request = "00-11111111111111111111111111111111-2222222222222222-01".parse().unwrap();
     tokio::time::sleep(Duration::from_secs(7)).await;
-    stage.service.cancel(id, CancelledBy::User).with_context(ids::parent(request)).await.unwrap();
+    stage.service.cancel(&fixtures::context(), id, CancelledBy::User).with_context(ids::parent(request)).await.unwrap();
     stage.cluster.until_status(id, ScanStatus::Cancelled).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
     stage.check();
@@ -337,7 +341,7 @@ async fn a_running_scan_that_is_cancelled_ends_its_spans() {
 async fn a_queued_scan_that_is_cancelled_has_a_verdict_span() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Busy));
     let id = stage.submit().await;
-    stage.service.cancel(id, CancelledBy::User).await.unwrap();
+    stage.service.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
     stage.check();
     insta::assert_snapshot!(stage.tree(true), @r"
     0-0   scan.submit
@@ -397,7 +401,14 @@ async fn an_unsampled_trace_is_passed_on_without_export() {
     let stage = Stage::new(ScriptedRunner::new(|_| Script::Complete(Duration::from_secs(1))));
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00".parse().unwrap();
-    let id = stage.service.submit(&draft, None, unsampled).await.unwrap().scan.record.id;
+    let id = stage
+        .service
+        .submit(&RequestContext::system(unsampled), Client::Local, &draft, None)
+        .await
+        .unwrap()
+        .scan
+        .record
+        .id;
     let node = stage.node("a").await;
     let row = stage.cluster.until_status(id, ScanStatus::Completed).await;
     node.shutdown(Duration::ZERO, Duration::from_secs(5)).await;

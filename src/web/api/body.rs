@@ -2,7 +2,7 @@
 
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFiles, ReportFormat,
-    ScanMode, ScanRecord, ScanRequest, ScanSnapshot, ScanStatus, Severity, SeverityCounts, Target,
+    ScanMode, ScanRecord, ScanRequest, ScanSnapshot, ScanStatus, Severity, Target,
 };
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
@@ -11,8 +11,7 @@ use utoipa::ToSchema;
 
 use super::wire::{
     AsText, CancelledByName, CoverageBody, FormatName, IssuesBody, ModeName, Moment, PhaseName, PluginStatusName,
-    PriorityName, ScannerBody, Severities, SeverityName, StatusName, WaitingBody, count_of, duration_of, error_of,
-    findings_of, plugins_of,
+    PriorityName, ScannerBody, Severities, SeverityName, StatusName, WaitingBody, error_of, plugins_of, seconds,
 };
 use crate::web::state::WebInner;
 
@@ -64,8 +63,8 @@ pub(crate) struct ScanSummary<'a> {
 
 impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
     fn from(scan: &'a ScanSnapshot) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
-        let severities = SeverityCounts::of(plugins);
+        let (record, overview) = (&scan.record, scan.overview());
+        let severities = overview.severities;
         Self {
             scan_id: record.id.0,
             status: record.status(),
@@ -77,12 +76,12 @@ impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
             created_at: Moment(record.created_at),
             started_at: record.started_at.map(Moment),
             completed_at: record.ended_at().map(Moment),
-            duration: duration_of(scan),
+            duration: overview.took().map(seconds),
             error_message: error_of(&record.state),
-            results_count: plugins.len(),
-            plugins_failed: count_of(plugins, PluginStatus::Failed),
-            coverage: scan.coverage().into(),
-            findings_count: findings_of(plugins),
+            results_count: overview.plugins,
+            plugins_failed: overview.failed,
+            findings_count: overview.items,
+            coverage: overview.coverage.into(),
             issues_count: severities.total(),
             issues: severities.into(),
             severities: severities.into(),
@@ -224,25 +223,15 @@ struct AttemptBody<'a> {
 
 impl<'a> From<&'a AttemptRecord> for AttemptBody<'a> {
     fn from(attempt: &'a AttemptRecord) -> Self {
-        let (end, reason, detail) = match &attempt.end {
-            None => (None, None, None),
-            Some(AttemptEnd::Completed(_)) => (Some("completed"), None, None),
-            Some(AttemptEnd::Failed(failure)) => {
-                (Some("failed"), Some(failure.kind.as_str()), Some(failure.detail.as_str()))
-            }
-            Some(AttemptEnd::Interrupted { why, detail }) => {
-                (Some("interrupted"), Some(why.as_str()), detail.as_deref())
-            }
-            Some(AttemptEnd::Cancelled) => (Some("cancelled"), None, None),
-        };
+        let end = attempt.end.as_ref();
         Self {
             number: attempt.number.0,
             node: attempt.node.as_str(),
             started_at: Moment(attempt.started_at),
             ended_at: attempt.ended_at.map(Moment),
-            end,
-            reason,
-            detail,
+            end: end.map(|end| end.outcome().as_str()),
+            reason: end.and_then(AttemptEnd::reason),
+            detail: end.and_then(AttemptEnd::detail),
             scanner: attempt.scanner.as_ref().map(Into::into),
         }
     }

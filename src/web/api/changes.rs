@@ -5,7 +5,6 @@
 //! second. Each stream stores only a revision number.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -13,7 +12,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use kastrel_actors::live::SnapshotCache;
+use kastrel_actors::service::ScanService;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -40,7 +39,7 @@ pub(crate) struct ChangesBody {
 }
 
 struct ChangeStream {
-    snapshots: Arc<SnapshotCache>,
+    scans: ScanService,
     follower: watch::Receiver<u64>,
     seen: u64,
     run: u32,
@@ -65,13 +64,13 @@ pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: He
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or poll instead").retry_after(10));
     };
-    let snapshots = web.service().snapshots.clone();
-    let follower = snapshots.changes().follow();
+    let scans = web.scans().clone();
+    let follower = scans.follow_changes();
     let seen =
         headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| parse_id(text, web.run));
     let seen = seen.unwrap_or_else(|| *follower.borrow());
     let stream = ChangeStream {
-        snapshots,
+        scans,
         follower,
         seen,
         run: web.run,
@@ -106,7 +105,7 @@ impl ChangeStream {
                 () = tokio::time::sleep(TOGETHER) => {}
                 () = self.closing.cancelled() => return None,
             }
-            let changed = self.snapshots.changes().since(self.seen);
+            let changed = self.scans.changes_since(self.seen);
             self.seen = changed.revision;
             let all = changed.all || changed.scans.len() > MOST_NAMED;
             let scans: Vec<u64> = if all { Vec::new() } else { changed.scans.iter().map(|id| id.0).collect() };
@@ -139,6 +138,7 @@ fn parse_id(text: &str, run: u32) -> Option<u64> {
 mod tests {
     use axum::body::{Body, BodyDataStream};
     use futures_util::StreamExt;
+    use kastrel_actors::testing::fixtures;
 
     use super::*;
     use crate::web::RequestLimits;
@@ -171,7 +171,10 @@ mod tests {
             changed.contains("event: changed") && changed.contains(r#"{"scans":[1,2,3],"all":false}"#),
             "{changed}"
         );
-        app.service.cancel(kastrel_actors::model::ScanId(2), kastrel_actors::model::CancelledBy::User).await.unwrap();
+        app.service
+            .cancel(&fixtures::context(), kastrel_actors::model::ScanId(2), kastrel_actors::model::CancelledBy::User)
+            .await
+            .unwrap();
         let cancelled = next(&mut stream).await.unwrap();
         assert!(cancelled.contains(r#"{"scans":[2],"all":false}"#), "{cancelled}");
         drop(stream);

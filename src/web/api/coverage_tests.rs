@@ -2,6 +2,7 @@
 //! the submissions that the API rejects.
 
 use kastrel_actors::model::{IssueRef, PluginResult, PluginStatus, Resolution, Severity, Verdict};
+use kastrel_actors::testing::fixtures;
 use kastrel_actors::testing::unchecked::ways;
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ async fn no_response_is_green_for_checks_that_did_not_run() {
     let app = TestApp::new();
     for way in ways() {
         let record = way.play(app.memory.as_ref()).await;
-        app.service.snapshots.publish(record.clone());
+        app.snapshots.publish(record.clone());
         let status = json_of(app.get(&format!("/api/scans/{}/status", record.id)).await).await;
         let detail = json_of(app.get(&format!("/api/scans/{}", record.id)).await).await;
         let list = json_of(app.get("/api/scans?per_page=1").await).await;
@@ -166,11 +167,11 @@ async fn active_scans_need_a_confirmation_on_every_way_to_run_one() {
     assert_eq!(app.post_json("/api/scans/1/rerun", &[], &json!({"confirm_active": true})).await.status(), 201);
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes").await.status(), 422);
     assert_eq!(app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await.status(), 303);
-    let before = app.service.stats().await.unwrap().pending;
+    let before = app.services.reporting.stats(&fixtures::context()).await.unwrap().pending;
     app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes").await;
-    assert_eq!(app.service.stats().await.unwrap().pending, before);
+    assert_eq!(app.services.reporting.stats(&fixtures::context()).await.unwrap().pending, before);
     app.post_form("/scans/bulk", "action=rerun&scan=1&confirmed=yes&confirm=yes").await;
-    assert_eq!(app.service.stats().await.unwrap().pending, before + 1);
+    assert_eq!(app.services.reporting.stats(&fixtures::context()).await.unwrap().pending, before + 1);
     // A passive scan needs no confirmation.
     app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await;
     let passive = before + 3;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::status::StatusBody;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::path::{PathId, no_scan};
-use crate::web::sse::{EventId, Lag, Shown, StatusStream, events};
+use crate::web::sse::{EventId, Lag, StatusStream, events};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
@@ -32,7 +32,7 @@ use crate::web::viewer::Viewer;
 )]
 pub(crate) async fn scan_events(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -40,7 +40,7 @@ pub(crate) async fn scan_events(
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or poll the status route instead")
             .retry_after(10));
     };
-    let updates = web.service().watch(id).await?.ok_or_else(no_scan)?;
+    let updates = web.scans().watch(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let seen = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok())
@@ -48,13 +48,8 @@ pub(crate) async fn scan_events(
     if seen.is_some_and(EventId::is_end) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let shown = Shown {
-        max_attempts: web.state.max_attempts,
-        trace_url: web.state.trace_url.clone(),
-        service: web.service().clone(),
-    };
-    let lag = Lag { clock: web.service().clock.clone(), instruments: web.state.telemetry.instruments().clone() };
-    let stream = StatusStream::new(updates, seen, web.run, shown, web.state.closing.clone(), permit, lag);
+    let lag = Lag(web.state.telemetry.instruments().clone());
+    let stream = StatusStream::new(updates, seen, Web::clone(&web), permit, lag);
     let keep_alive = KeepAlive::new().interval(web.limits.keep_alive).text("alive");
     Ok((
         axum::response::AppendHeaders([("cache-control", "no-store"), ("x-accel-buffering", "no")]),

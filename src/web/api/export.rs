@@ -6,14 +6,14 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kastrel_actors::model::{ListQuery, ScanId, ScanSnapshot};
+use kastrel_actors::model::{ListQuery, RequestContext, ScanId, ScanSnapshot};
 use kastrel_actors::service::SnapshotPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::body::ScanSummary;
 use super::scans::ScanListParams;
-use super::wire::{count_of, error_of, findings_of, plugins_of};
+use super::wire::{error_of, seconds};
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::query::ScanListQuery;
 use crate::web::state::Web;
@@ -102,10 +102,10 @@ enum Format {
 )]
 pub(crate) async fn export_csv(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    export(web, query.as_deref(), Format::Csv).await
+    export(web, viewer.context, query.as_deref(), Format::Csv).await
 }
 
 /// Exports scans as a JSON array. Each item has the fields of a scan in the list.
@@ -119,27 +119,29 @@ pub(crate) async fn export_csv(
 )]
 pub(crate) async fn export_json(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    export(web, query.as_deref(), Format::Json).await
+    export(web, viewer.context, query.as_deref(), Format::Json).await
 }
 
 /// The state of a running export.
 struct Export {
     web: Web,
+    context: RequestContext,
     /// The query for the next page; `None` after the last page.
     query: Option<ScanListQuery>,
     format: Format,
     is_first: bool,
 }
 
-async fn export(web: Web, query: Option<&str>, format: Format) -> Result<Response, Problem> {
+async fn export(web: Web, context: RequestContext, query: Option<&str>, format: Format) -> Result<Response, Problem> {
     let (query, errors) = ScanListQuery::parse(query);
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }
-    let mut export = Export { web, query: Some(query.without_place().in_complete_order()), format, is_first: true };
+    let mut export =
+        Export { web, context, query: Some(query.without_place().in_complete_order()), format, is_first: true };
     // Read the first page before the response starts, so that an error still gets an error status.
     let first = export.next().await?;
     let chunks = stream::once(async move { Ok::<_, Problem>(first.unwrap_or_default()) });
@@ -173,7 +175,7 @@ impl Export {
     async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         let Some(query) = self.query.take() else { return Ok(None) };
         let store = ListQuery { limit: CHUNK, offset: 0, count: false, ..query.for_store() };
-        let page = self.web.service().list(store).await?;
+        let page = self.web.scans().list(&self.context, store).await?;
         // A store that does not support the requested order returns the page in another order:
         // continue in that order.
         let query = if page.order == query.order { query } else { query.newest_first() };
@@ -237,8 +239,8 @@ fn unreadable_cells(id: ScanId) -> [String; COLUMNS.len()] {
 }
 
 fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
-    let (record, plugins) = (&scan.record, plugins_of(scan));
-    let (coverage, issues) = (scan.coverage(), scan.severities());
+    let (record, overview) = (&scan.record, scan.overview());
+    let (coverage, issues) = (&overview.coverage, overview.severities);
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
     [
         record.id.to_string(),
@@ -250,10 +252,10 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
         moment(Some(record.created_at)),
         moment(record.started_at),
         moment(record.ended_at()),
-        super::wire::duration_of(scan).map(|seconds| seconds.to_string()).unwrap_or_default(),
-        plugins.len().to_string(),
-        count_of(plugins, kastrel_actors::model::PluginStatus::Failed).to_string(),
-        findings_of(plugins).to_string(),
+        overview.took().map(|took| seconds(took).to_string()).unwrap_or_default(),
+        overview.plugins.to_string(),
+        overview.failed.to_string(),
+        overview.items.to_string(),
         clean(error_of(&record.state).unwrap_or_default()),
         record.rerun_of.map(|id| id.to_string()).unwrap_or_default(),
         coverage.label(),

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::{FaultKind, HeldBack};
 use kastrel_actors::policy::waiting::StartBlocker;
+use kastrel_actors::ports::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -59,16 +60,19 @@ pub(crate) async fn livez() -> Response {
     )
 )]
 pub(crate) async fn readyz(State(web): State<Web>) -> Response {
-    let (store, queue, blockers) = tokio::join!(store_check(&web), queue_check(&web), web.service().start_blockers());
+    let (store, queue, blockers) = tokio::join!(store_check(&web), queue_check(&web), web.queue().start_blockers());
     let mut checks = vec![store, queue, node_check(&web), starts_check(&blockers)];
-    checks.extend(fault_checks(web.service().snapshots.holds.of_own_node().as_ref()));
+    checks.extend(fault_checks(web.nodes().own_hold().as_ref()));
     let ready = checks.iter().all(|check| check.ok || !check.required);
     fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
 }
 
 async fn store_check(web: &WebInner) -> Check {
-    let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.service().store.health.ping()).await {
+    let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.reporting().ping()).await {
         Ok(Ok(())) => (true, "responding"),
+        Ok(Err(error @ StoreError::Outdated)) => {
+            return Check { name: "store", ok: false, required: true, detail: error.to_string() };
+        }
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the store failed its readiness check");
             (false, "not responding")
@@ -138,7 +142,7 @@ fn node_check(web: &WebInner) -> Check {
     if !web.state.runs_scans {
         return Check { name: "node", ok: true, required: true, detail: "none: this process runs no scans".into() };
     }
-    let state = web.service().snapshots.supervision(web.now()).state;
+    let state = web.nodes().supervision().state;
     Check { name: "node", ok: state == "running", required: true, detail: state }
 }
 
@@ -158,6 +162,8 @@ fn fault_checks(held: Option<&HeldBack>) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::testing::fixtures;
+
     use super::*;
     use crate::web::testing::{TestApp, json_of};
 
@@ -204,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn node_with_a_fault_is_not_ready_and_names_fault_and_remedy() {
         let app = TestApp::new();
-        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         for (kind, status) in [(FaultKind::ResultsFolder, 503), (FaultKind::Failures, 200)] {
             app.hold(kind, "the results folder /r is missing");
             let response = app.get("/readyz").await;
@@ -220,13 +226,13 @@ mod tests {
     #[tokio::test]
     async fn start_blockers_are_shown_and_do_not_make_the_process_unready() {
         let app = TestApp::new();
-        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         let starts = async || json_of(app.get("/readyz").await).await["checks"][3].clone();
         assert_eq!(
             starts().await,
             serde_json::json!({ "name": "starts", "ok": true, "required": false, "detail": "scans start" })
         );
-        app.service.pause(Some("an upgrade".into())).await.unwrap();
+        app.services.queue.pause(&fixtures::context(), Some("an upgrade")).await.unwrap();
         assert_eq!(
             starts().await["detail"],
             "Queue paused: no scan starts. Reason: an upgrade. Running scans continue."
@@ -247,7 +253,7 @@ mod tests {
         let not_yet = app.get("/readyz").await;
         assert_eq!(not_yet.status(), 503);
         assert_eq!(json_of(not_yet).await["checks"][2]["detail"], "not running");
-        app.service.snapshots.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         assert_eq!(app.get("/readyz").await.status(), 200);
         app.store.fail_with("down at secret-host");
         let down = app.get("/readyz").await;

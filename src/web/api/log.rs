@@ -57,7 +57,7 @@ pub(crate) struct LogParams {
 )]
 pub(crate) async fn scan_log(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     PathId(id): PathId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -78,7 +78,7 @@ pub(crate) async fn scan_log(
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let wanted = attempt.or_else(|| scan.record.last_attempt().map(|attempt| attempt.number)).unwrap_or_default();
     let running = scan.record.attempts.iter().any(|attempt| attempt.number == wanted && attempt.end.is_none());
     let part = log_since(&web, &scan.record, wanted, from, !running).await;

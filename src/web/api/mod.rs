@@ -1,6 +1,7 @@
 //! The HTTP API: one file for each resource. The OpenAPI description is generated from the
 //! handlers.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod backups;
 pub(crate) mod body;

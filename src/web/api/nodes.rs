@@ -8,7 +8,7 @@ use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
-use kastrel_actors::model::{FieldError, NodeActivity, NodeId, NodeRecord};
+use kastrel_actors::model::{NodeActivity, NodeId, NodeRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,8 +16,9 @@ use super::scans::fresh;
 use super::submission::read_object;
 use super::supervision::ActorBody;
 use super::wire::{ActivityName, HeldBody, Moment, ScannerBody};
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::error::{Problem, ProblemBody};
 use crate::web::state::Web;
+use crate::web::viewer::Viewer;
 
 /// The nodes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -101,9 +102,8 @@ pub(crate) struct DrainBody {
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Problem> {
-    let mut nodes = web.service().store.nodes.all().await?;
-    nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
+pub(crate) async fn list_nodes(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    let nodes = web.nodes().list(&viewer.context).await?;
     let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
     let sum = |count: fn(&NodeBody<'_>) -> u32| {
         nodes.iter().filter(|node| node.alive).map(|node| u64::from(count(node))).sum()
@@ -127,20 +127,15 @@ pub(crate) async fn list_nodes(State(web): State<Web>) -> Result<Response, Probl
 )]
 pub(crate) async fn drain_node(
     State(web): State<Web>,
+    viewer: Viewer,
     path: RawPathParams,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body: DrainBody = read_object(&headers, body)?;
-    let within = match body.within_seconds {
-        None => web.state.drain_limit,
-        Some(seconds) if seconds <= MAX_DRAIN_SECONDS => Duration::from_secs(seconds),
-        Some(_) => {
-            let wrong = FieldError::new("within_seconds", format!("expected 0 to {MAX_DRAIN_SECONDS}"));
-            return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
-        }
-    };
-    order(&web, &path, Some(within)).await
+    let within = body.within_seconds.map(Duration::from_secs);
+    let node = web.nodes().drain(&viewer.context, &node_id(&path)?, within).await?.ok_or_else(no_node)?;
+    Ok(fresh(StatusCode::OK, &NodeBody::of(&node, web.now())))
 }
 
 /// Ends the drain of a node.
@@ -152,23 +147,21 @@ pub(crate) async fn drain_node(
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn undo_drain(State(web): State<Web>, path: RawPathParams) -> Result<Response, Problem> {
-    order(&web, &path, None).await
+pub(crate) async fn undo_drain(
+    State(web): State<Web>,
+    viewer: Viewer,
+    path: RawPathParams,
+) -> Result<Response, Problem> {
+    let node = web.nodes().undo_drain(&viewer.context, &node_id(&path)?).await?.ok_or_else(no_node)?;
+    Ok(fresh(StatusCode::OK, &NodeBody::of(&node, web.now())))
 }
 
-/// The longest time limit of a drain: 30 days.
-const MAX_DRAIN_SECONDS: u64 = 2_592_000;
+fn no_node() -> Problem {
+    Problem::not_found("node not found")
+}
 
-async fn order(web: &Web, path: &RawPathParams, within: Option<Duration>) -> Result<Response, Problem> {
-    let no_node = || Problem::not_found("node not found");
-    let id: NodeId =
-        path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)?;
-    if !web.service().drain(&id, within).await? {
-        return Err(no_node());
-    }
-    let nodes = web.service().store.nodes.all().await?;
-    let node = nodes.iter().find(|node| node.registration.id == id).ok_or_else(no_node)?;
-    Ok(fresh(StatusCode::OK, &NodeBody::of(node, web.now())))
+fn node_id(path: &RawPathParams) -> Result<NodeId, Problem> {
+    path.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| id.parse().ok()).ok_or_else(no_node)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats, status,
-    supervision,
+    audit, backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats,
+    status, supervision,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -57,6 +57,9 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Public, routes!(proof::prove))
         .grouped(Admin, routes!(backup::download_backup))
         .grouped(Auditor, routes!(backups::list_backups))
+        .grouped(Auditor, routes!(audit::list_audit))
+        .grouped(Auditor, routes!(audit::list_dead_letters))
+        .grouped(Admin, routes!(audit::resend_dead_letter))
         .grouped(Viewer, routes!(stats::show_stats))
         .grouped(Viewer, routes!(supervision::show_supervision))
         .grouped(Public, routes!(health::livez))
@@ -120,7 +123,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use kastrel_actors::model::ScanStatus;
+    use kastrel_actors::model::{CancelledBy, ScanStatus};
     use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
 
@@ -140,8 +143,10 @@ mod tests {
         let expected = [
             "DELETE /api/nodes/{id}/drain",
             "DELETE /api/scans/{id}",
+            "GET /api/audit",
             "GET /api/backup",
             "GET /api/backups",
+            "GET /api/dead-letters",
             "GET /api/events",
             "GET /api/nodes",
             "GET /api/openapi.json",
@@ -160,6 +165,7 @@ mod tests {
             "GET /livez",
             "GET /metrics",
             "GET /readyz",
+            "POST /api/dead-letters/{id}/resend",
             "POST /api/nodes/{id}/drain",
             "POST /api/queue/pause",
             "POST /api/queue/resume",
@@ -170,6 +176,16 @@ mod tests {
         assert_eq!(described, expected.map(String::from).into());
     }
 
+    /// Makes a dead letter and returns its id.
+    async fn dead_letter(app: &TestApp) -> String {
+        let id = app.submitted("example.com").await;
+        app.services.scans.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
+        let entries = app.memory.lease_entries("relay", 100, Duration::from_secs(60)).await.unwrap();
+        let entry = entries.into_iter().find(|entry| entry.key.scan == id).unwrap();
+        app.memory.bury("relay", entry.key, &[], "no reason").await.unwrap();
+        entry.key.to_string()
+    }
+
     #[tokio::test]
     async fn each_described_method_is_served_and_no_other() {
         let app = TestApp::new();
@@ -178,6 +194,7 @@ mod tests {
             for method in ["GET", "POST", "PUT", "DELETE"] {
                 let id = app.submitted("example.com").await.0.to_string();
                 app.memory.register(fixtures::registration(&id), Duration::from_secs(60)).await.unwrap();
+                let id = if path.contains("dead-letters") { dead_letter(&app).await } else { id };
                 let response =
                     app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::{PluginInfo, PluginKind, SettingNatures};
-use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema};
+use kastrel_actors::service::SettingRules;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -42,11 +42,11 @@ struct SettingBody<'a> {
     secret: bool,
 }
 
-fn settings<'a>(schema: &'a SettingsSchema, natures: &SettingNatures, policy: &OverridePolicy) -> Vec<SettingBody<'a>> {
+fn settings<'a>(schema: &'a SettingsSchema, natures: &SettingNatures, rules: &SettingRules) -> Vec<SettingBody<'a>> {
     let all = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
     let body = |(plugin, key, rule): (&'a String, &'a String, &'a SettingRule)| {
         let nature = natures.nature(plugin, key);
-        let lock = policy.lock(plugin, key, nature);
+        let lock = rules.lock(plugin, key, nature);
         SettingBody {
             name: format!("{plugin}.{key}"),
             description: &rule.description,
@@ -96,7 +96,7 @@ pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Res
     let settings = catalogue
         .settings
         .as_ref()
-        .map(|schema| settings(schema, &catalogue.natures, &web.service().overrides))
+        .map(|schema| settings(schema, &catalogue.natures, &web.scans().setting_rules()))
         .unwrap_or_default();
     Ok(fresh(
         StatusCode::OK,

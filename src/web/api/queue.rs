@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use kastrel_actors::model::FieldError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,11 +12,9 @@ use super::scans::fresh;
 use super::stats::queue_depth;
 use super::submission::read_object;
 use super::wire::{BlockerBody, Moment};
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::error::{Problem, ProblemBody};
 use crate::web::state::{Web, WebInner};
-
-/// The maximum length of a pause reason, in characters.
-const MAX_REASON: usize = 200;
+use crate::web::viewer::Viewer;
 
 /// The state of the queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,7 +41,7 @@ struct QueueBody {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseBody {
-    /// The reason that other users see. At most 200 characters.
+    /// The reason that other users see. At most 200 characters; control characters are removed.
     #[schema(max_length = 200)]
     reason: Option<String>,
 }
@@ -57,8 +54,8 @@ pub(crate) struct PauseBody {
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Problem> {
-    show(&web).await
+pub(crate) async fn show_queue(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    show(&web, &viewer).await
 }
 
 /// Pauses the queue: no scan starts on any node until it is resumed.
@@ -74,17 +71,13 @@ pub(crate) async fn show_queue(State(web): State<Web>) -> Result<Response, Probl
 )]
 pub(crate) async fn pause_queue(
     State(web): State<Web>,
+    viewer: Viewer,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body: PauseBody = read_object(&headers, body)?;
-    let reason = body.reason.filter(|reason| !reason.trim().is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        let wrong = FieldError::new("reason", format!("expected at most {MAX_REASON} characters"));
-        return Err(Problem::fields(ProblemKind::InvalidFields, vec![wrong]));
-    }
-    web.service().pause(reason).await?;
-    show(&web).await
+    web.queue().pause(&viewer.context, body.reason.as_deref()).await?;
+    show(&web, &viewer).await
 }
 
 /// Resumes the queue.
@@ -95,23 +88,22 @@ pub(crate) async fn pause_queue(
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn resume_queue(State(web): State<Web>) -> Result<Response, Problem> {
-    web.service().resume().await?;
-    show(&web).await
+pub(crate) async fn resume_queue(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    web.queue().resume(&viewer.context).await?;
+    show(&web, &viewer).await
 }
 
-async fn show(web: &WebInner) -> Result<Response, Problem> {
-    let (pause, stats) = (web.service().store.queue.paused().await?, web.service().stats().await?);
-    let max_waiting = Some(web.service().limits.max_waiting).filter(|most| *most > 0);
+async fn show(web: &WebInner, viewer: &Viewer) -> Result<Response, Problem> {
+    let status = web.queue().status(&viewer.context).await?;
     let body = QueueBody {
-        paused: pause.is_some(),
-        paused_since: pause.as_ref().map(|pause| Moment(pause.since)),
-        reason: pause.and_then(|pause| pause.reason),
-        waiting: stats.pending,
-        max_waiting,
-        full: max_waiting.is_some_and(|most| stats.pending >= most),
+        paused: status.pause.is_some(),
+        paused_since: status.pause.as_ref().map(|pause| Moment(pause.since)),
+        waiting: status.waiting,
+        max_waiting: status.max_waiting,
+        full: status.is_full(),
         signals: queue_depth(web).await,
-        blockers: web.service().start_blockers().await.iter().map(Into::into).collect(),
+        blockers: status.blockers.iter().map(Into::into).collect(),
+        reason: status.pause.and_then(|pause| pause.reason),
     };
     Ok(fresh(StatusCode::OK, &body))
 }

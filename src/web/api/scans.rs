@@ -6,21 +6,20 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{CancelledBy, ScanRecord, ScanSnapshot};
+use kastrel_actors::model::{CancelledBy, ScanRecord};
 use kastrel_actors::service::{Accepted, CancelOutcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::body::{ReportsBody, ScanDetail, ScanSummary};
-use super::submission::{read_draft, read_key, read_object};
+use super::submission::{read_key, read_object, read_submission};
 use super::wire::{FormatName, ModeName, PriorityName};
+use crate::service::DeletionOutcome;
 use crate::web::error::{Problem, ProblemBody, ProblemKind};
 use crate::web::files::reports_at_end;
 use crate::web::path::{PathId, no_scan};
 use crate::web::query::{ScanListQuery, place_text};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::Web;
-use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
 /// A page of scans.
@@ -178,14 +177,14 @@ pub(crate) struct AcceptedScan<'a> {
 )]
 pub(crate) async fn list_scans(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let (query, errors) = ScanListQuery::parse(query.as_deref());
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }
-    let page = web.service().list(query.for_store()).await?;
+    let page = web.scans().list(&viewer.context, query.for_store()).await?;
     let total = page.total.unwrap_or_default();
     let scans: Vec<ScanSummary<'_>> = page.scans.iter().map(|scan| ScanSummary::from(&**scan)).collect();
     let by_number = page.order.is_by_number();
@@ -227,13 +226,13 @@ pub(crate) async fn list_scans(
 pub(crate) async fn submit_scan(
     State(web): State<Web>,
     viewer: Viewer,
-    trace: RequestTrace,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let key = read_key(&headers)?;
-    let draft = read_draft(web.service(), web.catalogue().as_deref(), &headers, body)?;
-    let accepted = web.service().submit_from(viewer.client, &draft, key, trace.0).await?;
+    let submission = read_submission(&headers, body)?;
+    let draft = submission.readable(|draft| web.scans().check(&viewer.context, draft))?;
+    let accepted = web.scans().submit(&viewer.context, viewer.client, &draft, key.as_ref()).await?;
     Ok(answer(&web, &accepted))
 }
 
@@ -247,13 +246,9 @@ pub(crate) async fn submit_scan(
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_scan(
-    State(web): State<Web>,
-    _viewer: Viewer,
-    PathId(id): PathId,
-) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
-    let waiting = web.service().waiting(&scan.record).await;
+pub(crate) async fn show_scan(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
+    let waiting = web.scans().waiting(&scan.record).await;
     let reports = reports_at_end(&web, &scan.record).await;
     let mut body = ScanDetail::new(&scan, waiting.as_ref(), &web);
     body.reports = ReportsBody::of(&scan.record, reports);
@@ -275,14 +270,14 @@ pub(crate) async fn show_scan(
 )]
 pub(crate) async fn cancel_scan(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
     let show = |status, record: ScanRecord| {
-        let scan = web.service().snapshots.get(id).unwrap_or_else(|| ScanSnapshot::of(record).into());
+        let scan = web.scans().live(record);
         Ok(fresh(status, &ScanDetail::new(&scan, None, &web)))
     };
-    match web.service().cancel(id, CancelledBy::User).await? {
+    match web.scans().cancel(&viewer.context, id, CancelledBy::User).await? {
         CancelOutcome::Cancelled(record) => show(StatusCode::OK, record),
         CancelOutcome::Requested(record) => show(StatusCode::ACCEPTED, record),
         CancelOutcome::AlreadyEnded(record) => Err(already_ended(&record)),
@@ -310,13 +305,12 @@ pub(crate) async fn cancel_scan(
 pub(crate) async fn rerun_scan(
     State(web): State<Web>,
     viewer: Viewer,
-    trace: RequestTrace,
     PathId(id): PathId,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let RerunBody { confirm_active } = read_object(&headers, body)?;
-    let accepted = web.service().rerun(viewer.client, id, trace.0, confirm_active).await?.ok_or_else(no_scan)?;
+    let accepted = web.scans().rerun(&viewer.context, viewer.client, id, confirm_active).await?.ok_or_else(no_scan)?;
     Ok(answer(&web, &accepted))
 }
 
@@ -334,18 +328,18 @@ pub(crate) async fn rerun_scan(
 )]
 pub(crate) async fn delete_scan(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
-    match remove(&web, id).await? {
+    match web.state.deletion.delete(&viewer.context, id).await? {
         // The response does not mention files that could not be deleted: the operator has to handle
         // them.
-        Removal::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
-        Removal::Refused(record) => Err(Problem::new(
+        DeletionOutcome::Gone { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+        DeletionOutcome::Refused(record) => Err(Problem::new(
             ProblemKind::NotEnded,
             format!("scan {id} is {}; cancel it first", record.status().word()),
         )),
-        Removal::Missing => Err(no_scan()),
+        DeletionOutcome::Missing => Err(no_scan()),
     }
 }
 
@@ -356,7 +350,7 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
 
 fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
-    let waiting = web.service().waiting_seen(&accepted.scan.record);
+    let waiting = web.scans().waiting_seen(&accepted.scan.record);
     let body = AcceptedScan {
         scan: ScanDetail::new(&accepted.scan, waiting.as_ref(), web),
         warning: accepted.warning(),

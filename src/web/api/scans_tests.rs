@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::Client;
@@ -9,7 +10,7 @@ use kastrel_actors::testing::fixtures;
 use serde_json::json;
 
 use crate::web::RequestLimits;
-use crate::web::testing::{TestApp, header_of, json_of};
+use crate::web::testing::{NoArtifacts, TestApp, header_of, json_of, text_of};
 
 fn fields(body: &serde_json::Value) -> Vec<&str> {
     body["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect()
@@ -43,11 +44,11 @@ async fn a_submission_is_stored_and_has_an_address() {
 #[tokio::test]
 async fn a_submission_to_a_paused_queue_says_so_with_the_reason() {
     let app = TestApp::new();
-    app.service.pause(Some("an <upgrade>".into())).await.unwrap();
+    app.services.queue.pause(&fixtures::context(), Some("an <upgrade>")).await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
     let expected = "Scan accepted and stored. The queue is paused (an <upgrade>). Starts when the queue is resumed.";
     assert_eq!((&body["warning"], &body["warnings"]), (&expected.into(), &json!([expected])));
-    app.service.resume().await.unwrap();
+    app.services.queue.resume(&fixtures::context()).await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
     assert_eq!((&body["warning"], &body["warnings"]), (&serde_json::Value::Null, &json!([])));
 }
@@ -109,8 +110,10 @@ async fn a_secret_of_a_submission_is_sealed_shown_hidden_and_repeated_with_its_k
     app.send("POST", "/api/scans/1/cancel", &[], "").await;
     let rerun = json_of(app.post_json("/api/scans/1/rerun", &[], &json!({})).await).await;
     assert_eq!(rerun["request"]["overrides"], accepted["request"]["overrides"]);
-    let (first, second) =
-        (app.service.scan(ScanId(1)).await.unwrap().unwrap(), app.service.scan(ScanId(2)).await.unwrap().unwrap());
+    let (first, second) = (
+        app.service.scan(&fixtures::context(), ScanId(1)).await.unwrap().unwrap(),
+        app.service.scan(&fixtures::context(), ScanId(2)).await.unwrap().unwrap(),
+    );
     assert_eq!(first.record.request, second.record.request, "the secret goes with a rerun");
     let row = serde_json::to_string(&first.record).unwrap();
     assert!(!row.contains("hunter2") && !format!("{first:?}").contains("hunter2"), "{row}");
@@ -144,7 +147,8 @@ async fn override_values_are_validated_on_every_path() {
     app.load_catalogue();
     for text in ["whatweb.timeout=fast", "whatweb.speed=1", "nothing.x=1"] {
         let draft = ScanRequestDraft { target: "a.test".into(), overrides: vec![text.into()], ..Default::default() };
-        let refused = app.service.submit(&draft, None, fixtures::trace()).await.unwrap_err().to_string();
+        let refused =
+            app.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap_err().to_string();
         assert!(refused.contains(text.split('=').next().unwrap()), "{refused}");
     }
     let mut scan = fixtures::new_scan("a.test");
@@ -187,11 +191,7 @@ async fn internationalised_target_is_shown_in_both_forms_and_found_by_both() {
         assert_eq!(json_of(app.get(&format!("/api/scans?target={text}")).await).await["total"], 1, "{text}");
     }
     assert_eq!(json_of(app.get("/api/scans?target=bucher.").await).await["total"], 0);
-    assert!(
-        crate::web::testing::text_of(app.get("/scans/1").await)
-            .await
-            .contains("bücher.example (xn--bcher-kva.example)")
-    );
+    assert!(text_of(app.get("/scans/1").await).await.contains("bücher.example (xn--bcher-kva.example)"));
 }
 
 #[tokio::test]
@@ -372,7 +372,7 @@ async fn a_submission_without_room_is_refused_and_one_that_was_accepted_is_not()
     assert_eq!(app.post_json("/api/scans", &[], &body).await.status(), 201);
     let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
     let other = Client::Address([10, 0, 0, 7].into());
-    app.service.submit_from(other, &draft, None, fixtures::trace()).await.unwrap();
+    app.service.submit(&fixtures::context(), other, &draft, None).await.unwrap();
     let full = app.send("POST", "/api/scans/1/rerun", &[], "").await;
     assert_eq!(full.status(), 503);
     assert_eq!(json_of(full).await["type"], "urn:kastrel:problem:queue-full");
@@ -383,4 +383,19 @@ async fn a_submission_without_room_is_refused_and_one_that_was_accepted_is_not()
             .status(),
         422
     );
+}
+
+#[tokio::test]
+async fn scan_is_deleted_even_if_the_artifact_store_is_unavailable() {
+    let app = TestApp::with_artifacts(Arc::new(NoArtifacts));
+    for _ in 0..2 {
+        let scan = app.running("example.com").await;
+        app.finish(&scan, Resolution::Complete(Verdict::default())).await;
+    }
+    assert_eq!(app.send("DELETE", "/api/scans/1", &[], "").await.status(), 204);
+    assert_eq!(app.get("/api/scans/1").await.status(), 404);
+    let done = app.post_form("/scans/2/delete", "").await;
+    assert_eq!(header_of(&done, "location"), "/scans?done=delete&n=1&left=1");
+    let page = text_of(app.get("/scans?done=delete&n=1&left=1").await).await;
+    assert!(page.contains("1 scan deleted.") && page.contains("The files of 1 could not be removed"), "{page}");
 }

@@ -49,8 +49,8 @@ struct ScanCounts {
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
-    let stats = web.service().stats().await?;
+pub(crate) async fn show_stats(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    let stats = web.reporting().stats(&viewer.context).await?;
     let catalogue = web.catalogue();
     let total = stats.pending + stats.running + stats.completed + stats.failed + stats.cancelled;
     let body = Stats {
@@ -64,7 +64,7 @@ pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Resul
             cancelled: stats.cancelled,
             total,
         },
-        running_here: web.service().snapshots.running().len(),
+        running_here: web.nodes().running_here(),
         queue_depth: queue_depth(&web).await,
         open_event_streams: open_streams(&web),
     };
@@ -73,7 +73,7 @@ pub(crate) async fn show_stats(State(web): State<Web>, _viewer: Viewer) -> Resul
 
 /// Returns how many signals the queue holds, or `None` if the queue does not respond in time.
 pub(crate) async fn queue_depth(web: &WebInner) -> Option<usize> {
-    tokio::time::timeout(QUEUE_PATIENCE, web.service().queue.depth()).await.ok()?.ok()
+    web.queue().signals(QUEUE_PATIENCE).await
 }
 
 /// Returns how many event streams are open.

@@ -4,24 +4,26 @@
 //! While the scan is in the live snapshot cache, the route reads only that cache. It serializes
 //! borrowed values straight into bytes, once for each change of the scan.
 
+use std::sync::Arc;
+
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, SeverityCounts, Target,
-};
+use kastrel_actors::model::{AttemptPhase, CancelledBy, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, Target};
 use kastrel_actors::policy::waiting::Waiting;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::wire::{
     AsText, CancelledByName, CoverageBody, Moment, PhaseName, PluginStatusName, ScannerBody, Severities, StatusName,
-    WaitingBody, count_of, duration_of, error_of, findings_of, plugins_of,
+    WaitingBody, error_of, plugins_of, seconds,
 };
 use crate::config::TraceUrl;
 use crate::web::error::{Problem, ProblemBody};
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
+use crate::web::viewer::Context;
 
 /// The status of a scan.
 #[derive(Debug, Serialize, ToSchema)]
@@ -114,8 +116,8 @@ impl<'a> StatusBody<'a> {
         max_attempts: u32,
         trace_url: Option<&TraceUrl>,
     ) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
-        let severities = SeverityCounts::of(plugins);
+        let (record, overview) = (&scan.record, scan.overview());
+        let severities = overview.severities;
         let attempt = record.last_attempt();
         let waiting = WaitingBody::of(&record.state, waiting);
         let trace_id = record.trace.trace_id();
@@ -125,13 +127,13 @@ impl<'a> StatusBody<'a> {
             target: AsText(&record.request.target),
             started_at: record.started_at.map(Moment),
             completed_at: record.ended_at().map(Moment),
-            duration: duration_of(scan),
+            duration: overview.took().map(seconds),
             error_message: error_of(&record.state),
-            results: Results(plugins),
-            results_count: plugins.len(),
-            plugins_failed: count_of(plugins, PluginStatus::Failed),
-            coverage: scan.coverage().into(),
-            findings_count: findings_of(plugins),
+            results: Results(plugins_of(scan)),
+            results_count: overview.plugins,
+            plugins_failed: overview.failed,
+            findings_count: overview.items,
+            coverage: overview.coverage.into(),
             issues_count: severities.total(),
             severities: severities.into(),
             attempt: attempt.map_or(0, |attempt| attempt.number.0),
@@ -154,6 +156,17 @@ impl<'a> StatusBody<'a> {
     }
 }
 
+/// Returns the status of a scan as JSON. A scan that does not wait is serialized once for each
+/// change, for all requests and event streams together.
+pub(crate) fn status_json(web: &Web, scan: &Arc<ScanSnapshot>, waiting: Option<&Waiting>) -> Result<Bytes, Problem> {
+    let json = || StatusBody::new(scan, waiting, web.state.max_attempts, web.state.trace_url.as_deref()).json();
+    match waiting {
+        None => web.statuses.json(scan, json),
+        // Not cached: the reason can change while the scan does not.
+        Some(_) => json().map(Bytes::from),
+    }
+}
+
 /// Shows the status of a scan. The route is cheap enough to poll every second.
 #[utoipa::path(
     get, path = "/api/scans/{id}/status", tag = "scans",
@@ -164,14 +177,14 @@ impl<'a> StatusBody<'a> {
         (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn scan_status(State(web): State<Web>, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
-    let (max_attempts, trace_url) = (web.state.max_attempts, web.state.trace_url.as_deref());
-    let json = match web.service().waiting_soon(&scan.record).await {
-        None => web.statuses.json(&scan, || StatusBody::new(&scan, None, max_attempts, trace_url).json())?,
-        // Not cached: the reason can change while the scan does not.
-        Some(waiting) => StatusBody::new(&scan, Some(&waiting), max_attempts, trace_url).json()?.into(),
-    };
+pub(crate) async fn scan_status(
+    State(web): State<Web>,
+    Context(context): Context,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
+    let scan = web.scans().scan(&context, id).await?.ok_or_else(no_scan)?;
+    let waiting = web.scans().waiting_soon(&scan.record).await;
+    let json = status_json(&web, &scan, waiting.as_ref())?;
     let mut response = json.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -213,7 +226,7 @@ mod tests {
     async fn running_scan_shows_its_plugins_and_ended_scan_its_duration() {
         let app = TestApp::new();
         let running = app.running("example.com").await;
-        app.service.snapshots.update_attempt(running.id, running.token, |live| {
+        app.snapshots.update_attempt(running.id, running.token, |live| {
             live.phase(AttemptPhase::Running).plugins(vec![PluginResult::new("whatweb", PluginStatus::InProgress)]);
         });
         let path = format!("/api/scans/{}/status", running.id);

@@ -4,28 +4,46 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
-use kastrel_actors::model::{FieldError, ScanRequestDraft};
-use kastrel_actors::service::ScanService;
+use kastrel_actors::model::{FieldError, IdempotencyKey, IdempotencyKeyError, ScanRequestDraft};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::ports::ScannerCatalog;
-use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
 
 const KEY_HEADER: &str = "idempotency-key";
-const MAX_KEY: usize = 255;
 const OVERRIDES_FORM: &str = "expected a list of strings of the form plugin.key=value";
 
-/// Reads and fully validates the body of a submission: `ScanService::submit` with the returned
-/// draft finds no further error.
-pub(crate) fn read_draft(
-    service: &ScanService,
-    catalogue: Option<&ScannerCatalog>,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<ScanRequestDraft, Problem> {
+/// A submission as read from JSON.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    /// The fields that could be read; the others have their default values.
+    pub(crate) draft: ScanRequestDraft,
+    /// The errors of the fields that could not be read.
+    wrong: Vec<FieldError>,
+}
+
+impl Submission {
+    /// Returns the draft, if every field could be read. Otherwise the problem has those errors and
+    /// what `check` finds in the other fields.
+    pub(crate) fn readable(
+        self,
+        check: impl FnOnce(&ScanRequestDraft) -> Vec<FieldError>,
+    ) -> Result<ScanRequestDraft, Problem> {
+        let Self { draft, wrong: mut errors } = self;
+        if errors.is_empty() {
+            return Ok(draft);
+        }
+        // Do not report errors about the default of a field that could not be read: the client did
+        // not send it.
+        let known: Vec<String> = errors.iter().map(|error| root(&error.field).to_owned()).collect();
+        errors.extend(check(&draft).into_iter().filter(|error| !known.contains(&error.field)));
+        Err(Problem::fields(ProblemKind::InvalidFields, errors))
+    }
+}
+
+/// Reads the body of a submission.
+pub(crate) fn read_submission(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Submission, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
@@ -40,15 +58,8 @@ pub(crate) fn read_draft(
             "the request body must be a JSON object such as {\"target\": \"example.com\"}",
         ));
     };
-    let (draft, mut errors) = typed(fields);
-    let more = problems(service, &draft, catalogue);
-    if !more.is_empty() {
-        // A field that could not be read has its default value in the draft. Do not report errors
-        // about that default: the client did not send it.
-        let known: Vec<String> = errors.iter().map(|error| error.field.clone()).collect();
-        errors.extend(more.into_iter().filter(|error| !known.iter().any(|field| root(field) == error.field)));
-    }
-    if errors.is_empty() { Ok(draft) } else { Err(Problem::fields(ProblemKind::InvalidFields, errors)) }
+    let (draft, wrong) = typed(fields);
+    Ok(Submission { draft, wrong })
 }
 
 /// Reads a small JSON object, or the default value from an empty body. An error names the wrong
@@ -92,14 +103,11 @@ fn without_value(text: &str, name: &str) -> String {
 }
 
 /// Reads the idempotency key, which prevents a double submission.
-pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
-    if (1..=MAX_KEY).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Ok(Some(text.to_owned()));
-    }
-    let wrong = FieldError::new("Idempotency-Key", format!("expected 1 to {MAX_KEY} visible ASCII characters"));
-    Err(Problem::fields(ProblemKind::InvalidKey, vec![wrong]))
+    value.to_str().unwrap_or_default().parse().map(Some).map_err(|error: IdempotencyKeyError| {
+        Problem::fields(ProblemKind::InvalidKey, vec![FieldError::new("Idempotency-Key", error.to_string())])
+    })
 }
 
 /// Converts the rejection of a body into a problem.
@@ -197,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_visible_ascii_of_bounded_length() {
+    fn key_header_with_other_than_visible_ascii_is_refused() {
         let read = |text: &[u8]| {
             read_key(&HeaderMap::from_iter([(
                 KEY_HEADER.parse().unwrap(),
                 axum::http::HeaderValue::from_bytes(text).unwrap(),
             )]))
         };
-        assert_eq!(read(b"a-1").unwrap().as_deref(), Some("a-1"));
+        assert_eq!(read(b"a-1").unwrap(), "a-1".parse().ok());
         for bad in [&b""[..], b"with blank", "\u{e9}".as_bytes(), &[b'x'; 256]] {
             assert!(read(bad).is_err());
         }

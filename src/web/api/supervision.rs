@@ -56,7 +56,7 @@ impl From<ActorView> for ActorBody {
     responses((status = 200, description = "The root of the tree", body = ActorBody, content_type = "application/json"))
 )]
 pub(crate) async fn show_supervision(State(web): State<Web>, _viewer: Viewer) -> Response {
-    fresh(StatusCode::OK, &ActorBody::from(web.service().snapshots.supervision(web.now())))
+    fresh(StatusCode::OK, &ActorBody::from(web.nodes().supervision()))
 }
 
 #[cfg(test)]
@@ -67,10 +67,10 @@ mod tests {
     async fn supervision_has_the_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
-            app.service.snapshots.actor(name, jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+            app.snapshots.status.actor(name, jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         }
         let scan = app.running("example.com").await;
-        app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+        app.snapshots.update_attempt(scan.id, scan.token, |live| {
             live.phase(kastrel_actors::model::AttemptPhase::Running);
         });
         let tree = json_of(app.get("/api/supervision").await).await;

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
     AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority,
     ReportFormat, ScanMode, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
-    total_count,
 };
 use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
@@ -196,22 +195,6 @@ impl From<Coverage> for CoverageBody {
 /// Returns the last known results of the plugins.
 pub(crate) fn plugins_of(scan: &ScanSnapshot) -> &[PluginResult] {
     scan.last_plugins()
-}
-
-/// Returns how many plugins have the status `status`.
-pub(crate) fn count_of(plugins: &[PluginResult], status: PluginStatus) -> usize {
-    plugins.iter().filter(|plugin| plugin.status == status).count()
-}
-
-/// Returns how many items the plugins collected.
-pub(crate) fn findings_of(plugins: &[PluginResult]) -> u64 {
-    total_count(plugins.iter().map(|plugin| plugin.findings_count))
-}
-
-/// Returns the duration of a scan in seconds, once the scan has ended.
-pub(crate) fn duration_of(scan: &ScanSnapshot) -> Option<f64> {
-    let took = scan.record.ended_at()?.duration_since(scan.record.started_at?);
-    Some(seconds(took))
 }
 
 /// Returns the duration in seconds, rounded to milliseconds.

@@ -1,8 +1,8 @@
 //! States as a word with an icon: colour alone never carries the meaning.
 
-use kastrel_actors::model::{PluginStatus, ScanStatus, Severity, SeverityCounts};
+use kastrel_actors::model::{PluginClass, PluginStatus, ScanStatus, Severity, SeverityCounts};
 
-use crate::web::text::{sentence, words};
+use crate::web::text::sentence;
 
 /// A badge that shows a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +29,13 @@ impl From<ScanStatus> for Badge {
 
 impl From<PluginStatus> for Badge {
     fn from(status: PluginStatus) -> Self {
-        let (icon, label) = match status {
-            PluginStatus::Pending => ("pending", "Queued".into()),
-            PluginStatus::InProgress => ("running", "Running".into()),
-            other => (other.as_str(), sentence(&words(other.as_str()))),
+        // A plugin that waits or runs has the icon of such a scan; each end has its own.
+        let icon = match status.class() {
+            PluginClass::Waiting => ScanStatus::Pending.as_str(),
+            PluginClass::Running => ScanStatus::Running.as_str(),
+            PluginClass::Ok | PluginClass::LeftOut | PluginClass::Problem => status.as_str(),
         };
-        Self::new(status.as_str(), icon, label)
+        Self::new(status.as_str(), icon, sentence(status.text().word))
     }
 }
 

@@ -5,21 +5,19 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::Client;
-use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot, TraceContext};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot};
 use kastrel_actors::policy::permission;
 use kastrel_actors::service::CancelOutcome;
 use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
 use super::layout::{Here, Layout};
+use crate::service::DeletionOutcome;
 use crate::web::api::submission::unreadable;
 use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::counted;
-use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
 /// The maximum number of scans of a request. A page holds fewer, so no page sends more.
@@ -92,7 +90,6 @@ impl BulkForm {
 pub(crate) async fn act(
     State(web): State<Web>,
     viewer: Viewer,
-    trace: RequestTrace,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = BulkForm::parse(&body.map_err(|rejection| unreadable(&rejection))?);
@@ -104,13 +101,13 @@ pub(crate) async fn act(
     }
     let mut reached = Vec::new();
     for id in &form.scans {
-        reached.extend(web.service().scan(*id).await?.filter(|scan| action.reaches(scan)));
+        reached.extend(web.scans().scan(&viewer.context, *id).await?.filter(|scan| action.reaches(scan)));
     }
     let needs_permission =
         action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.mode));
     let permission = Permission::of(needs_permission, form.confirmed, form.permitted);
     if form.confirmed && !permission.is_asked() {
-        return carry_out(&web, viewer.client, action, form, trace.0).await;
+        return carry_out(&web, &viewer, action, form).await;
     }
     let asked = form.scans.len();
     let question = question(Layout::of(&web, &viewer, Here::Scans, "Are you sure?").await, action, &reached, asked);
@@ -175,25 +172,23 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
     }
 }
 
-async fn carry_out(
-    web: &WebInner,
-    client: Client,
-    action: Action,
-    form: BulkForm,
-    trace: TraceContext,
-) -> Result<Response, Problem> {
+async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkForm) -> Result<Response, Problem> {
     let BulkForm { scans, permitted, back, .. } = form;
     let (mut done, mut left) = (0, 0);
     for id in &scans {
         let worked = match action {
             Action::Cancel => matches!(
-                web.service().cancel(*id, CancelledBy::User).await?,
+                web.scans().cancel(&viewer.context, *id, CancelledBy::User).await?,
                 CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)
             ),
-            Action::Rerun if !web.service().scan(*id).await?.is_some_and(|scan| action.reaches(&scan)) => false,
+            Action::Rerun
+                if !web.scans().scan(&viewer.context, *id).await?.is_some_and(|scan| action.reaches(&scan)) =>
+            {
+                false
+            }
             // A scan whose target is out of scope by now, or that lacks a permission, does not stop
             // the others.
-            Action::Rerun => match web.service().rerun(client, *id, trace, permitted).await {
+            Action::Rerun => match web.scans().rerun(&viewer.context, viewer.client, *id, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // The queue would refuse the remaining scans too.
                 Err(kastrel_actors::service::SubmitError::Queue(refusal)) => {
@@ -206,12 +201,12 @@ async fn carry_out(
                 Err(kastrel_actors::service::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
-            Action::Delete => match remove(web, *id).await? {
-                Removal::Gone { files_left } => {
+            Action::Delete => match web.state.deletion.delete(&viewer.context, *id).await? {
+                DeletionOutcome::Gone { files_left } => {
                     left += usize::from(files_left);
                     true
                 }
-                Removal::Refused(_) | Removal::Missing => false,
+                DeletionOutcome::Refused(_) | DeletionOutcome::Missing => false,
             },
         };
         done += usize::from(worked);
@@ -283,7 +278,10 @@ mod tests {
         );
         assert_eq!(app.get("/scans/1").await.status(), 404);
         assert!(!app.attempt_folder(&ended).parent().unwrap().exists(), "its files are gone");
-        assert_eq!(app.service.scan(waiting).await.unwrap().unwrap().status(), ScanStatus::Pending);
+        assert_eq!(
+            app.service.scan(&fixtures::context(), waiting).await.unwrap().unwrap().status(),
+            ScanStatus::Pending
+        );
     }
 
     #[tokio::test]
@@ -298,7 +296,7 @@ mod tests {
             header_of(&app.post_form("/scans/bulk", "action=rerun&scan=1&scan=7&confirmed=yes").await, "location"),
             "/scans?done=rerun&n=1&not=1"
         );
-        assert_eq!(app.service.stats().await.unwrap().pending, 2);
+        assert_eq!(app.services.reporting.stats(&fixtures::context()).await.unwrap().pending, 2);
         assert_eq!(app.post_form("/scans/bulk", "scan=1").await.status(), 400);
         let none = text_of(app.post_form("/scans/bulk", "action=cancel").await).await;
         assert!(
@@ -337,7 +335,7 @@ mod tests {
         let refused = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes").await;
         assert_eq!(refused.status(), 422);
         assert!(text_of(refused).await.contains("Confirm that you have permission to run active plugins."));
-        assert_eq!(app.service.stats().await.unwrap().pending, 0);
+        assert_eq!(app.services.reporting.stats(&fixtures::context()).await.unwrap().pending, 0);
         let done = app.post_form("/scans/bulk", "action=rerun&scan=1&scan=2&confirmed=yes&confirm=yes").await;
         assert_eq!(header_of(&done, "location"), "/scans?done=rerun&n=2&not=0");
     }

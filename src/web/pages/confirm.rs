@@ -84,7 +84,11 @@ pub(crate) struct NamedScan {
 
 impl NamedScan {
     pub(crate) fn new(scan: &ScanSnapshot) -> Self {
-        Self { id: scan.record.id.0, target: clean(&scan.record.request.target.label()), state: badge(scan) }
+        Self {
+            id: scan.record.id.0,
+            target: clean(&scan.record.request.target.label()),
+            state: badge(scan.status(), &scan.coverage()),
+        }
     }
 }
 

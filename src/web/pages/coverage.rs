@@ -1,7 +1,9 @@
 //! The coverage of a scan in words: a summary line, the badge, and the reason of each empty list.
 //! The functions are pure, and claim no more than the row of the scan contains.
 
-use kastrel_actors::model::{Coverage, PluginResult, PluginStatus, ScanSnapshot, ScanState, ScanStatus, grouped_count};
+use kastrel_actors::model::{
+    Coverage, PluginClass, PluginResult, PluginStatus, ScanOverview, ScanSnapshot, ScanState, ScanStatus, grouped_count,
+};
 
 use super::badge::{Badge, state_word};
 use crate::web::text::{clean, counted, sentence};
@@ -35,11 +37,11 @@ pub(crate) struct CoverageView {
 
 impl CoverageView {
     /// Returns the coverage of a scan in any state.
-    pub(crate) fn of(scan: &ScanSnapshot) -> Self {
-        let coverage = scan.coverage();
+    pub(crate) fn of(scan: &ScanSnapshot, overview: &ScanOverview) -> Self {
+        let coverage = &overview.coverage;
         let gap = |status: PluginStatus| {
             let names = coverage.names(status);
-            let count = format!("{} {}", names.len(), gap_word(status));
+            let count = format!("{} {}", names.len(), status.text().gap);
             (!names.is_empty()).then(|| Gap { name: status.as_str(), count, plugins: listed(names) })
         };
         // A dry run never checks anything: that is one reason for all plugins, not a gap of each.
@@ -48,42 +50,23 @@ impl CoverageView {
         } else {
             Coverage::GAPS.into_iter().filter_map(gap).collect()
         };
-        let done = coverage.total() - coverage.unfinished.len();
-        let percent =
-            (scan.status() == ScanStatus::Running && coverage.total() > 0).then(|| done * 100 / coverage.total());
         Self {
-            label: label(scan, &coverage),
+            label: label(scan, overview),
             gaps,
             left_out: listed(&scan.record.left_out),
-            percent,
+            percent: overview.percent.filter(|_| scan.status() == ScanStatus::Running),
             is_complete: coverage.is_complete(),
         }
     }
 }
 
 /// Returns the coverage in one line.
-fn label(scan: &ScanSnapshot, coverage: &Coverage) -> String {
+fn label(scan: &ScanSnapshot, overview: &ScanOverview) -> String {
     match scan.status() {
         ScanStatus::Pending => String::new(),
-        ScanStatus::Running if coverage.total() == 0 => String::new(),
-        ScanStatus::Running => {
-            let done = coverage.total() - coverage.unfinished.len();
-            format!("{done} of {} plugins done", coverage.total())
-        }
+        ScanStatus::Running => overview.progress().unwrap_or_default(),
         ScanStatus::Cancelled if scan.record.attempts.is_empty() => "Not run: cancelled before it started".into(),
-        ScanStatus::Completed | ScanStatus::Failed | ScanStatus::Cancelled => sentence(&coverage.label()),
-    }
-}
-
-const fn gap_word(status: PluginStatus) -> &'static str {
-    match status {
-        PluginStatus::Failed => "failed",
-        PluginStatus::Unavailable => "not installed",
-        PluginStatus::Skipped => "skipped",
-        PluginStatus::Interrupted => "interrupted",
-        PluginStatus::NotRun => "not run",
-        PluginStatus::Completed => "completed",
-        PluginStatus::Pending | PluginStatus::InProgress => "unfinished",
+        ScanStatus::Completed | ScanStatus::Failed | ScanStatus::Cancelled => sentence(&overview.coverage.label()),
     }
 }
 
@@ -97,8 +80,7 @@ fn listed(names: &[String]) -> String {
 }
 
 /// Returns the badge of a scan's state. It is green only if every selected check ran.
-pub(crate) fn badge(scan: &ScanSnapshot) -> Badge {
-    let (status, coverage) = (scan.status(), scan.coverage());
+pub(crate) fn badge(status: ScanStatus, coverage: &Coverage) -> Badge {
     if status != ScanStatus::Completed || coverage.is_complete() {
         return status.into();
     }
@@ -112,8 +94,7 @@ pub(crate) fn badge(scan: &ScanSnapshot) -> Badge {
 }
 
 /// Returns why a scan shows no issue.
-pub(crate) fn no_issues(scan: &ScanSnapshot) -> String {
-    let coverage = scan.coverage();
+pub(crate) fn no_issues(scan: &ScanSnapshot, coverage: &Coverage) -> String {
     let gaps = Coverage::GAPS.iter().flat_map(|status| coverage.names(*status)).cloned().collect::<Vec<_>>();
     match &scan.record.state {
         ScanState::Pending { .. } if scan.record.attempts.is_empty() => "Not checked yet: the scan is queued.".into(),
@@ -151,24 +132,18 @@ pub(crate) const fn state_of(plugin: &PluginResult, ended: bool) -> PluginStatus
 
 /// Returns why a plugin shows no issue. `ended`: its attempt has ended.
 pub(crate) const fn no_issues_of(plugin: &PluginResult, dry_run: bool, ended: bool) -> &'static str {
-    match state_of(plugin, ended) {
-        PluginStatus::Pending => "Not checked yet: the plugin has not started.",
-        PluginStatus::InProgress => "No issues yet.",
-        _ if dry_run => "Not run: dry run.",
-        PluginStatus::Completed => "No issues found.",
-        PluginStatus::Failed => "Not checked: the plugin failed.",
-        PluginStatus::Skipped => "Not checked: the scanner skipped the plugin.",
-        PluginStatus::Unavailable => "Not checked: its tool is not installed.",
-        PluginStatus::Interrupted => "Not checked: the plugin was interrupted.",
-        PluginStatus::NotRun => "Not run: the attempt ended before the plugin started.",
+    let state = state_of(plugin, ended);
+    match state.class() {
+        PluginClass::Ok | PluginClass::LeftOut | PluginClass::Problem if dry_run => "Not run: dry run.",
+        _ => state.text().no_issues,
     }
 }
 
 /// Returns the number of issues of a scan, for a list. It is empty if nothing was checked, because
 /// a zero would look clean.
-pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
-    let (issues, coverage) = (scan.severities().total(), scan.coverage());
-    match scan.status() {
+pub(crate) fn issues_text(status: ScanStatus, overview: &ScanOverview) -> String {
+    let (issues, coverage) = (overview.severities.total(), &overview.coverage);
+    match status {
         ScanStatus::Pending => String::new(),
         _ if issues > 0 => format!("{} {}", grouped_count(issues), if issues == 1 { "issue" } else { "issues" }),
         ScanStatus::Running => String::new(),
@@ -182,8 +157,8 @@ pub(crate) fn issues_text(scan: &ScanSnapshot) -> String {
 mod tests {
     use jiff::Timestamp;
     use kastrel_actors::model::{
-        AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ScanRecord,
-        ScanRequest, Severity, Verdict,
+        AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ResultSummary,
+        ScanRecord, ScanRequest, Severity,
     };
     use kastrel_actors::testing::fixtures;
 
@@ -210,7 +185,7 @@ mod tests {
             request: ScanRequest { dry_run, ..record.request.clone() },
             state: match state {
                 ScanState::Completed { at, .. } => {
-                    ScanState::Completed { at, verdict: Verdict { plugins: plugins.clone(), dry_run } }
+                    ScanState::Completed { at, summary: ResultSummary::of(&plugins, dry_run) }
                 }
                 state => state,
             },
@@ -221,7 +196,7 @@ mod tests {
     }
 
     fn completed() -> ScanState {
-        ScanState::Completed { at: AT, verdict: Verdict::default() }
+        ScanState::Completed { at: AT, summary: ResultSummary::default() }
     }
 
     fn failed() -> ScanState {
@@ -382,16 +357,21 @@ mod tests {
             ),
         ] {
             let scan = scan(state, has_started, dry_run, states);
-            let badge = badge(&scan);
+            let overview = scan.overview();
+            let (badge, view) = (badge(scan.status(), &overview.coverage), CoverageView::of(&scan, &overview));
             assert_eq!(format!("{} {}", badge.name, badge.label), shown, "{states:?}");
             assert_eq!(
-                (CoverageView::of(&scan).label.as_str(), no_issues(&scan).as_str(), issues_text(&scan).as_str()),
+                (
+                    view.label.as_str(),
+                    no_issues(&scan, &overview.coverage).as_str(),
+                    issues_text(scan.status(), &overview).as_str()
+                ),
                 (line, why, listed),
                 "{states:?}"
             );
             assert_eq!(
                 badge.name == "completed",
-                CoverageView::of(&scan).is_complete && scan.status() == ScanStatus::Completed,
+                view.is_complete && scan.status() == ScanStatus::Completed,
                 "{states:?}"
             );
         }
@@ -399,12 +379,9 @@ mod tests {
 
     #[test]
     fn gaps_are_named_by_their_state() {
-        let view = CoverageView::of(&scan(
-            completed(),
-            true,
-            false,
-            &[("a", Completed), ("b", Unavailable), ("c", Unavailable), ("d", Failed)],
-        ));
+        let states = [("a", Completed), ("b", Unavailable), ("c", Unavailable), ("d", Failed)];
+        let scan = scan(completed(), true, false, &states);
+        let view = CoverageView::of(&scan, &scan.overview());
         let gaps: Vec<String> =
             view.gaps.iter().map(|gap| format!("{} {}: {}", gap.name, gap.count, gap.plugins)).collect();
         assert_eq!(gaps, ["failed 1 failed: d", "unavailable 2 not installed: b, c"]);
@@ -429,6 +406,6 @@ mod tests {
         let mut snapshot = scan(failed(), true, false, &[("a", Failed)]);
         let issue = IssueRef { id: "x".into(), severity: Severity::High, title: "X".into() };
         snapshot.plugins[0] = PluginResult::new("a", Failed).with_issues([issue]);
-        assert_eq!(issues_text(&snapshot), "1 issue");
+        assert_eq!(issues_text(snapshot.status(), &snapshot.overview()), "1 issue");
     }
 }

@@ -48,7 +48,7 @@ struct FileRow {
 
 /// Shows the files of a scan.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let mut attempts = Vec::new();
     for attempt in scan.record.attempts.iter().rev().take(LISTED) {
         let base = format!("/scans/{id}/attempts/{}", attempt.number);

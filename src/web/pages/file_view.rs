@@ -50,7 +50,7 @@ pub(crate) async fn show(
     viewer: Viewer,
     FilePath { id, attempt, path }: FilePath,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     // Only the size is needed of a file that is not shown as text.
     let most = if content_kind(&path).media_type.starts_with("text/plain") { MOST_BYTES } else { 1 };
     let (content, bytes) = head(&web, &scan.record, attempt, &path, most).await?;

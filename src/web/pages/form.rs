@@ -5,13 +5,12 @@
 use std::collections::HashSet;
 
 use kastrel_actors::model::{
-    ConfigOverride, FieldError, HIDDEN_VALUE, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo, PluginKind, Priority,
-    ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft, SettingNatures, SettingValue,
+    ConfigOverride, FieldError, HIDDEN_VALUE, IdempotencyKey, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo,
+    PluginKind, Priority, ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft, SettingValue,
 };
-use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::policy::overrides::SettingRule;
 use kastrel_actors::policy::permission;
-use kastrel_actors::ports::{SecretSealer, secret_sealer};
+use kastrel_actors::service::SettingRules;
 use url::form_urlencoded;
 
 use crate::ports::ScannerCatalog;
@@ -67,7 +66,7 @@ impl SubmitForm {
     }
 
     /// Returns the form with the options of an earlier scan.
-    pub(crate) fn of(request: &ScanRequest, rules: &SettingRules<'_>) -> Self {
+    pub(crate) fn of(request: &ScanRequest, rules: &SettingRules) -> Self {
         Self {
             target: request.target.to_string(),
             mode: request.mode.to_string(),
@@ -80,7 +79,7 @@ impl SubmitForm {
             priority: request.priority.to_string(),
             overrides: request.overrides.iter().map(ConfigOverride::shown).collect::<Vec<_>>().join("\n"),
             // Sealed values are valid only for the same target and the same addresses.
-            kept: secret_sealer::keep_of_scan(rules.sealer, &request.target, &request.overrides, rules.natures),
+            kept: rules.keep_of_scan(&request.target, &request.overrides),
             ..Self::fresh()
         }
     }
@@ -120,10 +119,11 @@ impl SubmitForm {
     }
 
     /// Returns the idempotency key of a line, if the key of the form is valid.
-    pub(crate) fn idempotency_key(&self, line: usize) -> Option<String> {
+    pub(crate) fn idempotency_key(&self, line: usize) -> Option<IdempotencyKey> {
         let usable =
             (1..=64).contains(&self.key.len()) && self.key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        usable.then(|| if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) })
+        let key = if line <= 1 { format!("form-{}", self.key) } else { format!("form-{}-{line}", self.key) };
+        key.parse().ok().filter(|_| usable)
     }
 
     /// Returns the draft for one target, and the errors of the other fields. The draft keeps
@@ -167,12 +167,6 @@ impl SubmitForm {
         };
         (draft, errors)
     }
-
-    /// Returns the draft for validating one target after the other: without the settings, which are
-    /// the same for all targets.
-    pub(crate) fn draft_of_targets(&self) -> ScanRequestDraft {
-        ScanRequestDraft { overrides: Vec::new(), kept: Vec::new(), ..self.draft_of("").0 }
-    }
 }
 
 /// Returns the last value of each name, because a newly typed value replaces an earlier one. The
@@ -188,7 +182,7 @@ fn newest(kept: Vec<KeptSecret>) -> Vec<KeptSecret> {
 /// Returns the typed settings as the page shows them again. A secret is hidden, and its sealed
 /// value is sent with the form. A line that is not a valid setting may contain a secret, whatever
 /// it looks like.
-fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
+fn hidden(typed: &str, rules: &SettingRules) -> (String, Vec<KeptSecret>) {
     let mut kept = Vec::new();
     let mut settings = 0;
     let mut line = |line: &str| {
@@ -199,7 +193,7 @@ fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
         settings += 1;
         let mut keep = |name: &str, value: &str| {
             if settings <= MAX_OVERRIDES {
-                kept.extend(secret_sealer::keep(rules.sealer, name, value));
+                kept.extend(rules.keep(name, value));
             }
         };
         let Ok(one) = ConfigOverride::parse(trimmed) else {
@@ -211,7 +205,7 @@ fn hidden(typed: &str, rules: &SettingRules<'_>) -> (String, Vec<KeptSecret>) {
         };
         let mark = if matches!(one.value, SettingValue::Secret(_)) { SECRET_MARK } else { "" };
         match one.value.clear() {
-            Some(value) if one.is_secret() || rules.natures.nature(&one.plugin, &one.key).secret => {
+            Some(value) if rules.is_secret(&one) => {
                 if !value.is_empty() {
                     keep(&one.name(), value);
                 }
@@ -240,14 +234,6 @@ fn loosely(line: &str) -> Option<(&'static str, &str, &str)> {
     // The line counts if its name and value would be a valid setting.
     ConfigOverride::parse(&format!("{name}={value}")).ok()?;
     (!value.is_empty()).then_some((mark, name, value))
-}
-
-/// The rules that decide how settings are shown.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SettingRules<'a> {
-    pub(crate) policy: &'a OverridePolicy,
-    pub(crate) natures: &'a SettingNatures,
-    pub(crate) sealer: &'a dyn SecretSealer,
 }
 
 /// The form as the page shows it.
@@ -341,7 +327,7 @@ impl FormView {
         form: &SubmitForm,
         errors: &[FieldError],
         catalogue: Option<&ScannerCatalog>,
-        rules: &SettingRules<'_>,
+        rules: &SettingRules,
     ) -> Self {
         let (overrides, kept) = hidden(&form.overrides, rules);
         let kept = newest(form.kept.iter().cloned().chain(kept).collect())
@@ -425,7 +411,7 @@ impl FormView {
             kept,
             confirm: form.confirm,
             confirm_error: error("confirm"),
-            settings: catalogue.map(|catalogue| settings(catalogue, rules.policy)).unwrap_or_default(),
+            settings: catalogue.map(|catalogue| settings(catalogue, rules)).unwrap_or_default(),
         }
     }
 }
@@ -481,7 +467,7 @@ const fn mode_about(mode: ScanMode) -> &'static str {
 }
 
 /// Returns the settings as `plugin.key`.
-fn settings(catalogue: &ScannerCatalog, policy: &OverridePolicy) -> Vec<SettingHint> {
+fn settings(catalogue: &ScannerCatalog, rules: &SettingRules) -> Vec<SettingHint> {
     let plugins = catalogue.settings.iter().flat_map(|settings| &settings.plugins);
     let hint = |plugin: &str, key: &str, rule: &SettingRule| {
         let nature = catalogue.natures.nature(plugin, key);
@@ -489,7 +475,7 @@ fn settings(catalogue: &ScannerCatalog, policy: &OverridePolicy) -> Vec<SettingH
             name: clean(&format!("{plugin}.{key}")),
             about: clean(&rule.description),
             default: if nature.secret { String::new() } else { clean(&rule.default) },
-            locked: policy.lock(plugin, key, nature).map(|lock| lock.to_string()),
+            locked: rules.lock(plugin, key, nature).map(|lock| lock.to_string()),
             is_secret: nature.secret,
         }
     };
@@ -506,6 +492,10 @@ pub(super) const fn format_label(format: ReportFormat) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use kastrel_actors::testing::TestSealer;
+
     use super::*;
 
     #[test]
@@ -524,8 +514,7 @@ mod tests {
 
     /// Returns the shown text, and the names of the hidden values that are sent with the form.
     fn shown(typed: &str) -> (String, Vec<String>) {
-        let (policy, natures) = (OverridePolicy::default(), SettingNatures::default());
-        let rules = SettingRules { policy: &policy, natures: &natures, sealer: &kastrel_actors::testing::TestSealer };
+        let rules = SettingRules::new(Arc::default(), Arc::default(), Arc::new(TestSealer));
         let (text, kept) = hidden(typed, &rules);
         (text, kept.into_iter().map(|one| one.name).collect())
     }
@@ -578,13 +567,12 @@ mod tests {
             form.draft_of("a.test").0.check().is_err()
                 && form.draft_of("a.test").0.overrides.len() == MAX_OVERRIDES + 1
         );
-        assert_eq!(form.draft_of_targets().overrides.len(), 0);
     }
 
     #[test]
     fn invalid_form_key_is_ignored() {
         let key = |text: &str| SubmitForm { key: text.into(), ..SubmitForm::fresh() }.idempotency_key(1);
-        assert_eq!(key("a-1").as_deref(), Some("form-a-1"));
+        assert_eq!(key("a-1"), "form-a-1".parse().ok());
         assert_eq!((key(""), key("a b"), key(&"x".repeat(65))), (None, None, None));
     }
 }

@@ -1,6 +1,6 @@
 //! The frame of every page: navigation, notices, header and footer.
 
-use kastrel_actors::live::SnapshotCache;
+use kastrel_actors::live::HeldNode;
 use kastrel_actors::model::{HeldBack, ScannerKind};
 use kastrel_actors::policy::waiting::StartBlocker;
 
@@ -86,8 +86,7 @@ impl Standing {
 
 /// Returns the nodes that start no scans while other nodes do, grouped by reason: many nodes on one
 /// shared disk have the same reason.
-fn held_nodes(snapshots: &SnapshotCache, clock: &WallClock) -> Vec<Standing> {
-    let (nodes, others) = snapshots.holds.nodes();
+fn held_nodes((nodes, others): (Vec<HeldNode>, bool), clock: &WallClock) -> Vec<Standing> {
     let mut notices: Vec<(Vec<&str>, &HeldBack)> = Vec::new();
     for node in nodes.iter().filter(|_| others) {
         match notices.iter_mut().find(|(_, held)| held.faults == node.held.faults) {
@@ -125,7 +124,7 @@ impl Layout {
         let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
         // If the store does not respond, the page shows the last known blockers.
-        let blockers = web.service().start_blockers().await;
+        let blockers = web.queue().start_blockers().await;
         Self {
             scanner: catalogue.map_or_else(
                 || "Detecting scanner…".into(),
@@ -134,7 +133,7 @@ impl Layout {
             is_stand_in,
             // If no scan starts on any node, there are no other nodes that could start it.
             standing: match blockers.as_slice() {
-                [] => held_nodes(&web.service().snapshots, &clock),
+                [] => held_nodes(web.nodes().held(), &clock),
                 blockers => blockers.iter().map(|blocker| Standing::new(blocker, &clock)).collect(),
             },
             foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
@@ -320,9 +319,9 @@ mod tests {
                 .await
                 .unwrap();
         }
-        app.service.start_blockers().await;
+        app.services.queue.start_blockers().await;
         let titles = || {
-            held_nodes(&app.service.snapshots, &WallClock::sample())
+            held_nodes(app.services.nodes.held(), &WallClock::sample())
                 .into_iter()
                 .map(|notice| notice.title)
                 .collect::<Vec<_>>()

@@ -48,7 +48,7 @@ pub(crate) async fn show(
     PathId(id): PathId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let asked = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .find(|(name, _)| name == "attempt")
         .and_then(|(_, value)| value.parse().ok());

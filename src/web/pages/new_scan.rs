@@ -8,25 +8,21 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::Client;
-use kastrel_actors::model::{FieldError, ScanId, Target, TraceContext};
+use kastrel_actors::model::{FieldError, IdempotencyKey, ScanId, ScanRequestDraft, Target};
 use kastrel_actors::policy::admission::QueueRefusal;
 use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;
 use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
-use super::form::{FormView, SettingRules, SubmitForm};
+use super::form::{FormView, SubmitForm};
 use super::layout::{Here, Layout};
-use crate::ports::ScannerCatalog;
 use crate::web::api::submission::unreadable;
 use crate::web::assets;
-use crate::web::check::problems;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::state::{Web, WebInner};
 use crate::web::text::{clean, counted, sentence};
-use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
 /// The page of a new scan.
@@ -70,13 +66,9 @@ pub(crate) async fn show(
     let mut form = SubmitForm::fresh();
     let mut clone_of = None;
     if let Some(id) = of("from").and_then(|id| id.parse::<ScanId>().ok())
-        && let Some(scan) = web.service().scan(id).await?
+        && let Some(scan) = web.scans().scan(&viewer.context, id).await?
     {
-        let (service, natures) = (web.service(), web.service().snapshots.offered.settings());
-        form = SubmitForm::of(
-            &scan.record.request,
-            &SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer },
-        );
+        form = SubmitForm::of(&scan.record.request, &web.scans().setting_rules());
         clone_of = Some(id.0);
     }
     if let Some(target) = of("target") {
@@ -93,9 +85,8 @@ pub(crate) async fn preview(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
-    let catalogue = web.catalogue();
-    let lines = judged(&web, &form, catalogue.as_deref());
-    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &form, catalogue.as_deref()) };
+    let lines = judged(&web, &viewer, &form);
+    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &viewer, &form) };
     let preview = Preview::new(&lines);
     Ok(render(&web, &viewer, &form, &errors, None, Some(preview)).await)
 }
@@ -105,36 +96,39 @@ pub(crate) async fn preview(
 pub(crate) async fn submit(
     State(web): State<Web>,
     viewer: Viewer,
-    trace: RequestTrace,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
-    let catalogue = web.catalogue();
-    let several = targets(&form.target).len() > 1;
-    let mut errors = shared_errors(&web, &form, catalogue.as_deref());
-    if !several {
-        let (draft, _) = form.draft_of(targets(&form.target).first().copied().unwrap_or_default());
-        let of_target =
-            problems(web.service(), &draft, catalogue.as_deref()).into_iter().filter(|error| error.field == "target");
-        errors = of_target.chain(errors).collect();
-        if !errors.is_empty() {
-            return Ok(refused(render(&web, &viewer, &form, &errors, None, None).await));
-        }
-        return match accept(&web, viewer.client, &draft, form.idempotency_key(1), trace.0).await {
-            Ok(accepted) => Ok(to_scan(&accepted)),
-            Err(SubmitError::Invalid(errors)) => Ok(refused(render(&web, &viewer, &form, &errors, None, None).await)),
-            Err(error) => Err(error.into()),
-        };
+    let targets = targets(&form.target);
+    if targets.len() <= 1 {
+        return submit_one(&web, &viewer, &form, targets.first().copied().unwrap_or_default()).await;
     }
-    let lines = judged(&web, &form, catalogue.as_deref());
+    let errors = shared_errors(&web, &viewer, &form);
+    let lines = judged(&web, &viewer, &form);
     let accepted = lines.iter().filter(|line| matches!(line.outcome, LineOutcome::Accepted(_))).count();
     if !errors.is_empty() || !form.start || accepted == 0 {
         let is_wrong = !errors.is_empty() || accepted == 0;
         let rendered = render(&web, &viewer, &form, &errors, None, Some(Preview::new(&lines))).await;
         return Ok(if is_wrong { refused(rendered) } else { rendered });
     }
-    submit_all(&web, &viewer, &form, &lines, trace.0).await
+    submit_all(&web, &viewer, &form, &lines).await
+}
+
+async fn submit_one(web: &WebInner, viewer: &Viewer, form: &SubmitForm, target: &str) -> Result<Response, Problem> {
+    let (draft, wrong) = form.draft_of(target);
+    let errors = if wrong.is_empty() {
+        match accept(web, viewer, &draft, form.idempotency_key(1)).await {
+            Ok(accepted) => return Ok(to_scan(&accepted)),
+            Err(SubmitError::Invalid(errors)) => errors,
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        let checked = web.scans().check(&viewer.context, &draft);
+        let (of_target, others): (Vec<_>, Vec<_>) = checked.into_iter().partition(|error| error.field == "target");
+        [of_target, wrong, others].concat()
+    };
+    Ok(refused(render(web, viewer, form, &errors, None, None).await))
 }
 
 async fn submit_all(
@@ -142,7 +136,6 @@ async fn submit_all(
     viewer: &Viewer,
     form: &SubmitForm,
     lines: &[ValidatedLine],
-    trace: TraceContext,
 ) -> Result<Response, Problem> {
     let (mut done, mut not) = (0, 0);
     let mut stored = HashMap::new();
@@ -150,7 +143,7 @@ async fn submit_all(
     for line in lines {
         let LineOutcome::Accepted(target) = &line.outcome else { continue };
         let (draft, _) = form.draft_of(target);
-        match accept(web, viewer.client, &draft, form.idempotency_key(line.number), trace).await {
+        match accept(web, viewer, &draft, form.idempotency_key(line.number)).await {
             Ok(accepted) => {
                 stored.insert(line.number, accepted.scan.record.id);
                 done += 1;
@@ -184,14 +177,14 @@ fn without_room(line: &ValidatedLine, stored: &HashMap<usize, ScanId>, refusal: 
 
 async fn accept(
     web: &WebInner,
-    client: Client,
-    draft: &kastrel_actors::model::ScanRequestDraft,
-    key: Option<String>,
-    trace: TraceContext,
+    viewer: &Viewer,
+    draft: &ScanRequestDraft,
+    key: Option<IdempotencyKey>,
 ) -> Result<Accepted, SubmitError> {
-    match web.service().submit_from(client, draft, key, trace).await {
+    let submit = |key| web.scans().submit(&viewer.context, viewer.client, draft, key);
+    match submit(key.as_ref()).await {
         // The user went back and changed the form: that is a new scan.
-        Err(SubmitError::KeyReused(_)) => web.service().submit_from(client, draft, None, trace).await,
+        Err(SubmitError::KeyReused(_)) => submit(None).await,
         other => other,
     }
 }
@@ -213,33 +206,20 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
     Ok(SubmitForm::parse(&body.map_err(|rejection| unreadable(&rejection))?))
 }
 
-/// Returns the errors of all fields except the targets. The check needs a target, because kept
-/// secrets belong to one: the first valid target of the form, or a placeholder that is always
-/// valid.
-fn shared_errors(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<FieldError> {
+/// Returns the errors of all fields except the targets. Kept secrets belong to a target: they are
+/// checked for the first valid one.
+fn shared_errors(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
-    let (draft, mut errors) = form.draft_of(first.unwrap_or("target.invalid"));
-    errors.extend(problems(web.service(), &draft, catalogue).into_iter().filter(|error| error.field != "target"));
-    // If that target is out of scope, the settings are still checked.
-    if errors.is_empty()
-        && let (Some(settings), Ok(request)) =
-            (catalogue.and_then(|catalogue| catalogue.settings.as_ref()), draft.check())
-    {
-        errors.extend(settings.check(&request.overrides));
-    }
+    let (draft, mut errors) = form.draft_of(first.unwrap_or_default());
+    let checked = web.scans().check(&viewer.context, &draft);
+    errors.extend(checked.into_iter().filter(|error| error.field != "target"));
     errors
 }
 
-fn judged(web: &WebInner, form: &SubmitForm, catalogue: Option<&ScannerCatalog>) -> Vec<ValidatedLine> {
-    let mut draft = form.draft_of_targets();
-    judge(&form.target, |target| {
-        target.clone_into(&mut draft.target);
-        match problems(web.service(), &draft, catalogue).into_iter().find(|error| error.field == "target") {
-            Some(error) => Err(error.message),
-            // The errors of the other fields are the same for every line, and are shown once.
-            None => Ok(target.parse::<Target>().map_or_else(|_| target.to_owned(), |target| target.to_string())),
-        }
-    })
+fn judged(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<ValidatedLine> {
+    let check = |target: &str| web.scans().check_target(&viewer.context, target);
+    // The errors of the other fields are the same for every line, and are shown once.
+    judge(&form.target, |line| check(line).map(|target| target.to_string()).map_err(|error| error.message))
 }
 
 fn refused(mut response: Response) -> Response {
@@ -255,12 +235,10 @@ async fn render(
     clone_of: Option<u64>,
     preview: Option<Preview>,
 ) -> Response {
-    let (service, natures) = (web.service(), web.service().snapshots.offered.settings());
-    let rules = SettingRules { policy: &service.overrides, natures: &natures, sealer: &*service.sealer };
     page(&NewScanPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
         form_script_url: assets::url("form.js"),
-        form: FormView::new(form, errors, web.catalogue().as_deref(), &rules),
+        form: FormView::new(form, errors, web.catalogue().as_deref(), &web.scans().setting_rules()),
         no_catalogue: web.no_catalogue(),
         clone_of,
         preview,

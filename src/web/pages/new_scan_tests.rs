@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use kastrel_actors::model::SettingValue;
-use kastrel_actors::policy::override_policy::OverridePolicy;
 use kastrel_actors::ports::store::prelude::*;
-use kastrel_actors::testing::TestSealer;
+use kastrel_actors::service::SettingRules;
+use kastrel_actors::testing::{TestSealer, fixtures};
 
 use super::*;
 use crate::web::pages::layout::HOSTILE;
@@ -24,8 +26,7 @@ impl NewScanPage {
             FieldError::new("max_workers", "expected 1 to 32"),
             FieldError::new("confirm", "confirm it"),
         ];
-        let (policy, natures) = (OverridePolicy::default(), catalogue().natures);
-        let rules = SettingRules { policy: &policy, natures: &natures, sealer: &TestSealer };
+        let rules = SettingRules::new(Arc::default(), Arc::new(catalogue().natures), Arc::new(TestSealer));
         let lines = judge("a.test\n# note\n-oX\na.test\nb.test", |line| {
             if line.starts_with('-') { Err(HOSTILE.into()) } else { Ok(line.into()) }
         });
@@ -102,7 +103,7 @@ async fn a_secret_is_never_shown_again_and_comes_back_with_the_form() {
     let started = app.post_form("/scans", &format!("{form}&action=start")).await;
     assert_eq!(started.status(), 303, "{}", text_of(started).await);
     for (id, target) in [(1, "a.test"), (2, "b.test")] {
-        let record = app.service.scan(ScanId(id)).await.unwrap().unwrap().record.clone();
+        let record = app.service.scan(&fixtures::context(), ScanId(id)).await.unwrap().unwrap().record.clone();
         assert_eq!(record.request.target.to_string(), target);
         assert!(
             record.request.overrides.iter().all(|one| matches!(one.value, SettingValue::Sealed(_))),
@@ -209,6 +210,33 @@ async fn a_wrong_field_keeps_everything_that_was_typed() {
 }
 
 #[tokio::test]
+async fn form_shows_the_errors_of_the_target_and_of_all_other_fields_at_once() {
+    let app = TestApp::new();
+    app.load_catalogue();
+    for target in ["-oX", "10.0.0.1"] {
+        let form = format!(
+            "target={target}&mode=both&max_workers=99&plugins=nmap&overrides=whatweb.timeout%3D61%0Azap.image%3Devil%0Anovalue"
+        );
+        for form in [form.clone(), form.replace("max_workers=99", "max_workers=many&confirm=yes")] {
+            let refused = app.post_form("/scans", &form).await;
+            assert_eq!(refused.status(), 422);
+            let html = text_of(refused).await;
+            for part in [
+                r##"href="#field-target""##,
+                r##"href="#field-max_workers""##,
+                "the scanner has no plugin `nmap`",
+                "expected a whole number from 1 to 60",
+                "`zap.image` is locked",
+                "expected plugin.key=value",
+            ] {
+                assert!(html.to_lowercase().contains(&part.to_lowercase()), "{part} is missing in {html}");
+            }
+        }
+    }
+    assert!(app.memory.history().is_empty());
+}
+
+#[tokio::test]
 async fn settings_are_checked_against_the_scanners_schema() {
     let app = TestApp::new();
     app.load_catalogue();
@@ -254,7 +282,7 @@ async fn active_scans_ask_for_permission() {
             .status(),
         303
     );
-    let scan = app.service.scan(ScanId(1)).await.unwrap().unwrap();
+    let scan = app.service.scan(&fixtures::context(), ScanId(1)).await.unwrap().unwrap();
     assert_eq!(
         (&*scan.record.request.plugins, &*scan.record.left_out),
         (&["zap".to_owned(), "whatweb".into()][..], &["whatweb".to_owned()][..]),
@@ -287,7 +315,11 @@ async fn several_targets_are_previewed_and_then_started_together() {
     let started = app.post_form("/scans", &format!("key=k&target={text}&action=start")).await;
     assert_eq!((started.status().as_u16(), header_of(&started, "location")), (303, "/scans?done=submitted&n=2&not=0"));
     app.post_form("/scans", &format!("key=k&target={text}&action=start")).await;
-    assert_eq!(app.service.stats().await.unwrap().pending, 2, "the same form sent twice starts nothing twice");
+    assert_eq!(
+        app.services.reporting.stats(&fixtures::context()).await.unwrap().pending,
+        2,
+        "the same form sent twice starts nothing twice"
+    );
     let none = app.post_form("/scans", "target=10.0.0.1%0A10.0.0.2&action=start").await;
     assert_eq!(none.status(), 422);
 }

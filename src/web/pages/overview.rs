@@ -9,11 +9,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{
-    ListQuery, NodeActivity, NodeRecord, PluginStatus, RunsLike, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
-};
+use kastrel_actors::model::{ListQuery, NodeActivity, NodeRecord, ScanOrder, ScanSnapshot, ScanStatus, StoreStats};
 use kastrel_actors::policy::admission::QueueLimits;
-use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::policy::waiting::StartBlocker;
 use kastrel_actors::ports::StoreError;
 
@@ -22,11 +19,10 @@ use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day
 use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::{ScanRow, reason};
 use crate::ports::{RedisState, ScannerCatalog};
-use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
-use crate::web::estimate::{self, Running, time_left};
+use crate::web::estimate;
 use crate::web::headers::page;
-use crate::web::state::{Web, WebInner};
+use crate::web::state::Web;
 use crate::web::text::{MomentText, clean, counted, duration, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
@@ -36,8 +32,6 @@ const FAILED: usize = 5;
 const RECENT: usize = 10;
 const DAYS: i32 = 14;
 const RUNS: usize = 40;
-/// How many earlier scans an estimate uses.
-pub(super) const LIKE_IT: usize = 7;
 /// How long the page waits for the queue, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -120,9 +114,9 @@ struct FailureRow {
 
 /// Shows the overview.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    let service = web.service();
+    let (scans, reporting, context) = (web.scans(), web.reporting(), &viewer.context);
     let of = |statuses: &[ScanStatus], limit| {
-        service.list(ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
+        scans.list(context, ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
     };
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
@@ -131,21 +125,21 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
     let reading = async {
         tokio::try_join!(
-            service.stats(),
-            service.list(oldest),
+            reporting.stats(context),
+            scans.list(context, oldest),
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
-            service.store.queries.outcomes(first),
-            service.store.queries.past_runs(None, RUNS),
-            service.store.nodes.all(),
+            reporting.outcomes(context, first),
+            reporting.past_runs(context, None, RUNS),
+            web.nodes().list(context),
         )
     };
-    let queue = async { tokio::time::timeout(QUEUE_PATIENCE, service.queue.depth()).await.ok().and_then(Result::ok) };
+    let queue = web.queue().signals(QUEUE_PATIENCE);
     // Run these in parallel: each may have to wait for a store that does not respond.
     let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
-    let blockers = service.start_blockers_seen();
+    let blockers = web.queue().start_blockers_seen();
     let catalogue = web.catalogue();
     let live = Live::new(&web, "/api/events");
     let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
@@ -164,7 +158,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     };
     let mut cards = Vec::new();
     for scan in &running.scans {
-        let left = left_of(&web, scan).await;
+        let left = estimate::words(reporting.time_left(context, scan).await);
         cards.push(RunCard::new(scan, &clock, left));
     }
     let oldest = oldest.scans.first().map(|scan| clock.now.duration_since(scan.record.created_at));
@@ -176,7 +170,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         health: {
             let queue = queue.map(|_| Some((stats.pending, oldest)));
             let mut items = health(Some((&nodes, stats.running)), queue, &blockers, redis, catalogue.as_deref());
-            items.extend(full_queue(stats.pending, web.service().limits));
+            items.extend(full_queue(stats.pending, web.queue().limits()));
             items
         },
         more_running: stats
@@ -215,28 +209,6 @@ impl OverviewPage {
             recent: Vec::new(),
         }
     }
-}
-
-/// Returns the estimated remaining time of a running scan, in words. If the store does not respond,
-/// only the estimate is missing.
-pub(super) async fn left_of(web: &WebInner, scan: &ScanSnapshot) -> Option<String> {
-    let attempt = scan.record.last_attempt().filter(|attempt| attempt.end.is_none())?;
-    let like = RunsLike { target: target_text(&scan.record), mode: scan.record.request.mode };
-    // Scans with a selection of plugins have other durations.
-    let is_whole = scan.record.request.plugins.is_empty();
-    let runs = if is_whole {
-        web.service().store.queries.past_runs(Some(like), LIKE_IT).await.unwrap_or_default()
-    } else {
-        Vec::new()
-    };
-    let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
-    let plugins = plugins_of(scan);
-    estimate::words(time_left(&Running {
-        elapsed: Duration::try_from(web.now().duration_since(attempt.started_at)).unwrap_or_default(),
-        ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
-        plugins: plugins.len(),
-        before: &before,
-    }))
 }
 
 fn tiles(stats: &StoreStats) -> Vec<Tile> {
@@ -361,14 +333,7 @@ fn nodes_health(nodes: &[NodeRecord], running: u64) -> HealthItem {
 
 impl RunCard {
     fn new(scan: &ScanSnapshot, clock: &WallClock, left: Option<String>) -> Self {
-        let (record, plugins) = (&scan.record, plugins_of(scan));
-        let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let running: Vec<&str> = plugins
-            .iter()
-            .filter(|plugin| plugin.status == PluginStatus::InProgress)
-            .map(|plugin| plugin.name.as_str())
-            .collect();
-        let started = record.last_attempt().map_or(record.created_at, |attempt| attempt.started_at);
+        let (record, overview) = (&scan.record, scan.overview());
         let number = record.last_attempt().map_or(0, |attempt| attempt.number.0);
         Self {
             id: record.id.0,
@@ -376,15 +341,11 @@ impl RunCard {
             target: clean(&record.request.target.label()),
             mode: record.request.mode.as_str(),
             attempt: (number > 1).then(|| format!("attempt {number}")),
-            percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            plugins: if plugins.is_empty() {
-                "Starting".into()
-            } else {
-                format!("{ended} of {} plugins done", plugins.len())
-            },
-            doing: clean(&running.join(", ")),
-            since: exact(started),
-            elapsed: duration(clock.now.duration_since(started)),
+            percent: overview.percent,
+            plugins: overview.progress().unwrap_or_else(|| "Starting".into()),
+            doing: clean(&overview.running.join(", ")),
+            since: exact(overview.attempt_since),
+            elapsed: duration(overview.elapsed(clock.now)),
             left,
             is_stopping: record.cancel_requested.is_some(),
         }

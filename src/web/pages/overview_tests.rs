@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    DayOutcomes, Failure, FailureKind, HeldBack, PastRun, PluginInfo, PluginResult, QueuePause, Resolution,
-    ScannerInfo, ScannerKind, Verdict,
+    DayOutcomes, Failure, FailureKind, HeldBack, PastRun, PluginInfo, PluginResult, PluginStatus, QueuePause,
+    Resolution, ScannerInfo, ScannerKind, Verdict,
 };
 use kastrel_actors::testing::fixtures;
 
@@ -182,8 +182,9 @@ async fn overview_shows_running_scans_and_failures_with_reasons() {
     app.finish(&failed, Resolution::Fail(Failure::new(FailureKind::Crashed, "Traceback <most recent>"))).await;
     let done = app.running("done.example.com").await;
     app.finish(&done, Resolution::Complete(Verdict::default())).await;
+    app.deliver().await;
     let running = app.running("running.example.com").await;
-    app.service.snapshots.update_attempt(running.id, running.token, |live| {
+    app.snapshots.update_attempt(running.id, running.token, |live| {
         live.plugins(vec![
             PluginResult::new("whatweb", PluginStatus::Completed),
             PluginResult::new("testssl", PluginStatus::InProgress),

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use kastrel_actors::model::{PluginInfo, PluginResult, ScanStatus, grouped_count};
+use kastrel_actors::model::{PluginClass, PluginInfo, ScanStatus, grouped_count};
 
 use super::badge::Badge;
 use super::coverage::{no_issues_of, state_of};
@@ -73,7 +73,7 @@ pub(crate) async fn show(
     viewer: Viewer,
     PluginPath { id, name }: PluginPath,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let plugin = plugins_of(&scan)
         .iter()
         .find(|plugin| plugin.name == name)
@@ -116,7 +116,7 @@ pub(crate) async fn show(
         about: clean(info.map_or("", |info| &info.description)),
         kind: info.map(|info| info.kind.as_str()),
         badge: state_of(plugin, ended).into(),
-        is_problem: is_problem(plugin),
+        is_problem: plugin.status.class() == PluginClass::Problem,
         message: clean(&message_of(plugin)),
         no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
         issues: plugin
@@ -139,14 +139,6 @@ pub(crate) async fn show(
     }))
 }
 
-fn is_problem(plugin: &PluginResult) -> bool {
-    use kastrel_actors::model::PluginStatus;
-    matches!(
-        plugin.status,
-        PluginStatus::Failed | PluginStatus::Unavailable | PluginStatus::Interrupted | PluginStatus::NotRun
-    )
-}
-
 /// Returns the files whose names begin with the plugin's name, and not with the longer name of
 /// another plugin.
 fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Artifact> {
@@ -163,7 +155,7 @@ fn own_files(entries: Vec<Artifact>, name: &str, plugins: &[String]) -> Vec<Arti
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{IssueRef, PluginStatus, Resolution, Severity, Verdict};
+    use kastrel_actors::model::{IssueRef, PluginResult, PluginStatus, Resolution, Severity, Verdict};
 
     use super::*;
     use crate::web::pages::layout::HOSTILE;
@@ -227,7 +219,7 @@ mod tests {
         let app = TestApp::new();
         app.load_catalogue();
         let scan = app.running("example.com").await;
-        app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+        app.snapshots.update_attempt(scan.id, scan.token, |live| {
             live.plugins(vec![
                 PluginResult::new("whatweb", PluginStatus::Unavailable),
                 PluginResult::new("odd name", PluginStatus::Failed),
@@ -245,7 +237,7 @@ mod tests {
         );
         assert!(text_of(app.get("/scans/1/plugins/odd%20name").await).await.contains("Failed without a message"));
         for name in ["my plugin/1", "<b>x</b>", "../x", "..", ".", "~", "~.", "a?b#c", "%2e%2e", "näme", "\\"] {
-            app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+            app.snapshots.update_attempt(scan.id, scan.token, |live| {
                 live.plugins(vec![PluginResult::new(name, PluginStatus::Failed)]);
             });
             let html = text_of(app.get("/scans/1").await).await;

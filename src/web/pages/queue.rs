@@ -11,34 +11,38 @@ use crate::web::api::submission::unreadable;
 use crate::web::back::back;
 use crate::web::error::Problem;
 use crate::web::state::Web;
-use crate::web::text::clean;
 use crate::web::viewer::Viewer;
-
-const MAX_REASON: usize = 200;
 
 /// Pauses the queue: no scan starts any more.
 pub(crate) async fn pause(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| clean(value.trim()));
-    let reason =
-        reason.map(|reason| reason.chars().take(MAX_REASON).collect::<String>()).filter(|reason| !reason.is_empty());
-    web.service().pause(reason).await?;
+    let reason = form_urlencoded::parse(&body).find(|(name, _)| name == "reason").map(|(_, value)| value);
+    web.queue().pause(&viewer.context, reason.as_deref()).await?;
     Ok(Redirect::to("/supervision").into_response())
 }
 
 /// Resumes the queue. The button is on every page.
-pub(crate) async fn resume(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
-    web.service().resume().await?;
+pub(crate) async fn resume(State(web): State<Web>, viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
+    web.queue().resume(&viewer.context).await?;
     Ok(Redirect::to(&back(&headers, "/supervision")).into_response())
 }
 
 #[cfg(test)]
 mod tests {
     use crate::web::testing::{TestApp, header_of, text_of};
+
+    #[tokio::test]
+    async fn too_long_reason_is_refused_and_named() {
+        let app = TestApp::new();
+        let refused = app.post_form("/queue/pause", &format!("reason={}", "x".repeat(201))).await;
+        assert_eq!(refused.status(), 422);
+        let html = text_of(refused).await;
+        assert!(html.to_lowercase().contains("reason") && html.contains("expected at most 200 characters"), "{html}");
+    }
 
     #[tokio::test]
     async fn pause_is_shown_on_every_page_until_the_queue_resumes() {

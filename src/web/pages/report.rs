@@ -31,7 +31,7 @@ pub(crate) struct ReportPage {
 
 /// Shows the HTML report of the newest attempt that has a report, or redirects to its PDF report.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let none = if scan.status().is_terminal() { "the scanner wrote no report" } else { "no report yet" };
     let (attempt, found) = newest(&web, &scan.record).await?.ok_or_else(|| Problem::not_found(none))?;
     let target = clean(&scan.record.request.target.label());

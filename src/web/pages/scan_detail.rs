@@ -3,20 +3,18 @@
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{
-    PluginStatus, ReportFiles, ScanRecord, ScanSnapshot, ScanState, ScanStatus, SeverityCounts,
-};
+use kastrel_actors::model::{ReportFiles, ScanOverview, ScanRecord, ScanSnapshot, ScanState, ScanStatus};
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
-use super::overview::left_of;
 use crate::ports::NOTES_NAME;
 use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
+use crate::web::estimate;
 use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, has, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
@@ -131,10 +129,10 @@ pub(crate) async fn show(
     PathId(id): PathId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let results = results_of(&web, &scan.record).await;
-    let left = left_of(&web, &scan).await;
-    let reasons = web.service().reasons(&scan.record).await;
+    let left = estimate::words(web.reporting().time_left(&viewer.context, &scan).await);
+    let reasons = web.scans().reasons(&scan.record).await;
     let notice = notice_of(query.as_deref().unwrap_or_default(), &scan.record)
         .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
     let title = format!("Scan {id} of {}", clean(&scan.record.request.target.label()));
@@ -147,7 +145,8 @@ impl ScanDetailPage {
         let Read { layout, reasons, results, left, notice } = read;
         let (record, plugins) = (&scan.record, plugins_of(scan));
         let status = record.status();
-        let until = record.ended_at().unwrap_or(clock.now);
+        let overview = scan.overview();
+        let scan_badge = badge(status, &overview.coverage);
         let live = (!status.is_terminal()).then(|| Live::new(web, format!("/api/scans/{}/events", record.id)));
         let catalogue = web.catalogue();
         // The clocks of an ended attempt stop at its end.
@@ -156,7 +155,7 @@ impl ScanDetailPage {
             id: record.id.0,
             target: clean(&record.request.target.label()),
             status,
-            badge: badge(scan),
+            badge: scan_badge.clone(),
             mode: record.request.mode.as_str(),
             priority: (record.request.priority != kastrel_actors::model::Priority::Normal)
                 .then(|| record.request.priority.as_str()),
@@ -179,15 +178,15 @@ impl ScanDetailPage {
                 .map(|failure| crate::web::text::words(failure.kind.as_str()))
                 .unwrap_or_default(),
             is_cancelling: !status.is_terminal() && record.cancel_requested.is_some(),
-            progress: Progress::new(web, clock, scan, left),
-            coverage: CoverageView::of(scan),
-            outcome: issues_text(scan),
-            no_issues: no_issues(scan),
-            severities: severities(SeverityCounts::of(plugins)),
+            progress: Progress::new(web, clock, scan, &overview, left),
+            coverage: CoverageView::of(scan, &overview),
+            outcome: issues_text(status, &overview),
+            no_issues: no_issues(scan, &overview.coverage),
+            severities: severities(overview.severities),
             created: clock.moment(record.created_at),
             started: record.started_at.map(|at| clock.moment(at)),
             ended: record.ended_at().map(|at| clock.moment(at)),
-            duration: record.started_at.map_or_else(String::new, |started| duration(until.duration_since(started))),
+            duration: overview.duration(clock.now).map(duration).unwrap_or_default(),
             facts: facts(record),
             groups: findings::group(plugins, catalogue.as_deref()),
             plugins: plugins.iter().map(|plugin| PluginRow::new(record.id, plugin, settled, clock.now)).collect(),
@@ -196,7 +195,7 @@ impl ScanDetailPage {
                 .attempts
                 .iter()
                 .rev()
-                .map(|attempt| AttemptRow::new(attempt, &badge(scan), clock))
+                .map(|attempt| AttemptRow::new(attempt, &scan_badge, clock))
                 .collect(),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
             has_ended: status.is_terminal(),
@@ -210,27 +209,21 @@ impl ScanDetailPage {
 }
 
 impl Progress {
-    fn new(web: &WebInner, clock: &WallClock, scan: &ScanSnapshot, left: Option<String>) -> Option<Self> {
+    fn new(
+        web: &WebInner,
+        clock: &WallClock,
+        scan: &ScanSnapshot,
+        overview: &ScanOverview,
+        left: Option<String>,
+    ) -> Option<Self> {
         let ScanState::Running { attempt, .. } = &scan.record.state else { return None };
-        let plugins = plugins_of(scan);
-        let ended = plugins.iter().filter(|plugin| plugin.status.is_final()).count();
-        let running: Vec<&str> = plugins
-            .iter()
-            .filter(|plugin| plugin.status == PluginStatus::InProgress)
-            .map(|plugin| plugin.name.as_str())
-            .collect();
-        let started = scan.record.last_attempt().map_or(scan.record.created_at, |attempt| attempt.started_at);
         Some(Self {
-            percent: (!plugins.is_empty()).then(|| ended * 100 / plugins.len()),
-            text: if plugins.is_empty() {
-                "Starting".into()
-            } else {
-                format!("{ended} of {} plugins done", plugins.len())
-            },
-            since: exact(started),
-            elapsed: duration(clock.now.duration_since(started)),
+            percent: overview.percent,
+            text: overview.progress().unwrap_or_else(|| "Starting".into()),
+            since: exact(overview.attempt_since),
+            elapsed: duration(overview.elapsed(clock.now)),
             left,
-            doing: clean(&running.join(", ")),
+            doing: clean(&overview.running.join(", ")),
             phase: scan.phase.map(|phase| sentence(phase.as_str())),
             attempt: attempt_text(attempt.0, scan.record.failures, web.state.max_attempts),
         })

@@ -1,6 +1,6 @@
 use kastrel_actors::model::{
     AttemptEnd, AttemptRecord, Failure, FailureKind, FencingToken, Interruption, IssueRef, PluginResult, PluginStatus,
-    Resolution, ScanStatus, ScannerInfo, ScannerKind, Severity, Verdict,
+    Resolution, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts, Verdict,
 };
 
 use kastrel_actors::testing::fixtures;
@@ -156,7 +156,7 @@ fn scan_page_matches_snapshot() {
 async fn only_the_page_of_an_open_scan_updates_live() {
     let app = TestApp::new();
     let scan = app.running("example.com").await;
-    app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+    app.snapshots.update_attempt(scan.id, scan.token, |live| {
         live.plugins(vec![
             PluginResult::new("whatweb", PluginStatus::Completed),
             PluginResult::new("testssl", PluginStatus::InProgress),
@@ -335,7 +335,7 @@ async fn waiting_scan_shows_the_reason_of_the_pause() {
     let app = TestApp::new();
     app.submitted("example.com").await;
     assert!(!text_of(app.get("/scans/1").await).await.contains("Scan queued, but"));
-    app.service.pause(Some("an <upgrade>".into())).await.unwrap();
+    app.services.queue.pause(&fixtures::context(), Some("an <upgrade>")).await.unwrap();
     for address in ["/scans/1", "/scans/1?submitted=1"] {
         let html = text_of(app.get(address).await).await;
         assert!(
@@ -343,7 +343,7 @@ async fn waiting_scan_shows_the_reason_of_the_pause() {
             "{html}"
         );
     }
-    app.service.resume().await.unwrap();
+    app.services.queue.resume(&fixtures::context()).await.unwrap();
     assert!(text_of(app.get("/scans/1?submitted=1").await).await.contains("Scan queued. This page"));
 }
 

@@ -116,13 +116,14 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
     store.count = false;
-    let (list, stats) = tokio::try_join!(web.service().list(store), web.service().stats())?;
+    let (list, stats) =
+        tokio::try_join!(web.scans().list(&viewer.context, store), web.reporting().stats(&viewer.context))?;
     if list.order != query.order {
         query = query.newest_first();
         order_notice = Some(TOO_MANY_TARGETS);
     }
     let start = query.without_place();
-    let counts = counts(&web, &start, stats).await?;
+    let counts = counts(&web, &viewer, &start, stats).await?;
     let tab = |status: Option<ScanStatus>| Tab {
         name: status.map_or("all", ScanStatus::as_str),
         label: status.map_or("All", state_word),
@@ -190,7 +191,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
 
 /// Returns how many scans of each state match the filters except the state filter: other numbers
 /// would mislead. Returns `None` if counting is too expensive.
-async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Result<Option<StoreStats>, Problem> {
+async fn counts(
+    web: &WebInner,
+    viewer: &Viewer,
+    query: &ScanListQuery,
+    stats: StoreStats,
+) -> Result<Option<StoreStats>, Problem> {
     let all = ScanListQuery { statuses: Vec::new(), ..query.clone() };
     if !all.is_narrowed() {
         return Ok(Some(stats));
@@ -199,10 +205,8 @@ async fn counts(web: &WebInner, query: &ScanListQuery, stats: StoreStats) -> Res
         return Ok(None);
     }
     let limit = usize::try_from(COUNTED).unwrap_or(usize::MAX);
-    let page = web
-        .service()
-        .list(ListQuery { limit, count: false, order: ScanOrder::Newest, ..all.newest_first().for_store() })
-        .await?;
+    let query = ListQuery { limit, count: false, order: ScanOrder::Newest, ..all.newest_first().for_store() };
+    let page = web.scans().list(&viewer.context, query).await?;
     let mut counts = StoreStats::default();
     for scan in &page.scans {
         *match scan.status() {

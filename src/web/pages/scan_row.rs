@@ -1,10 +1,9 @@
 //! A row of a scan in a table: its state, the reason, and the available actions.
 
-use kastrel_actors::model::{ScanSnapshot, ScanState, ScanStatus, SeverityCounts};
+use kastrel_actors::model::{ScanSnapshot, ScanState, ScanStatus};
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, Gap, badge, issues_text};
-use crate::web::api::wire::plugins_of;
 use crate::web::state::WebInner;
 use crate::web::text::{MomentText, clean, duration, sentence, words};
 use crate::web::zone::{WallClock, exact};
@@ -44,25 +43,25 @@ impl ScanRow {
         let record = &scan.record;
         let status = record.status();
         let is_running = status == ScanStatus::Running;
-        let until = record.ended_at().unwrap_or(clock.now);
-        let view = CoverageView::of(scan);
+        let overview = scan.overview();
+        let view = CoverageView::of(scan, &overview);
         Self {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
             status,
-            badge: badge(scan),
+            badge: badge(status, &overview.coverage),
             target: clean(&record.request.target.label()),
             mode: record.request.mode.as_str(),
             is_dry_run: record.request.dry_run,
             reason: reason(&record.state),
-            waiting: web.service().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
+            waiting: web.scans().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
             percent: view.percent,
             checks: view.label,
             gaps: view.gaps,
-            issues: issues_text(scan),
-            severities: severities(SeverityCounts::of(plugins_of(scan))),
+            issues: issues_text(status, &overview),
+            severities: severities(overview.severities),
             created: clock.moment(record.created_at),
-            duration: record.started_at.map(|started| duration(until.duration_since(started))).unwrap_or_default(),
+            duration: overview.duration(clock.now).map(duration).unwrap_or_default(),
             since: record.started_at.filter(|_| is_running).map(exact),
             can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
             can_rerun: status.is_terminal(),
@@ -93,7 +92,7 @@ impl ScanRow {
             checks: "10 of 12 checks ran".into(),
             gaps,
             issues: "31 issues".into(),
-            severities: severities(SeverityCounts { critical: 1, low: 3, ..SeverityCounts::default() }),
+            severities: severities(kastrel_actors::model::SeverityCounts { critical: 1, low: 3, ..Default::default() }),
             created: WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH),
             duration: "3 min 5 s".into(),
             since: (status == ScanStatus::Running).then(|| "1970-01-01T00:00:00Z".into()),

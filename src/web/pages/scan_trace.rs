@@ -36,7 +36,7 @@ pub(crate) struct ScanTracePage {
 
 /// Shows a scan's trace.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let record = &scan.record;
     let clock = web.clock(&viewer);
     let until = record.ended_at().unwrap_or(clock.now);
@@ -46,12 +46,12 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         layout: Layout::of(&web, &viewer, Here::Scans, format!("Trace of scan {id}")).await,
         id: id.0,
         target: clean(&record.request.target.label()),
-        badge: badge(&scan),
+        badge: badge(scan.status(), &scan.coverage()),
         created: clock.moment(record.created_at),
         took: if record.status().is_terminal() { format!("finished after {whole}") } else { format!("{whole} so far") },
         trace_url: web.trace_url(&trace_id),
         trace_id,
-        rows: waterfall(&scan, web.service().waiting(record).await.as_ref(), clock.now),
+        rows: waterfall(&scan, web.scans().waiting(record).await.as_ref(), clock.now),
     }))
 }
 

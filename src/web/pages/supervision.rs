@@ -70,11 +70,10 @@ struct NodeRow {
 
 /// Shows the supervision page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    let store = &web.service().store;
-    let (nodes, paused) = tokio::try_join!(store.nodes.all(), store.queue.paused())?;
+    let (nodes, paused) = tokio::try_join!(web.nodes().list(&viewer.context), web.queue().paused(&viewer.context))?;
     let clock = web.clock(&viewer);
     let mut tree = Vec::new();
-    lay_out(&web.service().snapshots.supervision(clock.now), &clock, 0, &mut tree);
+    lay_out(&web.nodes().supervision(), &clock, 0, &mut tree);
     Ok(page(&SupervisionPage {
         layout: Layout::of(&web, &viewer, Here::Supervision, "Nodes").await,
         live: Live::new(&web, ""),
@@ -300,10 +299,10 @@ mod tests {
     async fn supervision_page_shows_the_tree_down_to_the_scans() {
         let app = TestApp::new();
         for name in ["node", "supervisor"] {
-            app.service.snapshots.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+            app.snapshots.status.actor(name, Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
         }
         let scan = app.running("example.com").await;
-        app.service.snapshots.update_attempt(scan.id, scan.token, |live| {
+        app.snapshots.update_attempt(scan.id, scan.token, |live| {
             live.phase(kastrel_actors::model::AttemptPhase::Running);
         });
         let html = text_of(app.get("/supervision").await).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kastrel::adapters::kast_runner::{Grace, Isolation, KastRunner, KastRunnerConfig, ScannerCommand};
 use kastrel_actors::model::{
-    AttemptEnd, AttemptNumber, AttemptReport, FencingToken, PluginStatus, ScanId, ScanRequestDraft,
+    AttemptEnd, AttemptNumber, AttemptReport, ClassifiedEnd, FencingToken, PluginStatus, ScanId, ScanRequestDraft,
 };
 use kastrel_actors::policy::classify::{StopCause, classify};
 use kastrel_actors::policy::scope::ScopePolicy;
@@ -171,7 +171,7 @@ pub(super) struct Running {
 pub(super) struct Ended {
     /// `completed`, `cancelled`, or the kind of the failure or interruption.
     pub(super) name: String,
-    pub(super) end: AttemptEnd,
+    pub(super) end: ClassifiedEnd,
     pub(super) report: AttemptReport,
     /// All events before the end.
     pub(super) events: Vec<AttemptEvent>,

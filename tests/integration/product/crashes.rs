@@ -1,8 +1,11 @@
 //! Tests that after any kill no accepted scan is lost and no process is left.
 
+use std::time::Duration;
+
 use rustix::process::{Signal, kill_process};
 
 use super::app::{TestApp, Watched, ends, is_alive, keepers_of};
+use crate::kast_runner::stage::PATIENCE;
 
 #[tokio::test]
 async fn killed_server_loses_no_scan_and_leaves_no_process() {
@@ -95,4 +98,46 @@ async fn second_server_on_the_same_folder_is_refused_with_a_reason() {
     let second = app.run(&["serve", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("in use by another Kastrel"), "{}", second.stderr);
+}
+
+/// Ends are counted by the relay, from the outbox. A killed server leaves some uncounted, and may
+/// have counted some without settling them.
+#[tokio::test]
+async fn each_end_is_counted_once_however_often_the_server_is_killed() {
+    let mut app = TestApp::with(&[("KASTREL_SCANS__CONCURRENCY", "4")]).await;
+    let mut ended = 0;
+    for round in 0..4 {
+        let mut ids = Vec::new();
+        for _ in 0..6 {
+            ids.push(app.submit("ok-2p.test").await);
+        }
+        // The last scans of a round end while the server is killed, or after its restart.
+        for id in ids.iter().take(3 + round) {
+            app.until_status(*id, "completed").await;
+        }
+        app.kill_server().await;
+        app.restart().await;
+        for id in ids {
+            app.until_status(id, "completed").await;
+            ended += 1;
+        }
+    }
+    let counted = async {
+        loop {
+            let counted = counted_ends(&app.text("/").await);
+            assert!(counted <= ended, "{counted} of {ended}");
+            if counted == ended {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.expect("each end is counted");
+}
+
+/// The sum of the table of scans per day.
+fn counted_ends(overview: &str) -> usize {
+    let panel = overview.split("id=\"outcomes\"").nth(1).unwrap().split("</section>").next().unwrap();
+    let numbers = panel.split("<td class=\"num\">").skip(1).map(|cell| cell.split('<').next().unwrap());
+    numbers.map(|number| number.replace(',', "").parse::<usize>().unwrap()).sum()
 }

@@ -9,4 +9,8 @@ pub enum StoreError {
     /// This version cannot read the row. A retry does not help.
     #[error("failed to read a row of the store")]
     Corrupt(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A newer version of Kastrel has migrated the store, so this one must not write to it any
+    /// more. A retry does not help.
+    #[error("the database was migrated by a newer version of Kastrel: stop this process and upgrade it")]
+    Outdated,
 }

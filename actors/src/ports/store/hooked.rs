@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
+use tokio::sync::watch;
 
 use super::{
-    Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
-    StoreHealth,
+    Applied, AuditLog, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries, ScanRepository,
+    StoreError, StoreHealth,
 };
 use crate::model::{
-    Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
-    NodeRegistration, PastRun, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
+    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DueScan, LeaseResult, ListQuery, NewScan, NodeId, NodeLease,
+    NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey, PastRun, Principal, QueuePause,
+    RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
 };
 
 /// Runs around the calls of a store.
@@ -47,8 +49,8 @@ pub trait CallHook: Send + Sync + 'static {
     /// A node is about to register: it holds no lease any more.
     fn before_register(&self) {}
 
-    /// A lease was granted (`Some(true)`) or refused (`Some(false)`), or the call failed (`None`).
-    fn after_renewal(&self, _granted: Option<bool>) {}
+    /// A node has requested or renewed its lease.
+    fn after_renewal(&self, _result: LeaseResult) {}
 
     /// A node has given its lease back.
     fn after_remove(&self) {}
@@ -91,8 +93,8 @@ impl<S: ScanRepository + ?Sized, H: CallHook> ScanRepository for Hooked<S, H> {
         answer
     }
 
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError> {
-        self.hook.around("delete", self.inner.delete(id)).await
+    async fn delete(&self, id: ScanId, by: &Principal) -> Result<Deleted, StoreError> {
+        self.hook.around("delete", self.inner.delete(id, by)).await
     }
 }
 
@@ -135,7 +137,7 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
     async fn register(&self, node: NodeRegistration, ttl: Duration) -> Result<NodeLease, StoreError> {
         self.hook.before_register();
         let answer = self.hook.around("register_node", self.inner.register(node, ttl)).await;
-        self.hook.after_renewal(answer.as_ref().map(|_| true).ok());
+        self.hook.after_renewal(if answer.is_ok() { LeaseResult::Granted } else { LeaseResult::Error });
         answer
     }
 
@@ -145,7 +147,11 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
         ttl: Duration,
     ) -> Result<Result<NodeLease, NodeLeaseRefused>, StoreError> {
         let answer = self.hook.around("renew_node", self.inner.renew(node, ttl)).await;
-        self.hook.after_renewal(answer.as_ref().map(Result::is_ok).ok());
+        self.hook.after_renewal(match &answer {
+            Ok(Ok(_)) => LeaseResult::Granted,
+            Ok(Err(NodeLeaseRefused)) => LeaseResult::Refused,
+            Err(_) => LeaseResult::Error,
+        });
         answer
     }
 
@@ -163,19 +169,19 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
         self.hook.around("nodes", self.inner.all()).await
     }
 
-    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError> {
-        self.hook.around("order_drain", self.inner.order_drain(node, within)).await
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError> {
+        self.hook.around("order_drain", self.inner.order_drain(node, within, by)).await
     }
 }
 
 #[async_trait]
 impl<S: QueueControl + ?Sized, H: CallHook> QueueControl for Hooked<S, H> {
-    async fn pause(&self, reason: Option<String>) -> Result<QueuePause, StoreError> {
-        self.hook.around("pause", self.inner.pause(reason)).await
+    async fn pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
+        self.hook.around("pause", self.inner.pause(reason, by)).await
     }
 
-    async fn resume(&self) -> Result<bool, StoreError> {
-        self.hook.around("resume", self.inner.resume()).await
+    async fn resume(&self, by: &Principal) -> Result<bool, StoreError> {
+        self.hook.around("resume", self.inner.resume(by)).await
     }
 
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
@@ -187,6 +193,54 @@ impl<S: QueueControl + ?Sized, H: CallHook> QueueControl for Hooked<S, H> {
 impl<S: Coordination + ?Sized, H: CallHook> Coordination for Hooked<S, H> {
     async fn claim_turn(&self, node: &NodeId, every: Duration) -> Result<bool, StoreError> {
         self.hook.around("claim_turn", self.inner.claim_turn(node, every)).await
+    }
+}
+
+#[async_trait]
+impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+        self.hook.around("outbox_lease", self.inner.lease_entries(holder, limit, lease)).await
+    }
+
+    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
+        self.hook.around("outbox_settle", self.inner.settle(holder, keys)).await
+    }
+
+    async fn defer(
+        &self,
+        holder: &str,
+        key: OutboxKey,
+        wait: Duration,
+        accepted_by: &[String],
+    ) -> Result<(), StoreError> {
+        self.hook.around("outbox_defer", self.inner.defer(holder, key, wait, accepted_by)).await
+    }
+
+    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
+        self.hook.around("outbox_bury", self.inner.bury(holder, key, accepted_by, reason)).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.hook.around("dead_letters", self.inner.dead_letters(limit)).await
+    }
+
+    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
+        self.hook.around("outbox_resend", self.inner.resend(key)).await
+    }
+
+    fn writes(&self) -> watch::Receiver<()> {
+        self.inner.writes()
+    }
+
+    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        self.hook.around("count_outcomes", self.inner.count_outcomes(entries)).await
+    }
+}
+
+#[async_trait]
+impl<S: AuditLog + ?Sized, H: CallHook> AuditLog for Hooked<S, H> {
+    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.hook.around("audit", self.inner.audit(scan, limit)).await
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod health;
 pub mod hooked;
 mod nodes;
+mod outbox;
 mod queries;
 mod queue;
 mod scans;
@@ -16,8 +17,8 @@ mod turns;
 /// The methods of all store ports, for callers that hold an adapter.
 pub mod prelude {
     pub use super::{
-        Coordination as _, DispatchStore as _, NodeRegistry as _, QueueControl as _, ScanQueries as _,
-        ScanRepository as _, StoreHealth as _,
+        AuditLog as _, Coordination as _, DispatchStore as _, NodeRegistry as _, Outbox as _, QueueControl as _,
+        ScanQueries as _, ScanRepository as _, StoreHealth as _,
     };
 }
 
@@ -26,6 +27,7 @@ pub use error::StoreError;
 pub use health::StoreHealth;
 pub use hooked::CallHook;
 pub use nodes::NodeRegistry;
+pub use outbox::{AuditLog, Outbox};
 pub use queries::ScanQueries;
 pub use queue::QueueControl;
 pub use scans::{Applied, ScanRepository};

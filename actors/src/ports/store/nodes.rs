@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration};
+use crate::model::{NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, Principal};
 
 /// Keeps the nodes and their leases. An `Ok` means committed.
 #[async_trait]
@@ -35,5 +35,5 @@ pub trait NodeRegistry: Send + Sync + 'static {
     /// `None` revokes the order. Returns `false` if there is no such node.
     ///
     /// A node that registers again under the same id keeps its order.
-    async fn order_drain(&self, node: &NodeId, within: Option<Duration>) -> Result<bool, StoreError>;
+    async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError>;
 }

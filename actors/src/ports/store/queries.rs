@@ -9,7 +9,8 @@ use crate::model::{DayOutcomes, ListQuery, PastRun, RunsLike, ScanPage, StoreSta
 /// Answers the queries of pages. They change nothing, and no decision about a scan depends on them.
 #[async_trait]
 pub trait ScanQueries: Send + Sync + 'static {
-    /// Reads a page of rows. A row that cannot be read is left out alone.
+    /// Reads a page of rows, as [`ScanRecord::listed`](crate::model::ScanRecord::listed) returns
+    /// them. A row that cannot be read is left out alone.
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError>;
 
     /// Counts the scans by state.

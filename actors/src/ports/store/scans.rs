@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::model::{Command, Deleted, NewScan, ScanId, ScanRecord, Submitted};
+use crate::model::{Command, Deleted, NewScan, Principal, ScanId, ScanRecord, Submitted};
 use crate::policy::transition::Refusal;
 
 /// The result of a command.
@@ -42,5 +42,5 @@ pub trait ScanRepository: Send + Sync + 'static {
     async fn apply(&self, id: ScanId, command: Command) -> Result<Applied, StoreError>;
 
     /// Deletes a scan that has ended, with all data kept for it. Ids are not reused.
-    async fn delete(&self, id: ScanId) -> Result<Deleted, StoreError>;
+    async fn delete(&self, id: ScanId, by: &Principal) -> Result<Deleted, StoreError>;
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
-use super::{Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreHealth};
+use super::{
+    AuditLog, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries, ScanRepository, StoreHealth,
+};
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
 /// The store is the source of truth.
@@ -21,6 +23,10 @@ pub struct Stores {
     pub queue: Arc<dyn QueueControl>,
     /// Turns of nodes.
     pub turns: Arc<dyn Coordination>,
+    /// The events that wait for their consumers.
+    pub outbox: Arc<dyn Outbox>,
+    /// The audit log.
+    pub audit: Arc<dyn AuditLog>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -30,7 +36,15 @@ impl Stores {
     #[must_use]
     pub fn of<S>(store: &Arc<S>) -> Self
     where
-        S: ScanRepository + ScanQueries + DispatchStore + NodeRegistry + QueueControl + Coordination + StoreHealth,
+        S: ScanRepository
+            + ScanQueries
+            + DispatchStore
+            + NodeRegistry
+            + QueueControl
+            + Coordination
+            + Outbox
+            + AuditLog
+            + StoreHealth,
     {
         Self {
             scans: Arc::<S>::clone(store),
@@ -39,6 +53,8 @@ impl Stores {
             nodes: Arc::<S>::clone(store),
             queue: Arc::<S>::clone(store),
             turns: Arc::<S>::clone(store),
+            outbox: Arc::<S>::clone(store),
+            audit: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -53,6 +69,8 @@ impl Stores {
             nodes: Arc::new(Hooked::new(self.nodes, hook)),
             queue: Arc::new(Hooked::new(self.queue, hook)),
             turns: Arc::new(Hooked::new(self.turns, hook)),
+            outbox: Arc::new(Hooked::new(self.outbox, hook)),
+            audit: Arc::new(Hooked::new(self.audit, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }

@@ -36,7 +36,7 @@ pub async fn a_turn_ends_with_the_node_that_has_it<H: StoreHarness>(world: World
 pub async fn a_clock_that_is_set_back_delays_no_turn_and_no_drain<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);
     world.register("a").await;
-    assert!(world.store.order_drain(&node("a"), Some(every)).await.unwrap());
+    assert!(world.store.order_drain(&node("a"), Some(every), &Principal::System).await.unwrap());
     assert!(world.store.claim_turn(&node("a"), every).await.unwrap());
     world.harness.set_back(Duration::from_secs(5 * 3600));
     assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));

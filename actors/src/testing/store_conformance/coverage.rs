@@ -44,6 +44,34 @@ fn complete(plugins: Vec<PluginResult>) -> Resolution {
     Resolution::Complete(Verdict { plugins, dry_run: false })
 }
 
+/// A list has the names, states and counts of a scan's plugins, at each moment.
+pub async fn a_list_has_plugins_without_their_issues<H: StoreHarness>(world: World<H>) {
+    let is_listed = async |record: ScanRecord| {
+        let page = world.store.list(ListQuery::default()).await.unwrap();
+        assert_eq!(page.scans, [record.listed()]);
+        assert_eq!((page.scans[0].coverage(), page.scans[0].severities()), (record.coverage(), record.severities()));
+    };
+    let running = world.running("a").await;
+    is_listed(running.clone()).await;
+    let plugins = vec![
+        PluginResult {
+            message: Some("m".into()),
+            findings_count: 3,
+            ..PluginResult::new("one", PluginStatus::Completed)
+        }
+        .with_issues(issues(Severity::High, 2)),
+        PluginResult::new("two", PluginStatus::InProgress),
+    ];
+    is_listed(world.committed(running.id, progress(running.token, plugins)).await).await;
+    let retry = Resolution::Retry { failure: crash(), after: Duration::ZERO };
+    is_listed(world.committed(running.id, finish(running.token, retry)).await).await;
+    // The next attempt begins without plugins.
+    let again = world.committed(running.id, lease("a")).await;
+    assert_eq!(again.plugins, []);
+    is_listed(again.clone()).await;
+    is_listed(world.committed(running.id, finish(again.token, Resolution::Fail(crash()))).await).await;
+}
+
 /// When an attempt ends, for whatever reason, its unfinished plugins end with it in the row.
 pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: World<H>) {
     let plugins =
@@ -66,7 +94,7 @@ pub async fn no_plugin_is_unfinished_after_its_attempt<H: StoreHarness>(world: W
                 finish(running.token, resolution.clone())
             };
             let ended = world.committed(running.id, end).await;
-            let states: Vec<_> = ended.last_plugins().iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
+            let states: Vec<_> = ended.plugins.iter().map(|plugin| (plugin.status, plugin.ended_at)).collect();
             let at = ended.attempts[0].ended_at;
             assert_eq!(states, [(PluginStatus::Interrupted, at), (PluginStatus::NotRun, at)], "{resolution:?}");
             assert!(at.is_some());
@@ -91,7 +119,7 @@ pub async fn counts_that_nobody_can_believe_are_kept_and_listed<H: StoreHarness>
     let end = Command::Finish { token: running.token, resolution: complete(plugins.clone()), plugins: Some(plugins) };
     let ended = world.committed(running.id, end).await;
     assert_eq!(
-        (ended.last_plugins()[0].findings_count, ended.severities().critical, ended.severities().total()),
+        (ended.plugins[0].findings_count, ended.severities().critical, ended.severities().total()),
         (MAX_COUNT, MAX_COUNT, MAX_COUNT)
     );
     world.ended_with(&[(Severity::High, 1)], complete).await;
@@ -159,7 +187,7 @@ pub async fn a_list_has_the_worst_first<H: StoreHarness>(world: World<H>) {
             assert_eq!(world.pages(query).await, expected, "{least:?} {limit}");
         }
     }
-    world.store.delete(ScanId(3)).await.unwrap();
+    world.store.delete(ScanId(3), &crate::model::Principal::System).await.unwrap();
     world.committed(waiting.id, lease("a")).await;
     assert_eq!(
         world.pages(ListQuery { order: ScanOrder::Worst, limit: 2, ..ListQuery::default() }).await,

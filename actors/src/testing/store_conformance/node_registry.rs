@@ -76,19 +76,19 @@ pub async fn nodes_are_listed_with_what_they_last_said<H: StoreHarness>(world: W
 /// revoked.
 pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
     let limit = Duration::from_secs(600);
-    assert!(!world.store.order_drain(&node("a"), Some(limit)).await.unwrap(), "no such node");
+    assert!(!world.store.order_drain(&node("a"), Some(limit), &Principal::System).await.unwrap(), "no such node");
     world.register("a").await;
     let scan = world.scan("example.com").await;
-    assert!(world.store.order_drain(&node("a"), Some(limit)).await.unwrap());
+    assert!(world.store.order_drain(&node("a"), Some(limit), &Principal::System).await.unwrap());
     assert_eq!(world.refused(scan.id, lease("a")).await, Refusal::NodeDraining);
     world.harness.advance(Duration::from_secs(5));
     let left = world.renew("a").await.unwrap().drain.unwrap();
     assert!(left <= limit - Duration::from_secs(5) && left > limit - Duration::from_secs(60), "{left:?}");
     assert!(world.store.all().await.unwrap()[0].drain_by.is_some());
-    assert!(world.store.order_drain(&node("a"), Some(Duration::ZERO)).await.unwrap());
+    assert!(world.store.order_drain(&node("a"), Some(Duration::ZERO), &Principal::System).await.unwrap());
     world.harness.advance(Duration::from_secs(1));
     assert_eq!(world.renew("a").await.unwrap().drain, Some(Duration::ZERO));
-    assert!(world.store.order_drain(&node("a"), None).await.unwrap());
+    assert!(world.store.order_drain(&node("a"), None, &Principal::System).await.unwrap());
     assert_eq!(world.renew("a").await.unwrap().drain, None);
     world.committed(scan.id, lease("a")).await;
 }
@@ -96,7 +96,7 @@ pub async fn a_draining_node_leases_nothing<H: StoreHarness>(world: World<H>) {
 /// A node that lost its lease and registers again still has its drain order.
 pub async fn a_node_that_registers_anew_keeps_its_order<H: StoreHarness>(world: World<H>) {
     world.register("a").await;
-    assert!(world.store.order_drain(&node("a"), Some(10 * TTL)).await.unwrap());
+    assert!(world.store.order_drain(&node("a"), Some(10 * TTL), &Principal::System).await.unwrap());
     world.expire();
     assert!(world.register("a").await.drain.is_some());
     assert!(world.renew("a").await.unwrap().drain.is_some());

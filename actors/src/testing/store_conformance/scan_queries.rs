@@ -318,6 +318,7 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
         }
         world.harness.advance(Duration::from_secs(86_400));
     }
+    world.deliver().await;
     let days = world.store.outcomes(date(1970, 1, 1)).await.unwrap();
     // The days come from the rows, because the store's own clock may pass midnight between two of
     // them.

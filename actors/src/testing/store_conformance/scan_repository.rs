@@ -67,7 +67,8 @@ pub async fn a_key_makes_one_scan<H: StoreHarness>(world: World<H>) {
 
 /// Keys are any text: they are case-sensitive, and no text means "no key" or another kind of value.
 pub async fn keys_are_compared_exactly<H: StoreHarness>(world: World<H>) {
-    let keys = ["a", "A", " a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
+    let keys =
+        ["a", "A", " a", "system a", "", "1", "NONE", "null", "a\0b", "a\0", "'; DELETE scan; --", "é", "e\u{301}"];
     for (at, key) in (1..).zip(keys) {
         assert_eq!(world.submit(keyed(key)).await.id, ScanId(at), "{key:?}");
     }
@@ -244,7 +245,12 @@ pub async fn each_resolution_has_its_state<H: StoreHarness>(world: World<H>) {
     let verdict = Verdict { plugins: vec![PluginResult::new("whatweb", PluginStatus::Completed)], dry_run: false };
     let after = Duration::from_secs(600);
     for (resolution, status, end, failures) in [
-        (Resolution::Complete(verdict.clone()), ScanStatus::Completed, AttemptEnd::Completed(verdict.clone()), 0),
+        (
+            Resolution::Complete(verdict.clone()),
+            ScanStatus::Completed,
+            AttemptEnd::Completed(ResultSummary::of(&verdict.plugins, false)),
+            0,
+        ),
         (Resolution::Retry { failure: crash(), after }, ScanStatus::Pending, AttemptEnd::Failed(crash()), 1),
         (Resolution::Fail(crash()), ScanStatus::Failed, AttemptEnd::Failed(crash()), 1),
         (
@@ -286,7 +292,7 @@ pub async fn a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for<H
         (ended.status(), &ended.plugins, ended.failures, ended.token),
         (ScanStatus::Completed, &verdict.plugins, 0, kept.token)
     );
-    assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(verdict.clone())));
+    assert_eq!(ended.attempts[0].end, Some(AttemptEnd::Completed(ResultSummary::of(&verdict.plugins, false))));
     assert_eq!(world.refused(kept.id, adopt(kept.token)).await, Refusal::StaleToken, "once");
     world.committed(cancelled.id, cancel()).await;
     let ended = world.committed(cancelled.id, adopt(cancelled.token)).await;
@@ -328,7 +334,12 @@ pub async fn a_running_scan_is_asked_to_cancel_once<H: StoreHarness>(world: Worl
         (asked.status(), asked.cancel_requested, asked.token),
         (ScanStatus::Running, Some(CancelledBy::User), running.token)
     );
-    assert_eq!(world.refused(running.id, Command::Cancel { by: CancelledBy::Interrupt }).await, Refusal::AlreadyDone);
+    assert_eq!(
+        world
+            .refused(running.id, Command::Cancel { by: CancelledBy::Interrupt, principal: Principal::Anonymous })
+            .await,
+        Refusal::AlreadyDone
+    );
     let ended = world.committed(running.id, finish(running.token, Resolution::Cancel(CancelledBy::User))).await;
     assert_eq!(ended.status(), ScanStatus::Cancelled);
 }
@@ -376,11 +387,11 @@ pub async fn only_what_has_ended_is_deleted<H: StoreHarness>(world: World<H>) {
     let waiting = world.scan("example.com").await;
     let running = world.running("a").await;
     for scan in [waiting, running] {
-        assert_eq!(world.store.delete(scan.id).await.unwrap(), Deleted::Refused(scan.clone()));
+        assert_eq!(world.store.delete(scan.id, &Principal::System).await.unwrap(), Deleted::Refused(scan.clone()));
         assert_eq!(world.get(scan.id).await, scan);
     }
-    assert_eq!(world.store.delete(ScanId(99)).await.unwrap(), Deleted::Missing);
-    assert_eq!(world.store.delete(ScanId(u64::MAX)).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(ScanId(99), &Principal::System).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(ScanId(u64::MAX), &Principal::System).await.unwrap(), Deleted::Missing);
 }
 
 /// A deleted scan is gone from every list and count. Its key is free again; its id is not reused.
@@ -388,13 +399,14 @@ pub async fn a_deleted_scan_leaves_no_trace_and_its_id_stays_free<H: StoreHarnes
     let first = world.completed("a.test", Duration::from_secs(5), &[("whatweb", 3)]).await;
     let keyed_scan = world.submit(keyed("once")).await;
     let ended = world.committed(keyed_scan.id, cancel()).await;
-    assert_eq!(world.store.delete(ended.id).await.unwrap(), Deleted::Gone(ended.clone()));
+    assert_eq!(world.store.delete(ended.id, &Principal::System).await.unwrap(), Deleted::Gone(ended.clone()));
     let completed = world.get(first).await;
-    assert_eq!(world.store.delete(first).await.unwrap(), Deleted::Gone(completed));
-    assert_eq!(world.store.delete(first).await.unwrap(), Deleted::Missing);
+    assert_eq!(world.store.delete(first, &Principal::System).await.unwrap(), Deleted::Gone(completed));
+    assert_eq!(world.store.delete(first, &Principal::System).await.unwrap(), Deleted::Missing);
     assert_eq!(world.store.get(first).await.unwrap(), None);
     assert_eq!(world.store.apply(first, cancel()).await.unwrap(), Applied::Missing);
     assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    world.deliver().await;
     assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
     assert_eq!(world.store.past_runs(None, 10).await.unwrap(), []);
     for order in ScanOrder::ALL {

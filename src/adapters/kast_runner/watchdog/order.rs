@@ -1,15 +1,16 @@
 //! The orders to the watchdog, and the decisions that follow from them. This module does no I/O.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::super::sweep::{self, CLEAN_PASSES};
+use super::super::hunt::CleanStreak;
 
 /// How long the watchdog searches after its node is gone. A scan that is just starting gets its
 /// marker only when its program is loaded.
 const LINGER: Duration = Duration::from_secs(1);
+/// The pause between two passes while processes are found.
+const PAUSE: Duration = Duration::from_millis(5);
 /// The pause between two passes during [`LINGER`].
 const AFTERLIFE_PAUSE: Duration = Duration::from_millis(25);
 /// How long the watchdog tries to kill processes after its node is gone. A process that SIGKILL
@@ -81,12 +82,12 @@ pub(super) enum WatchdogAction {
     Leave,
 }
 
-/// Decides on the action at `now`, after `clean` consecutive passes without a find.
-pub(super) fn action(node: NodeView, clean: u32, now: Duration) -> WatchdogAction {
+/// Decides on the action at `now`. `is_clean` is true if the last passes found nothing.
+pub(super) fn action(node: NodeView, is_clean: bool, now: Duration) -> WatchdogAction {
     match (node.gone, node.order) {
         (Some(_), Order::Disarmed) => WatchdogAction::Leave,
         (Some(gone), Order::TrustedUntil(_)) => {
-            let over = clean >= CLEAN_PASSES && now >= gone + LINGER;
+            let over = is_clean && now >= gone + LINGER;
             if over || now >= gone + GIVE_UP { WatchdogAction::Leave } else { WatchdogAction::Kill }
         }
         (None, Order::Disarmed) => WatchdogAction::Wait,
@@ -95,34 +96,12 @@ pub(super) fn action(node: NodeView, clean: u32, now: Duration) -> WatchdogActio
     }
 }
 
-/// The counters of a search.
-#[derive(Debug, Default)]
-pub(super) struct Passes {
-    /// The number of consecutive passes that found nothing.
-    pub(super) clean: u32,
-    /// The number of consecutive passes that found only processes which the pass before had found
-    /// and killed.
-    stuck: u32,
-    last: HashSet<(i32, u64)>,
-}
-
-impl Passes {
-    /// Counts a pass that found these processes.
-    pub(super) fn count(&mut self, found: HashSet<(i32, u64)>) {
-        self.clean = if found.is_empty() { self.clean.saturating_add(1) } else { 0 };
-        self.stuck = if !found.is_empty() && found.is_subset(&self.last) { self.stuck.saturating_add(1) } else { 0 };
-        self.last = found;
-    }
-}
-
 /// The pause before the next pass. It is short while new processes are found. A process that
 /// SIGKILL does not end hangs in the kernel, for example on a disk or a file server that does not
 /// respond. To read all processes of the machine 200 times a second would only add load there.
-pub(super) fn pause(node: NodeView, passes: &Passes) -> Duration {
+pub(super) fn pause(node: NodeView, streak: &CleanStreak) -> Duration {
     match node.gone {
-        _ if passes.clean < CLEAN_PASSES => {
-            sweep::PAUSE.saturating_mul(1 << (passes.stuck / PATIENT_PASSES).min(16)).min(VIGIL)
-        }
+        _ if !streak.is_clean() => PAUSE.saturating_mul(1 << (streak.stuck() / PATIENT_PASSES).min(16)).min(VIGIL),
         Some(_) => AFTERLIFE_PAUSE,
         None => VIGIL,
     }
@@ -130,36 +109,51 @@ pub(super) fn pause(node: NodeView, passes: &Passes) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::Pid;
+
+    use super::super::super::proc_table::Process;
     use super::*;
 
     const fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
+    fn process(pid: i32, started: u64) -> Process {
+        Process {
+            pid: Pid::from_raw(pid).unwrap(),
+            parent: 1,
+            group: pid,
+            session: pid,
+            started,
+            is_zombie: false,
+            name: String::new(),
+        }
+    }
+
     #[test]
     fn scans_live_while_the_node_is_present_and_trusted() {
         let trusted = Order::TrustedUntil(at(20));
-        for (order, gone, clean, now, expected) in [
-            (Order::Disarmed, None, 0, 10, WatchdogAction::Wait),
-            (Order::Disarmed, None, 9, 99, WatchdogAction::Wait),
-            (trusted, None, 0, 10, WatchdogAction::WaitUntil(at(20))),
-            (trusted, None, 0, 20, WatchdogAction::Kill),
-            (trusted, None, 0, 99, WatchdogAction::Kill),
+        for (order, gone, is_clean, now, expected) in [
+            (Order::Disarmed, None, false, 10, WatchdogAction::Wait),
+            (Order::Disarmed, None, true, 99, WatchdogAction::Wait),
+            (trusted, None, false, 10, WatchdogAction::WaitUntil(at(20))),
+            (trusted, None, false, 20, WatchdogAction::Kill),
+            (trusted, None, false, 99, WatchdogAction::Kill),
             // The action does not depend on the number of clean passes: a scan that a frozen node
             // starts when it resumes must be killed too.
-            (trusted, None, 99, 99, WatchdogAction::Kill),
-            (trusted, Some(10), 0, 10, WatchdogAction::Kill),
-            (trusted, Some(10), 0, 15, WatchdogAction::Kill),
-            (trusted, Some(10), CLEAN_PASSES, 10, WatchdogAction::Kill),
-            (trusted, Some(10), CLEAN_PASSES - 1, 11, WatchdogAction::Kill),
-            (trusted, Some(10), CLEAN_PASSES, 11, WatchdogAction::Leave),
-            (trusted, Some(10), 0, 39, WatchdogAction::Kill),
-            (trusted, Some(10), 0, 40, WatchdogAction::Leave),
-            (trusted, Some(30), 0, 30, WatchdogAction::Kill),
-            (Order::Disarmed, Some(10), 0, 10, WatchdogAction::Leave),
+            (trusted, None, true, 99, WatchdogAction::Kill),
+            (trusted, Some(10), false, 10, WatchdogAction::Kill),
+            (trusted, Some(10), false, 15, WatchdogAction::Kill),
+            (trusted, Some(10), true, 10, WatchdogAction::Kill),
+            (trusted, Some(10), false, 11, WatchdogAction::Kill),
+            (trusted, Some(10), true, 11, WatchdogAction::Leave),
+            (trusted, Some(10), false, 39, WatchdogAction::Kill),
+            (trusted, Some(10), false, 40, WatchdogAction::Leave),
+            (trusted, Some(30), false, 30, WatchdogAction::Kill),
+            (Order::Disarmed, Some(10), false, 10, WatchdogAction::Leave),
         ] {
             let node = NodeView { order, gone: gone.map(at) };
-            assert_eq!(action(node, clean, at(now)), expected, "{order:?} gone {gone:?}, {clean} clean, at {now}");
+            assert_eq!(action(node, is_clean, at(now)), expected, "{order:?} gone {gone:?}, {is_clean}, at {now}");
         }
     }
 
@@ -167,36 +161,29 @@ mod tests {
     fn pause_between_passes_is_short_until_nothing_is_found() {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
         let dead = NodeView { gone: Some(at(1)), ..frozen };
-        let clean = |clean| Passes { clean, ..Passes::default() };
-        assert_eq!(
-            (pause(frozen, &clean(0)), pause(frozen, &clean(1)), pause(frozen, &clean(2))),
-            (sweep::PAUSE, sweep::PAUSE, VIGIL)
-        );
-        assert_eq!((pause(dead, &clean(1)), pause(dead, &clean(2))), (sweep::PAUSE, AFTERLIFE_PAUSE));
+        let mut streak = CleanStreak::default();
+        for (of_frozen, of_dead) in [(PAUSE, PAUSE), (PAUSE, PAUSE), (VIGIL, AFTERLIFE_PAUSE)] {
+            assert_eq!((pause(frozen, &streak), pause(dead, &streak)), (of_frozen, of_dead), "{streak:?}");
+            streak.count(&[]);
+        }
     }
 
     #[test]
     fn pause_doubles_for_stuck_processes_and_resets_for_new_ones() {
         let frozen = NodeView { order: Order::TrustedUntil(at(1)), gone: None };
-        let mut passes = Passes::default();
+        let mut streak = CleanStreak::default();
         let mut took = Duration::ZERO;
-        for (upto, longest) in
-            [(9, sweep::PAUSE), (17, 2 * sweep::PAUSE), (33, 8 * sweep::PAUSE), (66, VIGIL), (10_000, VIGIL)]
-        {
+        for (upto, longest) in [(9, PAUSE), (17, 2 * PAUSE), (33, 8 * PAUSE), (66, VIGIL), (10_000, VIGIL)] {
             for _ in 0..upto {
-                passes.count([(7, 1)].into());
-                took += pause(frozen, &passes);
+                streak.count(&[process(7, 1)]);
+                took += pause(frozen, &streak);
             }
-            assert!(pause(frozen, &passes) >= longest, "{passes:?}");
+            assert!(pause(frozen, &streak) >= longest, "{streak:?}");
         }
         assert!(took >= Duration::from_secs(9_000), "some 10,000 passes take {took:?}");
-        for found in [HashSet::from([(7, 1), (8, 1)]), HashSet::from([(7, 2)])] {
-            passes.count(found);
-            assert_eq!(pause(frozen, &passes), sweep::PAUSE, "another process, or another one of that number");
-        }
-        for (found, clean) in [(HashSet::new(), 1), (HashSet::new(), 2), (HashSet::from([(9, 1)]), 0)] {
-            passes.count(found);
-            assert_eq!(passes.clean, clean);
+        for found in [vec![process(7, 1), process(8, 1)], vec![process(7, 2)]] {
+            streak.count(&found);
+            assert_eq!(pause(frozen, &streak), PAUSE, "another process, or another one of that number");
         }
     }
 

@@ -10,12 +10,12 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::super::proc_table::{self, Process};
+use super::super::hunt::{CleanStreak, Criterion, Hunt, ProcessTable};
+use super::super::proc_table::Process;
 use super::super::run::Run;
-use super::super::sweep::{CLEAN_PASSES, Hunt};
 use super::super::{container, environment};
 use super::clock::boottime;
-use super::order::{NodeView, Order, Passes, WatchdogAction, action, pause};
+use super::order::{NodeView, Order, WatchdogAction, action, pause};
 
 /// The command on the command line.
 pub(super) const COMMAND: &str = "watchdog";
@@ -67,39 +67,40 @@ async fn watch(run: Run) -> io::Result<()> {
     // The name is only for people, so a failure is ignored.
     let _ = std::fs::write("/proc/self/comm", NAME);
     let mut node = Node::at(pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?)?);
-    let mut hunt = Hunt::default();
-    let mut passes = Passes::default();
+    let criterion = Criterion::Run(run.clone());
+    let mut hunt = Hunt::new(criterion.clone());
+    let mut streak = CleanStreak::default();
     let mut containers: Option<JoinHandle<()>> = None;
     loop {
         node.read();
-        match action(node.view, passes.clean, boottime()) {
+        match action(node.view, streak.is_clean(), boottime()) {
             WatchdogAction::Wait => {
-                (hunt, passes) = rest(&mut containers);
+                (hunt, streak) = rest(&criterion, &mut containers);
                 node.news().await;
             }
             WatchdogAction::WaitUntil(when) => {
-                (hunt, passes) = rest(&mut containers);
+                (hunt, streak) = rest(&criterion, &mut containers);
                 tokio::select! {
                     () = node.news() => {}
                     () = reached(when) => {}
                 }
             }
             WatchdogAction::Kill => {
-                let found = hunt.find(&proc_table::all(), |marker| run.owns(marker));
+                let found = hunt.pass(&ProcessTable::read(std::iter::once(hunt.criterion()))).alive;
                 // If the node has sent a new order before this read, scans started under it are not
                 // in the list above.
                 node.read();
-                if action(node.view, passes.clean, boottime()) != WatchdogAction::Kill {
+                if action(node.view, streak.is_clean(), boottime()) != WatchdogAction::Kill {
                     continue;
                 }
                 found.iter().for_each(Process::end);
-                passes.count(found.iter().map(Process::identity).collect());
-                if passes.clean >= CLEAN_PASSES && containers.is_none() {
+                streak.count(&found);
+                if streak.is_clean() && containers.is_none() {
                     containers = Some(tokio::spawn(remove_containers(run.clone())));
                 }
                 tokio::select! {
                     () = node.news() => {}
-                    () = tokio::time::sleep(pause(node.view, &passes)) => {}
+                    () = tokio::time::sleep(pause(node.view, &streak)) => {}
                 }
             }
             WatchdogAction::Leave => break,
@@ -114,11 +115,11 @@ async fn watch(run: Run) -> io::Result<()> {
 
 /// Resets the search, because nothing is to be killed. Also aborts the removal of containers: a
 /// live node manages its own containers.
-fn rest(containers: &mut Option<JoinHandle<()>>) -> (Hunt, Passes) {
+fn rest(criterion: &Criterion, containers: &mut Option<JoinHandle<()>>) -> (Hunt, CleanStreak) {
     if let Some(removal) = containers.take() {
         removal.abort();
     }
-    (Hunt::default(), Passes::default())
+    (Hunt::new(criterion.clone()), CleanStreak::default())
 }
 
 async fn remove_containers(run: Run) {

@@ -51,6 +51,7 @@ const WITHDRAW: &str = "
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE aim WHERE first IN $numbers RETURN NONE;
+    DELETE audit WHERE scan IN $numbers RETURN NONE;
     UPSERT $submitter SET batch = $batch, last = NONE, at = time::nano(time::now()) RETURN NONE;
     COMMIT;";
 

@@ -4,7 +4,7 @@ use kastrel_actors::model::Cursor;
 use kastrel_actors::ports::StoreError;
 
 use super::page::number_of;
-use super::sql::{RankStep, Ranked, RankedScans};
+use super::sql::{PROJECT, RankStep, Ranked, RankedScans};
 use crate::adapters::surreal_store::row;
 
 /// A place in an order by rank. Scans with the same rank are ordered by number.
@@ -24,8 +24,8 @@ impl Place {
     }
 
     /// The arguments of the statement that reads the scans after this place.
-    pub(super) const fn step(self, limit: i64) -> RankStep {
-        RankStep { rank: self.rank, number: self.number, limit }
+    pub(super) fn step(self, limit: i64) -> RankStep {
+        RankStep { project: PROJECT.to_owned(), rank: self.rank, number: self.number, limit }
     }
 }
 

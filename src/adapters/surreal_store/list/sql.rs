@@ -2,7 +2,7 @@
 
 use surrealdb::types::{RecordId, SurrealValue, Value};
 
-use crate::adapters::surreal_store::row::stored;
+use crate::adapters::surreal_store::row::listed;
 
 #[derive(Debug, SurrealValue)]
 pub(super) struct Last {
@@ -25,8 +25,12 @@ pub(super) struct Keys {
     pub(super) keys: Vec<RecordId>,
 }
 
+/// The project whose scans lists have. So far it is the only one, and the schema's default.
+pub(super) const PROJECT: &str = "default";
+
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct Step {
+    pub(super) project: String,
     pub(super) value: String,
     pub(super) bound: i64,
     pub(super) limit: i64,
@@ -35,6 +39,7 @@ pub(super) struct Step {
 
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct RankStep {
+    pub(super) project: String,
     pub(super) rank: i64,
     pub(super) number: i64,
     pub(super) limit: i64,
@@ -56,6 +61,7 @@ pub(super) struct RankedScans {
 
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct Moment {
+    pub(super) project: String,
     pub(super) at: i64,
 }
 
@@ -75,7 +81,7 @@ pub(super) struct Counts {
 
 pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
 
-pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", stored!(), " FROM $keys) };");
+pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", listed!(), " FROM $keys) };");
 
 /// One page of an index whose first column has one value, as rows or as numbers, starting at its
 /// newest or its oldest end.
@@ -88,25 +94,25 @@ macro_rules! step {
         Sql {
             newest: concat!(
                 "RETURN { rows: (SELECT id, ",
-                stored!(),
-                " FROM scan WHERE ",
+                listed!(),
+                " FROM scan WHERE project = $project AND ",
                 $condition,
                 "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
             ),
             oldest: concat!(
                 "RETURN { rows: (SELECT id, ",
-                stored!(),
-                " FROM scan WHERE ",
+                listed!(),
+                " FROM scan WHERE project = $project AND ",
                 $condition,
                 "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
             ),
             newest_numbers: concat!(
-                "RETURN { numbers: (SELECT VALUE number FROM scan WHERE ",
+                "RETURN { numbers: (SELECT VALUE number FROM scan WHERE project = $project AND ",
                 $condition,
                 "number < $bound ORDER BY number DESC LIMIT $limit START $start) };"
             ),
             oldest_numbers: concat!(
-                "RETURN { numbers: (SELECT VALUE number FROM scan WHERE ",
+                "RETURN { numbers: (SELECT VALUE number FROM scan WHERE project = $project AND ",
                 $condition,
                 "number > $bound ORDER BY number ASC LIMIT $limit START $start) };"
             ),
@@ -128,14 +134,14 @@ pub(super) const OF_TARGET: Sql = step!("target = $value AND ");
 pub(super) const OF_MODE: Sql = step!("mode = $value AND ");
 
 pub(super) const FOUND_NEWEST: &str = "
-    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
+    RETURN { numbers: (SELECT VALUE number FROM found WHERE project = $project AND plugin = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
 pub(super) const FOUND_OLDEST: &str = "
-    RETURN { numbers: (SELECT VALUE number FROM found WHERE plugin = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
+    RETURN { numbers: (SELECT VALUE number FROM found WHERE project = $project AND plugin = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
 
 pub(super) const WORST_NEWEST: &str = "
-    RETURN { numbers: (SELECT VALUE number FROM ended WHERE worst = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
+    RETURN { numbers: (SELECT VALUE number FROM ended WHERE project = $project AND worst = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
 pub(super) const WORST_OLDEST: &str = "
-    RETURN { numbers: (SELECT VALUE number FROM ended WHERE worst = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
+    RETURN { numbers: (SELECT VALUE number FROM ended WHERE project = $project AND worst = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
 
 /// The scans after `$rank` and `$number` in the order by a column, highest first.
 ///
@@ -146,11 +152,11 @@ macro_rules! ranked {
         concat!(
             "RETURN { same: (SELECT number, ",
             $column,
-            " AS rank FROM ended WHERE ",
+            " AS rank FROM ended WHERE project = $project AND ",
             $column,
             " = $rank AND number < $number ORDER BY number DESC LIMIT $limit), lower: (SELECT number, ",
             $column,
-            " AS rank FROM ended WHERE ",
+            " AS rank FROM ended WHERE project = $project AND ",
             $column,
             " < $rank ORDER BY ",
             $column,
@@ -164,9 +170,9 @@ pub(super) const MOST_FINDINGS: &str = ranked!("findings");
 pub(super) const WORST_FIRST: &str = ranked!("severity");
 
 pub(super) const FIRST_SINCE: &str = "
-    RETURN { number: (SELECT VALUE number FROM scan WHERE created_at >= $at ORDER BY created_at ASC LIMIT 1)[0] };";
+    RETURN { number: (SELECT VALUE number FROM scan WHERE project = $project AND created_at >= $at ORDER BY created_at ASC LIMIT 1)[0] };";
 pub(super) const LAST_BEFORE: &str = "
-    RETURN { number: (SELECT VALUE number FROM scan WHERE created_at < $at ORDER BY created_at DESC LIMIT 1)[0] };";
+    RETURN { number: (SELECT VALUE number FROM scan WHERE project = $project AND created_at < $at ORDER BY created_at DESC LIMIT 1)[0] };";
 
 /// Each condition must equal the one in the count index of its status; otherwise the index is not
 /// used.

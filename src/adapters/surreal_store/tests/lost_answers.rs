@@ -221,7 +221,13 @@ fn an_end_whose_answer_was_lost_has_happened() {
             store.apply(id, Command::Finish { token: running.token, resolution: retry, plugins: None }).await.unwrap();
         assert!(matches!(&ended, Applied::Committed(record) if record.status() == ScanStatus::Pending), "{ended:?}");
         relay.let_pass(1, Fate::LoseAnswer).await;
-        let cancelled = store.apply(id, Command::Cancel { by: CancelledBy::User }).await.unwrap();
+        let cancelled = store
+            .apply(
+                id,
+                Command::Cancel { by: CancelledBy::User, principal: kastrel_actors::model::Principal::Anonymous },
+            )
+            .await
+            .unwrap();
         assert!(
             matches!(&cancelled, Applied::Committed(record) if record.status() == ScanStatus::Cancelled),
             "{cancelled:?}"
@@ -239,10 +245,10 @@ fn idempotent_calls_are_retried() {
         relay.let_pass(0, Fate::LoseAnswer).await;
         store.renew(fixtures::registration("a"), TTL).await.unwrap().unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;
-        store.pause(None).await.unwrap();
+        store.pause(None, &kastrel_actors::model::Principal::System).await.unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;
         // A retry would report that there was no pause.
-        assert!(store.resume().await.is_err());
+        assert!(store.resume(&kastrel_actors::model::Principal::System).await.is_err());
         assert_eq!(store.paused().await.unwrap(), None);
     });
 }

@@ -276,11 +276,11 @@ async fn fill(store: &SurrealStore, first: u64, last: u64) {
     for start in (first..=last).step_by(200) {
         let end = (start + 199).min(last);
         let sql = format!(
-            "BEGIN; LET $row = SELECT * OMIT id, document, number, target FROM ONLY scan:1; LET $document = (SELECT VALUE document FROM ONLY scan:1);
+            "BEGIN; LET $row = SELECT * OMIT id, body, number, target FROM ONLY scan:1; LET $body = (SELECT VALUE body FROM ONLY scan:1);
             FOR $number IN {start}..={end} {{
                 CREATE type::record('scan', $number) CONTENT $row + {{
                     number: $number, target: 'host-' + <string>($number % 500) + '.example.com',
-                    document: string::replace($document, '\"id\":1,', '\"id\":' + <string>$number + ','),
+                    body: string::replace($body, '\"id\":1,', '\"id\":' + <string>$number + ','),
                 }} RETURN NONE;
                 CREATE type::record('ended', $number) SET number = $number, target = 'host-' + <string>($number % 500) + '.example.com', mode = 'passive', run = true, took = $number % 9000,
                     findings = $number % 90, severity = $number % 7 RETURN NONE;

@@ -11,6 +11,7 @@ use kastrel_actors::policy::{permission, reports};
 use kastrel_actors::service::{CancelOutcome, SubmitError};
 use url::form_urlencoded;
 
+use crate::service::DeletionOutcome;
 use crate::web::api::submission::unreadable;
 use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
@@ -19,10 +20,8 @@ use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission};
 use crate::web::pages::layout::{Here, Layout};
 use crate::web::pages::new_scan::to_scan;
 use crate::web::path::{PathId, no_scan};
-use crate::web::removal::{Removal, remove};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::duration;
-use crate::web::trace::RequestTrace;
 use crate::web::viewer::Viewer;
 
 /// Cancelling a scan that has run for longer needs a confirmation.
@@ -93,7 +92,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
     if !form.confirmed {
-        let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+        let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
         if let Some(run) = asks_after(&scan.record, web.now()) {
             let consequence =
                 format!("It has run for {}. The scanner is stopped; results so far are kept.", duration(run));
@@ -101,7 +100,7 @@ pub(crate) async fn cancel(
             return Ok(page(&ConfirmPage { icon: "stop", ..asked }));
         }
     }
-    let notice = match web.service().cancel(id, CancelledBy::User).await? {
+    let notice = match web.scans().cancel(&viewer.context, id, CancelledBy::User).await? {
         CancelOutcome::Cancelled(_) => "cancelled",
         CancelOutcome::Requested(_) => "cancelling",
         CancelOutcome::AlreadyEnded(_) => "ended",
@@ -121,12 +120,11 @@ pub(crate) async fn cancel(
 pub(crate) async fn rerun(
     State(web): State<Web>,
     viewer: Viewer,
-    trace: RequestTrace,
     PathId(id): PathId,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     if !scan.status().is_terminal() {
         return Err(SubmitError::NotEnded(id, scan.status()).into());
     }
@@ -136,7 +134,7 @@ pub(crate) async fn rerun(
         let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
         return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
     }
-    let accepted = web.service().rerun(viewer.client, id, trace.0, form.permitted).await?.ok_or_else(no_scan)?;
+    let accepted = web.scans().rerun(&viewer.context, viewer.client, id, form.permitted).await?.ok_or_else(no_scan)?;
     Ok(if form.list.is_some() {
         Redirect::to(&with_flash(form.list, "done=rerun&n=1&not=0")).into_response()
     } else {
@@ -150,7 +148,7 @@ pub(crate) async fn ask_delete(
     viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let can_go_on = scan.status().is_terminal();
     let consequence = if can_go_on {
         "Its results, reports and files are removed. This cannot be undone."
@@ -162,17 +160,17 @@ pub(crate) async fn ask_delete(
 }
 
 /// Deletes a scan that has ended.
-pub(crate) async fn delete(State(web): State<Web>, _viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    match remove(&web, id).await? {
-        Removal::Gone { files_left } => {
+pub(crate) async fn delete(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
+    match web.state.deletion.delete(&viewer.context, id).await? {
+        DeletionOutcome::Gone { files_left } => {
             Ok(Redirect::to(&with_flash(None, if files_left { "done=delete&n=1&left=1" } else { "done=delete&n=1" }))
                 .into_response())
         }
-        Removal::Refused(record) => Err(Problem::new(
+        DeletionOutcome::Refused(record) => Err(Problem::new(
             ProblemKind::NotEnded,
             format!("scan {id} is {}; cancel it first", record.status().word()),
         )),
-        Removal::Missing => Err(no_scan()),
+        DeletionOutcome::Missing => Err(no_scan()),
     }
 }
 
@@ -181,7 +179,7 @@ const NO_RENDERER: &str = "reports are regenerated only by a server that runs th
 /// Regenerates the reports of the last attempt.
 pub(crate) async fn render(
     State(web): State<Web>,
-    _viewer: Viewer,
+    viewer: Viewer,
     PathId(id): PathId,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
@@ -189,7 +187,7 @@ pub(crate) async fn render(
     let given = form_urlencoded::parse(&body)
         .find(|(name, _)| name == "format")
         .and_then(|(_, value)| value.parse::<ReportFormat>().ok());
-    let scan = web.service().scan(id).await?.ok_or_else(no_scan)?;
+    let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let Some(renderer) = &web.state.renderer else {
         return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));
     };

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use kastrel_actors::model::{Resolution, ScanRecord, Verdict};
+use kastrel_actors::testing::fixtures;
 
 use super::*;
 use crate::web::testing::{TestApp, header_of, text_of};
@@ -22,12 +23,12 @@ async fn long_running_scan_is_cancelled_only_after_confirmation() {
         assert!(asked.contains(part), "{part}: {asked}");
     }
     assert!(
-        app.service.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_none(),
+        app.service.scan(&fixtures::context(), scan.id).await.unwrap().unwrap().record.cancel_requested.is_none(),
         "a question cancels nothing"
     );
     let done = app.post_form("/scans/1/cancel", &format!("{listed}&confirmed=yes")).await;
     assert_eq!(header_of(&done, "location"), "/scans?status=running&done=cancel&n=1&not=0");
-    assert!(app.service.scan(scan.id).await.unwrap().unwrap().record.cancel_requested.is_some());
+    assert!(app.service.scan(&fixtures::context(), scan.id).await.unwrap().unwrap().record.cancel_requested.is_some());
     assert_eq!(
         header_of(&app.post_form("/scans/1/cancel", "").await, "location"),
         "/scans/1?notice=cancelling",
@@ -40,7 +41,8 @@ async fn only_long_runs_need_a_confirmation() {
     let app = TestApp::new();
     let waiting = app.submitted("example.com").await;
     let running: ScanRecord = app.running("example.org").await;
-    let (start, waiting) = (running.started_at.unwrap(), app.service.scan(waiting).await.unwrap().unwrap());
+    let (start, waiting) =
+        (running.started_at.unwrap(), app.service.scan(&fixtures::context(), waiting).await.unwrap().unwrap());
     let at = |seconds| start + SignedDuration::from_secs(seconds);
     assert_eq!(asks_after(&running, at(60)), None);
     assert_eq!(asks_after(&running, at(61)), Some(SignedDuration::from_secs(61)));
@@ -49,7 +51,7 @@ async fn only_long_runs_need_a_confirmation() {
     assert_eq!(
         asks_after(
             &ScanRecord { cancel_requested: Some(CancelledBy::User), ..running },
-            app.service.clock.now() + SignedDuration::from_hours(1)
+            app.service.now() + SignedDuration::from_hours(1)
         ),
         None
     );
@@ -76,7 +78,7 @@ async fn rerun_of_an_active_scan_asks_for_permission_each_time() {
             .await
             .contains(r#"id="wrong-confirm">Confirm that you have permission to run active plugins."#)
     );
-    assert_eq!(app.service.stats().await.unwrap().all(), 1);
+    assert_eq!(app.services.reporting.stats(&fixtures::context()).await.unwrap().all(), 1);
     assert_eq!(
         header_of(&app.post_form("/scans/1/rerun", "confirmed=yes&confirm=yes").await, "location"),
         "/scans/2?submitted=1"

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptRecord, ConfigOverride, PluginResult, PluginStatus, ScanId, ScanMode, ScanRecord, ScanStatus,
+    AttemptOutcome, AttemptRecord, ConfigOverride, PluginClass, PluginResult, ScanId, ScanMode, ScanRecord, ScanStatus,
     grouped_count,
 };
 use kastrel_actors::policy::waiting::Waiting;
@@ -59,7 +59,7 @@ impl PluginRow {
             name: clean(&plugin.name),
             url: plugin_url(scan, &plugin.name),
             badge: state_of(plugin, until.is_some()).into(),
-            issues: if issues > 0 || plugin.status == PluginStatus::Completed {
+            issues: if issues > 0 || plugin.status.class() == PluginClass::Ok {
                 grouped_count(issues)
             } else {
                 String::new()
@@ -75,16 +75,11 @@ impl PluginRow {
 /// Returns the plugin's message, or the meaning of its state if it has none: a plugin without a
 /// result always shows a reason.
 pub(crate) fn message_of(plugin: &PluginResult) -> String {
-    match (plugin.message.as_deref().filter(|message| !message.is_empty()), plugin.status) {
+    match plugin.message.as_deref().filter(|message| !message.is_empty()) {
         // The message about a result is not changed.
-        (Some(message), PluginStatus::Completed) => message.to_owned(),
-        (Some(message), _) => sentence(message),
-        (None, PluginStatus::Failed) => "Failed without a message. See the log.".into(),
-        (None, PluginStatus::Unavailable) => "Tool not installed on the node that ran the scan.".into(),
-        (None, PluginStatus::Skipped) => "Skipped by the scanner.".into(),
-        (None, PluginStatus::Interrupted) => "Still running when the attempt ended.".into(),
-        (None, PluginStatus::NotRun) => "Not started before the attempt ended.".into(),
-        (None, PluginStatus::Pending | PluginStatus::InProgress | PluginStatus::Completed) => String::new(),
+        Some(message) if plugin.status.class() == PluginClass::Ok => message.to_owned(),
+        Some(message) => sentence(message),
+        None => plugin.status.text().no_message.into(),
     }
 }
 
@@ -93,20 +88,21 @@ impl AttemptRow {
     pub(super) fn new(attempt: &AttemptRecord, completed: &Badge, clock: &WallClock) -> Self {
         let (badge, end, reason) = match &attempt.end {
             None => (ScanStatus::Running.into(), String::new(), String::new()),
-            Some(AttemptEnd::Completed(_)) => (completed.clone(), String::new(), String::new()),
-            Some(AttemptEnd::Failed(failure)) => {
-                (ScanStatus::Failed.into(), sentence(&words(failure.kind.as_str())), sentence(&clean(&failure.detail)))
+            Some(end) => {
+                let kind = end.reason().map(|reason| sentence(&words(reason))).unwrap_or_default();
+                let detail = end.detail().map(|detail| sentence(&clean(detail)));
+                let (badge, detail) = match end.outcome() {
+                    AttemptOutcome::Completed => (completed.clone(), String::new()),
+                    AttemptOutcome::Failed => (ScanStatus::Failed.into(), detail.unwrap_or_default()),
+                    AttemptOutcome::Interrupted => {
+                        let detail = detail.map(|detail| format!("{detail}. ")).unwrap_or_default();
+                        let badge = Badge::new("skipped", "skipped", "Interrupted");
+                        (badge, format!("{detail}Not counted as an attempt."))
+                    }
+                    AttemptOutcome::Cancelled => (ScanStatus::Cancelled.into(), String::new()),
+                };
+                (badge, kind, detail)
             }
-            Some(AttemptEnd::Interrupted { why, detail }) => {
-                let detail =
-                    detail.as_deref().map_or_else(String::new, |detail| format!("{}. ", sentence(&clean(detail))));
-                (
-                    Badge::new("skipped", "skipped", "Interrupted"),
-                    sentence(&words(why.as_str())),
-                    format!("{detail}Not counted as an attempt."),
-                )
-            }
-            Some(AttemptEnd::Cancelled) => (ScanStatus::Cancelled.into(), String::new(), String::new()),
         };
         Self {
             number: attempt.number.0,

@@ -1,7 +1,7 @@
 //! The waterfall chart of a scan: a pure function of the stored scan.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{AttemptEnd, AttemptRecord, PluginStatus, ScanSnapshot, ScanState};
+use kastrel_actors::model::{AttemptRecord, PluginStatus, ScanSnapshot, ScanState, ScanStatus};
 use kastrel_actors::policy::wait_parts::{WaitPart, before_attempt, until_now};
 use kastrel_actors::policy::waiting::Waiting;
 
@@ -123,11 +123,8 @@ fn wait(part: WaitPart) -> Step {
 /// Returns the CSS class of an attempt's bar, and its end in words unless it completed.
 fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
     match &attempt.end {
-        None => ("running", String::new()),
-        Some(AttemptEnd::Completed(_)) => ("completed", String::new()),
-        Some(AttemptEnd::Failed(failure)) => ("failed", words(failure.kind.as_str())),
-        Some(AttemptEnd::Interrupted { why, .. }) => ("interrupted", words(why.as_str())),
-        Some(AttemptEnd::Cancelled) => ("cancelled", String::new()),
+        None => (ScanStatus::Running.as_str(), String::new()),
+        Some(end) => (end.outcome().as_str(), end.reason().map(words).unwrap_or_default()),
     }
 }
 

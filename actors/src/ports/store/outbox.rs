@@ -1,0 +1,57 @@
+//! The outbox: events that wait for their consumers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::StoreError;
+use crate::model::{AuditEntry, DeadLetter, OutboxEntry, OutboxKey, ScanId};
+
+/// Keeps the events that were committed with their changes until every consumer has accepted them:
+/// a transactional outbox. Delivery is at least once.
+#[async_trait]
+pub trait Outbox: Send + Sync + 'static {
+    /// Leases up to `limit` entries to `holder` for this time, oldest first. An entry whose lease
+    /// has expired can be leased again.
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// Removes entries that all consumers have accepted. An entry that `holder` no longer holds
+    /// stays.
+    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError>;
+
+    /// Returns an entry to the outbox after a failed delivery. It can be leased again after `wait`.
+    /// `accepted_by` names the consumers that have accepted it.
+    async fn defer(
+        &self,
+        holder: &str,
+        key: OutboxKey,
+        wait: Duration,
+        accepted_by: &[String],
+    ) -> Result<(), StoreError>;
+
+    /// Makes a dead letter of an entry.
+    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError>;
+
+    /// Returns the newest dead letters.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// Returns a dead letter to the outbox, to be delivered at once to the consumers that have not
+    /// accepted it. Returns `false` if there is no such dead letter.
+    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError>;
+
+    /// Returns a value that changes when this process has written an entry. Entries of other
+    /// processes are only found by leasing.
+    fn writes(&self) -> watch::Receiver<()>;
+
+    /// Adds ended and deleted scans to the outcomes of their days. An entry that is counted already
+    /// is not counted again, so that the outcomes stay true after a second delivery.
+    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError>;
+}
+
+/// Reads the audit log. The other ports write it, in the transactions of their changes.
+#[async_trait]
+pub trait AuditLog: Send + Sync + 'static {
+    /// Returns the newest entries, newest first; with `scan`, only those of one scan.
+    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+}

@@ -1,0 +1,137 @@
+//! The reporting service: counts, trends, past durations and estimates of scans, and the readings
+//! of this process for its metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::time::Instant;
+
+use super::ServicePorts;
+use crate::model::{
+    ActorView, DayOutcomes, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, ScanSnapshot, StoreStats,
+};
+use crate::policy::estimate::{Running, TimeLeft, time_left};
+use crate::policy::listing::target_text;
+use crate::ports::StoreError;
+
+/// How many earlier scans an estimate uses.
+const LIKE_IT: usize = 7;
+
+/// The reporting service.
+#[derive(Debug, Clone)]
+pub struct ReportingService {
+    ports: Arc<ServicePorts>,
+}
+
+/// The readings of a process for its metrics. A value that could not be read in time is `None`.
+#[derive(Debug, Clone)]
+pub struct ProcessReadings {
+    /// The time of the readings.
+    pub at: Timestamp,
+    /// How many scans are in each state.
+    pub stats: Option<StoreStats>,
+    /// The scans that are due.
+    pub due: Option<Vec<DueScan>>,
+    /// All nodes.
+    pub nodes: Option<Vec<NodeRecord>>,
+    /// How many wake-up signals the queue holds.
+    pub signals: Option<usize>,
+    /// The actors of this process, without those of single scans.
+    pub actors: ActorView,
+    /// How many restarts each budget has left.
+    pub budgets: Vec<(&'static str, usize)>,
+    /// How many scans run in this process.
+    pub running_here: usize,
+}
+
+impl ReportingService {
+    pub(super) const fn new(ports: Arc<ServicePorts>) -> Self {
+        Self { ports }
+    }
+
+    /// Returns the number of scans in each state.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn stats(&self, _context: &RequestContext) -> Result<StoreStats, StoreError> {
+        self.ports.store.queries.stats().await
+    }
+
+    /// Returns how the scans of each day since `since` ended, oldest first.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn outcomes(&self, _context: &RequestContext, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.ports.store.queries.outcomes(since).await
+    }
+
+    /// Returns the newest completed scans, at most `limit`, newest first, without dry runs. With
+    /// `like`, only those of one target and mode.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn past_runs(
+        &self,
+        _context: &RequestContext,
+        like: Option<RunsLike>,
+        limit: usize,
+    ) -> Result<Vec<PastRun>, StoreError> {
+        self.ports.store.queries.past_runs(like, limit).await
+    }
+
+    /// Estimates the remaining time of a running scan. If the store does not respond, only the
+    /// scan's own progress counts.
+    pub async fn time_left(&self, context: &RequestContext, scan: &ScanSnapshot) -> TimeLeft {
+        let record = &scan.record;
+        let Some(attempt) = record.last_attempt().filter(|attempt| attempt.end.is_none()) else {
+            return TimeLeft::Unknown;
+        };
+        let like = RunsLike { target: target_text(record), mode: record.request.mode };
+        // Scans with a selection of plugins have other durations.
+        let runs = if record.request.plugins.is_empty() {
+            self.past_runs(context, Some(like), LIKE_IT).await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
+        let plugins = scan.last_plugins();
+        time_left(&Running {
+            elapsed: Duration::try_from(self.ports.clock.now().duration_since(attempt.started_at)).unwrap_or_default(),
+            ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
+            plugins: plugins.len(),
+            before: &before,
+        })
+    }
+
+    /// Checks that the store responds.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.ports.store.health.ping().await
+    }
+
+    /// Reads the values of this process's metrics, each at most for `patience`, and at most
+    /// `most_due` due scans of each priority.
+    pub async fn readings(&self, patience: Duration, most_due: usize) -> ProcessReadings {
+        let (at, store) = (self.ports.clock.now(), &self.ports.store);
+        let (stats, due, nodes, signals) = tokio::join!(
+            tokio::time::timeout(patience, store.queries.stats()),
+            tokio::time::timeout(patience, store.dispatch.due(Duration::ZERO, most_due)),
+            tokio::time::timeout(patience, store.nodes.all()),
+            tokio::time::timeout(patience, self.ports.queue.depth()),
+        );
+        ProcessReadings {
+            at,
+            stats: stats.ok().and_then(Result::ok),
+            due: due.ok().and_then(Result::ok),
+            nodes: nodes.ok().and_then(Result::ok),
+            signals: signals.ok().and_then(Result::ok),
+            actors: self.ports.snapshots.status.infrastructure(at),
+            budgets: self.ports.snapshots.status.budgets(Instant::now()),
+            running_here: self.ports.snapshots.running().len(),
+        }
+    }
+}

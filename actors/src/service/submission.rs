@@ -1,0 +1,411 @@
+//! Submissions: the checks of a draft, the place in the queue, and the repetition of a scan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::scans::ScanService;
+use crate::live::{Client, Place};
+use crate::model::{
+    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, RequestContext, ScanId, ScanMode, ScanRecord,
+    ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted, Target, TargetError,
+};
+use crate::policy::admission::{QueueLimit, QueueRefusal};
+use crate::policy::permission;
+use crate::policy::selection::{Selection, select, unknown};
+use crate::policy::waiting::Waiting;
+use crate::ports::{JobSignal, StoreError, secret_sealer};
+
+/// A scan that was accepted and committed.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The scan.
+    pub scan: Arc<ScanSnapshot>,
+    /// True if this submission created it, false if an earlier one with the same idempotency key
+    /// did.
+    pub created: bool,
+    /// Notes about what is left out or cannot run, one sentence each.
+    pub notes: Vec<String>,
+    /// The reasons why it does not start, except the wait for a free slot; the decisive one first.
+    pub waiting: Vec<Waiting>,
+}
+
+impl Accepted {
+    /// Returns the warnings for the user, one sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let waits = self.waiting.iter().map(|waiting| format!("Scan accepted and stored. {waiting}"));
+        self.notes.iter().cloned().chain(waits).collect()
+    }
+
+    /// Returns the warnings in one line.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let reasons = self.waiting.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let waits = (!reasons.is_empty()).then(|| format!("Scan accepted and stored. {reasons}"));
+        let all: Vec<String> = self.notes.iter().cloned().chain(waits).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+/// A submission that was not accepted. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// All invalid fields.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<FieldError>),
+    /// The idempotency key belongs to a scan with another request.
+    #[error("the idempotency key was used for a different request (scan {0})")]
+    KeyReused(ScanId),
+    /// The scan that is to be repeated has not ended.
+    #[error("scan {} is {}; it can be re-run when it has finished", .0, .1.word())]
+    NotEnded(ScanId, ScanStatus),
+    /// A limit of the queue is reached.
+    #[error(transparent)]
+    Queue(#[from] QueueRefusal),
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ScanService {
+    /// Checks and accepts a scan, and counts it against the share of `client`. When this returns
+    /// `Ok`, the scan is committed. A second submission of the same principal with the same key
+    /// returns the first one's scan.
+    ///
+    /// # Errors
+    /// All invalid fields, a reached limit of the queue, or a failure of the store.
+    pub async fn submit(
+        &self,
+        context: &RequestContext,
+        client: Client,
+        draft: &ScanRequestDraft,
+        idempotency_key: Option<&IdempotencyKey>,
+    ) -> Result<Accepted, SubmitError> {
+        if !draft.plugins.is_empty()
+            || !draft.overrides.is_empty()
+            || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str())
+        {
+            self.ports.snapshots.offered.first().await;
+        }
+        let (request, Selection { left_out, warnings }) = self.examine(draft).map_err(SubmitError::Invalid)?;
+        let idempotency_key = idempotency_key.map(|key| key.of(&context.principal));
+        let scan = NewScan {
+            request,
+            left_out,
+            idempotency_key,
+            trace: context.trace,
+            rerun_of: None,
+            submitted_by: context.principal.clone(),
+        };
+        self.accept(client, scan, warnings).await
+    }
+
+    /// Checks a draft like a submission, without submitting it. Returns all errors, those of the
+    /// target first; empty if a submission accepts the draft.
+    #[must_use]
+    pub fn check(&self, _context: &RequestContext, draft: &ScanRequestDraft) -> Vec<FieldError> {
+        self.examine(draft).err().unwrap_or_default()
+    }
+
+    /// Checks a target alone, and returns it.
+    ///
+    /// # Errors
+    /// The text is no target, or the target is out of scope.
+    pub fn check_target(&self, _context: &RequestContext, text: &str) -> Result<Target, FieldError> {
+        let target = text.trim_matches(' ').parse().map_err(|error: TargetError| wrong_target(&error))?;
+        self.wrong_targets(&target).into_iter().next().map_or(Ok(target), Err)
+    }
+
+    /// Checks every field of a draft, and what it asks for. An invalid field hides no error in
+    /// another one.
+    fn examine(&self, draft: &ScanRequestDraft) -> Result<(ScanRequest, Selection), Vec<FieldError>> {
+        let mut fields = draft.read();
+        let errors = std::mem::take(&mut fields.errors);
+        // The errors of the target come first.
+        let (mut all, others): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.field == "target");
+        all.extend(fields.target.iter().flat_map(|target| self.wrong_targets(target)));
+        all.extend(others);
+        let plugins = fields.plugins.as_deref();
+        let selection = match (fields.mode, plugins) {
+            (Some(mode), Some(plugins)) => self.selection(mode, plugins, &mut all),
+            _ => Selection::default(),
+        };
+        all.extend(unknown(plugins.unwrap_or_default(), &self.ports.snapshots.offered.get()));
+        all.extend(self.wrong_overrides(&fields.overrides));
+        let is_confirmed = draft.confirm_active.unwrap_or(false);
+        all.extend(permission::check(fields.mode.unwrap_or(ScanMode::Passive), is_confirmed).err());
+        all.extend(self.resolve(fields.target.as_ref(), &mut fields.overrides, &draft.kept));
+        fields.errors = all;
+        draft.request(fields).map(|request| (request, selection))
+    }
+
+    /// Returns why a target may not be scanned.
+    fn wrong_targets(&self, target: &Target) -> Vec<FieldError> {
+        // A scan of an earlier version may have a target that the current rules refuse.
+        let refused = target.check().err().map(|why| wrong_target(&why));
+        refused.into_iter().chain(self.ports.scope.check(target).err().map(|why| wrong_target(&why))).collect()
+    }
+
+    fn selection(&self, mode: ScanMode, plugins: &[String], errors: &mut Vec<FieldError>) -> Selection {
+        select(mode, plugins, &self.ports.snapshots.offered.get()).unwrap_or_else(|error| {
+            errors.push(error);
+            Selection::default()
+        })
+    }
+
+    /// Returns why settings are refused: they are locked, or their values are invalid or name an
+    /// address out of scope.
+    fn wrong_overrides(&self, overrides: &[ConfigOverride]) -> Vec<FieldError> {
+        let offered = &self.ports.snapshots.offered;
+        let (known, schema) = (offered.settings(), offered.schema());
+        let check = |one: &[ConfigOverride]| {
+            // A locked setting is not checked further, so each setting has one reason.
+            let locked = self.ports.overrides.check(one, &known);
+            if !locked.is_empty() {
+                return locked;
+            }
+            let mut errors = schema.as_ref().map(|schema| schema.check(one)).unwrap_or_default();
+            errors.extend(self.ports.scope.check_overrides(one, &known));
+            errors
+        };
+        overrides.chunks(1).flat_map(check).collect()
+    }
+
+    /// Turns the values of secret settings into secrets, and inserts the values that a form kept.
+    /// Returns why that is not possible. Kept values belong to a target: without one, only a value
+    /// that is not kept at all is an error.
+    fn resolve(
+        &self,
+        target: Option<&Target>,
+        overrides: &mut [ConfigOverride],
+        kept: &[KeptSecret],
+    ) -> Vec<FieldError> {
+        let Some(target) = target else { return secret_sealer::missing(overrides, kept) };
+        let known = self.ports.snapshots.offered.known_settings();
+        secret_sealer::resolve(&*self.ports.sealer, target, overrides, kept, known.as_deref()).err().unwrap_or_default()
+    }
+
+    /// Checks whether a request may be submitted again: its target and the addresses in its
+    /// settings are in scope, the client may set its settings, the scanner can run at least part of
+    /// the selection, and the user has confirmed active plugins.
+    fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, Vec<FieldError>> {
+        let mut errors = self.wrong_targets(&request.target);
+        let selection = self.selection(request.mode, &request.plugins, &mut errors);
+        errors.extend(self.wrong_overrides(&request.overrides));
+        errors.extend(permission::check(request.mode, is_confirmed).err());
+        if errors.is_empty() { Ok(selection) } else { Err(errors) }
+    }
+
+    /// Submits the request of an ended scan again, for `client`. `confirm_active` is the user's
+    /// confirmation that active plugins may run; the confirmation of the earlier scan does not
+    /// count. Returns `None` if there is no such scan.
+    ///
+    /// # Errors
+    /// The scan has not ended, the request is not permitted any more (for example its target is out
+    /// of scope), a confirmation is missing, a limit of the queue is reached, or the store fails.
+    pub async fn rerun(
+        &self,
+        context: &RequestContext,
+        client: Client,
+        id: ScanId,
+        confirm_active: bool,
+    ) -> Result<Option<Accepted>, SubmitError> {
+        let Some(scan) = self.scan(context, id).await? else { return Ok(None) };
+        if !scan.status().is_terminal() {
+            return Err(SubmitError::NotEnded(id, scan.status()));
+        }
+        let mut request = scan.record.request.clone();
+        self.ports.snapshots.offered.first().await;
+        // Earlier versions stored secrets in clear text.
+        let target = request.target.clone();
+        let unresolved = self.resolve(Some(&target), &mut request.overrides, &[]);
+        if !unresolved.is_empty() {
+            return Err(SubmitError::Invalid(unresolved));
+        }
+        // A secret that this key cannot open would be accepted here and would fail when the scan
+        // starts.
+        secret_sealer::open_all(&*self.ports.sealer, &target, &mut request.overrides.clone())
+            .map_err(|error| SubmitError::Invalid(vec![error]))?;
+        let Selection { left_out, warnings } = self.permit(&request, confirm_active).map_err(SubmitError::Invalid)?;
+        let scan = NewScan {
+            request,
+            left_out,
+            idempotency_key: None,
+            trace: context.trace,
+            rerun_of: Some(id),
+            submitted_by: context.principal.clone(),
+        };
+        self.accept(client, scan, warnings).await.map(Some)
+    }
+
+    /// Reserves a place in the queue for a scan of `client`.
+    async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
+        let count = || async { Ok(self.ports.store.queries.stats().await?.pending) };
+        let refusal = match self.ports.snapshots.gate.enter(client, self.ports.limits, count()).await? {
+            Err(refusal) if matches!(refusal.limit, QueueLimit::ClientShare { .. }) => refusal,
+            other => return Ok(other),
+        };
+        // Another process may have started them.
+        let mut is_less = false;
+        for id in self.ports.snapshots.gate.doubtful(client) {
+            if self.ports.store.scans.get(id).await?.is_none_or(|record| record.status() != ScanStatus::Pending) {
+                self.ports.snapshots.gate.left(id);
+                is_less = true;
+            }
+        }
+        if is_less {
+            self.ports.snapshots.gate.enter(client, self.ports.limits, count()).await
+        } else {
+            Ok(Err(refusal))
+        }
+    }
+
+    async fn accept(&self, client: Client, mut scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
+        let target = scan.request.target.clone();
+        secret_sealer::seal_all(&*self.ports.sealer, &target, &mut scan.request.overrides)
+            .map_err(|error| SubmitError::Invalid(vec![error]))?;
+        let request = scan.request.clone();
+        let submitted = match self.enter(client).await? {
+            Ok(place) => {
+                let submitted = self.ports.store.scans.submit(scan).await?;
+                if let Submitted::Created(record) = &submitted {
+                    place.accepted(record.id);
+                }
+                submitted
+            }
+            // A repeated submission of an accepted scan is not refused.
+            Err(refusal) => match &scan.idempotency_key {
+                Some(key) => Submitted::Existing(self.ports.store.scans.submitted(key).await?.ok_or(refusal)?),
+                None => return Err(refusal.into()),
+            },
+        };
+        let (record, created) = match submitted {
+            Submitted::Created(record) => (record, true),
+            Submitted::Existing(record) if !self.is_same(&record.request, &request) => {
+                return Err(SubmitError::KeyReused(record.id));
+            }
+            Submitted::Existing(record) => (record, false),
+        };
+        self.publish(record.clone());
+        // The signal is sent first, so that nothing that follows delays the start.
+        let silent = if created { self.wake(&record).await } else { None };
+        let mut waiting = self.reasons(&record).await;
+        if let Some(why) = silent
+            && !waiting.iter().any(|reason| matches!(reason, Waiting::QueueDown { .. }))
+        {
+            waiting.insert(0, Waiting::QueueDown { why });
+        }
+        waiting.retain(Waiting::is_unusual);
+        let scan = self.ports.snapshots.get(record.id).unwrap_or_else(|| Arc::new(ScanSnapshot::of(record)));
+        Ok(Accepted { scan, created, notes, waiting })
+    }
+
+    /// Returns true if two requests are the same, even if one was sealed before it was known which
+    /// of its settings are secrets.
+    fn is_same(&self, one: &ScanRequest, other: &ScanRequest) -> bool {
+        let without = |request: &ScanRequest| ScanRequest { overrides: Vec::new(), ..request.clone() };
+        one == other
+            || (without(one) == without(other)
+                && secret_sealer::are_same(&*self.ports.sealer, &one.target, &one.overrides, &other.overrides))
+    }
+
+    /// Signals the scan. Returns the reason if the queue did not accept the signal.
+    async fn wake(&self, record: &ScanRecord) -> Option<String> {
+        let signal =
+            JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
+        let error = self.ports.queue.signal(signal, Duration::ZERO).await.err()?;
+        warn!(
+            scan.id = record.id.0,
+            error = &error as &dyn std::error::Error,
+            "accepted a scan but could not signal it; it starts when the queue is back"
+        );
+        Some(self.ports.queue.trouble().unwrap_or_else(|| error.0.to_string()))
+    }
+}
+
+fn wrong_target(why: &impl std::fmt::Display) -> FieldError {
+    FieldError::new("target", format!("the target {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Principal, ScannerKind};
+    use crate::ports::ScanRepository as _;
+    use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
+
+    fn contexts() -> [RequestContext; 2] {
+        [Principal::System, Principal::Anonymous]
+            .map(|principal| RequestContext { principal, trace: fixtures::trace() })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_of_one_principal_never_returns_the_scan_of_another() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let key: IdempotencyKey = "system".parse().unwrap();
+        let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+        for round in [true, false] {
+            for (context, id) in contexts().iter().zip(1..) {
+                let accepted = cluster.service.submit(context, Client::Local, &draft, Some(&key)).await.unwrap();
+                assert_eq!((accepted.scan.record.id, accepted.created), (ScanId(id), round), "{context:?}");
+            }
+        }
+        // The refusal names the principal's own scan.
+        let other = ScanRequestDraft { target: "example.org".into(), ..draft };
+        let refused = cluster.service.submit(&contexts()[1], Client::Local, &other, Some(&key)).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::KeyReused(ScanId(2))), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_stored_by_an_earlier_version_belongs_to_anonymous_clients() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let stored = NewScan { idempotency_key: Some("a-1".into()), ..fixtures::new_scan("example.com") };
+        let stored = cluster.store.submit(stored).await.unwrap().into_record();
+        let key: IdempotencyKey = "a-1".parse().unwrap();
+        let draft = ScanRequestDraft { target: "example.com".into(), ..ScanRequestDraft::default() };
+        let [system, anonymous] = contexts();
+        let submit = async |context| {
+            let accepted = cluster.service.submit(context, Client::Local, &draft, Some(&key)).await.unwrap();
+            (accepted.scan.record.id == stored.id, accepted.created)
+        };
+        assert_eq!(submit(&anonymous).await, (true, false));
+        assert_eq!(submit(&system).await, (false, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn invalid_target_hides_no_error_of_another_field() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let offer = fixtures::offer(ScannerKind::Kast, &["whatweb"]);
+        let draft = ScanRequestDraft {
+            target: "-oX".into(),
+            mode: Some("both".into()),
+            plugins: vec!["whatweb".into(), "nmap".into()],
+            overrides: vec!["zap.image=evil".into(), "zap.token=••••••".into(), "novalue".into()],
+            ..ScanRequestDraft::default()
+        };
+        let fields = || {
+            let errors = cluster.service.check(&fixtures::context(), &draft);
+            errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(), ["target", "overrides", "overrides", "confirm_active", "overrides"]);
+        // Once a scanner is known, its plugins are checked as well.
+        cluster.snapshots.offered.set(&offer.plugins, &offer.settings, None);
+        assert_eq!(fields(), ["target", "overrides", "plugins", "overrides", "confirm_active", "overrides"]);
+        let refused = cluster.service.submit(&fixtures::context(), Client::Local, &draft, None).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Invalid(errors) if errors.len() == 6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn target_is_checked_alone_like_in_a_submission() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let check = |text: &str| cluster.service.check_target(&fixtures::context(), text);
+        assert_eq!(check(" example.com ").unwrap().to_string(), "example.com");
+        for text in ["-oX", "10.0.0.1", "127.0.0.1", ""] {
+            let alone = check(text).unwrap_err();
+            let draft = ScanRequestDraft { target: text.into(), ..ScanRequestDraft::default() };
+            assert_eq!(cluster.service.check(&fixtures::context(), &draft), [alone], "{text:?}");
+        }
+    }
+}

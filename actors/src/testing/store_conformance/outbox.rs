@@ -1,0 +1,164 @@
+//! The contract of the outbox and of the audit log.
+
+use super::*;
+use crate::model::{AuditEntry, DomainEvent, OutboxEntry, OutboxKey};
+use crate::policy::delivery::LEASE;
+
+async fn leased<H: StoreHarness>(world: &World<H>, holder: &str) -> Vec<OutboxEntry> {
+    world.store.lease_entries(holder, 10, LEASE).await.unwrap()
+}
+
+async fn actions<H: StoreHarness>(world: &World<H>, scan: Option<ScanId>) -> Vec<(&'static str, Principal)> {
+    let mut entries: Vec<AuditEntry> = world.store.audit(scan, 100).await.unwrap();
+    entries.reverse();
+    entries.iter().map(|entry| (entry.event.action(), entry.principal.clone())).collect()
+}
+
+/// Creates a scan that has ended.
+async fn ended<H: StoreHarness>(world: &World<H>) -> ScanRecord {
+    let scan = world.running("a").await;
+    world.committed(scan.id, complete(scan.token)).await
+}
+
+/// An entry that is leased is given to nobody else. A settled entry is gone.
+pub async fn an_end_is_delivered_until_it_is_settled<H: StoreHarness>(world: World<H>) {
+    assert_eq!(leased(&world, "one").await, []);
+    let mut writes = world.store.writes();
+    writes.mark_unchanged();
+    let scan = ended(&world).await;
+    assert!(writes.has_changed().unwrap(), "the process that writes an entry is told");
+    let entries = leased(&world, "one").await;
+    let key = OutboxKey { scan: scan.id, version: scan.version };
+    let event = DomainEvent::ScanEnded { status: ScanStatus::Completed, at: scan.ended_at().unwrap() };
+    assert_eq!(entries, [OutboxEntry { key, event, tries: 1, accepted_by: vec![] }]);
+    assert_eq!(leased(&world, "other").await, [], "it is leased");
+    world.store.settle("other", &[key]).await.unwrap();
+    world.store.defer("other", key, Duration::ZERO, &[]).await.unwrap();
+    world.store.bury("other", key, &[], "no").await.unwrap();
+    assert_eq!(world.store.dead_letters(10).await.unwrap(), [], "only the holder decides");
+    world.store.defer("one", key, Duration::from_secs(60), &["first".to_owned()]).await.unwrap();
+    assert_eq!(leased(&world, "other").await, [], "it waits");
+    world.harness.advance(Duration::from_secs(61));
+    let entries = leased(&world, "other").await;
+    assert_eq!((entries[0].tries, entries[0].accepted_by.clone()), (2, vec!["first".to_owned()]));
+    world.store.settle("other", &[key]).await.unwrap();
+    world.harness.advance(2 * LEASE);
+    assert_eq!(leased(&world, "one").await, []);
+}
+
+/// The relay that had it can no longer settle it.
+pub async fn an_expired_lease_is_given_to_another_relay<H: StoreHarness>(world: World<H>) {
+    ended(&world).await;
+    let first = leased(&world, "one").await;
+    world.harness.advance(LEASE + Duration::from_secs(1));
+    let second = leased(&world, "other").await;
+    assert_eq!((first[0].key, second[0].tries), (second[0].key, 2));
+    world.store.settle("one", &[first[0].key]).await.unwrap();
+    world.harness.advance(LEASE + Duration::from_secs(1));
+    assert_eq!(leased(&world, "third").await[0].tries, 3);
+}
+
+/// A dead letter has its reason, and is delivered no more until somebody sends it again.
+pub async fn what_fails_for_good_is_kept_and_can_be_sent_again<H: StoreHarness>(world: World<H>) {
+    let scan = ended(&world).await;
+    let entry = leased(&world, "one").await.remove(0);
+    world.store.bury("one", entry.key, &["first".to_owned()], "a \"reason\" \0").await.unwrap();
+    let letters = world.store.dead_letters(10).await.unwrap();
+    assert_eq!(
+        (letters.len(), letters[0].key, &letters[0].event, letters[0].tries, letters[0].reason.as_str()),
+        (1, entry.key, &entry.event, 1, "a \"reason\" \0")
+    );
+    world.harness.advance(2 * LEASE);
+    assert_eq!(leased(&world, "one").await, []);
+    assert!(!world.store.resend(OutboxKey { scan: scan.id, version: 99 }).await.unwrap());
+    assert!(world.store.resend(entry.key).await.unwrap());
+    assert!(!world.store.resend(entry.key).await.unwrap());
+    assert_eq!(world.store.dead_letters(10).await.unwrap(), []);
+    let again = leased(&world, "one").await;
+    assert_eq!((again[0].key, &again[0].event, again[0].tries), (entry.key, &entry.event, 1));
+    assert_eq!(again[0].accepted_by, ["first"], "it is sent to the others only");
+}
+
+/// The second delivery of an entry changes no count, not even at the same time.
+pub async fn an_end_is_counted_once_however_often_it_is_delivered<H: StoreHarness>(world: World<H>) {
+    let (first, second) = (ended(&world).await, ended(&world).await);
+    let entries = leased(&world, "one").await;
+    assert_eq!(entries.len(), 2);
+    world.store.count_outcomes(&entries).await.unwrap();
+    world.store.count_outcomes(&entries).await.unwrap();
+    let all = |days: Vec<DayOutcomes>| days.iter().map(|day| day.completed).sum::<u64>();
+    assert_eq!(all(world.store.outcomes(date(1970, 1, 1)).await.unwrap()), 2);
+    world.store.settle("one", &entries.iter().map(|entry| entry.key).collect::<Vec<_>>()).await.unwrap();
+    world.store.count_outcomes(&entries).await.unwrap();
+    assert_eq!(all(world.store.outcomes(date(1970, 1, 1)).await.unwrap()), 2, "an entry that is gone is not counted");
+    // A deletion may be counted before the end.
+    let third = ended(&world).await;
+    world.store.delete(third.id, &Principal::System).await.unwrap();
+    let mut entries = leased(&world, "one").await;
+    assert_eq!(entries.len(), 2);
+    entries.reverse();
+    for entry in &entries {
+        world.store.count_outcomes(std::slice::from_ref(entry)).await.unwrap();
+        assert!(all(world.store.outcomes(date(1970, 1, 1)).await.unwrap()) <= 2);
+    }
+    for scan in [first, second] {
+        world.store.delete(scan.id, &Principal::System).await.unwrap();
+    }
+    world.harness.advance(2 * LEASE);
+    world.deliver().await;
+    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
+}
+
+/// No entry is written that nobody wants.
+pub async fn only_events_with_a_consumer_wait<H: StoreHarness>(world: World<H>) {
+    let scan = world.running("a").await;
+    world.committed(scan.id, cancel()).await;
+    world.store.pause(None, &Principal::Anonymous).await.unwrap();
+    assert_eq!(leased(&world, "one").await, []);
+}
+
+/// The entries are those of the changes, in their order, with who made them. Refused commands and
+/// commands without an effect have none.
+pub async fn each_command_and_each_end_is_audited<H: StoreHarness>(world: World<H>) {
+    let (user, system) = (Principal::Anonymous, Principal::System);
+    let by_user = NewScan { submitted_by: user.clone(), ..fixtures::new_scan("example.com") };
+    let scan = world.submit(NewScan { idempotency_key: Some("key".into()), ..by_user.clone() }).await;
+    assert!(matches!(
+        world.store.submit(NewScan { idempotency_key: Some("key".into()), ..by_user }).await.unwrap(),
+        Submitted::Existing(_)
+    ));
+    world.register("a").await;
+    let scan = world.committed(scan.id, lease("a")).await;
+    let retry = Resolution::Retry { failure: crash(), after: Duration::ZERO };
+    world.committed(scan.id, finish(scan.token, retry)).await;
+    let scan = world.committed(scan.id, lease("a")).await;
+    world.committed(scan.id, cancel()).await;
+    world.refused(scan.id, cancel()).await;
+    world.committed(scan.id, progress(scan.token, vec![])).await;
+    world.committed(scan.id, finish(scan.token, Resolution::Cancel(CancelledBy::User))).await;
+    assert!(!world.store.resume(&user).await.unwrap());
+    world.store.pause(Some("why".into()), &user).await.unwrap();
+    world.store.resume(&user).await.unwrap();
+    world.store.order_drain(&node("nobody"), Some(TTL), &user).await.unwrap();
+    world.store.order_drain(&node("a"), Some(TTL), &user).await.unwrap();
+    world.store.order_drain(&node("a"), None, &system).await.unwrap();
+    world.store.delete(scan.id, &user).await.unwrap();
+    let of_scan = [
+        ("scan_submitted", user.clone()),
+        ("attempt_ended", system.clone()),
+        ("cancel_requested", user.clone()),
+        ("scan_ended", system.clone()),
+        ("scan_deleted", user.clone()),
+    ];
+    assert_eq!(actions(&world, Some(scan.id)).await, of_scan);
+    let of_others = [
+        ("queue_paused", user.clone()),
+        ("queue_resumed", user.clone()),
+        ("drain_ordered", user.clone()),
+        ("drain_revoked", system),
+    ];
+    let all = [&of_scan[..4], &of_others[..], &of_scan[4..]].concat();
+    assert_eq!(actions(&world, None).await, all, "the audit log outlives the scan");
+    let newest = world.store.audit(None, 1).await.unwrap();
+    assert_eq!((newest.len(), newest[0].scan, newest[0].event.action()), (1, Some(scan.id), "scan_deleted"));
+}

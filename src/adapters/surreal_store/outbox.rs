@@ -1,0 +1,349 @@
+//! The outbox and the audit log.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kastrel_actors::model::{
+    AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey, Principal, ScanId, ScanStatus,
+};
+use kastrel_actors::policy::events::{OUTCOMES, counted};
+use kastrel_actors::ports::{AuditLog, Outbox, StoreError};
+use surrealdb::types::{RecordId, SurrealValue};
+use tokio::sync::watch;
+
+use super::calls;
+use super::ended;
+use super::error::Failure;
+use super::event::{key_in, outbox_key};
+use super::row::{self, at_most};
+use super::store::SurrealStore;
+
+#[derive(Debug, Clone, SurrealValue)]
+struct LeaseArguments {
+    holder: String,
+    limit: i64,
+    lease: i64,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct EntryRow {
+    scan: i64,
+    version: i64,
+    event: String,
+    tries: i64,
+    done: Vec<String>,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Entries {
+    entries: Vec<EntryRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct SettleArguments {
+    holder: String,
+    keys: Vec<RecordId>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct DeferArguments {
+    holder: String,
+    key: RecordId,
+    wait: i64,
+    done: Vec<String>,
+    offset: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct BuryArguments {
+    holder: String,
+    key: RecordId,
+    dead: RecordId,
+    done: Vec<String>,
+    reason: String,
+    offset: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct ResendArguments {
+    key: RecordId,
+    dead: RecordId,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Changed {
+    changed: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Limit {
+    limit: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct LetterRow {
+    scan: i64,
+    version: i64,
+    at: i64,
+    event: String,
+    tries: i64,
+    reason: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Letters {
+    rows: Vec<LetterRow>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct Counted {
+    key: RecordId,
+    day: RecordId,
+    date: i64,
+    completed: i64,
+    failed: i64,
+    cancelled: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct CountArguments {
+    consumer: String,
+    entries: Vec<Counted>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct AuditArguments {
+    scan: i64,
+    limit: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct AuditRow {
+    at: i64,
+    principal: String,
+    scan: Option<i64>,
+    event: String,
+}
+
+#[derive(Debug, SurrealValue)]
+struct AuditRows {
+    rows: Vec<AuditRow>,
+}
+
+const LEASE: &str = "
+    BEGIN;
+    LET $now = time::nano(time::now()) + $offset;
+    LET $due = SELECT VALUE id FROM outbox WHERE since + wait <= $now OR since > $now LIMIT $limit;
+    LET $leased = UPDATE $due SET since = $now, wait = $lease, tries += 1, holder = $holder RETURN scan, version, event, tries, done;
+    RETURN { entries: $leased };
+    COMMIT;";
+
+const SETTLE: &str = "DELETE $keys WHERE holder = $holder RETURN NONE;";
+
+const DEFER: &str = "
+    UPDATE $key SET since = time::nano(time::now()) + $offset, wait = $wait, holder = NONE, done = array::union(done, $done)
+        WHERE holder = $holder RETURN NONE;";
+
+const BURY: &str = "
+    BEGIN;
+    LET $gone = DELETE $key WHERE holder = $holder RETURN BEFORE;
+    FOR $entry IN $gone {
+        CREATE $dead SET
+            scan = $entry.scan, version = $entry.version, at = time::nano(time::now()) + $offset, event = $entry.event, tries = $entry.tries,
+            reason = $reason, done = array::union($entry.done, $done)
+            RETURN NONE;
+    };
+    COMMIT;";
+
+const RESEND: &str = "
+    BEGIN;
+    LET $gone = DELETE $dead RETURN BEFORE;
+    FOR $letter IN $gone {
+        LET $now = time::nano(time::now()) + $offset;
+        CREATE $key SET
+            scan = $letter.scan, version = $letter.version, at = $now, event = $letter.event, since = $now, wait = 0, tries = 0, holder = NONE,
+            done = $letter.done
+            RETURN NONE;
+    };
+    RETURN { changed: array::len($gone) };
+    COMMIT;";
+
+const DEAD_LETTERS: &str = "
+    RETURN { rows: (SELECT scan, version, at, event, tries, reason FROM dead_letter ORDER BY at DESC LIMIT $limit) };";
+
+/// Counts an entry and marks it as accepted in one transaction. An entry that is gone was settled,
+/// and so was counted.
+const COUNT: &str = "
+    BEGIN;
+    FOR $one IN $entries {
+        LET $done = SELECT VALUE done FROM ONLY $one.key;
+        IF $done != NONE AND $consumer NOT IN $done {
+            UPDATE $one.key SET done += $consumer RETURN NONE;
+            UPSERT $one.day SET
+                date = $one.date, completed = (completed ?? 0) + $one.completed, failed = (failed ?? 0) + $one.failed,
+                cancelled = (cancelled ?? 0) + $one.cancelled
+                RETURN NONE;
+        };
+    };
+    COMMIT;";
+
+const AUDIT: &str = "RETURN { rows: (SELECT at, principal, scan, event FROM audit LIMIT $limit) };";
+
+const AUDIT_OF_SCAN: &str = "
+    RETURN { rows: (SELECT at, principal, scan, event FROM audit WHERE scan = $scan ORDER BY at DESC LIMIT $limit) };";
+
+#[async_trait]
+impl Outbox for SurrealStore {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+        let arguments = LeaseArguments {
+            holder: holder.to_owned(),
+            limit: at_most(limit),
+            lease: nanoseconds(lease),
+            offset: self.inner.offset(),
+        };
+        let Entries { entries } = match calls::call(&self.inner.db, LEASE, arguments).await {
+            // Another relay leases at this moment.
+            Err(error) if error.failure() == Failure::Conflict => return Ok(Vec::new()),
+            answer => answer?,
+        };
+        let mut leased = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let key = key(entry.scan, entry.version)?;
+            match serde_json::from_str(&entry.event) {
+                Ok(event) => leased.push(OutboxEntry {
+                    key,
+                    event,
+                    tries: u32::try_from(entry.tries).unwrap_or(u32::MAX),
+                    accepted_by: entry.done,
+                }),
+                // It may come from a newer version, whose relay will read it.
+                Err(error) => tracing::warn!(
+                    scan.id = key.scan.0,
+                    error = &error as &dyn std::error::Error,
+                    "an event cannot be read; it waits for a newer version of Kastrel"
+                ),
+            }
+        }
+        Ok(leased)
+    }
+
+    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
+        let keys = keys.iter().copied().map(outbox_key).collect::<Result<_, _>>()?;
+        Ok(calls::execute_again(&self.inner.db, SETTLE, SettleArguments { holder: holder.to_owned(), keys }).await?)
+    }
+
+    async fn defer(
+        &self,
+        holder: &str,
+        key: OutboxKey,
+        wait: Duration,
+        accepted_by: &[String],
+    ) -> Result<(), StoreError> {
+        let arguments = DeferArguments {
+            holder: holder.to_owned(),
+            key: outbox_key(key)?,
+            wait: nanoseconds(wait),
+            done: accepted_by.to_vec(),
+            offset: self.inner.offset(),
+        };
+        Ok(calls::execute_again(&self.inner.db, DEFER, arguments).await?)
+    }
+
+    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
+        let arguments = BuryArguments {
+            holder: holder.to_owned(),
+            key: outbox_key(key)?,
+            dead: key_in("dead_letter", key)?,
+            done: accepted_by.to_vec(),
+            reason: reason.to_owned(),
+            offset: self.inner.offset(),
+        };
+        Ok(calls::execute_again(&self.inner.db, BURY, arguments).await?)
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        let Letters { rows } = calls::call_again(&self.inner.db, DEAD_LETTERS, Limit { limit: at_most(limit) }).await?;
+        rows.into_iter()
+            .map(|letter| {
+                Ok(DeadLetter {
+                    key: key(letter.scan, letter.version)?,
+                    event: serde_json::from_str(&letter.event).map_err(row::corrupt)?,
+                    at: row::timestamp(letter.at)?,
+                    tries: u32::try_from(letter.tries).unwrap_or(u32::MAX),
+                    reason: letter.reason,
+                })
+            })
+            .collect()
+    }
+
+    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
+        let arguments =
+            ResendArguments { key: outbox_key(key)?, dead: key_in("dead_letter", key)?, offset: self.inner.offset() };
+        let answer: Changed = calls::call_once(&self.inner.db, RESEND, arguments).await?;
+        self.inner.writes.send_replace(());
+        Ok(answer.changed > 0)
+    }
+
+    fn writes(&self) -> watch::Receiver<()> {
+        self.inner.writes.subscribe()
+    }
+
+    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        let entries: Vec<Counted> =
+            entries.iter().filter_map(|entry| counted_row(entry).transpose()).collect::<Result<_, _>>()?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let arguments = CountArguments { consumer: OUTCOMES.to_owned(), entries };
+        Ok(calls::execute_again(&self.inner.db, COUNT, arguments).await?)
+    }
+}
+
+#[async_trait]
+impl AuditLog for SurrealStore {
+    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let limit = at_most(limit);
+        let AuditRows { rows } = match scan {
+            None => calls::call_again(&self.inner.db, AUDIT, Limit { limit }).await?,
+            Some(scan) => {
+                let Ok(scan) = row::signed(scan.0) else { return Ok(Vec::new()) };
+                calls::call_again(&self.inner.db, AUDIT_OF_SCAN, AuditArguments { scan, limit }).await?
+            }
+        };
+        rows.into_iter().map(audit_entry).collect()
+    }
+}
+
+fn key(scan: i64, version: i64) -> Result<OutboxKey, StoreError> {
+    Ok(OutboxKey { scan: ScanId(row::unsigned(scan)?), version: row::unsigned(version)? })
+}
+
+fn nanoseconds(wait: Duration) -> i64 {
+    i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX / 4)
+}
+
+/// The row of an end or a deletion; `None` for other events.
+fn counted_row(entry: &OutboxEntry) -> Result<Option<Counted>, StoreError> {
+    let Some((status, at, change)) = counted(&entry.event) else { return Ok(None) };
+    let (day, date) = ended::day_row(entry.key.scan, at);
+    let of = |wanted: ScanStatus| if status == wanted { change } else { 0 };
+    Ok(Some(Counted {
+        key: outbox_key(entry.key)?,
+        day,
+        date,
+        completed: of(ScanStatus::Completed),
+        failed: of(ScanStatus::Failed),
+        cancelled: of(ScanStatus::Cancelled),
+    }))
+}
+
+fn audit_entry(row: AuditRow) -> Result<AuditEntry, StoreError> {
+    Ok(AuditEntry {
+        at: row::timestamp(row.at)?,
+        principal: row.principal.parse::<Principal>().map_err(row::corrupt)?,
+        scan: row.scan.map(|scan| row::unsigned(scan).map(ScanId)).transpose()?,
+        event: serde_json::from_str::<DomainEvent>(&row.event).map_err(row::corrupt)?,
+    })
+}

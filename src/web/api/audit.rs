@@ -1,0 +1,240 @@
+//! `/api/audit` and `/api/dead-letters`: who did what, and the events that could not be delivered.
+
+use axum::extract::{RawPathParams, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use kastrel_actors::model::{AuditEntry, DeadLetter, DomainEvent, FieldError, OutboxKey, ScanId};
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use super::scans::fresh;
+use super::wire::Moment;
+use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::state::Web;
+use crate::web::viewer::Viewer;
+
+/// The number of entries without a `limit`.
+const DEFAULT_LIMIT: usize = 100;
+
+/// The largest `limit`.
+const MAX_LIMIT: usize = 1000;
+
+/// The newest entries of the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditLog)]
+pub(crate) struct AuditList {
+    /// The entries, newest first.
+    entries: Vec<AuditBody>,
+}
+
+/// Who did what.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+struct AuditBody {
+    at: Moment,
+    /// Who did it: `system` is Kastrel itself, `anonymous` a client that did not say who it is.
+    principal: String,
+    /// What happened, such as `scan_submitted`.
+    action: &'static str,
+    /// The number of the scan, if it happened to one. The scan may be deleted.
+    scan: Option<u64>,
+    /// The action with its details.
+    #[schema(value_type = Object)]
+    event: DomainEvent,
+}
+
+impl From<AuditEntry> for AuditBody {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            at: Moment(entry.at),
+            principal: entry.principal.to_string(),
+            action: entry.event.action(),
+            scan: entry.scan.map(|scan| scan.0),
+            event: entry.event,
+        }
+    }
+}
+
+/// The events whose delivery was given up.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetters)]
+pub(crate) struct DeadLetterList {
+    /// The newest dead letters, newest first.
+    dead_letters: Vec<DeadLetterBody>,
+}
+
+/// An event whose delivery was given up.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeadLetter)]
+struct DeadLetterBody {
+    /// The identity, for sending it again.
+    id: String,
+    /// When it was given up.
+    at: Moment,
+    scan: u64,
+    action: &'static str,
+    /// How often it was tried.
+    tries: u32,
+    /// The consumer that failed, and why.
+    reason: String,
+}
+
+impl From<DeadLetter> for DeadLetterBody {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            id: letter.key.to_string(),
+            at: Moment(letter.at),
+            scan: letter.key.scan.0,
+            action: letter.event.action(),
+            tries: letter.tries,
+            reason: letter.reason,
+        }
+    }
+}
+
+/// The entries to read.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documents what is read by hand, so that each wrong parameter is named")]
+pub(crate) struct AuditParams {
+    /// Only the entries of the scan with this number.
+    scan: Option<u64>,
+    /// How many entries, 1 to 1000; 100 if left out.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u64>,
+}
+
+/// Lists the newest entries of the audit log. Each command and each end of an attempt has one.
+#[utoipa::path(
+    get, path = "/api/audit", tag = "server", params(AuditParams),
+    responses(
+        (status = 200, description = "The entries, newest first", body = AuditList, content_type = "application/json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_audit(
+    State(web): State<Web>,
+    viewer: Viewer,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let (mut scan, mut limit, mut errors) = (None, DEFAULT_LIMIT, Vec::new());
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "scan" => match value.parse() {
+                Ok(number) if i64::try_from(number).is_ok() => scan = Some(ScanId(number)),
+                _ => errors.push(FieldError::new("scan", "expected a scan number")),
+            },
+            "limit" => match value.parse() {
+                Ok(number) if (1..=MAX_LIMIT).contains(&number) => limit = number,
+                _ => errors.push(FieldError::new("limit", format!("expected a number from 1 to {MAX_LIMIT}"))),
+            },
+            _ => {}
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
+    }
+    let entries = web.audit().entries(&viewer.context, scan, limit).await?;
+    Ok(fresh(StatusCode::OK, &AuditList { entries: entries.into_iter().map(Into::into).collect() }))
+}
+
+/// Lists the events whose delivery was given up, with the reason.
+#[utoipa::path(
+    get, path = "/api/dead-letters", tag = "server",
+    responses(
+        (status = 200, description = "The newest dead letters, at most 1000", body = DeadLetterList, content_type = "application/json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_dead_letters(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    let letters = web.audit().dead_letters(&viewer.context, MAX_LIMIT).await?;
+    let dead_letters = letters.into_iter().map(Into::into).collect();
+    Ok(fresh(StatusCode::OK, &DeadLetterList { dead_letters }))
+}
+
+/// Delivers a dead letter again, to the consumers that have not accepted it.
+#[utoipa::path(
+    post, path = "/api/dead-letters/{id}/resend", tag = "server",
+    params(("id" = String, Path, description = "The dead letter's id")),
+    responses(
+        (status = 204, description = "Returned to the outbox"),
+        (status = 404, description = "Dead letter not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn resend_dead_letter(
+    State(web): State<Web>,
+    viewer: Viewer,
+    path: RawPathParams,
+) -> Result<Response, Problem> {
+    let missing = || Problem::not_found("dead letter not found");
+    let id = path.iter().find(|(name, _)| *name == "id").map_or("", |(_, value)| value);
+    let key: OutboxKey = id.parse().map_err(|_| missing())?;
+    if web.audit().resend(&viewer.context, key).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(missing())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::CancelledBy;
+    use kastrel_actors::policy::delivery::LEASE;
+    use kastrel_actors::ports::Outbox;
+    use kastrel_actors::testing::fixtures;
+
+    use crate::web::testing::{TestApp, json_of};
+
+    #[tokio::test]
+    async fn audit_log_names_who_did_what() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        let cancel = format!("/api/scans/{id}/cancel");
+        let cancelled = app.send("POST", &cancel, &[("sec-fetch-site", "same-origin")], "").await;
+        assert!(cancelled.status().is_success());
+        app.submitted("example.org").await;
+        let body = json_of(app.get(&format!("/api/audit?scan={id}")).await).await;
+        let actions: Vec<(&str, &str)> = body["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| (entry["action"].as_str().unwrap(), entry["principal"].as_str().unwrap()))
+            .collect();
+        assert_eq!(actions[0], ("scan_ended", "anonymous"));
+        assert_eq!((actions.len(), actions[1].0), (2, "scan_submitted"));
+        assert_eq!(body["entries"][0]["event"]["status"], "cancelled");
+        let newest = json_of(app.get("/api/audit?limit=1").await).await;
+        assert_eq!((newest["entries"].as_array().unwrap().len(), &newest["entries"][0]["scan"]), (1, &2.into()));
+        let wrong = app.get("/api/audit?limit=0&scan=x").await;
+        assert_eq!(wrong.status(), 400);
+        let fields = json_of(wrong).await["errors"].to_string();
+        assert!(fields.contains("limit") && fields.contains("scan"), "{fields}");
+    }
+
+    #[tokio::test]
+    async fn dead_letter_is_listed_with_its_reason_and_sent_again() {
+        let app = TestApp::new();
+        let id = app.submitted("example.com").await;
+        app.services.scans.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
+        let entry = app.memory.lease_entries("relay", 1, LEASE).await.unwrap().remove(0);
+        app.memory.bury("relay", entry.key, &[], "outcomes: no disk").await.unwrap();
+        let body = json_of(app.get("/api/dead-letters").await).await;
+        let letter = &body["dead_letters"][0];
+        assert_eq!(
+            (letter["action"].as_str(), letter["reason"].as_str()),
+            (Some("scan_ended"), Some("outcomes: no disk"))
+        );
+        let path = format!("/api/dead-letters/{}/resend", letter["id"].as_str().unwrap());
+        let resend = || app.send("POST", &path, &[("sec-fetch-site", "same-origin")], "");
+        assert_eq!(resend().await.status(), 204);
+        assert_eq!(resend().await.status(), 404, "it is no dead letter any more");
+        assert_eq!(app.memory.lease_entries("relay", 9, LEASE).await.unwrap().len(), 1);
+        assert_eq!(
+            app.send("POST", "/api/dead-letters/x/resend", &[("sec-fetch-site", "same-origin")], "").await.status(),
+            404
+        );
+    }
+}
