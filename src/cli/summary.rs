@@ -69,7 +69,7 @@ fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
     if scan.dry_run {
         return lines;
     }
-    let causes = coverage.causes().into_iter().filter(|(_, names)| !names.is_empty());
+    let causes = coverage.causes().filter(|(_, names)| !names.is_empty());
     lines.extend(
         causes.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)),
     );

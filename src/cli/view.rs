@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, Coverage, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus,
+    CancelledBy, Coverage, GapNames, IssueRef, PluginResult, PluginStatus, ScanId, ScanSnapshot, ScanState, ScanStatus,
     ScannerInfo, Severity, SeverityCounts, Target,
 };
 use kastrel_actors::policy::waiting::Waiting;
@@ -54,16 +54,9 @@ pub struct CoverageView {
     pub nothing_checked: bool,
     /// The coverage in words: `10 of 12 checks ran`.
     pub label: String,
-    /// The checks that failed.
-    pub failed: Vec<String>,
-    /// The checks whose tool is missing.
-    pub unavailable: Vec<String>,
-    /// The selected checks that the scanner skipped.
-    pub skipped: Vec<String>,
-    /// The checks that had started when the attempt ended.
-    pub interrupted: Vec<String>,
-    /// The checks that had not started when the attempt ended.
-    pub not_run: Vec<String>,
+    /// The checks of each kind of gap.
+    #[serde(flatten)]
+    pub gap_names: GapNames,
     /// The plugins that the user's selection leaves out.
     pub left_out: Vec<String>,
 }
@@ -187,15 +180,11 @@ impl From<Coverage> for CoverageView {
             ran: coverage.ran(),
             total: coverage.total(),
             gaps: coverage.gaps(),
-            unfinished: coverage.unfinished.len(),
+            unfinished: coverage.unfinished().len(),
             complete: coverage.is_complete(),
             nothing_checked: coverage.nothing_checked(),
             label: coverage.label(),
-            failed: coverage.failed,
-            unavailable: coverage.unavailable,
-            skipped: coverage.skipped,
-            interrupted: coverage.interrupted,
-            not_run: coverage.not_run,
+            gap_names: GapNames::from(&coverage),
             left_out: coverage.left_out,
         }
     }
@@ -204,32 +193,17 @@ impl From<Coverage> for CoverageView {
 impl CoverageView {
     /// Computes the coverage from the plugins.
     fn of_results(results: &[PluginView], dry_run: bool, ended: bool) -> Self {
-        let mut coverage = Coverage { dry_run, ..Coverage::default() };
+        let mut coverage = Coverage::new(dry_run, Vec::new());
         for plugin in results {
-            let class = match if ended { plugin.status.when_attempt_ends() } else { plugin.status } {
-                PluginStatus::Completed => &mut coverage.completed,
-                PluginStatus::Failed => &mut coverage.failed,
-                PluginStatus::Unavailable => &mut coverage.unavailable,
-                PluginStatus::Skipped => &mut coverage.skipped,
-                PluginStatus::Interrupted => &mut coverage.interrupted,
-                PluginStatus::NotRun => &mut coverage.not_run,
-                PluginStatus::Pending | PluginStatus::InProgress => &mut coverage.unfinished,
-            };
-            class.push(plugin.plugin_name.clone());
+            let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
+            coverage.add(status, plugin.plugin_name.clone());
         }
         coverage.into()
     }
 
     /// Returns the checks that did not complete, by cause in words.
-    #[must_use]
-    pub const fn causes(&self) -> [(&'static str, &Vec<String>); 5] {
-        [
-            (PluginStatus::Failed.text().cause, &self.failed),
-            (PluginStatus::Unavailable.text().cause, &self.unavailable),
-            (PluginStatus::Skipped.text().cause, &self.skipped),
-            (PluginStatus::Interrupted.text().cause, &self.interrupted),
-            (PluginStatus::NotRun.text().cause, &self.not_run),
-        ]
+    pub fn causes(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        Coverage::GAPS.iter().map(|status| (status.text().cause, self.gap_names.of(*status)))
     }
 }
 

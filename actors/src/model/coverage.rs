@@ -1,6 +1,11 @@
 //! The coverage of a scan: which of its checks ran to their end, which did not, and why not.
 
-use super::{PluginResult, PluginStatus, ScanRequest};
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{PluginClass, PluginResult, PluginStatus, ScanRequest};
 
 /// The checks of a scan, grouped by how they ended. A check is a plugin that the scan selected.
 ///
@@ -12,31 +17,25 @@ use super::{PluginResult, PluginStatus, ScanRequest};
 pub struct Coverage {
     /// True if the scan was a dry run.
     pub dry_run: bool,
-    /// Checks that ran to their end.
-    pub completed: Vec<String>,
-    /// Checks that failed.
-    pub failed: Vec<String>,
-    /// Checks that could not run because their tool is missing.
-    pub unavailable: Vec<String>,
-    /// Checks that the scanner skipped although they were selected.
-    pub skipped: Vec<String>,
-    /// Checks that had started when the attempt ended.
-    pub interrupted: Vec<String>,
-    /// Checks that had not started when the attempt ended.
-    pub not_run: Vec<String>,
-    /// Checks that wait or run while the attempt has not ended.
-    pub unfinished: Vec<String>,
+    /// The checks by the state in which they ended. Those that wait or run share one list.
+    checks: BTreeMap<PluginStatus, Vec<String>>,
     /// Plugins that the user's selection excludes.
     pub left_out: Vec<String>,
 }
 
 impl Coverage {
+    /// Creates a coverage without checks.
+    #[must_use]
+    pub const fn new(dry_run: bool, left_out: Vec<String>) -> Self {
+        Self { dry_run, checks: BTreeMap::new(), left_out }
+    }
+
     /// Computes the coverage from the plugins of a scan's last attempt. `left_out` holds the
     /// selected plugins that the mode excludes, as known at submission. `ended` is true when no
     /// part of the scan runs any more.
     #[must_use]
     pub fn of(request: &ScanRequest, left_out: &[String], plugins: &[PluginResult], ended: bool) -> Self {
-        let mut coverage = Self { dry_run: request.dry_run, left_out: left_out.to_vec(), ..Self::default() };
+        let mut coverage = Self::new(request.dry_run, left_out.to_vec());
         let is_selected = |name: &str| {
             request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name))
         };
@@ -48,7 +47,7 @@ impl Coverage {
                 PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending
                     if is_left_out => {}
                 PluginStatus::Skipped if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
-                status => coverage.class_mut(status).push(plugin.name.clone()),
+                status => coverage.add(status, plugin.name.clone()),
             }
         }
         let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name));
@@ -57,40 +56,30 @@ impl Coverage {
                 && !request.plugins[..at].contains(name)
                 && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name))
             {
-                let class = if ended { &mut coverage.not_run } else { &mut coverage.unfinished };
-                class.push(name.clone());
+                coverage.add(if ended { PluginStatus::NotRun } else { PluginStatus::Pending }, name.clone());
             }
         }
         coverage
     }
 
+    /// Adds a check in this state.
+    pub fn add(&mut self, status: PluginStatus, name: String) {
+        self.checks.entry(list_of(status)).or_default().push(name);
+    }
+
     /// Returns the names of the checks in this state.
     #[must_use]
     pub fn names(&self, status: PluginStatus) -> &[String] {
-        match status {
-            PluginStatus::Completed => &self.completed,
-            PluginStatus::Failed => &self.failed,
-            PluginStatus::Unavailable => &self.unavailable,
-            PluginStatus::Skipped => &self.skipped,
-            PluginStatus::Interrupted => &self.interrupted,
-            PluginStatus::NotRun => &self.not_run,
-            PluginStatus::Pending | PluginStatus::InProgress => &self.unfinished,
-        }
+        self.checks.get(&list_of(status)).map_or(&[], Vec::as_slice)
     }
 
-    const fn class_mut(&mut self, status: PluginStatus) -> &mut Vec<String> {
-        match status {
-            PluginStatus::Completed => &mut self.completed,
-            PluginStatus::Failed => &mut self.failed,
-            PluginStatus::Unavailable => &mut self.unavailable,
-            PluginStatus::Skipped => &mut self.skipped,
-            PluginStatus::Interrupted => &mut self.interrupted,
-            PluginStatus::NotRun => &mut self.not_run,
-            PluginStatus::Pending | PluginStatus::InProgress => &mut self.unfinished,
-        }
+    /// Returns the names of the checks that wait or run while the attempt has not ended.
+    #[must_use]
+    pub fn unfinished(&self) -> &[String] {
+        self.names(PluginStatus::Pending)
     }
 
-    /// The states of a check that count as a gap.
+    /// The states of a check that count as a gap, in the order in which they are named.
     pub const GAPS: [PluginStatus; 5] = [
         PluginStatus::Failed,
         PluginStatus::Unavailable,
@@ -101,14 +90,14 @@ impl Coverage {
 
     /// Returns the number of checks that ran to their end.
     #[must_use]
-    pub const fn ran(&self) -> usize {
-        self.completed.len()
+    pub fn ran(&self) -> usize {
+        self.names(PluginStatus::Completed).len()
     }
 
     /// Returns the number of checks of the scan.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.ran() + self.unfinished.len() + Self::GAPS.iter().map(|status| self.names(*status).len()).sum::<usize>()
+        self.checks.values().map(Vec::len).sum()
     }
 
     /// Returns the number of checks that did not run to their end and will not. A dry run has none.
@@ -120,13 +109,13 @@ impl Coverage {
     /// Returns true if there is at least one check and every check ran to its end.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        !self.nothing_checked() && self.gaps() == 0 && self.unfinished.is_empty()
+        !self.nothing_checked() && self.gaps() == 0 && self.unfinished().is_empty()
     }
 
     /// Returns true if no check ran to its end. A dry run checks nothing.
     #[must_use]
-    pub const fn nothing_checked(&self) -> bool {
-        self.dry_run || self.completed.is_empty()
+    pub fn nothing_checked(&self) -> bool {
+        self.dry_run || self.ran() == 0
     }
 
     /// Returns the coverage as a short text: `10 of 12 checks ran`, `no checks ran`,
@@ -148,6 +137,58 @@ impl Coverage {
             1 => Some("1 gap".into()),
             gaps => Some(format!("{gaps} gaps")),
         }
+    }
+}
+
+/// The state under which [`Coverage`] lists a check.
+const fn list_of(status: PluginStatus) -> PluginStatus {
+    match status.class() {
+        PluginClass::Waiting | PluginClass::Running => PluginStatus::Pending,
+        PluginClass::Ok | PluginClass::LeftOut | PluginClass::Problem => status,
+    }
+}
+
+/// The names of the checks of each kind of gap. In JSON it is an object with a list for each state
+/// of [`Coverage::GAPS`], which the API embeds in the coverage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GapNames(BTreeMap<PluginStatus, Vec<String>>);
+
+impl GapNames {
+    /// Returns the names of the checks in this state.
+    #[must_use]
+    pub fn of(&self, status: PluginStatus) -> &[String] {
+        self.0.get(&status).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl From<&Coverage> for GapNames {
+    fn from(coverage: &Coverage) -> Self {
+        Self(Coverage::GAPS.iter().map(|status| (*status, coverage.names(*status).to_vec())).collect())
+    }
+}
+
+impl Serialize for GapNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(Coverage::GAPS.iter().map(|status| (status.as_str(), self.of(*status))))
+    }
+}
+
+/// One list, or anything else that a server of another version sends under the same name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Names {
+    List(Vec<String>),
+    Other(IgnoredAny),
+}
+
+impl<'de> Deserialize<'de> for GapNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields: BTreeMap<String, Names> = BTreeMap::deserialize(deserializer)?;
+        let names = |status: &PluginStatus| match fields.remove(status.as_str()) {
+            Some(Names::List(names)) => Some((*status, names)),
+            Some(Names::Other(_)) | None => None,
+        };
+        Ok(Self(Coverage::GAPS.iter().filter_map(names).collect()))
     }
 }
 
@@ -285,7 +326,7 @@ mod tests {
             assert_eq!(coverage.left_out, left_out, "{states:?}: named once");
         }
         let waits = Coverage::of(&request, &left_out, &plugins(&[("a", InProgress), ("zap", Pending)]), false);
-        assert_eq!((waits.total(), waits.unfinished.as_slice()), (1, ["a".to_owned()].as_slice()));
+        assert_eq!((waits.total(), waits.unfinished()), (1, ["a".to_owned()].as_slice()));
     }
 
     #[test]
@@ -298,12 +339,25 @@ mod tests {
             assert!(running.names(*status).contains(&status.to_string()), "{status}");
         }
         assert_eq!(
-            (running.unfinished.len(), running.total(), running.gaps_label().as_deref()),
+            (running.unfinished().len(), running.total(), running.gaps_label().as_deref()),
             (2, 8, Some("5 gaps"))
         );
         let ended = Coverage::of(&request, &[], &all, true);
-        assert_eq!(ended.not_run, ["pending", "not_run"]);
-        assert_eq!(ended.interrupted, ["in_progress", "interrupted"]);
-        assert_eq!((ended.unfinished.len(), ended.gaps_label().as_deref()), (0, Some("7 gaps")));
+        assert_eq!(ended.names(NotRun), ["pending", "not_run"]);
+        assert_eq!(ended.names(Interrupted), ["in_progress", "interrupted"]);
+        assert_eq!((ended.unfinished().len(), ended.gaps_label().as_deref()), (0, Some("7 gaps")));
+    }
+
+    #[test]
+    fn gap_names_are_a_list_for_each_state_and_read_leniently() {
+        let request = fixtures::request("example.com");
+        let coverage = Coverage::of(&request, &[], &plugins(&[("a", Failed), ("b", Completed)]), true);
+        let json = r#"{"failed":["a"],"unavailable":[],"skipped":[],"interrupted":[],"not_run":[]}"#;
+        let names = GapNames::from(&coverage);
+        assert_eq!(serde_json::to_string(&names).unwrap(), json);
+        assert_eq!(serde_json::from_str::<GapNames>(json).unwrap(), names);
+        let other =
+            serde_json::from_str::<GapNames>(r#"{"failed":7,"not_run":["c"],"later":{"x":1},"ran":2}"#).unwrap();
+        assert_eq!((other.of(Failed), other.of(NotRun)), (&[][..], &["c".to_owned()][..]));
     }
 }

@@ -40,7 +40,7 @@ pub use answers::{Deleted, Submitted};
 pub use attempt_report::{AttemptReport, ExitKind, InfoFile, Remains};
 pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
-pub use coverage::Coverage;
+pub use coverage::{Coverage, GapNames};
 pub use dispatch::{DueScan, RunningScan};
 pub use event::{AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};

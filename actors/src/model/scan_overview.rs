@@ -39,14 +39,14 @@ impl ScanOverview {
     fn of(scan: &ScanSnapshot) -> Self {
         let (record, plugins, coverage) = (&scan.record, scan.last_plugins(), scan.coverage());
         let total = coverage.total();
-        let ended = total - coverage.unfinished.len();
+        let ended = total - coverage.unfinished().len();
         Self {
             plugins: plugins.len(),
             ended,
             total,
             percent: (total > 0).then(|| ended * 100 / total),
             failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
-            unavailable: coverage.unavailable.len(),
+            unavailable: coverage.names(PluginStatus::Unavailable).len(),
             running: plugins
                 .iter()
                 .filter(|plugin| plugin.status.class() == PluginClass::Running)

@@ -376,7 +376,7 @@ mod tests {
                 if let Some(AttemptEnd::Completed(summary)) = &ended.attempts[0].end {
                     assert_eq!(*summary, ResultSummary::of(&ended.plugins, false));
                 }
-                assert!(ended.coverage().unfinished.is_empty() || !ended.status().is_terminal());
+                assert!(ended.coverage().unfinished().is_empty() || !ended.status().is_terminal());
                 // The row is read as it was written.
                 assert_eq!(serde_json::from_str::<ScanRecord>(&serde_json::to_string(&ended).unwrap()).unwrap(), ended);
             }

@@ -181,7 +181,7 @@ mod tests {
             let record = way.play(&store).await;
             let coverage = record.coverage();
             assert!(record.status().is_terminal(), "{}", way.name);
-            assert!(!coverage.is_complete() && coverage.unfinished.is_empty(), "{}: {coverage:?}", way.name);
+            assert!(!coverage.is_complete() && coverage.unfinished().is_empty(), "{}: {coverage:?}", way.name);
             assert_eq!(coverage.ran(), way.ran, "{}: {coverage:?}", way.name);
             assert_eq!(coverage.nothing_checked(), way.ran == 0, "{}", way.name);
             assert!(coverage.gaps() > 0 || coverage.nothing_checked(), "{}: {coverage:?}", way.name);

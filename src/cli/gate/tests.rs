@@ -19,8 +19,8 @@ fn scan() -> ScanView {
 }
 
 fn with_coverage(change: impl FnOnce(&mut Coverage)) -> ScanView {
-    let mut coverage =
-        Coverage { completed: (1..=12).map(|number| format!("check{number}")).collect(), ..Coverage::default() };
+    let mut coverage = Coverage::default();
+    (1..=12).for_each(|number| coverage.add(PluginStatus::Completed, format!("check{number}")));
     change(&mut coverage);
     ScanView { coverage: Some(coverage.into()), ..view(ScanStatus::Completed) }
 }
@@ -55,40 +55,34 @@ fn a_scan_that_checked_everything_and_found_nothing_passes() {
 
 #[test]
 fn missing_checks_never_pass_a_gate() {
-    let of = |change: fn(&mut Coverage, Vec<String>)| with_coverage(|coverage| change(coverage, names(&["testssl"])));
+    let of = |status| with_coverage(|coverage| coverage.add(status, "testssl".into()));
+    // A scan whose twelve checks all ended like this.
+    let all = |status| {
+        let mut coverage = Coverage::default();
+        (1..=12).for_each(|number| coverage.add(status, format!("check{number}")));
+        ScanView { coverage: Some(coverage.into()), ..scan() }
+    };
     let ended = |status| ScanView { status, ..scan() };
     let unknown = SeverityCounts { unknown: 1, ..SeverityCounts::default() };
     // The case, the scan, and the codes for `any`, `all` and `none`.
     let table: Vec<(&str, ScanView, [u8; 3])> = vec![
-        ("a plugin failed", of(|coverage, names| coverage.failed = names), [11, 11, 0]),
-        (
-            "a result that cannot be read makes the plugin failed",
-            of(|coverage, names| coverage.failed = names),
-            [11, 11, 0],
-        ),
-        ("a tool is not installed", of(|coverage, names| coverage.unavailable = names), [11, 11, 0]),
-        ("the scanner skipped a selected plugin", of(|coverage, names| coverage.skipped = names), [11, 11, 0]),
-        ("a plugin was interrupted", of(|coverage, names| coverage.interrupted = names), [11, 11, 0]),
-        ("a plugin never ran", of(|coverage, names| coverage.not_run = names), [11, 11, 0]),
-        ("a plugin is not finished", of(|coverage, names| coverage.unfinished = names), [11, 11, 0]),
-        (
-            "all plugins failed",
-            with_coverage(|coverage| coverage.failed = std::mem::take(&mut coverage.completed)),
-            [11, 11, 11],
-        ),
-        (
-            "all tools are missing",
-            with_coverage(|coverage| coverage.unavailable = std::mem::take(&mut coverage.completed)),
-            [11, 11, 11],
-        ),
+        ("a plugin failed", of(PluginStatus::Failed), [11, 11, 0]),
+        ("a result that cannot be read makes the plugin failed", of(PluginStatus::Failed), [11, 11, 0]),
+        ("a tool is not installed", of(PluginStatus::Unavailable), [11, 11, 0]),
+        ("the scanner skipped a selected plugin", of(PluginStatus::Skipped), [11, 11, 0]),
+        ("a plugin was interrupted", of(PluginStatus::Interrupted), [11, 11, 0]),
+        ("a plugin never ran", of(PluginStatus::NotRun), [11, 11, 0]),
+        ("a plugin is not finished", of(PluginStatus::Pending), [11, 11, 0]),
+        ("all plugins failed", all(PluginStatus::Failed), [11, 11, 11]),
+        ("all tools are missing", all(PluginStatus::Unavailable), [11, 11, 11]),
         (
             "nothing was selected that runs in this mode",
-            with_coverage(|coverage| coverage.completed.clear()),
+            ScanView { coverage: Some(Coverage::default().into()), ..scan() },
             [11, 11, 11],
         ),
         (
             "only plugins that were not selected are known",
-            with_coverage(|coverage| coverage.left_out = std::mem::take(&mut coverage.completed)),
+            ScanView { coverage: Some(Coverage::new(false, names(&["check1"])).into()), ..scan() },
             [11, 11, 11],
         ),
         ("a dry run checks nothing", ScanView { dry_run: true, ..scan() }, [11, 11, 11]),
@@ -150,8 +144,8 @@ fn missing_checks_never_pass_a_gate() {
 #[test]
 fn allowed_failures_pass_any_only() {
     let scan = with_coverage(|coverage| {
-        coverage.failed = names(&["testssl"]);
-        coverage.unavailable = names(&["katana"]);
+        coverage.add(PluginStatus::Failed, "testssl".into());
+        coverage.add(PluginStatus::Unavailable, "katana".into());
     });
     for (require, allowed, expected) in [
         (Require::Any, &["testssl", "katana"][..], 0),
@@ -163,7 +157,9 @@ fn allowed_failures_pass_any_only() {
     ] {
         assert_eq!(code(&scan, &gate(Some(require), allowed)), expected, "{require:?} {allowed:?}");
     }
-    let nothing = with_coverage(|coverage| coverage.failed = std::mem::take(&mut coverage.completed));
+    let mut coverage = Coverage::default();
+    (1..=12).for_each(|number| coverage.add(PluginStatus::Failed, format!("check{number}")));
+    let nothing = ScanView { coverage: Some(coverage.into()), ..scan };
     let all: Vec<String> = (1..=12).map(|number| format!("check{number}")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     assert_eq!(code(&nothing, &gate(None, &all)), 11, "something must have run, whatever is allowed to fail");
@@ -196,8 +192,10 @@ fn issues_take_precedence_over_coverage_and_both_are_shown() {
         SeverityCounts { critical: 1, high: 2, ..SeverityCounts::default() },
         &[("Weak cipher", Severity::High), ("Old TLS", Severity::Critical), ("Late", Severity::Low)],
     );
-    let scan =
-        ScanView { coverage: with_coverage(|coverage| coverage.unavailable = names(&["katana"])).coverage, ..issues };
+    let scan = ScanView {
+        coverage: with_coverage(|coverage| coverage.add(PluginStatus::Unavailable, "katana".into())).coverage,
+        ..issues
+    };
     let gate = gate(None, &[]);
     let judgement = gate.judge(&scan);
     assert_eq!(judgement.exit(), Exit::Found);

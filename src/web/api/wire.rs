@@ -5,12 +5,13 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{
-    AttemptPhase, CancelledBy, Coverage, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus, Priority,
-    ReportFormat, ScanMode, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, SeverityCounts,
+    AttemptPhase, CancelledBy, Coverage, GapNames, HeldBack, NodeActivity, PluginKind, PluginResult, PluginStatus,
+    Priority, ReportFormat, ScanMode, ScanSnapshot, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity,
+    SeverityCounts,
 };
 use kastrel_actors::policy::waiting::{StartBlocker, Waiting};
 use serde::{Serialize, Serializer};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -158,18 +159,24 @@ pub(crate) struct CoverageBody {
     /// The coverage in words: `10 of 12 checks ran`, `no checks ran`, `not run: dry run`.
     #[schema(example = "10 of 12 checks ran")]
     pub(crate) label: String,
-    /// The checks that failed.
-    failed: Vec<String>,
-    /// The checks whose tool is missing.
-    unavailable: Vec<String>,
-    /// The checks that the scanner skipped.
-    skipped: Vec<String>,
-    /// The checks that had started when the attempt ended.
-    interrupted: Vec<String>,
-    /// The checks that had not started when the attempt ended.
-    not_run: Vec<String>,
+    #[serde(flatten)]
+    #[schema(schema_with = gap_names)]
+    gap_names: GapNames,
     /// The plugins that the user's own selection leaves out. They are not checks of the scan.
     left_out: Vec<String>,
+}
+
+/// The description of [`GapNames`]: a list for each kind of gap.
+fn gap_names() -> Object {
+    let names = |status: &PluginStatus| {
+        ArrayBuilder::new()
+            .items(ObjectBuilder::new().schema_type(Type::String))
+            .description(Some(format!("The checks that ended as `{status}`.")))
+    };
+    let object = Coverage::GAPS.iter().fold(ObjectBuilder::new(), |object, status| {
+        object.property(status.as_str(), names(status)).required(status.as_str())
+    });
+    object.build()
 }
 
 impl From<Coverage> for CoverageBody {
@@ -178,15 +185,11 @@ impl From<Coverage> for CoverageBody {
             ran: coverage.ran(),
             total: coverage.total(),
             gaps: coverage.gaps(),
-            unfinished: coverage.unfinished.len(),
+            unfinished: coverage.unfinished().len(),
             complete: coverage.is_complete(),
             nothing_checked: coverage.nothing_checked(),
             label: coverage.label(),
-            failed: coverage.failed,
-            unavailable: coverage.unavailable,
-            skipped: coverage.skipped,
-            interrupted: coverage.interrupted,
-            not_run: coverage.not_run,
+            gap_names: GapNames::from(&coverage),
             left_out: coverage.left_out,
         }
     }
