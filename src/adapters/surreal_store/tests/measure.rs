@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, ListQuery, Resolution, ScanId, ScanMode, ScanOrder, ScanStatus, Verdict};
+use kastrel_actors::model::{
+    Command, FencingToken, IssueRef, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, ScanMode, ScanOrder,
+    ScanStatus, Severity, Verdict,
+};
 use kastrel_actors::ports::Applied;
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
@@ -32,6 +35,23 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// The progress of a scan with fifteen plugins of some kilobytes each, of which one runs.
+fn progress_of(token: FencingToken, running: usize) -> Command {
+    let issue = |number: usize| IssueRef {
+        id: format!("issue_{number}"),
+        severity: Severity::Low,
+        title: "A header is missing from the response of the server".into(),
+    };
+    let plugin = |at: usize| PluginResult {
+        issues: (0..20).map(issue).collect(),
+        ..PluginResult::new(
+            format!("plugin-{at}"),
+            if at == running { PluginStatus::InProgress } else { PluginStatus::Completed },
+        )
+    };
+    Command::Progress { token, scanner: None, plugins: (0..15).map(plugin).collect() }
+}
+
 async fn page(store: &SurrealStore, name: &str, query: ListQuery) {
     let mut times = Vec::new();
     for _ in 0..5 {
@@ -56,7 +76,7 @@ fn latencies_and_memory() {
         println!("open: {:?}, {}", start.elapsed(), resident());
         store.register(fixtures::registration("a"), Duration::from_secs(36_000)).await.unwrap();
         let node = || "a".parse().unwrap();
-        let [mut submit, mut lease, mut get, mut finish] = [const { Vec::new() }; 4];
+        let [mut submit, mut lease, mut progress, mut get, mut finish] = [const { Vec::new() }; 5];
         for _ in 0..TRIES {
             let start = Instant::now();
             let id = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
@@ -66,6 +86,14 @@ fn latencies_and_memory() {
                 panic!()
             };
             lease.push(start.elapsed());
+            // Fifteen plugins with issues, of which one changes.
+            for running in [0, 1] {
+                let start = Instant::now();
+                store.apply(id, progress_of(record.token, running)).await.unwrap();
+                if running > 0 {
+                    progress.push(start.elapsed());
+                }
+            }
             let start = Instant::now();
             store.get(id).await.unwrap();
             get.push(start.elapsed());
@@ -79,9 +107,10 @@ fn latencies_and_memory() {
             finish.push(start.elapsed());
         }
         println!(
-            "median of {TRIES}: submit {:?}, lease {:?}, get {:?}, finish {:?}",
+            "median of {TRIES}: submit {:?}, lease {:?}, progress {:?}, get {:?}, finish {:?}",
             median(submit),
             median(lease),
+            median(progress),
             median(get),
             median(finish)
         );
