@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
 use super::version::{FIRST_FORMAT, FORMAT, LAST_OF_FIRST_FORMAT};
-use crate::adapters::surreal_store::{AttemptPlugin, ExportedScan, Metadata, SurrealStore};
+use crate::adapters::surreal_store::{AttemptPlugin, ExportedEntry, ExportedScan, Metadata, SurrealStore};
 
 /// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
 pub(super) const MAX_LINE: usize = 16 << 20;
@@ -51,6 +51,8 @@ pub(super) enum Line {
     PluginResult(PluginLine),
     /// An unreadable scan.
     Missing(MissingScan),
+    /// An entry of the audit log. All of them follow the scans, newest first.
+    Audit(ExportedEntry),
     /// The last line.
     End(Footer),
 }
@@ -84,6 +86,9 @@ pub(super) struct Footer {
     /// Omitted if no scan is missing, so that a version without this field can read the file.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) missing: u64,
+    /// The number of entries of the audit log; omitted if it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) audit: u64,
     pub(super) sha256: String,
 }
 
@@ -126,6 +131,10 @@ impl Header {
         Ok(header)
     }
 
+    pub(super) const fn schema(&self) -> i64 {
+        self.schema
+    }
+
     pub(super) const fn format(&self) -> u32 {
         self.kastrel_backup
     }
@@ -152,6 +161,7 @@ pub(super) struct Counts {
     pub(super) scans: u64,
     pub(super) results: u64,
     pub(super) missing: u64,
+    pub(super) audit: u64,
 }
 
 /// The number of bytes so far and their checksum, including line ends.
@@ -168,8 +178,8 @@ impl Checksum {
     }
 
     pub(super) fn footer(&self, counts: Counts) -> Footer {
-        let Counts { scans, results, missing } = counts;
-        Footer { scans, results, missing, sha256: format!("{:x}", self.hash.clone().finalize()) }
+        let Counts { scans, results, missing, audit } = counts;
+        Footer { scans, results, missing, audit, sha256: format!("{:x}", self.hash.clone().finalize()) }
     }
 }
 

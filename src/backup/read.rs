@@ -4,10 +4,10 @@ use tokio::io::AsyncRead;
 
 use super::error::BackupError;
 use super::format::Summary;
-use super::reader::Reader;
-use crate::adapters::surreal_store::{ExportedScan, Import, SurrealStore};
+use super::reader::{Item, Reader};
+use crate::adapters::surreal_store::{ExportedEntry, ExportedScan, Import, SurrealStore};
 
-/// The limits of one transaction: the number of scans, and their approximate size in bytes.
+/// The limits of one transaction: the number of scans or entries, and their approximate size in bytes.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 2 << 20;
 
@@ -22,9 +22,9 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
     let mut reader = Reader::open(from).await?;
     let import = store.begin_import().await?;
     let (mut batch, mut before) = (Batch::default(), 0);
-    while let Some(scan) = reader.next().await? {
+    while let Some(item) = reader.next().await? {
         let read = reader.summary().bytes;
-        batch.push(*scan, usize::try_from(read - std::mem::replace(&mut before, read)).unwrap_or(usize::MAX));
+        batch.push(item, usize::try_from(read - std::mem::replace(&mut before, read)).unwrap_or(usize::MAX));
         if batch.is_full() {
             batch.write(&import).await?;
         }
@@ -35,26 +35,33 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
     Ok(summary)
 }
 
-/// Scans of the next transaction.
+/// What the next transactions write.
 #[derive(Default)]
 struct Batch {
     scans: Vec<ExportedScan>,
+    entries: Vec<ExportedEntry>,
     bytes: usize,
 }
 
 impl Batch {
-    fn push(&mut self, scan: ExportedScan, bytes: usize) {
-        self.scans.push(scan);
+    fn push(&mut self, item: Item, bytes: usize) {
+        match item {
+            Item::Scan(scan) => self.scans.push(*scan),
+            Item::Audit(entry) => self.entries.push(entry),
+        }
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
     fn is_full(&self) -> bool {
-        self.scans.len() >= BATCH || self.bytes >= BATCH_BYTES
+        self.scans.len() + self.entries.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
     async fn write(&mut self, import: &Import<'_>) -> Result<(), BackupError> {
         if !self.scans.is_empty() {
             import.add(&self.scans).await?;
+        }
+        if !self.entries.is_empty() {
+            import.add_audit(&self.entries).await?;
         }
         *self = Self::default();
         Ok(())

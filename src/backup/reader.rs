@@ -1,11 +1,19 @@
-//! Reads the lines of a backup, one scan at a time, and verifies them against the footer.
+//! Reads the lines of a backup, one scan or entry of the audit log at a time, and verifies them against the footer.
 
 use kastrel_actors::model::{AttemptNumber, ScanId};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MAX_LINE, PluginLine, Summary};
-use crate::adapters::surreal_store::{AttemptPlugin, ExportedScan, Metadata};
+use crate::adapters::surreal_store::{AttemptPlugin, ExportedEntry, ExportedScan, Metadata};
+
+/// What a backup contains.
+pub(super) enum Item {
+    /// A scan with its plugins.
+    Scan(Box<ExportedScan>),
+    /// An entry of the audit log.
+    Audit(ExportedEntry),
+}
 
 /// The reader of a backup; see the module docs.
 pub(super) struct Reader<R> {
@@ -19,6 +27,8 @@ pub(super) struct Reader<R> {
     plugin: Option<(AttemptNumber, u32)>,
     /// The scan whose plugins follow.
     begun: Option<Box<ExportedScan>>,
+    /// The first entry of the audit log, which ended the last scan.
+    entry: Option<ExportedEntry>,
     is_over: bool,
 }
 
@@ -41,13 +51,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             last: ScanId(0),
             plugin: None,
             begun: None,
+            entry: None,
             is_over: false,
         })
     }
 
-    /// Reads the next scan with its plugins. Returns `None` after the footer, if the backup is
-    /// complete.
-    pub(super) async fn next(&mut self) -> Result<Option<Box<ExportedScan>>, BackupError> {
+    /// Reads the next scan with its plugins, or the next entry of the audit log. Returns `None`
+    /// after the footer, if the backup is complete.
+    pub(super) async fn next(&mut self) -> Result<Option<Item>, BackupError> {
+        if let Some(entry) = self.entry.take() {
+            return Ok(Some(Item::Audit(entry)));
+        }
         while !self.is_over {
             let ended = match self.next_line().await? {
                 Some(Line::Scan(record)) => self.begun.replace(Box::new((*record).into())),
@@ -55,10 +69,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     self.attach(line)?;
                     None
                 }
+                Some(Line::Audit(entry)) => match self.begun.take() {
+                    None => return Ok(Some(Item::Audit(entry))),
+                    ended => {
+                        self.entry = Some(entry);
+                        ended
+                    }
+                },
                 Some(Line::Missing(_) | Line::End(_)) | None => self.begun.take(),
             };
-            if ended.is_some() {
-                return Ok(ended);
+            if let Some(ended) = ended {
+                return Ok(Some(Item::Scan(ended)));
             }
         }
         Ok(None)
@@ -87,6 +108,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.missing.push(missing.id);
                 self.counts.missing += 1;
             }
+            Line::Audit(_) => {
+                self.plugin = None;
+                self.counts.audit += 1;
+                self.checksum.add(&self.lines.line);
+            }
             Line::End(footer) => {
                 let expected = self.checksum.footer(self.counts);
                 let line = std::mem::take(&mut self.lines.line);
@@ -107,6 +133,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Adds the line to the checksum, if its scan id follows the previous one.
     fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
+        if self.counts.audit > 0 {
+            return Err(self.lines.damaged(format!("scan {id} comes after the audit log")));
+        }
         let most = self.header.metadata().last;
         if id <= self.last || id > most {
             return Err(self.lines.damaged(format!("scan {id} comes after scan {} of {most}", self.last)));

@@ -107,6 +107,9 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
         assert_eq!(all(&restored).await, all(&store).await);
         assert_eq!(restored.stats().await.unwrap(), store.stats().await.unwrap());
         assert_eq!(restored.paused().await.unwrap(), store.paused().await.unwrap());
+        let audit = restored.audit(None, 100).await.unwrap();
+        assert_eq!(audit, store.audit(None, 100).await.unwrap());
+        assert_eq!(audit.len(), 11, "six submissions, three ends of attempts, a cancel and a pause");
         assert_eq!(restored.all().await.unwrap(), []);
         let waiting: Vec<ScanId> =
             store.due(Duration::from_secs(1), 10).await.unwrap().iter().map(|scan| scan.id).collect();
@@ -288,7 +291,7 @@ fn a_backup_of_the_first_format_is_restored() {
         file.extend_from_slice(format!("{scan}\n").as_bytes());
         let mut checksum = Checksum::default();
         checksum.add(&file);
-        file.extend(line(&Line::End(checksum.footer(Counts { scans: 1, results: 0, missing: 0 }))).unwrap());
+        file.extend(line(&Line::End(checksum.footer(Counts { scans: 1, ..Counts::default() }))).unwrap());
         let store = SurrealStore::in_memory().await.unwrap();
         assert_eq!(read(&store, file.as_slice()).await.unwrap().scans, 1);
         let restored = store.get(ScanId(1)).await.unwrap().unwrap();
@@ -320,7 +323,7 @@ fn an_unreadable_scan_is_left_out_and_reported() {
             file.extend(line(&one).unwrap());
         }
         checksum.add(&file);
-        let footer = line(&Line::End(checksum.footer(Counts { scans: 2, results: 0, missing: 1 }))).unwrap();
+        let footer = line(&Line::End(checksum.footer(Counts { scans: 2, missing: 1, ..Counts::default() }))).unwrap();
         file.extend_from_slice(&footer);
         let text = String::from_utf8(footer).unwrap();
         assert!(text.starts_with("{\"end\":{\"scans\":2,\"missing\":1,\"sha256\":"), "{text}");

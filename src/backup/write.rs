@@ -13,6 +13,8 @@ use crate::adapters::surreal_store::{Exported, SurrealStore};
 const PAGE_BYTES: u64 = 2 << 20;
 const MAX_PAGE: u64 = 500;
 const FIRST_PAGE: u64 = 16;
+/// The number of entries of the audit log that are read at once.
+const ENTRIES: usize = 1000;
 /// The maximum length of the reason why a scan is missing, in characters.
 const MAX_REASON: usize = 200;
 
@@ -75,6 +77,14 @@ pub(super) async fn write_of_schema(
         }
         page = next_page(page, checksum.bytes - before);
         first = end + 1;
+    }
+    let mut entries = store.export_audit(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
+    while let Some(oldest) = entries.last().cloned() {
+        for entry in entries {
+            counts.audit += 1;
+            put(&mut into, &mut checksum, &line(&Line::Audit(entry))?).await?;
+        }
+        entries = store.export_audit(header.schema(), Some(&oldest), ENTRIES).await.map_err(BackupError::Export)?;
     }
     let footer = line(&Line::End(checksum.footer(counts)))?;
     into.write_all(&footer).await.map_err(BackupError::Write)?;

@@ -61,6 +61,7 @@ mod target_index;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod transfer_audit;
 mod waiting;
 mod ws_connection;
 
@@ -73,3 +74,4 @@ pub use open::ENGINE_VERSION;
 pub use replace::Replacement;
 pub use store::SurrealStore;
 pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};
+pub use transfer_audit::ExportedEntry;

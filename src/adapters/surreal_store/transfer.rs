@@ -2,7 +2,7 @@
 //!
 //! An export contains records and their plugins, not rows. The import derives columns, keys and the
 //! counter again, so that a backup outlives the schema. Nodes are not exported: their leases are
-//! over. A scan that was running during the backup is imported as running on a node that does not
+//! over. The audit log is exported as it is stored. A scan that was running during the backup is imported as running on a node that does not
 //! exist. That makes it an orphan, which the reconciler requeues.
 //!
 //! - **The export** contains the scans that existed at one moment, because ids are assigned in
@@ -238,6 +238,7 @@ const CLEAR: &str = "
     LET $ended = SELECT VALUE id FROM ended LIMIT 500;
     LET $found = SELECT VALUE id FROM found LIMIT 500;
     LET $days = SELECT VALUE id FROM day LIMIT 500;
+    LET $audit = SELECT VALUE id FROM audit LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -245,7 +246,8 @@ const CLEAR: &str = "
     DELETE $ended RETURN NONE;
     DELETE $found RETURN NONE;
     DELETE $days RETURN NONE;
-    RETURN { deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days)) };
+    DELETE $audit RETURN NONE;
+    RETURN { deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit)) };
     COMMIT;";
 
 const IMPORT: &str = concat!(
@@ -381,9 +383,9 @@ impl SurrealStore {
 /// is not usable before another restore.
 #[derive(Debug)]
 pub struct Import<'a> {
-    store: &'a SurrealStore,
+    pub(super) store: &'a SurrealStore,
     /// The value of the mark, unless another restore has taken over.
-    run: String,
+    pub(super) run: String,
 }
 
 impl Import<'_> {
@@ -442,7 +444,7 @@ fn with_results(record: ScanRecord, results: Vec<ResultRow>) -> Result<ExportedS
 }
 
 /// Converts an error of an import transaction. A `THROW` means that another restore has taken over.
-fn refused(error: CallError) -> ImportError {
+pub(super) fn refused(error: CallError) -> ImportError {
     match error.failure() {
         Failure::Thrown => ImportError::Overtaken,
         _ => ImportError::Store(error.into()),
