@@ -7,7 +7,8 @@ use super::format::Summary;
 use super::reader::{Item, Reader};
 use crate::adapters::surreal_store::{ExportedEntry, ExportedScan, Import, SurrealStore};
 
-/// The limits of one transaction: the number of scans or entries, and their approximate size in bytes.
+/// The limits of one transaction: the number of scans or entries, and their approximate size in
+/// bytes.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 2 << 20;
 

@@ -1,4 +1,5 @@
-//! Reads the lines of a backup, one scan or entry of the audit log at a time, and verifies them against the footer.
+//! Reads the lines of a backup, one scan or entry of the audit log at a time, and verifies them
+//! against the footer.
 
 use kastrel_actors::model::{AttemptNumber, ScanId};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};

@@ -1,9 +1,10 @@
 //! Exports a database, and imports into an empty database: the store's half of backup and restore.
 //!
 //! An export contains records and their plugins, not rows. The import derives columns, keys and the
-//! counter again, so that a backup outlives the schema. Nodes are not exported: their leases are
-//! over. The audit log is exported as it is stored. A scan that was running during the backup is imported as running on a node that does not
-//! exist. That makes it an orphan, which the reconciler requeues.
+//! counter again, so that a backup outlives the schema. The audit log is exported as it is stored
+//! ([`transfer_audit`](super::transfer_audit)). Nodes are not exported: their leases are over. A
+//! scan that was running during the backup is imported as running on a node that does not exist.
+//! That makes it an orphan, which the reconciler requeues.
 //!
 //! - **The export** contains the scans that existed at one moment, because ids are assigned in
 //!   order. Each scan has the state from when its page was read. An unreadable row is left out and
