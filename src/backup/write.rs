@@ -7,7 +7,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MissingScan, Summary, earlier_line, line, lines};
 use super::version::FIRST_FORMAT;
-use crate::adapters::surreal_store::{Exported, SurrealStore};
+use crate::adapters::surreal_store::{Exported, ExportedEntry, SurrealStore};
 
 /// The approximate number of bytes that are read from the database at once.
 const PAGE_BYTES: u64 = 2 << 20;
@@ -80,7 +80,10 @@ pub(super) async fn write_of_schema(
     }
     let mut entries = store.export_audit(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
     while let Some(oldest) = entries.last().cloned() {
-        for entry in entries {
+        // A scan that was submitted meanwhile is not part of the backup, and its number is free.
+        let is_part =
+            |entry: &ExportedEntry| entry.scan.is_none_or(|scan| u64::try_from(scan).is_ok_and(|scan| scan <= last));
+        for entry in entries.into_iter().filter(is_part) {
             counts.audit += 1;
             put(&mut into, &mut checksum, &line(&Line::Audit(entry))?).await?;
         }

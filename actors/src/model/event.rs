@@ -128,8 +128,8 @@ pub struct OutboxEntry {
     pub key: OutboxKey,
     /// What happened.
     pub event: DomainEvent,
-    /// How often it has been leased, this time included.
-    pub tries: u32,
+    /// How often its delivery has failed.
+    pub failures: u32,
     /// The consumers that have already accepted it.
     pub accepted_by: Vec<String>,
 }

@@ -88,12 +88,13 @@ async fn put_back(
     consumer: &str,
     error: &DeliveryError,
 ) -> Result<(), StoreError> {
-    match next_try(entry.tries, error.is_permanent) {
+    let tries = entry.failures.saturating_add(1);
+    match next_try(tries, error.is_permanent) {
         NextTry::After(wait) => {
             warn!(
                 scan.id = entry.key.scan.0,
                 consumer,
-                tries = entry.tries,
+                tries,
                 wait_s = wait.as_secs(),
                 "an event was not delivered and is tried again: {error}"
             );
@@ -103,7 +104,7 @@ async fn put_back(
             tracing::error!(
                 scan.id = entry.key.scan.0,
                 consumer,
-                tries = entry.tries,
+                tries,
                 "an event was not delivered and is given up: {error}"
             );
             let reason: String = format!("{consumer}: {error}").chars().take(MAX_REASON).collect();

@@ -38,7 +38,7 @@ pub struct MemoryStore {
 /// An entry of the outbox.
 struct Waiting {
     event: DomainEvent,
-    tries: u32,
+    failures: u32,
     accepted_by: Vec<String>,
     /// When it can be leased.
     due: Timestamp,
@@ -136,7 +136,8 @@ impl State {
     fn note(&mut self, now: Timestamp, by: Principal, key: Option<OutboxKey>, event: DomainEvent) -> bool {
         let wanted = key.filter(|_| !consumers_of(&event).is_empty());
         if let Some(key) = wanted {
-            let waiting = Waiting { event: event.clone(), tries: 0, accepted_by: Vec::new(), due: now, holder: None };
+            let waiting =
+                Waiting { event: event.clone(), failures: 0, accepted_by: Vec::new(), due: now, holder: None };
             self.outbox.insert(key, waiting);
         }
         if !self.forgetful {
@@ -531,12 +532,11 @@ impl Outbox for MemoryStore {
         Ok(due
             .map(|(key, waiting)| {
                 waiting.due = until;
-                waiting.tries += 1;
                 waiting.holder = Some(holder.to_owned());
                 OutboxEntry {
                     key: *key,
                     event: waiting.event.clone(),
-                    tries: waiting.tries,
+                    failures: waiting.failures,
                     accepted_by: waiting.accepted_by.clone(),
                 }
             })
@@ -563,6 +563,7 @@ impl Outbox for MemoryStore {
         let due = self.after(wait);
         if let Some(waiting) = self.state().held(holder, key) {
             (waiting.due, waiting.holder) = (due, None);
+            waiting.failures += 1;
             waiting.accepted_by = accepted_by.to_vec();
         }
         Ok(())
@@ -571,8 +572,8 @@ impl Outbox for MemoryStore {
     async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
         let at = self.clock.now();
         let mut state = self.state();
-        if let Some(Waiting { event, tries, .. }) = state.held(holder, key) {
-            let letter = DeadLetter { key, event: event.clone(), at, tries: *tries, reason: reason.to_owned() };
+        if let Some(Waiting { event, failures, .. }) = state.held(holder, key) {
+            let letter = DeadLetter { key, event: event.clone(), at, tries: *failures + 1, reason: reason.to_owned() };
             state.outbox.remove(&key);
             state.dead.insert(key, (letter, accepted_by.to_vec()));
         }
@@ -590,7 +591,7 @@ impl Outbox for MemoryStore {
         let now = self.clock.now();
         let mut state = self.state();
         let Some((letter, accepted_by)) = state.dead.remove(&key) else { return Ok(false) };
-        let waiting = Waiting { event: letter.event, tries: 0, accepted_by, due: now, holder: None };
+        let waiting = Waiting { event: letter.event, failures: 0, accepted_by, due: now, holder: None };
         state.outbox.insert(key, waiting);
         self.writes.send_replace(());
         Ok(true)

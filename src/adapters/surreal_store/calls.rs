@@ -31,8 +31,16 @@ pub(super) async fn call<T: SurrealValue>(
     sql: &'static str,
     variables: impl SurrealValue + 'static,
 ) -> Result<T, CallError> {
-    let answer =
-        run(db, sql.to_owned(), variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
+    call_text(db, sql.to_owned(), variables).await
+}
+
+/// Works like [`call`], for a text that is not constant.
+pub(super) async fn call_text<T: SurrealValue>(
+    db: &dyn Executor,
+    sql: String,
+    variables: impl SurrealValue + 'static,
+) -> Result<T, CallError> {
+    let answer = run(db, sql, variables.into_value()).await?.ok_or_else(|| CallError::Shape("no answer".into()))?;
     T::from_value(answer).map_err(|error| CallError::Shape(error.to_string()))
 }
 

@@ -136,22 +136,24 @@ const LEASE: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $due = SELECT VALUE id FROM outbox WHERE since + wait <= $now OR since > $now LIMIT $limit;
-    LET $leased = UPDATE $due SET since = $now, wait = $lease, tries += 1, holder = $holder RETURN scan, version, event, tries, done;
+    LET $leased = UPDATE $due SET since = $now, wait = $lease, holder = $holder RETURN scan, version, event, tries, done;
     RETURN { entries: $leased };
     COMMIT;";
 
-const SETTLE: &str = "DELETE $keys WHERE holder = $holder RETURN NONE;";
+const SETTLE: &str = "BEGIN; DELETE $keys WHERE holder = $holder RETURN NONE; COMMIT;";
 
 const DEFER: &str = "
-    UPDATE $key SET since = time::nano(time::now()) + $offset, wait = $wait, holder = NONE, done = array::union(done, $done)
-        WHERE holder = $holder RETURN NONE;";
+    BEGIN;
+    UPDATE $key SET since = time::nano(time::now()) + $offset, wait = $wait, tries += 1, holder = NONE, done = array::union(done, $done)
+        WHERE holder = $holder RETURN NONE;
+    COMMIT;";
 
 const BURY: &str = "
     BEGIN;
     LET $gone = DELETE $key WHERE holder = $holder RETURN BEFORE;
     FOR $entry IN $gone {
         CREATE $dead SET
-            scan = $entry.scan, version = $entry.version, at = time::nano(time::now()) + $offset, event = $entry.event, tries = $entry.tries,
+            scan = $entry.scan, version = $entry.version, at = time::nano(time::now()) + $offset, event = $entry.event, tries = $entry.tries + 1,
             reason = $reason, done = array::union($entry.done, $done)
             RETURN NONE;
     };
@@ -215,7 +217,7 @@ impl Outbox for SurrealStore {
                 Ok(event) => leased.push(OutboxEntry {
                     key,
                     event,
-                    tries: u32::try_from(entry.tries).unwrap_or(u32::MAX),
+                    failures: u32::try_from(entry.tries).unwrap_or(u32::MAX),
                     accepted_by: entry.done,
                 }),
                 // It may come from a newer version, whose relay will read it.
@@ -265,17 +267,7 @@ impl Outbox for SurrealStore {
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
         let Letters { rows } = calls::call_again(&self.inner.db, DEAD_LETTERS, Limit { limit: at_most(limit) }).await?;
-        rows.into_iter()
-            .map(|letter| {
-                Ok(DeadLetter {
-                    key: key(letter.scan, letter.version)?,
-                    event: serde_json::from_str(&letter.event).map_err(row::corrupt)?,
-                    at: row::timestamp(letter.at)?,
-                    tries: u32::try_from(letter.tries).unwrap_or(u32::MAX),
-                    reason: letter.reason,
-                })
-            })
-            .collect()
+        Ok(rows.into_iter().filter_map(|row| readable("a dead letter", dead_letter(row))).collect())
     }
 
     async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
@@ -312,7 +304,8 @@ impl AuditLog for SurrealStore {
                 calls::call_again(&self.inner.db, AUDIT_OF_SCAN, AuditArguments { scan, limit }).await?
             }
         };
-        rows.into_iter().map(audit_entry).collect()
+        // An entry of a newer version hides only itself.
+        Ok(rows.into_iter().filter_map(|row| readable("an entry of the audit log", audit_entry(row))).collect())
     }
 }
 
@@ -337,6 +330,21 @@ fn counted_row(entry: &OutboxEntry) -> Result<Option<Counted>, StoreError> {
         failed: of(ScanStatus::Failed),
         cancelled: of(ScanStatus::Cancelled),
     }))
+}
+
+/// Logs a row that cannot be read.
+fn readable<T>(what: &str, row: Result<T, StoreError>) -> Option<T> {
+    row.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "{what} cannot be read")).ok()
+}
+
+fn dead_letter(letter: LetterRow) -> Result<DeadLetter, StoreError> {
+    Ok(DeadLetter {
+        key: key(letter.scan, letter.version)?,
+        event: serde_json::from_str(&letter.event).map_err(row::corrupt)?,
+        at: row::timestamp(letter.at)?,
+        tries: u32::try_from(letter.tries).unwrap_or(u32::MAX),
+        reason: letter.reason,
+    })
 }
 
 fn audit_entry(row: AuditRow) -> Result<AuditEntry, StoreError> {

@@ -53,13 +53,6 @@ impl Results {
                 results.add(next.id, attempt, i64::try_from(ordinal).map_err(row::corrupt)?, plugin)?;
             }
         }
-        let bytes = results.bytes();
-        if bytes > MAX_DOCUMENT_BYTES {
-            return Err(row::corrupt(format!(
-                "the plugins of scan {} would have {bytes} bytes, more than {MAX_DOCUMENT_BYTES}",
-                next.id
-            )));
-        }
         for ordinal in next.plugins.len()..read.len() {
             results.gone.push(key(scan, attempt, i64::try_from(ordinal).map_err(row::corrupt)?));
         }
@@ -75,6 +68,14 @@ impl Results {
         plugin: &PluginResult,
     ) -> Result<(), StoreError> {
         let scan = row::signed(id.0)?;
+        let result = serde_json::to_string(plugin).map_err(row::corrupt)?;
+        if result.len() > MAX_DOCUMENT_BYTES {
+            return Err(row::corrupt(format!(
+                "the row of plugin {} of scan {id} would have {} bytes, more than {MAX_DOCUMENT_BYTES}",
+                plugin.name,
+                result.len()
+            )));
+        }
         self.changed.push(PluginRow {
             key: key(scan, attempt, ordinal),
             scan,
@@ -83,7 +84,7 @@ impl Results {
             // A text of the database holds no NUL; the result holds the name as it is.
             name: plugin.name.replace('\0', ""),
             status: plugin.status.as_str().to_owned(),
-            result: serde_json::to_string(plugin).map_err(row::corrupt)?,
+            result,
         });
         Ok(())
     }

@@ -2,13 +2,13 @@
 //!
 //! The scan ids stay assigned: the counter is not decremented.
 
-use surrealdb::types::{RecordId, SurrealValue};
+use surrealdb::types::{RecordId, SurrealValue, Value};
 
 use super::RefusedBatch;
 use crate::adapters::surreal_store::calls;
 use crate::adapters::surreal_store::error::CallError;
 use crate::adapters::surreal_store::executor::Executor;
-use crate::adapters::surreal_store::row::{self, StoredScan, stored};
+use crate::adapters::surreal_store::row;
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Asked {
@@ -28,7 +28,7 @@ struct Scans {
 
 #[derive(Debug, SurrealValue)]
 struct Rows {
-    rows: Vec<StoredScan>,
+    rows: Vec<Value>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -43,7 +43,10 @@ struct Withdrawn {
 /// Reads the last id before the batch, if the batch was committed.
 const ASK: &str = "RETURN { last: (SELECT VALUE last FROM ONLY $submitter WHERE batch = $batch) };";
 
-const READ: &str = concat!("RETURN { rows: (SELECT ", stored!(), " FROM $scans) };");
+/// Also reads rows that an earlier version wrote and that are not moved yet.
+const READ: &str = "
+    RETURN { rows: (SELECT id, number, version, created_at, body ?? document AS body, node, granted_at ?? leased_at AS granted_at, [] AS plugins
+        FROM $scans) };";
 
 /// Also writes the batch number, so that a batch that was not committed can no longer be committed.
 const WITHDRAW: &str = "
@@ -68,9 +71,10 @@ pub(super) async fn withdraw(db: &dyn Executor, batch: &RefusedBatch) -> Result<
         calls::call_again(db, READ, Scans { scans: scans.clone() }).await?
     };
     let withdrawn = rows.len();
+    // A row that cannot be read is withdrawn like the others; its key is not known.
     let keys = rows
         .into_iter()
-        .filter_map(|row| row.into_record().ok()?.idempotency_key)
+        .filter_map(|row| row::keyed(row).ok()?.record.ok()?.idempotency_key)
         .map(|key| row::idempotency_key(&key))
         .collect();
     calls::execute_again(db, WITHDRAW, Withdrawn { submitter, batch: batch.batch, scans, numbers, keys }).await?;
