@@ -26,7 +26,7 @@ pub async fn an_end_is_delivered_until_it_is_settled<H: StoreHarness>(world: Wor
     let mut writes = world.store.writes();
     writes.mark_unchanged();
     let scan = ended(&world).await;
-    assert!(writes.has_changed().unwrap(), "the process that writes an entry is told");
+    assert!(writes.has_changed().unwrap(), "a process sees the entries that it writes");
     let entries = leased(&world, "one").await;
     let key = OutboxKey { scan: scan.id, version: scan.version };
     let event = DomainEvent::ScanEnded { status: ScanStatus::Completed, at: scan.ended_at().unwrap() };
