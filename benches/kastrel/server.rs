@@ -163,6 +163,13 @@ impl Server {
         resident_mb(&self.process)
     }
 
+    /// Returns the bytes that the server has passed to the system to write to files, in kilobytes.
+    pub(crate) fn written_kb(&self) -> f64 {
+        let counts = std::fs::read_to_string(format!("/proc/{}/io", self.process.id().unwrap())).unwrap();
+        let bytes: f64 = counts.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap();
+        bytes / 1024.0
+    }
+
     /// Returns the memory of the server's watchdog that no other process shares. Both processes run
     /// the same program, so shared pages would count twice in two resident sizes.
     pub(crate) fn watchdogs_own_mb(&self) -> f64 {
