@@ -17,19 +17,43 @@ fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
 }
 
-impl Setting for Vec<String> {
-    const EXPECTED: &'static str = "a list of texts (in an environment variable: separated by commas)";
+/// A list of texts, each of which may have a syntax.
+trait TextList: Sized {
+    /// The text after "expected …".
+    const EXPECTED: &'static str;
+
+    /// Parses the entries; `None` if one is invalid.
+    fn of(texts: Vec<String>) -> Option<Self>;
+
+    /// Returns the entries as written.
+    fn texts(&self) -> Vec<String>;
+}
+
+impl<T: TextList> Setting for T {
+    const EXPECTED: &'static str = <T as TextList>::EXPECTED;
 
     fn from_text(text: &str) -> Option<Self> {
-        Some(parts(text).collect())
+        Self::of(parts(text).collect())
     }
 
     fn from_toml(value: &Value) -> Option<Self> {
-        strings(value)
+        strings(value).and_then(Self::of)
     }
 
     fn to_toml(&self) -> Value {
-        self.clone().into()
+        self.texts().into()
+    }
+}
+
+impl TextList for Vec<String> {
+    const EXPECTED: &'static str = "a list of texts (in an environment variable: separated by commas)";
+
+    fn of(texts: Self) -> Option<Self> {
+        Some(texts)
+    }
+
+    fn texts(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -46,26 +70,18 @@ impl ScopeRules {
     pub fn rules(&self) -> &[ScopeRule] {
         &self.rules
     }
+}
+
+impl TextList for ScopeRules {
+    const EXPECTED: &'static str = "a list of host names, addresses or ranges such as 10.0.0.0/8";
 
     fn of(texts: Vec<String>) -> Option<Self> {
         let rules = texts.iter().map(|text| text.parse().ok()).collect::<Option<_>>()?;
         Some(Self { texts, rules })
     }
-}
 
-impl Setting for ScopeRules {
-    const EXPECTED: &'static str = "a list of host names, addresses or ranges such as 10.0.0.0/8";
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::of(parts(text).collect())
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        strings(value).and_then(Self::of)
-    }
-
-    fn to_toml(&self) -> Value {
-        self.texts.clone().into()
+    fn texts(&self) -> Vec<String> {
+        self.texts.clone()
     }
 }
 
@@ -82,26 +98,18 @@ impl SettingPatterns {
     pub fn patterns(&self) -> &[SettingPattern] {
         &self.patterns
     }
+}
+
+impl TextList for SettingPatterns {
+    const EXPECTED: &'static str = "a list of scanner settings, each `plugin.key`, `plugin.*` or `*`";
 
     fn of(texts: Vec<String>) -> Option<Self> {
         let patterns = texts.iter().map(|text| text.parse().ok()).collect::<Option<_>>()?;
         Some(Self { texts, patterns })
     }
-}
 
-impl Setting for SettingPatterns {
-    const EXPECTED: &'static str = "a list of scanner settings, each `plugin.key`, `plugin.*` or `*`";
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::of(parts(text).collect())
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        strings(value).and_then(Self::of)
-    }
-
-    fn to_toml(&self) -> Value {
-        self.texts.clone().into()
+    fn texts(&self) -> Vec<String> {
+        self.texts.clone()
     }
 }
 
@@ -115,26 +123,18 @@ impl ProxyRules {
     pub fn rules(&self) -> &[ScopeRule] {
         self.0.rules()
     }
+}
+
+impl TextList for ProxyRules {
+    const EXPECTED: &'static str = "a list of addresses or ranges such as 127.0.0.1 or 10.0.0.0/8";
 
     fn of(texts: Vec<String>) -> Option<Self> {
         let rules = ScopeRules::of(texts)?;
         rules.rules.iter().all(|rule| matches!(rule, ScopeRule::Range(..))).then_some(Self(rules))
     }
-}
 
-impl Setting for ProxyRules {
-    const EXPECTED: &'static str = "a list of addresses or ranges such as 127.0.0.1 or 10.0.0.0/8";
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::of(parts(text).collect())
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        strings(value).and_then(Self::of)
-    }
-
-    fn to_toml(&self) -> Value {
-        self.0.to_toml()
+    fn texts(&self) -> Vec<String> {
+        self.0.texts()
     }
 }
 
@@ -148,26 +148,18 @@ impl FolderList {
     pub fn paths(&self) -> &[PathBuf] {
         &self.0
     }
+}
+
+impl TextList for FolderList {
+    const EXPECTED: &'static str = "a list of absolute paths";
 
     fn of(paths: Vec<String>) -> Option<Self> {
         let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
         paths.iter().all(|path| path.is_absolute()).then_some(Self(paths))
     }
-}
 
-impl Setting for FolderList {
-    const EXPECTED: &'static str = "a list of absolute paths";
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::of(parts(text).collect())
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        strings(value).and_then(Self::of)
-    }
-
-    fn to_toml(&self) -> Value {
-        self.0.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>().into()
+    fn texts(&self) -> Vec<String> {
+        self.0.iter().map(|path| path.to_string_lossy().into_owned()).collect()
     }
 }
 
@@ -181,26 +173,18 @@ impl VariableNames {
     pub fn names(&self) -> &[String] {
         &self.0
     }
+}
+
+impl TextList for VariableNames {
+    const EXPECTED: &'static str = "a list of names of environment variables, without values";
 
     fn of(names: Vec<String>) -> Option<Self> {
         let is_name = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         names.iter().all(is_name).then_some(Self(names))
     }
-}
 
-impl Setting for VariableNames {
-    const EXPECTED: &'static str = "a list of names of environment variables, without values";
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::of(parts(text).collect())
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        strings(value).and_then(Self::of)
-    }
-
-    fn to_toml(&self) -> Value {
-        self.0.clone().into()
+    fn texts(&self) -> Vec<String> {
+        self.0.clone()
     }
 }
 
