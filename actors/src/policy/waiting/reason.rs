@@ -1,49 +1,13 @@
-//! Why scans wait. One pure function derives from the state of the queue what keeps all scans from
-//! starting, and one derives why a single scan waits. The API, the command line, the pages and the
-//! trace show their results, with the sentences defined here.
+//! The reasons why a single scan waits.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-use super::placement;
-use crate::model::{
-    Failure, HeldBack, Interruption, NodeActivity, NodeRecord, PendingReason, QueuePause, ScanRecord, ScanState,
-};
-
-/// The state of the queue.
-#[derive(Debug, Clone, Copy)]
-pub struct QueueFacts<'a> {
-    /// The time at which the state is evaluated.
-    pub now: Timestamp,
-    /// The pause, if an operator has paused the queue.
-    pub paused: Option<&'a QueuePause>,
-    /// The reason why the job queue accepts or delivers no signals, in the words of its server.
-    pub trouble: Option<&'a str>,
-    /// The nodes as stored in their rows; `None` if they are not known.
-    pub nodes: Option<&'a [NodeRecord]>,
-    /// True if this process has a node of its own, which may be about to register.
-    pub own_node: bool,
-}
-
-/// A condition that keeps every scan from starting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StartBlocker {
-    /// An operator has paused the queue.
-    Paused(QueuePause),
-    /// The job queue accepts or delivers no signals.
-    QueueDown {
-        /// The reason, in the words of its server.
-        why: String,
-    },
-    /// No node takes scans.
-    NoWorker {
-        /// How many connected nodes drain or stop.
-        leaving: usize,
-    },
-    /// No node starts scans now: all have a fault, or too many attempts failed.
-    HeldBack(HeldBack),
-}
+use super::facts::{QueueFacts, no_worker};
+use super::words::{capitalised, leaving_text, ordinal};
+use crate::model::{Failure, HeldBack, Interruption, PendingReason, QueuePause, ScanRecord, ScanState};
+use crate::policy::placement;
 
 /// The reason why a scan waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,18 +48,6 @@ pub enum Waiting {
         /// The reason, in the words of its server.
         why: String,
     },
-}
-
-/// Returns the conditions that keep every scan from starting, the most important first; empty if
-/// scans start. `held` is the reason why no node starts any scan, if that is the case.
-#[must_use]
-pub fn start_blockers(facts: QueueFacts<'_>, held: Option<&HeldBack>) -> Vec<StartBlocker> {
-    let paused = facts.paused.cloned().map(StartBlocker::Paused);
-    let down = facts.trouble.map(|why| StartBlocker::QueueDown { why: why.to_owned() });
-    let no_worker = no_worker(facts).map(|leaving| StartBlocker::NoWorker { leaving });
-    // Without a worker, no node can hold scans back.
-    let held = held.filter(|_| no_worker.is_none()).cloned().map(StartBlocker::HeldBack);
-    [paused, down, no_worker, held].into_iter().flatten().collect()
 }
 
 /// Returns all reasons why a scan does not start now, the decisive one first; empty if it is not
@@ -142,86 +94,6 @@ pub fn reasons(
         found.push(Waiting::Queued { position, interrupted });
     }
     found
-}
-
-/// Returns how many connected nodes take no scans, if no node takes any.
-fn no_worker(facts: QueueFacts<'_>) -> Option<usize> {
-    let nodes = facts.nodes?;
-    let alive = || nodes.iter().filter(|node| node.is_alive);
-    let is_starting = facts.own_node && alive().next().is_none();
-    if is_starting || placement::eligible_nodes(nodes).next().is_some() {
-        return None;
-    }
-    Some(alive().filter(|node| node.activity() != NodeActivity::Active).count())
-}
-
-impl StartBlocker {
-    /// Returns the name in the API.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Paused(_) => "paused",
-            Self::QueueDown { .. } => "queue_down",
-            Self::NoWorker { .. } => "no_worker",
-            Self::HeldBack(_) => "held_back",
-        }
-    }
-
-    /// Returns a short title.
-    #[must_use]
-    pub const fn title(&self) -> &'static str {
-        match self {
-            Self::Paused(_) => "Queue paused: no scan starts.",
-            Self::QueueDown { .. } => "Job queue unavailable: no scan starts.",
-            Self::NoWorker { leaving: 0 } => "No worker connected: no scan starts.",
-            Self::NoWorker { .. } => "No worker takes new scans.",
-            Self::HeldBack(_) => "Scans are held back.",
-        }
-    }
-
-    /// Returns the start, if known.
-    #[must_use]
-    pub const fn since(&self) -> Option<Timestamp> {
-        match self {
-            Self::Paused(pause) => Some(pause.since),
-            Self::HeldBack(held) => Some(held.since),
-            Self::QueueDown { .. } | Self::NoWorker { .. } => None,
-        }
-    }
-
-    /// Returns the time of the next check or of the end, if known.
-    #[must_use]
-    pub const fn until(&self) -> Option<Timestamp> {
-        match self {
-            Self::HeldBack(held) => Some(held.until),
-            Self::Paused(_) | Self::QueueDown { .. } | Self::NoWorker { .. } => None,
-        }
-    }
-
-    /// Returns the cause and the consequence, as sentences.
-    #[must_use]
-    pub fn detail(&self) -> String {
-        match self {
-            Self::Paused(QueuePause { reason: Some(reason), .. }) => {
-                format!("Reason: {reason}. Running scans continue.")
-            }
-            Self::Paused(QueuePause { reason: None, .. }) => "Running scans continue.".into(),
-            Self::QueueDown { why } => {
-                format!("{}. New scans are stored, and start when the queue is back.", capitalised(why))
-            }
-            Self::NoWorker { leaving: 0 } => "Scans stay queued. Start `kastrel worker` or `kastrel serve`.".into(),
-            Self::NoWorker { leaving } => format!("{}. Scans stay queued.", leaving_text(*leaving)),
-            Self::HeldBack(held) => {
-                format!("{}. Waiting scans lose no attempt and start automatically.", capitalised(&held.to_string()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for StartBlocker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.title(), self.detail())
-    }
 }
 
 impl Waiting {
@@ -332,59 +204,12 @@ impl fmt::Display for Waiting {
     }
 }
 
-fn leaving_text(leaving: usize) -> String {
-    if leaving == 1 {
-        "1 connected worker is draining or stopping".into()
-    } else {
-        format!("{leaving} connected workers are draining or stopping")
-    }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// Formats a number as `1st`, `2nd`, `3rd`, `4th`, `11th`, `21st`.
-#[must_use]
-pub fn ordinal(number: u64) -> String {
-    let ending = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{number}{ending}")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{at, held, node};
     use super::*;
-    use crate::model::{FailureKind, FaultKind, NodeFault, NodeRegistration, ScannerKind};
+    use crate::model::{FailureKind, NodeRecord};
     use crate::testing::fixtures;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn node(is_alive: bool, draining: bool, plugins: &[&str]) -> NodeRecord {
-        let registration = NodeRegistration {
-            offer: Some(fixtures::offer(ScannerKind::Kast, plugins)),
-            ..fixtures::registration("a")
-        };
-        NodeRecord {
-            registration,
-            expires_at: Timestamp::UNIX_EPOCH,
-            is_alive,
-            drain_by: draining.then_some(Timestamp::UNIX_EPOCH),
-        }
-    }
-
-    fn held(until: i64) -> HeldBack {
-        let faults = vec![NodeFault::new(FaultKind::ResultsFolder, "the folder /r is missing", "mount it")];
-        HeldBack { since: at(1), until: at(until), faults }
-    }
 
     /// A scan of plugin `zap` that is due at 100 s; the current time is 100 s.
     fn scan(reason: PendingReason, due: i64) -> ScanRecord {
@@ -623,45 +448,10 @@ mod tests {
     }
 
     #[test]
-    fn start_blockers_are_listed_by_importance() {
-        let pause = QueuePause { since: at(5), reason: Some("an upgrade".into()) };
-        let able = [node(true, false, &["zap"])];
-        let hold = held(120);
-        for (paused, trouble, nodes, held, names) in [
-            (None, None, &able[..], None, &[][..]),
-            (Some(&pause), None, &able, None, &["paused"]),
-            (None, Some("down"), &able, None, &["queue_down"]),
-            (None, None, &[], None, &["no_worker"]),
-            (None, None, &able, Some(&hold), &["held_back"]),
-            // A hold of a node that is gone keeps nothing from starting.
-            (None, None, &[], Some(&hold), &["no_worker"]),
-            (Some(&pause), Some("down"), &[], None, &["paused", "queue_down", "no_worker"]),
-        ] {
-            let facts = QueueFacts { now: at(100), paused, trouble, nodes: Some(nodes), own_node: false };
-            let found = start_blockers(facts, held);
-            assert_eq!(found.iter().map(StartBlocker::name).collect::<Vec<_>>(), names);
-            for blocker in found {
-                let text = blocker.to_string();
-                assert!(text.chars().next().is_some_and(char::is_uppercase) && text.ends_with(['.', '`']), "{text}");
-            }
-        }
-        assert_eq!(
-            StartBlocker::HeldBack(hold).to_string(),
-            "Scans are held back. The folder /r is missing (mount it). Waiting scans lose no attempt and start automatically."
-        );
-    }
-
-    #[test]
     fn next_start_depends_on_the_reason() {
         let due = at(100);
         let hold = Waiting::HeldBack(held(130));
         assert_eq!((hold.next(due), Waiting::HeldBack(held(90)).next(due)), (at(130), due));
         assert_eq!(Waiting::Queued { position: None, interrupted: None }.next(due), due);
-    }
-
-    #[test]
-    fn queue_position_is_an_ordinal_number() {
-        let all: Vec<String> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111, 1003].into_iter().map(ordinal).collect();
-        assert_eq!(all, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th", "1003rd"]);
     }
 }
