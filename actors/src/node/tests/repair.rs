@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::support::{SECOND, ends};
 use crate::NodePorts;
 use crate::model::{
     ActorView, AttemptEnd, FaultKind, Interruption, NodeFault, ScanId, ScanRecord, ScanRequest, ScanStatus,
 };
+use crate::node::start;
 use crate::node_config::NodeConfig;
 use crate::policy::breaker::BreakerPolicy;
 use crate::policy::restart::Intensity;
 use crate::policy::waiting::StartBlocker;
 use crate::ports::store::prelude::*;
 use crate::testing::{Cluster, Script, ScriptedHealth, ScriptedRunner, fixtures};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 fn folder_gone() -> NodeFault {
     NodeFault::new(FaultKind::ResultsFolder, "the results folder /r is missing", "make it again")
@@ -193,8 +193,8 @@ async fn scan_of_a_faulty_node_runs_on_another_node() {
     let lacking = ScriptedHealth::default();
     lacking.lack(Some(folder_gone()));
     let ports = NodePorts { health: Arc::new(lacking.clone()), ..cluster.ports_elsewhere() };
-    let _lacks = super::start(NodeConfig::new("lacks".parse().unwrap(), 2), ports).await.unwrap();
-    let _well = super::start(NodeConfig::new("well".parse().unwrap(), 2), cluster.ports_elsewhere()).await.unwrap();
+    let _lacks = start(NodeConfig::new("lacks".parse().unwrap(), 2), ports).await.unwrap();
+    let _well = start(NodeConfig::new("well".parse().unwrap(), 2), cluster.ports_elsewhere()).await.unwrap();
     let ids = submit(&cluster, 20).await;
     for id in ids {
         let row = cluster.until_status(id, ScanStatus::Completed).await;
@@ -214,7 +214,7 @@ async fn one_shot_node_does_not_wait_for_a_repair() {
         let _node =
             cluster.start(NodeConfig { waits_for_repair: false, ..NodeConfig::new("a".parse().unwrap(), 1) }).await;
         let id = cluster.submit().await;
-        assert_eq!(super::tests::ends(&cluster.until_status(id, ScanStatus::Failed).await), expected);
+        assert_eq!(ends(&cluster.until_status(id, ScanStatus::Failed).await), expected);
     }
 }
 
@@ -267,7 +267,7 @@ async fn a_target_that_fails_delays_its_own_scans_only() {
     assert_eq!(cluster.service.held_back(&request("0.test")), None);
     assert_eq!(cluster.runner.runs().len(), ran + 5, "none of the target has started");
     for id in bad {
-        assert_eq!(super::tests::ends(&cluster.until_status(id, ScanStatus::Failed).await), ["crashed"; 3]);
+        assert_eq!(ends(&cluster.until_status(id, ScanStatus::Failed).await), ["crashed"; 3]);
     }
     tokio::time::sleep(600 * SECOND).await;
     assert_eq!(cluster.service.held_back(&request("bad.test")), None, "it ends by itself");
