@@ -35,6 +35,7 @@ pub mod service;
 mod snapshot_publisher;
 mod start_gate;
 mod supervisor;
+mod supervisor_address;
 mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -231,7 +231,7 @@ type Look<T> = fn(&Latest, &dyn AsyncInstrument<T>);
 /// Creates the gauges. A value that is currently unknown is omitted.
 fn observe(meter: &Meter, readings: &Readings) {
     let gauge = |entry: MetricEntry, look: Look<u64>| {
-        let latest = readings.share();
+        let latest = readings.clone();
         meter
             .u64_observable_gauge(entry.name)
             .with_unit(entry.unit)
@@ -240,7 +240,7 @@ fn observe(meter: &Meter, readings: &Readings) {
             .build()
     };
     let seconds = |entry: MetricEntry, look: Look<f64>| {
-        let latest = readings.share();
+        let latest = readings.clone();
         meter
             .f64_observable_gauge(entry.name)
             .with_unit(entry.unit)
@@ -285,7 +285,7 @@ fn observe(meter: &Meter, readings: &Readings) {
     seconds(metric::LEASE_AGE, |latest, observer| {
         latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[]));
     });
-    let latest = readings.share();
+    let latest = readings.clone();
     let entry = metric::ACTOR_RESTARTS;
     meter
         .u64_observable_counter(entry.name)

@@ -84,10 +84,6 @@ pub struct Sources {
 }
 
 impl Readings {
-    pub(crate) fn share(&self) -> Self {
-        self.clone()
-    }
-
     pub(crate) fn look(&self, look: impl FnOnce(&Latest)) {
         look(&self.latest());
     }

@@ -193,7 +193,7 @@ impl State {
                 self.refresh_again |= self.note_directives(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor there is no scan to cancel.
-                    let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
+                    let _ = self.shared.supervisor.send(supervisor::Message::Cancel(scan));
                 }
                 self.tick(myself);
                 if self.refresh_again {
@@ -251,7 +251,7 @@ impl State {
         if changed {
             info!(node.id = %self.shared.config.id, draining = lease.drain.is_some(), queue.paused = lease.paused, "the orders have changed");
             // A new supervisor reads the directives at its start.
-            let _ = self.shared.tell_supervisor(supervisor::Message::DirectivesChanged);
+            let _ = self.shared.supervisor.send(supervisor::Message::DirectivesChanged);
         }
         changed
     }
@@ -270,7 +270,7 @@ impl State {
     fn clear(&mut self, myself: &ActorRef<Message>) {
         let shared = Arc::clone(&self.shared);
         let work = async move {
-            shared.clear(supervisor::Message::KillAll).await;
+            shared.supervisor.clear(&shared.registry, supervisor::Message::KillAll).await;
             Message::Cleared
         };
         self.timer = Some(task::answer(myself, work, Message::Panicked));

@@ -26,13 +26,13 @@ mod principal;
 mod record;
 mod request;
 mod scan_overview;
+mod scan_target;
 mod scanner_info;
 mod setting_nature;
 mod setting_schema;
 mod setting_value;
 mod snapshot;
 mod stats;
-mod target;
 mod trace_context;
 
 pub use actor_view::{ActorFailure, ActorView};
@@ -62,6 +62,7 @@ pub use request::{
     ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
 };
 pub use scan_overview::ScanOverview;
+pub use scan_target::{Host, Scheme, Target, TargetError};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
@@ -70,5 +71,4 @@ pub use setting_value::{
 };
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use stats::{DayOutcomes, PastRun, RunsLike, StoreStats};
-pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

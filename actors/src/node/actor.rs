@@ -155,7 +155,7 @@ impl State {
         let cell = match role {
             Role::Supervisor => {
                 let (actor, _) = Actor::spawn_linked(None, ScanSupervisor, shared, parent).await?;
-                self.shared.supervisor.send_replace(Some(actor.clone()));
+                self.shared.supervisor.replace(Some(actor.clone()));
                 actor.get_cell()
             }
             Role::Lease => {
@@ -179,7 +179,7 @@ impl State {
         let Some(at) = self.children.iter().position(|child| child.cell.get_id() == who.get_id()) else { return };
         let role = self.children.remove(at).role;
         if role == Role::Supervisor {
-            self.shared.supervisor.send_replace(None);
+            self.shared.supervisor.replace(None);
         }
         // During a shutdown the supervisor is still needed, because a new one cleans up after it,
         // and so is the lease, because scans may still finish.
@@ -269,7 +269,7 @@ async fn finished(shared: &Shared, limit: Duration) -> bool {
 
 /// Has the supervisor end every scan. Returns `false` if that takes longer than `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
-    tokio::time::timeout(limit, shared.clear(message)).await.is_ok()
+    tokio::time::timeout(limit, shared.supervisor.clear(&shared.registry, message)).await.is_ok()
 }
 
 /// Requeues the rows of leases that were granted while the dispatcher was stopping. No process of
