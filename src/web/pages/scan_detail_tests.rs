@@ -82,7 +82,8 @@ impl ScanDetailPage {
             coverage: CoverageView {
                 label: "10 of 12 checks ran".into(),
                 gaps: vec![crate::web::pages::coverage::Gap {
-                    name: "failed",
+                    class: "failed",
+                    is_failure: true,
                     count: "1 failed".into(),
                     plugins: clean(HOSTILE),
                 }],
