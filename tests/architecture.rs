@@ -178,8 +178,8 @@ const STORE_ERROR: &str = "actors/src/ports/store/error.rs";
 /// Crates that the orchestration must not need, not even through another crate: it knows ports.
 const BANNED_IN_ACTORS: [&str; 5] = ["axum", "opentelemetry", "redis", "reqwest", "surrealdb"];
 
-/// Where production code names a single state of a plugin: in the table of the states, and where the
-/// runner reads results. A new state touches the table, one file of the runner, its symbol in
+/// Where production code names a single state of a plugin: in the table of the states, and where
+/// the runner reads results. A new state touches the table, one file of the runner, its symbol in
 /// `templates/icons.svg`, and the glossary.
 const NAMES_PLUGIN_STATES: [&str; 3] =
     ["actors/src/model/plugin_status.rs", "src/adapters/kast_runner/progress.rs", "src/adapters/kast_runner/verdict"];

@@ -47,15 +47,13 @@ pub(crate) async fn shared(
 }
 
 /// Returns what a rendering depends on besides its page: the rights, the time zone and the base
-/// path of the viewer. The theme is an attribute of the whole page.
+/// path of the viewer. The theme is an attribute of the frame.
 pub(crate) fn key_of(viewer: &Viewer) -> String {
     format!("{:?} {} {}", viewer.context.principal, viewer.zone.name(), base_path::current())
 }
 
 fn revision(web: &WebInner) -> u64 {
-    let changes = web.scans().follow_changes();
-    let revision = *changes.borrow();
-    revision
+    *web.scans().follow_changes().borrow()
 }
 
 fn response(fragment: &Fragment) -> Response {

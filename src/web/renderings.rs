@@ -13,8 +13,8 @@ use tokio::time::Instant;
 /// The maximum number of renderings without a reader. A rendering has some 100 KB.
 const KEPT: usize = 64;
 
-/// The place of one rendering. Its lock is held while it is rendered, so that other viewers wait for
-/// the result instead of rendering the same.
+/// The place of one rendering. Its lock is held while it is rendered, so that other viewers wait
+/// for the result instead of rendering the same.
 pub(crate) type Slot<T> = tokio::sync::Mutex<Option<T>>;
 
 /// The renderings by key.

@@ -137,7 +137,8 @@ struct Read {
     results: Results,
     left: Option<String>,
     notice: Option<Notice>,
-    /// The fingerprint of the scan's status, which tells the event stream what the page shows.
+    /// The fingerprint of the scan's status, by which the event stream knows what the page
+    /// shows.
     fingerprint: u64,
 }
 
