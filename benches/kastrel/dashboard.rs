@@ -18,6 +18,8 @@ use crate::server::{self, Server};
 const SCANS: u64 = 100_000;
 /// The number of timed requests.
 const ANSWERS: usize = 100;
+/// The number of open pages that show the same change.
+const VIEWERS: usize = 200;
 /// The number of open streams.
 const STREAMS: usize = 2_000;
 
@@ -43,6 +45,8 @@ pub(crate) async fn pages(report: &mut Report) {
         }
         report.latencies(&format!("100,000 scans: {name}"), &samples, Some("20 ms"));
     }
+    let took = server.page_for_viewers("/", VIEWERS).await;
+    report.add("100,000 scans: 200 open overviews show a change after", took, "ms", None);
 }
 
 /// Measures open streams of one node: half of them show one scan each, half of them all scans.
