@@ -19,6 +19,8 @@ const FEW: (u64, &str) = (100_000, "20 ms");
 const MANY: (u64, &str) = (1_000_000, "30 ms");
 /// The number of timed requests.
 const ANSWERS: usize = 100;
+/// The number of open pages that show the same change.
+const VIEWERS: usize = 200;
 /// The number of open streams.
 const STREAMS: usize = 2_000;
 
@@ -55,6 +57,8 @@ async fn pages_of(report: &mut Report, (scans, target): (u64, &str)) {
         }
         report.latencies(&format!("{} scans: {name}", grouped(scans)), &samples, Some(target));
     }
+    let took = server.page_for_viewers("/", VIEWERS).await;
+    report.add("100,000 scans: 200 open overviews show a change after", took, "ms", None);
 }
 
 /// Measures open streams of one node: half of them show one scan each, half of them all scans.

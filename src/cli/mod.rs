@@ -22,7 +22,6 @@ mod list;
 mod new_file;
 mod nodes;
 pub mod output;
-mod plugin_mark;
 mod plugins;
 pub mod progress;
 mod queue;

@@ -85,9 +85,9 @@ impl ReportingService {
     /// scan's own progress counts.
     pub async fn time_left(&self, context: &RequestContext, scan: &ScanSnapshot) -> TimeLeft {
         let record = &scan.record;
-        let Some(attempt) = record.last_attempt().filter(|attempt| attempt.end.is_none()) else {
+        if record.last_attempt().is_none_or(|attempt| attempt.end.is_some()) {
             return TimeLeft::Unknown;
-        };
+        }
         let like = RunsLike { target: target_text(record), mode: record.request.mode };
         // Scans with a selection of plugins have other durations.
         let runs = if record.request.plugins.is_empty() {
@@ -96,11 +96,11 @@ impl ReportingService {
             Vec::new()
         };
         let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
-        let plugins = scan.last_plugins();
+        let overview = scan.overview();
         time_left(&Running {
-            elapsed: Duration::try_from(self.ports.clock.now().duration_since(attempt.started_at)).unwrap_or_default(),
-            ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
-            plugins: plugins.len(),
+            elapsed: Duration::try_from(overview.elapsed(self.ports.clock.now())).unwrap_or_default(),
+            ended: overview.ended,
+            plugins: overview.total,
             before: &before,
         })
     }

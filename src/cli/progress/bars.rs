@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use kastrel_actors::model::{PluginClass, ScanStatus};
 
 use super::changes::{found, waits};
-use crate::cli::plugin_mark::mark;
 use crate::cli::text::brief;
 use crate::cli::view::{PluginView, ScanView};
 
@@ -92,7 +91,7 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
             bar.set_message(text);
         }
         _ => {
-            let glyph = mark(plugin.status).glyph;
+            let glyph = plugin.status.glyph();
             if bar.prefix() != glyph {
                 bar.disable_steady_tick();
                 bar.set_style(style("  {prefix} {wide_msg}"));
