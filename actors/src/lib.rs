@@ -36,6 +36,7 @@ mod snapshot_publisher;
 mod start_gate;
 mod supervisor;
 mod task;
+mod task_actor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
