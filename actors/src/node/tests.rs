@@ -16,7 +16,7 @@ use crate::policy::restart::Intensity;
 use crate::ports::store::prelude::*;
 use crate::ports::{LeaseGuard, Stores};
 use crate::service::CancelOutcome;
-use crate::testing::{Cluster, Fault, Faults, Script, ScriptedRunner, fixtures};
+use crate::testing::{Cluster, Fault, Faults, Recorder, Script, ScriptedRunner, fixtures};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -672,6 +672,36 @@ async fn directive_with_a_lost_message_arrives_with_the_next_renewal() {
         NodeActivity::Drained,
         "it says so as soon as it knows"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_delivers_the_ends_of_scans_to_its_consumers() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let recorder = Arc::new(Recorder::default());
+    let ports = crate::NodePorts { consumers: vec![Arc::clone(&recorder) as _], ..cluster.ports() };
+    let _node = super::start(NodeConfig::new("a".parse().unwrap(), 1), ports).await.unwrap();
+    let ended = cluster.until_status(cluster.submit().await, ScanStatus::Completed).await;
+    tokio::time::sleep(SECOND).await;
+    let key = crate::policy::events::key_of(&ended);
+    assert_eq!(recorder.seen().into_iter().collect::<Vec<_>>(), [(key, 1)]);
+    assert_eq!(cluster.store.backlog().await.unwrap().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_that_registers_again_keeps_its_drain_order_and_audits_it_once() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let _node = cluster.node("a", 1).await;
+    tokio::time::sleep(SECOND).await;
+    assert!(drain(&cluster, Some(600 * SECOND)).await);
+    tokio::time::sleep(SECOND).await;
+    cluster.store.remove(&"a".parse().unwrap()).await.unwrap();
+    tokio::time::sleep(60 * SECOND).await;
+    let node = cluster.store.all().await.unwrap().remove(0);
+    assert!(node.drain_by.is_some(), "the row has the order again");
+    assert_eq!(node.registration.activity, NodeActivity::Drained);
+    let audit = cluster.store.audit(None, 9).await.unwrap();
+    let entries: Vec<_> = audit.iter().map(|entry| (entry.event.action(), &entry.principal)).collect();
+    assert_eq!(entries, [("drain_ordered", &fixtures::context().principal)]);
 }
 
 #[tokio::test(start_paused = true)]
