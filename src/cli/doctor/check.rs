@@ -91,6 +91,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
             Check::warning("node", message, "see the failed attempts; scans start again automatically")
         }
     }));
+    checks.extend(facts.dead_letters.map(deliveries));
     if facts.leftovers > 0 {
         let message = format!("scanner processes without an owner: {}", facts.leftovers);
         checks.push(Check::warning(
@@ -115,6 +116,18 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Check> {
         }
     }
     checks
+}
+
+fn deliveries(dead_letters: u64) -> Check {
+    const NAME: &str = "deliveries";
+    if dead_letters == 0 {
+        return Check::ok(NAME, "no event was given up");
+    }
+    Check::warning(
+        NAME,
+        format!("{} could not be delivered", count(dead_letters, "event")),
+        "see the reasons with `kastrel dead-letters list`, repair the cause, then `kastrel dead-letters resend ID`",
+    )
 }
 
 /// Checks the key for secrets. Without a key and without secrets, there is no check.
@@ -517,6 +530,7 @@ mod tests {
             surroundings: None,
             isolation: None,
             held: Vec::new(),
+            dead_letters: Some(0),
             key: Ok(None),
             sealed_with: BTreeSet::new(),
             scanner: Ok(list(ScannerKind::Kast, true)),
@@ -559,6 +573,7 @@ mod tests {
         ok       processes    No limit
         ok       clock        Shows 2027-01-15T08:00:00Z
         ok       telemetry    Nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set
+        ok       deliveries   No event was given up
         "##);
     }
 
@@ -593,6 +608,7 @@ mod tests {
                 warnings: vec!["OTEL_SDK_DISABLED: expected true or false".into()],
             },
             leftovers: 2,
+            dead_letters: Some(2),
             ..good()
         };
         let checks = judge(&config, &facts);
@@ -631,6 +647,8 @@ mod tests {
         ok       telemetry    Partly exported; to export the rest, set OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp
         warning  telemetry    OTEL_SDK_DISABLED: expected true or false
                               fix: docs/telemetry.md lists what each variable takes
+        warning  deliveries   2 events could not be delivered
+                              fix: see the reasons with `kastrel dead-letters list`, repair the cause, then `kastrel dead-letters resend ID`
         warning  leftovers    Scanner processes without an owner: 2
                               fix: start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan
         warning  leftovers    The file /srv/my data/server.json names a server that does not respond; it was killed
