@@ -54,9 +54,9 @@ const DRAIN: &str = concat!(
     "
     BEGIN;
     LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
-    LET $before = SELECT VALUE drain_by FROM ONLY $key;
+    LET $previous = SELECT VALUE drain_by FROM ONLY $key;
     LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within WHERE registration = NONE RETURN VALUE name;
-    IF array::len($changed) > 0 AND ($by != NONE OR $before != NONE) { ",
+    IF array::len($changed) > 0 AND ($by != NONE OR $previous != NONE) { ",
     write_event!(),
     " };
     RETURN { changed: array::len($changed) };
@@ -73,10 +73,10 @@ const KEEP_DRAIN: &str = "
 const PAUSE: &str = concat!(
     "
     BEGIN;
-    LET $before = SELECT begun, reason FROM ONLY pause:queue;
-    LET $since = $before.begun ?? time::nano(time::now()) + $offset;
+    LET $previous = SELECT begun, reason FROM ONLY pause:queue;
+    LET $since = $previous.begun ?? time::nano(time::now()) + $offset;
     UPSERT pause:queue SET begun = $since, reason = $reason RETURN NONE;
-    IF $before.begun = NONE OR $before.reason != $reason { ",
+    IF $previous.begun = NONE OR $previous.reason != $reason { ",
     write_event!(),
     " };
     RETURN { since: $since, reason: $reason };
