@@ -43,7 +43,8 @@ const ACTORS: Edges = &[
         ],
     ),
     ("attempt_finisher", &["context", "messages", "model", "policy", "ports", "task"]),
-    ("health", &["context", "model", "policy", "ports", "task"]),
+    ("task_actor", &["context", "task"]),
+    ("health", &["context", "model", "policy", "ports", "task_actor"]),
     ("lease", &["context", "messages", "model", "policy", "ports", "task"]),
     ("scan", &["attempt_finisher", "context", "health", "live", "messages", "model", "policy", "ports", "task"]),
     (
@@ -51,8 +52,8 @@ const ACTORS: Edges = &[
         &["attempt_finisher", "attempt_registry", "context", "messages", "model", "policy", "ports", "scan", "task"],
     ),
     ("dispatcher", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
-    ("relay", &["context", "model", "policy", "ports", "task"]),
-    ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
+    ("relay", &["context", "model", "policy", "ports", "task", "task_actor"]),
+    ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task_actor"]),
     (
         "node",
         &[
@@ -70,6 +71,7 @@ const ACTORS: Edges = &[
             "relay",
             "supervisor",
             "task",
+            "task_actor",
         ],
     ),
 ];

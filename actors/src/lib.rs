@@ -37,6 +37,7 @@ mod start_gate;
 mod supervisor;
 mod supervisor_address;
 mod task;
+mod task_actor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

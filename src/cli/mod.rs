@@ -6,12 +6,14 @@
 
 mod app_host;
 pub mod args;
+mod audit;
 pub mod backend;
 mod backup;
 mod backups;
 mod cancel;
 mod config;
 pub mod context;
+mod dead_letters;
 mod doctor;
 pub mod error;
 pub mod exit;
@@ -40,7 +42,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub use app_host::KastrelHost;
-use args::{Cli, Command, ConfigCommand};
+use args::{AuditCommand, Cli, Command, ConfigCommand, DeadLettersCommand};
 use clap::Parser as _;
 use context::Context;
 use error::{CliError, chain};
@@ -109,6 +111,9 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Drain(args) => nodes::drain(&args, context).await,
         Command::Pause(args) => queue::pause(&args, context).await,
         Command::Resume(args) => queue::resume(&args, context).await,
+        Command::Audit(AuditCommand::List(args)) => audit::list(&args, context).await,
+        Command::DeadLetters(DeadLettersCommand::List(args)) => dead_letters::list(&args, context).await,
+        Command::DeadLetters(DeadLettersCommand::Resend(args)) => dead_letters::resend(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
         // Only reached if something is in front of the word; otherwise main passes all arguments on

@@ -261,6 +261,9 @@ metrics! {
     QUEUE_DEPTH = "kastrel.queue.depth", Gauge, "", [SCAN_PRIORITY], "Scans that are due and wait for a free slot, on all nodes; counts to 10,000.";
     QUEUE_AGE = "kastrel.queue.oldest.age", Gauge, "s", [SCAN_PRIORITY], "The time since the oldest of them was due.";
     QUEUE_SIGNALS = "kastrel.queue.signals", Gauge, "", [], "Signals that wait in the queue or are held by a dispatcher.";
+    OUTBOX_WAITING = "kastrel.outbox.waiting", Gauge, "", [], "Events that wait for a consumer, on all nodes; counts to 10,000.";
+    OUTBOX_AGE = "kastrel.outbox.oldest.age", Gauge, "s", [], "The age of the oldest of them; 0 if none waits.";
+    DEAD_LETTERS = "kastrel.dead_letters", Gauge, "", [], "Events whose delivery was given up, until somebody sends them again; counts to 10,000.";
     DISPATCH = "kastrel.dispatch.duration", Histogram, "s", [SCAN_PRIORITY], "The time from the due moment of an attempt to its lease by this node.";
     RUNNING = "kastrel.node.scans.running", Gauge, "", [], "Scans that run on this node.";
     CAPACITY = "kastrel.node.capacity", Gauge, "", [], "The number of slots of this node; 0 if it runs no scans.";

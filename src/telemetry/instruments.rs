@@ -253,6 +253,8 @@ fn observe(meter: &Meter, readings: &Readings) {
     });
     gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams.as_ref().map(OpenStreams::count)));
     gauge(metric::QUEUE_SIGNALS, |latest, observer| plain(observer, latest.signals));
+    gauge(metric::OUTBOX_WAITING, |latest, observer| plain(observer, latest.deliveries.map(|one| one.waiting)));
+    gauge(metric::DEAD_LETTERS, |latest, observer| plain(observer, latest.deliveries.map(|one| one.dead_letters)));
     gauge(metric::RUNNING, |latest, observer| plain(observer, latest.running));
     gauge(metric::CAPACITY, |latest, observer| plain(observer, latest.capacity));
     gauge(metric::STORE_UP, |latest, observer| plain(observer, latest.store_up.map(u64::from)));
@@ -280,6 +282,11 @@ fn observe(meter: &Meter, readings: &Readings) {
     seconds(metric::QUEUE_AGE, |latest, observer| {
         for queue in &latest.queues {
             observer.observe(queue.oldest, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);
+        }
+    });
+    seconds(metric::OUTBOX_AGE, |latest, observer| {
+        if let Some(deliveries) = latest.deliveries {
+            observer.observe(deliveries.oldest.unwrap_or_default().as_secs_f64(), &[]);
         }
     });
     seconds(metric::LEASE_AGE, |latest, observer| {

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::Message;
 use crate::context::Shared;
 use crate::messages::supervisor;
-use crate::model::{NodeLease, NodeLeaseRefused, Principal};
+use crate::model::{NodeLease, NodeLeaseRefused};
 use crate::policy::lease::{LeaseState, LeaseStep, step, trusted_until};
 use crate::ports::{Control, StoreError};
 use crate::task;
@@ -233,9 +233,7 @@ impl State {
         let left = by.saturating_duration_since(Instant::now());
         let shared = Arc::clone(&self.shared);
         drop(tokio::spawn(async move {
-            if let Err(error) =
-                shared.ports.store.nodes.order_drain(&shared.config.id, Some(left), &Principal::System).await
-            {
+            if let Err(error) = shared.ports.store.nodes.keep_drain(&shared.config.id, left).await {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "could not write the order to drain again; the next renewal takes it back"

@@ -42,7 +42,10 @@ pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::{Coverage, GapNames};
 pub use dispatch::{DueScan, RunningScan};
-pub use event::{AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey};
+pub use event::{
+    AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, EventError, LeasedEntries, OutboxEntry, OutboxKey,
+    UnreadableEntry,
+};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};

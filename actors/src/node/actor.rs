@@ -22,6 +22,7 @@ use crate::reconciler::Reconciler;
 use crate::relay::Relay;
 use crate::supervisor::ScanSupervisor;
 use crate::task;
+use crate::task_actor::TaskActor;
 
 /// How long killed scans may take until their processes are gone and their ends are recorded.
 const KILL_GRACE: Duration = Duration::from_secs(8);
@@ -163,13 +164,13 @@ impl State {
                 self.lease = Some(actor.clone());
                 actor.get_cell()
             }
-            Role::Health => Actor::spawn_linked(None, Health, shared, parent).await?.0.get_cell(),
+            Role::Health => Actor::spawn_linked(None, TaskActor(Health), shared, parent).await?.0.get_cell(),
             Role::Dispatcher => {
                 let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
                 Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()
             }
-            Role::Relay => Actor::spawn_linked(None, Relay, shared, parent).await?.0.get_cell(),
-            Role::Reconciler => Actor::spawn_linked(None, Reconciler, shared, parent).await?.0.get_cell(),
+            Role::Relay => Actor::spawn_linked(None, TaskActor(Relay), shared, parent).await?.0.get_cell(),
+            Role::Reconciler => Actor::spawn_linked(None, TaskActor(Reconciler), shared, parent).await?.0.get_cell(),
         };
         self.children.push(Child { role, cell });
         Ok(())

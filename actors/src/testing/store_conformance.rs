@@ -26,9 +26,10 @@ use jiff::tz::TimeZone;
 use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
-    Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, PendingReason, PluginResult,
-    PluginStatus, Principal, Priority, Resolution, ResultSummary, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder,
-    ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
+    Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, OutboxKey, PendingReason,
+    PluginResult, PluginStatus, Principal, Priority, Resolution, ResultSummary, RunningScan, RunsLike, ScanId,
+    ScanMode, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats,
+    Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
@@ -68,6 +69,9 @@ pub trait StoreHarness: Send + Sync + 'static {
     async fn reopen(&self, store: Self::Store) -> Self::Store {
         store
     }
+
+    /// Replaces the stored text of the event of an outbox entry.
+    async fn overwrite_event(&self, store: &Self::Store, key: OutboxKey, text: &str);
 
     /// Runs a case. A store that needs another runtime, or threads with larger stacks, overrides
     /// this.
@@ -182,6 +186,10 @@ macro_rules! store_conformance_tests {
             an_end_is_counted_once_however_often_it_is_delivered
             only_events_with_a_consumer_wait
             each_command_and_each_end_is_audited
+            an_order_to_drain_that_is_kept_is_audited_once
+            an_event_that_cannot_be_read_is_leased_apart_and_buried_with_its_text
+            a_backlog_counts_what_waits_and_what_was_given_up
+            an_end_is_delivered_whichever_step_its_process_dies_at
         }
         $crate::store_conformance_tests! {
             $harness; store_health;

@@ -3,6 +3,7 @@
 mod cluster;
 mod common;
 mod data;
+mod events;
 mod scan;
 mod scans;
 mod serve;
@@ -17,6 +18,7 @@ use super::exit::Exit;
 pub use cluster::{DrainArgs, NodesArgs, PauseArgs, ResumeArgs};
 pub use common::{ConfigArgs, ScannerArgs, ServerArgs};
 pub use data::{BackupArgs, BackupsArgs, RestoreArgs};
+pub use events::{AuditArgs, AuditCommand, DeadLettersCommand, ResendArgs};
 pub use scan::ScanArgs;
 pub use scans::{ListArgs, OneScanArgs};
 pub use serve::{ReadyArgs, ServeArgs, WorkerArgs};
@@ -57,6 +59,12 @@ pub enum Command {
     Pause(PauseArgs),
     /// Resume the queue
     Resume(ResumeArgs),
+    /// Show who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Show the events that could not be delivered, and send one again
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Back up the database to a file
     Backup(BackupArgs),
     /// Restore a backup into an empty database, or in place of a damaged one

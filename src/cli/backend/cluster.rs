@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::BackendError;
+use super::events::EventBackend;
 use super::local::{LocalBackend, context};
 use super::remote::{RemoteBackend, is_json, problem};
 use super::scans::ScanBackend;
@@ -146,10 +147,10 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueView, BackendError>;
 }
 
-/// The scans, the nodes and the queue of a backend.
-pub trait Backend: ScanBackend + ClusterBackend {}
+/// The scans, the nodes, the queue and the events of a backend.
+pub trait Backend: ScanBackend + ClusterBackend + EventBackend {}
 
-impl<T: ScanBackend + ClusterBackend> Backend for T {}
+impl<T: ScanBackend + ClusterBackend + EventBackend> Backend for T {}
 
 async fn queue(service: &QueueService) -> Result<QueueView, BackendError> {
     let status = service.status(&context()).await?;
@@ -226,7 +227,7 @@ impl RemoteBackend {
         self.read(value)
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&self, value: Value) -> Result<T, BackendError> {
+    pub(super) fn read<T: serde::de::DeserializeOwned>(&self, value: Value) -> Result<T, BackendError> {
         serde_json::from_value(value).map_err(|error| self.strange(format!("the response cannot be read: {error}")))
     }
 

@@ -73,10 +73,14 @@ struct DeadLetterBody {
     /// When it was given up.
     at: Moment,
     scan: u64,
-    action: &'static str,
+    /// What happened; left out if this version cannot read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    /// The event as it is stored, which is JSON unless it is damaged.
+    event: String,
     /// How often it was tried.
     tries: u32,
-    /// The consumer that failed, and why.
+    /// The consumer that failed, and why; or why the event cannot be read.
     reason: String,
 }
 
@@ -86,7 +90,8 @@ impl From<DeadLetter> for DeadLetterBody {
             id: letter.key.to_string(),
             at: Moment(letter.at),
             scan: letter.key.scan.0,
-            action: letter.event.action(),
+            action: letter.event.as_ref().map(DomainEvent::action),
+            event: letter.text,
             tries: letter.tries,
             reason: letter.reason,
         }
@@ -219,7 +224,7 @@ mod tests {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         app.services.scans.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
-        let entry = app.memory.lease_entries("relay", 1, LEASE).await.unwrap().remove(0);
+        let entry = app.memory.lease_entries("relay", 1, LEASE).await.unwrap().entries.remove(0);
         app.memory.bury("relay", entry.key, &[], "outcomes: no disk").await.unwrap();
         let body = json_of(app.get("/api/dead-letters").await).await;
         let letter = &body["dead_letters"][0];
@@ -231,6 +236,11 @@ mod tests {
         let resend = || app.send("POST", &path, &[("sec-fetch-site", "same-origin")], "");
         assert_eq!(resend().await.status(), 204);
         assert_eq!(resend().await.status(), 404, "it is no dead letter any more");
+        let audit = json_of(app.get(&format!("/api/audit?scan={id}&limit=1")).await).await;
+        let newest = &audit["entries"][0];
+        assert_eq!((&newest["action"], &newest["principal"]), (&"dead_letter_resent".into(), &"anonymous".into()));
+        let event: serde_json::Value = serde_json::from_str(letter["event"].as_str().unwrap()).unwrap();
+        assert_eq!(event["action"], "scan_ended");
         assert_eq!(app.memory.lease_entries("relay", 9, LEASE).await.unwrap().len(), 1);
         assert_eq!(
             app.send("POST", "/api/dead-letters/x/resend", &[("sec-fetch-site", "same-origin")], "").await.status(),

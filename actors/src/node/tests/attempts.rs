@@ -1,14 +1,16 @@
 //! Tests of how attempts end, and of what follows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{SECOND, always, ends};
 use crate::model::{CancelledBy, FailureKind, ScanStatus};
+use crate::node::start;
 use crate::node_config::NodeConfig;
 use crate::policy::deadline::Limits;
 use crate::ports::store::prelude::*;
 use crate::service::CancelOutcome;
-use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
+use crate::testing::{Cluster, Recorder, Script, ScriptedRunner, fixtures};
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_runs_to_its_end() {
@@ -144,4 +146,17 @@ async fn attempt_silence_and_run_time_have_limits() {
         assert_eq!(row.attempts.len(), attempts, "{kind}");
         assert_eq!(cluster.runner.alive(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn node_delivers_the_ends_of_scans_to_its_consumers() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let recorder = Arc::new(Recorder::default());
+    let ports = crate::NodePorts { consumers: vec![Arc::clone(&recorder) as _], ..cluster.ports() };
+    let _node = start(NodeConfig::new("a".parse().unwrap(), 1), ports).await.unwrap();
+    let ended = cluster.until_status(cluster.submit().await, ScanStatus::Completed).await;
+    tokio::time::sleep(SECOND).await;
+    let key = crate::policy::events::key_of(&ended);
+    assert_eq!(recorder.seen().into_iter().collect::<Vec<_>>(), [(key, 1)]);
+    assert_eq!(cluster.store.backlog().await.unwrap().waiting, 0);
 }

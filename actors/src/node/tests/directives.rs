@@ -100,6 +100,23 @@ async fn directive_with_a_lost_message_arrives_with_the_next_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn node_that_registers_again_keeps_its_drain_order_and_audits_it_once() {
+    let cluster = Cluster::new(always(Script::Complete(SECOND)));
+    let _node = cluster.node("a", 1).await;
+    tokio::time::sleep(SECOND).await;
+    assert!(drain(&cluster, Some(600 * SECOND)).await);
+    tokio::time::sleep(SECOND).await;
+    cluster.store.remove(&"a".parse().unwrap()).await.unwrap();
+    tokio::time::sleep(60 * SECOND).await;
+    let node = cluster.store.all().await.unwrap().remove(0);
+    assert!(node.drain_by.is_some(), "the row has the order again");
+    assert_eq!(node.registration.activity, NodeActivity::Drained);
+    let audit = cluster.store.audit(None, 9).await.unwrap();
+    let entries: Vec<_> = audit.iter().map(|entry| (entry.event.action(), &entry.principal)).collect();
+    assert_eq!(entries, [("drain_ordered", &fixtures::context().principal)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_can_wait_for_scans_to_finish() {
     let cluster =
         Cluster::new(ScriptedRunner::new(

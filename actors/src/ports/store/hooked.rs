@@ -13,9 +13,9 @@ use super::{
     StoreError, StoreHealth,
 };
 use crate::model::{
-    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DueScan, LeaseResult, ListQuery, NewScan, NodeId, NodeLease,
-    NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey, PastRun, Principal, QueuePause,
-    RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
+    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DeliveryBacklog, DueScan, LeaseResult, LeasedEntries,
+    ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey,
+    PastRun, Principal, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats, Submitted,
 };
 
 /// Runs around the calls of a store.
@@ -172,6 +172,10 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError> {
         self.hook.around("order_drain", self.inner.order_drain(node, within, by)).await
     }
+
+    async fn keep_drain(&self, node: &NodeId, left: Duration) -> Result<(), StoreError> {
+        self.hook.around("keep_drain", self.inner.keep_drain(node, left)).await
+    }
 }
 
 #[async_trait]
@@ -198,7 +202,7 @@ impl<S: Coordination + ?Sized, H: CallHook> Coordination for Hooked<S, H> {
 
 #[async_trait]
 impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
         self.hook.around("outbox_lease", self.inner.lease_entries(holder, limit, lease)).await
     }
 
@@ -224,8 +228,12 @@ impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
         self.hook.around("dead_letters", self.inner.dead_letters(limit)).await
     }
 
-    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
-        self.hook.around("outbox_resend", self.inner.resend(key)).await
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
+        self.hook.around("outbox_resend", self.inner.resend(key, by)).await
+    }
+
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        self.hook.around("outbox_backlog", self.inner.backlog()).await
     }
 
     fn writes(&self) -> watch::Receiver<()> {

@@ -36,4 +36,9 @@ pub trait NodeRegistry: Send + Sync + 'static {
     ///
     /// A node that registers again under the same id keeps its order.
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError>;
+
+    /// Writes the order of a node that drains and whose row was lost: none of its scans is left
+    /// within `left`. An order that the row has stays. This is no new order, so it has no entry in
+    /// the audit log.
+    async fn keep_drain(&self, node: &NodeId, left: Duration) -> Result<(), StoreError>;
 }

@@ -6,15 +6,16 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::StoreError;
-use crate::model::{AuditEntry, DeadLetter, OutboxEntry, OutboxKey, ScanId};
+use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId};
 
 /// Keeps the events that were committed with their changes until every consumer has accepted them:
 /// a transactional outbox. Delivery is at least once.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Leases up to `limit` entries to `holder` for this time, oldest first. An entry whose lease
-    /// has expired can be leased again.
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError>;
+    /// Leases up to `limit` entries to `holder` for this time, in the order of their keys. An entry
+    /// whose lease has expired can be leased again. An entry whose event cannot be read is leased
+    /// like the others.
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError>;
 
     /// Removes entries that all consumers have accepted. An entry that `holder` no longer holds
     /// stays.
@@ -38,7 +39,10 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Returns a dead letter to the outbox, to be delivered at once to the consumers that have not
     /// accepted it. Returns `false` if there is no such dead letter.
-    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError>;
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError>;
+
+    /// Counts the entries that wait, and the dead letters.
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError>;
 
     /// Returns a value that changes when this process has written an entry. Entries of other
     /// processes are only found by leasing.

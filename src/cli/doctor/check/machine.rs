@@ -67,6 +67,18 @@ pub(super) fn held(held: &Held) -> Check {
 }
 
 /// Reports `count` scanner processes that no node owns.
+pub(super) fn deliveries(dead_letters: u64) -> Check {
+    const NAME: &str = "deliveries";
+    if dead_letters == 0 {
+        return Check::ok(NAME, "no event was given up");
+    }
+    Check::warning(
+        NAME,
+        format!("{} could not be delivered", count(dead_letters, "event")),
+        "see the reasons with `kastrel dead-letters list`, repair the cause, then `kastrel dead-letters resend ID`",
+    )
+}
+
 pub(super) fn leftovers(count: usize) -> Option<Check> {
     (count > 0).then(|| {
         Check::warning(

@@ -48,6 +48,7 @@ pub(super) fn good() -> Facts {
         surroundings: None,
         isolation: None,
         held: Vec::new(),
+        dead_letters: Some(0),
         key: Ok(None),
         sealed_with: BTreeSet::new(),
         scanner: Ok(list(ScannerKind::Kast, true)),

@@ -1,7 +1,7 @@
 //! Returns the checks for all facts, in the order in which people read them.
 
 use super::connections::{redis, skew, telemetry};
-use super::machine::{clock, held, leftovers, limit, listen, server_file};
+use super::machine::{clock, deliveries, held, leftovers, limit, listen, server_file};
 use super::scanner::scanner;
 use super::storage::{self, backups, database, folder, open_folder, secrets};
 use crate::cli::doctor::model::{Check, Facts};
@@ -44,6 +44,7 @@ pub(in crate::cli::doctor) fn judge(config: &Config, facts: &Facts) -> Vec<Check
     checks.extend(skew(facts));
     checks.extend(telemetry(&facts.collector));
     checks.extend(facts.held.iter().map(held));
+    checks.extend(facts.dead_letters.map(deliveries));
     checks.extend(leftovers(facts.leftovers));
     checks.extend(server_file(&config.server_file(), facts.server_file));
     checks
@@ -78,6 +79,7 @@ mod tests {
         ok       processes    No limit
         ok       clock        Shows 2027-01-15T08:00:00Z
         ok       telemetry    Nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set
+        ok       deliveries   No event was given up
         "##);
     }
 
@@ -112,6 +114,7 @@ mod tests {
                 warnings: vec!["OTEL_SDK_DISABLED: expected true or false".into()],
             },
             leftovers: 2,
+            dead_letters: Some(2),
             ..good()
         };
         let checks = judge(&config, &facts);
@@ -150,6 +153,8 @@ mod tests {
         ok       telemetry    Partly exported; to export the rest, set OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp
         warning  telemetry    OTEL_SDK_DISABLED: expected true or false
                               fix: docs/telemetry.md lists what each variable takes
+        warning  deliveries   2 events could not be delivered
+                              fix: see the reasons with `kastrel dead-letters list`, repair the cause, then `kastrel dead-letters resend ID`
         warning  leftovers    Scanner processes without an owner: 2
                               fix: start `kastrel serve` or `kastrel worker` on this data folder: it kills them before it starts a scan
         warning  leftovers    The file /srv/my data/server.json names a server that does not respond; it was killed
