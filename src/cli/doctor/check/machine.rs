@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::text::quoted;
 use crate::cli::doctor::model::{Check, Facts, Held, Listen, ServerFileFact};
+use crate::cli::text::count;
 use crate::config::Config;
 
 /// The Unix time of 2025 in UTC: this version did not exist before.
