@@ -21,6 +21,7 @@ pub(super) const PARTS: u64 = 8;
 pub(super) struct Ended {
     key: RecordId,
     number: i64,
+    project: String,
     target: String,
     mode: String,
     run: bool,
@@ -58,6 +59,7 @@ impl Ended {
         Ok(Some(Self {
             key: RecordId::new("ended", number),
             number,
+            project: record.project.to_string(),
             target: target_text(record),
             mode: record.request.mode.as_str().to_owned(),
             run: matches!(&record.state, ScanState::Completed { summary, .. } if !summary.dry_run),
@@ -99,9 +101,10 @@ pub(super) fn day_row(scan: ScanId, at: jiff::Timestamp) -> (RecordId, i64) {
 macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET
-            number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
-            took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity RETURN NONE;
-        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };"
+            number = $ended.number, project = $ended.project, target = $ended.target, mode = $ended.mode, run = $ended.run,
+            took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity,
+            by_took = NONE, by_findings = NONE, by_severity = NONE RETURN NONE;
+        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number, project = $ended.project RETURN NONE; };"
     };
 }
 pub(super) use write_ended;

@@ -202,6 +202,8 @@ struct NewRow {
     target: String,
     mode: String,
     aim: RecordId,
+    owner: Option<String>,
+    project: String,
     trace: String,
     rank: i64,
     body: String,
@@ -251,7 +253,7 @@ const WRITE: &str = "
         LET $number = $last + $row.ordinal;
         CREATE type::record('scan', $number) SET
             number = $number, status = 'pending', target = $row.target, mode = $row.mode, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
-            rank = $row.rank, due = $now, node = NONE, cancel = false, body = $row.body
+            rank = $row.rank, due = $now, node = NONE, cancel = false, body = $row.body, owner = $row.owner, project = $row.project
             RETURN NONE;
         IF (SELECT VALUE first FROM ONLY $row.aim) = NONE { CREATE $row.aim SET first = $number RETURN NONE; };
         IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
@@ -388,6 +390,8 @@ impl Plan {
                     rank: row::rank(record.request.priority),
                     body: Columns::of(&record)?.body,
                     nonce: uuid::Uuid::new_v4().to_string(),
+                    owner: record.owner.clone(),
+                    project: record.project.to_string(),
                     principal: scan.submitted_by.to_string(),
                     event: serde_json::to_string(&DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of })
                         .map_err(row::corrupt)?,

@@ -172,6 +172,8 @@ struct ImportRow {
     key: Option<RecordId>,
     target: String,
     mode: String,
+    owner: Option<String>,
+    project: String,
     trace: String,
     created_at: i64,
     columns: Columns,
@@ -257,7 +259,7 @@ const IMPORT: &str = concat!(
     FOR $row IN $rows {
         LET $columns = $row.columns;
         UPSERT type::record('scan', $row.number) SET
-            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at, ",
+            number = $row.number, target = $row.target, mode = $row.mode, owner = $row.owner, project = $row.project, trace = $row.trace, created_at = $row.created_at, ",
     set_columns!(),
     " RETURN NONE;
         LET $results = $row.results;",
@@ -462,6 +464,8 @@ fn import_row(scan: &ExportedScan) -> Result<ImportRow, StoreError> {
         number: row::signed(record.id.0)?,
         key: record.idempotency_key.as_deref().map(row::idempotency_key),
         target: target_text(record),
+        owner: record.owner.clone(),
+        project: record.project.to_string(),
         mode: record.request.mode.as_str().to_owned(),
         trace: record.trace.to_string(),
         created_at: row::nanoseconds(record.created_at),

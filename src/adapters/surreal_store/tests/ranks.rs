@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ResultSummary, ScanId, ScanOrder,
-    ScanRecord, ScanState, Severity, Verdict,
+    Command, IssueRef, ListQuery, MAX_COUNT, NewScan, PluginResult, PluginStatus, Resolution, ResultSummary, ScanId,
+    ScanOrder, ScanRecord, ScanState, Severity, Verdict,
 };
 use kastrel_actors::policy::listing::cursor;
 use kastrel_actors::ports::Applied;
@@ -133,6 +133,31 @@ fn pages_by_rank_follow_an_index_in_both_directions() {
                     assert!(!plan.contains("TableScan") && !plan.contains("Sort"), "{query}: {plan}");
                 }
             }
+        }
+    });
+}
+
+/// The projects are read from an index, however many scans they have.
+#[test]
+fn projects_of_lists_follow_an_index() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        for project in ["default", "team", "a-team", "a-team-2"] {
+            let scan = fixtures::new_scan("example.com");
+            store.submit(NewScan { project: project.parse().unwrap(), ..scan }).await.unwrap();
+        }
+        for (bound, expected) in
+            [("", Some("a-team")), ("a-team!", Some("a-team-2")), ("default!", Some("team")), ("team!", None)]
+        {
+            let query =
+                format!("SELECT VALUE project FROM scan WHERE project > '{bound}' ORDER BY project ASC LIMIT 1");
+            let nothing = || Value::Object(Default::default());
+            let plan = format!("{:?}", store.inner.db.query(format!("EXPLAIN {query}"), nothing()).await.unwrap());
+            assert!(plan.contains("index: scan_project"), "{query}: {plan}");
+            assert!(!plan.contains("TableScan") && !plan.contains("Sort"), "{query}: {plan}");
+            let found = format!("{:?}", store.inner.db.query(query.clone(), nothing()).await.unwrap());
+            assert_eq!(found.contains("String"), expected.is_some(), "{query}: {found}");
+            assert!(expected.is_none_or(|expected| found.contains(&format!("{expected:?}"))), "{query}: {found}");
         }
     });
 }
