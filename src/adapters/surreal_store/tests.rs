@@ -166,6 +166,7 @@ mod on_a_server {
 }
 
 mod adapter;
+mod fences;
 mod lost_answers;
 mod measure;
 mod ranks;
