@@ -96,8 +96,8 @@ pub(super) fn day_row(scan: ScanId, at: jiff::Timestamp) -> (RecordId, i64) {
     (array_key("day", [date.into_value(), part.into_value()]), date)
 }
 
-/// Writes `$ended`, the rows of a scan that has just finished, within a transaction. The relay
-/// counts the scan in the row of its day.
+/// Writes `$ended`, the rows of a finished scan, within a transaction, and clears the columns of
+/// earlier versions. The relay counts the scan in the row of its day.
 macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET

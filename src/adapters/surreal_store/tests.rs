@@ -174,3 +174,4 @@ mod remote;
 mod split;
 #[path = "../../../tests/helpers/surreal_server.rs"]
 mod surreal_server;
+mod upgrade;

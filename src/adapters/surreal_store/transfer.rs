@@ -28,7 +28,7 @@ use super::error::{CallError, Failure};
 use super::results::{Results, write_results};
 use super::row::{self, Columns, Keyed, attempt_of, earlier, set_columns};
 use super::store::SurrealStore;
-use super::{backfill, results, split, steps};
+use super::{results, steps, upgrade};
 use crate::error_chain::chain;
 
 /// The content of a database apart from its scans.
@@ -422,8 +422,7 @@ impl Import<'_> {
             return Err(ImportError::Miscounted { found, imported });
         }
         // If this is interrupted, the next process that opens the database continues it.
-        split::move_all(&self.store.inner.db).await?;
-        backfill::fill_in(&self.store.inner.db).await?;
+        upgrade::upgrade(&self.store.inner.db).await?;
         self.store.inner.db.restored().await;
         Ok(())
     }
@@ -464,9 +463,9 @@ fn import_row(scan: &ExportedScan) -> Result<ImportRow, StoreError> {
         number: row::signed(record.id.0)?,
         key: record.idempotency_key.as_deref().map(row::idempotency_key),
         target: target_text(record),
+        mode: record.request.mode.as_str().to_owned(),
         owner: record.owner.clone(),
         project: record.project.to_string(),
-        mode: record.request.mode.as_str().to_owned(),
         trace: record.trace.to_string(),
         created_at: row::nanoseconds(record.created_at),
         columns: Columns::of(record)?,

@@ -20,7 +20,7 @@ use super::super::calls::{self, Nothing};
 use super::super::database::Database;
 use super::super::executor::Executor as _;
 use super::super::migrate::{self, STEPS};
-use super::super::{OpenError, SurrealStore, backfill, split};
+use super::super::{OpenError, SurrealStore, upgrade};
 use super::{advance, run};
 use crate::config::AuthLevel;
 
@@ -234,10 +234,9 @@ fn ranks_of_an_earlier_version_are_filled_in_once() {
         let refused = migrate::run_steps(&db, &STEPS[..EARLIER]).await.unwrap_err();
         assert!(matches!(refused, OpenError::TooNew { found: 10, known: 9 }), "{refused}");
         let store = SurrealStore::from_database(db.clone(), None);
-        split::run(&db).await.unwrap();
         let old_columns = "RETURN { numbers: array::flatten((SELECT VALUE [by_took, by_findings, by_severity] FROM ended)).filter(|$one| $one != NONE) };";
         for _ in 0..2 {
-            backfill::run(&db).await.unwrap();
+            upgrade::run(&db).await.unwrap();
             for order in ORDERS {
                 assert_eq!(pages(&store, order).await, expected(&records, order), "{order}");
             }
@@ -249,7 +248,7 @@ fn ranks_of_an_earlier_version_are_filled_in_once() {
         let interrupted =
             "DELETE backfill:ranks; UPDATE ended SET findings = NONE, severity = NONE WHERE number > 1048576;";
         calls::execute(&db, interrupted, Nothing {}).await.unwrap();
-        backfill::run(&db).await.unwrap();
+        upgrade::run(&db).await.unwrap();
         for order in ORDERS {
             assert_eq!(pages(&store, order).await, expected(&records, order), "{order} after an interruption");
         }
@@ -274,8 +273,7 @@ fn an_unreadable_scan_of_an_earlier_version_keeps_its_rank() {
             CREATE counter:scan SET value = 10;";
         calls::execute(&db, spoil, Nothing {}).await.unwrap();
         migrate::run(&db).await.unwrap();
-        split::run(&db).await.unwrap();
-        backfill::run(&db).await.unwrap();
+        upgrade::run(&db).await.unwrap();
         let store = SurrealStore::from_database(db.clone(), None);
         for order in ORDERS {
             let mut unreadable = store.list(ListQuery { order, ..ListQuery::default() }).await.unwrap().unreadable;
