@@ -23,6 +23,7 @@ mod outcome;
 mod plugin;
 mod plugin_status;
 mod principal;
+mod project;
 mod record;
 mod request;
 mod scan_overview;
@@ -59,6 +60,7 @@ pub use outcome::{AttemptEnd, ClassifiedEnd, Failure, FailureKind, Interruption,
 pub use plugin::{PluginResult, end_with_attempt};
 pub use plugin_status::{PluginClass, PluginStatus, PluginText, PluginTone};
 pub use principal::{Principal, RequestContext};
+pub use project::{ParseProjectIdError, ProjectId};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,

@@ -27,9 +27,9 @@ use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
     Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, OutboxKey, PendingReason,
-    PluginResult, PluginStatus, Principal, Priority, Resolution, ResultSummary, RunningScan, RunsLike, ScanId,
-    ScanMode, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats,
-    Submitted, Verdict,
+    PluginResult, PluginStatus, Principal, Priority, ProjectId, Resolution, ResultSummary, RunningScan, RunsLike,
+    ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity,
+    StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
@@ -104,6 +104,7 @@ macro_rules! store_conformance_tests {
         $crate::store_conformance_tests! {
             $harness; scan_repository;
             a_submission_waits_and_is_due_at_once
+            scan_keeps_its_owner_and_its_project
             ids_grow_from_one
             ids_are_unique_under_concurrency
             what_does_not_exist_is_missing
@@ -139,6 +140,7 @@ macro_rules! store_conformance_tests {
             a_list_is_filtered_by_target
             a_list_is_filtered_by_mode_and_day
             a_list_is_filtered_by_plugin_with_findings
+            a_list_is_filtered_by_project
             filters_narrow_together
             pages_go_both_ways
             a_list_has_other_orders

@@ -191,6 +191,7 @@ mod on_a_server {
 }
 
 mod adapter;
+mod fences;
 mod lost_answers;
 mod measure;
 mod ranks;
@@ -198,3 +199,4 @@ mod remote;
 mod split;
 #[path = "../../../tests/helpers/surreal_server.rs"]
 mod surreal_server;
+mod upgrade;

@@ -59,6 +59,10 @@ pub(crate) struct ScanSummary<'a> {
     attempt: u32,
     /// The number of the scan that this scan repeats.
     rerun_of: Option<u64>,
+    /// The project of the scan.
+    project: &'a str,
+    /// The name of the principal who owns the scan; null for a scan of an earlier version.
+    owner: Option<&'a str>,
 }
 
 impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
@@ -87,6 +91,8 @@ impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
             severities: severities.into(),
             attempt: record.last_attempt().map_or(0, |attempt| attempt.number.0),
             rerun_of: record.rerun_of.map(|id| id.0),
+            project: record.project.as_str(),
+            owner: record.owner.as_deref(),
         }
     }
 }

@@ -57,6 +57,7 @@ impl ScanListQuery {
     /// Converts the query for the store.
     pub(crate) fn for_store(&self) -> ListQuery {
         ListQuery {
+            project: None,
             statuses: self.statuses.clone(),
             target: self.target.as_deref().map(search_text),
             mode: self.mode,
