@@ -32,7 +32,7 @@ pub(super) mod testing {
     use super::Setting;
 
     /// Parses `text`, and parses again what is written.
-    pub(super) fn read<T: Setting + PartialEq + Debug>(text: &str) -> Option<T> {
+    pub(in crate::config::values) fn read<T: Setting + PartialEq + Debug>(text: &str) -> Option<T> {
         let value = T::from_text(text)?;
         assert_eq!(T::from_toml(&value.to_toml()).as_ref(), Some(&value), "{text}");
         Some(value)

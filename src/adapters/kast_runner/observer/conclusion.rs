@@ -6,7 +6,6 @@ use jiff::tz::TimeZone;
 use kastrel_actors::model::{InfoFile, PluginResult, ScannerKind, SeverityCounts};
 
 use super::pass::{MOST_BYTES, Observer};
-use crate::adapters::kast_runner::catalogue::Catalogue;
 use crate::adapters::kast_runner::plugin_name;
 use crate::adapters::kast_runner::progress;
 use crate::adapters::kast_runner::result_file::{self, ReadProblem};
@@ -126,7 +125,7 @@ mod tests {
 
     use super::super::testing::{Staged, spoilt};
     use super::*;
-    use crate::adapters::kast_runner::catalogue::IssueKind;
+    use crate::adapters::kast_runner::catalogue::{Catalogue, IssueKind};
     use crate::adapters::kast_runner::progress::Expected;
 
     /// A way to damage a plugin's result.

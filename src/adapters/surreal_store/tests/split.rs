@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel_actors::model::{
     CancelledBy, Command, Deleted, DomainEvent, Failure, FailureKind, FencingToken, ListQuery, OutboxEntry, OutboxKey,
-    PluginResult, PluginStatus, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, Verdict,
+    PluginResult, PluginStatus, Principal, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -305,27 +305,22 @@ fn process_cannot_write_after_a_newer_one_has_migrated() {
                 "finish",
                 store.apply(ScanId(2), finish(Resolution::Complete(Verdict::default()), vec![])).await.unwrap_err(),
             ),
-            ("delete", store.delete(ScanId(3), &kastrel_actors::model::Principal::System).await.unwrap_err()),
+            ("delete", store.delete(ScanId(3), &Principal::System).await.unwrap_err()),
             ("register", store.register(fixtures::registration("b"), TTL).await.unwrap_err()),
             ("renew", store.renew(fixtures::registration("a"), TTL).await.unwrap_err()),
             ("remove", store.remove(&"a".parse().unwrap()).await.unwrap_err()),
             ("end others", store.end_others(&"b".parse().unwrap()).await.unwrap_err()),
-            (
-                "drain",
-                store
-                    .order_drain(&"a".parse().unwrap(), Some(every), &kastrel_actors::model::Principal::System)
-                    .await
-                    .unwrap_err(),
-            ),
-            ("pause", store.pause(None, &kastrel_actors::model::Principal::System).await.unwrap_err()),
-            ("resume", store.resume(&kastrel_actors::model::Principal::System).await.unwrap_err()),
+            ("drain", store.order_drain(&"a".parse().unwrap(), Some(every), &Principal::System).await.unwrap_err()),
+            ("keep drain", store.keep_drain(&"a".parse().unwrap(), every).await.unwrap_err()),
+            ("pause", store.pause(None, &Principal::System).await.unwrap_err()),
+            ("resume", store.resume(&Principal::System).await.unwrap_err()),
             ("turn", store.claim_turn(&"a".parse().unwrap(), every).await.unwrap_err()),
             ("orphans", store.orphans().await.unwrap_err()),
             ("lease of events", store.lease_entries("relay", 9, every).await.unwrap_err()),
             ("settle", store.settle("relay", &[entry]).await.unwrap_err()),
             ("defer", store.defer("relay", entry, every, &[]).await.unwrap_err()),
             ("bury", store.bury("relay", entry, &[], "x").await.unwrap_err()),
-            ("resend", store.resend(entry).await.unwrap_err()),
+            ("resend", store.resend(entry, &Principal::System).await.unwrap_err()),
             ("count", store.count_outcomes(&[counted]).await.unwrap_err()),
         ] {
             assert!(matches!(refused, StoreError::Outdated), "{what}: {refused:?}");
@@ -374,7 +369,7 @@ fn progress_writes_only_the_plugins_that_changed() {
         assert_eq!((ended.plugins.len(), store.get(id).await.unwrap()), (3, Some(ended)));
         let left = "RETURN { numbers: (SELECT VALUE ordinal FROM plugin_result) };";
         assert_eq!(numbers(db, left).await, [0, 1, 2]);
-        assert!(matches!(store.delete(id, &kastrel_actors::model::Principal::System).await.unwrap(), Deleted::Gone(_)));
+        assert!(matches!(store.delete(id, &Principal::System).await.unwrap(), Deleted::Gone(_)));
         assert_eq!(numbers(db, left).await, [0; 0]);
     });
 }
