@@ -264,7 +264,7 @@ impl ScanView {
             scanner: attempt.and_then(|attempt| attempt.scanner.clone()),
             waiting: waiting.and_then(|waiting| WaitingView::of(&record.state, waiting)),
             cancel_requested: record.cancel_requested,
-            dry_run: record.request.dry_run,
+            dry_run: record.request.options.dry_run,
             results: snapshot.last_plugins().iter().map(PluginView::of).collect(),
             missing_report: None,
             results_count: overview.plugins,

@@ -98,9 +98,7 @@ impl ScanSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        AttemptNumber, AttemptRecord, CancelledBy, FencingToken, PluginResult, ScanRecord, ScanRequest, ScanState,
-    };
+    use crate::model::{AttemptNumber, AttemptRecord, CancelledBy, FencingToken, PluginResult, ScanRecord, ScanState};
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -109,8 +107,8 @@ mod tests {
 
     fn scan(state: ScanState, selected: &[&str], plugins: &[(&str, PluginStatus)]) -> ScanSnapshot {
         let record = fixtures::record(1, at(0));
-        let request =
-            ScanRequest { plugins: selected.iter().map(|name| (*name).to_owned()).collect(), ..record.request.clone() };
+        let mut request = record.request.clone();
+        request.options.plugins = selected.iter().map(|name| (*name).to_owned()).collect();
         let plugins = plugins
             .iter()
             .map(|(name, status)| PluginResult { findings_count: 2, ..PluginResult::new(*name, *status) });

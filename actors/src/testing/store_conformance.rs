@@ -336,7 +336,7 @@ fn keyed(key: &str) -> NewScan {
 
 fn with_priority(priority: Priority) -> NewScan {
     let mut scan = fixtures::new_scan("example.com");
-    scan.request.priority = priority;
+    scan.request.options.priority = priority;
     scan
 }
 

@@ -70,9 +70,9 @@ impl<'a> From<&'a ScanSnapshot> for ScanSummary<'a> {
             status: record.status(),
             target: AsText(&record.request.target),
             target_unicode: record.request.target.unicode(),
-            mode: record.request.mode,
-            priority: record.request.priority,
-            dry_run: record.request.dry_run,
+            mode: record.request.options.mode,
+            priority: record.request.options.priority,
+            dry_run: record.request.options.dry_run,
             created_at: Moment(record.created_at),
             started_at: record.started_at.map(Moment),
             completed_at: record.ended_at().map(Moment),
@@ -190,15 +190,15 @@ impl<'a> From<&'a ScanRequest> for RequestBody<'a> {
     fn from(request: &'a ScanRequest) -> Self {
         Self {
             target: AsText(&request.target),
-            mode: request.mode,
-            plugins: &request.plugins,
-            parallel: request.parallel,
-            max_workers: request.max_workers,
-            verbose: request.verbose,
-            dry_run: request.dry_run,
-            format: request.format,
+            mode: request.options.mode,
+            plugins: &request.options.plugins,
+            parallel: request.options.parallel,
+            max_workers: request.options.max_workers,
+            verbose: request.options.verbose,
+            dry_run: request.options.dry_run,
+            format: request.options.format,
             overrides: request.overrides.iter().map(kastrel_actors::model::ConfigOverride::shown).collect(),
-            priority: request.priority,
+            priority: request.options.priority,
         }
     }
 }

@@ -118,7 +118,7 @@ pub(crate) async fn show(
         badge: state_of(plugin, ended).into(),
         is_problem: plugin.status.class() == PluginClass::Problem,
         message: clean(&message_of(plugin)),
-        no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
+        no_issues: no_issues_of(plugin, scan.record.request.options.dry_run, ended),
         issues: plugin
             .issues_note()
             .unwrap_or_else(|| if issues > 0 { counted(issues, "issue", "issues") } else { String::new() }),

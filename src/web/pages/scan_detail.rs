@@ -156,10 +156,10 @@ impl ScanDetailPage {
             target: clean(&record.request.target.label()),
             status,
             badge: scan_badge.clone(),
-            mode: record.request.mode.as_str(),
-            priority: (record.request.priority != kastrel_actors::model::Priority::Normal)
-                .then(|| record.request.priority.as_str()),
-            is_dry_run: record.request.dry_run,
+            mode: record.request.options.mode.as_str(),
+            priority: (record.request.options.priority != kastrel_actors::model::Priority::Normal)
+                .then(|| record.request.options.priority.as_str()),
+            is_dry_run: record.request.options.dry_run,
             repeats: record.rerun_of.map(|id| id.0),
             // The notice of the form may be outdated when the page is loaded again later.
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),

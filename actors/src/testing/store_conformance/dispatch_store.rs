@@ -54,7 +54,10 @@ pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: Wor
     assert_eq!(due.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), [3, 5, 2, 4, 1]);
     for scan in &due {
         let record = world.get(scan.id).await;
-        assert_eq!((scan.priority, scan.due, scan.trace), (record.request.priority, record.created_at, record.trace));
+        assert_eq!(
+            (scan.priority, scan.due, scan.trace),
+            (record.request.options.priority, record.created_at, record.trace)
+        );
     }
     for (limit, ids) in [(0, &[][..]), (1, &[3, 2, 1]), (2, &[3, 5, 2, 4, 1]), (3, &[3, 5, 2, 4, 1])] {
         let found = world.store.due(Duration::ZERO, limit).await.unwrap();

@@ -125,7 +125,7 @@ pub async fn a_list_is_filtered_by_mode_and_day<H: StoreHarness>(world: World<H>
     let mut times = Vec::new();
     for mode in [ScanMode::Passive, ScanMode::Active, ScanMode::Both, ScanMode::Active] {
         let mut scan = fixtures::new_scan("example.com");
-        scan.request.mode = mode;
+        scan.request.options.mode = mode;
         times.push(world.submit(scan).await.created_at);
         world.harness.advance(Duration::from_secs(3600));
     }
@@ -199,7 +199,7 @@ pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
     world.committed(cancelled.id, cancel()).await;
     for target in ["a.example.com", "c.example.com"] {
         let mut scan = fixtures::new_scan(target);
-        scan.request.mode = ScanMode::Active;
+        scan.request.options.mode = ScanMode::Active;
         world.submit(scan).await;
     }
     let all = ListQuery::default;
