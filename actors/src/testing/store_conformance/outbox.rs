@@ -4,6 +4,23 @@ use super::*;
 use crate::model::{AuditEntry, DomainEvent, OutboxEntry, OutboxKey};
 use crate::policy::delivery::LEASE;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! outbox_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; outbox;
+            an_end_is_delivered_until_it_is_settled
+            an_expired_lease_is_given_to_another_relay
+            what_fails_for_good_is_kept_and_can_be_sent_again
+            an_end_is_counted_once_however_often_it_is_delivered
+            only_events_with_a_consumer_wait
+            each_command_and_each_end_is_audited
+        }
+    };
+}
+
 async fn leased<H: StoreHarness>(world: &World<H>, holder: &str) -> Vec<OutboxEntry> {
     world.store.lease_entries(holder, 10, LEASE).await.unwrap()
 }
