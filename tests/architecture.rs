@@ -93,12 +93,14 @@ const APPLICATION: Edges = &[
     ("adapters/secret_box", &["actors"]),
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
     ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
+    ("api_types", &["actors", "backup"]),
     ("service", &["actors", "ports"]),
     ("telemetry", &["actors", "config"]),
     (
         "web",
         &[
             "actors",
+            "api_types",
             "backup",
             "config",
             "connections",
@@ -136,6 +138,7 @@ const APPLICATION: Edges = &[
             "adapters/kast_runner",
             "adapters/secret_box",
             "adapters/surreal_store",
+            "api_types",
             "app",
             "backup",
             "config",

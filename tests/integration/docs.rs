@@ -212,7 +212,7 @@ fn every_key_and_command_of_the_operations_page_exists() {
     let mut commands = 0;
     for line in in_blocks {
         let words = line.split(['|', '>']).next().unwrap().replace("\"network works until noon\"", "why");
-        assert!(kastrel::cli::args::Cli::try_parse_from(words.split_whitespace()).is_ok(), "{line}");
+        assert!(kastrel::cli::Cli::try_parse_from(words.split_whitespace()).is_ok(), "{line}");
         commands += 1;
     }
     assert!(commands >= 8, "only {commands} commands were found");

@@ -16,9 +16,10 @@ use super::model::{BackupFacts, Engine, Facts, Folder, Held, Listen, ServerFileF
 use super::{deep, isolation, probes, surroundings};
 use crate::adapters::secret_box::{SecretBox, sealed_with};
 use crate::adapters::surreal_store::FolderLock;
+use crate::api_types::Check;
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
-use crate::cli::backend::{ReadinessCheck, RemoteBackend, context};
+use crate::cli::backend::{RemoteBackend, context};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
@@ -128,7 +129,7 @@ async fn backups(config: &Config) -> Result<Vec<BackupMark>, String> {
 /// Returns the holds of the running server's own node.
 async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
     let checks = server.readiness().await.map(|readiness| readiness.checks).unwrap_or_default();
-    let held = |check: ReadinessCheck| {
+    let held = |check: Check| {
         let kind: FaultKind = check.name.parse().ok().filter(|_| !check.ok)?;
         Some(Held { is_fault: kind != FaultKind::Failures, text: check.detail })
     };

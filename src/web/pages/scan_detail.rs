@@ -11,7 +11,6 @@ use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use crate::ports::NOTES_NAME;
-use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
 use crate::web::estimate;
@@ -143,7 +142,7 @@ pub(crate) async fn show(
 impl ScanDetailPage {
     fn new(web: &WebInner, scan: &ScanSnapshot, clock: &WallClock, read: Read) -> Self {
         let Read { layout, reasons, results, left, notice } = read;
-        let (record, plugins) = (&scan.record, plugins_of(scan));
+        let (record, plugins) = (&scan.record, scan.last_plugins());
         let status = record.status();
         let overview = scan.overview();
         let scan_badge = badge(status, &overview.coverage);
