@@ -172,7 +172,7 @@ const BEHIND_SERVICES: [&str; 9] = [
 ];
 
 /// The callers of services.
-const CALLERS_OF_SERVICES: [&str; 3] = ["src/cli", "src/telemetry/readings.rs", "src/web"];
+const CALLERS_OF_SERVICES: [&str; 4] = ["src/api_types", "src/cli", "src/telemetry/readings.rs", "src/web"];
 
 /// The error of the store is a part of the services' results.
 const STORE_ERROR: &str = "actors/src/ports/store/error.rs";
