@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
 use kastrel_actors::service::Services;
 use serde::Serialize;
@@ -215,7 +216,7 @@ impl Session {
     }
 
     /// Reads something that the API shows: from the server, which has it at `path`, or from the
-    /// services of this process, from which `local` builds the same type.
+    /// services of this process, from which `local` builds the same type as of `now`.
     ///
     /// # Errors
     /// The server does not respond, or the services fail.
@@ -223,11 +224,12 @@ impl Session {
         &self,
         path: &str,
         query: &impl Serialize,
-        local: impl AsyncFnOnce(&Services) -> Result<T, BackendError>,
+        now: Timestamp,
+        local: impl AsyncFnOnce(&Services, Timestamp) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
         match &self.place {
             SessionPlace::Server(server) => server.read_at(path, query).await,
-            SessionPlace::Here(app) => local(app.backend().services()).await,
+            SessionPlace::Here(app) => local(app.backend().services(), now).await,
         }
     }
 

@@ -7,7 +7,7 @@ use kastrel_actors::model::NodeActivity;
 use kastrel_actors::service::Services;
 
 use super::args::{DrainArgs, ReadArgs};
-use super::backend::{BackendError, context as system_context};
+use super::backend::{BackendError, context};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -24,11 +24,12 @@ use crate::human_time;
 /// # Errors
 /// Neither a server nor the database is available.
 pub(super) async fn list(args: &ReadArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let local = async |services: &Services, now: Timestamp| {
-        Ok::<_, BackendError>(NodeList::of(&services.nodes.list(&system_context()).await?, now))
-    };
     let text = |list: &NodeList, now: Timestamp, style: Style| text(&list.nodes, now, style);
-    show(args, context, &(), Shown { path: "api/nodes", local, text }).await
+    show(args, context, &(), Shown { path: "api/nodes", local: local_list, text }).await
+}
+
+async fn local_list(services: &Services, now: Timestamp) -> Result<NodeList, BackendError> {
+    Ok(NodeList::of(&services.nodes.list(&context()).await?, now))
 }
 
 /// Runs `kastrel drain`.

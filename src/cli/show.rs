@@ -45,8 +45,7 @@ where
     };
     #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
     let now = Timestamp::now();
-    let local = shown.local;
-    let read = session.read(shown.path, query, async |services: &Services| local(services, now).await).await;
+    let read = session.read(shown.path, query, now, shown.local).await;
     session.close().await;
     let read = read?;
     if args.json {
