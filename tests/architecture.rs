@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use kastrel_actors::model::{AttemptOutcome, PluginStatus, ScanStatus};
 use syn::visit::{self, Visit};
 
 /// A room and the rooms that its files may use.
@@ -27,21 +28,23 @@ const ACTORS: Edges = &[
     ("node_config", &["live", "model", "policy", "ports"]),
     ("start_gate", &["model", "policy", "ports"]),
     ("snapshot_publisher", &["live", "model", "ports"]),
+    ("supervisor_address", &["attempt_registry", "messages"]),
     (
         "context",
         &[
             "attempt_registry",
-            "messages",
             "model",
             "node_config",
             "policy",
             "ports",
             "snapshot_publisher",
             "start_gate",
+            "supervisor_address",
         ],
     ),
     ("attempt_finisher", &["context", "messages", "model", "policy", "ports", "task"]),
-    ("health", &["context", "model", "policy", "ports", "task"]),
+    ("task_actor", &["context", "task"]),
+    ("health", &["context", "model", "policy", "ports", "task_actor"]),
     ("lease", &["context", "messages", "model", "policy", "ports", "task"]),
     ("scan", &["attempt_finisher", "context", "health", "live", "messages", "model", "policy", "ports", "task"]),
     (
@@ -49,8 +52,8 @@ const ACTORS: Edges = &[
         &["attempt_finisher", "attempt_registry", "context", "messages", "model", "policy", "ports", "scan", "task"],
     ),
     ("dispatcher", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
-    ("relay", &["context", "model", "policy", "ports", "task"]),
-    ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task"]),
+    ("relay", &["context", "model", "policy", "ports", "task", "task_actor"]),
+    ("reconciler", &["attempt_finisher", "context", "messages", "model", "policy", "ports", "task_actor"]),
     (
         "node",
         &[
@@ -68,6 +71,7 @@ const ACTORS: Edges = &[
             "relay",
             "supervisor",
             "task",
+            "task_actor",
         ],
     ),
 ];
@@ -180,6 +184,12 @@ const STORE_ERROR: &str = "actors/src/ports/store/error.rs";
 /// Crates that the orchestration must not need, not even through another crate: it knows ports.
 const BANNED_IN_ACTORS: [&str; 5] = ["axum", "opentelemetry", "redis", "reqwest", "surrealdb"];
 
+/// Where production code names a single state of a plugin: in the table of the states, and where
+/// the runner reads results. A new state touches the table, one file of the runner, its symbol in
+/// `templates/icons.svg`, and the glossary.
+const NAMES_PLUGIN_STATES: [&str; 3] =
+    ["actors/src/model/plugin_status.rs", "src/adapters/kast_runner/progress.rs", "src/adapters/kast_runner/verdict"];
+
 /// The production files, parsed once for all tests.
 static WORKSPACE: LazyLock<Workspace> = LazyLock::new(Workspace::parse);
 
@@ -257,6 +267,63 @@ fn actors_start_no_process_and_need_no_adapter() {
     assert!(needed.contains("ractor"), "the lock file was read: {needed:?}");
     let banned: Vec<_> = BANNED_IN_ACTORS.iter().filter(|name| needed.contains(**name)).collect();
     assert!(banned.is_empty(), "kastrel-actors depends on {banned:?}; it may only know ports");
+}
+
+#[test]
+fn states_of_plugins_are_named_by_their_table_and_the_runner_only() {
+    let states: BTreeSet<String> = PluginStatus::ALL.iter().map(|status| format!("{status:?}")).collect();
+    let is_named = |file: &File| {
+        let in_path =
+            |path: &Vec<String>| path.windows(2).any(|pair| pair[0] == "PluginStatus" && states.contains(&pair[1]));
+        let in_macro = |text: &String| states.iter().any(|state| text.contains(&format!("PluginStatus::{state}")));
+        let is_glob = |path: &Vec<String>| path.last().is_some_and(|last| last == "PluginStatus");
+        file.paths.iter().any(in_path) || file.macros.iter().any(in_macro) || file.globs.iter().any(is_glob)
+    };
+    let named: Vec<&PathBuf> =
+        WORKSPACE.files.iter().filter(|(_, file)| is_named(file)).map(|(path, _)| path).collect();
+    let is_allowed = |path: &Path| NAMES_PLUGIN_STATES.iter().any(|place| path.starts_with(root().join(place)));
+    let wrong: Vec<_> = named.iter().filter(|path| !is_allowed(path)).collect();
+    assert!(wrong.is_empty(), "ask the table in plugin_status.rs what the state means instead: {wrong:#?}");
+    // The runner names them, so the test sees such files.
+    assert!(named.len() >= 4, "{named:?}");
+}
+
+#[test]
+fn style_sheet_and_templates_name_no_state_of_a_plugin_only() {
+    let others: BTreeSet<&str> = ScanStatus::ALL
+        .iter()
+        .map(|status| status.as_str())
+        .chain(AttemptOutcome::ALL.iter().map(|outcome| outcome.as_str()))
+        .collect();
+    let own: Vec<&str> =
+        PluginStatus::ALL.iter().map(|status| status.as_str()).filter(|name| !others.contains(name)).collect();
+    assert!(own.len() >= 4, "{own:?}");
+    let style = read("src/web/assets/app.css");
+    let mut wrong: Vec<String> = own
+        .iter()
+        .filter(|name| style.contains(&format!(".is-{name}")))
+        .map(|name| format!("app.css: .is-{name}; style the class of its tone"))
+        .collect();
+    for entry in std::fs::read_dir(root().join("templates")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for name in own.iter().filter(|name| {
+            [format!("is-{name}"), format!("== \"{name}\"")].iter().any(|found| text.contains(found.as_str()))
+        }) {
+            wrong.push(format!("{}: {name}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn glossary_and_symbols_have_every_state_of_a_plugin() {
+    let (glossary, symbols) = (read("docs/GLOSSARY.md"), read("templates/icons.svg"));
+    let states = glossary.split("## States").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+    for status in PluginStatus::ALL {
+        assert!(states.contains(&format!("`{status}`")), "docs/GLOSSARY.md, States: {status}");
+        assert!(symbols.contains(&format!("id=\"i-{}\"", status.icon())), "templates/icons.svg: {status}");
+    }
 }
 
 #[test]
@@ -373,6 +440,10 @@ struct File {
     module: Vec<String>,
     /// All paths in it, as written; those of `use` items in full.
     paths: Vec<Vec<String>>,
+    /// The paths of its `use` items that end with `*`.
+    globs: Vec<Vec<String>>,
+    /// The arguments of its macros, without blanks.
+    macros: Vec<String>,
     /// The names that its `use` items bring in, with their paths: other files may import a name
     /// from here that is defined elsewhere.
     names: BTreeMap<String, Vec<String>>,
@@ -414,7 +485,8 @@ impl Workspace {
             let child: Vec<String> = if module == ["main"] { Vec::new() } else { module.clone() };
             self.add(package, child.into_iter().chain([name.clone()]).collect(), &file);
         }
-        let file = File { package: package.to_owned(), module, paths: reader.paths, names: reader.names };
+        let Reader { paths, names, globs, macros, .. } = reader;
+        let file = File { package: package.to_owned(), module, paths, globs, macros, names };
         self.files.insert(path.to_owned(), file);
     }
 
@@ -472,6 +544,8 @@ impl Workspace {
 #[derive(Default)]
 struct Reader {
     paths: Vec<Vec<String>>,
+    globs: Vec<Vec<String>>,
+    macros: Vec<String>,
     names: BTreeMap<String, Vec<String>>,
     modules: Vec<(String, Option<String>)>,
 }
@@ -499,7 +573,10 @@ impl<'ast> Visit<'ast> for Reader {
             match tree {
                 syn::UseTree::Path(path) => open.push((with(&path.ident), &path.tree)),
                 syn::UseTree::Group(group) => open.extend(group.items.iter().map(|item| (before.clone(), item))),
-                syn::UseTree::Glob(_) => self.paths.push(before),
+                syn::UseTree::Glob(_) => {
+                    self.globs.push(before.clone());
+                    self.paths.push(before);
+                }
                 syn::UseTree::Name(name) if name.ident == "self" => {
                     let last = before.last().cloned().unwrap_or_default();
                     found(before, last);
@@ -545,6 +622,11 @@ impl<'ast> Visit<'ast> for Reader {
         if !is_test(&item.attrs) {
             visit::visit_impl_item_fn(self, item);
         }
+    }
+
+    fn visit_macro(&mut self, item: &'ast syn::Macro) {
+        self.macros.push(item.tokens.to_string().split_whitespace().collect());
+        visit::visit_macro(self, item);
     }
 
     /// `pub(in path)` uses nothing of that module.

@@ -5,22 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use ractor::ActorRef;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::attempt_registry::AttemptRegistry;
-use crate::messages::supervisor::{Message as SupervisorMessage, OnCleared};
 use crate::model::{FencingToken, NodeFault, NodeRegistration, ScanId, ScanRecord, ScanState, ScannerKind};
 use crate::node_config::{NodeConfig, NodePorts};
 use crate::policy::infrastructure::Wellness;
 use crate::ports::JobSignal;
 use crate::snapshot_publisher::SnapshotPublisher;
 use crate::start_gate::StartGate;
+use crate::supervisor_address::SupervisorAddress;
 
-/// The shared context. What changes has a type of its own: the start gate, the attempt registry and
-/// the snapshot publisher.
+/// The shared context. What changes has a type of its own: the start gate, the attempt registry,
+/// the snapshot publisher and the address of the supervisor.
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) ports: NodePorts,
@@ -34,8 +33,7 @@ pub(crate) struct Shared {
     pub(crate) news: watch::Sender<()>,
     /// True once this node has received a scan that its scanner cannot run, and others may.
     heterogeneous_cluster: AtomicBool,
-    /// The current supervisor; a restart replaces it.
-    pub(crate) supervisor: watch::Sender<Option<ActorRef<SupervisorMessage>>>,
+    pub(crate) supervisor: SupervisorAddress,
     pub(crate) registry: AttemptRegistry,
 }
 
@@ -52,7 +50,7 @@ impl Shared {
             publisher,
             news: watch::Sender::new(()),
             heterogeneous_cluster: AtomicBool::new(false),
-            supervisor: watch::Sender::new(None),
+            supervisor: SupervisorAddress::default(),
             registry: AttemptRegistry::default(),
         })
     }
@@ -118,40 +116,6 @@ impl Shared {
         }
         if before.is_some() || after.is_some() {
             self.show_hold();
-        }
-    }
-
-    /// Sends to the current supervisor; returns the message if there is no supervisor.
-    pub(crate) fn tell_supervisor(&self, message: SupervisorMessage) -> Result<(), Box<SupervisorMessage>> {
-        let supervisor = self.supervisor.borrow().clone();
-        match supervisor {
-            None => Err(Box::new(message)),
-            Some(actor) => actor.cast(message).map_err(|error| match error {
-                ractor::MessagingErr::SendErr(message) => Box::new(message),
-                // A cast to a local actor returns no other error, so there is no message to return.
-                _ => Box::new(SupervisorMessage::Settle),
-            }),
-        }
-    }
-
-    /// Sends the message to the current supervisor, and waits until no attempt is registered.
-    pub(crate) async fn clear(&self, message: fn(OnCleared) -> SupervisorMessage) {
-        let mut supervisors = self.supervisor.subscribe();
-        loop {
-            supervisors.mark_unchanged();
-            let (sender, receiver) = oneshot::channel::<()>();
-            // The drop of the sender is the signal, however it happens; the empty registry is the
-            // proof.
-            let _ = self.tell_supervisor(message(OnCleared::new(move || drop(sender))));
-            let _ = receiver.await;
-            if self.registry.is_empty() {
-                return;
-            }
-            // The supervisor failed: its successor gets the message too.
-            tokio::select! {
-                () = self.registry.empty() => {}
-                _ = supervisors.changed() => {}
-            }
         }
     }
 

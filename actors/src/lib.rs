@@ -35,7 +35,9 @@ pub mod service;
 mod snapshot_publisher;
 mod start_gate;
 mod supervisor;
+mod supervisor_address;
 mod task;
+mod task_actor;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

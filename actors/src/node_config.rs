@@ -11,7 +11,7 @@ use crate::policy::breaker::BreakerPolicy;
 use crate::policy::deadline::Limits;
 use crate::policy::lease::LeasePolicy;
 use crate::policy::restart::{Intensity, RetryPolicy};
-use crate::ports::{Clock, ControlBus, JobQueue, LeaseGuard, LiveFeed, NodeHealth, ScanRunner, Stores};
+use crate::ports::{Clock, ControlBus, EventConsumer, JobQueue, LeaseGuard, LiveFeed, NodeHealth, ScanRunner, Stores};
 
 /// The configuration of a node.
 #[derive(Debug, Clone)]
@@ -108,4 +108,6 @@ pub struct NodePorts {
     pub offer: watch::Receiver<Option<Arc<ScannerOffer>>>,
     /// The live state for display.
     pub snapshots: Arc<SnapshotCache>,
+    /// The consumers of domain events.
+    pub consumers: Vec<Arc<dyn EventConsumer>>,
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use kastrel_actors::model::{CancelledBy, ScanId};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::deadline::Limits;
-use kastrel_actors::ports::JobSignal;
 use kastrel_actors::ports::store::prelude::*;
+use kastrel_actors::ports::{EventConsumer, JobSignal};
+use kastrel_actors::relay::OutcomeCounter;
 use kastrel_actors::testing::{Cluster, Fault, Faults, Script, ScriptedRunner, fixtures};
 use kastrel_actors::{NodeConfig, NodePorts};
 use proptest::prelude::*;
@@ -82,7 +83,9 @@ impl World {
             }
         });
         let ports = self.cluster.ports();
-        NodePorts { store: ports.store.clone().hooked(&faults_of_calls), ..ports }
+        let store = ports.store.clone().hooked(&faults_of_calls);
+        let consumers: Vec<Arc<dyn EventConsumer>> = vec![Arc::new(OutcomeCounter::new(Arc::clone(&store.outbox)))];
+        NodePorts { store, consumers, ..ports }
     }
 
     async fn start(&mut self, slot: usize) {

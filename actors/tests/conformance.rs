@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
+use kastrel_actors::model::OutboxKey;
 use kastrel_actors::ports::Clock;
 use kastrel_actors::ports::{ControlBus, JobQueue, LocalControlBus, LocalJobQueue};
 use kastrel_actors::testing::bus_conformance::BusHarness;
@@ -44,6 +45,10 @@ impl StoreHarness for InMemory {
 
     fn set_back(&self, by: Duration) {
         self.clock.0.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    async fn overwrite_event(&self, store: &MemoryStore, key: OutboxKey, text: &str) {
+        store.overwrite_event(key, text);
     }
 }
 

@@ -14,19 +14,33 @@ use tokio::net::TcpStream;
 use crate::report::Report;
 use crate::server::{self, Server};
 
-/// The number of scans in the database.
-const SCANS: u64 = 100_000;
+/// The numbers of scans in the database of the lists, and the targets of their medians.
+const FEW: (u64, &str) = (100_000, "20 ms");
+const MANY: (u64, &str) = (1_000_000, "30 ms");
 /// The number of timed requests.
 const ANSWERS: usize = 100;
+/// The number of open pages that show the same change.
+const VIEWERS: usize = 200;
 /// The number of open streams.
 const STREAMS: usize = 2_000;
 
-/// Measures the server's time for a page, from the last byte of the request to the last byte of the
-/// response.
+/// Measures the pages with 100,000 scans.
 pub(crate) async fn pages(report: &mut Report) {
+    pages_of(report, FEW).await;
+}
+
+/// Measures the pages with 1,000,000 scans. The restore takes many minutes, so that only
+/// `cargo bench --bench kastrel -- dashboard::million` measures them.
+pub(crate) async fn million(report: &mut Report) {
+    pages_of(report, MANY).await;
+}
+
+/// Measures the time of a page, from the first byte of the request to the last byte of the
+/// response.
+async fn pages_of(report: &mut Report, (scans, target): (u64, &str)) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kastrel.backup");
-    write_past(&pattern(dir.path()).await, &file);
+    write_past(&pattern(dir.path()).await, scans, &file);
     let server = Server::start_restored(&file).await;
     server.settle().await;
     for (name, path) in [
@@ -41,8 +55,10 @@ pub(crate) async fn pages(report: &mut Report) {
         for _ in 0..ANSWERS {
             samples.push(server.page(path).await);
         }
-        report.latencies(&format!("100,000 scans: {name}"), &samples, Some("20 ms"));
+        report.latencies(&format!("{} scans: {name}", grouped(scans)), &samples, Some(target));
     }
+    let took = server.page_for_viewers("/", VIEWERS).await;
+    report.add("100,000 scans: 200 open overviews show a change after", took, "ms", None);
 }
 
 /// Measures open streams of one node: half of them show one scan each, half of them all scans.
@@ -126,12 +142,21 @@ async fn pattern(dir: &Path) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-/// Writes a backup that repeats the same rows for 200 targets.
-fn write_past(pattern: &str, to: &Path) {
+/// Writes a backup that repeats the scans of `pattern` for 200 targets: seven times the first, then
+/// the second.
+fn write_past(pattern: &str, scans: u64, to: &Path) {
     let mut lines = pattern.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut header = lines.next().unwrap();
-    let rows: Vec<Value> = lines.filter_map(|mut line| line.get_mut("scan").map(Value::take)).collect();
-    header["last_scan"] = json!(SCANS);
+    // Each scan with the plugins that follow it.
+    let mut past: Vec<(Value, Vec<Value>)> = Vec::new();
+    for mut line in lines {
+        if let Some(scan) = line.get_mut("scan") {
+            past.push((scan.take(), Vec::new()));
+        } else if let Some(result) = line.get_mut("plugin_result") {
+            past.last_mut().expect("a plugin follows its scan").1.push(result.take());
+        }
+    }
+    header["last_scan"] = json!(scans);
     let mut out = std::io::BufWriter::new(std::fs::File::create(to).unwrap());
     let mut hash = Sha256::new();
     let mut put = |line: String| {
@@ -139,13 +164,30 @@ fn write_past(pattern: &str, to: &Path) {
         out.write_all(line.as_bytes()).unwrap();
     };
     put(format!("{header}\n"));
-    for id in 1..=SCANS {
-        let mut row = rows[usize::from(id % 8 == 0)].clone();
-        row["id"] = json!(id);
-        row["request"]["target"] = json!(format!("host-{}.example.com", id % 200));
-        put(format!("{}\n", json!({ "scan": row })));
+    let mut results = 0_u64;
+    for id in 1..=scans {
+        let (scan, plugins) = &mut past[usize::from(id % 8 == 0)];
+        scan["id"] = json!(id);
+        scan["request"]["target"] = json!(format!("host-{}.example.com", id % 200));
+        put(format!("{}\n", json!({ "scan": scan })));
+        for plugin in plugins {
+            plugin["scan"] = json!(id);
+            put(format!("{}\n", json!({ "plugin_result": plugin })));
+            results += 1;
+        }
     }
-    let end = json!({ "end": { "scans": SCANS, "sha256": format!("{:x}", hash.finalize()) } });
-    out.write_all(format!("{end}\n").as_bytes()).unwrap();
+    let mut end = json!({ "scans": scans, "sha256": format!("{:x}", hash.finalize()) });
+    if results > 0 {
+        end["results"] = json!(results);
+    }
+    out.write_all(format!("{}\n", json!({ "end": end })).as_bytes()).unwrap();
     out.flush().unwrap();
+}
+
+/// Returns a number with a comma between its groups of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
 }

@@ -60,7 +60,10 @@ fn main() -> ExitCode {
             )+
         };
     }
-    take! { idle_memory latency burst restart status telemetry::cost crowd dashboard::pages dashboard::streams cluster::latency cluster::fleet }
+    if only.as_deref() == Some("dashboard::million") {
+        runtime.block_on(dashboard::million(&mut report));
+    }
+    take! { idle_memory latency burst progress restart status telemetry::cost crowd dashboard::pages dashboard::streams cluster::latency cluster::fleet }
     println!("{}", report.table());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");
     std::fs::write(&path, report.json()).unwrap();
@@ -104,6 +107,22 @@ async fn burst(report: &mut Report) {
     report.add("burst of 300: all accepted after", accepted - start, "ms", None);
     report.latencies("burst of 300, 16 at once: submission to process start", &samples, None);
     report.add("burst of 300, 16 at once: all completed after", server::now_ms() - start, "ms", None);
+}
+
+/// Measures the bytes that the server writes for a scan whose plugins end one after the other.
+async fn progress(report: &mut Report) {
+    let server = Server::start(8).await;
+    server.settle().await;
+    let before = server.written_kb();
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(server.submit("6000ms-6p.test").await.0);
+    }
+    for id in &ids {
+        server.ended(*id).await;
+    }
+    let written = (server.written_kb() - before) / ids.len() as f64;
+    report.add("bytes written for a scan of 6 s with 6 plugins", written, "kB", None);
 }
 
 async fn restart(report: &mut Report) {

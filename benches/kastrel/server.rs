@@ -158,9 +158,31 @@ impl Server {
         now_ms() - start
     }
 
+    /// Requests a live page as the scripts of `viewers` open pages do after a change. Returns the
+    /// time until all have it, in milliseconds.
+    pub(crate) async fn page_for_viewers(&self, path: &str, viewers: usize) -> f64 {
+        let start = now_ms();
+        futures_util::future::join_all((0..viewers).map(|_| self.part(path))).await;
+        now_ms() - start
+    }
+
+    async fn part(&self, path: &str) {
+        let request = self.client.get(self.url(path)).header("x-kastrel-poll", "1").header("x-kastrel-part", "live");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        answer.bytes().await.unwrap();
+    }
+
     /// Returns the resident memory of the server, without its scanners.
     pub(crate) fn resident_mb(&self) -> f64 {
         resident_mb(&self.process)
+    }
+
+    /// Returns the bytes that the server has passed to the system to write to files, in kilobytes.
+    pub(crate) fn written_kb(&self) -> f64 {
+        let counts = std::fs::read_to_string(format!("/proc/{}/io", self.process.id().unwrap())).unwrap();
+        let bytes: f64 = counts.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap();
+        bytes / 1024.0
     }
 
     /// Returns the memory of the server's watchdog that no other process shares. Both processes run

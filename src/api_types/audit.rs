@@ -1,10 +1,23 @@
 //! The audit log, and the events that could not be delivered.
 
-use kastrel_actors::model::{AuditEntry, DeadLetter, DomainEvent};
+use kastrel_actors::model::{AuditEntry, DeadLetter};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::moment::Moment;
+
+/// The entries to read. Clients write it; the server reads the query by hand, so that each wrong
+/// parameter is named.
+#[derive(Debug, Clone, Default, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditParams {
+    /// Only the entries of the scan with this number.
+    pub scan: Option<u64>,
+    /// How many entries, 1 to 1000; 100 if left out.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u64>,
+}
 
 /// The newest entries of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -25,10 +38,12 @@ pub struct AuditBody {
     /// What happened, such as `scan_submitted`.
     pub action: String,
     /// The number of the scan, if it happened to one. The scan may be deleted.
+    #[serde(default)]
     pub scan: Option<u64>,
     /// The action with its details.
+    // A newer server has actions that this version does not know.
     #[schema(value_type = Object)]
-    pub event: DomainEvent,
+    pub event: Value,
 }
 
 impl From<AuditEntry> for AuditBody {
@@ -38,7 +53,7 @@ impl From<AuditEntry> for AuditBody {
             principal: entry.principal.to_string(),
             action: entry.event.action().to_owned(),
             scan: entry.scan.map(|scan| scan.0),
-            event: entry.event,
+            event: serde_json::to_value(&entry.event).unwrap_or_default(),
         }
     }
 }
@@ -61,11 +76,16 @@ pub struct DeadLetterBody {
     pub at: Moment,
     /// The number of the scan.
     pub scan: u64,
-    /// What happened, such as `scan_ended`.
-    pub action: String,
+    /// What happened, such as `scan_ended`; left out if this version cannot read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The event as it is stored, which is JSON unless it is damaged.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub event: String,
     /// How often it was tried.
     pub tries: u32,
-    /// The consumer that failed, and why.
+    /// The consumer that failed, and why; or why the event cannot be read.
     pub reason: String,
 }
 
@@ -75,7 +95,8 @@ impl From<DeadLetter> for DeadLetterBody {
             id: letter.key.to_string(),
             at: Moment::of(letter.at),
             scan: letter.key.scan.0,
-            action: letter.event.action().to_owned(),
+            action: letter.event.as_ref().map(|event| event.action().to_owned()),
+            event: letter.text,
             tries: letter.tries,
             reason: letter.reason,
         }

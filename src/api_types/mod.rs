@@ -24,7 +24,7 @@ mod scans;
 mod server;
 mod stats;
 
-pub use audit::{AuditBody, AuditList, DeadLetterBody, DeadLetterList};
+pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterList};
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
 pub use coverage::{CoverageBody, IssuesBody};
 pub use log::LogBody;

@@ -2,9 +2,9 @@
 //! built from it.
 
 use kastrel_actors::model::{
-    AttemptEnd, AttemptPhase, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ReportFiles,
-    ScanId, ScanMode, ScanOptions, ScanRecord, ScanRequest, ScanSnapshot, ScanState, ScanStatus, ScannerInfo,
-    SeverityCounts,
+    AttemptEnd, AttemptPhase, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ProjectId,
+    ReportFiles, ScanId, ScanMode, ScanOptions, ScanRecord, ScanRequest, ScanSnapshot, ScanState, ScanStatus,
+    ScannerInfo, SeverityCounts,
 };
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
@@ -97,6 +97,13 @@ pub struct ScanSummary {
     #[serde(default, deserialize_with = "lenient")]
     #[schema(value_type = Option<u64>)]
     pub rerun_of: Option<ScanId>,
+    /// The project of the scan.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    #[schema(value_type = String, required = true)]
+    pub project: Option<ProjectId>,
+    /// The name of the principal who owns the scan; null for a scan of an earlier version.
+    #[serde(default, deserialize_with = "lenient")]
+    pub owner: Option<String>,
 }
 
 impl From<&ScanSnapshot> for ScanSummary {
@@ -125,6 +132,8 @@ impl From<&ScanSnapshot> for ScanSummary {
             coverage: Some(overview.coverage.into()),
             attempt: record.last_attempt().map_or(0, |attempt| attempt.number.0),
             rerun_of: record.rerun_of,
+            project: Some(record.project.clone()),
+            owner: record.owner.clone(),
         }
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
-use kastrel_actors::ports::{AlwaysHealthy, NodeHealth};
+use kastrel_actors::ports::{AlwaysHealthy, EventConsumer, NodeHealth, Stores};
+use kastrel_actors::relay::OutcomeCounter;
 use kastrel_actors::service::ServicePorts;
 use kastrel_actors::{NodeConfig, NodePorts};
 use tokio::sync::watch;
@@ -97,6 +98,7 @@ impl RunningNode {
             offer,
             clock: Arc::clone(&shared_ports.clock),
             snapshots: Arc::clone(&shared_ports.snapshots),
+            consumers: consumers(&shared_ports.store),
         };
         // With an embedded database, the lock of the folder proves that every other node is dead.
         let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };
@@ -135,6 +137,13 @@ impl RunningNode {
 /// Returns the host name of the machine.
 pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Returns the consumers of domain events, in the order in which they get an event. All nodes of a
+/// cluster need the same ones: the relay of any node settles an entry that its own consumers have
+/// accepted.
+fn consumers(store: &Stores) -> Vec<Arc<dyn EventConsumer>> {
+    vec![Arc::new(OutcomeCounter::new(Arc::clone(&store.outbox)))]
 }
 
 fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeConfig {

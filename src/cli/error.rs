@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use kastrel_actors::model::{NodeId, ScanId};
+use kastrel_actors::model::{NodeId, OutboxKey, ScanId};
 
 use super::backend::BackendError;
 use super::exit::Exit;
@@ -30,6 +30,9 @@ pub enum CliError {
     /// The node does not exist.
     #[error("there is no node {0}; `kastrel nodes` lists them")]
     NoNode(NodeId),
+    /// The dead letter does not exist.
+    #[error("there is no dead letter {0}; `kastrel dead-letters list` lists them")]
+    NoDeadLetter(OutboxKey),
     /// The application could not be started, or failed.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
@@ -49,7 +52,7 @@ impl CliError {
             Self::Config(_) | Self::Usage(_) => Exit::Usage,
             Self::Backend(error) => error.exit(),
             Self::Storage(_) => Exit::Storage,
-            Self::NoScan(_) | Self::NoNode(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
+            Self::NoScan(_) | Self::NoNode(_) | Self::NoDeadLetter(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
         }
     }
 }

@@ -7,12 +7,14 @@
 
 mod app_host;
 pub mod args;
+mod audit;
 pub mod backend;
 mod backup;
 mod backups;
 mod cancel;
 mod config;
 pub mod context;
+mod dead_letters;
 mod doctor;
 pub mod error;
 pub mod exit;
@@ -23,7 +25,6 @@ mod list;
 mod new_file;
 mod nodes;
 pub mod output;
-mod plugin_mark;
 mod plugins;
 pub mod progress;
 mod queue;
@@ -44,8 +45,8 @@ use std::sync::Arc;
 
 pub use app_host::KastrelHost;
 use args::{
-    BackupArgs, BackupsArgs, ConfigCommand, DoctorArgs, DrainArgs, ListArgs, OneScanArgs, PauseArgs, PluginsArgs,
-    ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, WorkerArgs,
+    AuditCommand, BackupArgs, BackupsArgs, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs, ListArgs,
+    OneScanArgs, PauseArgs, PluginsArgs, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -90,6 +91,12 @@ pub enum Command {
     Pause(PauseArgs),
     /// Resume the queue
     Resume(ResumeArgs),
+    /// Show who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Show the events that could not be delivered, and send one again
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Back up the database to a file
     Backup(BackupArgs),
     /// Restore a backup into an empty database, or in place of a damaged one
@@ -172,6 +179,9 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Drain(args) => nodes::drain(&args, context).await,
         Command::Pause(args) => queue::pause(&args, context).await,
         Command::Resume(args) => queue::resume(&args, context).await,
+        Command::Audit(AuditCommand::List(args)) => audit::list(&args, context).await,
+        Command::DeadLetters(DeadLettersCommand::List(args)) => dead_letters::list(&args, context).await,
+        Command::DeadLetters(DeadLettersCommand::Resend(args)) => dead_letters::resend(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
         // Only reached if something is in front of the word; otherwise main passes all arguments on

@@ -1,10 +1,9 @@
 //! Tables: aligned text that also works in a pipe, with colours if the terminal supports them.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets};
-use kastrel_actors::model::{PluginStatus, ScanStatus, Severity};
+use kastrel_actors::model::{PluginStatus, PluginTone, ScanStatus, Severity};
 
 use super::output::Style;
-use super::plugin_mark::mark;
 use super::text::brief;
 
 /// The maximum length of a cell's text, in characters.
@@ -111,7 +110,14 @@ pub fn numeric(number: u64) -> Cell {
 /// Returns a cell with a plugin's state.
 #[must_use]
 pub fn plugin_status(status: PluginStatus) -> Cell {
-    Cell::new(status.text().word).fg(mark(status).colour)
+    let colour = match status.tone() {
+        PluginTone::Waiting | PluginTone::Quiet => Color::DarkGrey,
+        PluginTone::Running => Color::Cyan,
+        PluginTone::Good => Color::Green,
+        PluginTone::Bad => Color::Red,
+        PluginTone::Warning => Color::Yellow,
+    };
+    Cell::new(status.text().word).fg(colour)
 }
 
 /// Returns a cell with a scan's state.

@@ -26,6 +26,7 @@ const POLLED: &[&str] = &[
     "/api/scans/{id}/status",
     "/api/scans/{id}/events",
     "/api/scans/{id}/log",
+    "/scans/{id}/live",
 ];
 
 /// The route of the preview while the user types. It changes nothing, although its method is not

@@ -231,7 +231,7 @@ type Look<T> = fn(&Latest, &dyn AsyncInstrument<T>);
 /// Creates the gauges. A value that is currently unknown is omitted.
 fn observe(meter: &Meter, readings: &Readings) {
     let gauge = |entry: MetricEntry, look: Look<u64>| {
-        let latest = readings.share();
+        let latest = readings.clone();
         meter
             .u64_observable_gauge(entry.name)
             .with_unit(entry.unit)
@@ -240,7 +240,7 @@ fn observe(meter: &Meter, readings: &Readings) {
             .build()
     };
     let seconds = |entry: MetricEntry, look: Look<f64>| {
-        let latest = readings.share();
+        let latest = readings.clone();
         meter
             .f64_observable_gauge(entry.name)
             .with_unit(entry.unit)
@@ -253,6 +253,8 @@ fn observe(meter: &Meter, readings: &Readings) {
     });
     gauge(metric::EVENT_STREAMS, |latest, observer| plain(observer, latest.streams.as_ref().map(OpenStreams::count)));
     gauge(metric::QUEUE_SIGNALS, |latest, observer| plain(observer, latest.signals));
+    gauge(metric::OUTBOX_WAITING, |latest, observer| plain(observer, latest.deliveries.map(|one| one.waiting)));
+    gauge(metric::DEAD_LETTERS, |latest, observer| plain(observer, latest.deliveries.map(|one| one.dead_letters)));
     gauge(metric::RUNNING, |latest, observer| plain(observer, latest.running));
     gauge(metric::CAPACITY, |latest, observer| plain(observer, latest.capacity));
     gauge(metric::STORE_UP, |latest, observer| plain(observer, latest.store_up.map(u64::from)));
@@ -282,10 +284,15 @@ fn observe(meter: &Meter, readings: &Readings) {
             observer.observe(queue.oldest, &[KeyValue::new(attribute::SCAN_PRIORITY, queue.priority)]);
         }
     });
+    seconds(metric::OUTBOX_AGE, |latest, observer| {
+        if let Some(deliveries) = latest.deliveries {
+            observer.observe(deliveries.oldest.unwrap_or_default().as_secs_f64(), &[]);
+        }
+    });
     seconds(metric::LEASE_AGE, |latest, observer| {
         latest.lease_granted.iter().for_each(|granted| observer.observe(granted.elapsed().as_secs_f64(), &[]));
     });
-    let latest = readings.share();
+    let latest = readings.clone();
     let entry = metric::ACTOR_RESTARTS;
     meter
         .u64_observable_counter(entry.name)

@@ -12,6 +12,7 @@
 
 pub mod catalog;
 mod document;
+mod exporter_tap;
 mod exporters;
 mod filter;
 mod handle;

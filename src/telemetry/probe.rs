@@ -10,13 +10,12 @@ use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, LogExporter, SdkLoggerProvider};
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
 use super::catalog::{attribute, metric, span};
+use super::exporter_tap::{ExportListener, ExporterTap};
 use super::exporters;
 use super::logs::causes;
 use super::resource::resource;
@@ -76,69 +75,14 @@ impl Signal {
 
 type Last = Arc<Mutex<Option<Result<(), String>>>>;
 
-/// An exporter that stores the result of its last batch.
+/// Stores the result of the last batch.
 #[derive(Debug)]
-struct Remembering<E> {
-    inner: E,
-    last: Last,
-}
+struct LastResult(Last);
 
-impl<E> Remembering<E> {
-    fn remember(&self, result: &OTelSdkResult) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+impl ExportListener for LastResult {
+    fn exported(&self, result: &OTelSdkResult) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(result.as_ref().copied().map_err(|error| causes(error)));
-    }
-}
-
-impl<E: SpanExporter> SpanExporter for Remembering<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let result = self.inner.export(batch).await;
-        self.remember(&result);
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
-    }
-}
-
-impl<E: LogExporter> LogExporter for Remembering<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let result = self.inner.export(batch).await;
-        self.remember(&result);
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.inner.set_resource(resource);
-    }
-}
-
-impl<E: PushMetricExporter> PushMetricExporter for Remembering<E> {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let result = self.inner.export(metrics).await;
-        self.remember(&result);
-        result
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn temporality(&self) -> Temporality {
-        self.inner.temporality()
     }
 }
 
@@ -165,7 +109,7 @@ pub fn try_collector(signal: Signal, export: &Export, service_name: Option<&str>
 }
 
 fn send_span(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
-    let exporter = Remembering { inner: exporters::spans(export)?, last };
+    let exporter = ExporterTap::new(exporters::spans(export)?, LastResult(last));
     // The sampler in `OTEL_TRACES_SAMPLER` is irrelevant to the collector.
     let provider = SdkTracerProvider::builder()
         .with_sampler(Sampler::AlwaysOn)
@@ -179,7 +123,7 @@ fn send_span(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkR
 }
 
 fn send_metric(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
-    let exporter = Remembering { inner: exporters::metrics(export)?, last };
+    let exporter = ExporterTap::new(exporters::metrics(export)?, LastResult(last));
     let provider = SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build();
     let build = provider.meter(SCOPE).u64_gauge(metric::BUILD.name).with_description(metric::BUILD.description).build();
     build.record(1, &[KeyValue::new(attribute::VERSION, env!("CARGO_PKG_VERSION"))]);
@@ -189,7 +133,7 @@ fn send_metric(export: &Export, resource: Resource, last: Last) -> Result<OTelSd
 }
 
 fn send_log_record(export: &Export, resource: Resource, last: Last) -> Result<OTelSdkResult, exporters::ExporterError> {
-    let exporter = Remembering { inner: exporters::logs(export)?, last };
+    let exporter = ExporterTap::new(exporters::logs(export)?, LastResult(last));
     let provider = SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build();
     let logger = provider.logger(SCOPE);
     let mut record = logger.create_log_record();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{DueScan, Priority, ScanStatus};
+use kastrel_actors::model::{DeliveryBacklog, DueScan, Priority, ScanStatus};
 use kastrel_actors::service::{ProcessReadings, ReportingService};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -55,6 +55,7 @@ pub(crate) struct Latest {
     /// Always known, so it is counted on each collection.
     pub(crate) streams: Option<OpenStreams>,
     pub(crate) signals: Option<u64>,
+    pub(crate) deliveries: Option<DeliveryBacklog>,
     pub(crate) running: Option<u64>,
     pub(crate) capacity: Option<u64>,
     pub(crate) store_up: Option<bool>,
@@ -84,10 +85,6 @@ pub struct Sources {
 }
 
 impl Readings {
-    pub(crate) fn share(&self) -> Self {
-        self.clone()
-    }
-
     pub(crate) fn look(&self, look: impl FnOnce(&Latest)) {
         look(&self.latest());
     }
@@ -103,7 +100,7 @@ impl Readings {
 
     /// Reads all values.
     pub async fn refresh(&self, sources: &Sources) {
-        let ProcessReadings { at, stats, due, nodes, signals, actors, budgets, running_here } =
+        let ProcessReadings { at, stats, due, nodes, signals, deliveries, actors, budgets, running_here } =
             sources.reporting.readings(PATIENCE, MOST_WAITING).await;
         let disks = sources.folders.iter().filter_map(|(name, path)| disk(name, path)).collect();
         let restarts = actors.children.into_iter().map(|actor| (actor.name, u64::from(actor.restarts))).collect();
@@ -120,6 +117,7 @@ impl Readings {
                 })
                 .unwrap_or_default();
             latest.signals = signals.map(|depth| depth as u64);
+            latest.deliveries = deliveries;
             latest.running = Some(running_here as u64);
             latest.capacity = Some(sources.capacity.unwrap_or(0) as u64);
             latest.disks = disks;

@@ -167,7 +167,7 @@ impl Watch {
             .push(KeyValue::new(attribute::PLUGIN_FINDINGS, i64::try_from(plugin.findings_count).unwrap_or(i64::MAX)));
         let written = FinishedSpan::new(span::PLUGIN, self.process, plugin.started_at.unwrap_or(end), end, attributes);
         // A missing tool is no error of the run.
-        let is_error = outcome.class() == PluginClass::Problem && outcome != PluginStatus::Unavailable;
+        let is_error = outcome.class() == PluginClass::Problem && outcome.has_started();
         let error = is_error.then(|| outcome.to_string());
         self.observer.spans.write(FinishedSpan { error, ..written });
     }
@@ -182,12 +182,12 @@ impl Watch {
 
     fn ended(&self, report: &AttemptReport, now: Timestamp) {
         // A plugin that never started has no span, because it took no time.
-        let ran = |plugin: &&PluginResult| plugin.status.when_attempt_ends() != PluginStatus::NotRun;
+        let ran = |plugin: &&PluginResult| plugin.status.when_attempt_ends() != PluginStatus::MISSED;
         for plugin in report.plugins.iter().filter(ran) {
             self.plugin(plugin, now);
         }
         for plugin in report.plugins.iter().filter(|plugin| !ran(plugin)) {
-            self.observer.instruments.plugin_ended(self.label(&plugin.name), PluginStatus::NotRun, None);
+            self.observer.instruments.plugin_ended(self.label(&plugin.name), PluginStatus::MISSED, None);
         }
         let (pid, started_at) = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

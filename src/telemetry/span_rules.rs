@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AttemptEnd, AttemptOutcome, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, PluginStatus,
-    ScanRecord, ScanState, TraceContext,
+    AttemptEnd, AttemptOutcome, AttemptRecord, CancelledBy, Command, FencingToken, NodeId, PendingReason, ScanRecord,
+    ScanState, TraceContext,
 };
 use kastrel_actors::policy::wait_parts::before_attempt;
 use opentelemetry::KeyValue;
@@ -205,7 +205,7 @@ fn next(row: &ScanRecord, parent: TraceContext, token: FencingToken, at: Timesta
             match &row.state {
                 ScanState::Completed { summary, .. } => {
                     attributes.push(number(attribute::SCAN_FINDINGS, summary.findings));
-                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, summary.count(PluginStatus::Failed)));
+                    attributes.push(number(attribute::SCAN_PLUGINS_FAILED, summary.failed()));
                 }
                 ScanState::Failed { failure, .. } => error = Some(failure.kind.as_str().to_owned()),
                 _ => {}

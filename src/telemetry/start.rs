@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::exporters;
 use super::filter::is_ours;
 use super::handle::{Destinations, Telemetry};
-use super::logged_exporter::LoggedExporter;
+use super::logged_exporter::logged;
 use super::logs;
 use super::resource::resource;
 use super::scans::ScanTraceIndex;
@@ -45,7 +45,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
         made(
             "spans",
             exporters::spans(export).map(|exporter| {
-                traces = Some(SdkTracerProvider::builder().with_batch_exporter(LoggedExporter::new(
+                traces = Some(SdkTracerProvider::builder().with_batch_exporter(logged(
                     exporter,
                     "spans",
                     export.endpoint.clone(),
@@ -58,8 +58,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
     if let Some(export) = &plan.metrics {
         match exporters::metrics(export) {
             Ok(exporter) => {
-                metrics =
-                    metrics.with_periodic_exporter(LoggedExporter::new(exporter, "metrics", export.endpoint.clone()));
+                metrics = metrics.with_periodic_exporter(logged(exporter, "metrics", export.endpoint.clone()));
                 pushes_metrics = true;
             }
             Err(error) => made("metrics", Err(error)),
@@ -71,7 +70,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
         made(
             "logs",
             exporters::logs(export).map(|exporter| {
-                let exporter = LoggedExporter::new(exporter, "log records", export.endpoint.clone());
+                let exporter = logged(exporter, "log records", export.endpoint.clone());
                 let builder = SdkLoggerProvider::builder()
                     .with_resource(resource.clone())
                     .with_log_processor(TraceCorrelator(Arc::clone(&trace_index)));

@@ -88,6 +88,7 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Scanner, "/scans", post(pages::new_scan::submit)),
         (Operator, "/scans/bulk", post(pages::bulk::act)),
         (Viewer, "/scans/{id}", get(pages::scan_detail::show)),
+        (Viewer, "/scans/{id}/live", get(pages::scan_detail::stream::live)),
         (Scanner, "/scans/{id}/cancel", post(pages::scan_detail::actions::cancel)),
         (Scanner, "/scans/{id}/rerun", post(pages::scan_detail::actions::rerun)),
         (

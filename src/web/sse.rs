@@ -30,7 +30,7 @@ pub(crate) struct EventId {
 }
 
 impl EventId {
-    fn of(scan: &ScanSnapshot, run: u32) -> Self {
+    pub(crate) fn of(scan: &ScanSnapshot, run: u32) -> Self {
         Self { run, version: scan.record.version, sequence: scan.sequence, end: false }
     }
 
@@ -76,7 +76,7 @@ pub(crate) struct Lag(pub(crate) Arc<Instruments>);
 impl Lag {
     /// Records the delay. Only updates of the running attempt have a timestamp, and only an update
     /// that this stream waited for can be late.
-    fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>, now: Timestamp) {
+    pub(crate) fn measure(&self, scan: &ScanSnapshot, seen: Option<EventId>, now: Timestamp) {
         if let (Some(seen), Some(happened)) = (seen, scan.last_progress_at)
             && seen.version == scan.record.version
             && seen.sequence < scan.sequence

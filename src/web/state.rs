@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::edge::Edge;
 use super::hosts::HostRule;
 use super::limits::{RequestLimits, reserved_use};
+use super::renderings::{Fragment, RenderedScan, SharedRenderings};
 use super::status_cache::StatusCache;
 use super::viewer::Viewer;
 use super::zone::WallClock;
@@ -130,6 +131,10 @@ pub(crate) struct WebInner {
     pub(crate) run: u32,
     /// The cached responses of the status route.
     pub(crate) statuses: StatusCache,
+    /// The fragments of pages that show many scans.
+    pub(crate) fragments: SharedRenderings<Fragment>,
+    /// The parts of scans' pages.
+    pub(crate) scan_parts: SharedRenderings<RenderedScan>,
     /// The OpenAPI description.
     pub(crate) openapi: Bytes,
 }
@@ -154,6 +159,8 @@ impl WebInner {
             archives,
             run: rand::random(),
             statuses: StatusCache::default(),
+            fragments: SharedRenderings::default(),
+            scan_parts: SharedRenderings::default(),
             openapi,
         }
     }

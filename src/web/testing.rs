@@ -267,6 +267,11 @@ impl TestApp {
     /// Returns a running scan.
     pub(crate) async fn running(&self, target: &str) -> ScanRecord {
         let id = self.submitted(target).await;
+        self.started(id).await
+    }
+
+    /// Starts a submitted scan.
+    pub(crate) async fn started(&self, id: ScanId) -> ScanRecord {
         let node = fixtures::registration("node-a");
         let command = Command::Lease { node: node.id.clone() };
         self.memory.register(node, Duration::from_secs(3600)).await.unwrap();

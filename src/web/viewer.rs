@@ -17,6 +17,10 @@ use super::trace::RequestTrace;
 use super::zone::Zone;
 
 const COOKIE: &str = "kastrel-theme";
+/// The header with which a live page requests only the part of itself that changes.
+const PART: &str = "x-kastrel-part";
+/// The header with the id of the event that caused the request.
+const SEEN: &str = "x-kastrel-seen";
 
 /// The colour theme of a page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +63,35 @@ impl Theme {
     }
 }
 
+/// A change that the sender of a request has seen: a revision of one run of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SeenChange {
+    pub(crate) run: u32,
+    pub(crate) revision: u64,
+}
+
+impl SeenChange {
+    /// Parses the id of an event of `/api/events`.
+    fn parse(text: &str) -> Option<Self> {
+        let (run, revision) = text.split_once('-')?;
+        Some(Self { run: u32::from_str_radix(run, 16).ok()?, revision: revision.parse().ok()? })
+    }
+}
+
+/// A request for the part of a page that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PartRequest {
+    /// The change that the part must contain; `None` if the page has no event stream.
+    pub(crate) seen: Option<SeenChange>,
+}
+
+impl PartRequest {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let seen = headers.get(SEEN).and_then(|value| value.to_str().ok()).and_then(SeenChange::parse);
+        headers.contains_key(PART).then_some(Self { seen })
+    }
+}
+
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Viewer {
@@ -70,6 +103,8 @@ pub(crate) struct Viewer {
     pub(crate) theme: Theme,
     /// The time zone.
     pub(crate) zone: Zone,
+    /// Set if the request is for the part of a page that changes.
+    pub(crate) part: Option<PartRequest>,
     /// The client whose share of the queue the submissions count against.
     pub(crate) client: Client,
 }
@@ -104,6 +139,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
             name: None,
             theme: Theme::of(&parts.headers),
             zone: Zone::of(&parts.headers),
+            part: PartRequest::of(&parts.headers),
             client: address.map_or(Client::Local, Client::Address),
         })
     }
@@ -112,6 +148,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn part_request_names_the_change_it_follows() {
+        let of = |seen: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(PART, "live".parse().unwrap());
+            if let Some(seen) = seen {
+                headers.insert(SEEN, seen.parse().unwrap());
+            }
+            PartRequest::of(&headers).unwrap().seen
+        };
+        assert_eq!(of(Some("0000001f-12")), Some(SeenChange { run: 31, revision: 12 }));
+        for other in [None, Some(""), Some("12"), Some("x-1"), Some("1-x")] {
+            assert_eq!(of(other), None, "{other:?}");
+        }
+        assert_eq!(PartRequest::of(&HeaderMap::new()), None);
+    }
 
     #[test]
     fn theme_cookie_round_trips_and_other_values_mean_the_system_theme() {

@@ -1,5 +1,8 @@
 //! Checks the statements of the documents that the code can verify.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use kastrel_actors::model::{FailureKind, Interruption};
 use kastrel_actors::policy::lease::{LeasePolicy, SILENCE, SPARED};
 use kastrel_actors::policy::restart::{RetryPolicy, is_worth_another_try};
@@ -36,7 +39,7 @@ fn every_interruption_is_documented() {
 fn every_waiting_reason_is_in_the_documents_and_the_api() {
     for name in kastrel_actors::policy::waiting::Waiting::NAMES {
         assert!(SUPERVISION.contains(&format!("- `{name}`: ")), "{name}");
-        assert!(include_str!("../../src/web/api/wire.rs").contains(&format!("`{name}`")), "{name}");
+        assert!(include_str!("../../src/api_types/queue.rs").contains(&format!("`{name}`")), "{name}");
     }
 }
 
@@ -75,7 +78,7 @@ fn sources() -> String {
     let mut text = String::new();
     let mut folders: Vec<std::path::PathBuf> = ["src", "actors/src", "templates"]
         .iter()
-        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
         .collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -157,7 +160,7 @@ fn every_test_that_the_security_page_names_exists() {
     let mut sources = String::new();
     let mut folders: Vec<std::path::PathBuf> = ["src", "actors", "scanner", "tests"]
         .iter()
-        .map(|folder| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+        .map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
         .collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -188,8 +191,7 @@ fn every_test_that_the_security_page_names_exists() {
 #[test]
 fn every_key_and_command_of_the_operations_page_exists() {
     use clap::Parser as _;
-    let sections: std::collections::BTreeSet<&str> =
-        kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();
+    let sections: BTreeSet<&str> = kastrel::config::KEYS.iter().map(kastrel::config::Key::section).collect();
     let spans: Vec<String> =
         prose(OPERATIONS).replace("``", "").split('`').skip(1).step_by(2).map(str::to_owned).collect();
     let is_key = |text: &str| {
@@ -216,4 +218,43 @@ fn every_key_and_command_of_the_operations_page_exists() {
         commands += 1;
     }
     assert!(commands >= 8, "only {commands} commands were found");
+}
+
+#[test]
+fn fast_tests_of_nextest_are_those_of_make() {
+    let makefile = include_str!("../../Makefile");
+    let fast = makefile.lines().skip_while(|line| !line.starts_with("test-fast:")).nth(1).unwrap();
+    let skipped_by_make: BTreeSet<String> = fast.split(" --skip ").skip(1).map(|name| name.trim().to_owned()).collect();
+
+    let nextest: toml::Table = include_str!("../../.config/nextest.toml").parse().unwrap();
+    let filter = nextest["profile"]["fast"]["default-filter"].as_str().unwrap();
+    let skipped_by_nextest: BTreeSet<String> = filter
+        .lines()
+        .filter_map(|line| line.strip_prefix("- test(/^")?.strip_suffix("/)"))
+        .flat_map(|pattern| match pattern.split_once('(') {
+            Some((before, rest)) => {
+                let (choices, after) = rest.split_once(')').unwrap();
+                choices.split('|').map(|choice| format!("{before}{choice}{after}")).collect()
+            }
+            None => vec![pattern.to_owned()],
+        })
+        .collect();
+    assert_eq!(skipped_by_nextest, skipped_by_make);
+    assert!(skipped_by_make.len() > 3, "{skipped_by_make:?}");
+
+    for program in ["--lib", "--test architecture", "--test words"] {
+        assert!(fast.contains(program), "{fast}");
+    }
+    assert!(filter.contains("(kind(lib) | binary(architecture) | binary(words))"), "{filter}");
+    // A group whose tests were moved would be skipped nowhere.
+    for group in &skipped_by_make {
+        let path: Vec<&str> = group.trim_end_matches("::").split("::").collect();
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path.join("/"));
+        let inline = format!("mod {} {{", path.last().unwrap());
+        let parent = module.parent().unwrap();
+        let is_inline = [parent.with_extension("rs"), parent.join("mod.rs")]
+            .iter()
+            .any(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains(&inline)));
+        assert!(module.with_extension("rs").exists() || is_inline, "{group}");
+    }
 }

@@ -169,7 +169,7 @@ async fn lease(shared: &Shared, delivery: &Delivery) -> Result<Dispatch, StoreEr
 
 /// Passes the attempt to the current supervisor. Without a supervisor, the row is requeued.
 fn hand_over(shared: &Arc<Shared>, launch: Launch) {
-    let Err(message) = shared.tell_supervisor(supervisor::Message::Launch(Box::new(launch))) else { return };
+    let Err(message) = shared.supervisor.send(supervisor::Message::Launch(Box::new(launch))) else { return };
     if let supervisor::Message::Launch(launch) = *message {
         end_unstarted(shared, *launch, Resolution::Requeue(Interruption::NeverStarted));
     }

@@ -1,59 +1,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::message::Message;
 use crate::context::Shared;
 use crate::model::{AttemptRecord, ClassifiedEnd, Failure, FaultKind, NodeFault};
 use crate::policy::infrastructure::judge;
 use crate::ports::CheckDepth;
-use crate::task;
+use crate::task_actor::ActorTask;
 
 /// The timeout of a check. The port returns sooner; this limit is for an implementation that does
 /// not.
 const LIMIT: Duration = Duration::from_secs(15);
 
+#[derive(Clone, Copy)]
 pub(crate) struct Health;
 
-impl Actor for Health {
-    type Msg = Message;
-    type State = AbortOnDropHandle<()>;
-    type Arguments = Arc<Shared>;
+impl ActorTask for Health {
+    const NAME: &'static str = "health";
+    const STATE: &'static str = "checking";
 
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Message>,
-        shared: Arc<Shared>,
-    ) -> Result<Self::State, ActorProcessingErr> {
-        shared.show("health", "checking");
-        Ok(task::answer(
-            &myself,
-            async move {
-                watch(&shared).await;
-                Message::Ended("the checks ended".into())
-            },
-            Message::Ended,
-        ))
-    }
-
-    async fn handle(
-        &self,
-        _: ActorRef<Message>,
-        message: Message,
-        _: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        let Message::Ended(why) = message;
-        Err(why.into())
-    }
-}
-
-async fn watch(shared: &Shared) {
-    loop {
-        shared.gate.check_due().await;
-        check(shared).await;
+    async fn run(self, shared: Arc<Shared>) {
+        loop {
+            shared.gate.check_due().await;
+            check(&shared).await;
+        }
     }
 }
 

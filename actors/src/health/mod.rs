@@ -2,7 +2,7 @@
 //!
 //! - **Owns** one task that checks the node every few seconds, more often while there is a fault,
 //!   and at once when a scan could not be started.
-//! - **Messages** come only from its own task. The other actors read and write the health state in
+//! - **Messages**: none. The other actors read and write the health state in
 //!   the shared context, so a restart loses nothing.
 //! - **When a check does not return**, that is a fault of its own: a disk hangs.
 //! - **On shutdown** it ends with the node.
@@ -10,6 +10,5 @@
 //!   scan whose attempt has failed.
 
 mod actor;
-mod message;
 
 pub(crate) use actor::{Health, judged};

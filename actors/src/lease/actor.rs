@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::Message;
 use crate::context::Shared;
 use crate::messages::supervisor;
-use crate::model::{NodeLease, NodeLeaseRefused, Principal};
+use crate::model::{NodeLease, NodeLeaseRefused};
 use crate::policy::lease::{LeaseState, LeaseStep, step, trusted_until};
 use crate::ports::{Control, StoreError};
 use crate::task;
@@ -193,7 +193,7 @@ impl State {
                 self.refresh_again |= self.note_directives(&lease);
                 for scan in lease.cancels {
                     // Without a supervisor there is no scan to cancel.
-                    let _ = self.shared.tell_supervisor(supervisor::Message::Cancel(scan));
+                    let _ = self.shared.supervisor.send(supervisor::Message::Cancel(scan));
                 }
                 self.tick(myself);
                 if self.refresh_again {
@@ -233,9 +233,7 @@ impl State {
         let left = by.saturating_duration_since(Instant::now());
         let shared = Arc::clone(&self.shared);
         drop(tokio::spawn(async move {
-            if let Err(error) =
-                shared.ports.store.nodes.order_drain(&shared.config.id, Some(left), &Principal::System).await
-            {
+            if let Err(error) = shared.ports.store.nodes.keep_drain(&shared.config.id, left).await {
                 warn!(
                     error = &error as &dyn std::error::Error,
                     "could not write the order to drain again; the next renewal takes it back"
@@ -251,7 +249,7 @@ impl State {
         if changed {
             info!(node.id = %self.shared.config.id, draining = lease.drain.is_some(), queue.paused = lease.paused, "the orders have changed");
             // A new supervisor reads the directives at its start.
-            let _ = self.shared.tell_supervisor(supervisor::Message::DirectivesChanged);
+            let _ = self.shared.supervisor.send(supervisor::Message::DirectivesChanged);
         }
         changed
     }
@@ -270,7 +268,7 @@ impl State {
     fn clear(&mut self, myself: &ActorRef<Message>) {
         let shared = Arc::clone(&self.shared);
         let work = async move {
-            shared.clear(supervisor::Message::KillAll).await;
+            shared.supervisor.clear(&shared.registry, supervisor::Message::KillAll).await;
             Message::Cleared
         };
         self.timer = Some(task::answer(myself, work, Message::Panicked));

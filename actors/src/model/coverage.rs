@@ -43,12 +43,11 @@ impl Coverage {
         for plugin in plugins {
             let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
             let is_left_out = left_out.iter().any(|name| name.eq_ignore_ascii_case(&plugin.name));
-            match status {
+            match status.class() {
                 // The submission excluded the plugin, and the scanner did not run it.
-                PluginStatus::Skipped | PluginStatus::Unavailable | PluginStatus::NotRun | PluginStatus::Pending
-                    if is_left_out => {}
-                PluginStatus::Skipped if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
-                status => coverage.add(status, plugin.name.clone()),
+                _ if is_left_out && !status.has_started() => {}
+                PluginClass::LeftOut if !is_selected(&plugin.name) => coverage.left_out.push(plugin.name.clone()),
+                _ => coverage.add(status, plugin.name.clone()),
             }
         }
         let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name));
@@ -57,7 +56,7 @@ impl Coverage {
                 && !request.options.plugins[..at].contains(name)
                 && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name))
             {
-                coverage.add(if ended { PluginStatus::NotRun } else { PluginStatus::Pending }, name.clone());
+                coverage.add(if ended { PluginStatus::MISSED } else { PluginStatus::INITIAL }, name.clone());
             }
         }
         coverage
@@ -77,22 +76,16 @@ impl Coverage {
     /// Returns the names of the checks that wait or run while the attempt has not ended.
     #[must_use]
     pub fn unfinished(&self) -> &[String] {
-        self.names(PluginStatus::Pending)
+        self.names(PluginStatus::INITIAL)
     }
 
     /// The states of a check that count as a gap, in the order in which they are named.
-    pub const GAPS: [PluginStatus; 5] = [
-        PluginStatus::Failed,
-        PluginStatus::Unavailable,
-        PluginStatus::Skipped,
-        PluginStatus::Interrupted,
-        PluginStatus::NotRun,
-    ];
+    pub const GAPS: [PluginStatus; 5] = PluginStatus::GAPS;
 
     /// Returns the number of checks that ran to their end.
     #[must_use]
     pub fn ran(&self) -> usize {
-        self.names(PluginStatus::Completed).len()
+        self.checks.iter().filter(|(status, _)| status.class() == PluginClass::Ok).map(|(_, names)| names.len()).sum()
     }
 
     /// Returns the number of checks of the scan.
@@ -144,7 +137,7 @@ impl Coverage {
 /// The state under which [`Coverage`] lists a check.
 const fn list_of(status: PluginStatus) -> PluginStatus {
     match status.class() {
-        PluginClass::Waiting | PluginClass::Running => PluginStatus::Pending,
+        PluginClass::Waiting | PluginClass::Running => PluginStatus::INITIAL,
         PluginClass::Ok | PluginClass::LeftOut | PluginClass::Problem => status,
     }
 }

@@ -1,6 +1,8 @@
 //! What happened to a scan or to the queue: the events of commands and of ends of attempts, and the
 //! entries that a store keeps of them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -63,9 +65,55 @@ pub enum DomainEvent {
         /// The node.
         node: NodeId,
     },
+    /// A dead letter of a scan was sent again.
+    DeadLetterResent {
+        /// The version in the key of the dead letter.
+        version: u64,
+    },
+}
+
+/// Why a stored event cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the event cannot be read: {reason}")]
+pub struct EventError {
+    /// The reason, for people.
+    pub reason: String,
+    /// True if the event has an action that this version does not know: a newer version wrote it
+    /// and can read it.
+    pub is_of_newer_version: bool,
 }
 
 impl DomainEvent {
+    /// The names of all actions.
+    pub const ACTIONS: [&'static str; 10] = [
+        "scan_submitted",
+        "cancel_requested",
+        "attempt_ended",
+        "scan_ended",
+        "scan_deleted",
+        "queue_paused",
+        "queue_resumed",
+        "drain_ordered",
+        "drain_revoked",
+        "dead_letter_resent",
+    ];
+
+    /// Reads a stored event.
+    ///
+    /// # Errors
+    /// The text is no event of this version.
+    pub fn read(text: &str) -> Result<Self, EventError> {
+        #[derive(Deserialize)]
+        struct Named {
+            action: String,
+        }
+        serde_json::from_str(text).map_err(|error| EventError {
+            reason: error.to_string(),
+            is_of_newer_version: serde_json::from_str::<Named>(text)
+                .is_ok_and(|named| !Self::ACTIONS.contains(&named.action.as_str())),
+        })
+    }
+
     /// The name of what happened, as in the stored event.
     #[must_use]
     pub const fn action(&self) -> &'static str {
@@ -79,6 +127,7 @@ impl DomainEvent {
             Self::QueueResumed => "queue_resumed",
             Self::DrainOrdered { .. } => "drain_ordered",
             Self::DrainRevoked { .. } => "drain_revoked",
+            Self::DeadLetterResent { .. } => "dead_letter_resent",
         }
     }
 }
@@ -134,13 +183,70 @@ pub struct OutboxEntry {
     pub accepted_by: Vec<String>,
 }
 
+/// An entry of the outbox whose event cannot be read, leased to one relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableEntry {
+    /// Its identity.
+    pub key: OutboxKey,
+    /// Why its event cannot be read.
+    pub error: EventError,
+    /// How often its delivery has failed.
+    pub failures: u32,
+    /// The consumers that have already accepted it.
+    pub accepted_by: Vec<String>,
+}
+
+/// The entries of one lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeasedEntries {
+    /// The entries to deliver, in the order of their keys.
+    pub entries: Vec<OutboxEntry>,
+    /// The entries that no consumer can get.
+    pub unreadable: Vec<UnreadableEntry>,
+}
+
+impl LeasedEntries {
+    /// Adds an entry with the stored text of its event.
+    pub fn add(&mut self, key: OutboxKey, event: &str, failures: u32, accepted_by: Vec<String>) {
+        match DomainEvent::read(event) {
+            Ok(event) => self.entries.push(OutboxEntry { key, event, failures, accepted_by }),
+            Err(error) => self.unreadable.push(UnreadableEntry { key, error, failures, accepted_by }),
+        }
+    }
+
+    /// Returns how many entries were leased.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len() + self.unreadable.len()
+    }
+
+    /// Returns true if no entry was leased.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How many events wait for their consumers, and how many were given up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeliveryBacklog {
+    /// The number of entries in the outbox; counted to 10,000.
+    pub waiting: u64,
+    /// The age of the oldest of them, by the store's clock; `None` if none waits.
+    pub oldest: Option<Duration>,
+    /// The number of dead letters; counted to 10,000.
+    pub dead_letters: u64,
+}
+
 /// An entry that was given up after many tries, or at once because no try can succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Its identity.
     pub key: OutboxKey,
-    /// What happened.
-    pub event: DomainEvent,
+    /// What happened; `None` if this version cannot read it.
+    pub event: Option<DomainEvent>,
+    /// The event as it is stored.
+    pub text: String,
     /// When it was given up, by the store's clock.
     pub at: Timestamp,
     /// How often it was tried.
@@ -167,10 +273,28 @@ mod tests {
             DomainEvent::QueueResumed,
             DomainEvent::DrainOrdered { node: node.clone(), within_ms: 5 },
             DomainEvent::DrainRevoked { node },
+            DomainEvent::DeadLetterResent { version: 3 },
         ] {
             let json = serde_json::to_value(&event).unwrap();
             assert_eq!(json["action"], event.action());
-            assert_eq!(serde_json::from_value::<DomainEvent>(json).unwrap(), event);
+            assert!(DomainEvent::ACTIONS.contains(&event.action()), "{event:?}");
+            assert_eq!(DomainEvent::read(&json.to_string()), Ok(event));
+        }
+    }
+
+    #[test]
+    fn unreadable_event_is_damaged_or_of_a_newer_version() {
+        for (text, is_of_newer_version) in [
+            ("", false),
+            ("{", false),
+            ("[]", false),
+            (r#"{"status":"failed"}"#, false),
+            (r#"{"action":"scan_ended"}"#, false),
+            (r#"{"action":"scan_moved"}"#, true),
+        ] {
+            let error = DomainEvent::read(text).unwrap_err();
+            assert_eq!(error.is_of_newer_version, is_of_newer_version, "{text}");
+            assert!(error.to_string().starts_with("the event cannot be read: "), "{error}");
         }
     }
 

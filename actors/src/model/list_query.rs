@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus, Severity};
+use super::{ProjectId, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus, Severity};
 
 /// The start or end of a page, in an order other than by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Cursor {
 /// Which scans to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
+    /// Only scans of this project; without it, those of all projects.
+    pub project: Option<ProjectId>,
     /// Only these states; empty means all.
     pub statuses: Vec<ScanStatus>,
     /// Only targets that contain this text; the text is in lower case.
@@ -54,6 +56,7 @@ pub struct ListQuery {
 impl Default for ListQuery {
     fn default() -> Self {
         Self {
+            project: None,
             statuses: Vec::new(),
             target: None,
             mode: None,

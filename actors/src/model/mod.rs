@@ -21,18 +21,19 @@ mod node;
 mod node_fault;
 mod outcome;
 mod plugin;
-mod plugin_class;
+mod plugin_status;
 mod principal;
+mod project;
 mod record;
 mod request;
 mod scan_overview;
+mod scan_target;
 mod scanner_info;
 mod setting_nature;
 mod setting_schema;
 mod setting_value;
 mod snapshot;
 mod stats;
-mod target;
 mod trace_context;
 
 pub use actor_view::{ActorFailure, ActorView};
@@ -42,7 +43,10 @@ pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::{Coverage, GapNames};
 pub use dispatch::{DueScan, RunningScan};
-pub use event::{AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey};
+pub use event::{
+    AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, EventError, LeasedEntries, OutboxEntry, OutboxKey,
+    UnreadableEntry,
+};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
@@ -53,15 +57,17 @@ pub use names::UnknownName;
 pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, QueuePause};
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
 pub use outcome::{AttemptEnd, ClassifiedEnd, Failure, FailureKind, Interruption, ResultSummary, Verdict};
-pub use plugin::{PluginResult, PluginStatus, end_with_attempt};
-pub use plugin_class::{PluginClass, PluginText};
+pub use plugin::{PluginResult, end_with_attempt};
+pub use plugin_status::{PluginClass, PluginStatus, PluginText, PluginTone};
 pub use principal::{Principal, RequestContext};
+pub use project::{ParseProjectIdError, ProjectId};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
     ReportFormat, SECRET_MARK, ScanMode, ScanOptions, ScanRequest, ScanRequestDraft,
 };
 pub use scan_overview::ScanOverview;
+pub use scan_target::{Host, Scheme, Target, TargetError};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
@@ -70,5 +76,4 @@ pub use setting_value::{
 };
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use stats::{DayOutcomes, PastRun, RunsLike, StoreStats};
-pub use target::{Host, Scheme, Target, TargetError};
 pub use trace_context::{TraceContext, TraceContextError};

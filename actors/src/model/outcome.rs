@@ -139,6 +139,12 @@ impl ResultSummary {
     pub fn count(&self, status: PluginStatus) -> u64 {
         self.states.get(&status).copied().unwrap_or_default()
     }
+
+    /// Returns the number of plugins that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.states.iter().filter(|(status, _)| status.has_failed()).map(|(_, number)| number).sum()
+    }
 }
 
 /// A summary as rows, feeds and backups hold it. Earlier versions held the plugins themselves.
@@ -203,11 +209,12 @@ mod tests {
             plugin("a", PluginStatus::Completed, 2),
             plugin("b", PluginStatus::Completed, 3),
             plugin("c", PluginStatus::InProgress, 0),
+            plugin("d", PluginStatus::Failed, 0),
         ];
         let summary = ResultSummary::of(&plugins, false);
         let counts = [PluginStatus::Completed, PluginStatus::Interrupted, PluginStatus::Failed]
             .map(|status| summary.count(status));
-        assert_eq!((counts, summary.findings), ([2, 1, 0], 5));
+        assert_eq!((counts, summary.failed(), summary.findings), ([2, 1, 1], 1, 5));
         let text = serde_json::to_string(&summary).unwrap();
         assert_eq!(serde_json::from_str::<ResultSummary>(&text).unwrap(), summary);
         assert!(!text.contains("plugins"), "{text}");

@@ -1,57 +1,10 @@
-//! The state of a plugin in a scan, its issues and the number of items it collected.
+//! A plugin in a scan: its state, its issues and the number of items it collected.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::count::{bounded_count, grouped_count};
-use super::{IssueCollector, IssueRef, SeverityCounts};
-
-named_enum! {
-    /// The state of a plugin, in the words of the status API.
-    pub enum PluginStatus {
-        /// Not started yet.
-        Pending = "pending",
-        /// Started.
-        InProgress = "in_progress",
-        /// Ended successfully.
-        Completed = "completed",
-        /// Failed; the message has the reason.
-        Failed = "failed",
-        /// Left out on purpose.
-        Skipped = "skipped",
-        /// The plugin's tool is missing on the node.
-        Unavailable = "unavailable",
-        /// Had started when the attempt ended.
-        Interrupted = "interrupted",
-        /// Had not started when the attempt ended.
-        NotRun = "not_run",
-    }
-}
-
-impl PluginStatus {
-    /// Returns true if the plugin's state will not change any more.
-    #[must_use]
-    pub const fn is_final(self) -> bool {
-        match self {
-            Self::Pending | Self::InProgress => false,
-            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => {
-                true
-            }
-        }
-    }
-
-    /// Returns the state after the end of the attempt.
-    #[must_use]
-    pub const fn when_attempt_ends(self) -> Self {
-        match self {
-            Self::Pending => Self::NotRun,
-            Self::InProgress => Self::Interrupted,
-            Self::Completed | Self::Failed | Self::Skipped | Self::Unavailable | Self::Interrupted | Self::NotRun => {
-                self
-            }
-        }
-    }
-}
+use super::{IssueCollector, IssueRef, PluginStatus, SeverityCounts};
 
 /// One plugin of one attempt. The scanned site may choose any text in it, so text is hostile; it is
 /// stripped of control characters and bounded.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AttemptEnd, AttemptNumber, CancelledBy, Coverage, Failure, FencingToken, Interruption, NewScan, NodeId,
-    PluginResult, ResultSummary, ScanId, ScanRequest, ScannerInfo, SeverityCounts, TraceContext,
+    PluginResult, ProjectId, ResultSummary, ScanId, ScanRequest, ScannerInfo, SeverityCounts, TraceContext,
 };
 
 named_enum! {
@@ -193,13 +193,19 @@ pub struct ScanRecord {
     pub trace: TraceContext,
     /// The scan that this one repeats.
     pub rerun_of: Option<ScanId>,
+    /// The name of the principal who owns it: who submitted it. Absent in rows of older versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The project that it belongs to.
+    #[serde(skip_serializing_if = "ProjectId::is_default")]
+    pub project: ProjectId,
 }
 
 impl ScanRecord {
     /// Creates the row of a scan that is accepted at `now`: pending, and due at once.
     #[must_use]
     pub fn submitted(id: ScanId, scan: NewScan, now: Timestamp) -> Self {
-        let NewScan { request, left_out, idempotency_key, trace, rerun_of, submitted_by: _ } = scan;
+        let NewScan { request, left_out, idempotency_key, trace, rerun_of, submitted_by, project } = scan;
         Self {
             id,
             request,
@@ -216,6 +222,8 @@ impl ScanRecord {
             idempotency_key,
             trace,
             rerun_of,
+            owner: Some(submitted_by.to_string()),
+            project,
         }
     }
 
@@ -238,6 +246,8 @@ impl ScanRecord {
             idempotency_key: self.idempotency_key.clone(),
             trace: self.trace,
             rerun_of: self.rerun_of,
+            owner: self.owner.clone(),
+            project: self.project.clone(),
         }
     }
 

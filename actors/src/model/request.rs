@@ -221,8 +221,10 @@ pub struct NewScan {
     pub trace: TraceContext,
     /// The scan that this one repeats.
     pub rerun_of: Option<super::ScanId>,
-    /// Who submits it.
+    /// Who submits it, and so owns it.
     pub submitted_by: super::Principal,
+    /// The project that it belongs to.
+    pub project: super::ProjectId,
 }
 
 /// An error in one field.

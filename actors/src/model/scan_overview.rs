@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Coverage, PluginClass, PluginStatus, ScanSnapshot, SeverityCounts, total_count};
+use super::{Coverage, PluginClass, ScanSnapshot, SeverityCounts, total_count};
 
 /// The numbers of a scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,6 @@ pub struct ScanOverview {
     pub percent: Option<usize>,
     /// The number of plugins that failed.
     pub failed: usize,
-    /// The number of checks whose tool is missing.
-    pub unavailable: usize,
     /// The names of the plugins that run now.
     pub running: Vec<String>,
     /// The number of items that the plugins collected.
@@ -45,8 +43,7 @@ impl ScanOverview {
             ended,
             total,
             percent: (total > 0).then(|| ended * 100 / total),
-            failed: plugins.iter().filter(|plugin| plugin.status == PluginStatus::Failed).count(),
-            unavailable: coverage.names(PluginStatus::Unavailable).len(),
+            failed: plugins.iter().filter(|plugin| plugin.status.has_failed()).count(),
             running: plugins
                 .iter()
                 .filter(|plugin| plugin.status.class() == PluginClass::Running)
@@ -98,7 +95,9 @@ impl ScanSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AttemptNumber, AttemptRecord, CancelledBy, FencingToken, PluginResult, ScanRecord, ScanState};
+    use crate::model::{
+        AttemptNumber, AttemptRecord, CancelledBy, FencingToken, PluginResult, PluginStatus, ScanRecord, ScanState,
+    };
     use crate::testing::fixtures;
 
     fn at(second: i64) -> Timestamp {
@@ -153,7 +152,7 @@ mod tests {
             assert_eq!(overview.progress().is_some(), total > 0);
         }
         let overview = ScanOverview::of(&scan(running(), &[], &[("a", Failed), ("b", Unavailable), ("c", InProgress)]));
-        assert_eq!((overview.failed, overview.unavailable, overview.running), (1, 1, vec!["c".to_owned()]));
+        assert_eq!((overview.failed, overview.running), (1, vec!["c".to_owned()]));
     }
 
     #[test]

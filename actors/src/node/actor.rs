@@ -22,6 +22,7 @@ use crate::reconciler::Reconciler;
 use crate::relay::Relay;
 use crate::supervisor::ScanSupervisor;
 use crate::task;
+use crate::task_actor::TaskActor;
 
 /// How long killed scans may take until their processes are gone and their ends are recorded.
 const KILL_GRACE: Duration = Duration::from_secs(8);
@@ -155,7 +156,7 @@ impl State {
         let cell = match role {
             Role::Supervisor => {
                 let (actor, _) = Actor::spawn_linked(None, ScanSupervisor, shared, parent).await?;
-                self.shared.supervisor.send_replace(Some(actor.clone()));
+                self.shared.supervisor.replace(Some(actor.clone()));
                 actor.get_cell()
             }
             Role::Lease => {
@@ -163,13 +164,13 @@ impl State {
                 self.lease = Some(actor.clone());
                 actor.get_cell()
             }
-            Role::Health => Actor::spawn_linked(None, Health, shared, parent).await?.0.get_cell(),
+            Role::Health => Actor::spawn_linked(None, TaskActor(Health), shared, parent).await?.0.get_cell(),
             Role::Dispatcher => {
                 let arguments = dispatcher::Arguments { shared, credits: Arc::clone(&self.credits) };
                 Actor::spawn_linked(None, Dispatcher, arguments, parent).await?.0.get_cell()
             }
-            Role::Relay => Actor::spawn_linked(None, Relay, shared, parent).await?.0.get_cell(),
-            Role::Reconciler => Actor::spawn_linked(None, Reconciler, shared, parent).await?.0.get_cell(),
+            Role::Relay => Actor::spawn_linked(None, TaskActor(Relay), shared, parent).await?.0.get_cell(),
+            Role::Reconciler => Actor::spawn_linked(None, TaskActor(Reconciler), shared, parent).await?.0.get_cell(),
         };
         self.children.push(Child { role, cell });
         Ok(())
@@ -179,7 +180,7 @@ impl State {
         let Some(at) = self.children.iter().position(|child| child.cell.get_id() == who.get_id()) else { return };
         let role = self.children.remove(at).role;
         if role == Role::Supervisor {
-            self.shared.supervisor.send_replace(None);
+            self.shared.supervisor.replace(None);
         }
         // During a shutdown the supervisor is still needed, because a new one cleans up after it,
         // and so is the lease, because scans may still finish.
@@ -269,7 +270,7 @@ async fn finished(shared: &Shared, limit: Duration) -> bool {
 
 /// Has the supervisor end every scan. Returns `false` if that takes longer than `limit`.
 async fn cleared(shared: &Shared, message: fn(OnCleared) -> supervisor::Message, limit: Duration) -> bool {
-    tokio::time::timeout(limit, shared.clear(message)).await.is_ok()
+    tokio::time::timeout(limit, shared.supervisor.clear(&shared.registry, message)).await.is_ok()
 }
 
 /// Requeues the rows of leases that were granted while the dispatcher was stopping. No process of

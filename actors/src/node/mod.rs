@@ -15,8 +15,6 @@ mod exit;
 mod handle;
 mod message;
 #[cfg(test)]
-mod repair_tests;
-#[cfg(test)]
 mod tests;
 
 pub use exit::NodeExit;

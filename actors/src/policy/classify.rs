@@ -2,7 +2,7 @@
 
 use crate::model::{
     AttemptEnd, AttemptReport, ClassifiedEnd, Coverage, ExitKind, Failure, FailureKind, InfoFile, Interruption,
-    PluginResult, PluginStatus, Verdict,
+    PluginClass, PluginResult, Verdict,
 };
 
 /// The reason why Kastrel requested the end of an attempt.
@@ -46,7 +46,7 @@ pub fn classify(report: &AttemptReport, stop: Option<StopCause>, dry_run: bool) 
         )
         | None => {}
     }
-    let is_checked = report.plugins.iter().any(|plugin| plugin.status == PluginStatus::Completed);
+    let is_checked = report.plugins.iter().any(|plugin| plugin.status.class() == PluginClass::Ok);
     if report.info == InfoFile::Read && (is_checked || dry_run) {
         return AttemptEnd::Completed(Verdict { plugins: report.plugins.clone(), dry_run });
     }
@@ -145,6 +145,7 @@ fn nothing_checked(plugins: &[PluginResult]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PluginStatus;
 
     /// A report in which one of two plugins completed.
     fn report(exit: ExitKind, info: InfoFile) -> AttemptReport {

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 /// How long an entry is leased: a relay that dies in the middle of a delivery delays it by this
-/// time. A delivery must not take longer.
+/// time.
 pub const LEASE: Duration = Duration::from_secs(30);
+
+/// How long one consumer may take for the entries of a round, so that a consumer that does not
+/// answer holds up neither the others nor the lease.
+pub const DELIVERY_LIMIT: Duration = Duration::from_secs(10);
 
 /// The waits after each failed try. After the last one the entry is given up. A consumer that is
 /// down for less than 27 hours loses nothing.

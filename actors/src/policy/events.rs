@@ -1,4 +1,4 @@
-//! Which event a change of a row is, on whose behalf, and which consumers want it.
+//! Which event a change of a row is, on whose behalf, and whether the relay delivers it.
 
 use std::time::Duration;
 
@@ -74,19 +74,20 @@ pub const fn counted(event: &DomainEvent) -> Option<(ScanStatus, Timestamp, i64)
     }
 }
 
-/// Returns the consumers that want an event. The store writes no outbox entry for an event that
-/// nobody wants.
+/// Returns true if the relay delivers an event to consumers. The store writes no outbox entry for
+/// other events.
 #[must_use]
-pub const fn consumers_of(event: &DomainEvent) -> &'static [&'static str] {
+pub const fn is_delivered(event: &DomainEvent) -> bool {
     match event {
-        DomainEvent::ScanEnded { .. } | DomainEvent::ScanDeleted { .. } => &[OUTCOMES],
+        DomainEvent::ScanEnded { .. } | DomainEvent::ScanDeleted { .. } => true,
         DomainEvent::ScanSubmitted { .. }
         | DomainEvent::CancelRequested { .. }
         | DomainEvent::AttemptEnded { .. }
         | DomainEvent::QueuePaused { .. }
         | DomainEvent::QueueResumed
         | DomainEvent::DrainOrdered { .. }
-        | DomainEvent::DrainRevoked { .. } => &[],
+        | DomainEvent::DrainRevoked { .. }
+        | DomainEvent::DeadLetterResent { .. } => false,
     }
 }
 

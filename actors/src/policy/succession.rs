@@ -46,7 +46,7 @@ fn further(one: Vec<PluginResult>, other: Vec<PluginResult>) -> Vec<PluginResult
     let way = |plugins: &[PluginResult]| {
         let count = |state: fn(PluginStatus) -> bool| plugins.iter().filter(|plugin| state(plugin.status)).count();
         let findings = total_count(plugins.iter().map(|plugin| plugin.findings_count));
-        (count(PluginStatus::is_final), count(|status| status != PluginStatus::Pending), findings, plugins.len())
+        (count(PluginStatus::is_final), count(|status| status != PluginStatus::INITIAL), findings, plugins.len())
     };
     if way(&one) > way(&other) { one } else { other }
 }

@@ -18,12 +18,14 @@ pub struct DeliveryError {
 /// key.
 #[async_trait]
 pub trait EventConsumer: Send + Sync + 'static {
-    /// The stable name, which the outbox stores.
-    fn name(&self) -> &'static str;
+    /// The stable name, which the outbox stores. No other consumer of the process has it.
+    fn name(&self) -> &str;
 
     /// Returns true if the consumer wants such an event.
     fn wants(&self, event: &DomainEvent) -> bool;
 
-    /// Accepts all of these entries, or fails; after an error none or some have had an effect.
+    /// Accepts all of these entries, or fails; after an error none or some have had an effect. An
+    /// answer that takes longer than [`DELIVERY_LIMIT`](crate::policy::delivery::DELIVERY_LIMIT) is
+    /// a failure.
     async fn consume(&self, entries: &[OutboxEntry]) -> Result<(), DeliveryError>;
 }

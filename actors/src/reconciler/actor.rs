@@ -1,21 +1,22 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
-use super::message::{Message, Suspects};
 use crate::attempt_finisher::{AttemptFinisher, retry_or_fail};
 use crate::context::Shared;
 use crate::messages::scan::FinishOutcome;
 use crate::model::{
-    Command, Failure, FailureKind, Interruption, NodeId, PluginResult, Resolution, RunningScan, ScanState,
+    Command, Failure, FailureKind, FencingToken, Interruption, NodeId, PluginResult, Resolution, RunningScan, ScanId,
+    ScanState,
 };
 use crate::policy::adoption::{Adoption, adoption};
 use crate::ports::{Applied, AttemptJob, JobSignal, StoreError};
-use crate::task;
+use crate::task_actor::ActorTask;
 
 /// The timeout of one reconciliation.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -25,90 +26,50 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The maximum number of rows that one reconciliation signals; the next one signals the rest.
 const SIGNALS: usize = 1_000;
 
+/// Rows of this node without an owner, and when each was first seen without one. When a row is
+/// first seen, its owner may just be starting.
+type Suspects = HashMap<(ScanId, FencingToken), Instant>;
+
+#[derive(Clone, Copy)]
 pub(crate) struct Reconciler;
 
-pub(crate) struct State {
-    shared: Arc<Shared>,
-    /// Rows without an owner. When a row is first seen, its owner may just be starting.
-    suspects: Suspects,
-    /// Nodes of earlier runs that are known to be dead, until their scans are taken over.
-    dead: Vec<NodeId>,
-    /// The reconciliation in progress, or the timer of the next one.
-    work: Option<AbortOnDropHandle<()>>,
-    is_reconciling: bool,
-    /// True if another reconciliation was requested while one is in progress.
-    reconcile_again: bool,
-    _lease: AbortOnDropHandle<()>,
-}
+impl ActorTask for Reconciler {
+    const NAME: &'static str = "reconciler";
+    const STATE: &'static str = "watching";
 
-impl Actor for Reconciler {
-    type Msg = Message;
-    type State = State;
-    type Arguments = Arc<Shared>;
-
-    async fn pre_start(&self, myself: ActorRef<Message>, shared: Arc<Shared>) -> Result<State, ActorProcessingErr> {
-        shared.show("reconciler", "watching");
-        myself.cast(Message::Reconcile)?;
-        let dead = shared.config.previous.clone();
-        let lease = look_with_a_new_lease(&shared, myself);
-        Ok(State {
-            shared,
-            suspects: Suspects::new(),
-            dead,
-            work: None,
-            is_reconciling: false,
-            reconcile_again: false,
-            _lease: lease,
-        })
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<Message>,
-        message: Message,
-        state: &mut State,
-    ) -> Result<(), ActorProcessingErr> {
-        match message {
-            Message::Reconcile if state.is_reconciling => state.reconcile_again = true,
-            Message::Reconcile => {
-                state.is_reconciling = true;
-                let work = look(Arc::clone(&state.shared), std::mem::take(&mut state.suspects), state.dead.clone());
-                let limited = async move {
-                    Message::Looked(
-                        tokio::time::timeout(LIMIT, work)
-                            .await
-                            .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into()))),
-                    )
-                };
-                state.work = Some(task::answer(&myself, limited, Message::Panicked));
-            }
-            Message::Looked(result) => {
-                state.is_reconciling = false;
-                match result {
-                    Ok(suspects) => {
-                        state.suspects = suspects;
-                        state.dead.clear();
-                        state.shared.show("reconciler", "watching");
-                    }
-                    Err(error) => {
-                        state.shared.show("reconciler", "store not responding");
-                        warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
-                    }
+    async fn run(self, shared: Arc<Shared>) {
+        let mut suspects = Suspects::new();
+        // Nodes of earlier runs that are known to be dead, until their scans are taken over.
+        let mut dead = shared.config.previous.clone();
+        let new_lease = Arc::new(Notify::new());
+        let _leases = watch_for_new_leases(&shared, Arc::clone(&new_lease));
+        loop {
+            let work = look(Arc::clone(&shared), std::mem::take(&mut suspects), dead.clone());
+            let result = tokio::time::timeout(LIMIT, work)
+                .await
+                .unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())));
+            match result {
+                Ok(remaining) => {
+                    suspects = remaining;
+                    dead.clear();
+                    shared.show("reconciler", "watching");
                 }
-                // A random wait, so that the nodes do not reconcile at the same time.
-                let wait = state.shared.config.rescue_every.mul_f64(rand::random_range(0.75..1.25));
-                let wait = if std::mem::take(&mut state.reconcile_again) { Duration::ZERO } else { wait };
-                state.work = Some(task::timer(&myself, Instant::now() + wait, Message::Reconcile));
+                Err(error) => {
+                    shared.show("reconciler", "store not responding");
+                    warn!(error = &error as &dyn std::error::Error, "could not look for scans without an owner");
+                }
             }
-            Message::Panicked(why) => return Err(why.into()),
+            // A random wait, so that the nodes do not reconcile at the same time.
+            let wait = shared.config.rescue_every.mul_f64(rand::random_range(0.75..1.25));
+            let _ = tokio::time::timeout(wait, new_lease.notified()).await;
         }
-        Ok(())
     }
 }
 
-/// Starts a reconciliation when the node gets a lease again: it must write the results of attempts
-/// that ended without a lease before other nodes take over their scans.
-fn look_with_a_new_lease(shared: &Arc<Shared>, reconciler: ActorRef<Message>) -> AbortOnDropHandle<()> {
+/// Requests a reconciliation when the node gets a lease again, also while one is in progress: it
+/// must write the results of attempts that ended without a lease before other nodes take over their
+/// scans.
+fn watch_for_new_leases(shared: &Arc<Shared>, new_lease: Arc<Notify>) -> AbortOnDropHandle<()> {
     let shared = Arc::clone(shared);
     AbortOnDropHandle::new(tokio::spawn(async move {
         // The first lease of the node is not a new one: the reconciler starts with it.
@@ -116,9 +77,7 @@ fn look_with_a_new_lease(shared: &Arc<Shared>, reconciler: ActorRef<Message>) ->
         loop {
             shared.gate.lease_lost().await;
             shared.gate.lease_held().await;
-            if reconciler.cast(Message::Reconcile).is_err() {
-                return;
-            }
+            new_lease.notify_one();
         }
     }))
 }

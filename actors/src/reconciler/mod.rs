@@ -1,7 +1,7 @@
 //! The reconciler: finds scans without an owner and pending rows without a signal.
 //!
 //! - **Owns** one reconciliation at a time.
-//! - **Messages** come from its own timer and task.
+//! - **Messages**: none. It works at an interval, and at once when the node has a lease again.
 //! - **What it handles**: scans of nodes whose lease has ended (taken over with a new token); rows
 //!   that run on this node without an owner (requeued); due rows that may have no signal (signalled
 //!   again). A takeover depends on the lease, never on age. The nodes of a cluster take turns to
@@ -16,6 +16,5 @@
 //!   its dead predecessors.
 
 mod actor;
-mod message;
 
 pub(crate) use actor::Reconciler;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ServicePorts;
-use crate::model::{AuditEntry, DeadLetter, OutboxKey, RequestContext, ScanId};
+use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, OutboxKey, RequestContext, ScanId};
 use crate::ports::StoreError;
 
 /// The audit service.
@@ -44,7 +44,15 @@ impl AuditService {
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn resend(&self, _context: &RequestContext, key: OutboxKey) -> Result<bool, StoreError> {
-        self.ports.store.outbox.resend(key).await
+    pub async fn resend(&self, context: &RequestContext, key: OutboxKey) -> Result<bool, StoreError> {
+        self.ports.store.outbox.resend(key, &context.principal).await
+    }
+
+    /// Returns how many events wait for their consumers, and how many were given up.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn backlog(&self, _context: &RequestContext) -> Result<DeliveryBacklog, StoreError> {
+        self.ports.store.outbox.backlog().await
     }
 }

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::ServicePorts;
 use crate::model::{
-    ActorView, DayOutcomes, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, ScanSnapshot, StoreStats,
+    ActorView, DayOutcomes, DeliveryBacklog, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, ScanSnapshot,
+    StoreStats,
 };
 use crate::policy::estimate::{Running, TimeLeft, time_left};
 use crate::policy::listing::target_text;
@@ -38,6 +39,8 @@ pub struct ProcessReadings {
     pub nodes: Option<Vec<NodeRecord>>,
     /// How many wake-up signals the queue holds.
     pub signals: Option<usize>,
+    /// The events that wait for their consumers, and those that were given up.
+    pub deliveries: Option<DeliveryBacklog>,
     /// The actors of this process, without those of single scans.
     pub actors: ActorView,
     /// How many restarts each budget has left.
@@ -85,9 +88,9 @@ impl ReportingService {
     /// scan's own progress counts.
     pub async fn time_left(&self, context: &RequestContext, scan: &ScanSnapshot) -> TimeLeft {
         let record = &scan.record;
-        let Some(attempt) = record.last_attempt().filter(|attempt| attempt.end.is_none()) else {
+        if record.last_attempt().is_none_or(|attempt| attempt.end.is_some()) {
             return TimeLeft::Unknown;
-        };
+        }
         let like = RunsLike { target: target_text(record), mode: record.request.options.mode };
         // Scans with a selection of plugins have other durations.
         let runs = if record.request.options.plugins.is_empty() {
@@ -96,11 +99,11 @@ impl ReportingService {
             Vec::new()
         };
         let before: Vec<Duration> = runs.into_iter().map(|run| run.took).collect();
-        let plugins = scan.last_plugins();
+        let overview = scan.overview();
         time_left(&Running {
-            elapsed: Duration::try_from(self.ports.clock.now().duration_since(attempt.started_at)).unwrap_or_default(),
-            ended: plugins.iter().filter(|plugin| plugin.status.is_final()).count(),
-            plugins: plugins.len(),
+            elapsed: Duration::try_from(overview.elapsed(self.ports.clock.now())).unwrap_or_default(),
+            ended: overview.ended,
+            plugins: overview.total,
             before: &before,
         })
     }
@@ -117,11 +120,12 @@ impl ReportingService {
     /// `most_due` due scans of each priority.
     pub async fn readings(&self, patience: Duration, most_due: usize) -> ProcessReadings {
         let (at, store) = (self.ports.clock.now(), &self.ports.store);
-        let (stats, due, nodes, signals) = tokio::join!(
+        let (stats, due, nodes, signals, deliveries) = tokio::join!(
             tokio::time::timeout(patience, store.queries.stats()),
             tokio::time::timeout(patience, store.dispatch.due(Duration::ZERO, most_due)),
             tokio::time::timeout(patience, store.nodes.all()),
             tokio::time::timeout(patience, self.ports.queue.depth()),
+            tokio::time::timeout(patience, store.outbox.backlog()),
         );
         ProcessReadings {
             at,
@@ -129,6 +133,7 @@ impl ReportingService {
             due: due.ok().and_then(Result::ok),
             nodes: nodes.ok().and_then(Result::ok),
             signals: signals.ok().and_then(Result::ok),
+            deliveries: deliveries.ok().and_then(Result::ok),
             actors: self.ports.snapshots.status.infrastructure(at),
             budgets: self.ports.snapshots.status.budgets(Instant::now()),
             running_here: self.ports.snapshots.running().len(),

@@ -8,8 +8,8 @@ use tracing::warn;
 use super::scans::ScanService;
 use crate::live::{Client, Place};
 use crate::model::{
-    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, RequestContext, ScanId, ScanMode, ScanRecord,
-    ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted, Target, TargetError,
+    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, ProjectId, RequestContext, ScanId, ScanMode,
+    ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted, Target, TargetError,
 };
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
@@ -98,6 +98,7 @@ impl ScanService {
             trace: context.trace,
             rerun_of: None,
             submitted_by: context.principal.clone(),
+            project: ProjectId::default(),
         };
         self.accept(client, scan, warnings).await
     }
@@ -236,6 +237,7 @@ impl ScanService {
             trace: context.trace,
             rerun_of: Some(id),
             submitted_by: context.principal.clone(),
+            project: scan.record.project.clone(),
         };
         self.accept(client, scan, warnings).await.map(Some)
     }

@@ -11,6 +11,7 @@ use crate::node_config::{NodeConfig, NodePorts};
 use crate::policy::admission::QueueLimits;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, JobQueue, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanRepository, Stores};
+use crate::relay::OutcomeCounter;
 use crate::service::{Consistency, ScanService, ServicePorts, Services};
 
 use super::{FeedHub, MemoryStore, PausedClock, ScriptedHealth, ScriptedRunner, TestSealer, fixtures};
@@ -91,6 +92,7 @@ impl Cluster {
             health: Arc::clone(&self.health) as _,
             clock: Arc::clone(&self.clock) as _,
             snapshots: Arc::clone(&self.snapshots),
+            consumers: vec![Arc::new(OutcomeCounter::new(Arc::<MemoryStore>::clone(&self.store)))],
         }
     }
 

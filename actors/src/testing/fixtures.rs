@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, Principal, RequestContext,
-    ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer, TraceContext,
+    NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, Principal, ProjectId,
+    RequestContext, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer,
+    TraceContext,
 };
 
 /// Returns a request for a passive scan of `target`.
@@ -35,6 +36,7 @@ pub fn new_scan(target: &str) -> NewScan {
         trace: trace(),
         rerun_of: None,
         submitted_by: Principal::System,
+        project: ProjectId::default(),
     }
 }
 

@@ -11,12 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use crate::model::{
-    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DomainEvent, DueScan, ListQuery, NewScan, NodeId, NodeLease,
-    NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey, PastRun, Principal, Priority, QueuePause,
-    RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, StoreStats, Submitted,
+    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DeliveryBacklog, DomainEvent, DueScan, LeasedEntries,
+    ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey,
+    PastRun, Principal, Priority, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord,
+    ScanState, ScanStatus, StoreStats, Submitted,
 };
 use crate::policy::events::{
-    OUTCOMES, consumers_of, counted, drain_event, event_of, key_of, key_of_deletion, principal_of,
+    OUTCOMES, counted, drain_event, event_of, is_delivered, key_of, key_of_deletion, principal_of,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{cursor, matches, target_text, took_ms};
@@ -37,7 +38,10 @@ pub struct MemoryStore {
 
 /// An entry of the outbox.
 struct Waiting {
-    event: DomainEvent,
+    /// The event as it is stored.
+    event: String,
+    /// When it was committed, or sent again.
+    at: Timestamp,
     failures: u32,
     accepted_by: Vec<String>,
     /// When it can be leased.
@@ -105,6 +109,11 @@ impl MemoryStore {
         changed
     }
 
+    /// Replaces the stored text of the event of an outbox entry.
+    pub fn overwrite_event(&self, key: OutboxKey, text: &str) {
+        text.clone_into(&mut self.state().outbox.get_mut(&key).unwrap().event);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,10 +143,11 @@ impl State {
 
     /// Keeps what happened, as the real store does in the transaction of the change.
     fn note(&mut self, now: Timestamp, by: Principal, key: Option<OutboxKey>, event: DomainEvent) -> bool {
-        let wanted = key.filter(|_| !consumers_of(&event).is_empty());
+        let wanted = key.filter(|_| is_delivered(&event));
         if let Some(key) = wanted {
+            let text = serde_json::to_string(&event).unwrap();
             let waiting =
-                Waiting { event: event.clone(), failures: 0, accepted_by: Vec::new(), due: now, holder: None };
+                Waiting { event: text, at: now, failures: 0, accepted_by: Vec::new(), due: now, holder: None };
             self.outbox.insert(key, waiting);
         }
         if !self.forgetful {
@@ -482,11 +492,24 @@ impl NodeRegistry for MemoryStore {
         if !state.nodes.contains_key(node) {
             return Ok(false);
         }
-        state.note(self.clock.now(), principal.clone(), None, drain_event(node, within));
+        let was_ordered = state.nodes[node].drain_by.is_some();
+        if within.is_some() || was_ordered {
+            state.note(self.clock.now(), principal.clone(), None, drain_event(node, within));
+        }
         if let Some(within) = within {
             state.drains.insert(node.clone(), within);
         }
         Ok(state.nodes.get_mut(node).map(|node| node.drain_by = by).is_some())
+    }
+
+    async fn keep_drain(&self, node: &NodeId, left: Duration) -> Result<(), StoreError> {
+        let by = self.after(left);
+        let mut state = self.state();
+        if let Some(known) = state.nodes.get_mut(node).filter(|known| known.drain_by.is_none()) {
+            known.drain_by = Some(by);
+            state.drains.insert(node.clone(), left);
+        }
+        Ok(())
     }
 }
 
@@ -495,7 +518,9 @@ impl QueueControl for MemoryStore {
     async fn pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
-        state.note(now, by.clone(), None, DomainEvent::QueuePaused { reason: reason.clone() });
+        if state.pause.as_ref().is_none_or(|pause| pause.reason != reason) {
+            state.note(now, by.clone(), None, DomainEvent::QueuePaused { reason: reason.clone() });
+        }
         let since = state.pause.as_ref().map_or(now, |pause| pause.since);
         Ok(state.pause.insert(QueuePause { since, reason }).clone())
     }
@@ -530,22 +555,15 @@ impl Coordination for MemoryStore {
 
 #[async_trait]
 impl Outbox for MemoryStore {
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
         let (now, until) = (self.clock.now(), self.after(lease));
-        let mut state = self.state();
-        let due = state.outbox.iter_mut().filter(|(_, waiting)| waiting.due <= now).take(limit);
-        Ok(due
-            .map(|(key, waiting)| {
-                waiting.due = until;
-                waiting.holder = Some(holder.to_owned());
-                OutboxEntry {
-                    key: *key,
-                    event: waiting.event.clone(),
-                    failures: waiting.failures,
-                    accepted_by: waiting.accepted_by.clone(),
-                }
-            })
-            .collect())
+        let (mut state, mut leased) = (self.state(), LeasedEntries::default());
+        for (key, waiting) in state.outbox.iter_mut().filter(|(_, waiting)| waiting.due <= now).take(limit) {
+            waiting.due = until;
+            waiting.holder = Some(holder.to_owned());
+            leased.add(*key, &waiting.event, waiting.failures, waiting.accepted_by.clone());
+        }
+        Ok(leased)
     }
 
     async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
@@ -578,7 +596,14 @@ impl Outbox for MemoryStore {
         let at = self.clock.now();
         let mut state = self.state();
         if let Some(Waiting { event, failures, .. }) = state.held(holder, key) {
-            let letter = DeadLetter { key, event: event.clone(), at, tries: *failures + 1, reason: reason.to_owned() };
+            let letter = DeadLetter {
+                key,
+                event: DomainEvent::read(event).ok(),
+                text: event.clone(),
+                at,
+                tries: *failures + 1,
+                reason: reason.to_owned(),
+            };
             state.outbox.remove(&key);
             state.dead.insert(key, (letter, accepted_by.to_vec()));
         }
@@ -592,14 +617,26 @@ impl Outbox for MemoryStore {
         Ok(letters)
     }
 
-    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         let Some((letter, accepted_by)) = state.dead.remove(&key) else { return Ok(false) };
-        let waiting = Waiting { event: letter.event, failures: 0, accepted_by, due: now, holder: None };
+        let waiting = Waiting { event: letter.text, at: now, failures: 0, accepted_by, due: now, holder: None };
         state.outbox.insert(key, waiting);
+        state.note(now, by.clone(), Some(key), DomainEvent::DeadLetterResent { version: key.version });
         self.writes.send_replace(());
         Ok(true)
+    }
+
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        let now = self.clock.now();
+        let state = self.state();
+        let oldest = state.outbox.values().map(|waiting| waiting.at).min();
+        Ok(DeliveryBacklog {
+            waiting: state.outbox.len() as u64,
+            oldest: oldest.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default()),
+            dead_letters: state.dead.len() as u64,
+        })
     }
 
     fn writes(&self) -> watch::Receiver<()> {

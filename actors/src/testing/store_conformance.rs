@@ -26,9 +26,10 @@ use jiff::tz::TimeZone;
 use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
-    Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, PendingReason, PluginResult,
-    PluginStatus, Principal, Priority, Resolution, ResultSummary, RunningScan, RunsLike, ScanId, ScanMode, ScanOrder,
-    ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity, StoreStats, Submitted, Verdict,
+    Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, OutboxKey, PendingReason,
+    PluginResult, PluginStatus, Principal, Priority, ProjectId, Resolution, ResultSummary, RunningScan, RunsLike,
+    ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity,
+    StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
@@ -68,6 +69,9 @@ pub trait StoreHarness: Send + Sync + 'static {
     async fn reopen(&self, store: Self::Store) -> Self::Store {
         store
     }
+
+    /// Replaces the stored text of the event of an outbox entry.
+    async fn overwrite_event(&self, store: &Self::Store, key: OutboxKey, text: &str);
 
     /// Runs a case. A store that needs another runtime, or threads with larger stacks, overrides
     /// this.

@@ -289,9 +289,8 @@ pub(super) async fn run(attempt: Attempt) {
     // the report.
     let _ = tokio::task::spawn_blocking(move || {
         super::folder::keep_notes(&folder, &kept);
-        if let Some(forgetting) = forgetting {
-            forgetting.forget();
-        }
+        // Takes the secrets out of the configuration file.
+        drop(forgetting);
     })
     .await;
     if let Some(sink) = sink {

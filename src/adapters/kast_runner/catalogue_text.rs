@@ -348,6 +348,7 @@ mod tests {
         for (text, expected) in [
             ("KAST version 3.0.40\n", Some("3.0.40")),
             ("Kastrel built-in scanner 0.1.0", Some("0.1.0")),
+            ("Kastrel built-in scanner 0.2.0-dev", Some("0.2.0-dev")),
             ("no version", None),
         ] {
             assert_eq!(version(text).as_deref(), expected, "{text}");

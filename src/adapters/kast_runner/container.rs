@@ -3,15 +3,12 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use kastrel_actors::model::{ScanMode, ScanRequest, ScannerKind};
 
-use super::run;
-use super::scanner::is_executable;
-use crate::descriptors::SpawnAsBefore as _;
+use super::{run, tool};
 
 /// The timeout of a container's removal.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
@@ -60,16 +57,10 @@ pub(super) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Finds the `docker` client on the scanner's `PATH`.
-fn docker(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
-    let (_, path) = environment.iter().rev().find(|(name, _)| name == "PATH")?;
-    std::env::split_paths(path).map(|folder| folder.join("docker")).find(|file| is_executable(file))
-}
-
 /// Removes the container, best effort and within a bounded time. Without `docker`, there is no
 /// container to remove.
 pub(super) async fn remove(name: &str, environment: &[(OsString, OsString)]) {
-    if let Some(docker) = docker(environment) {
+    if let Some(docker) = tool::find("docker", environment) {
         client(&docker, &["rm", "--force", "--volumes", name], environment).await;
     }
 }
@@ -80,7 +71,7 @@ pub(super) async fn remove_leftovers(
     unwanted: impl Fn(&str) -> bool,
     environment: &[(OsString, OsString)],
 ) {
-    let Some(docker) = docker(environment) else { return };
+    let Some(docker) = tool::find("docker", environment) else { return };
     let prefix = run::container_prefix(data_dir_id);
     let Some(listed) = client(
         &docker,
@@ -96,21 +87,9 @@ pub(super) async fn remove_leftovers(
     }
 }
 
-async fn client(docker: &std::path::Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
-    let mut command = tokio::process::Command::new(docker);
-    command
-        .args(args)
-        .env_clear()
-        .envs(environment.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let output = async { command.spawn_as_before()?.wait_with_output().await };
-    match tokio::time::timeout(REMOVAL_LIMIT, output).await {
-        Ok(Ok(output)) if output.status.success() => Some(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Ok(Ok(_) | Err(_)) | Err(_) => None,
-    }
+async fn client(docker: &Path, args: &[&str], environment: &[(OsString, OsString)]) -> Option<String> {
+    let output = tool::run(docker, args, environment, REMOVAL_LIMIT).await.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ mod sweep;
 mod target_note;
 mod termination;
 mod text;
+mod tool;
 mod verdict;
 mod watch;
 mod watchdog;

@@ -3,16 +3,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use super::catalogue::Catalogue;
 use super::catalogue_cache::CatalogueCache;
 use super::config_file::NodeConfig;
 use super::environment;
-use super::scanner::{ScannerCommand, is_executable};
+use super::scanner::ScannerCommand;
 use super::text::clean;
-use crate::descriptors::SpawnAsBefore as _;
+use super::tool;
 use crate::error_chain::chain;
 
 /// The timeout of one call of a tool.
@@ -115,36 +114,16 @@ pub async fn surroundings(scanner: &ScannerCommand, configured: Option<PathBuf>,
     Surroundings { config, registry_problem, tools: tools.into_iter().flatten().collect(), docker }
 }
 
-fn program(name: &str, environment: &[(OsString, OsString)]) -> Option<PathBuf> {
-    let (_, path) = environment.iter().rev().find(|(name, _)| name == "PATH")?;
-    std::env::split_paths(path).map(|folder| folder.join(name)).find(|file| is_executable(file))
-}
-
 /// Runs a program. Returns whether it succeeded, with its output on both streams; or the reason why
 /// it did not respond.
 async fn answer(program: &Path, args: &[&str], environment: &[(OsString, OsString)]) -> Result<(bool, String), String> {
-    let mut command = tokio::process::Command::new(program);
-    command
-        .args(args)
-        .env_clear()
-        .envs(environment.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let output = async { command.spawn_as_before()?.wait_with_output().await };
-    match tokio::time::timeout(PATIENCE, output).await {
-        Ok(Ok(output)) => {
-            let said = [output.stdout, output.stderr].concat();
-            Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
-        }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    }
+    let output = tool::run(program, args, environment, PATIENCE).await?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 async fn found(tool: &KnownTool, environment: &[(OsString, OsString)]) -> Option<FoundTool> {
-    let program = program(tool.name, environment)?;
+    let program = tool::find(tool.name, environment)?;
     Some(match answer(&program, tool.args, environment).await {
         Ok((_, said)) => judged(tool, &said),
         Err(why) => FoundTool { name: tool.name, version: None, problem: Some(why) },
@@ -185,7 +164,7 @@ fn version(text: &str) -> Option<String> {
 }
 
 async fn docker(environment: &[(OsString, OsString)]) -> Docker {
-    let Some(docker) = program("docker", environment) else { return Docker::Missing };
+    let Some(docker) = tool::find("docker", environment) else { return Docker::Missing };
     let version = match answer(&docker, &["version", "--format", "{{.Server.Version}}"], environment).await {
         Ok((true, said)) => clean(&said, 40),
         Ok((false, said)) => return Docker::Silent(last_line(&said)),

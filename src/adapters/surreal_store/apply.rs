@@ -48,26 +48,25 @@ macro_rules! update {
 
 const WRITE: &str = concat!("BEGIN;", update!(), "COMMIT;");
 
+/// An update with other rows, which are written if the update will be.
+macro_rules! update_with {
+    ($($rows:tt)*) => {
+        concat!(
+            "BEGIN;
+            IF (SELECT VALUE version FROM ONLY $key) = $expected {",
+            $($rows)*
+            "};",
+            update!(),
+            "COMMIT;"
+        )
+    };
+}
+
 /// The update of a command or of an end of an attempt, with its event.
-const WRITE_EVENT: &str = concat!(
-    "BEGIN;
-    IF (SELECT VALUE version FROM ONLY $key) = $expected {",
-    write_event!(),
-    "};",
-    update!(),
-    "COMMIT;"
-);
+const WRITE_EVENT: &str = update_with!(write_event!(),);
 
 /// The update that ends a scan, with its event and the scan's `ended` and `found` rows.
-const WRITE_END: &str = concat!(
-    "BEGIN;
-    IF (SELECT VALUE version FROM ONLY $key) = $expected {",
-    write_ended!(),
-    write_event!(),
-    "};",
-    update!(),
-    "COMMIT;"
-);
+const WRITE_END: &str = update_with!(write_ended!(), write_event!(),);
 
 /// The result of a write.
 enum Written {

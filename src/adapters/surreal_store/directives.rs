@@ -21,6 +21,13 @@ struct DrainArguments {
 }
 
 #[derive(Debug, Clone, SurrealValue)]
+struct KeepArguments {
+    key: RecordId,
+    left: i64,
+    offset: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
 struct PauseArguments {
     reason: Option<String>,
     offset: i64,
@@ -47,22 +54,31 @@ const DRAIN: &str = concat!(
     "
     BEGIN;
     LET $by = IF $within != NONE { time::nano(time::now()) + $offset + $within } ELSE { NONE };
+    LET $previous = SELECT VALUE drain_by FROM ONLY $key;
     LET $changed = UPDATE $key SET drain_by = $by, drain_within = $within WHERE registration = NONE RETURN VALUE name;
-    IF array::len($changed) > 0 { ",
+    IF array::len($changed) > 0 AND ($by != NONE OR $previous != NONE) { ",
     write_event!(),
     " };
     RETURN { changed: array::len($changed) };
     COMMIT;"
 );
 
+/// Writes an order again that was lost with the node's row.
+const KEEP_DRAIN: &str = "
+    BEGIN;
+    UPDATE $key SET drain_by = time::nano(time::now()) + $offset + $left, drain_within = $left
+        WHERE registration = NONE AND drain_by = NONE RETURN NONE;
+    COMMIT;";
+
 const PAUSE: &str = concat!(
     "
     BEGIN;
-    LET $since = (SELECT VALUE begun FROM ONLY pause:queue) ?? time::nano(time::now()) + $offset;
+    LET $previous = SELECT begun, reason FROM ONLY pause:queue;
+    LET $since = $previous.begun ?? time::nano(time::now()) + $offset;
     UPSERT pause:queue SET begun = $since, reason = $reason RETURN NONE;
-    ",
+    IF $previous.begun = NONE OR $previous.reason != $reason { ",
     write_event!(),
-    "
+    " };
     RETURN { since: $since, reason: $reason };
     COMMIT;"
 );
@@ -91,10 +107,16 @@ impl SurrealStore {
         by: &Principal,
     ) -> Result<bool, StoreError> {
         let event = EventRows::new(&drain_event(node, within), by, None, self.inner.offset())?;
-        let within = within.map(|within| i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4));
+        let within = within.map(nanoseconds);
         let arguments = DrainArguments { key: nodes::node_key(node), within, offset: self.inner.offset(), event };
         let answer: Changed = calls::call_again(&self.inner.db, DRAIN, arguments).await?;
         Ok(answer.changed > 0)
+    }
+
+    pub(super) async fn keep_order(&self, node: &NodeId, left: Duration) -> Result<(), StoreError> {
+        let arguments =
+            KeepArguments { key: nodes::node_key(node), left: nanoseconds(left), offset: self.inner.offset() };
+        Ok(calls::execute_again(&self.inner.db, KEEP_DRAIN, arguments).await?)
     }
 
     pub(super) async fn set_pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
@@ -117,6 +139,10 @@ impl SurrealStore {
             answer => pause(answer?),
         }
     }
+}
+
+fn nanoseconds(wait: Duration) -> i64 {
+    i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX / 4)
 }
 
 fn pause(answer: PauseAnswer) -> Result<Option<QueuePause>, StoreError> {

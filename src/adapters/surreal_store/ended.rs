@@ -21,6 +21,7 @@ pub(super) const PARTS: u64 = 8;
 pub(super) struct Ended {
     key: RecordId,
     number: i64,
+    project: String,
     target: String,
     mode: String,
     run: bool,
@@ -58,6 +59,7 @@ impl Ended {
         Ok(Some(Self {
             key: RecordId::new("ended", number),
             number,
+            project: record.project.to_string(),
             target: target_text(record),
             mode: record.request.options.mode.as_str().to_owned(),
             run: matches!(&record.state, ScanState::Completed { summary, .. } if !summary.dry_run),
@@ -94,14 +96,15 @@ pub(super) fn day_row(scan: ScanId, at: jiff::Timestamp) -> (RecordId, i64) {
     (array_key("day", [date.into_value(), part.into_value()]), date)
 }
 
-/// Writes `$ended`, the rows of a scan that has just finished, within a transaction. The relay
-/// counts the scan in the row of its day.
+/// Writes `$ended`, the rows of a finished scan, within a transaction, and clears the columns of
+/// earlier versions. The relay counts the scan in the row of its day.
 macro_rules! write_ended {
     () => {
         "UPSERT $ended.key SET
-            number = $ended.number, target = $ended.target, mode = $ended.mode, run = $ended.run,
-            took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity RETURN NONE;
-        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number RETURN NONE; };"
+            number = $ended.number, project = $ended.project, target = $ended.target, mode = $ended.mode, run = $ended.run,
+            took = $ended.took, findings = $ended.findings, worst = $ended.worst, severity = $ended.severity,
+            by_took = NONE, by_findings = NONE, by_severity = NONE RETURN NONE;
+        FOR $one IN $ended.found { UPSERT $one.key SET plugin = $one.plugin, number = $ended.number, project = $ended.project RETURN NONE; };"
     };
 }
 pub(super) use write_ended;

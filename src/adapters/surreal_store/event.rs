@@ -2,7 +2,7 @@
 //! the change writes.
 
 use kastrel_actors::model::{DomainEvent, OutboxKey, Principal};
-use kastrel_actors::policy::events::consumers_of;
+use kastrel_actors::policy::events::is_delivered;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{Array, RecordId, SurrealValue};
 
@@ -17,7 +17,7 @@ pub(super) struct EventRows {
     scan: Option<i64>,
     version: Option<i64>,
     event: String,
-    /// The key of the outbox entry, if a consumer wants the event.
+    /// The key of the outbox entry, if the relay delivers the event.
     outbox: Option<RecordId>,
     offset: i64,
 }
@@ -31,7 +31,7 @@ impl EventRows {
         key: Option<OutboxKey>,
         offset: i64,
     ) -> Result<Self, StoreError> {
-        let outbox = key.filter(|_| !consumers_of(event).is_empty()).map(outbox_key).transpose()?;
+        let outbox = key.filter(|_| is_delivered(event)).map(outbox_key).transpose()?;
         Ok(Self {
             nonce: uuid::Uuid::new_v4().to_string(),
             principal: by.to_string(),

@@ -5,10 +5,14 @@
 //! number of rows without a match is bounded, and a page that stops at that bound is marked as
 //! partial. A text filter on targets is matched against the distinct targets. Unreadable rows are
 //! left out and counted.
+//!
+//! Each index of lists has the project first. A list of one project follows its part of the index;
+//! a list of all projects follows one part for each project that has scans, and merges them.
 
 mod page;
 mod plan;
 mod ranked;
+mod scope;
 mod sql;
 
 use std::collections::HashMap;
@@ -21,7 +25,8 @@ use surrealdb::types::RecordId;
 
 use self::page::{MAX_SCANNED_WITHOUT_MATCH, Page, cursor_at, number_of};
 use self::plan::{IndexScan, KeyRange, Plan, plan};
-use self::ranked::Place;
+use self::ranked::{Place, merged};
+use self::scope::Scope;
 use self::sql::{Bound, Counts, Keys, Last, Moment, Numbers, RankedScans, Rows, Sql, Step};
 use super::calls::{self, Nothing};
 use super::found::Found;
@@ -38,35 +43,37 @@ const CHUNK: usize = 100;
 
 impl SurrealStore {
     pub(super) async fn page(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
+        let scope = self.scope(query.project.as_ref()).await?;
         let mut page = match query.order {
-            ScanOrder::Newest | ScanOrder::Oldest => self.page_by_number(query).await?,
-            ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => self.page_by_rank(query).await?,
-            ScanOrder::Target => match self.page_by_target(query).await? {
+            ScanOrder::Newest | ScanOrder::Oldest => self.page_by_number(query, &scope).await?,
+            ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => self.page_by_rank(query, &scope).await?,
+            ScanOrder::Target => match self.page_by_target(query, &scope).await? {
                 Some(page) => page,
                 None => {
-                    self.page_by_number(&ListQuery { order: ScanOrder::Newest, from: None, ..query.clone() }).await?
+                    let newest = ListQuery { order: ScanOrder::Newest, from: None, ..query.clone() };
+                    self.page_by_number(&newest, &scope).await?
                 }
             },
         };
         if query.count {
-            let (total, is_floor) = self.count(query).await?;
+            let (total, is_floor) = self.count(query, &scope).await?;
             (page.total, page.total_is_floor) = (Some(total), is_floor);
         }
         Ok(page)
     }
 
-    async fn page_by_number(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
+    async fn page_by_number(&self, query: &ListQuery, scope: &Scope) -> Result<ScanPage, StoreError> {
         let mut page = Page::new(query);
         if page.limit == 0 {
             return Ok(page.finish(query));
         }
         let oldest_first = (query.order == ScanOrder::Oldest) != query.from_the_end;
-        let days = self.range_of_days(query).await?;
+        let days = self.range_of_days(query, scope).await?;
         let before = query.before.map_or(i64::MAX, number_of);
         let mut range = KeyRange { lo: days.lo.max(query.after.map_or(-1, number_of)), hi: days.hi.min(before) };
         let Plan { scan, checks } = self.plan(query).await?;
         let mut start = if checks { 0 } else { std::mem::take(&mut page.skip) };
-        if scan == IndexScan::All && start > 0 && !oldest_first {
+        if scan == IndexScan::All && scope.has_all && start > 0 && !oldest_first {
             // If no scan was ever deleted, the ids have no gaps, and skipping is a subtraction.
             let Last { last } = calls::call_again(&self.inner.db, sql::LAST, Nothing {}).await?;
             if self.counts().await?.all() == row::unsigned(last)? {
@@ -76,7 +83,7 @@ impl SurrealStore {
         }
         loop {
             let want = if checks { CHUNK } else { page.missing() };
-            let rows = self.fetch_page(&scan, range, oldest_first, want, start).await?;
+            let rows = self.fetch_page(scope, &scan, range, oldest_first, want, start).await?;
             start = 0;
             let is_last = rows.len() < want;
             for Found { number, record } in rows {
@@ -94,7 +101,7 @@ impl SurrealStore {
 
     /// A page of scans by duration, number of findings or worst severity. It contains only finished
     /// scans.
-    async fn page_by_rank(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
+    async fn page_by_rank(&self, query: &ListQuery, scope: &Scope) -> Result<ScanPage, StoreError> {
         let sql = match query.order {
             ScanOrder::Worst => sql::WORST_FIRST,
             ScanOrder::Findings => sql::MOST_FINDINGS,
@@ -104,8 +111,11 @@ impl SurrealStore {
         let mut place = query.from.as_ref().map_or(Ok(Place::START), Place::of)?;
         while page.limit > 0 {
             let want = page.missing().clamp(20, CHUNK);
-            let found: RankedScans = calls::call_again(&self.inner.db, sql, place.step(at_most(want))).await?;
-            let mut ranked = found.in_order(want);
+            let steps = scope.projects.iter().map(|project| async move {
+                let step = place.step(project, at_most(want));
+                calls::call_again::<RankedScans>(&self.inner.db, sql, step).await.map(|found| found.in_order(want))
+            });
+            let mut ranked = merged(try_join_all(steps).await?, want);
             // Scans without a rank come last and are not part of this order.
             let read = ranked.len();
             ranked.retain(|one| one.rank.is_some());
@@ -132,7 +142,7 @@ impl SurrealStore {
 
     /// A page of scans by target, and by newest first within a target. `None` if there are too many
     /// targets to sort.
-    async fn page_by_target(&self, query: &ListQuery) -> Result<Option<ScanPage>, StoreError> {
+    async fn page_by_target(&self, query: &ListQuery, scope: &Scope) -> Result<Option<ScanPage>, StoreError> {
         let mut page = Page::new(query);
         let from = query.from.clone().unwrap_or(Cursor { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
@@ -149,7 +159,14 @@ impl SurrealStore {
             loop {
                 let want = page.missing().clamp(5, CHUNK);
                 let rows = self
-                    .fetch_page(&IndexScan::Targets(vec![target.clone()]), KeyRange { lo: -1, hi }, false, want, 0)
+                    .fetch_page(
+                        scope,
+                        &IndexScan::Targets(vec![target.clone()]),
+                        KeyRange { lo: -1, hi },
+                        false,
+                        want,
+                        0,
+                    )
                     .await?;
                 let is_last = rows.len() < want;
                 for Found { number, record } in rows {
@@ -192,22 +209,32 @@ impl SurrealStore {
 
     /// Converts the days of a query to a range of scan numbers. Scans are numbered in the order of
     /// acceptance.
-    async fn range_of_days(&self, query: &ListQuery) -> Result<KeyRange, StoreError> {
+    async fn range_of_days(&self, query: &ListQuery, scope: &Scope) -> Result<KeyRange, StoreError> {
         let mut range = KeyRange { lo: -1, hi: i64::MAX };
         if let Some(from) = query.created_from {
-            let Bound { number } = calls::call_again(&self.inner.db, sql::FIRST_SINCE, moment(from)).await?;
-            range.lo = number.map_or(i64::MAX, |number| number - 1);
+            let first = self.bounds(scope, sql::FIRST_SINCE, from).await?.into_iter().min();
+            range.lo = first.map_or(i64::MAX, |number| number - 1);
         }
         if let Some(until) = query.created_until {
-            let Bound { number } = calls::call_again(&self.inner.db, sql::LAST_BEFORE, moment(until)).await?;
-            range.hi = number.map_or(-1, |number| number + 1);
+            let last = self.bounds(scope, sql::LAST_BEFORE, until).await?.into_iter().max();
+            range.hi = last.map_or(-1, |number| number + 1);
         }
         Ok(range)
+    }
+
+    /// The scan number that `sql` finds in each project.
+    async fn bounds(&self, scope: &Scope, sql: &'static str, at: jiff::Timestamp) -> Result<Vec<i64>, StoreError> {
+        let bounds = scope.projects.iter().map(|project| {
+            let moment = Moment { project: project.clone(), at: row::nanoseconds(at) };
+            calls::call_again::<Bound>(&self.inner.db, sql, moment)
+        });
+        Ok(try_join_all(bounds).await?.into_iter().filter_map(|bound| bound.number).collect())
     }
 
     /// The next rows of an index scan, in its order.
     async fn fetch_page(
         &self,
+        scope: &Scope,
         scan: &IndexScan,
         range: KeyRange,
         oldest_first: bool,
@@ -227,9 +254,9 @@ impl SurrealStore {
             },
             IndexScan::Found(_) | IndexScan::Severe(_) => None,
         };
-        let mut rows = if let Some((sql, value)) = single {
+        let mut rows = if let (Some((sql, value)), [project]) = (single, scope.projects.as_slice()) {
             let step = Step {
-                project: sql::PROJECT.to_owned(),
+                project: project.clone(),
                 value,
                 bound: range.begin(oldest_first),
                 limit: at_most(limit),
@@ -239,7 +266,7 @@ impl SurrealStore {
                 calls::call_again(&self.inner.db, if oldest_first { sql.oldest } else { sql.newest }, step).await?;
             self.unreadable.read(rows)?
         } else {
-            let numbers = self.numbers(scan, range, oldest_first, limit, start).await?;
+            let numbers = self.numbers(scope, scan, range, oldest_first, limit, start).await?;
             self.rows(&numbers).await?
         };
         rows.retain(|found| range.holds(found.number));
@@ -250,10 +277,11 @@ impl SurrealStore {
         Ok(rows)
     }
 
-    /// The next scan numbers of an index scan, in its order. An index scan with several values runs
-    /// one scan per value and merges the results.
+    /// The next scan numbers of an index scan, in its order. An index scan with several values or in
+    /// several projects runs one scan for each of them and merges the results.
     async fn numbers(
         &self,
+        scope: &Scope,
         scan: &IndexScan,
         range: KeyRange,
         oldest_first: bool,
@@ -282,11 +310,16 @@ impl SurrealStore {
                     .collect()
             }
         };
+        let parts: Vec<(&'static str, String, &String)> = scope
+            .projects
+            .iter()
+            .flat_map(|project| parts.iter().map(move |(sql, value)| (*sql, value.clone(), project)))
+            .collect();
         let is_single = parts.len() == 1;
         let (limit_each, start_each) = if is_single { (limit, start) } else { (limit.saturating_add(start), 0) };
-        let steps = parts.into_iter().map(|(sql, value)| {
+        let steps = parts.into_iter().map(|(sql, value, project)| {
             let step = Step {
-                project: sql::PROJECT.to_owned(),
+                project: project.clone(),
                 value,
                 bound: range.begin(oldest_first),
                 limit: at_most(limit_each),
@@ -316,9 +349,14 @@ impl SurrealStore {
         Ok(self.unreadable.read(rows)?)
     }
 
-    /// The number of matching scans, and whether there are more. Uses count indexes where possible;
-    /// otherwise it stops at [`MAX_COUNT`] matches or [`MAX_SCANNED_WITHOUT_MATCH`] other rows.
-    async fn count(&self, query: &ListQuery) -> Result<(u64, bool), StoreError> {
+    /// The number of matching scans, and whether there are more.
+    ///
+    /// The count indexes count all scans of a state, and so serve lists of all projects, or of the
+    /// only one. Within one of several projects, and with other filters, it counts the entries of the
+    /// project's part of an index and stops at [`MAX_COUNT`] matches, or at
+    /// [`MAX_SCANNED_WITHOUT_MATCH`] other rows. So its cost is bounded whatever the number of scans,
+    /// and no counter of a project makes the writers of its scans collide.
+    async fn count(&self, query: &ListQuery, scope: &Scope) -> Result<(u64, bool), StoreError> {
         let whole = ListQuery {
             before: None,
             after: None,
@@ -332,7 +370,7 @@ impl SurrealStore {
         };
         let Plan { scan, checks } = self.plan(&whole).await?;
         let has_days = whole.created_from.is_some() || whole.created_until.is_some();
-        if !has_days && !checks && query.order.is_by_number() {
+        if scope.has_all && !has_days && !checks && query.order.is_by_number() {
             let stats = self.counts().await?;
             match &scan {
                 IndexScan::All => return Ok((stats.all(), false)),
@@ -346,10 +384,13 @@ impl SurrealStore {
             }
         }
         if !checks {
-            let found = self.numbers(&scan, self.range_of_days(&whole).await?, false, MAX_COUNT + 1, 0).await?.len();
+            let found = self
+                .numbers(scope, &scan, self.range_of_days(&whole, scope).await?, false, MAX_COUNT + 1, 0)
+                .await?
+                .len();
             return Ok((found.min(MAX_COUNT) as u64, found > MAX_COUNT));
         }
-        let page = self.page_by_number(&whole).await?;
+        let page = self.page_by_number(&whole, scope).await?;
         Ok((page.scans.len() as u64, page.next.is_some()))
     }
 
@@ -363,10 +404,6 @@ impl SurrealStore {
             cancelled: row::unsigned(counts.cancelled)?,
         })
     }
-}
-
-fn moment(at: jiff::Timestamp) -> Moment {
-    Moment { project: sql::PROJECT.to_owned(), at: row::nanoseconds(at) }
 }
 
 /// A cursor after all scans of a target. Their numbers begin with 1.

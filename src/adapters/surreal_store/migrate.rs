@@ -116,13 +116,13 @@ pub(super) async fn select_database(
 
 /// Deletes the rows of processes that have submitted nothing for long. A live process writes its
 /// row again.
-async fn tidy(db: &dyn Executor) -> Result<(), OpenError> {
+pub(super) async fn tidy(db: &dyn Executor) -> Result<(), OpenError> {
     #[derive(Debug, Clone, SurrealValue)]
     struct Kept {
         kept: i64,
     }
-    let sql = "DELETE submitter WHERE at < time::nano(time::now()) - $kept RETURN NONE;";
-    calls::execute_again(db, sql, Kept { kept: SUBMITTER_KEPT_NS }).await.map_err(failed("tidy the database"))
+    const TIDY: &str = "BEGIN; DELETE submitter WHERE at < time::nano(time::now()) - $kept RETURN NONE; COMMIT;";
+    calls::execute_again(db, TIDY, Kept { kept: SUBMITTER_KEPT_NS }).await.map_err(failed("tidy the database"))
 }
 
 async fn unfinished_restore(db: &dyn Executor) -> Result<Option<jiff::Timestamp>, OpenError> {

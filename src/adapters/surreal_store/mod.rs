@@ -39,6 +39,7 @@ mod event;
 mod executor;
 mod folders;
 mod found;
+mod indexes;
 mod inner;
 mod lease;
 mod list;
@@ -62,6 +63,7 @@ mod target_index;
 mod tests;
 mod transfer;
 mod transfer_audit;
+mod upgrade;
 mod waiting;
 mod ws_connection;
 

@@ -1,5 +1,5 @@
 //! Opens and closes the store: locks the folder and opens the embedded database, or connects to the
-//! server, and then fills in rows that earlier versions did not have.
+//! server, and then upgrades the rows of earlier versions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicI64;
 
 use futures_util::future::BoxFuture;
 
-use super::backfill;
 use super::before_migration::{self, BeforeMigration};
 use super::database::Database;
 use super::embedded::{self, BeforeChange, EmbeddedDatabase, Engine, Opening};
@@ -17,8 +16,8 @@ use super::lock::FolderLock;
 use super::migrate::{self, ExpectedDatabase, Purpose};
 use super::reconnecting_client::ReconnectingClient;
 use super::replace;
-use super::split;
 use super::store::SurrealStore;
+use super::upgrade;
 use crate::config::{AuthLevel, RemoteDatabase};
 
 /// The version of the embedded engine, because the engine does not report it. A test compares it
@@ -170,12 +169,11 @@ impl SurrealStore {
         .await
     }
 
-    /// Fills in rows that earlier versions did not have. This happens here and not when a
-    /// connection is made, because it may take longer than that timeout.
+    /// Upgrades the rows of earlier versions. This happens here and not when a connection is made,
+    /// because it may take longer than that timeout.
     async fn finish_open(db: Database, lock: Option<FolderLock>, purpose: Purpose) -> Result<Self, OpenError> {
         if purpose == Purpose::Use {
-            split::run(&db).await?;
-            backfill::run(&db).await?;
+            upgrade::run(&db).await?;
         }
         Ok(Self::from_database(db, lock))
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kastrel_actors::model::{
-    AuditEntry, DeadLetter, DomainEvent, OutboxEntry, OutboxKey, Principal, ScanId, ScanStatus,
+    AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId,
+    ScanStatus,
 };
 use kastrel_actors::policy::events::{OUTCOMES, counted};
 use kastrel_actors::ports::{AuditLog, Outbox, StoreError};
@@ -14,9 +15,12 @@ use tokio::sync::watch;
 use super::calls;
 use super::ended;
 use super::error::Failure;
-use super::event::{key_in, outbox_key};
+use super::event::{EventRows, key_in, outbox_key, write_event};
 use super::row::{self, at_most};
 use super::store::SurrealStore;
+
+/// The number to which entries and dead letters are counted.
+const MOST_COUNTED: usize = 10_000;
 
 #[derive(Debug, Clone, SurrealValue)]
 struct LeaseArguments {
@@ -70,6 +74,21 @@ struct ResendArguments {
     key: RecordId,
     dead: RecordId,
     offset: i64,
+    event: EventRows,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct BacklogArguments {
+    limit: i64,
+    offset: i64,
+}
+
+#[derive(Debug, SurrealValue)]
+struct Backlog {
+    waiting: i64,
+    /// The age of the oldest entry, in nanoseconds.
+    oldest: Option<i64>,
+    dead: i64,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -159,7 +178,8 @@ const BURY: &str = "
     };
     COMMIT;";
 
-const RESEND: &str = "
+const RESEND: &str = concat!(
+    "
     BEGIN;
     LET $gone = DELETE $dead RETURN BEFORE;
     FOR $letter IN $gone {
@@ -169,8 +189,21 @@ const RESEND: &str = "
             done = $letter.done
             RETURN NONE;
     };
+    IF array::len($gone) > 0 { ",
+    write_event!(),
+    " };
     RETURN { changed: array::len($gone) };
-    COMMIT;";
+    COMMIT;"
+);
+
+const BACKLOG: &str = "
+    LET $at = SELECT VALUE at FROM outbox LIMIT $limit;
+    LET $dead = SELECT VALUE at FROM dead_letter LIMIT $limit;
+    RETURN {
+        waiting: array::len($at),
+        oldest: IF array::len($at) > 0 { time::nano(time::now()) + $offset - array::min($at) } ELSE { NONE },
+        dead: array::len($dead),
+    };";
 
 const DEAD_LETTERS: &str = "
     RETURN { rows: (SELECT scan, version, at, event, tries, reason FROM dead_letter ORDER BY at DESC LIMIT $limit) };";
@@ -198,7 +231,7 @@ const AUDIT_OF_SCAN: &str = "
 
 #[async_trait]
 impl Outbox for SurrealStore {
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
         let arguments = LeaseArguments {
             holder: holder.to_owned(),
             limit: at_most(limit),
@@ -207,26 +240,14 @@ impl Outbox for SurrealStore {
         };
         let Entries { entries } = match calls::call(&self.inner.db, LEASE, arguments).await {
             // Another relay leases at this moment.
-            Err(error) if error.failure() == Failure::Conflict => return Ok(Vec::new()),
+            Err(error) if error.failure() == Failure::Conflict => return Ok(LeasedEntries::default()),
             answer => answer?,
         };
-        let mut leased = Vec::with_capacity(entries.len());
+        let mut leased = LeasedEntries::default();
         for entry in entries {
-            let key = key(entry.scan, entry.version)?;
-            match serde_json::from_str(&entry.event) {
-                Ok(event) => leased.push(OutboxEntry {
-                    key,
-                    event,
-                    failures: u32::try_from(entry.tries).unwrap_or(u32::MAX),
-                    accepted_by: entry.done,
-                }),
-                // It may come from a newer version, whose relay will read it.
-                Err(error) => tracing::warn!(
-                    scan.id = key.scan.0,
-                    error = &error as &dyn std::error::Error,
-                    "an event cannot be read; it waits for a newer version of Kastrel"
-                ),
-            }
+            // A row whose key cannot be read hides only itself.
+            let Some(key) = readable("an entry of the outbox", key(entry.scan, entry.version)) else { continue };
+            leased.add(key, &entry.event, u32::try_from(entry.tries).unwrap_or(u32::MAX), entry.done);
         }
         Ok(leased)
     }
@@ -270,12 +291,27 @@ impl Outbox for SurrealStore {
         Ok(rows.into_iter().filter_map(|row| readable("a dead letter", dead_letter(row))).collect())
     }
 
-    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
-        let arguments =
-            ResendArguments { key: outbox_key(key)?, dead: key_in("dead_letter", key)?, offset: self.inner.offset() };
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
+        let (event, offset) = (DomainEvent::DeadLetterResent { version: key.version }, self.inner.offset());
+        let arguments = ResendArguments {
+            key: outbox_key(key)?,
+            dead: key_in("dead_letter", key)?,
+            offset,
+            event: EventRows::new(&event, by, Some(key), offset)?,
+        };
         let answer: Changed = calls::call_once(&self.inner.db, RESEND, arguments).await?;
         self.inner.writes.send_replace(());
         Ok(answer.changed > 0)
+    }
+
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        let arguments = BacklogArguments { limit: at_most(MOST_COUNTED), offset: self.inner.offset() };
+        let Backlog { waiting, oldest, dead } = calls::call_again(&self.inner.db, BACKLOG, arguments).await?;
+        Ok(DeliveryBacklog {
+            waiting: row::unsigned(waiting)?,
+            oldest: oldest.map(|age| Duration::from_nanos(u64::try_from(age).unwrap_or_default())),
+            dead_letters: row::unsigned(dead)?,
+        })
     }
 
     fn writes(&self) -> watch::Receiver<()> {
@@ -340,7 +376,8 @@ fn readable<T>(what: &str, row: Result<T, StoreError>) -> Option<T> {
 fn dead_letter(letter: LetterRow) -> Result<DeadLetter, StoreError> {
     Ok(DeadLetter {
         key: key(letter.scan, letter.version)?,
-        event: serde_json::from_str(&letter.event).map_err(row::corrupt)?,
+        event: DomainEvent::read(&letter.event).ok(),
+        text: letter.event,
         at: row::timestamp(letter.at)?,
         tries: u32::try_from(letter.tries).unwrap_or(u32::MAX),
         reason: letter.reason,

@@ -170,6 +170,10 @@ impl NodeRegistry for SurrealStore {
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError> {
         self.drain(node, within, by).await
     }
+
+    async fn keep_drain(&self, node: &NodeId, left: Duration) -> Result<(), StoreError> {
+        self.keep_order(node, left).await
+    }
 }
 
 #[async_trait]

@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use super::calls::{self, OPERATION_LIMIT, Tries};
 use super::embedded::RefusedBatch;
 use super::error::{CallError, Failure};
+use super::event::{EventRows, write_event};
 use super::inner::Inner;
 use super::row::{self, Columns};
 
@@ -201,13 +202,14 @@ struct NewRow {
     key: Option<RecordId>,
     target: String,
     mode: String,
+    owner: Option<String>,
+    project: String,
     aim: RecordId,
     trace: String,
     rank: i64,
     body: String,
-    nonce: String,
-    principal: String,
-    event: String,
+    /// The scan is known within the transaction.
+    event: EventRows,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -239,8 +241,8 @@ struct Settled {
 
 const FIND_KEYS: &str = "RETURN { used: (SELECT record::id(id)[0] AS key, scan FROM $keys) };";
 
-const WRITE: &str = "
-    BEGIN;
+const WRITE: &str = concat!(
+    "BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $last = (SELECT VALUE value FROM ONLY counter:scan) ?? 0;
     IF (SELECT VALUE since FROM ONLY restore:running FOR UPDATE) != NONE { THROW 'the database is being restored' };
@@ -251,14 +253,18 @@ const WRITE: &str = "
         LET $number = $last + $row.ordinal;
         CREATE type::record('scan', $number) SET
             number = $number, status = 'pending', target = $row.target, mode = $row.mode, created_at = $now, version = 0, token = 0, failures = 0, trace = $row.trace,
-            rank = $row.rank, due = $now, node = NONE, cancel = false, body = $row.body
+            rank = $row.rank, due = $now, node = NONE, cancel = false, body = $row.body, owner = $row.owner, project = $row.project
             RETURN NONE;
         IF (SELECT VALUE first FROM ONLY $row.aim) = NONE { CREATE $row.aim SET first = $number RETURN NONE; };
         IF $row.key != NONE { CREATE $row.key SET scan = $number RETURN NONE; };
-        CREATE type::record('audit', [-$now, $row.nonce]) SET at = $now, principal = $row.principal, scan = $number, event = $row.event RETURN NONE;
+        LET $event = object::extend($row.event, { scan: $number });
+        ",
+    write_event!(),
+    "
     };
     RETURN { last: $last, now: $now };
-    COMMIT;";
+    COMMIT;"
+);
 
 /// Returns the outcome of a batch, and takes its number if it was not committed. Both transactions
 /// write the same row, so they cannot both commit without seeing each other.
@@ -279,7 +285,7 @@ async fn write(
     let mut tries = Tries::default();
     loop {
         let used = find_keys(inner, scans).await?;
-        let plan = Plan::new(scans, &used)?;
+        let plan = Plan::new(scans, &used, inner.offset())?;
         if plan.records.is_empty() {
             return answers(inner, plan.places, plan.records, None).await;
         }
@@ -364,7 +370,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(scans: &[&NewScan], used: &HashMap<String, ScanId>) -> Result<Self, StoreError> {
+    fn new(scans: &[&NewScan], used: &HashMap<String, ScanId>, offset: i64) -> Result<Self, StoreError> {
         let mut plan = Self { places: Vec::with_capacity(scans.len()), records: Vec::new(), rows: Vec::new() };
         let mut planned: HashMap<&str, usize> = HashMap::new();
         for scan in scans {
@@ -384,13 +390,17 @@ impl Plan {
                     aim: row::text_key("aim", &target),
                     target,
                     mode: record.request.options.mode.as_str().to_owned(),
+                    owner: record.owner.clone(),
+                    project: record.project.to_string(),
                     trace: record.trace.to_string(),
                     rank: row::rank(record.request.options.priority),
                     body: Columns::of(&record)?.body,
-                    nonce: uuid::Uuid::new_v4().to_string(),
-                    principal: scan.submitted_by.to_string(),
-                    event: serde_json::to_string(&DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of })
-                        .map_err(row::corrupt)?,
+                    event: EventRows::new(
+                        &DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of },
+                        &scan.submitted_by,
+                        None,
+                        offset,
+                    )?,
                 });
                 plan.records.push(record);
                 Place::New { at, first: true }

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use kastrel_actors::model::OutboxKey;
 use kastrel_actors::ports::{EventConsumer, Outbox};
 use kastrel_actors::relay::{self, OutcomeCounter};
 use kastrel_actors::testing::store_conformance::StoreHarness;
+use surrealdb::types::{RecordId, SurrealValue};
 use tempfile::TempDir;
 
-use super::SurrealStore;
+use super::{SurrealStore, calls, event};
 use crate::config::RemoteDatabase;
 use surreal_server::SurrealServer;
 
@@ -53,6 +55,10 @@ impl StoreHarness for InMemory {
         self.offset.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
+    async fn overwrite_event(&self, store: &SurrealStore, key: OutboxKey, text: &str) {
+        overwrite_event(store, key, text).await;
+    }
+
     fn run(case: impl Future<Output = ()> + Send + 'static) {
         run(case);
     }
@@ -85,6 +91,10 @@ impl StoreHarness for OnDisk {
         self.offset.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
+    async fn overwrite_event(&self, store: &SurrealStore, key: OutboxKey, text: &str) {
+        overwrite_event(store, key, text).await;
+    }
+
     async fn reopen(&self, store: SurrealStore) -> SurrealStore {
         drop(store);
         self.new_store().await
@@ -100,6 +110,17 @@ pub(super) async fn deliver(store: &SurrealStore) {
     let outbox: Arc<dyn Outbox> = Arc::new(store.clone());
     let consumers: [Arc<dyn EventConsumer>; 1] = [Arc::new(OutcomeCounter::new(Arc::clone(&outbox)))];
     while relay::deliver(outbox.as_ref(), &consumers, "relay").await.unwrap() > 0 {}
+}
+
+#[derive(Clone, SurrealValue)]
+struct Overwrite {
+    key: RecordId,
+    text: String,
+}
+
+async fn overwrite_event(store: &SurrealStore, key: OutboxKey, text: &str) {
+    let arguments = Overwrite { key: event::outbox_key(key).unwrap(), text: text.to_owned() };
+    calls::execute_again(&store.inner.db, "UPDATE $key SET event = $text RETURN NONE;", arguments).await.unwrap();
 }
 
 /// Connects to the store at `url`.
@@ -137,6 +158,10 @@ impl StoreHarness for OnAServer {
         self.offset.fetch_sub(i64::try_from(by.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
+    async fn overwrite_event(&self, store: &SurrealStore, key: OutboxKey, text: &str) {
+        overwrite_event(store, key, text).await;
+    }
+
     async fn reopen(&self, store: SurrealStore) -> SurrealStore {
         drop(store);
         self.new_store().await
@@ -166,6 +191,7 @@ mod on_a_server {
 }
 
 mod adapter;
+mod fences;
 mod lost_answers;
 mod measure;
 mod ranks;
@@ -173,3 +199,4 @@ mod remote;
 mod split;
 #[path = "../../../tests/helpers/surreal_server.rs"]
 mod surreal_server;
+mod upgrade;

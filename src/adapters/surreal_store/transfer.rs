@@ -28,7 +28,7 @@ use super::error::{CallError, Failure};
 use super::results::{Results, write_results};
 use super::row::{self, Columns, Keyed, attempt_of, earlier, set_columns};
 use super::store::SurrealStore;
-use super::{backfill, results, split, steps};
+use super::{results, steps, upgrade};
 use crate::error_chain::chain;
 
 /// The content of a database apart from its scans.
@@ -172,6 +172,8 @@ struct ImportRow {
     key: Option<RecordId>,
     target: String,
     mode: String,
+    owner: Option<String>,
+    project: String,
     trace: String,
     created_at: i64,
     columns: Columns,
@@ -257,7 +259,7 @@ const IMPORT: &str = concat!(
     FOR $row IN $rows {
         LET $columns = $row.columns;
         UPSERT type::record('scan', $row.number) SET
-            number = $row.number, target = $row.target, mode = $row.mode, trace = $row.trace, created_at = $row.created_at, ",
+            number = $row.number, target = $row.target, mode = $row.mode, owner = $row.owner, project = $row.project, trace = $row.trace, created_at = $row.created_at, ",
     set_columns!(),
     " RETURN NONE;
         LET $results = $row.results;",
@@ -420,8 +422,7 @@ impl Import<'_> {
             return Err(ImportError::Miscounted { found, imported });
         }
         // If this is interrupted, the next process that opens the database continues it.
-        split::move_all(&self.store.inner.db).await?;
-        backfill::fill_in(&self.store.inner.db).await?;
+        upgrade::upgrade(&self.store.inner.db).await?;
         self.store.inner.db.restored().await;
         Ok(())
     }
@@ -463,6 +464,8 @@ fn import_row(scan: &ExportedScan) -> Result<ImportRow, StoreError> {
         key: record.idempotency_key.as_deref().map(row::idempotency_key),
         target: target_text(record),
         mode: record.request.options.mode.as_str().to_owned(),
+        owner: record.owner.clone(),
+        project: record.project.to_string(),
         trace: record.trace.to_string(),
         created_at: row::nanoseconds(record.created_at),
         columns: Columns::of(record)?,

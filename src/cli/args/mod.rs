@@ -3,6 +3,7 @@
 mod cluster;
 mod common;
 mod data;
+mod events;
 mod scan;
 mod scans;
 mod serve;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 pub use cluster::{DrainArgs, PauseArgs, ResumeArgs};
 pub use common::{ConfigArgs, ReadArgs, ScannerArgs, ServerArgs};
 pub use data::{BackupArgs, BackupsArgs, RestoreArgs};
+pub use events::{AuditArgs, AuditCommand, DeadLettersCommand, ResendArgs};
 pub use scan::ScanArgs;
 pub use scans::{ListArgs, OneScanArgs};
 pub use serve::{ReadyArgs, ServeArgs, WorkerArgs};

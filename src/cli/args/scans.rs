@@ -16,7 +16,7 @@ const STATES: [(&str, ScanStatus); 6] = [
     ("pending", ScanStatus::Pending),
 ];
 
-fn scan_number(text: &str) -> Result<ScanId, String> {
+pub(super) fn scan_number(text: &str) -> Result<ScanId, String> {
     text.parse()
         .ok()
         .filter(|id: &ScanId| id.0 > 0)

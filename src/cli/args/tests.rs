@@ -221,3 +221,30 @@ fn pause_reason_follows_the_rule_of_the_api() {
     let error = pause(&"x".repeat(201)).unwrap_err().to_string();
     assert!(error.contains("--reason") && error.contains("expected at most 200 characters"), "{error}");
 }
+
+#[test]
+fn event_commands_take_scans_limits_and_ids() {
+    let parsed = |args: &[&str]| Cli::try_parse_from(["kastrel"].iter().chain(args)).map(|cli| cli.command);
+    match parsed(&["audit", "list", "--scan", "12", "--limit", "1000", "--json"]) {
+        Ok(Command::Audit(AuditCommand::List(args))) => {
+            assert_eq!((args.scan.map(|scan| scan.0), args.limit, args.common.json), (Some(12), 1000, true));
+        }
+        other => panic!("{other:?}"),
+    }
+    match parsed(&["dead-letters", "resend", "12-3"]) {
+        Ok(Command::DeadLetters(DeadLettersCommand::Resend(args))) => assert_eq!(args.id.to_string(), "12-3"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        parsed(&["dead-letters", "list"]),
+        Ok(Command::DeadLetters(DeadLettersCommand::List(args))) if !args.json
+    ));
+    for wrong in [
+        &["audit", "list", "--scan", "0"][..],
+        &["audit", "list", "--limit", "1001"],
+        &["dead-letters", "resend", "12"],
+        &["dead-letters", "resend"],
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong:?}");
+    }
+}

@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::error::BackendError;
+use super::events::EventBackend;
 use super::local::{LocalBackend, context};
 use super::remote::RemoteBackend;
 use super::scans::ScanBackend;
@@ -31,10 +32,10 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueBody, BackendError>;
 }
 
-/// The scans, the nodes and the queue of a backend.
-pub trait Backend: ScanBackend + ClusterBackend {}
+/// The scans, the nodes, the queue and the events of a backend.
+pub trait Backend: ScanBackend + ClusterBackend + EventBackend {}
 
-impl<T: ScanBackend + ClusterBackend> Backend for T {}
+impl<T: ScanBackend + ClusterBackend + EventBackend> Backend for T {}
 
 /// How long to wait for the number of signals, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);

@@ -3,6 +3,7 @@
 mod backup;
 mod cluster;
 mod error;
+mod events;
 mod local;
 pub mod locate;
 mod problem;
@@ -12,6 +13,7 @@ mod sse;
 
 pub use cluster::{Backend, ClusterBackend};
 pub use error::BackendError;
+pub use events::EventBackend;
 pub(crate) use local::context;
 pub use local::{LocalBackend, PluginSource};
 pub use remote::{Holder, RemoteBackend};

@@ -144,7 +144,12 @@ impl RemoteBackend {
         BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error.without_url())) }
     }
 
-    async fn send(&self, method: reqwest::Method, path: &str, body: &impl Serialize) -> Result<Response, BackendError> {
+    pub(super) async fn send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Response, BackendError> {
         let request = self.client.request(method, self.url(path)?).json(body).timeout(PATIENCE);
         request.send().await.map_err(|error| self.unreachable(error))
     }
@@ -499,7 +504,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn is_json(response: &Response) -> bool {
+pub(super) fn is_json(response: &Response) -> bool {
     header(response, "content-type").contains("json")
 }
 

@@ -16,7 +16,7 @@ use super::model::{BackupFacts, Engine, Facts, Folder, Held, Listen, ServerFileF
 use super::{deep, isolation, probes, surroundings};
 use crate::adapters::secret_box::{SecretBox, sealed_with};
 use crate::adapters::surreal_store::FolderLock;
-use crate::api_types::Check;
+use crate::api_types::{Check, DeadLetterList};
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
 use crate::cli::backend::{RemoteBackend, context};
@@ -30,6 +30,14 @@ const SCANNER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many of the newest scans are examined for the keys of their secrets.
 const NEWEST: usize = 100;
+
+/// The facts that the database contains.
+struct Stored {
+    store: Store,
+    held: Vec<Held>,
+    sealed_with: BTreeSet<String>,
+    dead_letters: Option<u64>,
+}
 
 /// Returns the keys that sealed the secrets of the newest scans.
 async fn keys_of(scans: &ScanService) -> BTreeSet<String> {
@@ -58,12 +66,14 @@ pub(super) async fn gather(
     let results_rights = outside(&config.results_dir(), allowed);
     let backups_rights = outside(&config.backup_dir(), 0).filter(|_| config.makes_backups());
     let server = opener.holder(config).await;
-    let (store, held, sealed_with) = match server.as_ref().filter(|_| holds_the_database(config)) {
-        Some(server) => (
-            Store::Held { url: server.address(), ready: server.is_ready().await },
-            held_by_the_server(server).await,
-            BTreeSet::new(),
-        ),
+    let Stored { store, held, sealed_with, dead_letters } = match server.as_ref().filter(|_| holds_the_database(config))
+    {
+        Some(server) => Stored {
+            store: Store::Held { url: server.address(), ready: server.is_ready().await },
+            held: held_by_the_server(server).await,
+            sealed_with: BTreeSet::new(),
+            dead_letters: dead_letters_of_the_server(server).await,
+        },
         None => opens(config, host).await,
     };
     let is_held = is_held(&config.data.dir);
@@ -106,6 +116,7 @@ pub(super) async fn gather(
         // Leftover processes (`leftovers`) are not counted while a server runs or a worker holds
         // the data folder: the processes are its own.
         held,
+        dead_letters,
         key: SecretBox::inspect(&config.secrets_key_file()).map_err(|error| error.to_string()),
         sealed_with,
         surroundings: surroundings::look(config).await,
@@ -136,6 +147,12 @@ async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
     checks.into_iter().filter_map(held).collect()
 }
 
+/// Returns the number of dead letters that the running server lists.
+async fn dead_letters_of_the_server(server: &RemoteBackend) -> Option<u64> {
+    let list: DeadLetterList = server.read_at("api/dead-letters", &()).await.ok()?;
+    Some(list.dead_letters.len() as u64)
+}
+
 /// Returns the holds in the rows of living nodes.
 async fn held_by_nodes(nodes: &NodeService) -> Vec<Held> {
     let nodes = nodes.list(&context()).await.unwrap_or_default();
@@ -148,22 +165,28 @@ async fn held_by_nodes(nodes: &NodeService) -> Vec<Held> {
     .collect()
 }
 
-async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> (Store, Vec<Held>, BTreeSet<String>) {
+async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Stored {
     match host.start(config, Role::Offline).await {
         Ok(app) => {
             let backend = app.backend();
-            let Services { scans, nodes, .. } = backend.services();
+            let Services { scans, nodes, audit, .. } = backend.services();
             let held = held_by_nodes(nodes).await;
-            let keys = keys_of(scans).await;
+            let sealed_with = keys_of(scans).await;
+            let dead_letters = audit.backlog(&context()).await.ok().map(|backlog| backlog.dead_letters);
             let probe = probes::write_and_read(nodes, config.database.url.is_some()).await;
             let engine = match &config.database.url {
                 Some(url) => Engine::Server(probes::database_version(url.expose()).await),
                 None => Engine::Embedded,
             };
             app.stop().await;
-            (Store::Opens { probe, engine }, held, keys)
+            Stored { store: Store::Opens { probe, engine }, held, sealed_with, dead_letters }
         }
-        Err(error) => (Store::Fails(error.to_string()), Vec::new(), BTreeSet::new()),
+        Err(error) => Stored {
+            store: Store::Fails(error.to_string()),
+            held: Vec::new(),
+            sealed_with: BTreeSet::new(),
+            dead_letters: None,
+        },
     }
 }
 

@@ -144,6 +144,8 @@ pub(super) struct Facts {
     pub(super) isolation: Option<Result<Holds, String>>,
     /// The holds of the running nodes.
     pub(super) held: Vec<Held>,
+    /// The number of dead letters; `None` if it could not be read.
+    pub(super) dead_letters: Option<u64>,
     /// The key for secrets; `None` if the file does not exist.
     pub(super) key: Result<Option<KeyFile>, String>,
     /// The names of the keys that sealed the secrets of stored scans, as far as the newest scans

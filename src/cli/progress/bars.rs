@@ -9,7 +9,6 @@ use kastrel_actors::model::{PluginClass, ScanStatus};
 
 use super::changes::{found, waits};
 use crate::api_types::PluginBody;
-use crate::cli::plugin_mark::mark;
 use crate::cli::text::brief;
 use crate::cli::view::ScanView;
 
@@ -93,7 +92,7 @@ fn update(bar: &ProgressBar, plugin: &PluginBody) {
             bar.set_message(text);
         }
         _ => {
-            let glyph = mark(plugin.status).glyph;
+            let glyph = plugin.status.glyph();
             if bar.prefix() != glyph {
                 bar.disable_steady_tick();
                 bar.set_style(style("  {prefix} {wide_msg}"));

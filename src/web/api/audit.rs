@@ -7,7 +7,7 @@ use kastrel_actors::model::{FieldError, OutboxKey, ScanId};
 use url::form_urlencoded;
 
 use super::scans::fresh;
-use crate::api_types::{AuditList, DeadLetterList, ProblemBody};
+use crate::api_types::{AuditList, AuditParams, DeadLetterList, ProblemBody};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
@@ -18,36 +18,23 @@ const DEFAULT_LIMIT: usize = 100;
 /// The largest `limit`.
 const MAX_LIMIT: usize = 1000;
 
-/// The entries to read.
-#[derive(Debug, Default, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct AuditParams {
-    /// Only the entries of the scan with this number.
-    scan: Option<u64>,
-    /// How many entries, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u64>,
-}
-
-impl AuditParams {
-    /// Reads the query by hand, so that each wrong parameter is named.
-    fn read(query: Option<&str>) -> Result<Self, Problem> {
-        let (mut params, mut errors) = (Self::default(), Vec::new());
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-            match &*name {
-                "scan" => match value.parse() {
-                    Ok(number) if i64::try_from(number).is_ok() => params.scan = Some(number),
-                    _ => errors.push(FieldError::new("scan", "expected a scan number")),
-                },
-                "limit" => match value.parse() {
-                    Ok(number) if (1..=MAX_LIMIT as u64).contains(&number) => params.limit = Some(number),
-                    _ => errors.push(FieldError::new("limit", format!("expected a number from 1 to {MAX_LIMIT}"))),
-                },
-                _ => {}
-            }
+/// Reads the query by hand, so that each wrong parameter is named.
+fn params_of(query: Option<&str>) -> Result<AuditParams, Problem> {
+    let (mut params, mut errors) = (AuditParams::default(), Vec::new());
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "scan" => match value.parse() {
+                Ok(number) if i64::try_from(number).is_ok() => params.scan = Some(number),
+                _ => errors.push(FieldError::new("scan", "expected a scan number")),
+            },
+            "limit" => match value.parse() {
+                Ok(number) if (1..=MAX_LIMIT as u64).contains(&number) => params.limit = Some(number),
+                _ => errors.push(FieldError::new("limit", format!("expected a number from 1 to {MAX_LIMIT}"))),
+            },
+            _ => {}
         }
-        if errors.is_empty() { Ok(params) } else { Err(Problem::fields(ProblemKind::InvalidQuery, errors)) }
     }
+    if errors.is_empty() { Ok(params) } else { Err(Problem::fields(ProblemKind::InvalidQuery, errors)) }
 }
 
 /// Lists the newest entries of the audit log. Each command and each end of an attempt has one.
@@ -64,11 +51,12 @@ pub(crate) async fn list_audit(
     viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let AuditParams { scan, limit } = AuditParams::read(query.as_deref())?;
+    let AuditParams { scan, limit } = params_of(query.as_deref())?;
     let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
     let entries = web.audit().entries(&viewer.context, scan.map(ScanId), limit).await?;
     Ok(fresh(StatusCode::OK, &AuditList { entries: entries.into_iter().map(Into::into).collect() }))
 }
+
 /// Lists the events whose delivery was given up, with the reason.
 #[utoipa::path(
     get, path = "/api/dead-letters", tag = "server",
@@ -148,7 +136,7 @@ mod tests {
         let app = TestApp::new();
         let id = app.submitted("example.com").await;
         app.services.scans.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
-        let entry = app.memory.lease_entries("relay", 1, LEASE).await.unwrap().remove(0);
+        let entry = app.memory.lease_entries("relay", 1, LEASE).await.unwrap().entries.remove(0);
         app.memory.bury("relay", entry.key, &[], "outcomes: no disk").await.unwrap();
         let body = json_of(app.get("/api/dead-letters").await).await;
         let letter = &body["dead_letters"][0];
@@ -160,6 +148,11 @@ mod tests {
         let resend = || app.send("POST", &path, &[("sec-fetch-site", "same-origin")], "");
         assert_eq!(resend().await.status(), 204);
         assert_eq!(resend().await.status(), 404, "it is no dead letter any more");
+        let audit = json_of(app.get(&format!("/api/audit?scan={id}&limit=1")).await).await;
+        let newest = &audit["entries"][0];
+        assert_eq!((&newest["action"], &newest["principal"]), (&"dead_letter_resent".into(), &"anonymous".into()));
+        let event: serde_json::Value = serde_json::from_str(letter["event"].as_str().unwrap()).unwrap();
+        assert_eq!(event["action"], "scan_ended");
         assert_eq!(app.memory.lease_entries("relay", 9, LEASE).await.unwrap().len(), 1);
         assert_eq!(
             app.send("POST", "/api/dead-letters/x/resend", &[("sec-fetch-site", "same-origin")], "").await.status(),

@@ -126,10 +126,13 @@ mod tests {
             "kastrel_store_up 1",
             "kastrel_node_capacity 4",
             "kastrel_event_streams_open 0",
+            "kastrel_outbox_waiting 0",
+            "kastrel_dead_letters 0",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }
         assert!(text.contains("kastrel_build_info{version="));
+        assert!(text.contains("\nkastrel_outbox_oldest_age_seconds 0"), "{text}");
         assert!(!text.contains("example.com"), "a target became a label");
     }
 

@@ -181,7 +181,7 @@ mod tests {
         let id = app.submitted("example.com").await;
         app.services.scans.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
         let entries = app.memory.lease_entries("relay", 100, Duration::from_secs(60)).await.unwrap();
-        let entry = entries.into_iter().find(|entry| entry.key.scan == id).unwrap();
+        let entry = entries.entries.into_iter().find(|entry| entry.key.scan == id).unwrap();
         app.memory.bury("relay", entry.key, &[], "no reason").await.unwrap();
         entry.key.to_string()
     }

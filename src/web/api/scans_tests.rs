@@ -357,6 +357,7 @@ async fn rerun_creates_a_new_scan_of_the_same_request() {
     assert_eq!((response.status().as_u16(), header_of(&response, "location")), (201, "/api/scans/2"));
     let body = json_of(response).await;
     assert_eq!((&body["rerun_of"], &body["request"]["max_workers"]), (&1.into(), &7.into()));
+    assert_eq!((&body["project"], &body["owner"]), (&"default".into(), &"anonymous".into()));
     assert_eq!(app.send("POST", "/api/scans/99/rerun", &[], "").await.status(), 404);
 }
 

@@ -1,7 +1,7 @@
-// Keeps a page up to date: when the event stream reports a change, the script fetches the page
-// again and updates what differs. So the page always shows the server's HTML, and there is only one
-// way to render it. Without a stream, the script polls every few seconds. A hidden tab does not
-// poll.
+// Keeps a page up to date with the server's HTML, so that there is only one way to render it. The
+// stream of a scan's page sends the HTML of the parts that changed. When the stream only reports a
+// change, the script fetches the part of the page that changes, and updates what differs. Without a
+// stream, it polls every few seconds. A hidden tab does not poll.
 
 const HIDDEN_MS = 2000;
 const LONGEST_WAIT_MS = 30000;
@@ -28,8 +28,10 @@ let isSoon = false;
 let later = 0;
 let hiding = 0;
 let lastAsked = 0;
+// The id of the last event about changed scans: the fetched part must contain that change.
+let seen = "";
 const pollMs = Number(live?.dataset.pollMs) || 3000;
-const spreadMs = live?.dataset.events?.includes("/api/scans/") ? SPREAD_OF_ONE_SCAN_MS : SPREAD_MS;
+const spreadMs = /\/scans\/\d/.test(live?.dataset.events) ? SPREAD_OF_ONE_SCAN_MS : SPREAD_MS;
 const around = (ms) => ms * (0.75 + Math.random() / 2);
 
 const trouble = (text) => {
@@ -104,7 +106,7 @@ async function ask() {
   asking = true;
   lastAsked = Date.now();
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html", "x-kastrel-poll": "1" }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
+    const response = await fetch(location.href, { headers: { accept: "text/html", "x-kastrel-poll": "1", "x-kastrel-part": "live", "x-kastrel-seen": seen }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
     if (response.status === 404) {
       stop();
       return trouble("This scan was deleted.");
@@ -136,6 +138,18 @@ function goOn() {
   if (!askAgain) return schedule();
   askAgain = false;
   soon();
+}
+
+// Shows the parts that an event carries.
+function show(parts) {
+  for (const { id, html } of parts) {
+    const now = document.getElementById(id);
+    const page = new DOMParser().parseFromString(`<div>${html}</div>`, "text/html");
+    if (now) children(now, page.body.firstChild);
+  }
+  // A response that is under way may be older.
+  if (asking) askAgain = true;
+  document.dispatchEvent(new CustomEvent("kastrel:changed"));
 }
 
 const put = (page, ids) => {
@@ -172,10 +186,9 @@ function listen() {
   if (!url || !window.EventSource || source || document.hidden || isOver) return;
   source = new EventSource(url);
   let first = true;
-  const told = () => {
+  const changed = (event) => {
     broken = 0;
-    // The first event of a scan's stream is the state that the page already shows; after a
-    // reconnect it may be new.
+    if (event.type === "changed") seen = event.lastEventId;
     soon();
   };
   source.addEventListener("open", () => {
@@ -183,7 +196,13 @@ function listen() {
     else soon();
     first = false;
   });
-  for (const name of ["status", "changed", "end"]) source.addEventListener(name, told);
+  for (const name of ["status", "changed", "end"]) source.addEventListener(name, changed);
+  // The page shows the state of the scan.
+  source.addEventListener("current", () => (broken = 0));
+  source.addEventListener("parts", (event) => {
+    broken = 0;
+    show(JSON.parse(event.data).parts);
+  });
   source.addEventListener("error", () => {
     // The browser reconnects by itself; meanwhile, a fetch updates the page.
     if (source?.readyState !== EventSource.CLOSED) return soon();

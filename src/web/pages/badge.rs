@@ -1,22 +1,24 @@
 //! States as a word with an icon: colour alone never carries the meaning.
 
-use kastrel_actors::model::{PluginClass, PluginStatus, ScanStatus, Severity, SeverityCounts};
+use kastrel_actors::model::{PluginStatus, ScanStatus, Severity, SeverityCounts};
 
 use crate::web::text::sentence;
 
 /// A badge that shows a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Badge {
-    /// The state's name, which is also its CSS class.
+    /// The state's name.
     pub(crate) name: &'static str,
+    /// Its CSS class, without the prefix `is-`: states of one meaning share a colour.
+    pub(crate) class: &'static str,
     pub(crate) icon: &'static str,
     pub(crate) label: String,
 }
 
 impl Badge {
-    /// A badge for a state that is neither a scan's nor a plugin's.
+    /// A badge for a state that is no plugin's. Its CSS class has its name.
     pub(crate) fn new(name: &'static str, icon: &'static str, label: impl Into<String>) -> Self {
-        Self { name, icon, label: label.into() }
+        Self { name, class: name, icon, label: label.into() }
     }
 }
 
@@ -29,13 +31,12 @@ impl From<ScanStatus> for Badge {
 
 impl From<PluginStatus> for Badge {
     fn from(status: PluginStatus) -> Self {
-        // A plugin that waits or runs has the icon of such a scan; each end has its own.
-        let icon = match status.class() {
-            PluginClass::Waiting => ScanStatus::Pending.as_str(),
-            PluginClass::Running => ScanStatus::Running.as_str(),
-            PluginClass::Ok | PluginClass::LeftOut | PluginClass::Problem => status.as_str(),
-        };
-        Self::new(status.as_str(), icon, sentence(status.text().word))
+        Self {
+            name: status.as_str(),
+            class: status.tone().css_class(),
+            icon: status.icon(),
+            label: sentence(status.text().word),
+        }
     }
 }
 

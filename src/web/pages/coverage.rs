@@ -11,11 +11,13 @@ use crate::web::text::{clean, counted, sentence};
 /// How many plugins a line names; the table of plugins has all of them.
 const NAMED: usize = 6;
 
-/// A class of gaps: the state, and the plugins in that state.
+/// A kind of gaps: the plugins in one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gap {
-    /// The state's name, which is also its CSS class.
-    pub(crate) name: &'static str,
+    /// The CSS class of the state, without the prefix `is-`.
+    pub(crate) class: &'static str,
+    /// Whether the plugins failed, so that the count is red.
+    pub(crate) is_failure: bool,
     /// The number of plugins: `1 failed`.
     pub(crate) count: String,
     /// The names of the plugins: `testssl, katana`.
@@ -42,7 +44,12 @@ impl CoverageView {
         let gap = |status: PluginStatus| {
             let names = coverage.names(status);
             let count = format!("{} {}", names.len(), status.text().gap);
-            (!names.is_empty()).then(|| Gap { name: status.as_str(), count, plugins: listed(names) })
+            (!names.is_empty()).then(|| Gap {
+                class: status.tone().css_class(),
+                is_failure: status.has_failed(),
+                count,
+                plugins: listed(names),
+            })
         };
         // A dry run never checks anything: that is one reason for all plugins, not a gap of each.
         let gaps = if coverage.dry_run || scan.status() == ScanStatus::Pending {
@@ -386,8 +393,8 @@ mod tests {
         let scan = scan(completed(), true, false, &states);
         let view = CoverageView::of(&scan, &scan.overview());
         let gaps: Vec<String> =
-            view.gaps.iter().map(|gap| format!("{} {}: {}", gap.name, gap.count, gap.plugins)).collect();
-        assert_eq!(gaps, ["failed 1 failed: d", "unavailable 2 not installed: b, c"]);
+            view.gaps.iter().map(|gap| format!("{} {}: {}", gap.class, gap.count, gap.plugins)).collect();
+        assert_eq!(gaps, ["failed 1 failed: d", "warning 2 not installed: b, c"]);
         assert_eq!(listed(&["a", "b", "c", "d", "e", "f", "g", "h"].map(str::to_owned)), "a, b, c, d, e, f and 2 more");
     }
 

@@ -14,6 +14,8 @@ use crate::web::zone::{WallClock, exact};
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     pub(crate) title: String,
+    /// Whether only the part of the page is rendered that changes: the page has the rest.
+    pub(crate) is_part: bool,
     pub(crate) style_url: String,
     pub(crate) icon_url: String,
     pub(crate) script_url: String,
@@ -140,6 +142,7 @@ impl Layout {
             now: exact(clock.now),
             zone: viewer.zone.name().into(),
             viewer: viewer.name.as_deref().map(clean),
+            is_part: viewer.part.is_some(),
             ..Self::bare(viewer.theme, here, title)
         }
     }
@@ -167,6 +170,7 @@ impl Layout {
         };
         Self {
             title: title.into(),
+            is_part: false,
             style_url: assets::url("app.css"),
             icon_url: assets::url("icon.svg"),
             script_url: assets::url("app.js"),

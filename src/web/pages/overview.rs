@@ -21,6 +21,7 @@ use super::scan_row::{ScanRow, reason};
 use crate::ports::{RedisState, ScannerCatalog};
 use crate::web::error::Problem;
 use crate::web::estimate;
+use crate::web::fragments::shared;
 use crate::web::headers::page;
 use crate::web::state::Web;
 use crate::web::text::{MomentText, clean, counted, duration, sentence};
@@ -114,13 +115,17 @@ struct FailureRow {
 
 /// Shows the overview.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    shared(&web, &viewer, "/", read(&web, &viewer)).await
+}
+
+async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
     let (scans, reporting, context) = (web.scans(), web.reporting(), &viewer.context);
     let of = |statuses: &[ScanStatus], limit| {
         scans.list(context, ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
     };
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
-    let clock = web.clock(&viewer);
+    let clock = web.clock(viewer);
     let oldest =
         ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
     let reading = async {
@@ -137,11 +142,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
     };
     let queue = web.queue().signals(QUEUE_PATIENCE);
     // Run these in parallel: each may have to wait for a store that does not respond.
-    let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(&web, &viewer, Here::Overview, "Overview"));
+    let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(web, viewer, Here::Overview, "Overview"));
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
     let blockers = web.queue().start_blockers_seen();
     let catalogue = web.catalogue();
-    let live = Live::new(&web, "/api/events");
+    let live = Live::new(web, "/api/events");
     let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
         Ok(read) => read,
         Err(error @ StoreError::Unavailable(_)) => {
@@ -183,7 +188,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         outcomes: outcomes(&ends, first, today),
         durations: durations(&runs),
         days: days_text(DAYS),
-        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect(),
+        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, web, &clock)).collect(),
     }))
 }
 

@@ -1,5 +1,7 @@
 //! The page of one scan: its state, its issues, its attempts, and the available actions.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -11,12 +13,14 @@ use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use crate::ports::NOTES_NAME;
+use crate::web::api::status::status_json;
 use crate::web::assets;
 use crate::web::error::Problem;
 use crate::web::estimate;
 use crate::web::files::{COMMAND, PDF_REPORT, REPORT, Tail, has, head, list, log_tail, notice_of as notice_of_files};
 use crate::web::headers::page;
 use crate::web::path::{PathId, no_scan};
+use crate::web::renderings::fingerprint;
 use crate::web::state::{Web, WebInner};
 use crate::web::text::{MomentText, clean, duration, sentence};
 use crate::web::viewer::Viewer;
@@ -25,6 +29,7 @@ use crate::web::zone::{WallClock, exact};
 pub(crate) mod actions;
 pub(crate) mod findings;
 pub(crate) mod rows;
+pub(crate) mod stream;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
@@ -37,7 +42,19 @@ const MOST_COMMAND_BYTES: u64 = 64 * 1024;
 
 /// The page of one scan.
 #[derive(Template)]
-#[template(path = "scan_detail.html")]
+#[template(
+    path = "scan_detail.html",
+    blocks = [
+        "standing",
+        "part_head",
+        "part_state",
+        "part_issues",
+        "part_plugins",
+        "part_timeline",
+        "part_log",
+        "part_results"
+    ]
+)]
 pub(crate) struct ScanDetailPage {
     layout: Layout,
     id: u64,
@@ -119,6 +136,9 @@ struct Read {
     results: Results,
     left: Option<String>,
     notice: Option<Notice>,
+    /// The fingerprint of the scan's status, by which the event stream knows what the page
+    /// shows.
+    fingerprint: u64,
 }
 
 /// Shows the page of a scan.
@@ -129,24 +149,33 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    let results = results_of(&web, &scan.record).await;
-    let left = estimate::words(web.reporting().time_left(&viewer.context, &scan).await);
-    let reasons = web.scans().reasons(&scan.record).await;
-    let notice = notice_of(query.as_deref().unwrap_or_default(), &scan.record)
-        .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
-    let title = format!("Scan {id} of {}", clean(&scan.record.request.target.label()));
-    let layout = Layout::of(&web, &viewer, Here::Scans, title).await;
-    Ok(page(&ScanDetailPage::new(&web, &scan, &web.clock(&viewer), Read { layout, reasons, results, left, notice })))
+    Ok(page(&ScanDetailPage::of(&web, &viewer, &scan, query.as_deref().unwrap_or_default()).await))
 }
 
 impl ScanDetailPage {
+    /// Reads what the page shows of this state of the scan. `query` is the query of its address.
+    async fn of(web: &Web, viewer: &Viewer, scan: &Arc<ScanSnapshot>, query: &str) -> Self {
+        let record = &scan.record;
+        let results = results_of(web, record).await;
+        let left = estimate::words(web.reporting().time_left(&viewer.context, scan).await);
+        let reasons = web.scans().reasons(record).await;
+        let notice = notice_of(query, record)
+            .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
+        let title = format!("Scan {} of {}", record.id, clean(&record.request.target.label()));
+        let layout = Layout::of(web, viewer, Here::Scans, title).await;
+        let status = status_json(web, scan, web.scans().waiting_seen(record).as_ref());
+        let fingerprint = status.map_or(0, |json| fingerprint(&json));
+        Self::new(web, scan, &web.clock(viewer), Read { layout, reasons, results, left, notice, fingerprint })
+    }
+
     fn new(web: &WebInner, scan: &ScanSnapshot, clock: &WallClock, read: Read) -> Self {
-        let Read { layout, reasons, results, left, notice } = read;
+        let Read { layout, reasons, results, left, notice, fingerprint } = read;
         let (record, plugins) = (&scan.record, scan.last_plugins());
         let status = record.status();
         let overview = scan.overview();
         let scan_badge = badge(status, &overview.coverage);
-        let live = (!status.is_terminal()).then(|| Live::new(web, format!("/api/scans/{}/events", record.id)));
+        let live = (!status.is_terminal())
+            .then(|| Live::new(web, format!("/scans/{}/live?from={fingerprint:016x}", record.id)));
         let catalogue = web.catalogue();
         // The clocks of an ended attempt stop at its end.
         let settled = record.last_attempt().and_then(|attempt| attempt.ended_at).or_else(|| record.ended_at());

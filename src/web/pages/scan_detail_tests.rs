@@ -82,7 +82,8 @@ impl ScanDetailPage {
             coverage: CoverageView {
                 label: "10 of 12 checks ran".into(),
                 gaps: vec![crate::web::pages::coverage::Gap {
-                    name: "failed",
+                    class: "failed",
+                    is_failure: true,
                     count: "1 failed".into(),
                     plugins: clean(HOSTILE),
                 }],
@@ -164,7 +165,8 @@ async fn only_the_page_of_an_open_scan_updates_live() {
     });
     let html = text_of(app.get("/scans/1?submitted=1").await).await;
     for part in [
-        r#"data-events="/api/scans/1/events" data-poll-ms="3000""#,
+        r#"data-events="/scans/1/live?from="#,
+        r#"data-poll-ms="3000""#,
         r#"<script type="module" src="/assets/live.js?v="#,
         r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#,
         r#"action="/scans/1/cancel""#,

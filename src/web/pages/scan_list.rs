@@ -10,6 +10,7 @@ use super::layout::{Here, Layout, Live, Notice};
 use super::scan_row::ScanRow;
 use crate::ports::ScannerCatalog;
 use crate::web::error::{MOST_ERRORS, Problem};
+use crate::web::fragments::shared;
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
 use crate::web::state::{Web, WebInner};
@@ -109,9 +110,14 @@ struct Heading {
 
 /// Shows the list.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
+    let address = format!("{PATH}?{}", raw.as_deref().unwrap_or_default());
+    shared(&web, &viewer, &address, read(&web, &viewer, raw.as_deref())).await
+}
+
+async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response, Problem> {
     // A URL with an invalid parameter shows the list for the valid parameters, with a notice about
     // the invalid ones.
-    let (asked, errors) = ScanListQuery::parse(raw.as_deref());
+    let (asked, errors) = ScanListQuery::parse(raw);
     let mut query = asked.clone().in_fitting_order();
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
@@ -123,7 +129,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
         order_notice = Some(TOO_MANY_TARGETS);
     }
     let start = query.without_place();
-    let counts = counts(&web, &viewer, &start, stats).await?;
+    let counts = counts(web, viewer, &start, stats).await?;
     let tab = |status: Option<ScanStatus>| Tab {
         name: status.map_or("all", ScanStatus::as_str),
         label: status.map_or("All", state_word),
@@ -133,9 +139,9 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     };
     // Create the layout first: it checks the queue, and the rows use the result for their waiting
     // reasons.
-    let layout = Layout::of(&web, &viewer, Here::Scans, "Scans").await;
-    let clock = web.clock(&viewer);
-    let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, &web, &clock)).collect();
+    let layout = Layout::of(web, viewer, Here::Scans, "Scans").await;
+    let clock = web.clock(viewer);
+    let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, web, &clock)).collect();
     let place = |id| kastrel_actors::model::Cursor { rank: String::new(), id };
     let (first_row, last_row) =
         (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
@@ -161,8 +167,8 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
     let export = |kind: &str| start.link(&format!("/api/scans/export.{kind}"));
     Ok(page(&ScanListPage {
         layout,
-        live: Live::new(&web, "/api/events"),
-        notice: notice_of(raw.as_deref().unwrap_or_default()),
+        live: Live::new(web, "/api/events"),
+        notice: notice_of(raw.unwrap_or_default()),
         order_notice,
         tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
         filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref()),

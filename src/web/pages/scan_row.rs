@@ -72,9 +72,14 @@ impl ScanRow {
     pub(crate) fn sample(id: u64, status: ScanStatus) -> Self {
         use super::layout::HOSTILE;
 
-        let gap = |name, count: &str| Gap { name, count: count.into(), plugins: HOSTILE.into() };
+        let gap = |class, count: &str| Gap {
+            class,
+            is_failure: class == "failed",
+            count: count.into(),
+            plugins: HOSTILE.into(),
+        };
         let gaps = if status == ScanStatus::Completed {
-            vec![gap("failed", "2 failed"), gap("unavailable", "1 not installed")]
+            vec![gap("failed", "2 failed"), gap("warning", "1 not installed")]
         } else {
             Vec::new()
         };

@@ -122,7 +122,7 @@ fn plugins(catalogue: &ScannerCatalog) -> Vec<PluginLine> {
         badge: if plugin.available {
             Badge::new("ok", "completed", "Available")
         } else {
-            Badge::new("unavailable", "unavailable", "Tool not installed")
+            Badge::new("warning", "unavailable", "Tool not installed")
         },
         needs: clean(&plugin.dependencies.join(", ")),
     };

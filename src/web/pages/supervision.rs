@@ -26,6 +26,8 @@ pub(crate) struct SupervisionPage {
     layout: Layout,
     live: Live,
     is_paused: bool,
+    /// The events that could not be delivered, as a count; empty if there are none.
+    undelivered: String,
     nodes: Vec<NodeRow>,
     /// The tree as a sequence of steps that open and close levels.
     tree: Vec<TreeStep>,
@@ -70,7 +72,9 @@ struct NodeRow {
 
 /// Shows the supervision page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    let (nodes, paused) = tokio::try_join!(web.nodes().list(&viewer.context), web.queue().paused(&viewer.context))?;
+    let context = &viewer.context;
+    let (nodes, paused, deliveries) =
+        tokio::try_join!(web.nodes().list(context), web.queue().paused(context), web.audit().backlog(context))?;
     let clock = web.clock(&viewer);
     let mut tree = Vec::new();
     lay_out(&web.nodes().supervision(), &clock, 0, &mut tree);
@@ -78,9 +82,18 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Respo
         layout: Layout::of(&web, &viewer, Here::Supervision, "Nodes").await,
         live: Live::new(&web, ""),
         is_paused: paused.is_some(),
+        undelivered: undelivered(deliveries.dead_letters),
         nodes: nodes.iter().map(|node| NodeRow::new(node, &clock)).collect(),
         tree,
     }))
+}
+
+fn undelivered(dead_letters: u64) -> String {
+    match dead_letters {
+        0 => String::new(),
+        1 => "1 event".into(),
+        many => format!("{many} events"),
+    }
 }
 
 fn lay_out(actor: &ActorView, clock: &WallClock, depth: usize, steps: &mut Vec<TreeStep>) {
@@ -197,7 +210,9 @@ fn worst(actor: &ActorView) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::ActorFailure;
+    use kastrel_actors::model::{ActorFailure, CancelledBy};
+    use kastrel_actors::policy::delivery::LEASE;
+    use kastrel_actors::ports::Outbox as _;
     use kastrel_actors::testing::fixtures;
 
     use super::*;
@@ -233,6 +248,7 @@ mod tests {
                 layout: Layout::sample("Nodes"),
                 live: Live::sample(),
                 is_paused: false,
+                undelivered: String::new(),
                 nodes: vec![NodeRow::new(&node, &clock)],
                 tree,
             }
@@ -293,6 +309,21 @@ mod tests {
                 label
             );
         }
+    }
+
+    #[tokio::test]
+    async fn supervision_page_shows_events_that_could_not_be_delivered() {
+        let app = TestApp::new();
+        let notice = async || text_of(app.get("/supervision").await).await.contains(r#"id="undelivered""#);
+        assert!(!notice().await);
+        let id = app.submitted("example.com").await;
+        app.services.scans.cancel(&fixtures::context(), id, CancelledBy::User).await.unwrap();
+        let entry = app.memory.lease_entries("relay", 1, LEASE).await.unwrap().entries.remove(0);
+        assert!(!notice().await, "an event that waits is no trouble");
+        app.memory.bury("relay", entry.key, &[], "no disk").await.unwrap();
+        let html = text_of(app.get("/supervision").await).await;
+        assert!(html.contains(r#"id="undelivered""#) && html.contains("1 event could not be delivered"), "{html}");
+        assert!(html.contains(r#"href="/api/dead-letters""#), "{html}");
     }
 
     #[tokio::test]

@@ -39,6 +39,8 @@ pub(super) struct Count {
     pub(super) posts: u32,
     /// All other requests.
     pub(super) gets: u32,
+    /// Those of them with which a page requests itself to show a change.
+    pub(super) polls: u32,
 }
 
 impl Proxy {
@@ -125,10 +127,14 @@ impl Shared {
                             asked = true;
                         }
                         kind => {
+                            let is_poll = String::from_utf8_lossy(&request[..size]).contains("x-kastrel-poll");
                             // The browser reuses a connection whose stream had ended.
                             stream = None;
                             self.count.send_modify(|count| match kind {
-                                Kind::Get => count.gets += 1,
+                                Kind::Get => {
+                                    count.gets += 1;
+                                    count.polls += u32::from(is_poll);
+                                }
                                 Kind::Post => count.posts += 1,
                                 Kind::Stream | Kind::More => {}
                             });
@@ -188,7 +194,7 @@ fn kind_of(bytes: &[u8]) -> Kind {
     let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     match line.split_once(' ') {
-        Some(("GET", rest)) if rest.contains("/api/") && rest.contains("/events HTTP/") => Kind::Stream,
+        Some(("GET", rest)) if rest.contains("/events HTTP/") || rest.contains("/live?from=") => Kind::Stream,
         Some(("GET", _)) => Kind::Get,
         Some(("POST", _)) => Kind::Post,
         _ => Kind::More,

@@ -52,6 +52,40 @@ async fn scan_is_shown_from_submission_to_end_without_reload() {
 }
 
 #[tokio::test]
+async fn progress_is_shown_without_a_request_for_the_page() {
+    let gates = tempfile::tempdir().unwrap();
+    let stage = Stage::with(&[
+        ("FAKE_KAST_GATES", gates.path().to_str().unwrap()),
+        ("KASTREL_KAST__ENVIRONMENT", "FAKE_KAST_GATES"),
+    ])
+    .await;
+    let page = &stage.browser;
+    let let_on = |plugin: &str| std::fs::write(gates.path().join(plugin), "").unwrap();
+    let id = stage.submit("gated-3p-failp.test").await;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.until_shown("running").await;
+    stage.until_plugin("whatweb", "in_progress").await;
+    // The scan waits at its gate, so a page that is loaded now is up to date.
+    let streams = stage.proxy.count().streams;
+    stage.open(&format!("/scans/{id}")).await;
+    stage.proxy.until(|count| count.streams > streams && count.open == 1).await;
+    let before = stage.proxy.count().polls;
+    let_on("whatweb");
+    stage.until_plugin("whatweb", "completed").await;
+    stage.until_plugin("wafw00f", "in_progress").await;
+    page.until("document.getElementById('progress-bar').value > 0 && document.getElementById('progress-text').textContent.includes('plugins done')").await;
+    let_on("wafw00f");
+    stage.until_plugin("testssl", "in_progress").await;
+    assert_eq!(stage.proxy.count().polls, before, "the events had all that the page shows");
+    assert_eq!(stage.plugins().await, stage.plugins_of(id).await);
+    // Another state changes the page as a whole.
+    let_on("testssl");
+    stage.until_shown("completed").await;
+    assert!(stage.proxy.count().polls > before);
+    stage.all_quiet().await;
+}
+
+#[tokio::test]
 async fn scan_is_cancelled_by_one_click() {
     let stage = Stage::start().await;
     let id = stage.submit("family-hang-stubborn.test").await;

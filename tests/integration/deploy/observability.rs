@@ -116,9 +116,15 @@ fn alert_rules_are_complete_and_use_existing_metrics() {
     let rules: Vec<&Rule> = alerts.groups.iter().flat_map(|group| &group.rules).collect();
     let names: BTreeSet<&str> = rules.iter().map(|rule| rule.alert.as_str()).collect();
     assert_eq!(names.len(), rules.len(), "two rules of one name");
-    for wanted in
-        ["KastrelQueueStuck", "KastrelRestartStorm", "KastrelNodeLost", "KastrelNoWorker", "KastrelDiskNearlyFull"]
-    {
+    for wanted in [
+        "KastrelQueueStuck",
+        "KastrelRestartStorm",
+        "KastrelNodeLost",
+        "KastrelNoWorker",
+        "KastrelDiskNearlyFull",
+        "KastrelDeadLetters",
+        "KastrelDeliveriesLate",
+    ] {
         assert!(names.contains(wanted), "{wanted} is missing");
     }
     for rule in rules {

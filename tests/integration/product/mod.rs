@@ -19,4 +19,5 @@ mod queue;
 mod repairs;
 mod restarts;
 mod secrets;
+mod upgrades;
 mod watchdog;

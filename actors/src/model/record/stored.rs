@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{AttemptRecord, ScanRecord, ScanState};
 use crate::model::{
-    CancelledBy, FencingToken, PluginResult, ResultSummary, ScanId, ScanRequest, TraceContext, Verdict,
+    CancelledBy, FencingToken, PluginResult, ProjectId, ResultSummary, ScanId, ScanRequest, TraceContext, Verdict,
     end_with_attempt,
 };
 
@@ -37,6 +37,10 @@ struct StoredRecord {
     trace: TraceContext,
     #[serde(default)]
     rerun_of: Option<ScanId>,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    project: ProjectId,
 }
 
 /// A state, and the results that earlier versions kept in it.
@@ -73,6 +77,8 @@ impl From<StoredRecord> for ScanRecord {
             idempotency_key: stored.idempotency_key,
             trace: stored.trace,
             rerun_of: stored.rerun_of,
+            owner: stored.owner,
+            project: stored.project,
         };
         let dry_run = verdict.as_ref().is_some_and(|verdict| verdict.dry_run);
         let is_earlier = verdict.is_some();

@@ -37,6 +37,11 @@ pub trait NodeRegistry: Send + Sync + 'static {
     ///
     /// A node that registers again under the same id keeps its order.
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError>;
+
+    /// Writes the order of a node that drains and whose row was lost: none of its scans is left
+    /// within `left`. An order that the row has stays. This is no new order, so it has no entry in
+    /// the audit log.
+    async fn keep_drain(&self, node: &NodeId, left: Duration) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -78,5 +83,9 @@ impl<S: NodeRegistry + ?Sized, H: CallHook> NodeRegistry for Hooked<S, H> {
 
     async fn order_drain(&self, node: &NodeId, within: Option<Duration>, by: &Principal) -> Result<bool, StoreError> {
         self.hook.around("order_drain", self.inner.order_drain(node, within, by)).await
+    }
+
+    async fn keep_drain(&self, node: &NodeId, left: Duration) -> Result<(), StoreError> {
+        self.hook.around("keep_drain", self.inner.keep_drain(node, left)).await
     }
 }

@@ -7,15 +7,16 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::hooked::{CallHook, Hooked};
-use crate::model::{AuditEntry, DeadLetter, OutboxEntry, OutboxKey, ScanId};
+use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId};
 
 /// Keeps the events that were committed with their changes until every consumer has accepted them:
 /// a transactional outbox. Delivery is at least once.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Leases up to `limit` entries to `holder` for this time, oldest first. An entry whose lease
-    /// has expired can be leased again.
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError>;
+    /// Leases up to `limit` entries to `holder` for this time, in the order of their keys. An entry
+    /// whose lease has expired can be leased again. An entry whose event cannot be read is leased
+    /// like the others.
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError>;
 
     /// Removes entries that all consumers have accepted. An entry that `holder` no longer holds
     /// stays.
@@ -39,7 +40,10 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Returns a dead letter to the outbox, to be delivered at once to the consumers that have not
     /// accepted it. Returns `false` if there is no such dead letter.
-    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError>;
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError>;
+
+    /// Counts the entries that wait, and the dead letters.
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError>;
 
     /// Returns a value that changes when this process has written an entry. Entries of other
     /// processes are only found by leasing.
@@ -52,7 +56,7 @@ pub trait Outbox: Send + Sync + 'static {
 
 #[async_trait]
 impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<Vec<OutboxEntry>, StoreError> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
         self.hook.around("outbox_lease", self.inner.lease_entries(holder, limit, lease)).await
     }
 
@@ -78,8 +82,12 @@ impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
         self.hook.around("dead_letters", self.inner.dead_letters(limit)).await
     }
 
-    async fn resend(&self, key: OutboxKey) -> Result<bool, StoreError> {
-        self.hook.around("outbox_resend", self.inner.resend(key)).await
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
+        self.hook.around("outbox_resend", self.inner.resend(key, by)).await
+    }
+
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        self.hook.around("outbox_backlog", self.inner.backlog()).await
     }
 
     fn writes(&self) -> watch::Receiver<()> {

@@ -1,8 +1,9 @@
 //! The contract of the outbox and of the audit log.
 
 use super::*;
-use crate::model::{AuditEntry, DomainEvent, OutboxEntry, OutboxKey};
+use crate::model::{AuditEntry, DeliveryBacklog, DomainEvent, OutboxEntry};
 use crate::policy::delivery::LEASE;
+use crate::testing::{Fuse, MortalOutbox, Recorder, Step};
 
 /// The cases of this suite.
 #[macro_export]
@@ -17,12 +18,16 @@ macro_rules! outbox_cases {
             an_end_is_counted_once_however_often_it_is_delivered
             only_events_with_a_consumer_wait
             each_command_and_each_end_is_audited
+            an_order_to_drain_that_is_kept_is_audited_once
+            an_event_that_cannot_be_read_is_leased_apart_and_buried_with_its_text
+            a_backlog_counts_what_waits_and_what_was_given_up
+            an_end_is_delivered_whichever_step_its_process_dies_at
         }
     };
 }
 
 async fn leased<H: StoreHarness>(world: &World<H>, holder: &str) -> Vec<OutboxEntry> {
-    world.store.lease_entries(holder, 10, LEASE).await.unwrap()
+    world.store.lease_entries(holder, 10, LEASE).await.unwrap().entries
 }
 
 async fn actions<H: StoreHarness>(world: &World<H>, scan: Option<ScanId>) -> Vec<(&'static str, Principal)> {
@@ -82,14 +87,26 @@ pub async fn what_fails_for_good_is_kept_and_can_be_sent_again<H: StoreHarness>(
     world.store.bury("one", entry.key, &["first".to_owned()], "a \"reason\" \0").await.unwrap();
     let letters = world.store.dead_letters(10).await.unwrap();
     assert_eq!(
-        (letters.len(), letters[0].key, &letters[0].event, letters[0].tries, letters[0].reason.as_str()),
-        (1, entry.key, &entry.event, 1, "a \"reason\" \0")
+        (letters.len(), letters[0].key, letters[0].event.as_ref(), letters[0].tries, letters[0].reason.as_str()),
+        (1, entry.key, Some(&entry.event), 1, "a \"reason\" \0")
     );
     world.harness.advance(2 * LEASE);
     assert_eq!(leased(&world, "one").await, []);
-    assert!(!world.store.resend(OutboxKey { scan: scan.id, version: 99 }).await.unwrap());
-    assert!(world.store.resend(entry.key).await.unwrap());
-    assert!(!world.store.resend(entry.key).await.unwrap());
+    let user = Principal::Anonymous;
+    assert!(!world.store.resend(OutboxKey { scan: scan.id, version: 99 }, &user).await.unwrap());
+    assert!(world.store.resend(entry.key, &user).await.unwrap());
+    assert!(!world.store.resend(entry.key, &user).await.unwrap());
+    let resent: Vec<_> = world
+        .store
+        .audit(Some(scan.id), 9)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.event.action() == "dead_letter_resent")
+        .map(|entry| (entry.principal, entry.event))
+        .collect();
+    let event = DomainEvent::DeadLetterResent { version: entry.key.version };
+    assert_eq!(resent, [(user, event)], "a refused command has no entry");
     assert_eq!(world.store.dead_letters(10).await.unwrap(), []);
     let again = leased(&world, "one").await;
     assert_eq!((again[0].key, &again[0].event, again[0].failures), (entry.key, &entry.event, 0));
@@ -155,9 +172,14 @@ pub async fn each_command_and_each_end_is_audited<H: StoreHarness>(world: World<
     world.committed(scan.id, finish(scan.token, Resolution::Cancel(CancelledBy::User))).await;
     assert!(!world.store.resume(&user).await.unwrap());
     world.store.pause(Some("why".into()), &user).await.unwrap();
+    world.store.pause(Some("why".into()), &system).await.unwrap();
+    world.store.pause(None, &user).await.unwrap();
+    world.store.pause(None, &system).await.unwrap();
     world.store.resume(&user).await.unwrap();
     world.store.order_drain(&node("nobody"), Some(TTL), &user).await.unwrap();
+    world.store.order_drain(&node("a"), None, &user).await.unwrap();
     world.store.order_drain(&node("a"), Some(TTL), &user).await.unwrap();
+    world.store.order_drain(&node("a"), None, &system).await.unwrap();
     world.store.order_drain(&node("a"), None, &system).await.unwrap();
     world.store.delete(scan.id, &user).await.unwrap();
     let of_scan = [
@@ -170,6 +192,7 @@ pub async fn each_command_and_each_end_is_audited<H: StoreHarness>(world: World<
     assert_eq!(actions(&world, Some(scan.id)).await, of_scan);
     let of_others = [
         ("queue_paused", user.clone()),
+        ("queue_paused", user.clone()),
         ("queue_resumed", user.clone()),
         ("drain_ordered", user.clone()),
         ("drain_revoked", system),
@@ -178,4 +201,140 @@ pub async fn each_command_and_each_end_is_audited<H: StoreHarness>(world: World<
     assert_eq!(actions(&world, None).await, all, "the audit log outlives the scan");
     let newest = world.store.audit(None, 1).await.unwrap();
     assert_eq!((newest.len(), newest[0].scan, newest[0].event.action()), (1, Some(scan.id), "scan_deleted"));
+}
+
+/// A node whose row was lost keeps its order to drain, and no second order is in the audit log.
+pub async fn an_order_to_drain_that_is_kept_is_audited_once<H: StoreHarness>(world: World<H>) {
+    world.register("a").await;
+    world.store.order_drain(&node("a"), Some(TTL), &Principal::Anonymous).await.unwrap();
+    world.store.keep_drain(&node("a"), 100 * TTL).await.unwrap();
+    assert!(world.renew("a").await.unwrap().drain.unwrap() <= TTL, "an order of the row stays");
+    world.store.remove(&node("a")).await.unwrap();
+    world.store.keep_drain(&node("a"), TTL).await.unwrap();
+    assert_eq!(world.register("a").await.drain, None, "there was no row to keep it in");
+    world.store.keep_drain(&node("a"), TTL).await.unwrap();
+    let drain = world.renew("a").await.unwrap().drain.unwrap();
+    assert!(drain <= TTL && drain > TTL / 2, "{drain:?}");
+    assert_eq!(actions(&world, None).await, [("drain_ordered", Principal::Anonymous)]);
+}
+
+/// Such an event is kept as it is, and blocks no other.
+pub async fn an_event_that_cannot_be_read_is_leased_apart_and_buried_with_its_text<H: StoreHarness>(world: World<H>) {
+    let (damaged, sound) = (ended(&world).await, ended(&world).await);
+    let key = |scan: &ScanRecord| OutboxKey { scan: scan.id, version: scan.version };
+    let text = "{\"action\": \"scan_ended\", \"status\": \"\u{1}\"";
+    world.harness.overwrite_event(&world.store, key(&damaged), text).await;
+    let leased = world.store.lease_entries("one", 10, LEASE).await.unwrap();
+    assert_eq!(leased.entries.iter().map(|entry| entry.key).collect::<Vec<_>>(), [key(&sound)]);
+    let unreadable = &leased.unreadable[0];
+    assert_eq!((leased.len(), unreadable.key, unreadable.failures), (2, key(&damaged), 0));
+    world.store.bury("one", key(&damaged), &[], &unreadable.error.to_string()).await.unwrap();
+    let letter = world.store.dead_letters(9).await.unwrap().remove(0);
+    assert_eq!((letter.key, letter.event, letter.text.as_str()), (key(&damaged), None, text));
+    assert_eq!(letter.reason, unreadable.error.to_string());
+    world.store.settle("one", &[key(&sound)]).await.unwrap();
+    assert!(world.store.resend(key(&damaged), &Principal::System).await.unwrap());
+    let again = world.store.lease_entries("one", 10, LEASE).await.unwrap();
+    assert_eq!((again.unreadable.len(), again.entries), (1, vec![]), "its text is as it was");
+}
+
+/// The age is that of the oldest entry, whether or not it is leased.
+pub async fn a_backlog_counts_what_waits_and_what_was_given_up<H: StoreHarness>(world: World<H>) {
+    let none = DeliveryBacklog::default();
+    assert_eq!(world.store.backlog().await.unwrap(), none);
+    ended(&world).await;
+    world.harness.advance(Duration::from_secs(100));
+    ended(&world).await;
+    let waits = world.store.backlog().await.unwrap();
+    let oldest = waits.oldest.unwrap();
+    assert_eq!((waits.waiting, waits.dead_letters), (2, 0));
+    assert!(oldest >= Duration::from_secs(100) && oldest < Duration::from_secs(150), "{oldest:?}");
+    let entries = leased(&world, "one").await;
+    assert_eq!(world.store.backlog().await.unwrap().waiting, 2);
+    world.store.bury("one", entries[0].key, &[], "no").await.unwrap();
+    let left = world.store.backlog().await.unwrap();
+    assert_eq!((left.waiting, left.dead_letters), (1, 1));
+    assert!(left.oldest.unwrap() < Duration::from_secs(50), "{left:?}");
+    world.store.settle("one", &[entries[1].key]).await.unwrap();
+    assert_eq!(world.store.backlog().await.unwrap(), DeliveryBacklog { dead_letters: 1, ..none });
+}
+
+/// A process commits an end and delivers it, and dies at each step of that, before and after its
+/// effect: the commit, the lease, each consumer, and the answer to the outbox. Another process
+/// opens the store after it. A committed end reaches each consumer, and is counted once.
+pub async fn an_end_is_delivered_whichever_step_its_process_dies_at<H: StoreHarness>(world: World<H>) {
+    let mut world = world;
+    let mut died: BTreeSet<Step> = BTreeSet::new();
+    let mut ends = 0;
+    // The consumer accepts the entry, fails, or fails for good.
+    for refusal in [None, Some(false), Some(true)] {
+        for steps in 0.. {
+            let scan = world.scan("example.com").await;
+            let key = OutboxKey { scan: scan.id, version: scan.version + 1 };
+            let (deaths, before) = dies_after(&world, steps, key, refusal).await;
+            let is_alive = deaths.is_empty();
+            died.extend(deaths);
+            let World { harness, store } = world;
+            let Ok(store) = Arc::try_unwrap(store) else { panic!("the process that died has no store any more") };
+            let store = Arc::new(harness.reopen(store).await);
+            world = World { harness, store };
+            world.harness.advance(LEASE + Duration::from_secs(1));
+            let is_committed = world.get(scan.id).await.status() == ScanStatus::Cancelled;
+            ends += u64::from(is_committed);
+            let is_delivered = delivered(&world).await.contains(&key) || before.contains(&key);
+            assert_eq!(is_delivered, is_committed, "after {steps} steps, {refusal:?}");
+            assert_eq!(world.store.backlog().await.unwrap(), DeliveryBacklog::default());
+            let counted: u64 =
+                world.store.outcomes(date(1970, 1, 1)).await.unwrap().iter().map(|day| day.cancelled).sum();
+            assert_eq!(counted, ends, "after {steps} steps, {refusal:?}");
+            if is_alive {
+                break;
+            }
+        }
+    }
+    let calls = ["commit", "lease", "count", "deliver", "settle", "defer", "bury"];
+    let expected: BTreeSet<Step> = calls.into_iter().flat_map(|call| [(call, false), (call, true)]).collect();
+    assert_eq!(died, expected);
+}
+
+/// Ends the scan of `key` and delivers its end, in a process that dies after some steps. Returns
+/// the step at which it died, and what its consumer has accepted.
+async fn dies_after<H: StoreHarness>(
+    world: &World<H>,
+    steps: usize,
+    key: OutboxKey,
+    refusal: Option<bool>,
+) -> (BTreeSet<Step>, BTreeSet<OutboxKey>) {
+    let fuse = Arc::new(Fuse::default());
+    fuse.set(steps);
+    let recorder = Arc::new(Recorder::mortal(Arc::clone(&fuse)));
+    if let Some(is_permanent) = refusal {
+        recorder.refuse(key, is_permanent);
+    }
+    let outbox: Arc<dyn Outbox> = Arc::new(MortalOutbox { store: Arc::clone(&world.store), fuse: Arc::clone(&fuse) });
+    let consumers: [Arc<dyn EventConsumer>; 2] =
+        [Arc::new(OutcomeCounter::new(Arc::clone(&outbox))), Arc::<Recorder>::clone(&recorder)];
+    let process = async {
+        fuse.around("commit", world.store.apply(key.scan, cancel())).await.unwrap();
+        deliver(outbox.as_ref(), &consumers, "dying").await.unwrap();
+    };
+    tokio::select! {
+        biased;
+        () = process => {}
+        () = fuse.burnt() => {}
+    }
+    (fuse.died(), recorder.seen().into_keys().collect())
+}
+
+/// Delivers everything that waits or was given up, and returns what arrived.
+async fn delivered<H: StoreHarness>(world: &World<H>) -> BTreeSet<OutboxKey> {
+    for letter in world.store.dead_letters(9).await.unwrap() {
+        assert!(world.store.resend(letter.key, &Principal::System).await.unwrap());
+    }
+    let recorder = Arc::new(Recorder::default());
+    let outbox: Arc<dyn Outbox> = Arc::<H::Store>::clone(&world.store);
+    let consumers: [Arc<dyn EventConsumer>; 2] =
+        [Arc::new(OutcomeCounter::new(Arc::clone(&outbox))), Arc::<Recorder>::clone(&recorder)];
+    while deliver(outbox.as_ref(), &consumers, "living").await.unwrap() > 0 {}
+    recorder.seen().into_keys().collect()
 }

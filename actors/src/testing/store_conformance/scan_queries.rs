@@ -15,6 +15,7 @@ macro_rules! scan_queries_cases {
             a_list_is_filtered_by_target
             a_list_is_filtered_by_mode_and_day
             a_list_is_filtered_by_plugin_with_findings
+            a_list_is_filtered_by_project
             filters_narrow_together
             pages_go_both_ways
             a_list_has_other_orders
@@ -211,6 +212,86 @@ pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: 
             "{plugin}"
         );
     }
+}
+
+impl<H: StoreHarness> World<H> {
+    /// The scans of all pages of one scan each.
+    async fn pages_of_one(&self, query: ListQuery) -> Vec<u64> {
+        let mut query = ListQuery { limit: 1, count: false, ..query };
+        let mut seen = Vec::new();
+        loop {
+            let page = self.store.list(query.clone()).await.unwrap();
+            seen.extend(page.scans.iter().map(|scan| scan.id.0));
+            let Some(next) = page.next else { return seen };
+            match query.order {
+                ScanOrder::Newest => query.before = Some(next.id),
+                ScanOrder::Oldest => query.after = Some(next.id),
+                _ => query.from = Some(next),
+            }
+        }
+    }
+}
+
+/// Only scans of that project, with every other filter and in every order; without the filter,
+/// those of all projects, in one order.
+pub async fn a_list_is_filtered_by_project<H: StoreHarness>(world: World<H>) {
+    let projects: Vec<ProjectId> = ["default", "a-team", "team"].iter().map(|name| name.parse().unwrap()).collect();
+    world.register("a").await;
+    let mut times = Vec::new();
+    // Scans 1, 4 and 7 are of the first project, and so on. All but the last three have ended.
+    for number in 0..9_u64 {
+        let project = projects[usize::try_from(number % 3).unwrap()].clone();
+        let scan = world.submit(NewScan { project, ..fixtures::new_scan(&format!("h{}.test", number / 3)) }).await;
+        times.push(scan.created_at);
+        if number < 6 {
+            let leased = world.committed(scan.id, lease("a")).await;
+            world.harness.advance(Duration::from_secs(2));
+            let issue = IssueRef { id: "x".into(), severity: Severity::High, title: String::new() };
+            let mut verdict = found(&[("whatweb", number + 1)]);
+            verdict.plugins = verdict.plugins.into_iter().map(|plugin| plugin.with_issues([issue.clone()])).collect();
+            world.committed(scan.id, finish(leased.token, Resolution::Complete(verdict))).await;
+        } else {
+            world.harness.advance(Duration::from_secs(2));
+        }
+    }
+    let all = || ListQuery { count: true, ..ListQuery::default() };
+    let pending = vec![ScanStatus::Pending];
+    for (query, everywhere, of_team) in [
+        (all(), vec![9, 8, 7, 6, 5, 4, 3, 2, 1], vec![9, 6, 3]),
+        (ListQuery { order: ScanOrder::Oldest, ..all() }, vec![1, 2, 3, 4, 5, 6, 7, 8, 9], vec![3, 6, 9]),
+        (ListQuery { order: ScanOrder::Target, ..all() }, vec![3, 2, 1, 6, 5, 4, 9, 8, 7], vec![3, 6, 9]),
+        (ListQuery { order: ScanOrder::Findings, ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
+        (ListQuery { order: ScanOrder::Worst, ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
+        (ListQuery { statuses: pending.clone(), ..all() }, vec![9, 8, 7], vec![9]),
+        (
+            ListQuery { statuses: vec![ScanStatus::Pending, ScanStatus::Completed], ..all() },
+            vec![9, 8, 7, 6, 5, 4, 3, 2, 1],
+            vec![9, 6, 3],
+        ),
+        (ListQuery { target: Some("h1".into()), ..all() }, vec![6, 5, 4], vec![6]),
+        (ListQuery { target: Some("h".into()), statuses: pending, ..all() }, vec![9, 8, 7], vec![9]),
+        (ListQuery { mode: Some(ScanMode::Active), ..all() }, vec![], vec![]),
+        (ListQuery { plugin: Some("whatweb".into()), ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
+        (ListQuery { min_severity: Some(Severity::Low), ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
+        (ListQuery { created_from: Some(times[2]), ..all() }, vec![9, 8, 7, 6, 5, 4, 3], vec![9, 6, 3]),
+        (ListQuery { created_until: Some(times[2]), ..all() }, vec![2, 1], vec![]),
+        (ListQuery { offset: 2, ..all() }, vec![7, 6, 5, 4, 3, 2, 1], vec![3]),
+    ] {
+        for (project, expected) in [(None, everywhere), (Some(projects[2].clone()), of_team)] {
+            let query = ListQuery { project, ..query.clone() };
+            let page = world.store.list(query.clone()).await.unwrap();
+            assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+            if query.order.is_by_number() {
+                assert_eq!(page.total, Some((expected.len() + query.offset) as u64), "{query:?}");
+            }
+            if query.offset == 0 {
+                assert_eq!(world.pages_of_one(query.clone()).await, expected, "{query:?}");
+            }
+        }
+    }
+    let other = ListQuery { project: Some("nobody".parse().unwrap()), ..all() };
+    let page = world.store.list(other).await.unwrap();
+    assert_eq!((page.scans.len(), page.total), (0, Some(0)));
 }
 
 /// All filters apply at once, whichever index the store scans.

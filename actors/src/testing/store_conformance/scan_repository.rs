@@ -10,6 +10,7 @@ macro_rules! scan_repository_cases {
         $crate::store_conformance_tests! {
             $harness; scan_repository;
             a_submission_waits_and_is_due_at_once
+            scan_keeps_its_owner_and_its_project
             ids_grow_from_one
             ids_are_unique_under_concurrency
             what_does_not_exist_is_missing
@@ -57,6 +58,24 @@ pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World
     assert_eq!(world.get(record.id).await, record);
     assert_eq!(world.store.submitted("key").await.unwrap(), Some(record));
     assert_eq!(world.store.submitted("other").await.unwrap(), None);
+}
+
+/// The owner is who submitted the scan. Neither changes with the scan's state.
+pub async fn scan_keeps_its_owner_and_its_project<H: StoreHarness>(world: World<H>) {
+    let project: ProjectId = "team".parse().unwrap();
+    world.register("a").await;
+    for (submitted_by, project) in [(Principal::System, ProjectId::default()), (Principal::Anonymous, project)] {
+        let owner = Some(submitted_by.to_string());
+        let asked = NewScan { submitted_by, project: project.clone(), ..fixtures::new_scan("example.com") };
+        let scan = world.submit(asked).await;
+        let id = scan.id;
+        let leased = world.committed(id, lease("a")).await;
+        let ended = world.committed(id, complete(leased.token)).await;
+        let listed = world.store.list(ListQuery::default()).await.unwrap().scans.remove(0);
+        for record in [scan, leased, ended, world.get(id).await, listed] {
+            assert_eq!((record.id, &record.owner, &record.project), (id, &owner, &project));
+        }
+    }
 }
 
 /// Ids are 1, 2, 3 and so on.

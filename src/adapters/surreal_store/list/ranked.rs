@@ -1,10 +1,12 @@
 //! The place of a scan in an order by rank: by duration, number of findings or worst severity.
 
+use std::cmp::Reverse;
+
 use kastrel_actors::model::Cursor;
 use kastrel_actors::ports::StoreError;
 
 use super::page::number_of;
-use super::sql::{PROJECT, RankStep, Ranked, RankedScans};
+use super::sql::{RankStep, Ranked, RankedScans};
 use crate::adapters::surreal_store::row;
 
 /// A place in an order by rank. Scans with the same rank are ordered by number.
@@ -24,8 +26,8 @@ impl Place {
     }
 
     /// The arguments of the statement that reads the scans after this place.
-    pub(super) fn step(self, limit: i64) -> RankStep {
-        RankStep { project: PROJECT.to_owned(), rank: self.rank, number: self.number, limit }
+    pub(super) fn step(self, project: &str, limit: i64) -> RankStep {
+        RankStep { project: project.to_owned(), rank: self.rank, number: self.number, limit }
     }
 }
 
@@ -36,10 +38,16 @@ impl RankedScans {
     }
 }
 
+/// The first `limit` scans of several projects, each of them in order.
+pub(super) fn merged(projects: Vec<Vec<Ranked>>, limit: usize) -> Vec<Ranked> {
+    let mut all: Vec<Ranked> = projects.into_iter().flatten().collect();
+    all.sort_unstable_by_key(|one| Reverse((one.rank, one.number)));
+    all.truncate(limit);
+    all
+}
+
 #[cfg(test)]
 mod tests {
-    use std::cmp::Reverse;
-
     use kastrel_actors::model::ScanId;
     use proptest::prelude::*;
 
@@ -69,13 +77,23 @@ mod tests {
         let mut place = if is_rising { Place { rank: -1, number: -1 } } else { Place::START };
         let mut seen = Vec::new();
         while seen.len() <= all.len() {
-            let page = statement(all, &place.step(row::at_most(limit)), is_rising).in_order(limit);
+            let page = statement(all, &place.step("default", row::at_most(limit)), is_rising).in_order(limit);
             let Some(last) = page.last() else { break };
             let id = ScanId(last.number.unsigned_abs());
             place = Place::of(&Cursor { rank: last.rank.unwrap().to_string(), id }).unwrap();
             seen.extend(page.iter().map(|one| Place { rank: one.rank.unwrap(), number: one.number }));
         }
         seen
+    }
+
+    #[test]
+    fn projects_are_merged_by_rank_and_a_scan_without_a_rank_comes_last() {
+        let one = |rank, number| Ranked { number, rank };
+        let projects =
+            vec![vec![one(Some(9), 1), one(Some(2), 8), one(None, 7)], vec![one(Some(9), 4), one(Some(3), 5)]];
+        let numbers: Vec<i64> = merged(projects.clone(), 9).iter().map(|one| one.number).collect();
+        assert_eq!(numbers, [4, 1, 5, 8, 7]);
+        assert_eq!(merged(projects, 2).len(), 2);
     }
 
     fn rank() -> impl Strategy<Value = i64> {

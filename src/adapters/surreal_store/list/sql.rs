@@ -25,8 +25,21 @@ pub(super) struct Keys {
     pub(super) keys: Vec<RecordId>,
 }
 
-/// The project whose scans lists have. So far it is the only one, and the schema's default.
-pub(super) const PROJECT: &str = "default";
+#[derive(Debug, SurrealValue)]
+pub(super) struct Projects {
+    pub(super) first: Option<String>,
+    pub(super) later: Option<String>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+pub(super) struct BeyondProject {
+    pub(super) bound: String,
+}
+
+#[derive(Debug, SurrealValue)]
+pub(super) struct NextProject {
+    pub(super) next: Option<String>,
+}
 
 #[derive(Debug, Clone, SurrealValue)]
 pub(super) struct Step {
@@ -80,6 +93,20 @@ pub(super) struct Counts {
 }
 
 pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
+
+/// The first project that has scans, in the order of their ids, and the first one after `default`:
+/// one entry of an index for each.
+///
+/// The engine includes the bound of a compound index although `>` excludes it, so the bound is the
+/// id with a `!`, which comes after the id and before every longer one.
+pub(super) const PROJECTS: &str = "
+    RETURN {
+        first: (SELECT VALUE project FROM scan WHERE project > '' ORDER BY project ASC LIMIT 1)[0],
+        later: (SELECT VALUE project FROM scan WHERE project > 'default!' ORDER BY project ASC LIMIT 1)[0],
+    };";
+
+pub(super) const NEXT_PROJECT: &str =
+    "RETURN { next: (SELECT VALUE project FROM scan WHERE project > $bound ORDER BY project ASC LIMIT 1)[0] };";
 
 pub(super) const ROWS: &str = concat!("RETURN { rows: (SELECT id, ", listed!(), " FROM $keys) };");
 

@@ -21,7 +21,7 @@ use super::super::executor::Executor as _;
 use super::super::migrate::{self, STEPS, Step};
 use super::super::row::{MAX_DOCUMENT_BYTES, text_key};
 use super::super::{OpenError, SurrealStore};
-use super::super::{backfill, before_migration};
+use super::super::{before_migration, upgrade};
 use super::run;
 use crate::backup::BackupFolder;
 use crate::config::AuthLevel;
@@ -101,7 +101,7 @@ fn missing_rows_of_an_earlier_version_are_created_once() {
             .unwrap();
         assert_eq!(store.past_runs(None, 9).await.unwrap(), []);
         for _ in 0..2 {
-            backfill::run(db).await.unwrap();
+            upgrade::run(db).await.unwrap();
             assert_eq!(
                 (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap()),
                 (days.clone(), runs.clone())
@@ -159,7 +159,7 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
         let days = store.outcomes(since).await.unwrap();
         assert!(!days.is_empty());
         for _ in 0..2 {
-            backfill::run(db).await.unwrap();
+            upgrade::run(db).await.unwrap();
             assert_eq!((listed(worst()).await, listed(severe()).await), (vec![2, 1], vec![2]));
             assert_eq!(store.outcomes(since).await.unwrap(), days);
         }
@@ -203,7 +203,7 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
         assert!(!days.is_empty());
         calls::execute(db, STEPS[8].sql, Nothing {}).await.unwrap();
         for _ in 0..2 {
-            backfill::run(db).await.unwrap();
+            upgrade::run(db).await.unwrap();
             assert_eq!((listed("wafw00f").await, listed("WAFW00F").await), (vec![2, 1], vec![2, 1]));
             assert_eq!(store.outcomes(since).await.unwrap(), days, "no day is counted twice");
         }
@@ -282,7 +282,7 @@ fn a_row_that_cannot_be_read_hides_only_itself() {
                 }
             }
         }
-        backfill::run(&store.inner.db).await.unwrap();
+        upgrade::run(&store.inner.db).await.unwrap();
     });
 }
 

@@ -246,6 +246,7 @@ fn idempotent_calls_are_retried() {
         store.renew(fixtures::registration("a"), TTL).await.unwrap().unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;
         store.pause(None, &kastrel_actors::model::Principal::System).await.unwrap();
+        assert_eq!(store.audit(None, 9).await.unwrap().len(), 2, "the submission, and one pause");
         relay.let_pass(0, Fate::LoseAnswer).await;
         // A retry would report that there was no pause.
         assert!(store.resume(&kastrel_actors::model::Principal::System).await.is_err());

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ResultSummary, ScanId, ScanOrder,
-    ScanRecord, ScanState, Severity, Verdict,
+    Command, IssueRef, ListQuery, MAX_COUNT, NewScan, PluginResult, PluginStatus, Resolution, ResultSummary, ScanId,
+    ScanOrder, ScanRecord, ScanState, Severity, Verdict,
 };
 use kastrel_actors::policy::listing::cursor;
 use kastrel_actors::ports::Applied;
@@ -20,7 +20,7 @@ use super::super::calls::{self, Nothing};
 use super::super::database::Database;
 use super::super::executor::Executor as _;
 use super::super::migrate::{self, STEPS};
-use super::super::{OpenError, SurrealStore, backfill, split};
+use super::super::{OpenError, SurrealStore, upgrade};
 use super::{advance, run};
 use crate::config::AuthLevel;
 
@@ -137,6 +137,31 @@ fn pages_by_rank_follow_an_index_in_both_directions() {
     });
 }
 
+/// The projects are read from an index, however many scans they have.
+#[test]
+fn projects_of_lists_follow_an_index() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        for project in ["default", "team", "a-team", "a-team-2"] {
+            let scan = fixtures::new_scan("example.com");
+            store.submit(NewScan { project: project.parse().unwrap(), ..scan }).await.unwrap();
+        }
+        for (bound, expected) in
+            [("", Some("a-team")), ("a-team!", Some("a-team-2")), ("default!", Some("team")), ("team!", None)]
+        {
+            let query =
+                format!("SELECT VALUE project FROM scan WHERE project > '{bound}' ORDER BY project ASC LIMIT 1");
+            let nothing = || Value::Object(Default::default());
+            let plan = format!("{:?}", store.inner.db.query(format!("EXPLAIN {query}"), nothing()).await.unwrap());
+            assert!(plan.contains("index: scan_project"), "{query}: {plan}");
+            assert!(!plan.contains("TableScan") && !plan.contains("Sort"), "{query}: {plan}");
+            let found = format!("{:?}", store.inner.db.query(query.clone(), nothing()).await.unwrap());
+            assert_eq!(found.contains("String"), expected.is_some(), "{query}: {found}");
+            assert!(expected.is_none_or(|expected| found.contains(&format!("{expected:?}"))), "{query}: {found}");
+        }
+    });
+}
+
 /// The row of a finished scan, and its `ended` row as the earlier schema held it.
 #[derive(Clone, SurrealValue)]
 struct EarlierRow {
@@ -209,10 +234,9 @@ fn ranks_of_an_earlier_version_are_filled_in_once() {
         let refused = migrate::run_steps(&db, &STEPS[..EARLIER]).await.unwrap_err();
         assert!(matches!(refused, OpenError::TooNew { found: 10, known: 9 }), "{refused}");
         let store = SurrealStore::from_database(db.clone(), None);
-        split::run(&db).await.unwrap();
         let old_columns = "RETURN { numbers: array::flatten((SELECT VALUE [by_took, by_findings, by_severity] FROM ended)).filter(|$one| $one != NONE) };";
         for _ in 0..2 {
-            backfill::run(&db).await.unwrap();
+            upgrade::run(&db).await.unwrap();
             for order in ORDERS {
                 assert_eq!(pages(&store, order).await, expected(&records, order), "{order}");
             }
@@ -224,7 +248,7 @@ fn ranks_of_an_earlier_version_are_filled_in_once() {
         let interrupted =
             "DELETE backfill:ranks; UPDATE ended SET findings = NONE, severity = NONE WHERE number > 1048576;";
         calls::execute(&db, interrupted, Nothing {}).await.unwrap();
-        backfill::run(&db).await.unwrap();
+        upgrade::run(&db).await.unwrap();
         for order in ORDERS {
             assert_eq!(pages(&store, order).await, expected(&records, order), "{order} after an interruption");
         }
@@ -249,8 +273,7 @@ fn an_unreadable_scan_of_an_earlier_version_keeps_its_rank() {
             CREATE counter:scan SET value = 10;";
         calls::execute(&db, spoil, Nothing {}).await.unwrap();
         migrate::run(&db).await.unwrap();
-        split::run(&db).await.unwrap();
-        backfill::run(&db).await.unwrap();
+        upgrade::run(&db).await.unwrap();
         let store = SurrealStore::from_database(db.clone(), None);
         for order in ORDERS {
             let mut unreadable = store.list(ListQuery { order, ..ListQuery::default() }).await.unwrap().unreadable;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    CancelledBy, Command, Deleted, Failure, FailureKind, FencingToken, ListQuery, PluginResult, PluginStatus,
-    Resolution, ScanId, ScanRecord, ScanState, Verdict,
+    CancelledBy, Command, Deleted, DomainEvent, Failure, FailureKind, FencingToken, ListQuery, OutboxEntry, OutboxKey,
+    PluginResult, PluginStatus, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -18,7 +18,8 @@ use super::super::calls::{self, Nothing};
 use super::super::database::Database;
 use super::super::migrate::{self, STEPS};
 use super::super::row::nanoseconds;
-use super::super::{SurrealStore, backfill, split};
+use super::super::steps::MIGRATED;
+use super::super::{ImportError, SurrealStore, upgrade};
 use super::run;
 use crate::config::AuthLevel;
 
@@ -32,11 +33,11 @@ struct Numbers {
     numbers: Vec<i64>,
 }
 
-async fn numbers(db: &Database, sql: &'static str) -> Vec<i64> {
+pub(super) async fn numbers(db: &Database, sql: &'static str) -> Vec<i64> {
     calls::call::<Numbers>(db, sql, Nothing {}).await.unwrap().numbers
 }
 
-async fn earlier_database() -> Database {
+pub(super) async fn earlier_database() -> Database {
     let db = SurrealStore::in_memory().await.unwrap().inner.db.clone();
     migrate::select_database(&db, "test", "test", AuthLevel::Root).await.unwrap();
     migrate::run_steps(&db, &STEPS[..EARLIER]).await.unwrap();
@@ -44,13 +45,13 @@ async fn earlier_database() -> Database {
 }
 
 #[derive(Clone, SurrealValue)]
-struct Created {
-    row: EarlierRow,
+pub(super) struct Created {
+    pub(super) row: EarlierRow,
 }
 
 /// The row of a scan as the earlier schema held it.
 #[derive(Clone, SurrealValue)]
-struct EarlierRow {
+pub(super) struct EarlierRow {
     number: i64,
     status: String,
     version: i64,
@@ -61,23 +62,23 @@ struct EarlierRow {
 }
 
 /// The statement with which processes of the earlier version create a row.
-const CREATE: &str = "
+pub(super) const CREATE: &str = "
     CREATE type::record('scan', $row.number) SET
         number = $row.number, status = $row.status, target = 'example.com', mode = 'passive', created_at = 0, version = $row.version, token = $row.token, failures = 0,
         trace = 'x', node = $row.node, cancel = false, leased_at = $row.leased_at, document = $row.document RETURN NONE;";
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn after(record: &ScanRecord, command: &Command, now: i64) -> ScanRecord {
+pub(super) fn after(record: &ScanRecord, command: &Command, now: i64) -> ScanRecord {
     match transition(record, command, at(now)) {
         Transition::Changed(next) => *next,
         Transition::Refused(refusal) => panic!("{command:?}: {refusal}"),
     }
 }
 
-fn plugins(number: usize) -> Vec<PluginResult> {
+pub(super) fn plugins(number: usize) -> Vec<PluginResult> {
     (0..number)
         .map(|one| PluginResult {
             findings_count: one as u64,
@@ -104,7 +105,7 @@ fn document(record: &ScanRecord) -> String {
     document.to_string()
 }
 
-fn earlier(record: &ScanRecord) -> EarlierRow {
+pub(super) fn earlier(record: &ScanRecord) -> EarlierRow {
     EarlierRow {
         number: i64::try_from(record.id.0).unwrap(),
         status: record.status().as_str().to_owned(),
@@ -119,7 +120,7 @@ fn earlier(record: &ScanRecord) -> EarlierRow {
     }
 }
 
-fn finish(resolution: Resolution, plugins: Vec<PluginResult>) -> Command {
+pub(super) fn finish(resolution: Resolution, plugins: Vec<PluginResult>) -> Command {
     Command::Finish { token: FencingToken(1), resolution, plugins: Some(plugins) }
 }
 
@@ -164,8 +165,7 @@ fn rows_of_an_earlier_version_are_moved_once() {
         migrate::run(&db).await.unwrap();
         let store = SurrealStore::from_database(db.clone(), None);
         for _ in 0..2 {
-            split::run(&db).await.unwrap();
-            backfill::run(&db).await.unwrap();
+            upgrade::run(&db).await.unwrap();
             for (record, _) in &all {
                 assert_eq!(store.get(record.id).await.unwrap().as_ref(), Some(record));
             }
@@ -204,11 +204,11 @@ fn interrupted_move_continues_and_overwrites_nothing() {
         calls::execute(&db, "CREATE counter:scan SET value = 120;", Nothing {}).await.unwrap();
         migrate::run(&db).await.unwrap();
         // The first chunk is moved, and the process ends before it notes that.
-        split::move_range(&db, 1, 50).await.unwrap();
+        upgrade::visit(&db, 1, 50).await.unwrap();
         let store = SurrealStore::from_database(db.clone(), None);
         let more = Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins(4) };
         let Applied::Committed(changed) = store.apply(ScanId(7), more).await.unwrap() else { panic!() };
-        let starts = (0..3).map(|_| split::run(&db));
+        let starts = (0..3).map(|_| upgrade::run(&db));
         for moved in futures_util::future::join_all(starts).await {
             moved.unwrap();
         }
@@ -289,6 +289,13 @@ fn process_cannot_write_after_a_newer_one_has_migrated() {
         let lease = Command::Lease { node: "a".parse().unwrap() };
         let progress = Command::Progress { token: FencingToken(1), scanner: None, plugins: plugins(1) };
         let every = Duration::from_secs(1);
+        let entry = OutboxKey { scan: ScanId(3), version: 1 };
+        let counted = OutboxEntry {
+            key: entry,
+            event: DomainEvent::ScanDeleted { status: ScanStatus::Cancelled, at: at(0) },
+            failures: 0,
+            accepted_by: Vec::new(),
+        };
         for (what, refused) in [
             ("ping", store.ping().await.unwrap_err()),
             ("submit", store.submit(fixtures::new_scan("example.com")).await.unwrap_err()),
@@ -314,10 +321,25 @@ fn process_cannot_write_after_a_newer_one_has_migrated() {
             ("resume", store.resume(&kastrel_actors::model::Principal::System).await.unwrap_err()),
             ("turn", store.claim_turn(&"a".parse().unwrap(), every).await.unwrap_err()),
             ("orphans", store.orphans().await.unwrap_err()),
+            ("lease of events", store.lease_entries("relay", 9, every).await.unwrap_err()),
+            ("settle", store.settle("relay", &[entry]).await.unwrap_err()),
+            ("defer", store.defer("relay", entry, every, &[]).await.unwrap_err()),
+            ("bury", store.bury("relay", entry, &[], "x").await.unwrap_err()),
+            ("resend", store.resend(entry).await.unwrap_err()),
+            ("count", store.count_outcomes(&[counted]).await.unwrap_err()),
         ] {
             assert!(matches!(refused, StoreError::Outdated), "{what}: {refused:?}");
         }
         assert_eq!(store.list(ListQuery::default()).await.unwrap(), before);
+        // What a start writes.
+        let db = &store.inner.db;
+        let tidied = migrate::tidy(db).await.unwrap_err();
+        assert!(format!("{tidied:?}").contains(MIGRATED), "{tidied:?}");
+        calls::execute(db, "DELETE backfill;", Nothing {}).await.unwrap();
+        let upgraded = upgrade::upgrade(db).await.unwrap_err();
+        assert!(matches!(upgraded, StoreError::Outdated), "{upgraded:?}");
+        let restored = store.begin_import().await.unwrap_err();
+        assert!(matches!(restored, ImportError::Store(StoreError::Outdated)), "{restored:?}");
     });
 }
 

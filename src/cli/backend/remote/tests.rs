@@ -11,6 +11,8 @@ use kastrel_actors::testing::fixtures;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::api_types::{AuditList, AuditParams, DeadLetterList};
+use crate::cli::backend::EventBackend as _;
 
 fn status(word: &str) -> String {
     format!(r#"{{"scan_id":7,"status":"{word}","target":"example.com","results":[]}}"#)
@@ -232,4 +234,41 @@ async fn only_a_server_with_the_key_of_the_folder_holds_it() {
         Holder::WithoutProof,
         "a server of an earlier version made no key"
     );
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_and_sent_again() {
+    let list =
+        r#"{"dead_letters":[{"id":"7-3","at":"2026-01-01T00:00:00Z","scan":7,"event":"{","tries":1,"reason":"no"}]}"#;
+    let router = Router::new()
+        .route("/api/dead-letters", get(move || async move { json(200, list) }))
+        .route("/api/dead-letters/7-3/resend", post(|| async { StatusCode::NO_CONTENT }))
+        .route("/api/dead-letters/7-4/resend", post(|| async { json(404, "{}") }))
+        .route("/api/dead-letters/7-5/resend", post(|| async { json(503, r#"{"title":"Database not responding"}"#) }));
+    let backend = serve(router).await;
+    let letters = backend.read_at::<DeadLetterList>("api/dead-letters", &()).await.unwrap().dead_letters;
+    assert_eq!((letters[0].id.as_str(), letters[0].action.as_deref(), letters[0].event.as_str()), ("7-3", None, "{"));
+    assert!(backend.resend("7-3".parse().unwrap()).await.unwrap());
+    assert!(!backend.resend("7-4".parse().unwrap()).await.unwrap());
+    assert!(backend.resend("7-5".parse().unwrap()).await.is_err());
+}
+
+#[tokio::test]
+async fn audit_log_is_read_with_its_filters() {
+    let entries = |request: axum::extract::RawQuery| async move {
+        let query = request.0.unwrap_or_default();
+        json(
+            200,
+            format!(
+                r#"{{"entries":[{{"at":"2026-01-01T00:00:00Z","principal":"{query}","action":"queue_resumed","scan":null,"event":{{}}}}]}}"#
+            ),
+        )
+    };
+    let backend = serve(Router::new().route("/api/audit", get(entries))).await;
+    let query = async |scan| {
+        let params = AuditParams { scan, limit: Some(5) };
+        backend.read_at::<AuditList>("api/audit", &params).await.unwrap().entries.remove(0).principal
+    };
+    assert_eq!(query(None).await, "limit=5");
+    assert_eq!(query(Some(7)).await, "limit=5&scan=7");
 }

@@ -28,7 +28,7 @@ fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: boo
     let mut timed: Vec<(&PluginResult, Timestamp, Timestamp)> = plugins
         .iter()
         // A plugin that never started has no run time.
-        .filter(|plugin| state_of(plugin, ended) != PluginStatus::NotRun)
+        .filter(|plugin| state_of(plugin, ended) != PluginStatus::MISSED)
         .filter_map(|plugin| {
             let start = plugin.started_at.or(plugin.ended_at)?;
             Some((plugin, start, plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until })))
@@ -41,7 +41,7 @@ fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: boo
     let seconds = |at: Timestamp| at.duration_since(first).as_secs_f64();
     let row = |(plugin, start, end): (&PluginResult, Timestamp, Timestamp)| TimelineRow {
         name: clean(&plugin.name),
-        class: state_of(plugin, ended).as_str(),
+        class: state_of(plugin, ended).tone().css_class(),
         state: state_of(plugin, ended).as_str(),
         span: span(seconds(start), seconds(end), 0.0, seconds(last)),
         took: if plugin.started_at.is_some() { duration(end.duration_since(start)) } else { "?".into() },
@@ -73,7 +73,7 @@ mod tests {
             rows.iter().map(|row| (row.name.as_str(), row.span.start, row.span.width, row.took.as_str())).collect();
         assert_eq!(shape, [("early", 0, 500, "50 s"), ("only_end", 200, 6, "?"), ("late", 500, 500, "50 s")]);
         let ended: Vec<_> =
-            super::rows(&plugins, at(100), at(200), true).into_iter().map(|row| (row.name, row.class)).collect();
+            super::rows(&plugins, at(100), at(200), true).into_iter().map(|row| (row.name, row.state)).collect();
         assert_eq!(ended[2], ("late".to_owned(), "interrupted"), "nothing goes on in an ended attempt");
     }
 }

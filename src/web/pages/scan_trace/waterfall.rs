@@ -31,6 +31,7 @@ struct Step {
     name: String,
     detail: String,
     class: &'static str,
+    state: &'static str,
     start: Timestamp,
     end: Timestamp,
 }
@@ -48,7 +49,7 @@ pub(super) fn waterfall(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Tim
         name: step.name,
         detail: step.detail,
         class: step.class,
-        state: step.class,
+        state: step.state,
         span: span(seconds(step.start), seconds(step.end), 0.0, seconds(last)),
         begins: duration(step.start.duration_since(first)),
         took: duration(step.end.duration_since(step.start)),
@@ -66,6 +67,7 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
         name: "scan".into(),
         detail: String::new(),
         class: status,
+        state: status,
         start: record.created_at,
         end,
     };
@@ -82,6 +84,7 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
             name: format!("attempt {}", attempt.number),
             detail,
             class,
+            state: class,
             start: attempt.started_at,
             end: until,
         });
@@ -99,6 +102,7 @@ fn steps(scan: &ScanSnapshot, waiting: Option<&Waiting>, now: Timestamp) -> Vec<
                 name: "verdict".into(),
                 detail: status.into(),
                 class: status,
+                state: status,
                 start: end,
                 end,
             });
@@ -114,12 +118,14 @@ fn wait(part: WaitPart) -> Step {
         name: part.name.to_lowercase(),
         detail: clean(&part.detail),
         class: "waiting",
+        state: "waiting",
         start: part.from,
         end: part.until,
     }
 }
 
-/// Returns the CSS class of an attempt's bar, and its end in words unless it completed.
+/// Returns the state of an attempt, which is also the CSS class of its bar, and its end in words
+/// unless it completed.
 fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
     match &attempt.end {
         None => (ScanStatus::Running.as_str(), String::new()),
@@ -130,16 +136,18 @@ fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
 /// Returns the plugins of the last attempt with a known time.
 fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
     // A plugin that never started has no run time.
-    let started = scan.last_plugins().iter().filter(|plugin| state_of(plugin, ended) != PluginStatus::NotRun);
+    let started = scan.last_plugins().iter().filter(|plugin| state_of(plugin, ended) != PluginStatus::MISSED);
     let timed = started.filter_map(|plugin| {
         let start = plugin.started_at.or(plugin.ended_at)?;
         let end = plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until }).max(start);
+        let state = state_of(plugin, ended);
         Some(Step {
             kind: "plugin",
             depth: 2,
             name: clean(&plugin.name),
             detail: String::new(),
-            class: state_of(plugin, ended).as_str(),
+            class: state.tone().css_class(),
+            state: state.as_str(),
             start,
             end,
         })

@@ -1,0 +1,174 @@
+//! A process that dies at a chosen step of a delivery, as with `kill -9`: a fuse that counts steps,
+//! an outbox that makes them, and a consumer that records what it gets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+
+use crate::model::{DeadLetter, DeliveryBacklog, DomainEvent, LeasedEntries, OutboxEntry, OutboxKey, Principal};
+use crate::ports::{DeliveryError, EventConsumer, Outbox, StoreError};
+
+/// A point at which a process can die: a call, and whether its effect has happened.
+pub type Step = (&'static str, bool);
+
+/// The number of steps that a process still makes.
+#[derive(Default)]
+pub struct Fuse {
+    left: AtomicUsize,
+    burnt: Notify,
+    died: Mutex<BTreeSet<Step>>,
+}
+
+impl Fuse {
+    /// Lets the process die after this number of steps.
+    pub fn set(&self, steps: usize) {
+        self.left.store(steps, Ordering::SeqCst);
+    }
+
+    /// Waits until the process is dead.
+    pub async fn burnt(&self) {
+        self.burnt.notified().await;
+    }
+
+    /// Returns the steps at which a process has died so far.
+    #[must_use]
+    pub fn died(&self) -> BTreeSet<Step> {
+        self.died.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes a call. A process can die before its effect, and between the effect and the answer; it
+    /// then never returns.
+    pub async fn around<T>(&self, call: &'static str, effect: impl Future<Output = T>) -> T {
+        self.step((call, false)).await;
+        let answer = effect.await;
+        self.step((call, true)).await;
+        answer
+    }
+
+    async fn step(&self, step: Step) {
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+            self.died.lock().unwrap_or_else(PoisonError::into_inner).insert(step);
+            self.burnt.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The outbox of a process that can die.
+pub struct MortalOutbox<S> {
+    /// The outbox.
+    pub store: Arc<S>,
+    /// When the process dies.
+    pub fuse: Arc<Fuse>,
+}
+
+#[async_trait]
+impl<S: Outbox> Outbox for MortalOutbox<S> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
+        self.fuse.around("lease", self.store.lease_entries(holder, limit, lease)).await
+    }
+
+    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
+        self.fuse.around("settle", self.store.settle(holder, keys)).await
+    }
+
+    async fn defer(
+        &self,
+        holder: &str,
+        key: OutboxKey,
+        wait: Duration,
+        accepted_by: &[String],
+    ) -> Result<(), StoreError> {
+        self.fuse.around("defer", self.store.defer(holder, key, wait, accepted_by)).await
+    }
+
+    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
+        self.fuse.around("bury", self.store.bury(holder, key, accepted_by, reason)).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.store.dead_letters(limit).await
+    }
+
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
+        self.store.resend(key, by).await
+    }
+
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        self.store.backlog().await
+    }
+
+    fn writes(&self) -> watch::Receiver<()> {
+        self.store.writes()
+    }
+
+    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        self.fuse.around("count", self.store.count_outcomes(entries)).await
+    }
+}
+
+/// A consumer that records what it gets, and refuses what a test says.
+#[derive(Default)]
+pub struct Recorder {
+    seen: Mutex<BTreeMap<OutboxKey, u32>>,
+    refused: Mutex<BTreeMap<OutboxKey, bool>>,
+    fuse: Option<Arc<Fuse>>,
+}
+
+impl Recorder {
+    /// Creates the recorder of a process that can die.
+    #[must_use]
+    pub fn mortal(fuse: Arc<Fuse>) -> Self {
+        Self { fuse: Some(fuse), ..Self::default() }
+    }
+
+    /// Refuses an entry from now on; `is_permanent`: no later try can succeed.
+    pub fn refuse(&self, key: OutboxKey, is_permanent: bool) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(key, is_permanent);
+    }
+
+    /// Accepts everything again.
+    pub fn accept_all(&self) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Returns how often each entry was accepted.
+    #[must_use]
+    pub fn seen(&self) -> BTreeMap<OutboxKey, u32> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accept(&self, entries: &[OutboxEntry]) -> Result<(), DeliveryError> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(is_permanent) = entries.iter().find_map(|entry| refused.get(&entry.key).copied()) {
+            return Err(DeliveryError { reason: "refused".into(), is_permanent });
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            *seen.entry(entry.key).or_default() += 1;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventConsumer for Recorder {
+    fn name(&self) -> &'static str {
+        "recorder"
+    }
+
+    fn wants(&self, _: &DomainEvent) -> bool {
+        true
+    }
+
+    async fn consume(&self, entries: &[OutboxEntry]) -> Result<(), DeliveryError> {
+        match &self.fuse {
+            None => self.accept(entries),
+            Some(fuse) => fuse.around("deliver", async { self.accept(entries) }).await,
+        }
+    }
+}
