@@ -268,8 +268,8 @@ async fn upgrade_under_kills(mut app: TestApp, place: Place, records: &[ScanReco
     let expected: Vec<ScanId> =
         records.iter().rev().filter(|record| record.ended_at().is_some()).map(|record| record.id).collect();
     assert_eq!(listed, expected);
-    assert_eq!(store.audit(None, 10).await.unwrap(), [], "an upgrade is no command");
-    assert_eq!(store.lease_entries("test", 10, PATIENCE).await.unwrap(), [], "and has no event");
+    assert!(store.audit(None, 10).await.unwrap().is_empty(), "an upgrade is no command");
+    assert!(store.lease_entries("test", 10, PATIENCE).await.unwrap().is_empty(), "and has no event");
     assert_eq!(store.paused().await.unwrap().and_then(|pause| pause.reason).as_deref(), Some("upgrade"));
     store.close().await;
 }
