@@ -1,6 +1,7 @@
 //! The Kastrel application: adapters, configuration, command line and web server.
 
 pub mod adapters;
+pub mod api_types;
 pub mod app;
 pub mod backup;
 pub mod cli;

@@ -97,12 +97,14 @@ const APPLICATION: Edges = &[
     ("adapters/secret_box", &["actors"]),
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
     ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
+    ("api_types", &["actors", "backup"]),
     ("service", &["actors", "ports"]),
     ("telemetry", &["actors", "config"]),
     (
         "web",
         &[
             "actors",
+            "api_types",
             "backup",
             "config",
             "connections",
@@ -140,6 +142,7 @@ const APPLICATION: Edges = &[
             "adapters/kast_runner",
             "adapters/secret_box",
             "adapters/surreal_store",
+            "api_types",
             "app",
             "backup",
             "config",
@@ -173,7 +176,7 @@ const BEHIND_SERVICES: [&str; 9] = [
 ];
 
 /// The callers of services.
-const CALLERS_OF_SERVICES: [&str; 3] = ["src/cli", "src/telemetry/readings.rs", "src/web"];
+const CALLERS_OF_SERVICES: [&str; 4] = ["src/api_types", "src/cli", "src/telemetry/readings.rs", "src/web"];
 
 /// The error of the store is a part of the services' results.
 const STORE_ERROR: &str = "actors/src/ports/store/error.rs";

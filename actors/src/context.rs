@@ -123,8 +123,12 @@ impl Shared {
     pub(crate) async fn announce(&self, record: ScanRecord) {
         let signal = match &record.state {
             ScanState::Pending { due, .. } => {
-                let signal =
-                    JobSignal { id: record.id, priority: record.request.priority, due: *due, trace: record.trace };
+                let signal = JobSignal {
+                    id: record.id,
+                    priority: record.request.options.priority,
+                    due: *due,
+                    trace: record.trace,
+                };
                 Some((signal, record.wait_after_last_change()))
             }
             _ => None,

@@ -112,7 +112,7 @@ impl World {
                     let row = self.cluster.row(*id).await;
                     let signal = JobSignal {
                         id: *id,
-                        priority: row.request.priority,
+                        priority: row.request.options.priority,
                         due: row.created_at,
                         trace: fixtures::trace(),
                     };

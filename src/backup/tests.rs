@@ -42,7 +42,7 @@ async fn full() -> SurrealStore {
     for number in 1..=6 {
         let mut scan = fixtures::new_scan(&format!("Host-{number}.example.com"));
         scan.idempotency_key = Some(format!("key\0 {number}\n\"é"));
-        scan.request.priority = [Priority::High, Priority::Normal, Priority::Low][number % 3];
+        scan.request.options.priority = [Priority::High, Priority::Normal, Priority::Low][number % 3];
         store.submit(scan).await.unwrap();
     }
     let lease = |id| apply(&store, id, Command::Lease { node: "a".parse().unwrap() });

@@ -1,16 +1,19 @@
 //! `kastrel audit list`: shows who did what, newest first.
 
 use jiff::Timestamp;
+use kastrel_actors::model::ScanId;
+use kastrel_actors::service::Services;
 use serde_json::Value;
 
 use super::args::AuditArgs;
-use super::backend::AuditView;
+use super::backend::{BackendError, context};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::host::Role;
 use super::output::Style;
+use super::show::{Shown, show};
 use super::table::{Column, cell, grid, numeric};
+use crate::api_types::{AuditBody, AuditList, AuditParams};
 use crate::human_time::relative;
 
 /// Runs the command.
@@ -18,26 +21,20 @@ use crate::human_time::relative;
 /// # Errors
 /// Neither a server nor the database is available.
 pub(super) async fn list(args: &AuditArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let common = &args.common;
-    let config = context.resolve(&common.config, common.flags(), None)?.config;
-    let Some(session) = context.open(common.server.server.as_deref(), &config, Role::Offline).await? else {
-        return Ok(Exit::Interrupted);
-    };
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let entries = session.backend.audit(args.scan, limit).await;
-    session.close().await;
-    let entries = entries?;
-    if common.json {
-        context.output.json(&serde_json::json!({ "entries": entries }))?;
-    } else {
-        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
-        let text = text(&entries, Timestamp::now(), context.output.style);
-        context.output.line(&text)?;
-    }
-    Ok(Exit::Done)
+    let (scan, limit) = (args.scan, args.limit);
+    let query = AuditParams { scan: scan.map(|scan| scan.0), limit: Some(limit.into()) };
+    let local = async move |services: &Services, _: Timestamp| local_list(services, scan, limit).await;
+    let text = |list: &AuditList, now: Timestamp, style: Style| text(&list.entries, now, style);
+    show(&args.common, context, &query, Shown { path: "api/audit", local, text }).await
 }
 
-fn text(entries: &[AuditView], now: Timestamp, style: Style) -> String {
+async fn local_list(services: &Services, scan: Option<ScanId>, limit: u32) -> Result<AuditList, BackendError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let entries = services.audit.entries(&context(), scan, limit).await?;
+    Ok(AuditList { entries: entries.into_iter().map(Into::into).collect() })
+}
+
+fn text(entries: &[AuditBody], now: Timestamp, style: Style) -> String {
     if entries.is_empty() {
         return "No entries match.".into();
     }
@@ -48,9 +45,9 @@ fn text(entries: &[AuditView], now: Timestamp, style: Style) -> String {
         Column::new("Scan", 1),
         Column::text("Details", 2),
     ];
-    let row = |entry: &AuditView| {
+    let row = |entry: &AuditBody| {
         vec![
-            cell(&relative(entry.at, now)),
+            cell(&relative(entry.at.at(), now)),
             cell(&entry.principal),
             cell(&entry.action),
             entry.scan.map_or_else(|| cell("-"), numeric),
@@ -72,11 +69,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api_types::Moment;
 
     #[test]
     fn audit_log_is_listed_in_a_table() {
-        let entry = |action: &str, scan, event| AuditView {
-            at: Timestamp::UNIX_EPOCH,
+        let entry = |action: &str, scan, event| AuditBody {
+            at: Moment::of(Timestamp::UNIX_EPOCH),
             principal: "anonymous".into(),
             action: action.into(),
             scan,

@@ -1,7 +1,6 @@
 //! `kastrel backups`: the automatic backups of the embedded database.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::args::BackupsArgs;
 use super::context::Context;
@@ -10,34 +9,9 @@ use super::exit::Exit;
 use super::output::Style;
 use super::table::{Column, cell, grid, numeric};
 use super::text::bytes;
+use crate::api_types::BackupBody;
 use crate::app::backup_folder;
-use crate::backup::BackupFile;
 use crate::human_time::relative;
-
-/// The JSON output: an automatic backup.
-#[derive(Debug, Serialize)]
-struct BackupLine {
-    file: String,
-    made_at: Timestamp,
-    bytes: u64,
-    /// How many scans could not be read.
-    missing: u64,
-    /// The schema version of the database, if the backup was made before a migration.
-    before_migration_of: Option<i64>,
-}
-
-impl From<&BackupFile> for BackupLine {
-    fn from(file: &BackupFile) -> Self {
-        let mark = file.mark;
-        Self {
-            file: file.path.display().to_string(),
-            made_at: mark.made_at,
-            bytes: file.bytes,
-            missing: mark.missing,
-            before_migration_of: mark.before_migration_of,
-        }
-    }
-}
 
 /// Runs the command.
 ///
@@ -49,7 +23,8 @@ pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, Cli
     let files = folder
         .list()
         .map_err(|error| CliError::App(format!("failed to read {}: {error}", folder.path().display()).into()))?;
-    let lines: Vec<BackupLine> = files.iter().map(BackupLine::from).collect();
+    let lines: Vec<BackupBody> =
+        files.iter().map(|backup| BackupBody::of(backup, backup.path.display().to_string())).collect();
     if args.json {
         context.output.json(&serde_json::json!({ "backups": lines }))?;
     } else if lines.is_empty() {
@@ -67,7 +42,7 @@ pub(super) fn run(args: &BackupsArgs, context: &mut Context) -> Result<Exit, Cli
     Ok(Exit::Done)
 }
 
-fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
+fn text(lines: &[BackupBody], now: Timestamp, style: Style) -> String {
     let columns = [
         Column::new("Created", 0),
         Column::new("Size", 1),
@@ -75,12 +50,12 @@ fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
         Column::text("Reason", 2),
         Column::text("File", 0),
     ];
-    let row = |line: &BackupLine| {
+    let row = |line: &BackupBody| {
         let why = line
             .before_migration_of
             .map_or_else(|| "regular".to_owned(), |schema| format!("before the migration of schema {schema}"));
         vec![
-            cell(&relative(line.made_at, now)),
+            cell(&relative(line.made_at.at(), now)),
             cell(&bytes(line.bytes)),
             numeric(line.missing),
             cell(&why),
@@ -93,12 +68,13 @@ fn text(lines: &[BackupLine], now: Timestamp, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_types::Moment;
 
     #[test]
     fn backups_are_listed_in_a_table() {
-        let line = |file: &str, missing, before_migration_of| BackupLine {
+        let line = |file: &str, missing, before_migration_of| BackupBody {
             file: file.into(),
-            made_at: Timestamp::UNIX_EPOCH,
+            made_at: Moment::of(Timestamp::UNIX_EPOCH),
             bytes: 4096,
             missing,
             before_migration_of,

@@ -23,10 +23,10 @@ pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exi
     let (scan, text, exit) = match answer? {
         CancelAnswer::Missing => return Err(CliError::NoScan(args.id)),
         CancelAnswer::AlreadyEnded(scan) => {
-            let text = format!("Scan {} is already {}", args.id, scan.status.word());
+            let text = format!("Scan {} is already {}", args.id, scan.summary.status.word());
             (scan, text, Exit::Failed)
         }
-        CancelAnswer::Accepted(scan) if scan.status == ScanStatus::Cancelled => {
+        CancelAnswer::Accepted(scan) if scan.summary.status == ScanStatus::Cancelled => {
             (scan, format!("Scan {} cancelled", args.id), Exit::Done)
         }
         CancelAnswer::Accepted(scan) => {

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
+use kastrel_actors::service::Services;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::args::ConfigArgs;
 use super::backend::locate::{Place, ServerFile, locate};
-use super::backend::{Backend, Holder, RemoteBackend};
+use super::backend::{Backend, BackendError, Holder, RemoteBackend};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use super::interrupt::Interrupts;
@@ -145,8 +149,7 @@ impl Opener {
         if let Some(remote) = self.server(server, config).await? {
             return Ok(Some(Session {
                 backend: Box::new(remote.clone()),
-                remote: Some(remote),
-                app: None,
+                place: SessionPlace::Server(remote),
                 others_run_scans: true,
             }));
         }
@@ -157,8 +160,7 @@ impl Opener {
         let app = self.host.start(config, role).await?;
         Ok(Session {
             backend: Box::new(app.backend()),
-            remote: None,
-            app: Some(app),
+            place: SessionPlace::Here(app),
             others_run_scans: config.database.url.is_some(),
         })
     }
@@ -194,16 +196,41 @@ async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, C
 pub struct Session {
     /// The backend of the scans.
     pub backend: Box<dyn Backend>,
-    remote: Option<RemoteBackend>,
-    app: Option<Box<dyn RunningApp>>,
+    place: SessionPlace,
     others_run_scans: bool,
+}
+
+/// Where the scans are.
+enum SessionPlace {
+    /// A server has them.
+    Server(RemoteBackend),
+    /// The application in this process has them.
+    Here(Box<dyn RunningApp>),
 }
 
 impl Session {
     /// Returns whether a server has the scans.
     #[must_use]
     pub const fn is_remote(&self) -> bool {
-        self.remote.is_some()
+        matches!(self.place, SessionPlace::Server(_))
+    }
+
+    /// Reads something that the API shows: from the server, which has it at `path`, or from the
+    /// services of this process, from which `local` builds the same type as of `now`.
+    ///
+    /// # Errors
+    /// The server does not respond, or the services fail.
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        now: Timestamp,
+        local: impl AsyncFnOnce(&Services, Timestamp) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        match &self.place {
+            SessionPlace::Server(server) => server.read_at(path, query).await,
+            SessionPlace::Here(app) => local(app.backend().services(), now).await,
+        }
     }
 
     /// Returns whether other processes run the scans: a server, or the workers of a shared
@@ -216,20 +243,23 @@ impl Session {
     /// Returns the URL of a scan's page, if there is a server.
     #[must_use]
     pub fn page(&self, id: ScanId) -> Option<String> {
-        self.remote.as_ref().map(|remote| remote.page(id))
+        match &self.place {
+            SessionPlace::Server(server) => Some(server.page(id)),
+            SessionPlace::Here(_) => None,
+        }
     }
 
     /// Waits until the application in this process fails. With a server, it waits forever.
     pub async fn failed(&self) -> AppFailure {
-        match &self.app {
-            Some(app) => app.failed().await,
-            None => std::future::pending().await,
+        match &self.place {
+            SessionPlace::Here(app) => app.failed().await,
+            SessionPlace::Server(_) => std::future::pending().await,
         }
     }
 
     /// Stops the application in order, if it is in this process.
     pub async fn close(self) {
-        if let Some(app) = self.app {
+        if let SessionPlace::Here(app) = self.place {
             app.stop().await;
         }
     }

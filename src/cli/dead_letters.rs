@@ -2,37 +2,35 @@
 //! `kastrel dead-letters resend` delivers one again.
 
 use jiff::Timestamp;
+use kastrel_actors::service::Services;
 
-use super::args::{NodesArgs, ResendArgs};
-use super::backend::DeadLetterView;
+use super::args::{ReadArgs, ResendArgs};
+use super::backend::{BackendError, context};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
+use super::show::{Shown, show};
 use super::table::{Column, cell, grid, numeric};
+use crate::api_types::{DeadLetterBody, DeadLetterList};
 use crate::human_time::relative;
+
+/// The most dead letters that are read; the API returns as many.
+const MOST_DEAD_LETTERS: usize = 1000;
 
 /// Runs `kastrel dead-letters list`.
 ///
 /// # Errors
 /// Neither a server nor the database is available.
-pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
-        return Ok(Exit::Interrupted);
-    };
-    let letters = session.backend.dead_letters().await;
-    session.close().await;
-    let letters = letters?;
-    if args.json {
-        context.output.json(&serde_json::json!({ "dead_letters": letters }))?;
-    } else {
-        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
-        let text = text(&letters, Timestamp::now(), context.output.style);
-        context.output.line(&text)?;
-    }
-    Ok(Exit::Done)
+pub(super) async fn list(args: &ReadArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let text = |list: &DeadLetterList, now: Timestamp, style: Style| text(&list.dead_letters, now, style);
+    show(args, context, &(), Shown { path: "api/dead-letters", local: local_list, text }).await
+}
+
+async fn local_list(services: &Services, _: Timestamp) -> Result<DeadLetterList, BackendError> {
+    let letters = services.audit.dead_letters(&context(), MOST_DEAD_LETTERS).await?;
+    Ok(DeadLetterList { dead_letters: letters.into_iter().map(Into::into).collect() })
 }
 
 /// Runs `kastrel dead-letters resend`.
@@ -58,7 +56,7 @@ pub(super) async fn resend(args: &ResendArgs, context: &mut Context) -> Result<E
     Ok(Exit::Done)
 }
 
-fn text(letters: &[DeadLetterView], now: Timestamp, style: Style) -> String {
+fn text(letters: &[DeadLetterBody], now: Timestamp, style: Style) -> String {
     if letters.is_empty() {
         return "No dead letters.".into();
     }
@@ -70,12 +68,12 @@ fn text(letters: &[DeadLetterView], now: Timestamp, style: Style) -> String {
         Column::new("Tries", 4),
         Column::text("Reason", 0),
     ];
-    let row = |letter: &DeadLetterView| {
+    let row = |letter: &DeadLetterBody| {
         vec![
             cell(&letter.id),
             numeric(letter.scan),
             cell(letter.action.as_deref().unwrap_or("unreadable")),
-            cell(&relative(letter.at, now)),
+            cell(&relative(letter.at.at(), now)),
             numeric(u64::from(letter.tries)),
             cell(&letter.reason),
         ]
@@ -87,19 +85,20 @@ fn text(letters: &[DeadLetterView], now: Timestamp, style: Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_types::Moment;
 
     #[test]
     fn dead_letters_are_listed_in_a_table() {
-        let letter = DeadLetterView {
+        let letter = DeadLetterBody {
             id: "12-3".into(),
-            at: Timestamp::UNIX_EPOCH,
+            at: Moment::of(Timestamp::UNIX_EPOCH),
             scan: 12,
             action: Some("scan_ended".into()),
             event: "{}".into(),
             tries: 11,
             reason: "webhook: refused\u{1b}[31m".into(),
         };
-        let damaged = DeadLetterView { id: "7-1".into(), scan: 7, action: None, tries: 1, ..letter.clone() };
+        let damaged = DeadLetterBody { id: "7-1".into(), scan: 7, action: None, tries: 1, ..letter.clone() };
         let now = Timestamp::from_second(7_500).unwrap();
         insta::assert_snapshot!(text(&[letter, damaged], now, Style::PLAIN), @"
          Id    Scan  Event       Given up  Tries  Reason

@@ -10,7 +10,8 @@ use kastrel_actors::model::{ScanStatus, Severity, SeverityCounts};
 
 use super::exit::Exit;
 use super::text::{brief, count};
-use super::view::{PluginView, ScanView};
+use super::view::ScanView;
+use crate::api_types::PluginBody;
 
 /// How many issues are listed.
 const LISTED: usize = 20;
@@ -86,7 +87,7 @@ impl Gate {
     pub fn judge(&self, scan: &ScanView) -> Judgement {
         let (mut found, mut issues) = (0, Vec::new());
         if let Some(least) = self.fail_on {
-            found = at_least(&scan.severities, least).max(
+            found = at_least(&scan.summary.severities, least).max(
                 scan.results.iter().map(|plugin| at_least(&plugin.severities, least)).fold(0, u64::saturating_add),
             );
             issues = listed(&scan.results, least);
@@ -161,12 +162,13 @@ fn at_least(counts: &SeverityCounts, least: Severity) -> u64 {
 }
 
 /// Returns the issues that fail the gate, worst first.
-fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
+fn listed(plugins: &[PluginBody], least: Severity) -> Vec<String> {
     let mut issues: Vec<(Severity, String)> = Vec::new();
     for plugin in plugins {
         let counting = plugin
             .issues
             .iter()
+            .flatten()
             .filter(|issue| issue.severity.is_at_least(least) || issue.severity == Severity::Unknown);
         issues.extend(counting.map(|issue| {
             let name = brief(&issue.title, 120);
@@ -180,10 +182,10 @@ fn listed(plugins: &[PluginView], least: Severity) -> Vec<String> {
 
 /// Returns why the coverage of a scan fails the gate; empty if it passes.
 fn uncovered(scan: &ScanView, require: Require, allowed: &[String]) -> Vec<String> {
-    if scan.dry_run {
+    if scan.summary.dry_run {
         return vec!["Dry run: nothing was checked".into()];
     }
-    let coverage = scan.coverage_or_results();
+    let coverage = scan.coverage();
     let mut why = Vec::new();
     if coverage.nothing_checked || coverage.ran == 0 {
         why.push("No check completed".into());

@@ -58,17 +58,18 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
         Column::new("Attempt", 7),
     ];
     let row = |scan: &ScanView| {
+        let summary = &scan.summary;
         vec![
-            numeric(scan.scan_id.0),
-            scan_status(scan.status),
+            numeric(summary.scan_id.0),
+            scan_status(summary.status),
             cell(&scan.target_label()),
             checks(scan),
-            numeric(scan.issues_count()),
-            severity(scan.severities.worst()),
-            numeric(scan.findings_count),
-            cell(&scan.created_at.or(scan.started_at).map_or_else(|| "-".into(), |at| relative(at, now))),
-            cell(&scan.duration.map_or_else(|| "-".into(), duration)),
-            numeric(u64::from(scan.attempt)),
+            numeric(summary.severities.total()),
+            severity(summary.severities.worst()),
+            numeric(summary.findings_count),
+            cell(&summary.created_at.or(summary.started_at).map_or_else(|| "-".into(), |at| relative(at.at(), now))),
+            cell(&summary.duration.map_or_else(|| "-".into(), duration)),
+            numeric(u64::from(summary.attempt)),
         ]
     };
     let mut text = grid(style, &columns, answer.scans.iter().map(row).collect());
@@ -81,13 +82,13 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
 
 /// Formats the coverage: `10 of 12`, in yellow if there are gaps.
 fn checks(scan: &ScanView) -> Cell {
-    let coverage = scan.coverage_or_results();
+    let coverage = scan.coverage();
     match coverage.total {
-        _ if scan.dry_run => Cell::new("dry run"),
+        _ if scan.summary.dry_run => Cell::new("dry run"),
         0 => Cell::new("-"),
         total => {
             let text = Cell::new(format!("{} of {total}", coverage.ran));
-            if scan.status.is_terminal() && coverage.gaps > 0 { text.fg(Color::Yellow) } else { text }
+            if scan.summary.status.is_terminal() && coverage.gaps > 0 { text.fg(Color::Yellow) } else { text }
         }
     }
 }
@@ -97,17 +98,18 @@ mod tests {
     use kastrel_actors::model::{PluginStatus, ScanId, ScanStatus, Severity};
 
     use super::*;
-    use crate::cli::view::tests::{one, plugin, view};
+    use crate::api_types::Moment;
+    use crate::cli::view::tests::{one, plugin, view, with};
 
     #[test]
     fn scans_are_listed_in_a_table() {
-        let mut done = view(ScanStatus::Completed);
-        (done.scan_id, done.attempt, done.findings_count, done.duration) = (ScanId(12), 1, 4, Some(61.0));
-        done.severities = one(Severity::Medium);
+        let created_at = Some(Moment::of(Timestamp::from_second(1_700_000_000).unwrap()));
+        let mut done = with(view(ScanStatus::Completed), |scan| {
+            (scan.scan_id, scan.attempt, scan.findings_count, scan.duration) = (ScanId(12), 1, 4, Some(61.0));
+            (scan.severities, scan.coverage, scan.created_at) = (one(Severity::Medium), None, created_at);
+        });
         done.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)];
-        done.coverage = None;
-        done.created_at = Some(Timestamp::from_second(1_700_000_000).unwrap());
-        let waits = ScanView { created_at: done.created_at, ..view(ScanStatus::Pending) };
+        let waits = with(view(ScanStatus::Pending), |scan| scan.created_at = created_at);
         let answer = ListAnswer { scans: vec![done, waits], total: Some(40) };
         let now = Timestamp::from_second(1_700_007_500).unwrap();
         insta::assert_snapshot!(text(&answer, now, Style::PLAIN), @r##"

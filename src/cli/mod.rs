@@ -1,8 +1,9 @@
 //! The command line: its grammar, its commands, and their output.
 //!
-//! [`args`] is the grammar. Each command has its own file and works with a [`context::Context`],
-//! which tests create from test doubles. [`backend`] is the access to the scans, of this process or
-//! of a server. [`host`] is the part of the application that commands need in their own process.
+//! [`Command`] lists the commands, and [`args`] has their arguments. Each command has its own file
+//! and works with a [`context::Context`], which tests create from test doubles. [`backend`] is the
+//! access to the scans, of this process or of a server. [`host`] is the part of the application that
+//! commands need in their own process.
 
 mod app_host;
 pub mod args;
@@ -31,6 +32,7 @@ mod ready;
 mod restore;
 mod scan;
 mod serve;
+mod show;
 mod status;
 pub mod summary;
 pub mod table;
@@ -42,14 +44,80 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub use app_host::KastrelHost;
-use args::{AuditCommand, Cli, Command, ConfigCommand, DeadLettersCommand};
-use clap::Parser as _;
+use args::{
+    AuditCommand, BackupArgs, BackupsArgs, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs, ListArgs,
+    OneScanArgs, PauseArgs, PluginsArgs, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, WorkerArgs,
+};
+use clap::{Parser, Subcommand};
 use context::Context;
 use error::{CliError, chain};
 use exit::Exit;
 use host::AppHost;
 use interrupt::Interrupts;
 use output::Output;
+
+/// Runs KAST security scans: in this terminal, or for a team on a server
+#[derive(Debug, Parser)]
+#[command(name = "kastrel", version, propagate_version = true, after_help = Exit::help())]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the dashboard, the API and a worker
+    Serve(ServeArgs),
+    /// Run a worker that shares Redis and the database with other processes
+    Worker(WorkerArgs),
+    /// Scan a target and wait for the result
+    #[command(after_help = Exit::help())]
+    Scan(Box<ScanArgs>),
+    /// Show a scan
+    Status(OneScanArgs),
+    /// Cancel a scan
+    Cancel(OneScanArgs),
+    /// List scans, newest first
+    List(ListArgs),
+    /// List the scanner's plugins
+    Plugins(PluginsArgs),
+    /// List the workers
+    Nodes(ReadArgs),
+    /// Drain a node: take no new scans, requeue what does not finish in time
+    Drain(DrainArgs),
+    /// Pause the queue on all nodes
+    Pause(PauseArgs),
+    /// Resume the queue
+    Resume(ResumeArgs),
+    /// Show who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Show the events that could not be delivered, and send one again
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Back up the database to a file
+    Backup(BackupArgs),
+    /// Restore a backup into an empty database, or in place of a damaged one
+    Restore(RestoreArgs),
+    /// List the automatic backups, newest first
+    Backups(BackupsArgs),
+    /// Health check: exit 0 when ready
+    Ready(ReadyArgs),
+    /// Diagnose the setup and suggest fixes
+    Doctor(DoctorArgs),
+    /// Inspect the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Run the built-in scanner, which takes KAST's arguments
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Scanner {
+        /// KAST's arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+}
 
 /// Runs the command line with the environment of this process.
 pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {

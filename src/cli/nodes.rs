@@ -4,38 +4,32 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::NodeActivity;
+use kastrel_actors::service::Services;
 
-use super::args::{DrainArgs, NodesArgs};
-use super::backend::NodeView;
+use super::args::{DrainArgs, ReadArgs};
+use super::backend::{BackendError, context};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
+use super::show::{Shown, show};
 use super::table::{Column, cell, grid, numeric};
 use super::text::{duration, plain};
+use crate::api_types::{NodeBody, NodeList};
 use crate::human_time;
 
 /// Runs `kastrel nodes`.
 ///
 /// # Errors
 /// Neither a server nor the database is available.
-pub(super) async fn list(args: &NodesArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
-        return Ok(Exit::Interrupted);
-    };
-    let nodes = session.backend.nodes().await;
-    session.close().await;
-    let nodes = nodes?;
-    if args.json {
-        context.output.json(&serde_json::json!({ "nodes": nodes }))?;
-    } else {
-        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
-        let text = text(&nodes, Timestamp::now(), context.output.style);
-        context.output.line(&text)?;
-    }
-    Ok(Exit::Done)
+pub(super) async fn list(args: &ReadArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let text = |list: &NodeList, now: Timestamp, style: Style| text(&list.nodes, now, style);
+    show(args, context, &(), Shown { path: "api/nodes", local: local_list, text }).await
+}
+
+async fn local_list(services: &Services, now: Timestamp) -> Result<NodeList, BackendError> {
+    Ok(NodeList::of(&services.nodes.list(&context()).await?, now))
 }
 
 /// Runs `kastrel drain`.
@@ -71,7 +65,7 @@ pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exi
     Ok(Exit::Done)
 }
 
-fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
+fn text(nodes: &[NodeBody], now: Timestamp, style: Style) -> String {
     if nodes.is_empty() {
         return "No worker connected. Start `kastrel worker` or `kastrel serve`.".into();
     }
@@ -98,7 +92,7 @@ fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
             cell(&format!("{} of {} busy", node.running, node.capacity)),
             cell(&node.host),
             numeric(u64::from(node.pid)),
-            cell(&human_time::duration(now.duration_since(node.started_at))),
+            cell(&human_time::duration(now.duration_since(node.started_at.at()))),
             cell(&node.scanner.as_ref().map_or_else(|| "-".into(), kastrel_actors::model::ScannerInfo::label)),
             cell(&node.version),
         ]);
@@ -116,24 +110,26 @@ fn text(nodes: &[NodeView], now: Timestamp, style: Style) -> String {
 mod tests {
     use kastrel_actors::model::{ScannerInfo, ScannerKind};
 
-    use super::super::backend::{FaultView, HeldView};
-
     use super::*;
+    use crate::api_types::{FaultBody, HeldBody, Moment};
 
-    fn node(id: &str, activity: NodeActivity, alive: bool) -> NodeView {
-        NodeView {
+    fn node(id: &str, activity: NodeActivity, alive: bool) -> NodeBody {
+        NodeBody {
             id: id.into(),
             host: "worker-1\u{1b}[31m".into(),
             pid: 42,
             version: "0.1.0".into(),
             capacity: 4,
             running: 2,
-            started_at: Timestamp::UNIX_EPOCH,
+            started_at: Moment::of(Timestamp::UNIX_EPOCH),
+            uptime_seconds: 3_700,
+            lease_expires_at: None,
             alive,
             activity,
             drain_by: None,
             held_back: None,
             scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
+            actors: None,
         }
     }
 
@@ -151,13 +147,13 @@ mod tests {
         b-2   draining  2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         c-3   lost      2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0
         ");
-        let fault = FaultView {
+        let fault = FaultBody {
             kind: "results_folder".into(),
             text: "the results folder /r is missing".into(),
             remedy: "make it again".into(),
         };
-        let held = HeldView { since: now, until: now, faults: vec![fault] };
-        let held = NodeView { held_back: Some(held), ..node("a-1", NodeActivity::Active, true) };
+        let held = HeldBody { since: Moment::of(now), until: Moment::of(now), faults: vec![fault] };
+        let held = NodeBody { held_back: Some(held), ..node("a-1", NodeActivity::Active, true) };
         insta::assert_snapshot!(text(&[held], now, Style::PLAIN), @"
          Node  State      Slots        Host      Process  Up         Scanner      Version
          a-1   held back  2 of 4 busy  worker-1       42  1 h 1 min  KAST 3.0.40  0.1.0

@@ -1,12 +1,13 @@
 //! `kastrel pause` and `kastrel resume`: pause and resume the queue.
 
 use super::args::{PauseArgs, ResumeArgs};
-use super::backend::{BackendError, QueueView};
+use super::backend::BackendError;
 use super::context::{Context, Session};
 use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::text::{count, plain};
+use crate::api_types::QueueBody;
 
 /// Runs `kastrel pause`.
 ///
@@ -35,7 +36,7 @@ pub(super) async fn resume(args: &ResumeArgs, context: &mut Context) -> Result<E
 }
 
 async fn tell(
-    answer: Result<QueueView, BackendError>,
+    answer: Result<QueueBody, BackendError>,
     session: Session,
     json: bool,
     context: &mut Context,
@@ -50,7 +51,7 @@ async fn tell(
     Ok(Exit::Done)
 }
 
-fn text(queue: &QueueView) -> String {
+fn text(queue: &QueueBody) -> String {
     let queued = format!("{} queued", count(queue.waiting, "scan"));
     let first = match (&queue.paused, &queue.reason) {
         (true, Some(reason)) => format!("Queue paused ({}); {queued}. Running scans continue", plain(reason)),
@@ -64,15 +65,18 @@ fn text(queue: &QueueView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::backend::BlockerView;
+    use crate::api_types::BlockerBody;
 
     #[test]
     fn queue_output_shows_pause_and_queued_scans() {
-        let queue = |paused, reason: Option<&str>| QueueView {
+        let queue = |paused, reason: Option<&str>| QueueBody {
             paused,
             paused_since: None,
             reason: reason.map(Into::into),
             waiting: 2,
+            max_waiting: None,
+            full: false,
+            signals: Some(2),
             blockers: Vec::new(),
         };
         assert_eq!(
@@ -81,10 +85,11 @@ mod tests {
         );
         assert_eq!(text(&queue(true, None)), "Queue paused; 2 scans queued. Running scans continue");
         assert_eq!(text(&queue(false, None)), "Queue not paused; 2 scans queued");
+        let text_of_blocker = "No worker connected: no scan starts.".into();
         let blockers =
-            vec![BlockerView { reason: "no_worker".into(), text: "No worker connected: no scan starts.".into() }];
+            vec![BlockerBody { reason: "no_worker".into(), text: text_of_blocker, since: None, until: None }];
         assert_eq!(
-            text(&QueueView { blockers, ..queue(false, None) }),
+            text(&QueueBody { blockers, ..queue(false, None) }),
             "Queue not paused; 2 scans queued\nNo worker connected: no scan starts."
         );
     }

@@ -149,13 +149,13 @@ async fn submit_and_follow(
                 .await
                 .ok()
                 .flatten()
-                .filter(|full| full.status == seen.status)
+                .filter(|full| full.summary.status == seen.summary.status)
                 .unwrap_or(*seen);
             let plan = if args.dry_run { plan(session.backend.log(id).await.unwrap_or_default()) } else { Vec::new() };
             let gate = args.gate();
             let judgement = if gate.is_set() { gate.judge(&scan) } else { Judgement::default() };
-            let exit = judgement.exit_of_scan(scan.status, interrupted);
-            let not_passed = if matches!(scan.status, ScanStatus::Completed | ScanStatus::Failed) {
+            let exit = judgement.exit_of_scan(scan.summary.status, interrupted);
+            let not_passed = if matches!(scan.summary.status, ScanStatus::Completed | ScanStatus::Failed) {
                 judgement.lines(gate.fail_on)
             } else {
                 Vec::new()
@@ -258,7 +258,7 @@ async fn follow(
                 Some(view) => {
                     let view = view?;
                     progress.show(&view, output);
-                    if view.status.is_terminal() {
+                    if view.summary.status.is_terminal() {
                         return Ok(Followed::Ended(Box::new(view), interrupted));
                     }
                 }

@@ -6,7 +6,8 @@ use kastrel_actors::model::{ScanStatus, Severity};
 use super::output::Style;
 use super::table::{Column, cell, grid, numeric, plugin_status, severity};
 use super::text::{brief, count, duration, uncapitalised, wrapped};
-use super::view::{PluginView, ScanView};
+use super::view::ScanView;
+use crate::api_types::PluginBody;
 use crate::human_time::relative;
 
 /// Returns the plugins, the coverage, the issues, the report, and the state or end of the scan.
@@ -22,12 +23,12 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
             Column::new("Items", 3),
             Column::text("Message", 4),
         ];
-        let row = |plugin: &PluginView| {
+        let row = |plugin: &PluginBody| {
             vec![
                 cell(&plugin.plugin_name),
                 plugin_status(plugin.status),
-                numeric(plugin.issues_count()),
-                severity(plugin.worst()),
+                numeric(plugin.severities.total()),
+                severity(plugin.severities.worst()),
                 numeric(plugin.findings_count),
                 cell(plugin.message.as_deref().unwrap_or_default()),
             ]
@@ -37,15 +38,16 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     }
     parts.extend(coverage(scan, style));
     parts.extend(issues(scan).map(|issues| format!("Issues:   {issues}")));
-    if scan.findings_count > 0 {
-        parts.push(format!("Items:    {}", count(scan.findings_count, "collected item")));
+    if scan.summary.findings_count > 0 {
+        parts.push(format!("Items:    {}", count(scan.summary.findings_count, "collected item")));
     }
-    if let Some(scanner) = &scan.scanner {
+    if let Some(scanner) = &scan.progress.scanner {
         parts.push(format!("Scanner:  {}", brief(&scanner.label(), 100)));
     }
-    let times = [("submitted", scan.created_at), ("started", scan.started_at), ("ended", scan.completed_at)];
+    let times = &scan.summary;
+    let times = [("submitted", times.created_at), ("started", times.started_at), ("ended", times.completed_at)];
     let times: Vec<String> =
-        times.iter().filter_map(|(what, at)| at.map(|at| format!("{what} {}", relative(at, now)))).collect();
+        times.iter().filter_map(|(what, at)| at.map(|at| format!("{what} {}", relative(at.at(), now)))).collect();
     if !times.is_empty() {
         parts.push(format!("Time:     {}", times.join(", ")));
     }
@@ -61,19 +63,19 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
 
 /// Returns the coverage, with each cause of gaps once.
 fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
-    let coverage = scan.coverage_or_results();
-    if coverage.total == 0 && !scan.status.is_terminal() {
+    let coverage = scan.coverage();
+    if coverage.total == 0 && !scan.summary.status.is_terminal() {
         return Vec::new();
     }
     let mut lines = vec![format!("Coverage: {}", brief(&coverage.label, 100))];
-    if scan.dry_run {
+    if scan.summary.dry_run {
         return lines;
     }
     let causes = coverage.causes().filter(|(_, names)| !names.is_empty());
     lines.extend(
         causes.map(|(cause, names)| wrapped(&format!("{cause}: {}", brief(&names.join(", "), 500)), 10, style.width)),
     );
-    if !coverage.left_out.is_empty() && scan.status.is_terminal() {
+    if !coverage.left_out.is_empty() && scan.summary.status.is_terminal() {
         lines.push(format!("          Not selected: {}", count(coverage.left_out.len() as u64, "plugin")));
     }
     lines
@@ -83,17 +85,17 @@ fn coverage(scan: &ScanView, style: Style) -> Vec<String> {
 fn issues(scan: &ScanView) -> Option<String> {
     let counts: Vec<String> = Severity::ALL
         .iter()
-        .map(|severity| (scan.severities.number(*severity), severity))
+        .map(|severity| (scan.summary.severities.number(*severity), severity))
         .filter(|(number, _)| *number > 0)
         .map(|(number, severity)| format!("{number} {severity}"))
         .collect();
     if !counts.is_empty() {
         return Some(counts.join(", "));
     }
-    let coverage = scan.coverage_or_results();
-    match scan.status {
+    let coverage = scan.coverage();
+    match scan.summary.status {
         ScanStatus::Pending | ScanStatus::Running => None,
-        _ if scan.dry_run => Some("not checked: dry run".into()),
+        _ if scan.summary.dry_run => Some("not checked: dry run".into()),
         _ if coverage.nothing_checked => Some("not checked: no check completed".into()),
         _ if coverage.gaps > 0 => Some("none found by the checks that ran".into()),
         _ => Some("none found".into()),
@@ -103,37 +105,39 @@ fn issues(scan: &ScanView) -> Option<String> {
 /// Returns the state or end of the scan in one sentence.
 #[must_use]
 pub fn outcome(scan: &ScanView) -> String {
-    let mut text = format!("Scan {} of {}", scan.scan_id, brief(&scan.target_label(), 200));
-    text.push_str(&match scan.status {
-        ScanStatus::Pending if scan.waiting.as_ref().is_some_and(|waiting| !waiting.text.is_empty()) => String::new(),
+    let mut text = format!("Scan {} of {}", scan.summary.scan_id, brief(&scan.target_label(), 200));
+    text.push_str(&match scan.summary.status {
+        ScanStatus::Pending if scan.progress.waiting.as_ref().is_some_and(|waiting| !waiting.text.is_empty()) => {
+            String::new()
+        }
         ScanStatus::Pending => " is queued".into(),
-        ScanStatus::Running => format!(" is running (attempt {})", scan.attempt),
+        ScanStatus::Running => format!(" is running (attempt {})", scan.summary.attempt),
         ScanStatus::Completed => " completed".into(),
         ScanStatus::Failed => " failed".into(),
         ScanStatus::Cancelled => " was cancelled".into(),
     });
-    if let Some(seconds) = scan.duration {
+    if let Some(seconds) = scan.summary.duration {
         text.push_str(&format!(" after {}", duration(seconds)));
     }
-    if scan.status == ScanStatus::Completed {
-        let coverage = scan.coverage_or_results();
-        if scan.dry_run {
+    if scan.summary.status == ScanStatus::Completed {
+        let coverage = scan.coverage();
+        if scan.summary.dry_run {
             text.push_str("; dry run, nothing was checked");
         } else {
-            text.push_str(&format!(" with {}", count(scan.issues_count(), "issue")));
+            text.push_str(&format!(" with {}", count(scan.summary.severities.total(), "issue")));
             if coverage.gaps > 0 {
                 text.push_str(&format!("; {}", count(coverage.gaps as u64, "gap")));
             }
         }
     }
-    if let Some(waiting) = &scan.waiting {
+    if let Some(waiting) = &scan.progress.waiting {
         let reason = if waiting.text.is_empty() {
             waiting.detail.clone().unwrap_or_default()
         } else {
             uncapitalised(&waiting.text)
         };
         text.push_str(&format!(": {}", brief(&reason, 1000)));
-    } else if let Some(reason) = &scan.error_message {
+    } else if let Some(reason) = &scan.summary.error_message {
         text.push_str(&format!(": {}", brief(reason, 1000)));
     }
     text
@@ -144,24 +148,24 @@ mod tests {
     use kastrel_actors::model::{PluginStatus, ScannerInfo, ScannerKind, SeverityCounts};
 
     use super::*;
-    use crate::cli::view::WaitingView;
-    use crate::cli::view::tests::{one, plugin, view};
+    use crate::api_types::WaitingBody;
+    use crate::cli::view::tests::{one, plugin, view, with};
 
     fn scan() -> ScanView {
-        let mut scan = ScanView { coverage: None, ..view(ScanStatus::Completed) };
+        let mut scan = with(view(ScanStatus::Completed), |scan| scan.coverage = None);
         scan.results = vec![
-            PluginView {
+            PluginBody {
                 findings_count: 12,
                 severities: one(Severity::High),
                 message: Some("Apache \u{1b}[31mred\nnew line".into()),
                 ..plugin("whatweb", PluginStatus::Completed)
             },
-            PluginView { message: Some("no answer".into()), ..plugin("testssl", PluginStatus::Failed) },
+            PluginBody { message: Some("no answer".into()), ..plugin("testssl", PluginStatus::Failed) },
             plugin("katana", PluginStatus::Unavailable),
         ];
-        scan.severities = SeverityCounts { high: 1, low: 2, ..SeverityCounts::default() };
-        (scan.findings_count, scan.plugins_failed, scan.duration) = (12, 1, Some(83.4));
-        scan.scanner = Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() });
+        scan.summary.severities = SeverityCounts { high: 1, low: 2, ..SeverityCounts::default() };
+        (scan.summary.findings_count, scan.summary.plugins_failed, scan.summary.duration) = (12, 1, Some(83.4));
+        scan.progress.scanner = Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() });
         scan.report = Some("data/results/x/attempt-1/kast_report.html".into());
         scan
     }
@@ -205,7 +209,10 @@ mod tests {
         ] {
             let results = states.into_iter().map(|status| plugin("a", status)).collect();
             let text = summary(
-                &ScanView { results, dry_run, coverage: None, ..view(ScanStatus::Completed) },
+                &ScanView {
+                    results,
+                    ..with(view(ScanStatus::Completed), |scan| (scan.dry_run, scan.coverage) = (dry_run, None))
+                },
                 now(),
                 Style::PLAIN,
             );
@@ -216,8 +223,9 @@ mod tests {
     #[test]
     fn summary_of_a_waiting_scan_shows_the_reason() {
         let text = "Queued, 3rd in line. Starts when a slot is free.".to_owned();
-        let waiting = Some(WaitingView { reason: "queued".into(), position: Some(3), text, ..WaitingView::default() });
-        let scan = ScanView { waiting, ..view(ScanStatus::Pending) };
+        let waiting = Some(WaitingBody { reason: "queued".into(), position: Some(3), text, ..WaitingBody::default() });
+        let mut scan = view(ScanStatus::Pending);
+        scan.progress.waiting = waiting;
         assert_eq!(outcome(&scan), "Scan 3 of example.com: queued, 3rd in line. Starts when a slot is free.");
         assert!(!summary(&scan, now(), Style::PLAIN).contains("Issues"), "nothing is known yet");
     }
@@ -241,7 +249,7 @@ mod tests {
     #[test]
     fn summary_of_a_failed_scan_shows_the_reason() {
         let mut failed = view(ScanStatus::Failed);
-        failed.error_message = Some("the scanner crashed".into());
+        failed.summary.error_message = Some("the scanner crashed".into());
         assert_eq!(outcome(&failed), "Scan 3 of example.com failed: the scanner crashed");
         assert_eq!(outcome(&view(ScanStatus::Cancelled)), "Scan 3 of example.com was cancelled");
     }

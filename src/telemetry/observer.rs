@@ -101,7 +101,8 @@ impl Observer {
             Asked::Progress => return,
             Asked::Lease => {
                 let due = due.unwrap_or(row.created_at);
-                self.instruments.dispatched(row.request.priority.as_str(), now.duration_since(due).as_secs_f64());
+                self.instruments
+                    .dispatched(row.request.options.priority.as_str(), now.duration_since(due).as_secs_f64());
                 return;
             }
             Asked::Finish | Asked::Rescue(_) => {

@@ -68,11 +68,11 @@ impl CallHook for StoreHook {
     fn before_submit(&self, scan: &mut NewScan) -> Submission {
         let request = &scan.request;
         let attributes = vec![
-            KeyValue::new(attribute::SCAN_MODE, request.mode.as_str()),
-            KeyValue::new(attribute::SCAN_PRIORITY, request.priority.as_str()),
+            KeyValue::new(attribute::SCAN_MODE, request.options.mode.as_str()),
+            KeyValue::new(attribute::SCAN_PRIORITY, request.options.priority.as_str()),
             KeyValue::new(attribute::SERVER_ADDRESS, request.target.host().to_string()),
         ];
-        let priority = request.priority.as_str();
+        let priority = request.options.priority.as_str();
         let span = self.observer.spans.open(
             span::SCAN_SUBMIT,
             SpanKind::Internal,

@@ -14,8 +14,6 @@ use kastrel_actors::model::FieldError;
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::service::{CommandError, SubmitError};
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::ports::ArtifactError;
 use crate::service::DeletionError;
@@ -289,39 +287,4 @@ impl From<DeletionError> for Problem {
 /// Returns whether the clients of this path are programs.
 pub(crate) fn is_for_programs(path: &str) -> bool {
     path.starts_with("/api/") || matches!(path, "/api" | "/livez" | "/readyz" | "/metrics")
-}
-
-/// A problem as JSON (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(crate) struct ProblemBody<'a> {
-    /// The stable name of the kind of problem.
-    #[serde(rename = "type")]
-    #[schema(example = "urn:kastrel:problem:invalid-fields")]
-    pub(super) kind: String,
-    /// The kind of problem in words.
-    pub(super) title: &'a str,
-    /// The HTTP status code of the response.
-    pub(super) status: u16,
-    /// What is wrong with this request.
-    pub(super) detail: &'a str,
-    /// The path of the request.
-    pub(super) instance: &'a str,
-    /// The trace id, which finds the request in the log and in the traces.
-    pub(super) trace_id: &'a str,
-    /// The wrong fields, if the problem is about fields.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    #[schema(value_type = Vec<FieldErrorBody>, required = false)]
-    pub(super) errors: &'a [FieldError],
-}
-
-/// An error in one field.
-// Documents `FieldError` of the model, which does not depend on OpenAPI.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FieldError)]
-pub(crate) struct FieldErrorBody {
-    /// The name of the field.
-    field: String,
-    /// What is wrong with the field.
-    message: String,
 }

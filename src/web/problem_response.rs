@@ -6,9 +6,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::TraceContext;
 
-use super::error::{MOST_DETAIL, MOST_NAME, Problem, ProblemBody, ProblemKind, is_for_programs, shortened};
+use super::error::{MOST_DETAIL, MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
 use super::pages::error::ErrorPage;
 use super::viewer::Theme;
+use crate::api_types::ProblemBody;
 use crate::sentence::sentence;
 
 /// Renders a problem for the clients of `path`: JSON for programs, a page for people.
@@ -23,12 +24,12 @@ pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, theme:
     let mut response = if is_for_programs(path) {
         let body = ProblemBody {
             kind: format!("urn:kastrel:problem:{slug}"),
-            title,
+            title: title.to_owned(),
             status: status.as_u16(),
-            detail: &detail,
-            instance: &instance,
-            trace_id: &trace_id,
-            errors: &problem.errors,
+            detail,
+            instance: instance.into_owned(),
+            trace_id,
+            errors: problem.errors.clone(),
         };
         let mut response = (status, Json(body)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

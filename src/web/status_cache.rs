@@ -54,7 +54,8 @@ mod tests {
     use kastrel_actors::testing::fixtures;
 
     use super::*;
-    use crate::web::api::status::StatusBody;
+    use crate::api_types::StatusBody;
+    use crate::web::api::status::to_json;
 
     fn snapshot(id: u64, failures: u32) -> Arc<ScanSnapshot> {
         let mut record = fixtures::record(id, Timestamp::UNIX_EPOCH);
@@ -63,7 +64,7 @@ mod tests {
     }
 
     fn json(cache: &StatusCache, scan: &Arc<ScanSnapshot>) -> Bytes {
-        cache.json(scan, || StatusBody::new(scan, None, 3, None).json()).unwrap()
+        cache.json(scan, || to_json(&StatusBody::new(scan, None, 3, |_| None))).unwrap()
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn every_interruption_is_documented() {
 fn every_waiting_reason_is_in_the_documents_and_the_api() {
     for name in kastrel_actors::policy::waiting::Waiting::NAMES {
         assert!(SUPERVISION.contains(&format!("- `{name}`: ")), "{name}");
-        assert!(include_str!("../../src/web/api/wire.rs").contains(&format!("`{name}`")), "{name}");
+        assert!(include_str!("../../src/api_types/queue.rs").contains(&format!("`{name}`")), "{name}");
     }
 }
 
@@ -214,7 +214,7 @@ fn every_key_and_command_of_the_operations_page_exists() {
     let mut commands = 0;
     for line in in_blocks {
         let words = line.split(['|', '>']).next().unwrap().replace("\"network works until noon\"", "why");
-        assert!(kastrel::cli::args::Cli::try_parse_from(words.split_whitespace()).is_ok(), "{line}");
+        assert!(kastrel::cli::Cli::try_parse_from(words.split_whitespace()).is_ok(), "{line}");
         commands += 1;
     }
     assert!(commands >= 8, "only {commands} commands were found");

@@ -35,9 +35,10 @@ impl Coverage {
     /// part of the scan runs any more.
     #[must_use]
     pub fn of(request: &ScanRequest, left_out: &[String], plugins: &[PluginResult], ended: bool) -> Self {
-        let mut coverage = Self::new(request.dry_run, left_out.to_vec());
+        let mut coverage = Self::new(request.options.dry_run, left_out.to_vec());
         let is_selected = |name: &str| {
-            request.plugins.is_empty() || request.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name))
+            request.options.plugins.is_empty()
+                || request.options.plugins.iter().any(|selected| selected.eq_ignore_ascii_case(name))
         };
         for plugin in plugins {
             let status = if ended { plugin.status.when_attempt_ends() } else { plugin.status };
@@ -50,9 +51,9 @@ impl Coverage {
             }
         }
         let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name.eq_ignore_ascii_case(name));
-        for (at, name) in request.plugins.iter().enumerate() {
+        for (at, name) in request.options.plugins.iter().enumerate() {
             if !is_known(name)
-                && !request.plugins[..at].contains(name)
+                && !request.options.plugins[..at].contains(name)
                 && !left_out.iter().any(|one| one.eq_ignore_ascii_case(name))
             {
                 coverage.add(if ended { PluginStatus::MISSED } else { PluginStatus::INITIAL }, name.clone());
@@ -280,11 +281,9 @@ mod tests {
             (&["a"], vec![("a", Completed)], true, true, (1, 1, 0), false, true, "not run: dry run"),
             (&["a"], vec![("a", Skipped)], true, true, (0, 1, 0), false, true, "not run: dry run"),
         ] {
-            let request = ScanRequest {
-                plugins: selected.iter().map(ToString::to_string).collect(),
-                dry_run,
-                ..fixtures::request("example.com")
-            };
+            let mut request = fixtures::request("example.com");
+            request.options.plugins = selected.iter().map(ToString::to_string).collect();
+            request.options.dry_run = dry_run;
             let coverage = Coverage::of(&request, &[], &plugins(&states), ended);
             assert_eq!((coverage.ran(), coverage.total(), coverage.gaps()), numbers, "{selected:?} {states:?}");
             assert_eq!(
@@ -298,7 +297,8 @@ mod tests {
 
     #[test]
     fn plugin_left_out_at_submission_is_no_check() {
-        let request = ScanRequest { plugins: vec!["a".into(), "zap".into()], ..fixtures::request("example.com") };
+        let mut request = fixtures::request("example.com");
+        request.options.plugins = vec!["a".into(), "zap".into()];
         let left_out = vec!["zap".to_owned()];
         for (states, numbers) in [
             (vec![("a", Completed)], (1, 1, 0)),

@@ -35,6 +35,7 @@ impl Severity {
 
 /// A named issue that a plugin reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Issue))]
 pub struct IssueRef {
     /// The id as the plugin wrote it.
     pub id: String,
@@ -60,6 +61,33 @@ pub struct SeverityCounts {
     pub informational: u64,
     /// Issues that the registry does not know.
     pub unknown: u64,
+}
+
+// By hand, because a derived schema would make each field optional: `serde(default)` is for what
+// earlier versions stored.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for SeverityCounts {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        let object = ObjectBuilder::new().description(Some("The number of issues of each severity."));
+        Severity::ALL
+            .iter()
+            .fold(object, |object, severity| {
+                let count = ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .minimum(Some(0_u64))
+                    .description(Some(format!("Issues of the severity `{severity}`.")));
+                object.property(severity.as_str(), count).required(severity.as_str())
+            })
+            .into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for SeverityCounts {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Severities".into()
+    }
 }
 
 impl SeverityCounts {

@@ -64,7 +64,7 @@ pub use project::{ParseProjectIdError, ProjectId};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
-    ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft,
+    ReportFormat, SECRET_MARK, ScanMode, ScanOptions, ScanRequest, ScanRequestDraft,
 };
 pub use scan_overview::ScanOverview;
 pub use scan_target::{Host, Scheme, Target, TargetError};

@@ -12,7 +12,7 @@ pub struct UnknownName {
 }
 
 /// Declares a field-less enum with its stable names. Generates `ALL`, `as_str`, `Display`,
-/// `FromStr` and the serde implementations from one list.
+/// `FromStr`, the serde implementations and the OpenAPI schema from one list.
 macro_rules! named_enum {
     (
         $(#[$meta:meta])*
@@ -60,6 +60,23 @@ macro_rules! named_enum {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::schema::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some(Self::ALL.iter().map(|one| one.as_str())))
+                    .into()
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
             }
         }
     };

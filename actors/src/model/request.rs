@@ -149,32 +149,50 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A checked request. "Re-run" repeats it unchanged.
+///
+/// The options are stored beside the target, not in an object of their own: rows, backups and
+/// messages have the same shape as those of the versions before [`ScanOptions`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScanRequest {
     /// The target.
     pub target: Target,
+    /// How to scan it.
+    #[serde(flatten)]
+    pub options: ScanOptions,
+    /// Scanner settings. They are no options: some are secrets, which a row stores sealed and a
+    /// reader sees hidden.
+    #[serde(default)]
+    pub overrides: Vec<ConfigOverride>,
+}
+
+/// The options of a scan. Forms and the command line set them, the scanner's arguments and the API
+/// show them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScanOptions {
     /// The mode, which selects the plugins.
     pub mode: ScanMode,
-    /// Only these plugins; empty means all of the mode.
+    /// The selected plugins; empty means all plugins of the mode.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub plugins: Vec<String>,
     /// Whether plugins run in parallel.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub parallel: bool,
-    /// The maximum number of parallel plugins, 1 to [`MAX_WORKERS`].
+    /// The maximum number of parallel plugins, from 1 to 32.
     pub max_workers: u8,
     /// Whether the scanner log is verbose.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub verbose: bool,
     /// Whether this is a dry run, which only lists the steps.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub dry_run: bool,
     /// The report's format.
     pub format: ReportFormat,
-    /// Scanner settings.
-    #[serde(default)]
-    pub overrides: Vec<ConfigOverride>,
-    /// Its priority in the queue.
+    /// The priority in the queue.
     pub priority: Priority,
 }
 
@@ -211,11 +229,12 @@ pub struct NewScan {
 
 /// An error in one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{field}: {message}")]
 pub struct FieldError {
-    /// The field's name in JSON and in the form.
+    /// The name of the field in JSON and in the form.
     pub field: String,
-    /// The error, for people.
+    /// What is wrong with the field.
     pub message: String,
 }
 
@@ -227,32 +246,53 @@ impl FieldError {
 }
 
 /// An unchecked request from JSON, a form or the command line. Every field except the target is
-/// optional.
+/// optional. It has no `ScanOptions` of its own, because serde cannot refuse unknown fields beside
+/// a flattened struct.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(as = Submission, description = "A submission. Every field except the target is optional.")
+)]
+#[serde(deny_unknown_fields)]
 pub struct ScanRequestDraft {
-    /// Host, host:port, or http(s) URL.
+    /// A host, host:port, or http(s) URL.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(example = "example.com", required = true))]
     pub target: String,
-    /// passive (default), active or both.
+    /// The mode, which selects the plugins.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ScanMode>, default = "passive"))]
     pub mode: Option<String>,
-    /// Plugin names; empty means all of the mode.
+    /// The plugin names; empty means all plugins of the mode.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub plugins: Vec<String>,
-    /// Whether plugins run in parallel (default: true).
+    /// Whether plugins run in parallel.
+    #[cfg_attr(feature = "openapi", schema(default = true))]
     pub parallel: Option<bool>,
-    /// 1 to 32 (default: 5).
+    /// The maximum number of parallel plugins.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u8>, minimum = 1, maximum = 32, default = 5))]
     pub max_workers: Option<i64>,
-    /// Whether the scanner log is verbose (default: false).
+    /// Whether the scanner writes a verbose log.
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub verbose: Option<bool>,
-    /// Whether this is a dry run, which only lists the steps (default: false).
+    /// Whether the scanner only lists its steps and scans nothing.
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub dry_run: Option<bool>,
-    /// html (default), pdf or both.
+    /// The report's format.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ReportFormat>, default = "html"))]
     pub format: Option<String>,
-    /// Settings, each as `plugin.key=value`.
+    /// The overrides as `plugin.key=value`, with `secret:` in front of one whose value is a secret.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 100))]
     pub overrides: Vec<String>,
-    /// high, normal (default) or low.
+    /// The priority in the queue.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Priority>, default = "normal"))]
     pub priority: Option<String>,
-    /// Confirms the permission to attack the target; required in mode active and both.
+    /// Confirms that you have permission to run active plugins against the target. Required in the
+    /// modes active and both.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(default = false))]
     pub confirm_active: Option<bool>,
     /// The sealed values of hidden settings that a form submits again. Not part of the API.
     #[serde(skip)]
@@ -347,15 +387,17 @@ impl ScanRequestDraft {
         match (target, mode, plugins) {
             (Some(target), Some(mode), Some(plugins)) if errors.is_empty() => Ok(ScanRequest {
                 target,
-                mode,
-                plugins,
-                parallel: self.parallel.unwrap_or(true),
-                max_workers,
-                verbose: self.verbose.unwrap_or(false),
-                dry_run: self.dry_run.unwrap_or(false),
-                format,
+                options: ScanOptions {
+                    mode,
+                    plugins,
+                    parallel: self.parallel.unwrap_or(true),
+                    max_workers,
+                    verbose: self.verbose.unwrap_or(false),
+                    dry_run: self.dry_run.unwrap_or(false),
+                    format,
+                    priority,
+                },
                 overrides,
-                priority,
             }),
             _ => Err(errors),
         }
@@ -429,12 +471,51 @@ mod tests {
 
     #[test]
     fn draft_with_only_a_target_is_a_passive_scan_with_defaults() {
-        let request = draft("example.com").check().unwrap();
+        let options = draft("example.com").check().unwrap().options;
         assert_eq!(
-            (request.mode, request.format, request.priority),
+            (options.mode, options.format, options.priority),
             (ScanMode::Passive, ReportFormat::Html, Priority::Normal)
         );
-        assert_eq!((request.max_workers, request.parallel, request.dry_run), (5, true, false));
+        assert_eq!((options.max_workers, options.parallel, options.dry_run), (5, true, false));
+    }
+
+    #[test]
+    fn stored_request_has_the_shape_of_earlier_versions() {
+        // As a version without `ScanOptions` wrote it.
+        let stored = r#"{"target":"example.com","mode":"both","plugins":["whatweb"],"parallel":true,"max_workers":7,
+            "verbose":false,"dry_run":true,"format":"pdf","overrides":[{"plugin":"zap","key":"timeout","value":"9"}],
+            "priority":"low"}"#;
+        let request: ScanRequest = serde_json::from_str(stored).unwrap();
+        assert_eq!(
+            request.options,
+            ScanOptions {
+                mode: ScanMode::Both,
+                plugins: vec!["whatweb".into()],
+                parallel: true,
+                max_workers: 7,
+                verbose: false,
+                dry_run: true,
+                format: ReportFormat::Pdf,
+                priority: Priority::Low,
+            }
+        );
+        assert_eq!(request.overrides[0].shown(), "zap.timeout=9");
+        let stored: serde_json::Value = serde_json::from_str(stored).unwrap();
+        assert_eq!(serde_json::to_value(&request).unwrap(), stored, "an earlier version reads what this one writes");
+    }
+
+    #[test]
+    fn stored_request_of_an_early_version_lacks_the_later_options() {
+        let stored = r#"{"target":"example.com","mode":"passive","max_workers":5,"format":"html","priority":"normal"}"#;
+        let request: ScanRequest = serde_json::from_str(stored).unwrap();
+        assert!(!request.options.parallel && request.options.plugins.is_empty() && request.overrides.is_empty());
+    }
+
+    #[test]
+    fn draft_refuses_unknown_fields() {
+        for (text, is_known) in [(r#"{"target":"a.test"}"#, true), (r#"{}"#, true), (r#"{"colour":"red"}"#, false)] {
+            assert_eq!(serde_json::from_str::<ScanRequestDraft>(text).is_ok(), is_known, "{text}");
+        }
     }
 
     #[test]

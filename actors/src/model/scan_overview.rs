@@ -96,8 +96,7 @@ impl ScanSnapshot {
 mod tests {
     use super::*;
     use crate::model::{
-        AttemptNumber, AttemptRecord, CancelledBy, FencingToken, PluginResult, PluginStatus, ScanRecord, ScanRequest,
-        ScanState,
+        AttemptNumber, AttemptRecord, CancelledBy, FencingToken, PluginResult, PluginStatus, ScanRecord, ScanState,
     };
     use crate::testing::fixtures;
 
@@ -107,8 +106,8 @@ mod tests {
 
     fn scan(state: ScanState, selected: &[&str], plugins: &[(&str, PluginStatus)]) -> ScanSnapshot {
         let record = fixtures::record(1, at(0));
-        let request =
-            ScanRequest { plugins: selected.iter().map(|name| (*name).to_owned()).collect(), ..record.request.clone() };
+        let mut request = record.request.clone();
+        request.options.plugins = selected.iter().map(|name| (*name).to_owned()).collect();
         let plugins = plugins
             .iter()
             .map(|(name, status)| PluginResult { findings_count: 2, ..PluginResult::new(*name, *status) });

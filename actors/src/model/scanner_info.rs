@@ -15,12 +15,13 @@ named_enum! {
     }
 }
 
-/// A scanner and its version.
+/// The scanner and its version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Scanner))]
 pub struct ScannerInfo {
-    /// The kind of scanner.
+    /// KAST, or the small scanner in Kastrel's own binary.
     pub kind: ScannerKind,
-    /// Its version text, such as `3.0.40`.
+    /// The version text of the scanner, such as `3.0.40`.
     pub version: String,
 }
 
@@ -57,6 +58,7 @@ named_enum! {
 
 /// A plugin that the scanner offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Plugin))]
 pub struct PluginInfo {
     /// Its name, as in `--run-only`.
     pub name: String,
@@ -64,12 +66,13 @@ pub struct PluginInfo {
     pub display_name: String,
     /// What it does.
     pub description: String,
-    /// Passive or active.
+    /// Whether it sends attacks.
     pub kind: PluginKind,
     /// Whether its tool is installed on this node.
     pub available: bool,
-    /// The plugins that must be selected with it.
+    /// The plugins that must be selected together with it.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub dependencies: Vec<String>,
 }
 
@@ -95,7 +98,7 @@ impl ScannerOffer {
     pub fn lacks<'a>(&self, request: &'a ScanRequest) -> Vec<&'a str> {
         let known = |name: &&str| self.plugins.iter().any(|plugin| plugin.name == *name);
         // An empty list means that the scanner reported no plugins, not that it has none.
-        let asked = request.plugins.iter().map(String::as_str).filter(|_| !self.plugins.is_empty());
+        let asked = request.options.plugins.iter().map(String::as_str).filter(|_| !self.plugins.is_empty());
         asked.filter(|name| !known(name)).collect()
     }
 }
@@ -159,7 +162,7 @@ mod tests {
         let small = offer(ScannerKind::Builtin, "0.1.0", &[("tls", true), ("cors", false)]);
         let mut request = crate::testing::fixtures::request("example.com");
         assert_eq!(small.lacks(&request), [""; 0], "all of the mode");
-        request.plugins = ["tls", "zap", "cors", "whatweb"].map(Into::into).into();
+        request.options.plugins = ["tls", "zap", "cors", "whatweb"].map(Into::into).into();
         assert_eq!(small.lacks(&request), ["zap", "whatweb"]);
         assert_eq!(offer(ScannerKind::Kast, "3", &[]).lacks(&request), [""; 0]);
     }

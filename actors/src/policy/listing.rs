@@ -87,7 +87,7 @@ pub fn target_contains(target: &str, text: &str) -> bool {
 pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
     query.project.as_ref().is_none_or(|project| record.project == *project)
         && (query.statuses.is_empty() || query.statuses.contains(&record.status()))
-        && query.mode.is_none_or(|mode| record.request.mode == mode)
+        && query.mode.is_none_or(|mode| record.request.options.mode == mode)
         && query.created_from.is_none_or(|from| record.created_at >= from)
         && query.created_until.is_none_or(|until| record.created_at < until)
         && query.target.as_deref().is_none_or(|text| text.is_empty() || target_contains(&target_text(record), text))

@@ -115,7 +115,7 @@ mod tests {
             (&["zap"], vec![own_row(), twin(), dead, draining], 60, Placement::Nowhere(nowhere.into())),
         ] {
             let mut request = fixtures::request("example.com");
-            request.plugins = plugins.iter().map(ToString::to_string).collect();
+            request.options.plugins = plugins.iter().map(ToString::to_string).collect();
             assert_eq!(
                 place(&own, &small, &request, &nodes, Duration::from_secs(waited)),
                 expected,
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn long_list_of_nodes_is_truncated() {
         let mut request = fixtures::request("example.com");
-        request.plugins = vec!["zap".into()];
+        request.options.plugins = vec!["zap".into()];
         let nodes: Vec<NodeRecord> =
             (0..8).map(|n| node(&format!("n{n}"), Some(fixtures::offer(ScannerKind::Builtin, &["tls"])))).collect();
         let why = nobody_can(&request, &nodes).unwrap();

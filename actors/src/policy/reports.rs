@@ -18,10 +18,10 @@ pub const fn missing(format: ReportFormat, found: ReportFiles) -> Option<ReportF
 /// none, and a scan that did not run to its end is not expected to.
 #[must_use]
 pub fn missing_of(record: &ScanRecord, found: ReportFiles) -> Option<&'static str> {
-    if record.status() != ScanStatus::Completed || record.request.dry_run {
+    if record.status() != ScanStatus::Completed || record.request.options.dry_run {
         return None;
     }
-    missing(record.request.format, found).map(|missing| match missing {
+    missing(record.request.options.format, found).map(|missing| match missing {
         ReportFormat::Html => "No HTML report: it was requested, but the scanner wrote none.",
         ReportFormat::Pdf => "No PDF report: it was requested, but the scanner wrote none.",
         ReportFormat::Both => "No HTML or PDF report: both were requested, but the scanner wrote none.",
@@ -71,7 +71,7 @@ mod tests {
             },
         );
         let mut dry = completed.clone();
-        dry.request.dry_run = true;
+        dry.request.options.dry_run = true;
         for (record, is_said) in [(waiting, false), (running, false), (completed, true), (dry, false)] {
             assert_eq!(missing_of(&record, ReportFiles::default()).is_some(), is_said, "{}", record.status());
             assert_eq!(missing_of(&record, ReportFiles { html: true, pdf: true }), None);

@@ -179,7 +179,7 @@ async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreEr
         return Ok(false);
     }
     let remains = shared.ports.runner.remains(&AttemptJob::of(&record)).await;
-    match adoption(remains.as_ref(), record.cancel_requested.is_some(), record.request.dry_run) {
+    match adoption(remains.as_ref(), record.cancel_requested.is_some(), record.request.options.dry_run) {
         Adoption::Discard(why) => {
             debug!(
                 scan.id = scan.id.0,

@@ -242,7 +242,7 @@ impl State {
         for note in &report.notes {
             warn!(scan.id = self.record.id.0, "{note}");
         }
-        let end = classify(&report, cause, self.record.request.dry_run);
+        let end = classify(&report, cause, self.record.request.options.dry_run);
         self.plugins = match &end {
             AttemptEnd::Completed(verdict) => verdict.plugins.clone(),
             _ => report.plugins,

@@ -91,9 +91,9 @@ impl ReportingService {
         if record.last_attempt().is_none_or(|attempt| attempt.end.is_some()) {
             return TimeLeft::Unknown;
         }
-        let like = RunsLike { target: target_text(record), mode: record.request.mode };
+        let like = RunsLike { target: target_text(record), mode: record.request.options.mode };
         // Scans with a selection of plugins have other durations.
-        let runs = if record.request.plugins.is_empty() {
+        let runs = if record.request.options.plugins.is_empty() {
             self.past_runs(context, Some(like), LIKE_IT).await.unwrap_or_default()
         } else {
             Vec::new()

@@ -193,9 +193,9 @@ impl ScanService {
     /// the selection, and the user has confirmed active plugins.
     fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, Vec<FieldError>> {
         let mut errors = self.wrong_targets(&request.target);
-        let selection = self.selection(request.mode, &request.plugins, &mut errors);
+        let selection = self.selection(request.options.mode, &request.options.plugins, &mut errors);
         errors.extend(self.wrong_overrides(&request.overrides));
-        errors.extend(permission::check(request.mode, is_confirmed).err());
+        errors.extend(permission::check(request.options.mode, is_confirmed).err());
         if errors.is_empty() { Ok(selection) } else { Err(errors) }
     }
 
@@ -315,8 +315,12 @@ impl ScanService {
 
     /// Signals the scan. Returns the reason if the queue did not accept the signal.
     async fn wake(&self, record: &ScanRecord) -> Option<String> {
-        let signal =
-            JobSignal { id: record.id, priority: record.request.priority, due: record.created_at, trace: record.trace };
+        let signal = JobSignal {
+            id: record.id,
+            priority: record.request.options.priority,
+            due: record.created_at,
+            trace: record.trace,
+        };
         let error = self.ports.queue.signal(signal, Duration::ZERO).await.err()?;
         warn!(
             scan.id = record.id.0,

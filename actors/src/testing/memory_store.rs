@@ -172,7 +172,7 @@ impl State {
         if let Some(before) = self.scans.get(&record.id) {
             match &before.state {
                 ScanState::Pending { due, .. } => {
-                    self.waiting.remove(&(before.request.priority, *due, before.id));
+                    self.waiting.remove(&(before.request.options.priority, *due, before.id));
                 }
                 ScanState::Running { node, .. } => {
                     self.running.get_mut(node).map(|scans| scans.remove(&before.id));
@@ -182,7 +182,7 @@ impl State {
         }
         match &record.state {
             ScanState::Pending { due, .. } => {
-                self.waiting.insert((record.request.priority, *due, record.id));
+                self.waiting.insert((record.request.options.priority, *due, record.id));
             }
             ScanState::Running { node, .. } => {
                 self.running.entry(node.clone()).or_default().insert(record.id);
@@ -242,7 +242,12 @@ fn in_order(mut records: Vec<&ScanRecord>, order: ScanOrder) -> Vec<&ScanRecord>
 fn past_run(record: &ScanRecord) -> Option<PastRun> {
     let ScanState::Completed { summary, .. } = &record.state else { return None };
     let took = Duration::from_millis(took_ms(record)?);
-    (!summary.dry_run).then(|| PastRun { id: record.id, target: target_text(record), mode: record.request.mode, took })
+    (!summary.dry_run).then(|| PastRun {
+        id: record.id,
+        target: target_text(record),
+        mode: record.request.options.mode,
+        took,
+    })
 }
 
 #[async_trait]

@@ -101,110 +101,15 @@ where
 #[macro_export]
 macro_rules! store_conformance_tests {
     ($harness:expr) => {
-        $crate::store_conformance_tests! {
-            $harness; scan_repository;
-            a_submission_waits_and_is_due_at_once
-            scan_keeps_its_owner_and_its_project
-            ids_grow_from_one
-            ids_are_unique_under_concurrency
-            what_does_not_exist_is_missing
-            a_key_makes_one_scan
-            keys_are_compared_exactly
-            one_of_many_concurrent_submissions_with_one_key_makes_the_scan
-            a_lease_grants_the_first_attempt
-            a_lease_needs_a_pending_scan
-            a_lease_needs_a_due_scan
-            a_lease_needs_a_good_node_lease
-            one_of_many_concurrent_leases_wins
-            concurrent_changes_are_all_kept
-            progress_replaces_the_plugins_and_can_be_repeated
-            a_stale_token_changes_nothing
-            each_resolution_has_its_state
-            a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for
-            a_finish_keeps_the_plugins_unless_it_brings_new_ones
-            a_pending_scan_is_cancelled_at_once
-            a_running_scan_is_asked_to_cancel_once
-            a_requested_cancel_wins_over_another_attempt
-            an_ended_scan_refuses_a_cancel
-            a_rescue_takes_the_scan_by_node_and_token
-            only_what_has_ended_is_deleted
-            a_deleted_scan_leaves_no_trace_and_its_id_stays_free
-            hostile_text_comes_back_as_it_was
-            everything_survives_a_reopen
-        }
-        $crate::store_conformance_tests! {
-            $harness; scan_queries;
-            a_list_is_newest_first_and_goes_on_below_a_key
-            a_list_skips_limits_and_counts
-            a_list_is_filtered_by_status
-            a_list_is_filtered_by_target
-            a_list_is_filtered_by_mode_and_day
-            a_list_is_filtered_by_plugin_with_findings
-            a_list_is_filtered_by_project
-            filters_narrow_together
-            pages_go_both_ways
-            a_list_has_other_orders
-            ends_are_counted_by_day
-            past_runs_are_the_completed_ones
-            stats_count_every_state
-        }
-        $crate::store_conformance_tests! {
-            $harness; dispatch_store;
-            a_good_lease_has_no_orphans
-            orphans_end_the_leases_that_expired
-            scans_of_a_node_without_a_row_are_orphans
-            due_scans_come_by_priority_then_by_time
-            due_scans_are_those_that_wait
-            running_scans_are_those_of_the_node
-            a_clock_that_is_set_back_delays_no_scan
-        }
-        $crate::store_conformance_tests! {
-            $harness; node_registry;
-            an_expired_lease_that_nobody_ended_is_renewed
-            a_node_that_never_registered_or_left_is_not_renewed
-            end_other_nodes_ends_all_but_one
-            a_renewal_tells_the_cancels_of_this_node_only
-            nodes_are_listed_with_what_they_last_said
-            a_draining_node_leases_nothing
-            a_node_that_registers_anew_keeps_its_order
-            a_clock_that_is_set_back_keeps_no_dead_node_alive
-            a_clock_that_is_set_forward_ends_no_living_lease
-        }
-        $crate::store_conformance_tests! {
-            $harness; queue_control;
-            a_paused_queue_leases_nothing
-        }
-        $crate::store_conformance_tests! {
-            $harness; coordination;
-            one_looks_after_the_cluster_at_a_time
-            a_turn_ends_with_the_node_that_has_it
-            a_clock_that_is_set_back_delays_no_turn_and_no_drain
-        }
-        $crate::store_conformance_tests! {
-            $harness; outbox;
-            an_end_is_delivered_until_it_is_settled
-            an_expired_lease_is_given_to_another_relay
-            what_fails_for_good_is_kept_and_can_be_sent_again
-            an_end_is_counted_once_however_often_it_is_delivered
-            only_events_with_a_consumer_wait
-            each_command_and_each_end_is_audited
-            an_order_to_drain_that_is_kept_is_audited_once
-            an_event_that_cannot_be_read_is_leased_apart_and_buried_with_its_text
-            a_backlog_counts_what_waits_and_what_was_given_up
-            an_end_is_delivered_whichever_step_its_process_dies_at
-        }
-        $crate::store_conformance_tests! {
-            $harness; store_health;
-            a_ping_is_answered
-        }
-        $crate::store_conformance_tests! {
-            $harness; coverage;
-            a_list_has_plugins_without_their_issues
-            no_plugin_is_unfinished_after_its_attempt
-            counts_that_nobody_can_believe_are_kept_and_listed
-            a_list_is_filtered_by_severity
-            a_list_has_the_worst_first
-        }
+        $crate::scan_repository_cases! { $harness }
+        $crate::scan_queries_cases! { $harness }
+        $crate::dispatch_store_cases! { $harness }
+        $crate::node_registry_cases! { $harness }
+        $crate::queue_control_cases! { $harness }
+        $crate::coordination_cases! { $harness }
+        $crate::outbox_cases! { $harness }
+        $crate::store_health_cases! { $harness }
+        $crate::coverage_cases! { $harness }
     };
     ($harness:expr; $port:ident; $($case:ident)+) => {
         mod $port {
@@ -346,7 +251,7 @@ fn keyed(key: &str) -> NewScan {
 
 fn with_priority(priority: Priority) -> NewScan {
     let mut scan = fixtures::new_scan("example.com");
-    scan.request.priority = priority;
+    scan.request.options.priority = priority;
     scan
 }
 

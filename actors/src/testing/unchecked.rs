@@ -126,7 +126,10 @@ impl Way {
     /// Returns the request of the scan.
     #[must_use]
     pub fn request(&self) -> ScanRequest {
-        ScanRequest { plugins: self.selected.clone(), dry_run: self.dry_run, ..fixtures::request("example.com") }
+        let mut request = fixtures::request("example.com");
+        request.options.plugins.clone_from(&self.selected);
+        request.options.dry_run = self.dry_run;
+        request
     }
 
     /// Runs the scan to its end in a store and returns its row.

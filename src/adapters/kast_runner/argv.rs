@@ -27,22 +27,22 @@ pub(super) fn argv(request: &ScanRequest, parts: ArgvParts<'_>) -> Vec<OsString>
     push("-t");
     push(&request.target.to_string());
     push("-m");
-    push(request.mode.as_str());
+    push(request.options.mode.as_str());
     push("--format");
-    push(request.format.as_str());
+    push(request.options.format.as_str());
     if !parts.plugins.is_empty() {
         push("--run-only");
         push(&parts.plugins.join(","));
     }
-    if request.parallel {
+    if request.options.parallel {
         push("-p");
         push("--max-workers");
-        push(&request.max_workers.to_string());
+        push(&request.options.max_workers.to_string());
     }
-    if request.verbose {
+    if request.options.verbose {
         push("-v");
     }
-    if request.dry_run {
+    if request.options.dry_run {
         push("--dry-run");
     }
     let config = parts.paths.attempt_dir.join(CONFIG_NAME);
@@ -76,7 +76,7 @@ mod tests {
             ScanId(7),
             AttemptNumber(2),
         );
-        let parts = ArgvParts { leading, paths: &paths, plugins: &request.plugins, logo };
+        let parts = ArgvParts { leading, paths: &paths, plugins: &request.options.plugins, logo };
         argv(&request, parts).iter().map(|arg| arg.to_str().unwrap()).collect::<Vec<_>>().join("|")
     }
 

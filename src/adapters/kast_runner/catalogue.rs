@@ -83,9 +83,9 @@ impl Catalogue {
     /// would become empty, because an empty selection means all plugins.
     #[must_use]
     pub fn selection(&self, request: &ScanRequest) -> Vec<String> {
-        let runs = |name: &&String| self.plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.mode));
-        let of_mode: Vec<String> = request.plugins.iter().filter(runs).cloned().collect();
-        self.with_dependencies(if of_mode.is_empty() { &request.plugins } else { &of_mode })
+        let runs = |name: &&String| self.plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.options.mode));
+        let of_mode: Vec<String> = request.options.plugins.iter().filter(runs).cloned().collect();
+        self.with_dependencies(if of_mode.is_empty() { &request.options.plugins } else { &of_mode })
     }
 
     /// Returns the plugins that a request will run, as far as they are known.
@@ -93,7 +93,7 @@ impl Catalogue {
     pub fn expected(&self, request: &ScanRequest) -> Vec<String> {
         let selected = self.selection(request);
         let chosen = |plugin: &&PluginInfo| {
-            runs_in(plugin.kind, request.mode) && (selected.is_empty() || selected.contains(&plugin.name))
+            runs_in(plugin.kind, request.options.mode) && (selected.is_empty() || selected.contains(&plugin.name))
         };
         self.plugins.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
     }

@@ -45,7 +45,11 @@ pub(super) fn may_start_zap(scanner: ScannerKind, request: &ScanRequest, plugins
         .overrides
         .iter()
         .any(|change| change.plugin == "zap" && (change.key == NAME_SETTING || change.key == PORT_SETTING));
-    scanner == ScannerKind::Kast && request.mode != ScanMode::Passive && selected && !request.dry_run && !named_by_user
+    scanner == ScannerKind::Kast
+        && request.options.mode != ScanMode::Passive
+        && selected
+        && !request.options.dry_run
+        && !named_by_user
 }
 
 /// Returns a port that is currently free.

@@ -387,7 +387,7 @@ impl ScanRunner for KastRunner {
         if let Some(known) = catalogue.as_deref() {
             // A submission that arrived before the scanner's plugin list could not be validated
             // then.
-            select(job.request.mode, &job.request.plugins, &known.plugins)
+            select(job.request.options.mode, &job.request.options.plugins, &known.plugins)
                 .map_err(|error| StartError::Failed(Failure::new(FailureKind::NothingChecked, error.message)))?;
         }
         // Between this check and the start, the only delays are the system calls for the folder.
@@ -403,8 +403,9 @@ impl ScanRunner for KastRunner {
                 Some(network.map_err(|why| StartError::Failed(Failure::new(FailureKind::NotStarted, why)))?)
             }
         };
-        let plugins =
-            catalogue.as_deref().map_or_else(|| job.request.plugins.clone(), |known| known.selection(&job.request));
+        let plugins = catalogue
+            .as_deref()
+            .map_or_else(|| job.request.options.plugins.clone(), |known| known.selection(&job.request));
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
         let parts = ArgvParts {
@@ -567,7 +568,9 @@ impl ScanRunner for KastRunner {
             tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
         let (mut remains, unsure) = looking.await.ok().flatten()?;
         // The probe is not needed if the remains are discarded in any case.
-        if !unsure.is_empty() && !matches!(adoption(Some(&remains), false, job.request.dry_run), Adoption::Discard(_)) {
+        if !unsure.is_empty()
+            && !matches!(adoption(Some(&remains), false, job.request.options.dry_run), Adoption::Discard(_))
+        {
             verdict::settle(&mut remains.report.plugins, &unsure, &probe.ask(&unsure).await);
         }
         Some(remains)
@@ -583,7 +586,7 @@ fn unusable(error: &KastConfigError) -> StartError {
 /// The plugins that are expected in an attempt's folder.
 fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) -> Expected {
     let notes = target_note::note(kind, catalogue, &job.request.target).into_iter().collect();
-    if job.request.dry_run {
+    if job.request.options.dry_run {
         return Expected { notes, ..Expected::default() };
     }
     let (names, unavailable) =

@@ -61,7 +61,7 @@ impl Ended {
             number,
             project: record.project.to_string(),
             target: target_text(record),
-            mode: record.request.mode.as_str().to_owned(),
+            mode: record.request.options.mode.as_str().to_owned(),
             run: matches!(&record.state, ScanState::Completed { summary, .. } if !summary.dry_run),
             took,
             findings: row::signed(findings_of(record))?,

@@ -199,7 +199,9 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn of(record: &ScanRecord) -> Result<Self, StoreError> {
         let (rank, due, node) = match &record.state {
-            ScanState::Pending { due, .. } => (Some(rank(record.request.priority)), Some(nanoseconds(*due)), None),
+            ScanState::Pending { due, .. } => {
+                (Some(rank(record.request.options.priority)), Some(nanoseconds(*due)), None)
+            }
             ScanState::Running { node, .. } => (None, None, Some(node.to_string())),
             ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => (None, None, None),
         };

@@ -389,11 +389,11 @@ impl Plan {
                     key: key.map(row::idempotency_key),
                     aim: row::text_key("aim", &target),
                     target,
-                    mode: record.request.mode.as_str().to_owned(),
+                    mode: record.request.options.mode.as_str().to_owned(),
                     owner: record.owner.clone(),
                     project: record.project.to_string(),
                     trace: record.trace.to_string(),
-                    rank: row::rank(record.request.priority),
+                    rank: row::rank(record.request.options.priority),
                     body: Columns::of(&record)?.body,
                     event: EventRows::new(
                         &DomainEvent::ScanSubmitted { rerun_of: scan.rerun_of },

@@ -463,7 +463,7 @@ fn import_row(scan: &ExportedScan) -> Result<ImportRow, StoreError> {
         number: row::signed(record.id.0)?,
         key: record.idempotency_key.as_deref().map(row::idempotency_key),
         target: target_text(record),
-        mode: record.request.mode.as_str().to_owned(),
+        mode: record.request.options.mode.as_str().to_owned(),
         owner: record.owner.clone(),
         project: record.project.to_string(),
         trace: record.trace.to_string(),

@@ -1,24 +1,11 @@
-//! `nodes`, `drain`, `pause` and `resume`: who runs scans, and whether any scan starts.
+//! `drain`, `pause` and `resume`: who runs scans, and whether any scan starts.
 
 use clap::Args;
 use kastrel_actors::model::NodeId;
 use kastrel_actors::policy::operator::{MAX_DRAIN_SECONDS, pause_reason};
 
-use super::common::{ConfigArgs, ServerArgs};
+use super::common::{ConfigArgs, ReadArgs, ServerArgs};
 use crate::config::FlagValue;
-
-/// `kastrel nodes`
-#[derive(Debug, Clone, Default, Args)]
-#[expect(missing_docs, reason = "the help texts say it")]
-pub struct NodesArgs {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub server: ServerArgs,
-    #[command(flatten)]
-    pub config: ConfigArgs,
-}
 
 /// `kastrel drain`
 #[derive(Debug, Clone, Args)]
@@ -46,7 +33,7 @@ pub struct PauseArgs {
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: Option<String>,
     #[command(flatten)]
-    pub common: NodesArgs,
+    pub common: ReadArgs,
 }
 
 /// `kastrel resume`
@@ -54,20 +41,12 @@ pub struct PauseArgs {
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct ResumeArgs {
     #[command(flatten)]
-    pub common: NodesArgs,
+    pub common: ReadArgs,
 }
 
 /// Checks a reason before anything is opened.
 fn reason(text: &str) -> Result<String, String> {
     pause_reason(text).map(Option::unwrap_or_default).map_err(|error| error.message)
-}
-
-impl NodesArgs {
-    /// What it says of the configuration.
-    #[must_use]
-    pub fn flags(&self) -> Vec<FlagValue> {
-        self.config.flags()
-    }
 }
 
 impl DrainArgs {

@@ -39,6 +39,27 @@ pub struct ServerArgs {
     pub server: Option<String>,
 }
 
+/// What a command takes that shows something of a server or of the data folder.
+#[derive(Debug, Clone, Default, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct ReadArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+impl ReadArgs {
+    /// What it says of the configuration.
+    #[must_use]
+    pub fn flags(&self) -> Vec<FlagValue> {
+        self.config.flags()
+    }
+}
+
 impl ConfigArgs {
     pub(super) fn flags(&self) -> Vec<FlagValue> {
         path("data.dir", self.data_dir.as_ref())

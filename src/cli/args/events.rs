@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use kastrel_actors::model::{OutboxKey, ScanId};
 
-use super::cluster::NodesArgs;
+use super::common::ReadArgs;
 use super::scans::scan_number;
 
 /// `kastrel audit`
@@ -24,14 +24,14 @@ pub struct AuditArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,
     #[command(flatten)]
-    pub common: NodesArgs,
+    pub common: ReadArgs,
 }
 
 /// `kastrel dead-letters`
 #[derive(Debug, Subcommand)]
 pub enum DeadLettersCommand {
     /// List the dead letters, newest first
-    List(NodesArgs),
+    List(ReadArgs),
     /// Deliver a dead letter again, to the consumers that have not accepted it
     Resend(ResendArgs),
 }
@@ -44,7 +44,7 @@ pub struct ResendArgs {
     #[arg(value_parser = id)]
     pub id: OutboxKey,
     #[command(flatten)]
-    pub common: NodesArgs,
+    pub common: ReadArgs,
 }
 
 fn id(text: &str) -> Result<OutboxKey, String> {

@@ -3,7 +3,9 @@ use clap::Parser as _;
 use kastrel_actors::model::{ScanRequestDraft, ScanStatus, Severity};
 
 use super::*;
+use crate::cli::exit::Exit;
 use crate::cli::gate::{Gate, Require};
+use crate::cli::{Cli, Command};
 use crate::config::Key;
 
 fn scan(args: &[&str]) -> ScanArgs {

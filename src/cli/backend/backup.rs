@@ -11,6 +11,7 @@ use tokio_util::io::StreamReader;
 
 use super::error::BackendError;
 use super::remote::{RemoteBackend, problem};
+use crate::api_types::BackupsBody;
 
 /// A server that sends nothing for this long counts as dead.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -19,8 +20,8 @@ impl RemoteBackend {
     /// Returns why the server's last automatic backup failed, if it failed. Returns `None` for a
     /// server that does not report this.
     pub async fn backup_failure(&self) -> Option<String> {
-        let body = self.get_json("api/backups", &[]).await.ok()??;
-        body["failure"]["why"].as_str().map(str::to_owned)
+        let backups: BackupsBody = self.get_json("api/backups", &[]).await.ok()??;
+        backups.failure.map(|failure| failure.why)
     }
 
     /// Downloads a backup of the server's database. The reader has to check that it is complete.

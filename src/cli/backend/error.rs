@@ -4,7 +4,7 @@ use kastrel_actors::model::FieldError;
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::service::CommandError;
 
-use super::problem::ProblemDetails;
+use crate::api_types::ProblemBody;
 use crate::cli::exit::Exit;
 use crate::cli::text::plain;
 
@@ -25,7 +25,7 @@ pub enum BackendError {
     },
     /// The server responded with a problem.
     #[error("the server refused: {0}")]
-    Problem(ProblemDetails),
+    Problem(ProblemBody),
     /// The response is not one of a Kastrel server.
     #[error("unexpected response from the server at {url}: {what}")]
     Strange {
@@ -63,8 +63,8 @@ impl From<CommandError> for BackendError {
     }
 }
 
-impl From<ProblemDetails> for BackendError {
-    fn from(problem: ProblemDetails) -> Self {
+impl From<ProblemBody> for BackendError {
+    fn from(problem: ProblemBody) -> Self {
         if problem.errors.is_empty() { Self::Problem(problem) } else { Self::Invalid(problem.errors) }
     }
 }

@@ -11,11 +11,10 @@ mod remote;
 mod scans;
 mod sse;
 
-pub use cluster::{Backend, BlockerView, ClusterBackend, FaultView, HeldView, NodeView, QueueView};
+pub use cluster::{Backend, ClusterBackend};
 pub use error::BackendError;
-pub use events::{AuditView, DeadLetterView, EventBackend};
+pub use events::EventBackend;
 pub(crate) use local::context;
 pub use local::{LocalBackend, PluginSource};
-pub use problem::ProblemDetails;
-pub use remote::{Holder, Readiness, ReadinessCheck, RemoteBackend};
+pub use remote::{Holder, RemoteBackend};
 pub use scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};

@@ -1,39 +1,11 @@
-//! The error responses of a server: `application/problem+json` (RFC 9457).
+//! How an error response of a server is printed.
 
 use std::fmt;
 
-use kastrel_actors::model::FieldError;
-use serde::Deserialize;
-
+use crate::api_types::ProblemBody;
 use crate::cli::text::brief;
 
-/// The details of an error response.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct ProblemDetails {
-    /// The HTTP status.
-    pub status: u16,
-    /// The kind of problem, in words.
-    pub title: String,
-    /// What is wrong with this request.
-    pub detail: String,
-    /// The trace id, which finds the request in the server's log.
-    pub trace_id: String,
-    /// The invalid fields.
-    pub errors: Vec<FieldError>,
-}
-
-impl ProblemDetails {
-    /// Reads the body of an error response. If the body is not a problem, only the status is set.
-    #[must_use]
-    pub fn read(status: u16, body: &[u8]) -> Self {
-        let mut problem: Self = serde_json::from_slice(body).unwrap_or_default();
-        problem.status = status;
-        problem
-    }
-}
-
-impl fmt::Display for ProblemDetails {
+impl fmt::Display for ProblemBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (title, detail) = (brief(&self.title, 200), brief(&self.detail, 500));
         match (title.is_empty(), detail.is_empty()) {
@@ -70,7 +42,7 @@ mod tests {
                 "the scan was not accepted:\n  target: the target is empty\n  mode: odd",
             ),
         ] {
-            assert_eq!(BackendError::from(ProblemDetails::read(status, body.as_bytes())).to_string(), shown);
+            assert_eq!(BackendError::from(ProblemBody::read(status, body.as_bytes())).to_string(), shown);
         }
     }
 }

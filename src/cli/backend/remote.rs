@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use kastrel_actors::model::{CancelledBy, PluginInfo, ScanId, ScanRequestDraft, ScannerInfo};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanRequestDraft};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
-use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 use url::Url;
 
 use super::error::BackendError;
-use super::problem::ProblemDetails;
 use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use super::sse::EventReader;
+use crate::api_types::{
+    Catalogue, LogBody, ProblemBody, Proof, Readiness, ScanDetail, ScanList, ScanListParams, StatusBody,
+};
 use crate::cli::view::ScanView;
 use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
@@ -75,7 +78,7 @@ impl RemoteBackend {
                     return None;
                 }
             }
-            serde_json::from_slice::<ProofAnswer>(&body).ok()
+            serde_json::from_slice::<Proof>(&body).ok()
         };
         let proof = tokio::time::timeout(PROOF_PATIENCE, proof).await.ok().flatten();
         if proof.is_some_and(|answer| key.accepts(&answer.proof, &challenge, self.base.as_str())) {
@@ -108,8 +111,7 @@ impl RemoteBackend {
             .send()
             .await
             .map_err(|error| self.unreachable(error))?;
-        let value = self.body(response).await?;
-        serde_json::from_value(value).map_err(|_| self.strange("its readiness cannot be read"))
+        self.body(response).await
     }
 
     /// Returns the URL of the server, as text.
@@ -146,7 +148,7 @@ impl RemoteBackend {
         &self,
         method: reqwest::Method,
         path: &str,
-        body: &Value,
+        body: &impl Serialize,
     ) -> Result<Response, BackendError> {
         let request = self.client.request(method, self.url(path)?).json(body).timeout(PATIENCE);
         request.send().await.map_err(|error| self.unreachable(error))
@@ -162,12 +164,45 @@ impl RemoteBackend {
         answer.map_err(late)?.map_err(|error| self.unreachable(error))
     }
 
-    pub(super) async fn get_json(&self, path: &str, query: &[(&str, String)]) -> Result<Option<Value>, BackendError> {
+    /// Reads a resource. Returns `None` if it does not exist.
+    pub(super) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(String, String)],
+    ) -> Result<Option<T>, BackendError> {
         let mut url = self.url(path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let response = self.client.get(url).timeout(PATIENCE).send().await.map_err(|error| self.unreachable(error))?;
+        self.found(response).await
+    }
+
+    /// Reads something that every server has.
+    ///
+    /// # Errors
+    /// The server does not respond or refuses, or it is of a version that does not have it.
+    pub(crate) async fn read_at<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, BackendError> {
+        let found = self.get_json(path, &query_of(query)).await?;
+        found.ok_or_else(|| self.strange(format!("it has no {path}; it is an older version, or a worker")))
+    }
+
+    /// Sends a command. Returns `None` if its object does not exist.
+    pub(super) async fn order<T: DeserializeOwned>(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Option<T>, BackendError> {
+        let response = self.send(method, path, body).await?;
+        self.found(response).await
+    }
+
+    async fn found<T: DeserializeOwned>(&self, response: Response) -> Result<Option<T>, BackendError> {
         match response.status() {
             StatusCode::NOT_FOUND if is_json(&response) => Ok(None),
             status if status.is_success() => self.body(response).await.map(Some),
@@ -175,15 +210,20 @@ impl RemoteBackend {
         }
     }
 
-    pub(super) async fn body(&self, response: Response) -> Result<Value, BackendError> {
+    async fn body<T: DeserializeOwned>(&self, response: Response) -> Result<T, BackendError> {
         let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
-        serde_json::from_slice(&bytes).map_err(|_| self.strange("expected JSON"))
+        self.read(&bytes)
     }
 
-    fn view(&self, value: Value) -> Result<ScanView, BackendError> {
-        let view: ScanView =
-            serde_json::from_value(value).map_err(|error| self.strange(format!("a scan cannot be read: {error}")))?;
-        Ok(view.with_coverage())
+    /// Reads a type of the API.
+    fn read<T: DeserializeOwned>(&self, json: &[u8]) -> Result<T, BackendError> {
+        serde_json::from_slice(json).map_err(|error| {
+            self.strange(if error.is_data() {
+                format!("the response cannot be read: {error}")
+            } else {
+                "expected JSON".to_owned()
+            })
+        })
     }
 
     async fn follow(self, id: ScanId, views: mpsc::Sender<Result<ScanView, BackendError>>) {
@@ -230,13 +270,9 @@ impl RemoteBackend {
             let Ok(read) = reader.read(&chunk) else { return Streamed::None };
             for event in read.into_iter().filter(|event| event.name == "status") {
                 events += 1;
-                let Ok(view) = serde_json::from_str(&event.data)
-                    .map_err(|_| self.strange("expected JSON"))
-                    .and_then(|value| self.view(value))
-                else {
-                    return Streamed::None;
-                };
-                let ended = view.status.is_terminal();
+                let Ok(status) = self.read::<StatusBody>(event.data.as_bytes()) else { return Streamed::None };
+                let view = ScanView::from(status);
+                let ended = view.summary.status.is_terminal();
                 if views.send(Ok(view)).await.is_err() || ended {
                     return Streamed::Ended;
                 }
@@ -255,8 +291,7 @@ impl RemoteBackend {
                 }
                 Ok(None) => Err(BackendError::Other(format!("scan {id} no longer exists"))),
                 Err(
-                    BackendError::Unreachable { .. }
-                    | BackendError::Problem(ProblemDetails { status: 429 | 500.., .. }),
+                    BackendError::Unreachable { .. } | BackendError::Problem(ProblemBody { status: 429 | 500.., .. }),
                 ) if failures < POLL_TRIES => {
                     failures += 1;
                     tokio::time::sleep(POLL_EVERY).await;
@@ -264,7 +299,7 @@ impl RemoteBackend {
                 }
                 Err(error) => Err(error),
             };
-            let last = answer.as_ref().map_or(true, |view| view.status.is_terminal());
+            let last = answer.as_ref().map_or(true, |view| view.summary.status.is_terminal());
             if views.send(answer).await.is_err() || last {
                 return;
             }
@@ -309,31 +344,6 @@ pub enum Holder {
     Silent,
 }
 
-#[derive(Deserialize)]
-struct ProofAnswer {
-    proof: String,
-}
-
-/// The readiness of a process, as `/readyz` returns it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Readiness {
-    /// Whether the process is ready.
-    pub ready: bool,
-    /// The results of the checks.
-    pub checks: Vec<ReadinessCheck>,
-}
-
-/// A check of one thing that a process needs.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct ReadinessCheck {
-    /// The name of the check.
-    pub name: String,
-    /// Whether the check passed.
-    pub ok: bool,
-    /// What is wrong, or the current state.
-    pub detail: String,
-}
-
 /// The result of following an event stream.
 enum Streamed {
     /// The scan has ended, or the receiver of the views is closed.
@@ -342,14 +352,6 @@ enum Streamed {
     Broke { events: u32 },
     /// No event stream is available.
     None,
-}
-
-/// The reports of a scan that has ended, as in the API.
-#[derive(Deserialize)]
-struct Reports {
-    html: bool,
-    pdf: bool,
-    missing: Option<String>,
 }
 
 #[async_trait]
@@ -378,7 +380,8 @@ impl ScanBackend for RemoteBackend {
             return Err(problem(status, response).await);
         }
         let location = header(&response, "location").rsplit('/').next().and_then(|id| id.parse().ok());
-        let body = self.body(response).await.unwrap_or_default();
+        // The scan is stored: a body that cannot be read as a whole must not hide it.
+        let body: Value = self.body(response).await.unwrap_or_default();
         let id = body.get("scan_id").or_else(|| body.get("id")).and_then(Value::as_u64).map(ScanId).or(location);
         let warning = body.get("warning").and_then(Value::as_str).map(str::to_owned);
         id.map(|id| SubmitAnswer { id, warning }).ok_or_else(|| self.strange("a scan without a number"))
@@ -389,7 +392,7 @@ impl ScanBackend for RemoteBackend {
         // once.
         let Some(first) = self.get(id).await? else { return Ok(None) };
         let (sender, views) = mpsc::channel(16);
-        let ended = first.status.is_terminal();
+        let ended = first.summary.status.is_terminal();
         let _ = sender.send(Ok(first)).await;
         if !ended {
             tokio::spawn(self.clone().follow(id, sender));
@@ -415,13 +418,15 @@ impl ScanBackend for RemoteBackend {
     }
 
     async fn get(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
-        self.get_json(&format!("api/scans/{id}/status"), &[]).await?.map(|value| self.view(value)).transpose()
+        let status: Option<StatusBody> = self.get_json(&format!("api/scans/{id}/status"), &[]).await?;
+        Ok(status.map(Into::into))
     }
 
     async fn details(&self, id: ScanId) -> Result<Option<ScanView>, BackendError> {
-        let Some(value) = self.get_json(&format!("api/scans/{id}"), &[]).await? else { return Ok(None) };
-        let reports: Option<Reports> = value.get("reports").and_then(|reports| Reports::deserialize(reports).ok());
-        let mut view = self.view(value)?;
+        let detail: Option<ScanDetail> = self.get_json(&format!("api/scans/{id}"), &[]).await?;
+        let Some(mut detail) = detail else { return Ok(None) };
+        let reports = detail.reports.take();
+        let mut view = ScanView::from(detail);
         if let Some(reports) = reports {
             // A link to a report that does not exist would be worse than no link.
             view.report = (reports.html || reports.pdf).then(|| self.report(id));
@@ -431,31 +436,26 @@ impl ScanBackend for RemoteBackend {
     }
 
     async fn log(&self, id: ScanId) -> Result<Vec<String>, BackendError> {
-        let value = self.get_json(&format!("api/scans/{id}/log"), &[]).await?;
-        let part: LogPart = value
-            .map(serde_json::from_value)
-            .transpose()
-            .map_err(|error| self.strange(format!("the log cannot be read: {error}")))?
-            .unwrap_or_default();
-        Ok(part.lines)
+        let part: Option<LogBody> = self.get_json(&format!("api/scans/{id}/log"), &[]).await?;
+        Ok(part.unwrap_or_default().lines)
     }
 
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {
         let mut answer = ListAnswer { scans: Vec::new(), total: None };
         let per_page = filter.limit.min(PAGE);
         for page in 1.. {
-            let mut query = vec![("page", page.to_string()), ("per_page", per_page.to_string())];
-            query.extend(filter.status.map(|status| ("status", status.to_string())));
-            query.extend(filter.target.clone().map(|target| ("target", target)));
-            let value =
-                self.get_json("api/scans", &query).await?.ok_or_else(|| self.strange("it has no list of scans"))?;
-            let read: ListPage = serde_json::from_value(value)
-                .map_err(|error| self.strange(format!("the list cannot be read: {error}")))?;
-            let got = read.scans.len();
-            answer.total = read.total;
-            for scan in read.scans {
-                answer.scans.push(self.view(scan)?);
-            }
+            let params = ScanListParams {
+                page: Some(page),
+                per_page: u32::try_from(per_page).ok(),
+                status: filter.status.map(|status| status.to_string()),
+                target: filter.target.clone(),
+                ..ScanListParams::default()
+            };
+            let list: Option<ScanList> = self.get_json("api/scans", &query_of(&params)).await?;
+            let list = list.ok_or_else(|| self.strange("it has no list of scans"))?;
+            let got = list.scans.len();
+            answer.total = Some(list.total);
+            answer.scans.extend(list.scans.into_iter().map(ScanView::from));
             if got < per_page || answer.scans.len() >= filter.limit {
                 break;
             }
@@ -466,44 +466,29 @@ impl ScanBackend for RemoteBackend {
 
     async fn plugins(&self) -> Result<PluginList, BackendError> {
         let mut tries = 0;
-        let value = loop {
+        let catalogue: Option<Catalogue> = loop {
             match self.get_json("api/plugins", &[]).await {
                 // Just after its start, the server does not know the plugins yet.
-                Err(BackendError::Problem(ProblemDetails { status: 503, .. })) if tries < LOADING_TRIES => tries += 1,
+                Err(BackendError::Problem(ProblemBody { status: 503, .. })) if tries < LOADING_TRIES => tries += 1,
                 answer => break answer?,
             }
             tokio::time::sleep(POLL_EVERY).await;
         };
-        let value = value.ok_or_else(|| self.strange("it has no list of plugins"))?;
-        let read: PluginsPage =
-            serde_json::from_value(value).map_err(|error| self.strange(format!("the list cannot be read: {error}")))?;
-        Ok(PluginList { scanner: read.scanner, plugins: read.plugins })
+        let catalogue = catalogue.ok_or_else(|| self.strange("it has no list of plugins"))?;
+        Ok(PluginList { scanner: Some(catalogue.scanner), plugins: catalogue.plugins })
     }
 }
 
-#[derive(Default, Deserialize)]
-struct LogPart {
-    lines: Vec<String>,
+/// Returns the parameters that are set, for the query of a URL.
+fn query_of(params: &impl Serialize) -> Vec<(String, String)> {
+    let fields = without_nulls(params);
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    fields.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-#[derive(Deserialize)]
-struct ListPage {
-    scans: Vec<Value>,
-    #[serde(default)]
-    total: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct PluginsPage {
-    #[serde(default)]
-    scanner: Option<ScannerInfo>,
-    #[serde(default)]
-    plugins: Vec<PluginInfo>,
-}
-
-/// Returns the draft as JSON, without the fields that were left out.
-fn without_nulls(draft: &ScanRequestDraft) -> Value {
-    let mut value = serde_json::to_value(draft).unwrap_or_default();
+/// Returns a request as JSON, without the fields that were left out.
+fn without_nulls(request: &impl Serialize) -> Value {
+    let mut value = serde_json::to_value(request).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }
@@ -512,7 +497,7 @@ fn without_nulls(draft: &ScanRequestDraft) -> Value {
 
 pub(super) async fn problem(status: StatusCode, response: Response) -> BackendError {
     let body = response.bytes().await.unwrap_or_default();
-    ProblemDetails::read(status.as_u16(), &body).into()
+    ProblemBody::read(status.as_u16(), &body).into()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {

@@ -16,9 +16,10 @@ use super::model::{BackupFacts, Engine, Facts, Folder, Held, Listen, ServerFileF
 use super::{deep, isolation, probes, surroundings};
 use crate::adapters::secret_box::{SecretBox, sealed_with};
 use crate::adapters::surreal_store::FolderLock;
+use crate::api_types::{Check, DeadLetterList};
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
-use crate::cli::backend::{EventBackend as _, ReadinessCheck, RemoteBackend, context};
+use crate::cli::backend::{RemoteBackend, context};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
@@ -71,7 +72,7 @@ pub(super) async fn gather(
             store: Store::Held { url: server.address(), ready: server.is_ready().await },
             held: held_by_the_server(server).await,
             sealed_with: BTreeSet::new(),
-            dead_letters: server.dead_letters().await.ok().map(|letters| letters.len() as u64),
+            dead_letters: dead_letters_of_the_server(server).await,
         },
         None => opens(config, host).await,
     };
@@ -139,11 +140,17 @@ async fn backups(config: &Config) -> Result<Vec<BackupMark>, String> {
 /// Returns the holds of the running server's own node.
 async fn held_by_the_server(server: &RemoteBackend) -> Vec<Held> {
     let checks = server.readiness().await.map(|readiness| readiness.checks).unwrap_or_default();
-    let held = |check: ReadinessCheck| {
+    let held = |check: Check| {
         let kind: FaultKind = check.name.parse().ok().filter(|_| !check.ok)?;
         Some(Held { is_fault: kind != FaultKind::Failures, text: check.detail })
     };
     checks.into_iter().filter_map(held).collect()
+}
+
+/// Returns the number of dead letters that the running server lists.
+async fn dead_letters_of_the_server(server: &RemoteBackend) -> Option<u64> {
+    let list: DeadLetterList = server.read_at("api/dead-letters", &()).await.ok()?;
+    Some(list.dead_letters.len() as u64)
 }
 
 /// Returns the holds in the rows of living nodes.

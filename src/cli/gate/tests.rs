@@ -7,7 +7,7 @@ use kastrel_actors::testing::unchecked::ways;
 use kastrel_actors::testing::{MemoryStore, PausedClock};
 
 use super::*;
-use crate::cli::view::tests::{plugin, view};
+use crate::cli::view::tests::{plugin, view, with};
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
@@ -22,7 +22,7 @@ fn with_coverage(change: impl FnOnce(&mut Coverage)) -> ScanView {
     let mut coverage = Coverage::default();
     (1..=12).for_each(|number| coverage.add(PluginStatus::Completed, format!("check{number}")));
     change(&mut coverage);
-    ScanView { coverage: Some(coverage.into()), ..view(ScanStatus::Completed) }
+    with(view(ScanStatus::Completed), |scan| scan.coverage = Some(coverage.into()))
 }
 
 fn with_issues(counts: SeverityCounts, listed: &[(&str, Severity)]) -> ScanView {
@@ -30,8 +30,9 @@ fn with_issues(counts: SeverityCounts, listed: &[(&str, Severity)]) -> ScanView 
         .iter()
         .map(|(title, severity)| IssueRef { id: (*title).into(), severity: *severity, title: (*title).into() })
         .collect();
-    let results = vec![PluginView { issues, severities: counts, ..plugin("testssl", PluginStatus::Completed) }];
-    ScanView { severities: counts, results, ..scan() }
+    let results =
+        vec![PluginBody { issues: Some(issues), severities: counts, ..plugin("testssl", PluginStatus::Completed) }];
+    ScanView { results, ..with(scan(), |scan| scan.severities = counts) }
 }
 
 fn gate(require: Option<Require>, allowed: &[&str]) -> Gate {
@@ -40,7 +41,7 @@ fn gate(require: Option<Require>, allowed: &[&str]) -> Gate {
 
 /// Returns the exit code of a scan with a gate.
 fn code(scan: &ScanView, gate: &Gate) -> u8 {
-    gate.judge(scan).exit_of_scan(scan.status, false).code()
+    gate.judge(scan).exit_of_scan(scan.summary.status, false).code()
 }
 
 #[test]
@@ -60,9 +61,9 @@ fn missing_checks_never_pass_a_gate() {
     let all = |status| {
         let mut coverage = Coverage::default();
         (1..=12).for_each(|number| coverage.add(status, format!("check{number}")));
-        ScanView { coverage: Some(coverage.into()), ..scan() }
+        with(scan(), |scan| scan.coverage = Some(coverage.into()))
     };
-    let ended = |status| ScanView { status, ..scan() };
+    let ended = |status| with(scan(), |scan| scan.status = status);
     let unknown = SeverityCounts { unknown: 1, ..SeverityCounts::default() };
     // The case, the scan, and the codes for `any`, `all` and `none`.
     let table: Vec<(&str, ScanView, [u8; 3])> = vec![
@@ -77,27 +78,26 @@ fn missing_checks_never_pass_a_gate() {
         ("all tools are missing", all(PluginStatus::Unavailable), [11, 11, 11]),
         (
             "nothing was selected that runs in this mode",
-            ScanView { coverage: Some(Coverage::default().into()), ..scan() },
+            with(scan(), |scan| scan.coverage = Some(Coverage::default().into())),
             [11, 11, 11],
         ),
         (
             "only plugins that were not selected are known",
-            ScanView { coverage: Some(Coverage::new(false, names(&["check1"])).into()), ..scan() },
+            with(scan(), |scan| scan.coverage = Some(Coverage::new(false, names(&["check1"])).into())),
             [11, 11, 11],
         ),
-        ("a dry run checks nothing", ScanView { dry_run: true, ..scan() }, [11, 11, 11]),
+        ("a dry run checks nothing", with(scan(), |scan| scan.dry_run = true), [11, 11, 11]),
         ("a dry run, as its coverage has it", with_coverage(|coverage| coverage.dry_run = true), [11, 11, 11]),
         (
             "a server that says nothing of coverage, and names no plugins",
-            ScanView { coverage: None, ..scan() },
+            with(scan(), |scan| scan.coverage = None),
             [11, 11, 11],
         ),
         (
             "a server that says nothing of coverage, and a failed plugin",
             ScanView {
-                coverage: None,
                 results: vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)],
-                ..scan()
+                ..with(scan(), |scan| scan.coverage = None)
             },
             [11, 11, 0],
         ),
@@ -124,10 +124,9 @@ fn missing_checks_never_pass_a_gate() {
         ),
         (
             "issues that only the plugin counts",
-            ScanView {
-                severities: SeverityCounts::default(),
-                ..with_issues(SeverityCounts { critical: 1, ..SeverityCounts::default() }, &[])
-            },
+            with(with_issues(SeverityCounts { critical: 1, ..SeverityCounts::default() }, &[]), |scan| {
+                scan.severities = SeverityCounts::default();
+            }),
             [10, 10, 10],
         ),
     ];
@@ -159,7 +158,7 @@ fn allowed_failures_pass_any_only() {
     }
     let mut coverage = Coverage::default();
     (1..=12).for_each(|number| coverage.add(PluginStatus::Failed, format!("check{number}")));
-    let nothing = ScanView { coverage: Some(coverage.into()), ..scan };
+    let nothing = with(scan, |scan| scan.coverage = Some(coverage.into()));
     let all: Vec<String> = (1..=12).map(|number| format!("check{number}")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     assert_eq!(code(&nothing, &gate(None, &all)), 11, "something must have run, whatever is allowed to fail");
@@ -192,10 +191,8 @@ fn issues_take_precedence_over_coverage_and_both_are_shown() {
         SeverityCounts { critical: 1, high: 2, ..SeverityCounts::default() },
         &[("Weak cipher", Severity::High), ("Old TLS", Severity::Critical), ("Late", Severity::Low)],
     );
-    let scan = ScanView {
-        coverage: with_coverage(|coverage| coverage.add(PluginStatus::Unavailable, "katana".into())).coverage,
-        ..issues
-    };
+    let gap = with_coverage(|coverage| coverage.add(PluginStatus::Unavailable, "katana".into()));
+    let scan = with(issues, |scan| scan.coverage = gap.summary.coverage);
     let gate = gate(None, &[]);
     let judgement = gate.judge(&scan);
     assert_eq!(judgement.exit(), Exit::Found);

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use kastrel_actors::model::{PluginClass, ScanStatus};
 
 use super::changes::{found, waits};
+use crate::api_types::PluginBody;
 use crate::cli::text::brief;
-use crate::cli::view::{PluginView, ScanView};
+use crate::cli::view::ScanView;
 
 /// The moving lines. See the module documentation.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ impl Bars {
     /// Shows the current state of the scan.
     pub fn show(&mut self, scan: &ScanView, now: Timestamp) {
         self.head.set_message(head(scan, now));
-        if scan.attempt != self.attempt {
-            self.attempt = scan.attempt;
+        if scan.summary.attempt != self.attempt {
+            self.attempt = scan.summary.attempt;
             for (_, bar) in std::mem::take(&mut self.plugins) {
                 bar.finish_and_clear();
                 self.all.remove(&bar);
@@ -78,7 +79,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-fn update(bar: &ProgressBar, plugin: &PluginView) {
+fn update(bar: &ProgressBar, plugin: &PluginBody) {
     let text = message(plugin);
     match plugin.status.class() {
         PluginClass::Running => {
@@ -103,7 +104,7 @@ fn update(bar: &ProgressBar, plugin: &PluginView) {
 }
 
 /// Returns a plugin in one line.
-fn message(plugin: &PluginView) -> String {
+fn message(plugin: &PluginBody) -> String {
     let mut text = format!("{:<24} {}", brief(&plugin.plugin_name, 24), plugin.status.text().word);
     if plugin.status.class() == PluginClass::Ok || plugin.findings_count > 0 {
         text.push_str(&format!(", {}", found(plugin)));
@@ -118,14 +119,14 @@ fn message(plugin: &PluginView) -> String {
 fn head(scan: &ScanView, now: Timestamp) -> String {
     let target = brief(&scan.target_label(), 80);
     let scanner =
-        scan.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
-    let attempt = if scan.attempt > 1 { format!(", attempt {}", scan.attempt) } else { String::new() };
-    let state = match scan.status {
-        _ if scan.cancel_requested.is_some() && !scan.status.is_terminal() => "cancelling".into(),
+        scan.progress.scanner.as_ref().map_or_else(String::new, |scanner| format!(", {}", brief(&scanner.label(), 60)));
+    let attempt = if scan.summary.attempt > 1 { format!(", attempt {}", scan.summary.attempt) } else { String::new() };
+    let state = match scan.summary.status {
+        _ if scan.progress.cancel_requested.is_some() && !scan.summary.status.is_terminal() => "cancelling".into(),
         ScanStatus::Pending => waits(scan, now),
         status => status.word().to_owned(),
     };
-    format!("scan {}: {target}{scanner}{attempt}: {state}", scan.scan_id)
+    format!("scan {}: {target}{scanner}{attempt}: {state}", scan.summary.scan_id)
 }
 
 #[cfg(test)]
@@ -139,13 +140,13 @@ mod tests {
     fn lines_show_state_counts_and_reason() {
         let mut scan = view(ScanStatus::Running);
         assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com: running");
-        scan.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });
-        scan.attempt = 2;
+        scan.progress.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });
+        scan.summary.attempt = 2;
         assert_eq!(
             head(&scan, Timestamp::UNIX_EPOCH),
             "scan 3: example.com, built-in scanner 0.1.0, attempt 2: running"
         );
-        scan.cancel_requested = Some(CancelledBy::User);
+        scan.progress.cancel_requested = Some(CancelledBy::User);
         assert!(head(&scan, Timestamp::UNIX_EPOCH).ends_with("cancelling"));
         let mut failed = plugin("a\u{1b}[2J", PluginStatus::Failed);
         failed.message = Some("why".into());
@@ -156,11 +157,11 @@ mod tests {
     fn a_new_attempt_begins_with_new_lines() {
         let mut bars = Bars::new();
         let mut scan = view(ScanStatus::Running);
-        scan.attempt = 1;
+        scan.summary.attempt = 1;
         scan.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::InProgress)];
         bars.show(&scan, Timestamp::UNIX_EPOCH);
         assert_eq!(bars.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
-        scan.attempt = 2;
+        scan.summary.attempt = 2;
         scan.results.truncate(1);
         bars.show(&scan, Timestamp::UNIX_EPOCH);
         assert_eq!(bars.plugins.keys().collect::<Vec<_>>(), ["a"]);

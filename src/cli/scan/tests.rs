@@ -10,7 +10,7 @@ use kastrel_actors::node::NodeHandle;
 use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
 use tokio::sync::mpsc;
 
-use crate::cli::args::Cli;
+use crate::cli::Cli;
 use crate::cli::backend::{BackendError, LocalBackend, PluginList, PluginSource};
 use crate::cli::context::Context;
 use crate::cli::dispatch;

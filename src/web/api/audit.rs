@@ -3,14 +3,12 @@
 use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{AuditEntry, DeadLetter, DomainEvent, FieldError, OutboxKey, ScanId};
-use serde::{Deserialize, Serialize};
+use kastrel_actors::model::{FieldError, OutboxKey, ScanId};
 use url::form_urlencoded;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
-use super::wire::Moment;
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::api_types::{AuditList, AuditParams, DeadLetterList, ProblemBody};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
@@ -20,94 +18,23 @@ const DEFAULT_LIMIT: usize = 100;
 /// The largest `limit`.
 const MAX_LIMIT: usize = 1000;
 
-/// The newest entries of the audit log.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AuditLog)]
-pub(crate) struct AuditList {
-    /// The entries, newest first.
-    entries: Vec<AuditBody>,
-}
-
-/// Who did what.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AuditEntry)]
-struct AuditBody {
-    at: Moment,
-    /// Who did it: `system` is Kastrel itself, `anonymous` a client that did not say who it is.
-    principal: String,
-    /// What happened, such as `scan_submitted`.
-    action: &'static str,
-    /// The number of the scan, if it happened to one. The scan may be deleted.
-    scan: Option<u64>,
-    /// The action with its details.
-    #[schema(value_type = Object)]
-    event: DomainEvent,
-}
-
-impl From<AuditEntry> for AuditBody {
-    fn from(entry: AuditEntry) -> Self {
-        Self {
-            at: Moment(entry.at),
-            principal: entry.principal.to_string(),
-            action: entry.event.action(),
-            scan: entry.scan.map(|scan| scan.0),
-            event: entry.event,
+/// Reads the query by hand, so that each wrong parameter is named.
+fn params_of(query: Option<&str>) -> Result<AuditParams, Problem> {
+    let (mut params, mut errors) = (AuditParams::default(), Vec::new());
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match &*name {
+            "scan" => match value.parse() {
+                Ok(number) if i64::try_from(number).is_ok() => params.scan = Some(number),
+                _ => errors.push(FieldError::new("scan", "expected a scan number")),
+            },
+            "limit" => match value.parse() {
+                Ok(number) if (1..=MAX_LIMIT as u64).contains(&number) => params.limit = Some(number),
+                _ => errors.push(FieldError::new("limit", format!("expected a number from 1 to {MAX_LIMIT}"))),
+            },
+            _ => {}
         }
     }
-}
-
-/// The events whose delivery was given up.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetters)]
-pub(crate) struct DeadLetterList {
-    /// The newest dead letters, newest first.
-    dead_letters: Vec<DeadLetterBody>,
-}
-
-/// An event whose delivery was given up.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeadLetter)]
-struct DeadLetterBody {
-    /// The identity, for sending it again.
-    id: String,
-    /// When it was given up.
-    at: Moment,
-    scan: u64,
-    /// What happened; left out if this version cannot read it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
-    /// The event as it is stored, which is JSON unless it is damaged.
-    event: String,
-    /// How often it was tried.
-    tries: u32,
-    /// The consumer that failed, and why; or why the event cannot be read.
-    reason: String,
-}
-
-impl From<DeadLetter> for DeadLetterBody {
-    fn from(letter: DeadLetter) -> Self {
-        Self {
-            id: letter.key.to_string(),
-            at: Moment(letter.at),
-            scan: letter.key.scan.0,
-            action: letter.event.as_ref().map(DomainEvent::action),
-            event: letter.text,
-            tries: letter.tries,
-            reason: letter.reason,
-        }
-    }
-}
-
-/// The entries to read.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents what is read by hand, so that each wrong parameter is named")]
-pub(crate) struct AuditParams {
-    /// Only the entries of the scan with this number.
-    scan: Option<u64>,
-    /// How many entries, 1 to 1000; 100 if left out.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u64>,
+    if errors.is_empty() { Ok(params) } else { Err(Problem::fields(ProblemKind::InvalidQuery, errors)) }
 }
 
 /// Lists the newest entries of the audit log. Each command and each end of an attempt has one.
@@ -115,8 +42,8 @@ pub(crate) struct AuditParams {
     get, path = "/api/audit", tag = "server", params(AuditParams),
     responses(
         (status = 200, description = "The entries, newest first", body = AuditList, content_type = "application/json"),
-        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_audit(
@@ -124,24 +51,9 @@ pub(crate) async fn list_audit(
     viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (mut scan, mut limit, mut errors) = (None, DEFAULT_LIMIT, Vec::new());
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        match &*name {
-            "scan" => match value.parse() {
-                Ok(number) if i64::try_from(number).is_ok() => scan = Some(ScanId(number)),
-                _ => errors.push(FieldError::new("scan", "expected a scan number")),
-            },
-            "limit" => match value.parse() {
-                Ok(number) if (1..=MAX_LIMIT).contains(&number) => limit = number,
-                _ => errors.push(FieldError::new("limit", format!("expected a number from 1 to {MAX_LIMIT}"))),
-            },
-            _ => {}
-        }
-    }
-    if !errors.is_empty() {
-        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
-    }
-    let entries = web.audit().entries(&viewer.context, scan, limit).await?;
+    let AuditParams { scan, limit } = params_of(query.as_deref())?;
+    let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
+    let entries = web.audit().entries(&viewer.context, scan.map(ScanId), limit).await?;
     Ok(fresh(StatusCode::OK, &AuditList { entries: entries.into_iter().map(Into::into).collect() }))
 }
 
@@ -150,7 +62,7 @@ pub(crate) async fn list_audit(
     get, path = "/api/dead-letters", tag = "server",
     responses(
         (status = 200, description = "The newest dead letters, at most 1000", body = DeadLetterList, content_type = "application/json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_dead_letters(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
@@ -165,8 +77,8 @@ pub(crate) async fn list_dead_letters(State(web): State<Web>, viewer: Viewer) ->
     params(("id" = String, Path, description = "The dead letter's id")),
     responses(
         (status = 204, description = "Returned to the outbox"),
-        (status = 404, description = "Dead letter not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Dead letter not found", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn resend_dead_letter(

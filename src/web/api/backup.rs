@@ -17,8 +17,9 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::io::ReaderStream;
 
+use crate::api_types::ProblemBody;
 use crate::backup::BackupError;
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::{Web, WebInner};
 
 /// How many bytes the server reads ahead of the client.
@@ -34,7 +35,7 @@ type Chunk = Result<Option<Bytes>, BackupError>;
     get, path = "/api/backup", tag = "server",
     responses(
         (status = 200, description = "A backup as JSON lines; complete if its last line is an `end`", body = String, content_type = "application/x-ndjson"),
-        (status = 503, description = "Another backup is running, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Another backup is running, or database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, Problem> {

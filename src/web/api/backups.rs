@@ -3,68 +3,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
-use super::wire::Moment;
-use crate::backup::{BackupFailure, BackupFile};
+use crate::api_types::{BackupBody, BackupFailureBody, BackupsBody};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
-
-/// The automatic backups.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Backups)]
-struct BackupsBody {
-    /// Whether this process makes automatic backups.
-    enabled: bool,
-    /// Newest first.
-    backups: Vec<BackupBody>,
-    /// The last failure; null once a backup has succeeded.
-    failure: Option<FailureBody>,
-}
-
-/// An automatic backup.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Backup)]
-struct BackupBody {
-    /// The name of the file.
-    file: String,
-    made_at: Moment,
-    bytes: u64,
-    /// How many scans are missing because their rows could not be read.
-    missing: u64,
-    /// The schema version of the database, if the backup was made before a migration.
-    before_migration_of: Option<i64>,
-}
-
-/// A failed backup.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = BackupFailure)]
-struct FailureBody {
-    at: Moment,
-    why: String,
-    /// How many backups failed in a row.
-    failures: u32,
-}
-
-impl From<&BackupFile> for BackupBody {
-    fn from(file: &BackupFile) -> Self {
-        Self {
-            file: file.name(),
-            made_at: Moment(file.mark.made_at),
-            bytes: file.bytes,
-            missing: file.mark.missing,
-            before_migration_of: file.mark.before_migration_of,
-        }
-    }
-}
-
-impl From<&BackupFailure> for FailureBody {
-    fn from(failure: &BackupFailure) -> Self {
-        Self { at: Moment(failure.at), why: failure.why.clone(), failures: failure.failures }
-    }
-}
 
 /// Lists the automatic backups, with the last failure.
 #[utoipa::path(
@@ -77,8 +20,8 @@ pub(crate) async fn list_backups(State(web): State<Web>, _viewer: Viewer) -> Res
     let status = status.unwrap_or_default();
     let body = BackupsBody {
         enabled,
-        backups: status.files.iter().map(BackupBody::from).collect(),
-        failure: status.failure.as_ref().map(FailureBody::from),
+        backups: status.files.iter().map(|backup| BackupBody::of(backup, backup.name())).collect(),
+        failure: status.failure.as_ref().map(BackupFailureBody::from),
     };
     fresh(StatusCode::OK, &body)
 }

@@ -13,12 +13,11 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use kastrel_actors::service::ScanService;
-use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
-use utoipa::ToSchema;
 
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::api_types::{ChangesBody, ProblemBody};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
@@ -27,16 +26,6 @@ const TOGETHER: Duration = Duration::from_secs(1);
 /// How many scans one event names. With more changes, the event only reports that any scan may have
 /// changed.
 const MOST_NAMED: usize = 200;
-
-/// The scans that changed since the last event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = Changes)]
-pub(crate) struct ChangesBody {
-    /// The numbers of the changed scans; empty when `all` is true.
-    scans: Vec<u64>,
-    /// More scans changed than one event can name: reload everything.
-    all: bool,
-}
 
 struct ChangeStream {
     scans: ScanService,
@@ -57,7 +46,7 @@ struct ChangeStream {
     params(("Last-Event-ID" = Option<String>, Header, description = "The last event received")),
     responses(
         (status = 200, description = "The stream", body = ChangesBody, content_type = "text/event-stream"),
-        (status = 503, description = "Too many open streams", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Too many open streams", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {

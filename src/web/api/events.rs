@@ -5,8 +5,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 
-use super::status::StatusBody;
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::api_types::{ProblemBody, StatusBody};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::path::{PathId, no_scan};
 use crate::web::sse::{EventId, Lag, StatusStream, events};
 use crate::web::state::Web;
@@ -24,10 +24,10 @@ use crate::web::viewer::Viewer;
         ("Last-Event-ID" = Option<String>, Header, description = "The last event received; the current state is not sent again"),
     ),
     responses(
-        (status = 200, description = "The stream", body = StatusBody<'_>, content_type = "text/event-stream"),
+        (status = 200, description = "The stream", body = StatusBody, content_type = "text/event-stream"),
         (status = 204, description = "The end was already delivered; do not reconnect"),
-        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Too many open streams, or database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Too many open streams, or database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn scan_events(

@@ -8,13 +8,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use kastrel_actors::model::{ListQuery, RequestContext, ScanId, ScanSnapshot};
 use kastrel_actors::service::SnapshotPage;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::body::ScanSummary;
-use super::scans::ScanListParams;
-use super::wire::{error_of, seconds};
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::api_types::{ExportItem, ProblemBody, ScanListParams, ScanSummary, UnreadableScan, error_of, seconds};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::query::ScanListQuery;
 use crate::web::state::Web;
 use crate::web::text::clean;
@@ -60,30 +56,6 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// The status of a row that cannot be read, in an export.
 const UNREADABLE: &str = "unreadable";
 
-/// The entry of a scan whose row cannot be read.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct UnreadableScan {
-    /// The scan's number.
-    scan_id: u64,
-    /// Always `true`: the row cannot be read, and the log has the reason.
-    unreadable: bool,
-}
-
-/// A scan in an export.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-#[expect(
-    dead_code,
-    clippy::large_enum_variant,
-    reason = "documents the items of an export, which are written one by one"
-)]
-pub(crate) enum ExportItem<'a> {
-    /// A scan, as in the list.
-    Scan(ScanSummary<'a>),
-    /// A scan whose row cannot be read.
-    Unreadable(UnreadableScan),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Csv,
@@ -96,8 +68,8 @@ enum Format {
     get, path = "/api/scans/export.csv", tag = "scans", params(ScanListParams),
     responses(
         (status = 200, description = "The scans, one per line below a header line", body = String, content_type = "text/csv"),
-        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn export_csv(
@@ -112,9 +84,9 @@ pub(crate) async fn export_csv(
 #[utoipa::path(
     get, path = "/api/scans/export.json", tag = "scans", params(ScanListParams),
     responses(
-        (status = 200, description = "The scans", body = Vec<ExportItem<'_>>, content_type = "application/json"),
-        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "The scans", body = Vec<ExportItem>, content_type = "application/json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn export_json(
@@ -198,12 +170,13 @@ fn json_rows(page: &SnapshotPage, is_first: bool, is_last: bool) -> Result<Vec<u
     };
     for scan in &page.scans {
         begin(&mut bytes);
-        serde_json::to_writer(&mut bytes, &ScanSummary::from(&**scan)).map_err(Problem::internal)?;
+        let item = ExportItem::Scan(Box::new(ScanSummary::from(&**scan)));
+        serde_json::to_writer(&mut bytes, &item).map_err(Problem::internal)?;
     }
     for id in &page.unreadable {
         begin(&mut bytes);
-        serde_json::to_writer(&mut bytes, &UnreadableScan { scan_id: id.0, unreadable: true })
-            .map_err(Problem::internal)?;
+        let item = ExportItem::Unreadable(UnreadableScan { scan_id: id.0, unreadable: true });
+        serde_json::to_writer(&mut bytes, &item).map_err(Problem::internal)?;
     }
     if is_last {
         bytes.extend_from_slice(if is_first && bytes.is_empty() { b"[]\n" } else { b"\n]\n" });
@@ -246,9 +219,9 @@ fn cells(scan: &ScanSnapshot) -> [String; COLUMNS.len()] {
         record.id.to_string(),
         record.status().to_string(),
         record.request.target.to_string(),
-        record.request.mode.to_string(),
-        record.request.priority.to_string(),
-        record.request.dry_run.to_string(),
+        record.request.options.mode.to_string(),
+        record.request.options.priority.to_string(),
+        record.request.options.dry_run.to_string(),
         moment(Some(record.created_at)),
         moment(record.started_at),
         moment(record.ended_at()),

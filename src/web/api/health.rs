@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::scans::fresh;
 use super::stats::queue_depth;
+use crate::api_types::{Check, Readiness};
 use crate::web::state::{Web, WebInner};
 
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -21,25 +22,6 @@ const STORE_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Serialize, ToSchema)]
 struct Alive {
     status: &'static str,
-}
-
-/// The readiness of the process, with its checks.
-#[derive(Debug, Serialize, ToSchema)]
-struct Readiness {
-    ready: bool,
-    checks: Vec<Check>,
-}
-
-/// A check of one thing that the process needs.
-#[derive(Debug, Serialize, ToSchema)]
-struct Check {
-    name: &'static str,
-    ok: bool,
-    /// Whether the process is not ready if this check fails. The queue is not required: without it,
-    /// the process still accepts scans, and they start when the queue is back.
-    required: bool,
-    /// What is wrong, or the current state.
-    detail: String,
 }
 
 /// Liveness probe: responds while the process runs.
@@ -71,7 +53,7 @@ async fn store_check(web: &WebInner) -> Check {
     let (ok, detail) = match tokio::time::timeout(STORE_PATIENCE, web.reporting().ping()).await {
         Ok(Ok(())) => (true, "responding"),
         Ok(Err(error @ StoreError::Outdated)) => {
-            return Check { name: "store", ok: false, required: true, detail: error.to_string() };
+            return Check { name: "store".into(), ok: false, required: true, detail: error.to_string() };
         }
         Ok(Err(error)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the store failed its readiness check");
@@ -79,7 +61,7 @@ async fn store_check(web: &WebInner) -> Check {
         }
         Err(_) => (false, "no response in time"),
     };
-    Check { name: "store", ok, required: true, detail: detail.into() }
+    Check { name: "store".into(), ok, required: true, detail: detail.into() }
 }
 
 async fn queue_check(web: &WebInner) -> Check {
@@ -121,7 +103,7 @@ fn queue_of(depth: Option<usize>, redis: Option<RedisView>) -> Check {
             false,
         ),
     };
-    Check { name: "queue", ok: depth.is_some() && is_well, required: false, detail }
+    Check { name: "queue".into(), ok: depth.is_some() && is_well, required: false, detail }
 }
 
 /// Returns the check whether any node can start scans. It is not required: this process accepts
@@ -132,18 +114,23 @@ fn starts_check(blockers: &[StartBlocker]) -> Check {
     } else {
         blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
-    Check { name: "starts", ok: blockers.is_empty(), required: false, detail }
+    Check { name: "starts".into(), ok: blockers.is_empty(), required: false, detail }
 }
 
 fn node_check(web: &WebInner) -> Check {
     if web.state.closing.is_cancelled() {
-        return Check { name: "node", ok: false, required: true, detail: "stopping".into() };
+        return Check { name: "node".into(), ok: false, required: true, detail: "stopping".into() };
     }
     if !web.state.runs_scans {
-        return Check { name: "node", ok: true, required: true, detail: "none: this process runs no scans".into() };
+        return Check {
+            name: "node".into(),
+            ok: true,
+            required: true,
+            detail: "none: this process runs no scans".into(),
+        };
     }
     let state = web.nodes().supervision().state;
-    Check { name: "node", ok: state == "running", required: true, detail: state }
+    Check { name: "node".into(), ok: state == "running", required: true, detail: state }
 }
 
 /// Returns a check for each fault of this process's node. The fault `Failures` is not required:
@@ -152,7 +139,7 @@ fn fault_checks(held: Option<&HeldBack>) -> Vec<Check> {
     let faults = held.into_iter().flat_map(|held| &held.faults);
     faults
         .map(|fault| Check {
-            name: fault.kind.as_str(),
+            name: fault.kind.to_string(),
             ok: false,
             required: fault.kind != FaultKind::Failures,
             detail: fault.to_string(),

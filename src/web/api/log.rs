@@ -4,44 +4,45 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::{AttemptNumber, FieldError};
-use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::api_types::{LogBody, ProblemBody};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::files::log_since;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
-/// A part of a log.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LogPart)]
-pub(crate) struct LogBody {
-    /// The complete lines of this part, each in its final form, without control characters.
-    lines: Vec<String>,
-    /// The last line so far, if it has no end yet, such as a progress display that is rewritten
-    /// again and again. The next part begins with this line.
-    growing: Option<String>,
-    /// The byte offset of the next part: pass it as `from`.
-    next: u64,
-    /// Whether the attempt still writes the log.
-    running: bool,
-    /// Whether these lines replace all earlier ones. That is so if the log is on another machine:
-    /// while the log grows, only its end is available here.
-    window: bool,
-}
-
 /// The attempt and the offset to read.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Default, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents what is read by hand, so that each wrong parameter is named")]
 pub(crate) struct LogParams {
     /// The number of the attempt; the last attempt if left out.
     attempt: Option<u32>,
     /// The offset of the first byte; 0 if left out.
     from: Option<u64>,
+}
+
+impl LogParams {
+    /// Reads the query by hand, so that each wrong parameter is named.
+    fn read(query: Option<&str>) -> Result<Self, Problem> {
+        let (mut params, mut errors) = (Self::default(), Vec::new());
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                "attempt" => match value.parse() {
+                    Ok(number) if i32::try_from(number).is_ok() => params.attempt = Some(number),
+                    _ => errors.push(FieldError::new("attempt", "expected an attempt number")),
+                },
+                "from" => match value.parse() {
+                    Ok(offset) if i64::try_from(offset).is_ok() => params.from = Some(offset),
+                    _ => errors.push(FieldError::new("from", "expected a number of bytes")),
+                },
+                _ => {}
+            }
+        }
+        if errors.is_empty() { Ok(params) } else { Err(Problem::fields(ProblemKind::InvalidQuery, errors)) }
+    }
 }
 
 /// Reads a part of the log: at most 64 KB, in complete lines.
@@ -50,9 +51,9 @@ pub(crate) struct LogParams {
     params(("id" = u64, Path, description = "The scan's number"), LogParams),
     responses(
         (status = 200, description = "A part of the log; empty if there is nothing more, or nothing yet", body = LogBody, content_type = "application/json"),
-        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "Scan not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Invalid parameters, each listed", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Scan not found", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn scan_log(
@@ -61,23 +62,8 @@ pub(crate) async fn scan_log(
     PathId(id): PathId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (mut attempt, mut from, mut errors) = (None, 0, Vec::new());
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        match &*name {
-            "attempt" => match value.parse() {
-                Ok(number) if i32::try_from(number).is_ok() => attempt = Some(AttemptNumber(number)),
-                _ => errors.push(FieldError::new("attempt", "expected an attempt number")),
-            },
-            "from" => match value.parse() {
-                Ok(offset) if i64::try_from(offset).is_ok() => from = offset,
-                _ => errors.push(FieldError::new("from", "expected a number of bytes")),
-            },
-            _ => {}
-        }
-    }
-    if !errors.is_empty() {
-        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
-    }
+    let LogParams { attempt, from } = LogParams::read(query.as_deref())?;
+    let (attempt, from) = (attempt.map(AttemptNumber), from.unwrap_or_default());
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let wanted = attempt.or_else(|| scan.record.last_attempt().map(|attempt| attempt.number)).unwrap_or_default();
     let running = scan.record.attempts.iter().any(|attempt| attempt.number == wanted && attempt.end.is_none());

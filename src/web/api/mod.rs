@@ -4,7 +4,6 @@
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod backups;
-pub(crate) mod body;
 pub(crate) mod changes;
 #[cfg(test)]
 mod coverage_tests;
@@ -23,4 +22,3 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod submission;
 pub(crate) mod supervision;
-pub(crate) mod wire;

@@ -7,109 +7,26 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use jiff::Timestamp;
-use kastrel_actors::model::{NodeActivity, NodeId, NodeRecord};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use kastrel_actors::model::NodeId;
 
 use super::scans::fresh;
 use super::submission::read_object;
-use super::supervision::ActorBody;
-use super::wire::{ActivityName, HeldBody, Moment, ScannerBody};
-use crate::web::error::{Problem, ProblemBody};
+use crate::api_types::{DrainBody, NodeBody, NodeList, ProblemBody};
+use crate::web::error::Problem;
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
-
-/// The nodes.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = NodeList)]
-struct NodeList<'a> {
-    nodes: Vec<NodeBody<'a>>,
-    /// The number of slots of all nodes together.
-    capacity: u64,
-    /// How many scans run, as the nodes last reported.
-    running: u64,
-}
-
-/// A process that runs scans.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Node)]
-struct NodeBody<'a> {
-    id: &'a str,
-    host: &'a str,
-    pid: u32,
-    version: &'a str,
-    /// The number of slots: how many scans the node runs at once.
-    capacity: u32,
-    /// How many scans run on the node, as it last reported.
-    running: u32,
-    started_at: Moment,
-    uptime_seconds: u64,
-    /// When the node's lease expires unless the node renews it, by the database's clock.
-    lease_expires_at: Moment,
-    /// True while the lease has not expired. A node with an expired lease is lost, and other nodes
-    /// take over its scans.
-    alive: bool,
-    #[schema(value_type = ActivityName)]
-    activity: NodeActivity,
-    /// When a draining node hands back the scans that still run; null if the node does not drain.
-    drain_by: Option<Moment>,
-    /// Why the node starts no scan; null if it starts scans.
-    held_back: Option<HeldBody<'a>>,
-    scanner: Option<ScannerBody<'a>>,
-    /// The node's actors as it last reported them, without those of single scans.
-    actors: Option<ActorBody>,
-}
-
-impl<'a> NodeBody<'a> {
-    fn of(node: &'a NodeRecord, now: Timestamp) -> Self {
-        let said = &node.registration;
-        Self {
-            id: said.id.as_str(),
-            host: &said.host,
-            pid: said.pid,
-            version: &said.version,
-            capacity: said.capacity,
-            running: said.running,
-            started_at: Moment(said.started_at),
-            uptime_seconds: u64::try_from(now.duration_since(said.started_at).as_secs()).unwrap_or_default(),
-            lease_expires_at: Moment(node.expires_at),
-            alive: node.is_alive,
-            activity: node.activity(),
-            drain_by: node.drain_by.map(Moment),
-            held_back: said.hold.node.as_ref().map(Into::into),
-            scanner: said.offer.as_ref().map(|offer| (&offer.scanner).into()),
-            actors: said.actors.clone().map(Into::into),
-        }
-    }
-}
-
-/// How long a draining node may finish its running scans.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DrainBody {
-    /// The time limit in seconds. Scans that still run at its end are handed back and start on
-    /// another node, which costs no attempt. Default: `scans.drain_limit_seconds`.
-    #[schema(maximum = 2_592_000)]
-    within_seconds: Option<u64>,
-}
 
 /// Lists the nodes by id.
 #[utoipa::path(
     get, path = "/api/nodes", tag = "server",
     responses(
-        (status = 200, description = "The nodes", body = NodeList<'_>, content_type = "application/json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "The nodes", body = NodeList, content_type = "application/json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_nodes(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let nodes = web.nodes().list(&viewer.context).await?;
-    let nodes: Vec<NodeBody<'_>> = nodes.iter().map(|node| NodeBody::of(node, web.now())).collect();
-    let sum = |count: fn(&NodeBody<'_>) -> u32| {
-        nodes.iter().filter(|node| node.alive).map(|node| u64::from(count(node))).sum()
-    };
-    let (capacity, running) = (sum(|node| node.capacity), sum(|node| node.running));
-    Ok(fresh(StatusCode::OK, &NodeList { nodes, capacity, running }))
+    Ok(fresh(StatusCode::OK, &NodeList::of(&nodes, web.now())))
 }
 
 /// Drains a node: it takes no new scan, and hands back the scans that still run at the time limit.
@@ -117,12 +34,12 @@ pub(crate) async fn list_nodes(State(web): State<Web>, viewer: Viewer) -> Result
     post, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     request_body(content = Option<DrainBody>, content_type = "application/json"),
     responses(
-        (status = 200, description = "Drain order stored", body = NodeBody<'_>, content_type = "application/json"),
-        (status = 400, description = "Body not readable", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "Node not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "Invalid field", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "Drain order stored", body = NodeBody, content_type = "application/json"),
+        (status = 400, description = "Body not readable", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Node not found", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Invalid field", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn drain_node(
@@ -142,9 +59,9 @@ pub(crate) async fn drain_node(
 #[utoipa::path(
     delete, path = "/api/nodes/{id}/drain", tag = "server", params(("id" = String, Path, description = "The node's id")),
     responses(
-        (status = 200, description = "Drain order removed", body = NodeBody<'_>, content_type = "application/json"),
-        (status = 404, description = "Node not found", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "Drain order removed", body = NodeBody, content_type = "application/json"),
+        (status = 404, description = "Node not found", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn undo_drain(

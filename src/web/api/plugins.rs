@@ -3,54 +3,25 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::model::{PluginInfo, PluginKind, SettingNatures};
+use kastrel_actors::model::SettingNatures;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema};
 use kastrel_actors::service::SettingRules;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
-use super::wire::{PluginKindName, ScannerBody};
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::api_types::{Catalogue, ProblemBody, SettingBody};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
-/// The scanner and its plugins.
-#[derive(Debug, Serialize, ToSchema)]
-struct Catalogue<'a> {
-    scanner: ScannerBody<'a>,
-    /// The scanner's name and version, as text.
-    label: String,
-    plugins: Vec<PluginInfoBody<'a>>,
-    /// The scanner's settings; empty if this process does not know them.
-    settings: Vec<SettingBody<'a>>,
-}
-
-/// A setting of the scanner. The `overrides` of a submission set it as `name=value`.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Setting)]
-struct SettingBody<'a> {
-    /// `plugin.key`. A name that ends in `.` accepts any key below it.
-    name: String,
-    description: &'a str,
-    default: &'a str,
-    /// Whether submissions that set it are refused.
-    locked: bool,
-    /// Why it is locked.
-    reason: Option<String>,
-    /// Whether its value is a secret. Secrets are never shown.
-    secret: bool,
-}
-
-fn settings<'a>(schema: &'a SettingsSchema, natures: &SettingNatures, rules: &SettingRules) -> Vec<SettingBody<'a>> {
+fn settings(schema: &SettingsSchema, natures: &SettingNatures, rules: &SettingRules) -> Vec<SettingBody> {
     let all = schema.plugins.iter().flat_map(|(plugin, keys)| keys.iter().map(move |(key, rule)| (plugin, key, rule)));
-    let body = |(plugin, key, rule): (&'a String, &'a String, &'a SettingRule)| {
+    let body = |(plugin, key, rule): (&String, &String, &SettingRule)| {
         let nature = natures.nature(plugin, key);
         let lock = rules.lock(plugin, key, nature);
         SettingBody {
             name: format!("{plugin}.{key}"),
-            description: &rule.description,
-            default: if nature.secret { "" } else { &rule.default },
+            description: rule.description.clone(),
+            default: if nature.secret { String::new() } else { rule.default.clone() },
             locked: lock.is_some(),
             reason: lock.map(|lock| lock.to_string()),
             secret: nature.secret,
@@ -59,49 +30,29 @@ fn settings<'a>(schema: &'a SettingsSchema, natures: &SettingNatures, rules: &Se
     all.map(body).collect()
 }
 
-/// A plugin that the scanner offers.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Plugin)]
-struct PluginInfoBody<'a> {
-    name: &'a str,
-    display_name: &'a str,
-    description: &'a str,
-    #[schema(value_type = PluginKindName)]
-    kind: PluginKind,
-    /// Whether the plugin's tool is installed on this node.
-    available: bool,
-    /// The plugins that must be selected together with this one.
-    dependencies: &'a [String],
-}
-
-impl<'a> From<&'a PluginInfo> for PluginInfoBody<'a> {
-    fn from(plugin: &'a PluginInfo) -> Self {
-        let PluginInfo { name, display_name, description, kind, available, dependencies } = plugin;
-        Self { name, display_name, description, kind: *kind, available: *available, dependencies }
-    }
-}
-
 /// Lists the scanner's plugins and settings.
 #[utoipa::path(
     get, path = "/api/plugins", tag = "scanner",
     responses(
-        (status = 200, description = "The scanner and its plugins", body = Catalogue<'_>, content_type = "application/json"),
-        (status = 503, description = "Scanner not detected yet", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "The scanner and its plugins", body = Catalogue, content_type = "application/json"),
+        (status = 503, description = "Scanner not detected yet", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn list_plugins(State(web): State<Web>, _viewer: Viewer) -> Result<Response, Problem> {
     let catalogue =
         web.catalogue().ok_or_else(|| Problem::new(ProblemKind::Loading, web.no_catalogue()).retry_after(2))?;
-    let plugins = catalogue.plugins.iter().map(Into::into).collect();
     let settings = catalogue
         .settings
         .as_ref()
         .map(|schema| settings(schema, &catalogue.natures, &web.scans().setting_rules()))
         .unwrap_or_default();
-    Ok(fresh(
-        StatusCode::OK,
-        &Catalogue { scanner: (&catalogue.scanner).into(), label: catalogue.scanner.headline(), plugins, settings },
-    ))
+    let body = Catalogue {
+        scanner: catalogue.scanner.clone(),
+        label: catalogue.scanner.headline(),
+        plugins: catalogue.plugins.clone(),
+        settings,
+    };
+    Ok(fresh(StatusCode::OK, &body))
 }
 
 #[cfg(test)]

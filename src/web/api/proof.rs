@@ -5,30 +5,30 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use kastrel_actors::model::FieldError;
-use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
+use crate::api_types::{ProblemBody, Proof};
 use crate::server_proof::Challenge;
-use crate::web::error::{Problem, ProblemBody, ProblemKind};
+use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::Web;
 
 /// The challenge of the client.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documents what is read by hand, so that a wrong parameter is named")]
 pub(crate) struct ProofParams {
     /// 32 random bytes, as hexadecimal digits.
     #[param(pattern = "^[0-9a-fA-F]{64}$")]
     challenge: String,
 }
 
-/// The response to a challenge.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Proof {
-    /// HMAC-SHA256 of the challenge and the server's address, with the key of the data folder.
-    proof: String,
+impl ProofParams {
+    /// Reads the query. A missing challenge is empty.
+    fn read(query: Option<&str>) -> Self {
+        let mut given = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let challenge = given.find(|(name, _)| name == "challenge").map(|(_, value)| value.into_owned());
+        Self { challenge: challenge.unwrap_or_default() }
+    }
 }
 
 /// Proves that this server holds the key of its data folder. Commands that use that folder request
@@ -37,15 +37,13 @@ pub(crate) struct Proof {
     get, path = "/api/proof", tag = "server", params(ProofParams),
     responses(
         (status = 200, description = "The proof", body = Proof, content_type = "application/json"),
-        (status = 400, description = "No challenge", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 404, description = "This server has no data folder that commands use", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "No challenge", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "This server has no data folder that commands use", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn prove(State(web): State<Web>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let given = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .find(|(name, _)| name == "challenge")
-        .map(|(_, value)| value.into_owned());
-    let Some(challenge) = given.as_deref().and_then(Challenge::parse) else {
+    let ProofParams { challenge } = ProofParams::read(query.as_deref());
+    let Some(challenge) = Challenge::parse(&challenge) else {
         return Err(Problem::fields(
             ProblemKind::InvalidQuery,
             vec![FieldError::new("challenge", "expected 64 hexadecimal digits")],

@@ -5,53 +5,21 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::scans::fresh;
 use super::stats::queue_depth;
 use super::submission::read_object;
-use super::wire::{BlockerBody, Moment};
-use crate::web::error::{Problem, ProblemBody};
+use crate::api_types::{PauseBody, ProblemBody, QueueBody};
+use crate::web::error::Problem;
 use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
-
-/// The state of the queue.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Queue)]
-struct QueueBody {
-    /// While the queue is paused, no scan starts on any node; running scans continue.
-    paused: bool,
-    paused_since: Option<Moment>,
-    /// The reason, as entered by the person who paused the queue.
-    reason: Option<String>,
-    /// How many scans are queued.
-    waiting: u64,
-    /// How many scans may be queued; null if there is no limit.
-    max_waiting: Option<u64>,
-    /// Whether the next submission is refused.
-    full: bool,
-    /// How many wake-up signals the queue holds; null if the queue does not respond.
-    signals: Option<usize>,
-    /// What keeps every scan from starting, the most important first; empty if scans can start.
-    blockers: Vec<BlockerBody>,
-}
-
-/// Why the queue is paused.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PauseBody {
-    /// The reason that other users see. At most 200 characters; control characters are removed.
-    #[schema(max_length = 200)]
-    reason: Option<String>,
-}
 
 /// Shows the state of the queue.
 #[utoipa::path(
     get, path = "/api/queue", tag = "server",
     responses(
         (status = 200, description = "The queue", body = QueueBody, content_type = "application/json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_queue(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
@@ -63,10 +31,10 @@ pub(crate) async fn show_queue(State(web): State<Web>, viewer: Viewer) -> Result
     post, path = "/api/queue/pause", tag = "server", request_body(content = Option<PauseBody>, content_type = "application/json"),
     responses(
         (status = 200, description = "Queue paused", body = QueueBody, content_type = "application/json"),
-        (status = 400, description = "Body not readable", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 422, description = "Invalid field", body = ProblemBody<'_>, content_type = "application/problem+json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 400, description = "Body not readable", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Invalid field", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn pause_queue(
@@ -85,7 +53,7 @@ pub(crate) async fn pause_queue(
     post, path = "/api/queue/resume", tag = "server",
     responses(
         (status = 200, description = "Queue not paused", body = QueueBody, content_type = "application/json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn resume_queue(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
@@ -95,16 +63,7 @@ pub(crate) async fn resume_queue(State(web): State<Web>, viewer: Viewer) -> Resu
 
 async fn show(web: &WebInner, viewer: &Viewer) -> Result<Response, Problem> {
     let status = web.queue().status(&viewer.context).await?;
-    let body = QueueBody {
-        paused: status.pause.is_some(),
-        paused_since: status.pause.as_ref().map(|pause| Moment(pause.since)),
-        waiting: status.waiting,
-        max_waiting: status.max_waiting,
-        full: status.is_full(),
-        signals: queue_depth(web).await,
-        blockers: status.blockers.iter().map(Into::into).collect(),
-        reason: status.pause.and_then(|pause| pause.reason),
-    };
+    let body = QueueBody::of(status, queue_depth(web).await);
     Ok(fresh(StatusCode::OK, &body))
 }
 

@@ -5,65 +5,31 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
-use super::wire::ScannerBody;
-use crate::web::error::{Problem, ProblemBody};
+use crate::api_types::{ProblemBody, Stats};
+use crate::web::error::Problem;
 use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
 
 /// How long to wait for the queue's response, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Counts of scans, queue signals and event streams.
-#[derive(Debug, Serialize, ToSchema)]
-struct Stats<'a> {
-    version: &'a str,
-    scanner: Option<ScannerBody<'a>>,
-    scans: ScanCounts,
-    /// How many scans run on this node.
-    running_here: usize,
-    /// How many signals the queue holds; null if the queue does not respond.
-    queue_depth: Option<usize>,
-    open_event_streams: usize,
-}
-
-/// Scans by state.
-#[derive(Debug, Serialize, ToSchema)]
-struct ScanCounts {
-    pending: u64,
-    running: u64,
-    completed: u64,
-    failed: u64,
-    cancelled: u64,
-    total: u64,
-}
-
 /// Counts scans by state, queue signals and event streams.
 #[utoipa::path(
     get, path = "/api/stats", tag = "server",
     responses(
-        (status = 200, description = "The counts", body = Stats<'_>, content_type = "application/json"),
-        (status = 503, description = "Database not responding", body = ProblemBody<'_>, content_type = "application/problem+json"),
+        (status = 200, description = "The counts", body = Stats, content_type = "application/json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show_stats(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let stats = web.reporting().stats(&viewer.context).await?;
     let catalogue = web.catalogue();
-    let total = stats.pending + stats.running + stats.completed + stats.failed + stats.cancelled;
     let body = Stats {
-        version: &web.state.info.version,
-        scanner: catalogue.as_ref().map(|catalogue| (&catalogue.scanner).into()),
-        scans: ScanCounts {
-            pending: stats.pending,
-            running: stats.running,
-            completed: stats.completed,
-            failed: stats.failed,
-            cancelled: stats.cancelled,
-            total,
-        },
+        version: web.state.info.version.clone(),
+        scanner: catalogue.as_ref().map(|catalogue| catalogue.scanner.clone()),
+        scans: (&stats).into(),
         running_here: web.nodes().running_here(),
         queue_depth: queue_depth(&web).await,
         open_event_streams: open_streams(&web),

@@ -181,7 +181,7 @@ mod tests {
             assert!(errors.len() == 1 && errors[0].field == shown && errors[0].message.contains(&shown), "{errors:?}");
             let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, "application/json".parse().unwrap())]);
             let problem =
-                read_object::<crate::web::api::scans::RerunBody>(&headers, Ok(json!({ name: 1 }).to_string().into()))
+                read_object::<crate::api_types::RerunBody>(&headers, Ok(json!({ name: 1 }).to_string().into()))
                     .unwrap_err();
             let said = format!("{problem:?}{errors:?}");
             assert!(said.contains(&shown) && !said.contains("hunter2"), "{said}");

@@ -3,52 +3,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::model::ActorView;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::scans::fresh;
-use super::wire::Moment;
+use crate::api_types::ActorBody;
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
-
-/// An actor of the tree.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Actor)]
-pub(crate) struct ActorBody {
-    name: String,
-    /// The state of the actor.
-    state: String,
-    since: Moment,
-    /// How often the supervisor restarted the actor.
-    restarts: u32,
-    last_failure: Option<FailureBody>,
-    #[schema(no_recursion)]
-    children: Vec<ActorBody>,
-}
-
-/// The last failure of an actor.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ActorFailure)]
-struct FailureBody {
-    at: Moment,
-    reason: String,
-}
-
-impl From<ActorView> for ActorBody {
-    fn from(view: ActorView) -> Self {
-        Self {
-            name: view.name,
-            state: view.state,
-            since: Moment(view.since),
-            restarts: view.restarts,
-            last_failure: view
-                .last_failure
-                .map(|failure| FailureBody { at: Moment(failure.at), reason: failure.reason }),
-            children: view.children.into_iter().map(Into::into).collect(),
-        }
-    }
-}
 
 /// Shows the actor tree of this node: states, restarts and last failures.
 #[utoipa::path(

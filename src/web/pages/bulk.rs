@@ -104,7 +104,7 @@ pub(crate) async fn act(
         reached.extend(web.scans().scan(&viewer.context, *id).await?.filter(|scan| action.reaches(scan)));
     }
     let needs_permission =
-        action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.mode));
+        action == Action::Rerun && reached.iter().any(|scan| permission::is_required(scan.record.request.options.mode));
     let permission = Permission::of(needs_permission, form.confirmed, form.permitted);
     if form.confirmed && !permission.is_asked() {
         return carry_out(&web, &viewer, action, form).await;

@@ -165,7 +165,7 @@ mod tests {
     use jiff::Timestamp;
     use kastrel_actors::model::{
         AttemptRecord, CancelledBy, Failure, FailureKind, FencingToken, IssueRef, PendingReason, ResultSummary,
-        ScanRecord, ScanRequest, Severity,
+        ScanOptions, ScanRecord, ScanRequest, Severity,
     };
     use kastrel_actors::testing::fixtures;
 
@@ -189,7 +189,10 @@ mod tests {
         };
         let record = fixtures::record(1, AT);
         ScanSnapshot::of(ScanRecord {
-            request: ScanRequest { dry_run, ..record.request.clone() },
+            request: ScanRequest {
+                options: ScanOptions { dry_run, ..record.request.options.clone() },
+                ..record.request.clone()
+            },
             state: match state {
                 ScanState::Completed { at, .. } => {
                     ScanState::Completed { at, summary: ResultSummary::of(&plugins, dry_run) }

@@ -69,14 +69,14 @@ impl SubmitForm {
     pub(crate) fn of(request: &ScanRequest, rules: &SettingRules) -> Self {
         Self {
             target: request.target.to_string(),
-            mode: request.mode.to_string(),
-            plugins: request.plugins.clone(),
-            parallel: request.parallel,
-            max_workers: request.max_workers.to_string(),
-            verbose: request.verbose,
-            dry_run: request.dry_run,
-            format: request.format.to_string(),
-            priority: request.priority.to_string(),
+            mode: request.options.mode.to_string(),
+            plugins: request.options.plugins.clone(),
+            parallel: request.options.parallel,
+            max_workers: request.options.max_workers.to_string(),
+            verbose: request.options.verbose,
+            dry_run: request.options.dry_run,
+            format: request.options.format.to_string(),
+            priority: request.options.priority.to_string(),
             overrides: request.overrides.iter().map(ConfigOverride::shown).collect::<Vec<_>>().join("\n"),
             // Sealed values are valid only for the same target and the same addresses.
             kept: rules.keep_of_scan(&request.target, &request.overrides),

@@ -284,7 +284,7 @@ async fn active_scans_ask_for_permission() {
     );
     let scan = app.service.scan(&fixtures::context(), ScanId(1)).await.unwrap().unwrap();
     assert_eq!(
-        (&*scan.record.request.plugins, &*scan.record.left_out),
+        (&*scan.record.request.options.plugins, &*scan.record.left_out),
         (&["zap".to_owned(), "whatweb".into()][..], &["whatweb".to_owned()][..]),
         "the scan says what it leaves out"
     );

@@ -344,7 +344,7 @@ impl RunCard {
             id: record.id.0,
             url: format!("/scans/{}", record.id),
             target: clean(&record.request.target.label()),
-            mode: record.request.mode.as_str(),
+            mode: record.request.options.mode.as_str(),
             attempt: (number > 1).then(|| format!("attempt {number}")),
             percent: overview.percent,
             plugins: overview.progress().unwrap_or_else(|| "Starting".into()),

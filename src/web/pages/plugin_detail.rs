@@ -12,7 +12,6 @@ use super::layout::{Here, Layout, Live};
 use super::scan_detail::findings::{SeverityGroup, group};
 use super::scan_detail::rows::message_of;
 use crate::ports::Artifact;
-use crate::web::api::wire::plugins_of;
 use crate::web::error::Problem;
 use crate::web::files::{head, list};
 use crate::web::headers::page;
@@ -74,7 +73,8 @@ pub(crate) async fn show(
     PluginPath { id, name }: PluginPath,
 ) -> Result<Response, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    let plugin = plugins_of(&scan)
+    let plugin = scan
+        .last_plugins()
         .iter()
         .find(|plugin| plugin.name == name)
         .ok_or_else(|| Problem::not_found("this scan has no such plugin, or has not started it yet"))?;
@@ -84,7 +84,7 @@ pub(crate) async fn show(
     let attempt = scan.record.last_attempt().map(|attempt| attempt.number);
     let (files, result) = match attempt {
         Some(attempt) => {
-            let others: Vec<String> = plugins_of(&scan).iter().map(|plugin| plugin.name.clone()).collect();
+            let others: Vec<String> = scan.last_plugins().iter().map(|plugin| plugin.name.clone()).collect();
             let listing = list(&web, &scan.record, attempt).await.unwrap_or_default();
             // The plugin's result file, formatted.
             let written = format!("{name}_processed.json");
@@ -104,7 +104,7 @@ pub(crate) async fn show(
         size: size(entry.size),
     };
     let need = |needed: &String| {
-        let is_here = plugins_of(&scan).iter().any(|plugin| plugin.name == *needed);
+        let is_here = scan.last_plugins().iter().any(|plugin| plugin.name == *needed);
         Need { name: clean(needed), url: is_here.then(|| plugin_url(id, needed)) }
     };
     Ok(page(&PluginPage {
@@ -118,7 +118,7 @@ pub(crate) async fn show(
         badge: state_of(plugin, ended).into(),
         is_problem: plugin.status.class() == PluginClass::Problem,
         message: clean(&message_of(plugin)),
-        no_issues: no_issues_of(plugin, scan.record.request.dry_run, ended),
+        no_issues: no_issues_of(plugin, scan.record.request.options.dry_run, ended),
         issues: plugin
             .issues_note()
             .unwrap_or_else(|| if issues > 0 { counted(issues, "issue", "issues") } else { String::new() }),

@@ -14,7 +14,6 @@ use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use crate::ports::NOTES_NAME;
 use crate::web::api::status::status_json;
-use crate::web::api::wire::plugins_of;
 use crate::web::assets;
 use crate::web::error::Problem;
 use crate::web::estimate;
@@ -171,7 +170,7 @@ impl ScanDetailPage {
 
     fn new(web: &WebInner, scan: &ScanSnapshot, clock: &WallClock, read: Read) -> Self {
         let Read { layout, reasons, results, left, notice, fingerprint } = read;
-        let (record, plugins) = (&scan.record, plugins_of(scan));
+        let (record, plugins) = (&scan.record, scan.last_plugins());
         let status = record.status();
         let overview = scan.overview();
         let scan_badge = badge(status, &overview.coverage);
@@ -185,10 +184,10 @@ impl ScanDetailPage {
             target: clean(&record.request.target.label()),
             status,
             badge: scan_badge.clone(),
-            mode: record.request.mode.as_str(),
-            priority: (record.request.priority != kastrel_actors::model::Priority::Normal)
-                .then(|| record.request.priority.as_str()),
-            is_dry_run: record.request.dry_run,
+            mode: record.request.options.mode.as_str(),
+            priority: (record.request.options.priority != kastrel_actors::model::Priority::Normal)
+                .then(|| record.request.options.priority.as_str()),
+            is_dry_run: record.request.options.dry_run,
             repeats: record.rerun_of.map(|id| id.0),
             // The notice of the form may be outdated when the page is loaded again later.
             notice: notice.filter(|notice| live.is_some() || notice.kind != "submitted"),

@@ -20,7 +20,6 @@ fn repository(path: &str) -> PathBuf {
 /// Asserts that the command line accepts these words after `kastrel`.
 fn assert_is_command(words: &[String]) {
     use clap::Parser as _;
-    let parsed =
-        kastrel::cli::args::Cli::try_parse_from(std::iter::once("kastrel").chain(words.iter().map(String::as_str)));
+    let parsed = kastrel::cli::Cli::try_parse_from(std::iter::once("kastrel").chain(words.iter().map(String::as_str)));
     assert!(parsed.is_ok(), "kastrel {}: {}", words.join(" "), parsed.unwrap_err());
 }

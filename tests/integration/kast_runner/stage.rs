@@ -142,7 +142,13 @@ impl Stage {
         let (sender, events) = mpsc::unbounded_channel();
         let sink = std::sync::Arc::new(move |event| drop(sender.send(event)));
         let control = self.runner.start(job.clone(), alive_guard, sink).await?;
-        Ok(Running { control: Some(control), events, alive_watch, id: self.id.clone(), dry_run: job.request.dry_run })
+        Ok(Running {
+            control: Some(control),
+            events,
+            alive_watch,
+            id: self.id.clone(),
+            dry_run: job.request.options.dry_run,
+        })
     }
 
     /// Runs an attempt at the target to its end.

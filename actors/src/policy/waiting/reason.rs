@@ -214,7 +214,7 @@ mod tests {
     /// A scan of plugin `zap` that is due at 100 s; the current time is 100 s.
     fn scan(reason: PendingReason, due: i64) -> ScanRecord {
         let mut record = fixtures::record(1, at(0));
-        record.request.plugins = vec!["zap".into()];
+        record.request.options.plugins = vec!["zap".into()];
         record.failures = 1;
         record.state = ScanState::Pending { due: at(due), reason };
         record

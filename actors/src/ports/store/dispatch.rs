@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::hooked::{CallHook, Hooked};
 use crate::model::{DueScan, NodeId, RunningScan};
 
 /// Finds the rows that wait, run, or run on a node without a lease.
@@ -24,4 +25,19 @@ pub trait DispatchStore: Send + Sync + 'static {
     /// [`NodeLeaseRefused`](crate::model::NodeLeaseRefused). [`fate`](crate::policy::lease::fate) decides for each lease; it
     /// tolerates a clock that was set back or forward.
     async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError>;
+}
+
+#[async_trait]
+impl<S: DispatchStore + ?Sized, H: CallHook> DispatchStore for Hooked<S, H> {
+    async fn due(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
+        self.hook.around("due", self.inner.due(within, limit)).await
+    }
+
+    async fn running_on(&self, node: &NodeId) -> Result<Vec<RunningScan>, StoreError> {
+        self.hook.around("running_on", self.inner.running_on(node)).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<RunningScan>, StoreError> {
+        self.hook.around("orphans", self.inner.orphans()).await
+    }
 }

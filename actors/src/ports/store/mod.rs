@@ -1,6 +1,6 @@
 //! The store of scans and nodes, one port per entity. An adapter implements the ports directly; a
-//! new method needs its port, the adapter, `testing::MemoryStore`, the decorator [`Hooked`](hooked)
-//! and a case in the port's conformance suite.
+//! new method needs its port, which also passes it through the decorator [`Hooked`](hooked), the
+//! adapter, `testing::MemoryStore` and a case in the port's conformance suite.
 
 mod dispatch;
 mod error;

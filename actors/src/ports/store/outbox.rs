@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::StoreError;
+use super::hooked::{CallHook, Hooked};
 use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId};
 
 /// Keeps the events that were committed with their changes until every consumer has accepted them:
@@ -53,9 +54,61 @@ pub trait Outbox: Send + Sync + 'static {
     async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError>;
 }
 
+#[async_trait]
+impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
+    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
+        self.hook.around("outbox_lease", self.inner.lease_entries(holder, limit, lease)).await
+    }
+
+    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
+        self.hook.around("outbox_settle", self.inner.settle(holder, keys)).await
+    }
+
+    async fn defer(
+        &self,
+        holder: &str,
+        key: OutboxKey,
+        wait: Duration,
+        accepted_by: &[String],
+    ) -> Result<(), StoreError> {
+        self.hook.around("outbox_defer", self.inner.defer(holder, key, wait, accepted_by)).await
+    }
+
+    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
+        self.hook.around("outbox_bury", self.inner.bury(holder, key, accepted_by, reason)).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.hook.around("dead_letters", self.inner.dead_letters(limit)).await
+    }
+
+    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
+        self.hook.around("outbox_resend", self.inner.resend(key, by)).await
+    }
+
+    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
+        self.hook.around("outbox_backlog", self.inner.backlog()).await
+    }
+
+    fn writes(&self) -> watch::Receiver<()> {
+        self.inner.writes()
+    }
+
+    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        self.hook.around("count_outcomes", self.inner.count_outcomes(entries)).await
+    }
+}
+
 /// Reads the audit log. The other ports write it, in the transactions of their changes.
 #[async_trait]
 pub trait AuditLog: Send + Sync + 'static {
     /// Returns the newest entries, newest first; with `scan`, only those of one scan.
     async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+}
+
+#[async_trait]
+impl<S: AuditLog + ?Sized, H: CallHook> AuditLog for Hooked<S, H> {
+    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.hook.around("audit", self.inner.audit(scan, limit)).await
+    }
 }

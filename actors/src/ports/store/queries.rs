@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 
 use super::StoreError;
+use super::hooked::{CallHook, Hooked};
 use crate::model::{DayOutcomes, ListQuery, PastRun, RunsLike, ScanPage, StoreStats};
 
 /// Answers the queries of pages. They change nothing, and no decision about a scan depends on them.
@@ -23,4 +24,23 @@ pub trait ScanQueries: Send + Sync + 'static {
     /// Returns the newest completed scans, at most `limit`, newest first, without dry runs. With
     /// `like`, only those of one target and mode.
     async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError>;
+}
+
+#[async_trait]
+impl<S: ScanQueries + ?Sized, H: CallHook> ScanQueries for Hooked<S, H> {
+    async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
+        self.hook.around("list", self.inner.list(query)).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.hook.around("stats", self.inner.stats()).await
+    }
+
+    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.hook.around("outcomes", self.inner.outcomes(since)).await
+    }
+
+    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+        self.hook.around("past_runs", self.inner.past_runs(like, limit)).await
+    }
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use super::hooked::{CallHook, Hooked};
 use crate::model::{Principal, QueuePause};
 
 /// Keeps the pause of the queue, which holds for all nodes.
@@ -17,4 +18,19 @@ pub trait QueueControl: Send + Sync + 'static {
 
     /// Returns the pause, if the queue is paused.
     async fn paused(&self) -> Result<Option<QueuePause>, StoreError>;
+}
+
+#[async_trait]
+impl<S: QueueControl + ?Sized, H: CallHook> QueueControl for Hooked<S, H> {
+    async fn pause(&self, reason: Option<String>, by: &Principal) -> Result<QueuePause, StoreError> {
+        self.hook.around("pause", self.inner.pause(reason, by)).await
+    }
+
+    async fn resume(&self, by: &Principal) -> Result<bool, StoreError> {
+        self.hook.around("resume", self.inner.resume(by)).await
+    }
+
+    async fn paused(&self) -> Result<Option<QueuePause>, StoreError> {
+        self.hook.around("paused", self.inner.paused()).await
+    }
 }

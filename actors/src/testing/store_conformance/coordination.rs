@@ -2,6 +2,20 @@
 
 use super::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! coordination_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; coordination;
+            one_looks_after_the_cluster_at_a_time
+            a_turn_ends_with_the_node_that_has_it
+            a_clock_that_is_set_back_delays_no_turn_and_no_drain
+        }
+    };
+}
+
 /// One of many nodes gets the turn; the next node gets it when the time is over.
 pub async fn one_looks_after_the_cluster_at_a_time<H: StoreHarness>(world: World<H>) {
     let every = Duration::from_secs(60);

@@ -9,6 +9,22 @@ use crate::model::{
 };
 use crate::ports::store::prelude::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! coverage_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; coverage;
+            a_list_has_plugins_without_their_issues
+            no_plugin_is_unfinished_after_its_attempt
+            counts_that_nobody_can_believe_are_kept_and_listed
+            a_list_is_filtered_by_severity
+            a_list_has_the_worst_first
+        }
+    };
+}
+
 fn issues(severity: Severity, count: usize) -> impl Iterator<Item = IssueRef> {
     (0..count).map(move |number| IssueRef { id: format!("{severity}-{number}"), severity, title: String::new() })
 }

@@ -2,6 +2,24 @@
 
 use super::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! dispatch_store_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; dispatch_store;
+            a_good_lease_has_no_orphans
+            orphans_end_the_leases_that_expired
+            scans_of_a_node_without_a_row_are_orphans
+            due_scans_come_by_priority_then_by_time
+            due_scans_are_those_that_wait
+            running_scans_are_those_of_the_node
+            a_clock_that_is_set_back_delays_no_scan
+        }
+    };
+}
+
 /// A node that renews in time keeps its scans and its lease.
 pub async fn a_good_lease_has_no_orphans<H: StoreHarness>(world: World<H>) {
     world.running("a").await;
@@ -54,7 +72,10 @@ pub async fn due_scans_come_by_priority_then_by_time<H: StoreHarness>(world: Wor
     assert_eq!(due.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), [3, 5, 2, 4, 1]);
     for scan in &due {
         let record = world.get(scan.id).await;
-        assert_eq!((scan.priority, scan.due, scan.trace), (record.request.priority, record.created_at, record.trace));
+        assert_eq!(
+            (scan.priority, scan.due, scan.trace),
+            (record.request.options.priority, record.created_at, record.trace)
+        );
     }
     for (limit, ids) in [(0, &[][..]), (1, &[3, 2, 1]), (2, &[3, 5, 2, 4, 1]), (3, &[3, 5, 2, 4, 1])] {
         let found = world.store.due(Duration::ZERO, limit).await.unwrap();

@@ -2,6 +2,26 @@
 
 use super::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! node_registry_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; node_registry;
+            an_expired_lease_that_nobody_ended_is_renewed
+            a_node_that_never_registered_or_left_is_not_renewed
+            end_other_nodes_ends_all_but_one
+            a_renewal_tells_the_cancels_of_this_node_only
+            nodes_are_listed_with_what_they_last_said
+            a_draining_node_leases_nothing
+            a_node_that_registers_anew_keeps_its_order
+            a_clock_that_is_set_back_keeps_no_dead_node_alive
+            a_clock_that_is_set_forward_ends_no_living_lease
+        }
+    };
+}
+
 /// A node whose expired lease was not ended yet keeps its scans.
 pub async fn an_expired_lease_that_nobody_ended_is_renewed<H: StoreHarness>(world: World<H>) {
     let first = world.register("a").await;

@@ -5,6 +5,27 @@ use crate::model::{AuditEntry, DeliveryBacklog, DomainEvent, OutboxEntry};
 use crate::policy::delivery::LEASE;
 use crate::testing::{Fuse, MortalOutbox, Recorder, Step};
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! outbox_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; outbox;
+            an_end_is_delivered_until_it_is_settled
+            an_expired_lease_is_given_to_another_relay
+            what_fails_for_good_is_kept_and_can_be_sent_again
+            an_end_is_counted_once_however_often_it_is_delivered
+            only_events_with_a_consumer_wait
+            each_command_and_each_end_is_audited
+            an_order_to_drain_that_is_kept_is_audited_once
+            an_event_that_cannot_be_read_is_leased_apart_and_buried_with_its_text
+            a_backlog_counts_what_waits_and_what_was_given_up
+            an_end_is_delivered_whichever_step_its_process_dies_at
+        }
+    };
+}
+
 async fn leased<H: StoreHarness>(world: &World<H>, holder: &str) -> Vec<OutboxEntry> {
     world.store.lease_entries(holder, 10, LEASE).await.unwrap().entries
 }

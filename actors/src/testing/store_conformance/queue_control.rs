@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! queue_control_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; queue_control;
+            a_paused_queue_leases_nothing
+        }
+    };
+}
+
 /// While the queue is paused nothing is leased, and everything else continues.
 pub async fn a_paused_queue_leases_nothing<H: StoreHarness>(world: World<H>) {
     assert_eq!(world.store.paused().await.unwrap(), None);

@@ -2,6 +2,30 @@
 
 use super::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! scan_queries_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; scan_queries;
+            a_list_is_newest_first_and_goes_on_below_a_key
+            a_list_skips_limits_and_counts
+            a_list_is_filtered_by_status
+            a_list_is_filtered_by_target
+            a_list_is_filtered_by_mode_and_day
+            a_list_is_filtered_by_plugin_with_findings
+            a_list_is_filtered_by_project
+            filters_narrow_together
+            pages_go_both_ways
+            a_list_has_other_orders
+            ends_are_counted_by_day
+            past_runs_are_the_completed_ones
+            stats_count_every_state
+        }
+    };
+}
+
 /// Newest first. A page continues where the previous one ended, even if scans were added in
 /// between.
 pub async fn a_list_is_newest_first_and_goes_on_below_a_key<H: StoreHarness>(world: World<H>) {
@@ -125,7 +149,7 @@ pub async fn a_list_is_filtered_by_mode_and_day<H: StoreHarness>(world: World<H>
     let mut times = Vec::new();
     for mode in [ScanMode::Passive, ScanMode::Active, ScanMode::Both, ScanMode::Active] {
         let mut scan = fixtures::new_scan("example.com");
-        scan.request.mode = mode;
+        scan.request.options.mode = mode;
         times.push(world.submit(scan).await.created_at);
         world.harness.advance(Duration::from_secs(3600));
     }
@@ -279,7 +303,7 @@ pub async fn filters_narrow_together<H: StoreHarness>(world: World<H>) {
     world.committed(cancelled.id, cancel()).await;
     for target in ["a.example.com", "c.example.com"] {
         let mut scan = fixtures::new_scan(target);
-        scan.request.mode = ScanMode::Active;
+        scan.request.options.mode = ScanMode::Active;
         world.submit(scan).await;
     }
     let all = ListQuery::default;

@@ -2,6 +2,45 @@
 
 use super::*;
 
+/// The cases of this suite.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! scan_repository_cases {
+    ($harness:expr) => {
+        $crate::store_conformance_tests! {
+            $harness; scan_repository;
+            a_submission_waits_and_is_due_at_once
+            scan_keeps_its_owner_and_its_project
+            ids_grow_from_one
+            ids_are_unique_under_concurrency
+            what_does_not_exist_is_missing
+            a_key_makes_one_scan
+            keys_are_compared_exactly
+            one_of_many_concurrent_submissions_with_one_key_makes_the_scan
+            a_lease_grants_the_first_attempt
+            a_lease_needs_a_pending_scan
+            a_lease_needs_a_due_scan
+            a_lease_needs_a_good_node_lease
+            one_of_many_concurrent_leases_wins
+            concurrent_changes_are_all_kept
+            progress_replaces_the_plugins_and_can_be_repeated
+            a_stale_token_changes_nothing
+            each_resolution_has_its_state
+            a_result_is_adopted_under_its_token_unless_a_cancel_was_asked_for
+            a_finish_keeps_the_plugins_unless_it_brings_new_ones
+            a_pending_scan_is_cancelled_at_once
+            a_running_scan_is_asked_to_cancel_once
+            a_requested_cancel_wins_over_another_attempt
+            an_ended_scan_refuses_a_cancel
+            a_rescue_takes_the_scan_by_node_and_token
+            only_what_has_ended_is_deleted
+            a_deleted_scan_leaves_no_trace_and_its_id_stays_free
+            hostile_text_comes_back_as_it_was
+            everything_survives_a_reopen
+        }
+    };
+}
+
 /// A submitted scan is pending, due since it was accepted, unchanged, and readable.
 pub async fn a_submission_waits_and_is_due_at_once<H: StoreHarness>(world: World<H>) {
     let asked = NewScan { rerun_of: Some(ScanId(7)), ..keyed("key") };

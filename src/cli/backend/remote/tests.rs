@@ -5,10 +5,13 @@ use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use kastrel_actors::model::ScanStatus;
+use jiff::Timestamp;
+use kastrel_actors::model::{IssueRef, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, Severity};
+use kastrel_actors::testing::fixtures;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::api_types::{AuditList, AuditParams, DeadLetterList};
 use crate::cli::backend::EventBackend as _;
 
 fn status(word: &str) -> String {
@@ -30,7 +33,7 @@ async fn words(backend: &RemoteBackend) -> Vec<ScanStatus> {
     let mut views = backend.watch(ScanId(7)).await.unwrap().unwrap();
     let mut words = Vec::new();
     while let Some(view) = views.recv().await {
-        words.push(view.unwrap().status);
+        words.push(view.unwrap().summary.status);
     }
     words
 }
@@ -120,6 +123,9 @@ async fn views_of_an_ended_scan_end_at_once() {
 #[tokio::test]
 async fn scan_details_have_the_issues_and_an_existing_report() {
     let missing = "No PDF report: it was requested, but the scanner wrote none.";
+    let issue = IssueRef { id: "x".into(), severity: Severity::High, title: "X".into() };
+    let mut scan = ScanSnapshot::of(fixtures::record(7, Timestamp::UNIX_EPOCH));
+    scan.plugins = vec![PluginResult::new("testssl", PluginStatus::Completed).with_issues([issue])];
     for (reports, has_report, missing) in [
         (r#"{"html":true,"pdf":false,"missing":null}"#.to_owned(), true, None),
         (r#"{"html":false,"pdf":true,"missing":null}"#.to_owned(), true, None),
@@ -127,21 +133,20 @@ async fn scan_details_have_the_issues_and_an_existing_report() {
         (format!(r#"{{"html":false,"pdf":false,"missing":"{missing}"}}"#), false, Some(missing)),
         ("null".to_owned(), false, None),
     ] {
-        let body = format!(
-            r#"{{"scan_id":7,"status":"completed","target":"example.com","created_at":"2025-11-07T09:00:00Z","dry_run":false,"reports":{reports},
-            "plugins":[{{"plugin_name":"testssl","status":"completed","issues":[{{"id":"x","severity":"high","title":"X"}}]}}]}}"#
-        );
+        let mut sent = ScanDetail::new(&scan, None, 3, |_| None);
+        sent.reports = serde_json::from_str(&reports).unwrap();
+        let body = serde_json::to_string(&sent).unwrap();
         let router = Router::new().route("/api/scans/7", get(move || async move { json(200, body) })).route(
             "/api/scans/7/log",
             get(|| async { json(200, r#"{"lines":["one","two"],"next":8,"running":false,"window":false}"#) }),
         );
         let backend = serve(router).await;
-        let scan = backend.details(ScanId(7)).await.unwrap().unwrap();
+        let read = backend.details(ScanId(7)).await.unwrap().unwrap();
         assert_eq!(
-            (scan.results[0].issues[0].title.as_str(), scan.created_at.is_some(), scan.report.is_some()),
-            ("X", true, has_report)
+            (read.results[0].issues.as_ref().unwrap()[0].title.as_str(), read.report.is_some()),
+            ("X", has_report)
         );
-        assert_eq!(scan.missing_report.as_deref(), missing);
+        assert_eq!(read.missing_report.as_deref(), missing);
         assert_eq!(backend.log(ScanId(7)).await.unwrap(), ["one", "two"]);
     }
 }
@@ -241,7 +246,7 @@ async fn dead_letters_are_listed_and_sent_again() {
         .route("/api/dead-letters/7-4/resend", post(|| async { json(404, "{}") }))
         .route("/api/dead-letters/7-5/resend", post(|| async { json(503, r#"{"title":"Database not responding"}"#) }));
     let backend = serve(router).await;
-    let letters = backend.dead_letters().await.unwrap();
+    let letters = backend.read_at::<DeadLetterList>("api/dead-letters", &()).await.unwrap().dead_letters;
     assert_eq!((letters[0].id.as_str(), letters[0].action.as_deref(), letters[0].event.as_str()), ("7-3", None, "{"));
     assert!(backend.resend("7-3".parse().unwrap()).await.unwrap());
     assert!(!backend.resend("7-4".parse().unwrap()).await.unwrap());
@@ -260,6 +265,10 @@ async fn audit_log_is_read_with_its_filters() {
         )
     };
     let backend = serve(Router::new().route("/api/audit", get(entries))).await;
-    assert_eq!(backend.audit(None, 5).await.unwrap()[0].principal, "limit=5");
-    assert_eq!(backend.audit(Some(ScanId(7)), 5).await.unwrap()[0].principal, "limit=5&scan=7");
+    let query = async |scan| {
+        let params = AuditParams { scan, limit: Some(5) };
+        backend.read_at::<AuditList>("api/audit", &params).await.unwrap().entries.remove(0).principal
+    };
+    assert_eq!(query(None).await, "limit=5");
+    assert_eq!(query(Some(7)).await, "limit=5&scan=7");
 }

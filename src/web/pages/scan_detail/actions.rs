@@ -128,7 +128,8 @@ pub(crate) async fn rerun(
     if !scan.status().is_terminal() {
         return Err(SubmitError::NotEnded(id, scan.status()).into());
     }
-    let permission = Permission::of(permission::is_required(scan.record.request.mode), form.confirmed, form.permitted);
+    let permission =
+        Permission::of(permission::is_required(scan.record.request.options.mode), form.confirmed, form.permitted);
     if permission.is_asked() {
         let consequence = "It is submitted once more with all its options, as a new scan.".to_owned();
         let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
@@ -194,7 +195,7 @@ pub(crate) async fn render(
     let (Some(attempt), true) = (scan.record.last_attempt(), scan.status().is_terminal()) else {
         return Err(Problem::new(ProblemKind::NotEnded, "a report can be regenerated when the scan has finished"));
     };
-    let format = given.unwrap_or(scan.record.request.format);
+    let format = given.unwrap_or(scan.record.request.options.format);
     match renderer.render(&scan.record, attempt.number, format).await {
         Ok(written) => {
             let notice = match reports::missing(format, written) {

@@ -121,25 +121,29 @@ impl AttemptRow {
 pub(super) fn facts(record: &ScanRecord) -> Vec<Fact> {
     let request = &record.request;
     let yes_no = |yes: bool| if yes { "Yes" } else { "No" }.to_owned();
-    let all = match request.mode {
+    let all = match request.options.mode {
         ScanMode::Passive => "All passive plugins",
         ScanMode::Active => "All active plugins",
         ScanMode::Both => "All plugins",
     };
     let mut facts = vec![
-        Fact { label: "Mode", value: sentence(request.mode.as_str()) },
+        Fact { label: "Mode", value: sentence(request.options.mode.as_str()) },
         Fact {
             label: "Plugins",
-            value: if request.plugins.is_empty() { all.into() } else { clean(&request.plugins.join(", ")) },
+            value: if request.options.plugins.is_empty() {
+                all.into()
+            } else {
+                clean(&request.options.plugins.join(", "))
+            },
         },
         Fact {
             label: "Parallel",
-            value: if request.parallel { request.max_workers.to_string() } else { "Off".into() },
+            value: if request.options.parallel { request.options.max_workers.to_string() } else { "Off".into() },
         },
-        Fact { label: "Report", value: format_label(request.format).into() },
-        Fact { label: "Priority", value: sentence(request.priority.as_str()) },
-        Fact { label: "Verbose log", value: yes_no(request.verbose) },
-        Fact { label: "Dry run", value: yes_no(request.dry_run) },
+        Fact { label: "Report", value: format_label(request.options.format).into() },
+        Fact { label: "Priority", value: sentence(request.options.priority.as_str()) },
+        Fact { label: "Verbose log", value: yes_no(request.options.verbose) },
+        Fact { label: "Dry run", value: yes_no(request.options.dry_run) },
     ];
     if !request.overrides.is_empty() {
         let overrides: Vec<String> = request.overrides.iter().map(ConfigOverride::shown).collect();

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use kastrel_actors::model::{PluginResult, PluginStatus, ScanSnapshot};
 
-use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
 use crate::web::pages::coverage::state_of;
 use crate::web::text::{clean, duration};
@@ -22,7 +21,7 @@ pub(super) struct TimelineRow {
 pub(super) fn timeline(scan: &ScanSnapshot, now: Timestamp) -> Vec<TimelineRow> {
     let Some(attempt) = scan.record.last_attempt() else { return Vec::new() };
     let until = attempt.ended_at.unwrap_or(now);
-    rows(plugins_of(scan), attempt.started_at, until, attempt.ended_at.is_some())
+    rows(scan.last_plugins(), attempt.started_at, until, attempt.ended_at.is_some())
 }
 
 fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: bool) -> Vec<TimelineRow> {

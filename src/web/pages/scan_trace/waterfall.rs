@@ -5,7 +5,6 @@ use kastrel_actors::model::{AttemptRecord, PluginStatus, ScanSnapshot, ScanState
 use kastrel_actors::policy::wait_parts::{WaitPart, before_attempt, until_now};
 use kastrel_actors::policy::waiting::Waiting;
 
-use crate::web::api::wire::plugins_of;
 use crate::web::pages::charts::{Span, span};
 use crate::web::pages::coverage::state_of;
 use crate::web::text::{clean, duration, words};
@@ -137,7 +136,7 @@ fn ending(attempt: &AttemptRecord) -> (&'static str, String) {
 /// Returns the plugins of the last attempt with a known time.
 fn plugins(scan: &ScanSnapshot, until: Timestamp, ended: bool) -> Vec<Step> {
     // A plugin that never started has no run time.
-    let started = plugins_of(scan).iter().filter(|plugin| state_of(plugin, ended) != PluginStatus::MISSED);
+    let started = scan.last_plugins().iter().filter(|plugin| state_of(plugin, ended) != PluginStatus::MISSED);
     let timed = started.filter_map(|plugin| {
         let start = plugin.started_at.or(plugin.ended_at)?;
         let end = plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until }).max(start);

@@ -1,0 +1,41 @@
+//! The types of the HTTP API. The server writes them, the command line reads them from a server or
+//! builds them itself, and prints them with `--json`. The OpenAPI description is generated from
+//! them.
+//!
+//! Each type is built from the nouns of the model in one constructor. Nouns whose JSON is that of
+//! the API, such as [`ScannerInfo`](kastrel_actors::model::ScannerInfo), are used directly. Their
+//! schema comes from the feature `openapi` of `kastrel-actors`.
+//!
+//! The command line reads servers of other versions as well. So a field that an earlier version did
+//! not send has `#[serde(default)]`, and `#[schema(required = true)]` if every response has it now.
+
+mod audit;
+mod backups;
+mod coverage;
+mod log;
+mod moment;
+mod nodes;
+mod plugins;
+mod problem;
+mod queue;
+mod reading;
+mod scan_list;
+mod scans;
+mod server;
+mod stats;
+
+pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterList};
+pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
+pub use coverage::{CoverageBody, IssuesBody};
+pub use log::LogBody;
+pub use moment::{Moment, seconds};
+pub use nodes::{ActorBody, ActorFailureBody, DrainBody, FaultBody, HeldBody, NodeBody, NodeList};
+pub use plugins::{Catalogue, SettingBody};
+pub use problem::ProblemBody;
+pub use queue::{BlockerBody, PauseBody, QueueBody, WaitingBody};
+pub use scan_list::{AcceptedScan, ExportItem, RerunBody, ScanList, ScanListParams, UnreadableScan};
+pub use scans::{
+    AttemptBody, PluginBody, ReportsBody, RequestBody, ScanDetail, ScanProgress, ScanSummary, StatusBody, error_of,
+};
+pub use server::{Check, Proof, Readiness};
+pub use stats::{ChangesBody, ScanCounts, Stats};
