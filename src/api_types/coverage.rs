@@ -1,4 +1,5 @@
 //! The coverage and the issues of a scan.
+#![expect(unused_qualifications, reason = "the derive of a schema qualifies the type of an inlined field")]
 
 use kastrel_actors::model::{Coverage, GapNames, PluginStatus, SeverityCounts};
 use serde::{Deserialize, Serialize};

@@ -25,7 +25,7 @@ pub enum BackendError {
     },
     /// The server responded with a problem.
     #[error("the server refused: {0}")]
-    Problem(ProblemBody),
+    Problem(Box<ProblemBody>),
     /// The response is not one of a Kastrel server.
     #[error("unexpected response from the server at {url}: {what}")]
     Strange {
@@ -43,6 +43,16 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// Returns true if the same request may succeed later: the server did not respond, is overloaded
+    /// or failed.
+    pub(super) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Problem(problem) => matches!(problem.status, 429 | 500..),
+            Self::Invalid(_) | Self::Strange { .. } | Self::Store(_) | Self::Other(_) => false,
+        }
+    }
+
     /// Returns the exit code of the error.
     #[must_use]
     pub const fn exit(&self) -> Exit {
@@ -65,6 +75,6 @@ impl From<CommandError> for BackendError {
 
 impl From<ProblemBody> for BackendError {
     fn from(problem: ProblemBody) -> Self {
-        if problem.errors.is_empty() { Self::Problem(problem) } else { Self::Invalid(problem.errors) }
+        if problem.errors.is_empty() { Self::Problem(Box::new(problem)) } else { Self::Invalid(problem.errors) }
     }
 }

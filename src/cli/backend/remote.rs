@@ -290,9 +290,7 @@ impl RemoteBackend {
                     Ok(view)
                 }
                 Ok(None) => Err(BackendError::Other(format!("scan {id} no longer exists"))),
-                Err(
-                    BackendError::Unreachable { .. } | BackendError::Problem(ProblemBody { status: 429 | 500.., .. }),
-                ) if failures < POLL_TRIES => {
+                Err(error) if error.may_pass() && failures < POLL_TRIES => {
                     failures += 1;
                     tokio::time::sleep(POLL_EVERY).await;
                     continue;
@@ -469,7 +467,7 @@ impl ScanBackend for RemoteBackend {
         let catalogue: Option<Catalogue> = loop {
             match self.get_json("api/plugins", &[]).await {
                 // Just after its start, the server does not know the plugins yet.
-                Err(BackendError::Problem(ProblemBody { status: 503, .. })) if tries < LOADING_TRIES => tries += 1,
+                Err(BackendError::Problem(problem)) if problem.status == 503 && tries < LOADING_TRIES => tries += 1,
                 answer => break answer?,
             }
             tokio::time::sleep(POLL_EVERY).await;

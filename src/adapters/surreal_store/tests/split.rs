@@ -273,13 +273,7 @@ fn process_cannot_write_after_a_newer_one_has_migrated() {
             store.submit(fixtures::new_scan("example.com")).await.unwrap();
         }
         store.apply(ScanId(2), Command::Lease { node }).await.unwrap();
-        store
-            .apply(
-                ScanId(3),
-                Command::Cancel { by: CancelledBy::User, principal: kastrel_actors::model::Principal::System },
-            )
-            .await
-            .unwrap();
+        store.apply(ScanId(3), Command::Cancel { by: CancelledBy::User, principal: Principal::System }).await.unwrap();
         let before = store.list(ListQuery::default()).await.unwrap();
         let newer = format!(
             "CREATE migration:{} SET version = 99, checksum = 'x', applied_at = time::now();",
