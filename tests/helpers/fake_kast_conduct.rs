@@ -1,5 +1,5 @@
-//! How the fake KAST behaves towards its machine: the processes that it leaves behind, the resources
-//! that it takes, and what it tries to read and to reach.
+//! How the fake KAST behaves towards its machine: the processes that it leaves behind, the
+//! resources that it takes, and what it tries to read and to reach.
 
 use std::io::Write;
 use std::path::Path;

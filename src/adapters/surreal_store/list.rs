@@ -277,8 +277,8 @@ impl SurrealStore {
         Ok(rows)
     }
 
-    /// The next scan numbers of an index scan, in its order. An index scan with several values or in
-    /// several projects runs one scan for each of them and merges the results.
+    /// The next scan numbers of an index scan, in its order. An index scan with several values or
+    /// in several projects runs one scan for each of them and merges the results.
     async fn numbers(
         &self,
         scope: &Scope,
@@ -352,10 +352,10 @@ impl SurrealStore {
     /// The number of matching scans, and whether there are more.
     ///
     /// The count indexes count all scans of a state, and so serve lists of all projects, or of the
-    /// only one. Within one of several projects, and with other filters, it counts the entries of the
-    /// project's part of an index and stops at [`MAX_COUNT`] matches, or at
-    /// [`MAX_SCANNED_WITHOUT_MATCH`] other rows. So its cost is bounded whatever the number of scans,
-    /// and no counter of a project makes the writers of its scans collide.
+    /// only one. Within one of several projects, and with other filters, it counts the entries of
+    /// the project's part of an index and stops at [`MAX_COUNT`] matches, or at
+    /// [`MAX_SCANNED_WITHOUT_MATCH`] other rows. So its cost is bounded whatever the number of
+    /// scans, and no counter of a project makes the writers of its scans collide.
     async fn count(&self, query: &ListQuery, scope: &Scope) -> Result<(u64, bool), StoreError> {
         let whole = ListQuery {
             before: None,

@@ -43,8 +43,8 @@ pub enum BackendError {
 }
 
 impl BackendError {
-    /// Returns true if the same request may succeed later: the server did not respond, is overloaded
-    /// or failed.
+    /// Returns true if the same request may succeed later: the server did not respond, is
+    /// overloaded or failed.
     pub(super) const fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,

@@ -215,7 +215,10 @@ fn collisions_of_fifty_nodes_are_not_surfaced() {
                             .await
                             .unwrap();
                         assert!(matches!(progress, Applied::Committed(_)), "{progress:?}");
-                        store.orphans().await.unwrap();
+                        // Reconcilers take turns, so few of them look for orphans at a time.
+                        if number.is_multiple_of(10) {
+                            store.orphans().await.unwrap();
+                        }
                         let end = Command::Finish {
                             token: running.token,
                             resolution: Resolution::Complete(Verdict::default()),
