@@ -213,7 +213,7 @@ fn every_key_and_command_of_the_operations_page_exists() {
         OPERATIONS.split("\n```").skip(1).step_by(2).flat_map(str::lines).filter(|line| line.starts_with("kastrel "));
     let mut commands = 0;
     for line in in_blocks {
-        let words = line.split(['|', '>']).next().unwrap().replace("\"network works until noon\"", "why");
+        let words = line.split(['|', '>', '#']).next().unwrap().replace("\"network works until noon\"", "why");
         assert!(kastrel::cli::Cli::try_parse_from(words.split_whitespace()).is_ok(), "{line}");
         commands += 1;
     }

@@ -2,11 +2,15 @@
 //!
 //! The engine builds an index in the background, because over many rows that takes longer than a
 //! call may. Its state is read again and again until it is built.
+//!
+//! A process that is killed during a build leaves it behind. The engine would continue it after up
+//! to 90 seconds; a build that does not advance at all is therefore removed and begun anew.
 
 use std::time::Duration;
 
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::SurrealValue;
+use tokio::time::Instant;
 
 use super::calls::{self, Nothing, Tries};
 use super::error::Failure;
@@ -19,10 +23,28 @@ const INDEXES: &str = include_str!("migrations/0011_then_indexes.surql");
 /// The longest pause between two reads of an index's state.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-#[derive(Debug, SurrealValue)]
+/// How long a build may stay as it was found before it counts as left behind.
+const LEFT_BEHIND: Duration = Duration::from_secs(10);
+/// How often the build of an index is begun anew.
+const MOST_BUILDS: usize = 3;
+
+#[derive(Debug, Clone, PartialEq, Eq, SurrealValue)]
 struct Build {
     status: Option<String>,
     error: Option<String>,
+    /// The number of rows that the build has read.
+    initial: Option<i64>,
+    /// The numbers of changes that it has to repeat, and that it has repeated.
+    pending: Option<i64>,
+    updated: Option<i64>,
+}
+
+/// How a wait for a build ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Waited {
+    Built,
+    /// Nothing builds it.
+    LeftBehind,
 }
 
 /// Defines the indexes. With `is_empty` there are no scans, so each is built at once; otherwise one
@@ -34,29 +56,48 @@ pub(super) async fn define(db: &dyn Executor, is_empty: bool) -> Result<(), Stor
     for statement in INDEXES.lines().filter_map(|line| line.trim().strip_suffix(';')) {
         let mut words = statement.split_whitespace().skip_while(|word| *word != "EXISTS").skip(1);
         let (Some(name), Some("ON"), Some(table)) = (words.next(), words.next(), words.next()) else { continue };
-        run_definition(db, &format!("{statement} CONCURRENTLY;")).await?;
-        wait_until_built(db, name, table).await?;
+        build(db, statement, name, table).await?;
     }
     Ok(())
 }
 
+/// Builds an index, anew if its build was left behind.
+async fn build(db: &dyn Executor, statement: &str, name: &str, table: &str) -> Result<(), StoreError> {
+    for _ in 0..MOST_BUILDS {
+        run_definition(db, &format!("{statement} CONCURRENTLY;")).await?;
+        if wait_until_built(db, name, table).await? == Waited::Built {
+            return Ok(());
+        }
+        tracing::warn!(index = name, "the build of an index was left behind; it begins anew");
+        run_definition(db, &format!("REMOVE INDEX IF EXISTS {name} ON {table};")).await?;
+    }
+    Err(row::corrupt(format!("the index {name} was not built: its build does not advance")))
+}
+
 /// Waits until an index is built: by this process or another one, also after an interruption.
-async fn wait_until_built(db: &dyn Executor, name: &str, table: &str) -> Result<(), StoreError> {
+async fn wait_until_built(db: &dyn Executor, name: &str, table: &str) -> Result<Waited, StoreError> {
     let look = format!(
         "LET $index = INFO FOR INDEX {name} ON {table};
-        RETURN {{ status: $index.building.status, error: $index.building.error }};"
+        LET $build = $index.building;
+        RETURN {{ status: $build.status, error: $build.error, initial: $build.initial, pending: $build.pending, updated: $build.updated }};"
     );
     let mut pause = Duration::from_millis(2);
+    let (begun, mut first, mut advances) = (Instant::now(), None, false);
     loop {
         let build = read_build(db, &look).await?;
-        match (build.status.as_deref(), build.error) {
-            (Some("ready"), _) => return Ok(()),
+        match (build.status.as_deref(), &build.error) {
+            (Some("ready"), _) => return Ok(Waited::Built),
             (Some("error" | "aborted"), error) | (_, error @ Some(_)) => {
-                let why = error.unwrap_or_else(|| "its build ended".into());
+                let why = error.as_deref().unwrap_or("its build ended");
                 return Err(row::corrupt(format!("the index {name} was not built: {why}")));
             }
-            _ => tokio::time::sleep(pause).await,
+            _ => {}
         }
+        advances |= *first.get_or_insert_with(|| build.clone()) != build;
+        if !advances && begun.elapsed() >= LEFT_BEHIND {
+            return Ok(Waited::LeftBehind);
+        }
+        tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -90,7 +131,6 @@ mod tests {
 
     use async_trait::async_trait;
     use surrealdb::types::{Object, Value};
-    use tokio::time::Instant;
 
     use super::*;
     use crate::adapters::surreal_store::error::CallError;
@@ -99,6 +139,8 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     enum Look {
         Status(&'static str),
+        /// The number of rows that were read.
+        Indexing(i64),
         Failed(&'static str),
         Lost,
     }
@@ -134,6 +176,7 @@ mod tests {
             let mut words = sql.split_whitespace();
             self.log.lock().unwrap_or_else(PoisonError::into_inner).push(match words.next() {
                 Some("DEFINE") => words.nth(4).unwrap().to_owned(),
+                Some("REMOVE") => format!("REMOVE {}", words.nth(3).unwrap()),
                 _ => words.nth(5).unwrap().to_owned(),
             });
             if sql.starts_with("DEFINE") {
@@ -141,15 +184,22 @@ mod tests {
                 *self.next.lock().unwrap_or_else(PoisonError::into_inner) = 0;
                 return Ok(vec![Ok(Value::None)]);
             }
-            let (status, error) = match self.look() {
+            if sql.starts_with("REMOVE") {
+                return Ok(vec![Ok(Value::None)]);
+            }
+            let (status, error, initial) = match self.look() {
                 Look::Lost => return Err(CallError::Lost),
-                Look::Status(status) => (Some(status), None),
-                Look::Failed(why) => (None, Some(why)),
+                Look::Status(status) => (Some(status), None, None),
+                Look::Indexing(read) => (Some("indexing"), None, Some(read)),
+                Look::Failed(why) => (None, Some(why), None),
             };
             let mut answer = Object::new();
+            answer.insert("initial".to_owned(), initial.into_value());
+            answer.insert("pending".to_owned(), Value::None);
+            answer.insert("updated".to_owned(), Value::None);
             answer.insert("status".to_owned(), status.map(str::to_owned).into_value());
             answer.insert("error".to_owned(), error.map(str::to_owned).into_value());
-            Ok(vec![Ok(Value::None), Ok(Value::Object(answer))])
+            Ok(vec![Ok(Value::None), Ok(Value::None), Ok(Value::Object(answer))])
         }
 
         async fn select(&self, _: &str, _: &str) -> Result<(), CallError> {
@@ -164,8 +214,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_index_build_may_take_longer_than_a_call_and_lose_answers() {
         // Answers are lost near the end, after more time than the retries of one operation have.
-        let mut looks = vec![Look::Status("indexing"); 60];
-        looks.extend([Look::Lost, Look::Lost, Look::Status("indexing"), Look::Lost, Look::Status("ready")]);
+        let mut looks: Vec<Look> = (0..60).map(Look::Indexing).collect();
+        looks.extend([Look::Lost, Look::Lost, Look::Indexing(60), Look::Lost, Look::Status("ready")]);
         let db = Scripted::new(looks.clone());
         let begun = Instant::now();
         define(&db, false).await.unwrap();
@@ -190,6 +240,18 @@ mod tests {
             assert!(text.contains(names()[0]) && text.contains(why), "{text}");
             assert_eq!(db.log(), [names()[0]; 4], "no other index is defined");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_build_that_was_left_behind_begins_anew() {
+        // The same builder's count for longer than the limit, for each build.
+        let db = Scripted::new(vec![Look::Indexing(16); 60]);
+        let error = define(&db, false).await.unwrap_err();
+        let text = crate::error_chain::chain(&error);
+        assert!(text.contains(names()[0]) && text.contains("does not advance"), "{text}");
+        let removed = format!("REMOVE {}", names()[0]);
+        assert_eq!(db.log().iter().filter(|line| **line == removed).count(), MOST_BUILDS);
+        assert!(db.log().iter().all(|line| line.ends_with(names()[0])), "no other index is defined");
     }
 
     #[tokio::test(start_paused = true)]
