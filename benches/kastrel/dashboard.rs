@@ -37,7 +37,7 @@ pub(crate) async fn million(report: &mut Report) {
 
 /// Measures the time of a page, from the first byte of the request to the last byte of the
 /// response.
-async fn pages_of(report: &mut Report, (scans, target): (u64, &str)) {
+async fn pages_of(report: &mut Report, (scans, target): (u64, &'static str)) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kastrel.backup");
     write_past(&pattern(dir.path()).await, scans, &file);
@@ -58,7 +58,7 @@ async fn pages_of(report: &mut Report, (scans, target): (u64, &str)) {
         report.latencies(&format!("{} scans: {name}", grouped(scans)), &samples, Some(target));
     }
     let took = server.page_for_viewers("/", VIEWERS).await;
-    report.add("100,000 scans: 200 open overviews show a change after", took, "ms", None);
+    report.add(format!("{} scans: {VIEWERS} open overviews show a change after", grouped(scans)), took, "ms", None);
 }
 
 /// Measures open streams of one node: half of them show one scan each, half of them all scans.
