@@ -3,7 +3,7 @@
 //!
 //! An actor of this kind states only its name and its loop. It gets no messages: what it does
 //! depends on time, on the store, and on the shared context. An actor that answers messages, such
-//! as the lease, uses [`task`](crate::task) directly.
+//! as the lease, uses [`task`] directly.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! One walk over all scans does all of it, so each scan is read once: the plugins of an old row
 //! move to rows of their own ([`split`](super::split)), and the rows beside the scan are written
 //! ([`backfill`](super::backfill)). The indexes of lists are built afterwards
-//! ([`indexes`](super::indexes)), because an index slows each write down.
+//! ([`indexes`]), because an index slows each write down.
 //!
 //! - **The position** of the walk is a row. The transaction that writes the rows beside the scans
 //!   of a chunk moves the position, so an interruption at any moment repeats at most the reading of
