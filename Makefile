@@ -47,6 +47,8 @@ chaos: test-dependencies
 	cargo test --locked --workspace --test integration -- --exact cluster::chaos::chaos --nocapture
 
 # Measures the README's figures with a release build: a table, and target/bench.json.
+# Lists at 1,000,000 scans, whose restore takes many minutes, are measured only by name:
+# `cargo bench --bench kastrel -- dashboard::million`.
 bench: test-dependencies
 	cargo build --locked --release --bin kastrel --examples
 	cargo bench --locked --bench kastrel
