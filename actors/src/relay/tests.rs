@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use super::{OutcomeCounter, deliver};
 use crate::model::{CancelledBy, Command, DomainEvent, OutboxEntry, OutboxKey, Principal, ScanId, Submitted};
 use crate::policy::delivery::{DELIVERY_LIMIT, LEASE};
+use crate::ports::store::hooked::Hooked;
 use crate::ports::store::prelude::*;
 use crate::ports::{Applied, DeliveryError, EventConsumer, Outbox, StoreError};
-use crate::testing::{Fuse, MemoryStore, MortalOutbox, PausedClock, Recorder, fixtures};
+use crate::testing::{Fuse, MemoryStore, PausedClock, Recorder, fixtures};
 
 async fn submitted(store: &MemoryStore) -> ScanId {
     let Submitted::Created(record) = store.submit(fixtures::new_scan("example.com")).await.unwrap() else {
@@ -52,7 +53,7 @@ proptest! {
             let store = Arc::new(MemoryStore::new(Arc::new(PausedClock::default())));
             let fuse = Arc::new(Fuse::default());
             let mortal: Arc<dyn Outbox> =
-                Arc::new(MortalOutbox { store: Arc::clone(&store), fuse: Arc::clone(&fuse) });
+                Arc::new(Hooked::new(Arc::clone(&store), &fuse));
             let recorder = Arc::new(Recorder::mortal(Arc::clone(&fuse)));
             let consumers: [Arc<dyn EventConsumer>; 2] =
                 [Arc::new(OutcomeCounter::new(Arc::clone(&mortal))), Arc::<Recorder>::clone(&recorder)];
@@ -63,11 +64,11 @@ proptest! {
                     let mut last = None;
                     for _ in 0..ends {
                         let id = submitted(&store).await;
-                        fuse.around("commit", cancel(&store, id)).await.unwrap();
+                        fuse.step_around("commit", cancel(&store, id)).await.unwrap();
                         last = Some(id);
                     }
                     if let Some(id) = last.filter(|_| deletes) {
-                        fuse.around("commit", store.delete(id, &Principal::System)).await.unwrap();
+                        fuse.step_around("commit", store.delete(id, &Principal::System)).await.unwrap();
                     }
                     deliver(mortal.as_ref(), &consumers, &holder).await.unwrap();
                 };

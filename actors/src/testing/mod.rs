@@ -22,7 +22,7 @@ pub use cluster::Cluster;
 pub use faults::{Fault, Faults};
 pub use feed_hub::FeedHub;
 pub use memory_store::MemoryStore;
-pub use mortal::{Fuse, MortalOutbox, Recorder, Step};
+pub use mortal::{Fuse, Recorder, Step};
 pub use paused_clock::PausedClock;
 pub use scripted_health::ScriptedHealth;
 pub use scripted_runner::{Run, Script, ScriptedRunner};

@@ -1,16 +1,15 @@
 //! A process that dies at a chosen step of a delivery, as with `kill -9`: a fuse that counts steps,
-//! an outbox that makes them, and a consumer that records what it gets.
+//! as a hook around the calls of a store, and a consumer that records what it gets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use crate::model::{DeadLetter, DeliveryBacklog, DomainEvent, LeasedEntries, OutboxEntry, OutboxKey, Principal};
-use crate::ports::{DeliveryError, EventConsumer, Outbox, StoreError};
+use crate::model::{Command, DomainEvent, NewScan, OutboxEntry, OutboxKey, Submitted};
+use crate::ports::{Applied, CallHook, DeliveryError, EventConsumer, StoreError};
 
 /// A point at which a process can die: a call, and whether its effect has happened.
 pub type Step = (&'static str, bool);
@@ -42,7 +41,7 @@ impl Fuse {
 
     /// Makes a call. A process can die before its effect, and between the effect and the answer; it
     /// then never returns.
-    pub async fn around<T>(&self, call: &'static str, effect: impl Future<Output = T>) -> T {
+    pub async fn step_around<T>(&self, call: &'static str, effect: impl Future<Output = T>) -> T {
         self.step((call, false)).await;
         let answer = effect.await;
         self.step((call, true)).await;
@@ -58,57 +57,25 @@ impl Fuse {
     }
 }
 
-/// The outbox of a process that can die.
-pub struct MortalOutbox<S> {
-    /// The outbox.
-    pub store: Arc<S>,
-    /// When the process dies.
-    pub fuse: Arc<Fuse>,
-}
+impl CallHook for Fuse {
+    type Submission = ();
+    type Change = ();
 
-#[async_trait]
-impl<S: Outbox> Outbox for MortalOutbox<S> {
-    async fn lease_entries(&self, holder: &str, limit: usize, lease: Duration) -> Result<LeasedEntries, StoreError> {
-        self.fuse.around("lease", self.store.lease_entries(holder, limit, lease)).await
-    }
-
-    async fn settle(&self, holder: &str, keys: &[OutboxKey]) -> Result<(), StoreError> {
-        self.fuse.around("settle", self.store.settle(holder, keys)).await
-    }
-
-    async fn defer(
+    async fn around<T: Send>(
         &self,
-        holder: &str,
-        key: OutboxKey,
-        wait: Duration,
-        accepted_by: &[String],
-    ) -> Result<(), StoreError> {
-        self.fuse.around("defer", self.store.defer(holder, key, wait, accepted_by)).await
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.step_around(operation, call).await
     }
 
-    async fn bury(&self, holder: &str, key: OutboxKey, accepted_by: &[String], reason: &str) -> Result<(), StoreError> {
-        self.fuse.around("bury", self.store.bury(holder, key, accepted_by, reason)).await
-    }
+    fn before_submit(&self, _scan: &mut NewScan) {}
 
-    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        self.store.dead_letters(limit).await
-    }
+    fn after_submit(&self, (): (), _answer: &Result<Submitted, StoreError>) {}
 
-    async fn resend(&self, key: OutboxKey, by: &Principal) -> Result<bool, StoreError> {
-        self.store.resend(key, by).await
-    }
+    fn before_apply(&self, _command: &Command) {}
 
-    async fn backlog(&self) -> Result<DeliveryBacklog, StoreError> {
-        self.store.backlog().await
-    }
-
-    fn writes(&self) -> watch::Receiver<()> {
-        self.store.writes()
-    }
-
-    async fn count_outcomes(&self, entries: &[OutboxEntry]) -> Result<(), StoreError> {
-        self.fuse.around("count", self.store.count_outcomes(entries)).await
-    }
+    fn after_apply(&self, (): (), _answer: &Result<Applied, StoreError>) {}
 }
 
 /// A consumer that records what it gets, and refuses what a test says.
@@ -168,7 +135,7 @@ impl EventConsumer for Recorder {
     async fn consume(&self, entries: &[OutboxEntry]) -> Result<(), DeliveryError> {
         match &self.fuse {
             None => self.accept(entries),
-            Some(fuse) => fuse.around("deliver", async { self.accept(entries) }).await,
+            Some(fuse) => fuse.step_around("deliver", async { self.accept(entries) }).await,
         }
     }
 }

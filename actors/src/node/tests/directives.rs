@@ -28,9 +28,16 @@ async fn a_draining_node_finishes_what_it_runs_and_takes_nothing_new() {
     );
     tokio::time::sleep(30 * SECOND).await;
     assert_eq!(cluster.row(waiting).await.attempts.len(), 0);
-    let told = cluster.store.all().await.unwrap().remove(0).registration;
-    assert_eq!(told.activity, NodeActivity::Drained);
-    assert!(told.actors.unwrap().children.iter().any(|actor| actor.name == "dispatcher" && actor.state == "draining"));
+    let registration = cluster.store.all().await.unwrap().remove(0).registration;
+    assert_eq!(registration.activity, NodeActivity::Drained);
+    assert!(
+        registration
+            .actors
+            .unwrap()
+            .children
+            .iter()
+            .any(|actor| actor.name == "dispatcher" && actor.state == "draining")
+    );
     assert!(drain(&cluster, None).await);
     cluster.until_status(waiting, ScanStatus::Running).await;
     cluster.check();

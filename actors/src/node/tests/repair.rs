@@ -111,8 +111,8 @@ async fn node_starts_no_scan_before_its_first_successful_check() {
         assert_eq!(state, "held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH)", "{actor}");
     }
     // Other processes read the hold from the node's row.
-    let told = cluster.store.all().await.unwrap().remove(0).registration.hold;
-    assert_eq!(told.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
+    let hold = cluster.store.all().await.unwrap().remove(0).registration.hold;
+    assert_eq!(hold.node.as_ref().map(|held| held.faults[0].kind), Some(FaultKind::ScannerProgram));
     let web = cluster.services_elsewhere();
     let row = cluster.row(id).await;
     let why = "Held back: the scanner /opt/kast is missing (install it, or set KAST_CLI_PATH). Not counted as an attempt; starts automatically.";

@@ -3,7 +3,8 @@
 use super::*;
 use crate::model::{AuditEntry, DeliveryBacklog, DomainEvent, OutboxEntry};
 use crate::policy::delivery::LEASE;
-use crate::testing::{Fuse, MortalOutbox, Recorder, Step};
+use crate::ports::store::hooked::Hooked;
+use crate::testing::{Fuse, Recorder, Step};
 
 /// The cases of this suite.
 #[macro_export]
@@ -292,7 +293,7 @@ pub async fn an_end_is_delivered_whichever_step_its_process_dies_at<H: StoreHarn
             }
         }
     }
-    let calls = ["commit", "lease", "count", "deliver", "settle", "defer", "bury"];
+    let calls = ["commit", "outbox_lease", "count_outcomes", "deliver", "outbox_settle", "outbox_defer", "outbox_bury"];
     let expected: BTreeSet<Step> = calls.into_iter().flat_map(|call| [(call, false), (call, true)]).collect();
     assert_eq!(died, expected);
 }
@@ -311,11 +312,11 @@ async fn dies_after<H: StoreHarness>(
     if let Some(is_permanent) = refusal {
         recorder.refuse(key, is_permanent);
     }
-    let outbox: Arc<dyn Outbox> = Arc::new(MortalOutbox { store: Arc::clone(&world.store), fuse: Arc::clone(&fuse) });
+    let outbox: Arc<dyn Outbox> = Arc::new(Hooked::new(Arc::clone(&world.store), &fuse));
     let consumers: [Arc<dyn EventConsumer>; 2] =
         [Arc::new(OutcomeCounter::new(Arc::clone(&outbox))), Arc::<Recorder>::clone(&recorder)];
     let process = async {
-        fuse.around("commit", world.store.apply(key.scan, cancel())).await.unwrap();
+        fuse.step_around("commit", world.store.apply(key.scan, cancel())).await.unwrap();
         deliver(outbox.as_ref(), &consumers, "dying").await.unwrap();
     };
     tokio::select! {
