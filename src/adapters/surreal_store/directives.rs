@@ -107,7 +107,7 @@ impl SurrealStore {
         by: &Principal,
     ) -> Result<bool, StoreError> {
         let event = EventRows::new(&drain_event(node, within), by, None, self.inner.offset())?;
-        let within = within.map(nanoseconds);
+        let within = within.map(row::wait);
         let arguments = DrainArguments { key: nodes::node_key(node), within, offset: self.inner.offset(), event };
         let answer: Changed = calls::call_again(&self.inner.db, DRAIN, arguments).await?;
         Ok(answer.changed > 0)
@@ -115,7 +115,7 @@ impl SurrealStore {
 
     pub(super) async fn keep_order(&self, node: &NodeId, left: Duration) -> Result<(), StoreError> {
         let arguments =
-            KeepArguments { key: nodes::node_key(node), left: nanoseconds(left), offset: self.inner.offset() };
+            KeepArguments { key: nodes::node_key(node), left: row::wait(left), offset: self.inner.offset() };
         Ok(calls::execute_again(&self.inner.db, KEEP_DRAIN, arguments).await?)
     }
 
@@ -139,10 +139,6 @@ impl SurrealStore {
             answer => pause(answer?),
         }
     }
-}
-
-fn nanoseconds(wait: Duration) -> i64 {
-    i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX / 4)
 }
 
 fn pause(answer: PauseAnswer) -> Result<Option<QueuePause>, StoreError> {

@@ -235,7 +235,7 @@ impl Outbox for SurrealStore {
         let arguments = LeaseArguments {
             holder: holder.to_owned(),
             limit: at_most(limit),
-            lease: nanoseconds(lease),
+            lease: row::wait(lease),
             offset: self.inner.offset(),
         };
         let Entries { entries } = match calls::call(&self.inner.db, LEASE, arguments).await {
@@ -267,7 +267,7 @@ impl Outbox for SurrealStore {
         let arguments = DeferArguments {
             holder: holder.to_owned(),
             key: outbox_key(key)?,
-            wait: nanoseconds(wait),
+            wait: row::wait(wait),
             done: accepted_by.to_vec(),
             offset: self.inner.offset(),
         };
@@ -347,10 +347,6 @@ impl AuditLog for SurrealStore {
 
 fn key(scan: i64, version: i64) -> Result<OutboxKey, StoreError> {
     Ok(OutboxKey { scan: ScanId(row::unsigned(scan)?), version: row::unsigned(version)? })
-}
-
-fn nanoseconds(wait: Duration) -> i64 {
-    i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX / 4)
 }
 
 /// The row of an end or a deletion; `None` for other events.

@@ -1,5 +1,7 @@
 //! Converts a record to a row and back.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kastrel_actors::model::{Command, PluginResult, Priority, ScanId, ScanRecord, ScanState};
 use kastrel_actors::policy::transition::{Transition, transition};
@@ -271,6 +273,12 @@ pub(super) const fn rank(priority: Priority) -> i64 {
 /// clamped.
 pub(super) fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
+}
+
+/// A wait as an argument: whole nanoseconds. One that a column cannot hold becomes 73 years, so that
+/// its sum with a time stays in the range of a column.
+pub(super) fn wait(wait: Duration) -> i64 {
+    i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX / 4)
 }
 
 pub(super) fn timestamp(nanoseconds: i64) -> Result<Timestamp, StoreError> {

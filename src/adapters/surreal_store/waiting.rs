@@ -60,7 +60,7 @@ impl SurrealStore {
     /// Reads the index separately for each priority, earliest due first, so that many scans of one
     /// priority do not keep the others from being signalled.
     pub(super) async fn waiting(&self, within: Duration, limit: usize) -> Result<Vec<DueScan>, StoreError> {
-        let within = i64::try_from(within.as_nanos()).unwrap_or(i64::MAX / 4);
+        let within = row::wait(within);
         let Now { now } = calls::call_again(&self.inner.db, NOW, Offset { offset: self.inner.offset() }).await?;
         let until = now.saturating_add(within);
         let mut due = Vec::new();
