@@ -163,8 +163,12 @@ impl ScanDetailPage {
             .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
         let title = format!("Scan {} of {}", record.id, clean(&record.request.target.label()));
         let layout = Layout::of(web, viewer, Here::Scans, title).await;
-        let status = status_json(web, scan, web.scans().waiting_seen(record).as_ref());
-        let fingerprint = status.map_or(0, |json| fingerprint(&json));
+        // Only the address of the stream has it, and the page of an ended scan has no stream.
+        let fingerprint = if record.status().is_terminal() {
+            0
+        } else {
+            status_json(web, scan, web.scans().waiting_seen(record).as_ref()).map_or(0, |json| fingerprint(&json))
+        };
         Self::new(web, scan, &web.clock(viewer), Read { layout, reasons, results, left, notice, fingerprint })
     }
 

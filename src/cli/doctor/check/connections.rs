@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn each_telemetry_signal_is_shown_with_its_state() {
-        let told = |silence, tried| {
+        let shown = |silence, tried| {
             telemetry(&Collector { tried, silence, warnings: Vec::new() })
                 .into_iter()
                 .map(|check| check.message)
@@ -147,12 +147,12 @@ mod tests {
             (Silence::Declined, "do not request it"),
             (Silence::NoAddress, "no valid address"),
         ] {
-            let lines = told(Some(silence), Vec::new());
+            let lines = shown(Some(silence), Vec::new());
             assert!(lines.len() == 1 && lines[0].contains(reason), "{lines:?}");
         }
         let tried = Signal::ALL.map(|signal| Tried { signal, endpoint: "http://c".into(), answer: Ok(()) });
         assert_eq!(
-            told(None, tried.to_vec()),
+            shown(None, tried.to_vec()),
             ["a span", "a metric", "a log record"].map(|what| format!("the collector at http://c accepted {what}"))
         );
     }
