@@ -57,10 +57,11 @@ fn text(entries: &[AuditBody], now: Timestamp, style: Style) -> String {
     grid(style, &columns, entries.iter().map(row).collect())
 }
 
-/// Formats the fields of an event: `status=failed at=…`.
+/// Formats the fields of an event: `status=failed project=team`. The time of the scan's end is left
+/// out, because it is that of the entry of the end, which has a column of its own.
 fn details(event: &Value) -> String {
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let fields = event.as_object().into_iter().flatten().filter(|(name, _)| *name != "action");
+    let fields = event.as_object().into_iter().flatten().filter(|(name, _)| *name != "action" && *name != "at");
     fields.map(|(name, value)| format!("{name}={}", shown(value))).collect::<Vec<_>>().join(" ")
 }
 
@@ -83,6 +84,11 @@ mod tests {
         let entries = [
             entry("drain_ordered", None, json!({ "action": "drain_ordered", "node": "a-1", "within_ms": 5 })),
             entry("queue_paused", None, json!({ "action": "queue_paused", "reason": "up\u{1b}[2Jgrade" })),
+            entry(
+                "scan_ended",
+                Some(12),
+                json!({ "action": "scan_ended", "status": "failed", "at": "1970-01-01T00:00:00.000000001Z" }),
+            ),
             entry("scan_submitted", Some(12), json!({ "action": "scan_submitted" })),
         ];
         let now = Timestamp::from_second(7_500).unwrap();
@@ -90,6 +96,7 @@ mod tests {
          When     Who        Action          Scan  Details
          2 h ago  anonymous  drain_ordered   -     node=a-1 within_ms=5
          2 h ago  anonymous  queue_paused    -     reason=upgrade
+         2 h ago  anonymous  scan_ended        12  status=failed
          2 h ago  anonymous  scan_submitted    12
         ");
         assert_eq!(text(&[], now, Style::PLAIN), "No entries match.");
