@@ -75,7 +75,8 @@ fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {
     let mut text = grid(style, &columns, answer.scans.iter().map(row).collect());
     let shown = answer.scans.len();
     if let Some(total) = answer.total.filter(|total| usize::try_from(*total).is_ok_and(|total| total > shown)) {
-        text.push_str(&format!("\n\n{shown} of {total} scans; see more with --limit"));
+        let more = if answer.total_is_floor { " or more" } else { "" };
+        text.push_str(&format!("\n\n{shown} of {total}{more} scans; see more with --limit"));
     }
     text
 }
@@ -110,7 +111,7 @@ mod tests {
         });
         done.results = vec![plugin("a", PluginStatus::Completed), plugin("b", PluginStatus::Failed)];
         let waits = with(view(ScanStatus::Pending), |scan| scan.created_at = created_at);
-        let answer = ListAnswer { scans: vec![done, waits], total: Some(40) };
+        let answer = ListAnswer { scans: vec![done, waits], total: Some(40), total_is_floor: false };
         let now = Timestamp::from_second(1_700_007_500).unwrap();
         insta::assert_snapshot!(text(&answer, now, Style::PLAIN), @r##"
          Scan  State      Target       Checks  Issues  Worst   Items  Submitted  Took       Attempt
@@ -119,7 +120,10 @@ mod tests {
 
         2 of 40 scans; see more with --limit
         "##);
-        assert_eq!(text(&ListAnswer { scans: vec![], total: Some(0) }, now, Style::PLAIN), "No scans match.");
+        let bounded = ListAnswer { total: Some(1000), total_is_floor: true, ..answer.clone() };
+        assert!(text(&bounded, now, Style::PLAIN).ends_with("2 of 1000 or more scans; see more with --limit"));
+        let none = ListAnswer { scans: vec![], total: Some(0), total_is_floor: false };
+        assert_eq!(text(&none, now, Style::PLAIN), "No scans match.");
         for width in [60, 80, 120] {
             let text = text(&answer, now, Style { width: Some(width), ..Style::PLAIN });
             assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");

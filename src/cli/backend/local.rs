@@ -175,7 +175,8 @@ impl ScanBackend for LocalBackend {
             let complete = self.services.scans.scan(&context(), listed.record.id).await.ok().flatten();
             self.view(&complete.unwrap_or(listed)).await
         });
-        Ok(ListAnswer { scans: views.buffered(REPORTS_AT_ONCE).collect().await, total: page.total })
+        let scans = views.buffered(REPORTS_AT_ONCE).collect().await;
+        Ok(ListAnswer { scans, total: page.total, total_is_floor: page.total_is_floor })
     }
 
     async fn plugins(&self) -> Result<PluginList, BackendError> {

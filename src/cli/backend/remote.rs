@@ -439,7 +439,7 @@ impl ScanBackend for RemoteBackend {
     }
 
     async fn list(&self, filter: &ListFilter) -> Result<ListAnswer, BackendError> {
-        let mut answer = ListAnswer { scans: Vec::new(), total: None };
+        let mut answer = ListAnswer { scans: Vec::new(), total: None, total_is_floor: false };
         let per_page = filter.limit.min(PAGE);
         for page in 1.. {
             let params = ScanListParams {
@@ -452,7 +452,7 @@ impl ScanBackend for RemoteBackend {
             let list: Option<ScanList> = self.get_json("api/scans", &query_of(&params)).await?;
             let list = list.ok_or_else(|| self.strange("it has no list of scans"))?;
             let got = list.scans.len();
-            answer.total = Some(list.total);
+            (answer.total, answer.total_is_floor) = (Some(list.total), list.total_is_floor);
             answer.scans.extend(list.scans.into_iter().map(ScanView::from));
             if got < per_page || answer.scans.len() >= filter.limit {
                 break;

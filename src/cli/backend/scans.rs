@@ -80,6 +80,8 @@ pub struct ListAnswer {
     pub scans: Vec<ScanView>,
     /// The number of matches, including those that are not listed.
     pub total: Option<u64>,
+    /// Whether there are more matches than `total`, because counting is bounded.
+    pub total_is_floor: bool,
 }
 
 /// A scanner and its plugins.
