@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kastrel_actors::model::{CancelledBy, ScanId};
+use kastrel_actors::model::{CancelledBy, ProjectFilter, ScanId};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::deadline::Limits;
 use kastrel_actors::ports::store::prelude::*;
@@ -205,7 +205,7 @@ async fn run(seed: u64, events: &[Event]) {
     }
     world.cluster.check();
     assert_eq!(world.cluster.runner.alive(), 0, "a process outlived its scan");
-    assert_eq!(world.cluster.store.stats().await.unwrap().running, 0);
+    assert_eq!(world.cluster.store.stats(&ProjectFilter::All).await.unwrap().running, 0);
     for id in &accepted {
         let row = world.cluster.row(*id).await;
         assert!(row.attempts.iter().all(|attempt| attempt.end.is_some()), "an attempt without an end: {row:#?}");

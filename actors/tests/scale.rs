@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::live::SnapshotCache;
-use kastrel_actors::model::{FailureKind, ListQuery, PendingReason, ScanId, ScanState, ScanStatus};
+use kastrel_actors::model::{FailureKind, ListQuery, PendingReason, ProjectFilter, ScanId, ScanState, ScanStatus};
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::ports::NoLiveFeed;
 use kastrel_actors::ports::store::prelude::*;
@@ -67,7 +67,7 @@ async fn large_cluster_costs_what_the_arithmetic_says() {
     let died = Instant::now();
     tokio::time::sleep(Duration::from_secs(120)).await;
     let lost_for = rescued_after(&cluster, died).await;
-    while cluster.store.stats().await.unwrap().completed < scans as u64 {
+    while cluster.store.stats(&ProjectFilter::All).await.unwrap().completed < scans as u64 {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let took = began.elapsed();

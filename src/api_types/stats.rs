@@ -1,6 +1,6 @@
 //! Counts of scans, and the changes of scans.
 
-use kastrel_actors::model::{ScannerInfo, StoreStats};
+use kastrel_actors::model::{ScanStatus, ScannerInfo, StoreStats};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,7 +22,7 @@ pub struct Stats {
 }
 
 /// Scans by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScanCounts {
     /// Queued scans.
     pub pending: u64,
@@ -36,13 +36,18 @@ pub struct ScanCounts {
     pub cancelled: u64,
     /// All scans.
     pub total: u64,
+    /// The states in which there are more scans than their number, because counting within projects
+    /// is bounded. If there is one, there are also more scans than `total`.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub floors: Vec<ScanStatus>,
 }
 
 impl From<&StoreStats> for ScanCounts {
     fn from(stats: &StoreStats) -> Self {
-        let StoreStats { pending, running, completed, failed, cancelled } = *stats;
-        let total = pending + running + completed + failed + cancelled;
-        Self { pending, running, completed, failed, cancelled, total }
+        let StoreStats { pending, running, completed, failed, cancelled, .. } = *stats;
+        let floors = ScanStatus::ALL.iter().copied().filter(|status| stats.is_floor(*status)).collect();
+        Self { pending, running, completed, failed, cancelled, total: stats.all(), floors }
     }
 }
 
@@ -54,4 +59,20 @@ pub struct ChangesBody {
     pub scans: Vec<u64>,
     /// More scans changed than one event can name: reload everything.
     pub all: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::model::EndedFloors;
+
+    use super::*;
+
+    #[test]
+    fn counts_name_the_states_that_are_floors() {
+        let exact = StoreStats { pending: 1, completed: 1000, failed: 2, ..StoreStats::default() };
+        assert_eq!(ScanCounts::from(&exact).floors, []);
+        let floors = EndedFloors { completed: true, cancelled: true, failed: false };
+        let counts = ScanCounts::from(&StoreStats { floors, ..exact });
+        assert_eq!((counts.total, counts.floors), (1003, vec![ScanStatus::Completed, ScanStatus::Cancelled]));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kastrel_actors::model::StoreStats;
+use kastrel_actors::model::{ProjectFilter, StoreStats};
 use kastrel_actors::ports::{Clock as _, ScanQueries as _, StoreError, SystemClock};
 
 use super::AppError;
@@ -88,7 +88,7 @@ impl RestoreTarget {
     /// # Errors
     /// A failure of the database.
     pub async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.store().stats().await
+        self.store().stats(&ProjectFilter::All).await
     }
 
     /// Ends the restore: a replacement takes the place of the old database. Returns the new paths

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, Resolution, ScanId, ScanRecord,
-    ScanState, Submitted, Verdict,
+    Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, ProjectFilter, Resolution, ScanId,
+    ScanRecord, ScanState, Submitted, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::ports::{Applied, StoreError};
@@ -105,7 +105,7 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
         drop(restored);
         let restored = SurrealStore::open(folder.path()).await.unwrap();
         assert_eq!(all(&restored).await, all(&store).await);
-        assert_eq!(restored.stats().await.unwrap(), store.stats().await.unwrap());
+        assert_eq!(restored.stats(&ProjectFilter::All).await.unwrap(), store.stats(&ProjectFilter::All).await.unwrap());
         assert_eq!(restored.paused().await.unwrap(), store.paused().await.unwrap());
         let audit = restored.audit(None, 100).await.unwrap();
         assert_eq!(audit, store.audit(None, 100).await.unwrap());

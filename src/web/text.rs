@@ -1,6 +1,6 @@
 //! Formats values for people. Templates compute nothing, so the formatting is done here.
 
-use kastrel_actors::model::ScanId;
+use kastrel_actors::model::{ScanId, grouped_count};
 
 pub(crate) use crate::human_time::duration;
 pub(crate) use crate::sentence::sentence;
@@ -21,6 +21,11 @@ pub(crate) struct MomentText {
 /// Formats a count: `1 plugin`, `2 plugins`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Formats a number of scans: `7`, or `1,000+` if there are more.
+pub(crate) fn number_of_scans(count: u64, is_floor: bool) -> String {
+    if is_floor { format!("{}+", grouped_count(count)) } else { count.to_string() }
 }
 
 /// Formats a size: `412 bytes`, `3.4 KB`, `12.0 MB`.
@@ -90,6 +95,11 @@ mod tests {
     #[test]
     fn deceptive_characters_are_removed() {
         assert_eq!(clean("a\u{1b}[31mb\u{0}\r\nc\u{202e}d"), "ab\ncd");
+    }
+
+    #[test]
+    fn a_floor_is_marked() {
+        assert_eq!([number_of_scans(1200, false), number_of_scans(1000, true)], ["1200", "1,000+"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CancelledBy, FencingToken, NodeId, Principal, ScanId, ScanStatus};
+use super::{CancelledBy, FencingToken, NodeId, Principal, ProjectId, ScanId, ScanStatus};
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
 /// entry of the audit log, and as an entry of the outbox if a consumer wants it.
@@ -37,6 +37,9 @@ pub enum DomainEvent {
         status: ScanStatus,
         /// The time of the end.
         at: Timestamp,
+        /// Its project.
+        #[serde(default, skip_serializing_if = "ProjectId::is_default")]
+        project: ProjectId,
     },
     /// A scan that had ended was deleted.
     ScanDeleted {
@@ -44,6 +47,9 @@ pub enum DomainEvent {
         status: ScanStatus,
         /// The time of its end.
         at: Timestamp,
+        /// Its project.
+        #[serde(default, skip_serializing_if = "ProjectId::is_default")]
+        project: ProjectId,
     },
     /// The queue was paused.
     QueuePaused {
@@ -267,8 +273,8 @@ mod tests {
             DomainEvent::ScanSubmitted { rerun_of: Some(ScanId(7)) },
             DomainEvent::CancelRequested { by: CancelledBy::User },
             DomainEvent::AttemptEnded { token: FencingToken(2), node: node.clone() },
-            DomainEvent::ScanEnded { status: ScanStatus::Failed, at },
-            DomainEvent::ScanDeleted { status: ScanStatus::Completed, at },
+            DomainEvent::ScanEnded { status: ScanStatus::Failed, at, project: ProjectId::default() },
+            DomainEvent::ScanDeleted { status: ScanStatus::Completed, at, project: "team".parse().unwrap() },
             DomainEvent::QueuePaused { reason: None },
             DomainEvent::QueueResumed,
             DomainEvent::DrainOrdered { node: node.clone(), within_ms: 5 },
@@ -280,6 +286,15 @@ mod tests {
             assert!(DomainEvent::ACTIONS.contains(&event.action()), "{event:?}");
             assert_eq!(DomainEvent::read(&json.to_string()), Ok(event));
         }
+    }
+
+    #[test]
+    fn event_of_an_earlier_version_is_of_the_default_project() {
+        let at = Timestamp::UNIX_EPOCH;
+        let text = r#"{"action":"scan_ended","status":"failed","at":"1970-01-01T00:00:00Z"}"#;
+        let event = DomainEvent::ScanEnded { status: ScanStatus::Failed, at, project: ProjectId::default() };
+        assert_eq!(DomainEvent::read(text).as_ref(), Ok(&event));
+        assert_eq!(serde_json::to_string(&event).unwrap(), text, "and stays readable for it");
     }
 
     #[test]

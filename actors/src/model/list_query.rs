@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ProjectId, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus, Severity};
+use super::{ProjectFilter, ScanId, ScanMode, ScanOrder, ScanRecord, ScanStatus, Severity};
 
 /// The start or end of a page, in an order other than by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Cursor {
 /// Which scans to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Only scans of this project; without it, those of all projects.
-    pub project: Option<ProjectId>,
+    /// Only scans of these projects.
+    pub projects: ProjectFilter,
     /// Only these states; empty means all.
     pub statuses: Vec<ScanStatus>,
     /// Only targets that contain this text; the text is in lower case.
@@ -56,7 +56,7 @@ pub struct ListQuery {
 impl Default for ListQuery {
     fn default() -> Self {
         Self {
-            project: None,
+            projects: ProjectFilter::All,
             statuses: Vec::new(),
             target: None,
             mode: None,

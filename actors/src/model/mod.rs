@@ -24,6 +24,7 @@ mod plugin;
 mod plugin_status;
 mod principal;
 mod project;
+mod project_filter;
 mod record;
 mod request;
 mod scan_overview;
@@ -61,6 +62,7 @@ pub use plugin::{PluginResult, end_with_attempt};
 pub use plugin_status::{PluginClass, PluginStatus, PluginText, PluginTone};
 pub use principal::{Principal, RequestContext};
 pub use project::{ParseProjectIdError, ProjectId};
+pub use project_filter::ProjectFilter;
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
@@ -75,5 +77,5 @@ pub use setting_value::{
     HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, json_texts, texts, words,
 };
 pub use snapshot::{AttemptPhase, ScanSnapshot};
-pub use stats::{DayOutcomes, PastRun, RunsLike, StoreStats};
+pub use stats::{DayOutcomes, EndedFloors, PastRun, RunsLike, StoreStats};
 pub use trace_context::{TraceContext, TraceContextError};

@@ -19,6 +19,20 @@ pub struct StoreStats {
     pub failed: u64,
     /// Cancelled.
     pub cancelled: u64,
+    /// The states whose numbers are floors. Queued and running scans are always counted to the end.
+    pub floors: EndedFloors,
+}
+
+/// The states of ended scans whose number is a floor: there are more scans, because counting is
+/// bounded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EndedFloors {
+    /// There are more completed scans.
+    pub completed: bool,
+    /// There are more failed scans.
+    pub failed: bool,
+    /// There are more cancelled scans.
+    pub cancelled: bool,
 }
 
 impl StoreStats {
@@ -32,6 +46,23 @@ impl StoreStats {
             ScanStatus::Failed => self.failed,
             ScanStatus::Cancelled => self.cancelled,
         }
+    }
+
+    /// Returns true if there are more scans in `status` than [`of`](Self::of) returns.
+    #[must_use]
+    pub const fn is_floor(&self, status: ScanStatus) -> bool {
+        match status {
+            ScanStatus::Pending | ScanStatus::Running => false,
+            ScanStatus::Completed => self.floors.completed,
+            ScanStatus::Failed => self.floors.failed,
+            ScanStatus::Cancelled => self.floors.cancelled,
+        }
+    }
+
+    /// Returns true if there are more scans than [`all`](Self::all) returns.
+    #[must_use]
+    pub const fn all_is_floor(&self) -> bool {
+        self.floors.completed || self.floors.failed || self.floors.cancelled
     }
 
     /// Returns the number of all scans.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Command, DomainEvent, NodeId, OutboxKey, Principal, ScanRecord, ScanState, ScanStatus};
+use crate::model::{Command, DomainEvent, NodeId, OutboxKey, Principal, ProjectId, ScanRecord, ScanState, ScanStatus};
 
 /// The name of the consumer that counts how scans end by day.
 pub const OUTCOMES: &str = "outcomes";
@@ -17,7 +17,7 @@ pub fn event_of(before: &ScanRecord, after: &ScanRecord) -> Option<DomainEvent> 
         (
             ScanState::Pending { .. } | ScanState::Running { .. },
             ScanState::Completed { at, .. } | ScanState::Failed { at, .. } | ScanState::Cancelled { at, .. },
-        ) => Some(DomainEvent::ScanEnded { status: after.status(), at: *at }),
+        ) => Some(DomainEvent::ScanEnded { status: after.status(), at: *at, project: after.project.clone() }),
         (ScanState::Running { node, .. }, ScanState::Pending { .. }) => {
             Some(DomainEvent::AttemptEnded { token: before.token, node: node.clone() })
         }
@@ -63,13 +63,30 @@ pub fn drain_event(node: &NodeId, within: Option<Duration>) -> DomainEvent {
     }
 }
 
-/// Returns what an event changes about the outcomes: the state and the time of a scan's end, and
-/// how many such ends there are more.
+/// What an event changes about the outcomes of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutcomeChange<'a> {
+    /// The project of the scan.
+    pub project: &'a ProjectId,
+    /// The state in which the scan ended.
+    pub status: ScanStatus,
+    /// The time of its end.
+    pub at: Timestamp,
+    /// How many such ends there are more: 1, or -1 after a deletion.
+    pub more: i64,
+}
+
+/// Returns what an event changes about the outcomes; `None` for an event that is no end and no
+/// deletion.
 #[must_use]
-pub const fn counted(event: &DomainEvent) -> Option<(ScanStatus, Timestamp, i64)> {
+pub const fn counted(event: &DomainEvent) -> Option<OutcomeChange<'_>> {
     match event {
-        DomainEvent::ScanEnded { status, at } => Some((*status, *at, 1)),
-        DomainEvent::ScanDeleted { status, at } => Some((*status, *at, -1)),
+        DomainEvent::ScanEnded { status, at, project } => {
+            Some(OutcomeChange { project, status: *status, at: *at, more: 1 })
+        }
+        DomainEvent::ScanDeleted { status, at, project } => {
+            Some(OutcomeChange { project, status: *status, at: *at, more: -1 })
+        }
         _ => None,
     }
 }
@@ -115,10 +132,11 @@ mod tests {
         let finish = |resolution| Command::Finish { token: FencingToken(1), resolution, plugins: None };
         let cancel = Command::Cancel { by: CancelledBy::User, principal: Principal::Anonymous };
         let failure = || Failure::new(FailureKind::Crashed, "exit code 1");
-        let waiting = fixtures::record(1, at(0));
+        let project: ProjectId = "team".parse().unwrap();
+        let waiting = ScanRecord { project: project.clone(), ..fixtures::record(1, at(0)) };
         let leased = changed(&waiting, &Command::Lease { node: node() }, 1);
         let asked = changed(&leased, &cancel, 2);
-        let ended = |status| Some(DomainEvent::ScanEnded { status, at: at(3) });
+        let ended = |status| Some(DomainEvent::ScanEnded { status, at: at(3), project: project.clone() });
         let attempt_ended = Some(DomainEvent::AttemptEnded { token: FencingToken(1), node: node() });
         for (before, command, expected) in [
             (&waiting, Command::Lease { node: node() }, None),

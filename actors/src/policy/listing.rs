@@ -85,7 +85,7 @@ pub fn target_contains(target: &str, text: &str) -> bool {
 /// Returns true if a scan passes the filters of a list. The page position is not a filter.
 #[must_use]
 pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
-    query.project.as_ref().is_none_or(|project| record.project == *project)
+    query.projects.holds(&record.project)
         && (query.statuses.is_empty() || query.statuses.contains(&record.status()))
         && query.mode.is_none_or(|mode| record.request.options.mode == mode)
         && query.created_from.is_none_or(|from| record.created_at >= from)
@@ -115,7 +115,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{PluginStatus, ProjectId, ResultSummary, ScanId, ScanMode, ScanState, ScanStatus};
+    use crate::model::{
+        PluginStatus, ProjectFilter, ProjectId, ResultSummary, ScanId, ScanMode, ScanState, ScanStatus,
+    };
     use crate::testing::fixtures;
 
     #[test]
@@ -165,8 +167,8 @@ mod tests {
             (all(), true),
             (ListQuery { statuses: vec![ScanStatus::Failed], ..all() }, false),
             (ListQuery { statuses: vec![ScanStatus::Failed, ScanStatus::Completed], ..all() }, true),
-            (ListQuery { project: Some("team".parse().unwrap()), ..all() }, false),
-            (ListQuery { project: Some(ProjectId::default()), ..all() }, true),
+            (ListQuery { projects: ProjectFilter::of("team".parse().unwrap()), ..all() }, false),
+            (ListQuery { projects: ProjectFilter::of(ProjectId::default()), ..all() }, true),
             (ListQuery { mode: Some(ScanMode::Active), ..all() }, false),
             (ListQuery { mode: Some(ScanMode::Passive), ..all() }, true),
             (ListQuery { created_from: Some(at(10)), ..all() }, true),

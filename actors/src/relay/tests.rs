@@ -7,7 +7,9 @@ use jiff::civil::date;
 use proptest::prelude::*;
 
 use super::{OutcomeCounter, deliver};
-use crate::model::{CancelledBy, Command, DomainEvent, OutboxEntry, OutboxKey, Principal, ScanId, Submitted};
+use crate::model::{
+    CancelledBy, Command, DomainEvent, OutboxEntry, OutboxKey, Principal, ProjectFilter, ScanId, Submitted,
+};
 use crate::policy::delivery::{DELIVERY_LIMIT, LEASE};
 use crate::ports::store::hooked::Hooked;
 use crate::ports::store::prelude::*;
@@ -32,7 +34,7 @@ async fn cancelled(store: &MemoryStore) -> ScanId {
 }
 
 async fn counted(store: &MemoryStore) -> u64 {
-    store.outcomes(date(1970, 1, 1)).await.unwrap().iter().map(|day| day.cancelled).sum()
+    store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap().iter().map(|day| day.cancelled).sum()
 }
 
 /// How many events of this action were committed.

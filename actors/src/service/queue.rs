@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ServicePorts;
 use super::error::CommandError;
 use super::known_queue::KnownQueue;
-use crate::model::{QueuePause, RequestContext};
+use crate::model::{ProjectFilter, QueuePause, RequestContext};
 use crate::policy::admission::QueueLimits;
 use crate::policy::operator;
 use crate::policy::waiting::StartBlocker;
@@ -79,7 +79,7 @@ impl QueueService {
     /// A failure of the store.
     pub async fn status(&self, context: &RequestContext) -> Result<QueueStatus, StoreError> {
         let pause = self.paused(context).await?;
-        let waiting = self.ports.store.queries.stats().await?.pending;
+        let waiting = self.ports.store.queries.stats(&ProjectFilter::All).await?.pending;
         let max_waiting = Some(self.limits().max_waiting).filter(|most| *most > 0);
         Ok(QueueStatus { pause, waiting, max_waiting, blockers: self.start_blockers().await })
     }

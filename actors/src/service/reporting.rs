@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use super::ServicePorts;
 use crate::model::{
-    ActorView, DayOutcomes, DeliveryBacklog, DueScan, NodeRecord, PastRun, RequestContext, RunsLike, ScanSnapshot,
-    StoreStats,
+    ActorView, DayOutcomes, DeliveryBacklog, DueScan, NodeRecord, PastRun, ProjectFilter, RequestContext, RunsLike,
+    ScanSnapshot, StoreStats,
 };
 use crate::policy::estimate::{Running, TimeLeft, time_left};
 use crate::policy::listing::target_text;
@@ -59,7 +59,7 @@ impl ReportingService {
     /// # Errors
     /// A failure of the store.
     pub async fn stats(&self, _context: &RequestContext) -> Result<StoreStats, StoreError> {
-        self.ports.store.queries.stats().await
+        self.ports.store.queries.stats(&ProjectFilter::All).await
     }
 
     /// Returns how the scans of each day since `since` ended, oldest first.
@@ -67,7 +67,7 @@ impl ReportingService {
     /// # Errors
     /// A failure of the store.
     pub async fn outcomes(&self, _context: &RequestContext, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        self.ports.store.queries.outcomes(since).await
+        self.ports.store.queries.outcomes(since, &ProjectFilter::All).await
     }
 
     /// Returns the newest completed scans, at most `limit`, newest first, without dry runs. With
@@ -81,7 +81,7 @@ impl ReportingService {
         like: Option<RunsLike>,
         limit: usize,
     ) -> Result<Vec<PastRun>, StoreError> {
-        self.ports.store.queries.past_runs(like, limit).await
+        self.ports.store.queries.past_runs(like, &ProjectFilter::All, limit).await
     }
 
     /// Estimates the remaining time of a running scan. If the store does not respond, only the
@@ -121,7 +121,7 @@ impl ReportingService {
     pub async fn readings(&self, patience: Duration, most_due: usize) -> ProcessReadings {
         let (at, store) = (self.ports.clock.now(), &self.ports.store);
         let (stats, due, nodes, signals, deliveries) = tokio::join!(
-            tokio::time::timeout(patience, store.queries.stats()),
+            tokio::time::timeout(patience, store.queries.stats(&ProjectFilter::All)),
             tokio::time::timeout(patience, store.dispatch.due(Duration::ZERO, most_due)),
             tokio::time::timeout(patience, store.nodes.all()),
             tokio::time::timeout(patience, self.ports.queue.depth()),

@@ -8,8 +8,8 @@ use tracing::warn;
 use super::scans::ScanService;
 use crate::live::{Client, Place};
 use crate::model::{
-    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, ProjectId, RequestContext, ScanId, ScanMode,
-    ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted, Target, TargetError,
+    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, ProjectFilter, ProjectId, RequestContext, ScanId,
+    ScanMode, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted, Target, TargetError,
 };
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
@@ -244,7 +244,7 @@ impl ScanService {
 
     /// Reserves a place in the queue for a scan of `client`.
     async fn enter(&self, client: Client) -> Result<Result<Place<'_>, QueueRefusal>, StoreError> {
-        let count = || async { Ok(self.ports.store.queries.stats().await?.pending) };
+        let count = || async { Ok(self.ports.store.queries.stats(&ProjectFilter::All).await?.pending) };
         let refusal = match self.ports.snapshots.gate.enter(client, self.ports.limits, count()).await? {
             Err(refusal) if matches!(refusal.limit, QueueLimit::ClientShare { .. }) => refusal,
             other => return Ok(other),

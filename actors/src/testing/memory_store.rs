@@ -13,11 +13,11 @@ use tokio::sync::{Notify, watch};
 use crate::model::{
     AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DeliveryBacklog, DomainEvent, DueScan, LeasedEntries,
     ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey,
-    PastRun, Principal, Priority, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord,
-    ScanState, ScanStatus, StoreStats, Submitted,
+    PastRun, Principal, Priority, ProjectFilter, ProjectId, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder,
+    ScanPage, ScanRecord, ScanState, ScanStatus, StoreStats, Submitted,
 };
 use crate::policy::events::{
-    OUTCOMES, counted, drain_event, event_of, is_delivered, key_of, key_of_deletion, principal_of,
+    OUTCOMES, OutcomeChange, counted, drain_event, event_of, is_delivered, key_of, key_of_deletion, principal_of,
 };
 use crate::policy::lease::{Fate, fate, is_over, left_to_drain};
 use crate::policy::listing::{cursor, matches, target_text, took_ms};
@@ -71,8 +71,9 @@ struct State {
     /// The dead letters, with the consumers that have accepted them.
     dead: BTreeMap<OutboxKey, (DeadLetter, Vec<String>)>,
     audit: Vec<AuditEntry>,
-    /// The outcomes of each day; a deletion that is counted before its end makes them negative.
-    days: BTreeMap<Date, [i64; 3]>,
+    /// The outcomes of each day and project; a deletion that is counted before its end makes them
+    /// negative.
+    days: BTreeMap<Date, BTreeMap<ProjectId, [i64; 3]>>,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -311,7 +312,7 @@ impl ScanRepository for MemoryStore {
         let mut state = self.state();
         let Some(record) = state.scans.get(&id).cloned() else { return Ok(Deleted::Missing) };
         let Some(at) = record.ended_at() else { return Ok(Deleted::Refused(record)) };
-        let event = DomainEvent::ScanDeleted { status: record.status(), at };
+        let event = DomainEvent::ScanDeleted { status: record.status(), at, project: record.project.clone() };
         state.note(now, by.clone(), Some(key_of_deletion(&record)), event);
         self.writes.send_replace(());
         state.scans.remove(&id);
@@ -356,9 +357,9 @@ impl ScanQueries for MemoryStore {
         })
     }
 
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
+    async fn stats(&self, projects: &ProjectFilter) -> Result<StoreStats, StoreError> {
         let mut stats = StoreStats::default();
-        for record in self.state().scans.values() {
+        for record in self.state().scans.values().filter(|record| projects.holds(&record.project)) {
             *match record.status() {
                 ScanStatus::Pending => &mut stats.pending,
                 ScanStatus::Running => &mut stats.running,
@@ -370,21 +371,27 @@ impl ScanQueries for MemoryStore {
         Ok(stats)
     }
 
-    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+    async fn outcomes(&self, since: Date, projects: &ProjectFilter) -> Result<Vec<DayOutcomes>, StoreError> {
         let state = self.state();
-        let days = state.days.range(since..).map(|(day, [completed, failed, cancelled])| DayOutcomes {
-            day: *day,
-            completed: count(*completed),
-            failed: count(*failed),
-            cancelled: count(*cancelled),
+        let days = state.days.range(since..).map(|(day, by_project)| {
+            let of_projects = by_project.iter().filter(|(project, _)| projects.holds(project));
+            let sums = of_projects.fold([0; 3], |sums: [i64; 3], (_, counts)| {
+                std::array::from_fn(|outcome| sums[outcome] + counts[outcome])
+            });
+            let [completed, failed, cancelled] = sums.map(|sum| u64::try_from(sum).unwrap_or_default());
+            DayOutcomes { day: *day, completed, failed, cancelled }
         });
         Ok(days.filter(|day| day.completed + day.failed + day.cancelled > 0).collect())
     }
 
-    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
+    async fn past_runs(
+        &self,
+        like: Option<RunsLike>,
+        projects: &ProjectFilter,
+        limit: usize,
+    ) -> Result<Vec<PastRun>, StoreError> {
         let state = self.state();
-        let runs = state.scans.values().rev().filter_map(past_run);
+        let runs = state.scans.values().rev().filter(|record| projects.holds(&record.project)).filter_map(past_run);
         let wanted =
             |run: &PastRun| like.as_ref().is_none_or(|like| like.target == run.target && like.mode == run.mode);
         Ok(runs.filter(wanted).take(limit).collect())
@@ -651,12 +658,13 @@ impl Outbox for MemoryStore {
                 continue;
             }
             waiting.accepted_by.push(OUTCOMES.to_owned());
-            let Some((status, at, change)) = counted(&entry.event) else { continue };
-            let counts = state.days.entry(at.to_zoned_datetime(TimeZone::UTC).date()).or_default();
+            let Some(OutcomeChange { project, status, at, more }) = counted(&entry.event) else { continue };
+            let day = state.days.entry(at.to_zoned_datetime(TimeZone::UTC).date()).or_default();
+            let counts = day.entry(project.clone()).or_default();
             match status {
-                ScanStatus::Completed => counts[0] += change,
-                ScanStatus::Failed => counts[1] += change,
-                ScanStatus::Cancelled => counts[2] += change,
+                ScanStatus::Completed => counts[0] += more,
+                ScanStatus::Failed => counts[1] += more,
+                ScanStatus::Cancelled => counts[2] += more,
                 ScanStatus::Pending | ScanStatus::Running => {}
             }
         }

@@ -27,9 +27,9 @@ use super::fixtures;
 use crate::model::{
     AttemptEnd, AttemptNumber, CancelledBy, Command, DayOutcomes, Deleted, DueScan, Failure, FailureKind, FencingToken,
     Interruption, IssueRef, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, OutboxKey, PendingReason,
-    PluginResult, PluginStatus, Principal, Priority, ProjectId, Resolution, ResultSummary, RunningScan, RunsLike,
-    ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind, Severity,
-    StoreStats, Submitted, Verdict,
+    PluginResult, PluginStatus, Principal, Priority, ProjectFilter, ProjectId, Resolution, ResultSummary, RunningScan,
+    RunsLike, ScanId, ScanMode, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, ScannerInfo, ScannerKind,
+    Severity, StoreStats, Submitted, Verdict,
 };
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;

@@ -31,6 +31,7 @@ struct TargetRow {
 #[derive(Debug, Clone, SurrealValue)]
 struct Day {
     key: RecordId,
+    project: String,
     date: i64,
     completed: i64,
     failed: i64,
@@ -66,7 +67,14 @@ impl Beside {
                 day.failed += failed;
                 day.cancelled += cancelled;
             }
-            None => self.days.push(Day { key: ended.day.clone(), date: ended.date, completed, failed, cancelled }),
+            None => self.days.push(Day {
+                key: ended.day.clone(),
+                project: ended.project.clone(),
+                date: ended.date,
+                completed,
+                failed,
+                cancelled,
+            }),
         }
         self.all.push(ended);
         Ok(())

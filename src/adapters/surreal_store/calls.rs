@@ -50,9 +50,18 @@ pub(super) async fn call_again<T: SurrealValue>(
     sql: &'static str,
     variables: impl SurrealValue + Clone + 'static,
 ) -> Result<T, CallError> {
+    call_text_again(db, sql, variables).await
+}
+
+/// Works like [`call_again`], for a text that is not constant.
+pub(super) async fn call_text_again<T: SurrealValue>(
+    db: &dyn Executor,
+    sql: &str,
+    variables: impl SurrealValue + Clone + 'static,
+) -> Result<T, CallError> {
     let mut tries = Tries::default();
     loop {
-        match call(db, sql, variables.clone()).await {
+        match call_text(db, sql.to_owned(), variables.clone()).await {
             Err(error) => tries.after(error).await?,
             answer => return answer,
         }

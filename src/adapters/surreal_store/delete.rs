@@ -61,7 +61,7 @@ impl SurrealStore {
             let idempotency = read.record.idempotency_key.as_deref().map(row::idempotency_key);
             let Some(at) = read.record.ended_at() else { return Ok(Deleted::Refused(read.record)) };
             let event = EventRows::new(
-                &DomainEvent::ScanDeleted { status: read.record.status(), at },
+                &DomainEvent::ScanDeleted { status: read.record.status(), at, project: read.record.project.clone() },
                 by,
                 Some(key_of_deletion(&read.record)),
                 self.inner.offset(),

@@ -1,19 +1,25 @@
 //! The additional rows of a finished scan: the numbers for sorting and trends, the plugins with
 //! results, and the counts per day, which the relay writes.
 
-use kastrel_actors::model::{DayOutcomes, PastRun, RunsLike, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use kastrel_actors::model::{
+    DayOutcomes, PastRun, ProjectFilter, ProjectId, RunsLike, ScanId, ScanMode, ScanRecord, ScanState, ScanStatus,
+};
 use kastrel_actors::policy::listing::{
     findings_of, plugin_text, plugins_with_results, severity_rank, target_text, took_ms,
 };
 use kastrel_actors::ports::StoreError;
-use std::time::Duration;
-use surrealdb::types::{Array, RecordId, RecordIdKeyRange, SurrealValue, Value};
+use surrealdb::types::{Array, RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls;
 use super::row;
 use super::store::SurrealStore;
 
-/// The number of rows per day. Several rows reduce conflicts between scans that end together.
+/// The number of rows per project and day. Several rows reduce conflicts between scans that end together.
 pub(super) const PARTS: u64 = 8;
 
 /// The rows of one scan, with their keys.
@@ -21,7 +27,7 @@ pub(super) const PARTS: u64 = 8;
 pub(super) struct Ended {
     key: RecordId,
     number: i64,
-    project: String,
+    pub(super) project: String,
     target: String,
     mode: String,
     run: bool,
@@ -49,10 +55,10 @@ impl Ended {
         let Some(at) = record.ended_at() else { return Ok(None) };
         let number = row::signed(record.id.0)?;
         let took = took_ms(record).map(row::signed).transpose()?;
-        let (day, date) = day_row(record.id, at);
+        let (day, date) = day_row(&record.project, record.id, at);
         let is = |status: ScanStatus| i64::from(record.status() == status);
         let found = plugins_with_results(record).into_iter().map(|plugin| Found {
-            key: array_key("found", [plugin.clone().into_value(), number.into_value()]),
+            key: array_key("found", vec![plugin.clone().into_value(), number.into_value()]),
             plugin,
         });
         let severities = record.severities();
@@ -81,19 +87,19 @@ impl Ended {
 pub(super) fn keys_of_other_spelling(record: &ScanRecord) -> Result<Vec<RecordId>, StoreError> {
     let number = row::signed(record.id.0)?;
     let names = record.plugins.iter().map(|plugin| &plugin.name).filter(|name| plugin_text(name) != **name);
-    Ok(names.map(|name| array_key("found", [name.clone().into_value(), number.into_value()])).collect())
+    Ok(names.map(|name| array_key("found", vec![name.clone().into_value(), number.into_value()])).collect())
 }
 
-fn array_key(table: &str, parts: [Value; 2]) -> RecordId {
-    RecordId::new(table, Array::from(parts.to_vec()))
+fn array_key(table: &str, parts: Vec<Value>) -> RecordId {
+    RecordId::new(table, Array::from(parts))
 }
 
-/// The key and the date of the row that counts a scan that ended at this time.
-pub(super) fn day_row(scan: ScanId, at: jiff::Timestamp) -> (RecordId, i64) {
+/// The key and the date of the row that counts a scan of a project that ended at this time.
+pub(super) fn day_row(project: &ProjectId, scan: ScanId, at: jiff::Timestamp) -> (RecordId, i64) {
     let day = at.to_zoned_datetime(jiff::tz::TimeZone::UTC).date();
     let date = i64::from(day.year()) * 10_000 + i64::from(day.month()) * 100 + i64::from(day.day());
     let part = i64::try_from(scan.0 % PARTS).unwrap_or_default();
-    (array_key("day", [date.into_value(), part.into_value()]), date)
+    (array_key("day", vec![project.to_string().into_value(), date.into_value(), part.into_value()]), date)
 }
 
 /// Writes `$ended`, the rows of a finished scan, within a transaction, and clears the columns of
@@ -129,11 +135,15 @@ struct DayRows {
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Runs {
+    project: String,
+    bound: i64,
     limit: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
 struct RunsOf {
+    project: String,
+    bound: i64,
     target: String,
     mode: String,
     limit: i64,
@@ -154,33 +164,39 @@ struct RunRows {
 
 const DAYS: &str = "RETURN { rows: (SELECT date, completed, failed, cancelled FROM $from) };";
 
+/// The newest runs of a project. The bound is above every number: with it, the engine follows the
+/// index that ends with the number instead of sorting the runs of another one.
 const RUNS: &str = "
-    RETURN { rows: (SELECT number, target, mode, took ?? 0 AS took FROM ended WHERE run = true ORDER BY number DESC LIMIT $limit) };";
+    RETURN { rows: (SELECT number, target, mode, took ?? 0 AS took FROM ended
+        WHERE project = $project AND run = true AND number < $bound ORDER BY number DESC LIMIT $limit) };";
 
 const RUNS_LIKE: &str = "
     RETURN { rows: (SELECT number, target, mode, took ?? 0 AS took FROM ended
-        WHERE run = true AND target = $target AND mode = $mode ORDER BY number DESC LIMIT $limit) };";
+        WHERE project = $project AND run = true AND target = $target AND mode = $mode AND number < $bound ORDER BY number DESC LIMIT $limit) };";
 
 impl SurrealStore {
-    /// Reads a few rows per day, independent of the number of scans.
-    pub(super) async fn day_outcomes(&self, since: jiff::civil::Date) -> Result<Vec<DayOutcomes>, StoreError> {
+    /// Reads a few rows per project and day, independent of the number of scans.
+    pub(super) async fn day_outcomes(
+        &self,
+        since: jiff::civil::Date,
+        filter: &ProjectFilter,
+    ) -> Result<Vec<DayOutcomes>, StoreError> {
         let first = i64::from(since.year()) * 10_000 + i64::from(since.month()) * 100 + i64::from(since.day());
-        let bound =
-            |date: i64| surrealdb::types::RecordIdKey::Array(Array::from(vec![date.into_value(), 0_i64.into_value()]));
-        let range = RecordIdKeyRange::from(bound(first)..bound(i64::MAX));
-        let DayRows { rows } =
-            calls::call_again(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) }).await?;
+        let reads = self.projects_of(filter).await?.into_iter().map(|project| {
+            let bound = |date: i64| {
+                let parts = vec![project.clone().into_value(), date.into_value(), 0_i64.into_value()];
+                RecordIdKey::Array(Array::from(parts))
+            };
+            let range = RecordIdKeyRange::from(bound(first)..bound(i64::MAX));
+            calls::call_again::<DayRows>(&self.inner.db, DAYS, Days { from: RecordId::new("day", range) })
+        });
         // A part is negative while a deletion is counted and its end is not, so the parts are added
         // before anything is cut off at zero.
-        let mut sums: Vec<(i64, [i64; 3])> = Vec::new();
-        for found in rows {
-            if sums.last().is_none_or(|(date, _)| *date != found.date) {
-                sums.push((found.date, [0; 3]));
-            }
-            if let Some((_, sum)) = sums.last_mut() {
-                for (sum, part) in sum.iter_mut().zip([found.completed, found.failed, found.cancelled]) {
-                    *sum += part;
-                }
+        let mut sums: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
+        for found in try_join_all(reads).await?.into_iter().flat_map(|found| found.rows) {
+            let sum = sums.entry(found.date).or_default();
+            for (sum, part) in sum.iter_mut().zip([found.completed, found.failed, found.cancelled]) {
+                *sum += part;
             }
         }
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
@@ -199,15 +215,29 @@ impl SurrealStore {
         Ok(days)
     }
 
-    pub(super) async fn runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let RunRows { rows } = match like {
-            None => calls::call_again(&self.inner.db, RUNS, Runs { limit }).await?,
-            Some(RunsLike { target, mode }) => {
-                calls::call_again(&self.inner.db, RUNS_LIKE, RunsOf { target, mode: mode.as_str().to_owned(), limit })
-                    .await?
+    /// Reads the newest runs of each project from an index, and merges them.
+    pub(super) async fn runs(
+        &self,
+        like: Option<RunsLike>,
+        filter: &ProjectFilter,
+        limit: usize,
+    ) -> Result<Vec<PastRun>, StoreError> {
+        let reads = self.projects_of(filter).await?.into_iter().map(|project| {
+            let (like, bound, limit) = (like.clone(), i64::MAX, row::at_most(limit));
+            async move {
+                match like {
+                    None => calls::call_again::<RunRows>(&self.inner.db, RUNS, Runs { project, bound, limit }).await,
+                    Some(RunsLike { target, mode }) => {
+                        let mode = mode.as_str().to_owned();
+                        let runs = RunsOf { project, bound, target, mode, limit };
+                        calls::call_again(&self.inner.db, RUNS_LIKE, runs).await
+                    }
+                }
             }
-        };
+        });
+        let mut rows: Vec<RunRow> = try_join_all(reads).await?.into_iter().flat_map(|found| found.rows).collect();
+        rows.sort_unstable_by_key(|run| Reverse(run.number));
+        rows.truncate(limit);
         rows.into_iter()
             .map(|run| {
                 Ok(PastRun {

@@ -7,13 +7,14 @@
 //! left out and counted.
 //!
 //! Each index of lists has the project first. A list of one project follows its part of the index;
-//! a list of all projects follows one part for each project that has scans, and merges them.
+//! a list of several or all projects follows one part for each, and merges them.
 
 mod page;
 mod plan;
 mod ranked;
 mod scope;
 mod sql;
+mod stats;
 
 use std::collections::HashMap;
 
@@ -43,7 +44,10 @@ const CHUNK: usize = 100;
 
 impl SurrealStore {
     pub(super) async fn page(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
-        let scope = self.scope(query.project.as_ref()).await?;
+        if query.projects.is_empty() {
+            return Ok(ScanPage { total: query.count.then_some(0), ..Page::new(query).finish(query) });
+        }
+        let scope = self.scope(&query.projects).await?;
         let mut page = match query.order {
             ScanOrder::Newest | ScanOrder::Oldest => self.page_by_number(query, &scope).await?,
             ScanOrder::Longest | ScanOrder::Findings | ScanOrder::Worst => self.page_by_rank(query, &scope).await?,
@@ -210,7 +214,7 @@ impl SurrealStore {
     /// Converts the days of a query to a range of scan numbers. Scans are numbered in the order of
     /// acceptance.
     async fn range_of_days(&self, query: &ListQuery, scope: &Scope) -> Result<KeyRange, StoreError> {
-        let mut range = KeyRange { lo: -1, hi: i64::MAX };
+        let mut range = KeyRange::ALL;
         if let Some(from) = query.created_from {
             let first = self.bounds(scope, sql::FIRST_SINCE, from).await?.into_iter().min();
             range.lo = first.map_or(i64::MAX, |number| number - 1);
@@ -352,8 +356,8 @@ impl SurrealStore {
     /// The number of matching scans, and whether there are more.
     ///
     /// The count indexes count all scans of a state, and so serve lists of all projects, or of the
-    /// only one. Within one of several projects, and with other filters, it counts the entries of
-    /// the project's part of an index and stops at [`MAX_COUNT`] matches, or at
+    /// only one. Within some of several projects, and with other filters, it counts the entries of
+    /// the projects' parts of an index and stops at [`MAX_COUNT`] matches, or at
     /// [`MAX_SCANNED_WITHOUT_MATCH`] other rows. So its cost is bounded whatever the number of
     /// scans, and no counter of a project makes the writers of its scans collide.
     async fn count(&self, query: &ListQuery, scope: &Scope) -> Result<(u64, bool), StoreError> {
@@ -384,17 +388,20 @@ impl SurrealStore {
             }
         }
         if !checks {
-            let found = self
-                .numbers(scope, &scan, self.range_of_days(&whole, scope).await?, false, MAX_COUNT + 1, 0)
-                .await?
-                .len();
-            return Ok((found.min(MAX_COUNT) as u64, found > MAX_COUNT));
+            return self.count_entries(scope, &scan, self.range_of_days(&whole, scope).await?).await;
         }
         let page = self.page_by_number(&whole, scope).await?;
         Ok((page.scans.len() as u64, page.next.is_some()))
     }
 
-    pub(super) async fn counts(&self) -> Result<StoreStats, StoreError> {
+    /// The number of entries of an index scan up to [`MAX_COUNT`], and whether there are more.
+    async fn count_entries(&self, scope: &Scope, scan: &IndexScan, range: KeyRange) -> Result<(u64, bool), StoreError> {
+        let found = self.numbers(scope, scan, range, false, MAX_COUNT + 1, 0).await?.len();
+        Ok((found.min(MAX_COUNT) as u64, found > MAX_COUNT))
+    }
+
+    /// The number of all scans in each state, from the count indexes.
+    async fn counts(&self) -> Result<StoreStats, StoreError> {
         let counts: Counts = calls::call_again(&self.inner.db, sql::COUNTS, Nothing {}).await?;
         Ok(StoreStats {
             pending: row::unsigned(counts.pending)?,
@@ -402,6 +409,7 @@ impl SurrealStore {
             completed: row::unsigned(counts.completed)?,
             failed: row::unsigned(counts.failed)?,
             cancelled: row::unsigned(counts.cancelled)?,
+            ..StoreStats::default()
         })
     }
 }

@@ -7,7 +7,7 @@ use kastrel_actors::model::{
     AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId,
     ScanStatus,
 };
-use kastrel_actors::policy::events::{OUTCOMES, counted};
+use kastrel_actors::policy::events::{OUTCOMES, OutcomeChange, counted};
 use kastrel_actors::ports::{AuditLog, Outbox, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::watch;
@@ -120,6 +120,7 @@ struct Letters {
 struct Counted {
     key: RecordId,
     day: RecordId,
+    project: String,
     date: i64,
     completed: i64,
     failed: i64,
@@ -217,7 +218,7 @@ const COUNT: &str = "
         IF $done != NONE AND $consumer NOT IN $done {
             UPDATE $one.key SET done += $consumer RETURN NONE;
             UPSERT $one.day SET
-                date = $one.date, completed = (completed ?? 0) + $one.completed, failed = (failed ?? 0) + $one.failed,
+                project = $one.project, date = $one.date, completed = (completed ?? 0) + $one.completed, failed = (failed ?? 0) + $one.failed,
                 cancelled = (cancelled ?? 0) + $one.cancelled
                 RETURN NONE;
         };
@@ -351,12 +352,13 @@ fn key(scan: i64, version: i64) -> Result<OutboxKey, StoreError> {
 
 /// The row of an end or a deletion; `None` for other events.
 fn counted_row(entry: &OutboxEntry) -> Result<Option<Counted>, StoreError> {
-    let Some((status, at, change)) = counted(&entry.event) else { return Ok(None) };
-    let (day, date) = ended::day_row(entry.key.scan, at);
-    let of = |wanted: ScanStatus| if status == wanted { change } else { 0 };
+    let Some(OutcomeChange { project, status, at, more }) = counted(&entry.event) else { return Ok(None) };
+    let (day, date) = ended::day_row(project, entry.key.scan, at);
+    let of = |wanted: ScanStatus| if status == wanted { more } else { 0 };
     Ok(Some(Counted {
         key: outbox_key(entry.key)?,
         day,
+        project: project.to_string(),
         date,
         completed: of(ScanStatus::Completed),
         failed: of(ScanStatus::Failed),

@@ -24,6 +24,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 10, sql: include_str!("migrations/0010_ranks_in_two_columns.surql") },
     Step { version: 11, sql: include_str!("migrations/0011_plugin_results.surql") },
     Step { version: 12, sql: include_str!("migrations/0012_outbox_and_audit.surql") },
+    Step { version: 13, sql: include_str!("migrations/0013_outcomes_of_projects.surql") },
 ];
 
 /// The schema version of this program.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
     Command, DayOutcomes, Deleted, DueScan, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
-    NodeRegistration, PastRun, Principal, QueuePause, RunningScan, RunsLike, ScanId, ScanPage, ScanRecord, StoreStats,
-    Submitted,
+    NodeRegistration, PastRun, Principal, ProjectFilter, QueuePause, RunningScan, RunsLike, ScanId, ScanPage,
+    ScanRecord, StoreStats, Submitted,
 };
 use kastrel_actors::ports::{
     Applied, Coordination, DispatchStore, NodeRegistry, QueueControl, ScanQueries, ScanRepository, StoreError,
@@ -113,16 +113,21 @@ impl ScanQueries for SurrealStore {
         self.page(&query).await
     }
 
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.counts().await
+    async fn stats(&self, projects: &ProjectFilter) -> Result<StoreStats, StoreError> {
+        self.scans_by_state(projects).await
     }
 
-    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        self.day_outcomes(since).await
+    async fn outcomes(&self, since: Date, projects: &ProjectFilter) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.day_outcomes(since, projects).await
     }
 
-    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
-        self.runs(like, limit).await
+    async fn past_runs(
+        &self,
+        like: Option<RunsLike>,
+        projects: &ProjectFilter,
+        limit: usize,
+    ) -> Result<Vec<PastRun>, StoreError> {
+        self.runs(like, projects, limit).await
     }
 }
 

@@ -194,6 +194,7 @@ mod adapter;
 mod fences;
 mod lost_answers;
 mod measure;
+mod projects;
 mod ranks;
 mod remote;
 mod split;

@@ -109,7 +109,7 @@ const STEP: &str = concat!(
         IF (SELECT VALUE upto FROM ONLY backfill:ended) = NONE {
             FOR $day IN $beside.days {
                 UPSERT $day.key SET
-                    date = $day.date, completed = (completed ?? 0) + $day.completed, failed = (failed ?? 0) + $day.failed,
+                    project = $day.project, date = $day.date, completed = (completed ?? 0) + $day.completed, failed = (failed ?? 0) + $day.failed,
                     cancelled = (cancelled ?? 0) + $day.cancelled RETURN NONE;
             };
         };

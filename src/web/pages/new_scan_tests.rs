@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kastrel_actors::model::SettingValue;
+use kastrel_actors::model::{ProjectFilter, SettingValue};
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::service::SettingRules;
 use kastrel_actors::testing::{TestSealer, fixtures};
@@ -389,5 +389,5 @@ async fn batch_in_a_full_queue_shows_the_outcome_of_each_line() {
     ] {
         assert!(html.contains(part), "{part}: {html}");
     }
-    assert_eq!(app.memory.stats().await.unwrap().pending, 2);
+    assert_eq!(app.memory.stats(&ProjectFilter::All).await.unwrap().pending, 2);
 }

@@ -24,7 +24,7 @@ use crate::web::estimate;
 use crate::web::fragments::shared;
 use crate::web::headers::page;
 use crate::web::state::Web;
-use crate::web::text::{MomentText, clean, counted, duration, sentence};
+use crate::web::text::{MomentText, clean, counted, duration, number_of_scans, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::{WallClock, exact};
 
@@ -59,7 +59,7 @@ pub(crate) struct OverviewPage {
 struct Tile {
     name: &'static str,
     label: &'static str,
-    count: u64,
+    count: String,
     url: String,
 }
 
@@ -223,7 +223,7 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
         .map(|status| Tile {
             name: status.as_str(),
             label: state_word(status),
-            count: stats.of(status),
+            count: number_of_scans(stats.of(status), stats.is_floor(status)),
             url: format!("/scans?status={status}"),
         })
         .into()

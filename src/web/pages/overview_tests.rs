@@ -24,7 +24,14 @@ impl OverviewPage {
             layout: Layout::sample("Overview"),
             live: Live::sample(),
             notice: None,
-            tiles: tiles(&StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5 }),
+            tiles: tiles(&StoreStats {
+                pending: 1,
+                running: 2,
+                completed: 3,
+                failed: 4,
+                cancelled: 5,
+                ..StoreStats::default()
+            }),
             health: health(
                 Some((&[], 0)),
                 None,

@@ -14,7 +14,7 @@ use crate::web::fragments::shared;
 use crate::web::headers::page;
 use crate::web::query::ScanListQuery;
 use crate::web::state::{Web, WebInner};
-use crate::web::text::{clean, counted, sentence};
+use crate::web::text::{clean, counted, number_of_scans, sentence};
 use crate::web::viewer::Viewer;
 use crate::web::zone::Zone;
 
@@ -70,7 +70,7 @@ struct Tab {
     name: &'static str,
     label: &'static str,
     /// How many scans of this state match the filters, if known.
-    count: Option<u64>,
+    count: Option<String>,
     url: String,
     is_here: bool,
 }
@@ -133,7 +133,10 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
     let tab = |status: Option<ScanStatus>| Tab {
         name: status.map_or("all", ScanStatus::as_str),
         label: status.map_or("All", state_word),
-        count: counts.map(|counts| status.map_or_else(|| counts.all(), |status| counts.of(status))),
+        count: counts.map(|counts| match status {
+            None => number_of_scans(counts.all(), counts.all_is_floor()),
+            Some(status) => number_of_scans(counts.of(status), counts.is_floor(status)),
+        }),
         url: ScanListQuery { statuses: status.into_iter().collect(), ..start.clone() }.in_fitting_order().link(PATH),
         is_here: query.statuses == status.into_iter().collect::<Vec<_>>(),
     };

@@ -10,7 +10,7 @@ impl ScanListPage {
         let tab = |status: ScanStatus| Tab {
             name: status.as_str(),
             label: state_word(status),
-            count: Some(7),
+            count: Some("7".into()),
             url: format!("/scans?status={status}"),
             is_here: status == ScanStatus::Failed,
         };

@@ -1,6 +1,6 @@
 //! The filters, the order and the page of a scan list.
 
-use kastrel_actors::model::{Cursor, ListQuery, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
+use kastrel_actors::model::{Cursor, ListQuery, ProjectFilter, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
 use kastrel_actors::policy::listing::search_text;
 
 use super::day::Day;
@@ -57,7 +57,7 @@ impl ScanListQuery {
     /// Converts the query for the store.
     pub(crate) fn for_store(&self) -> ListQuery {
         ListQuery {
-            project: None,
+            projects: ProjectFilter::All,
             statuses: self.statuses.clone(),
             target: self.target.as_deref().map(search_text),
             mode: self.mode,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::civil::Date;
 use kastrel_actors::model::{
-    Command, DayOutcomes, ListQuery, NewScan, PastRun, RunsLike, ScanOrder, ScanPage, StoreStats, Submitted,
+    Command, DayOutcomes, ListQuery, NewScan, PastRun, ProjectFilter, RunsLike, ScanOrder, ScanPage, StoreStats,
+    Submitted,
 };
 use kastrel_actors::policy::listing::matches;
 use kastrel_actors::ports::{Applied, CallHook, ScanQueries, StoreError, Stores};
@@ -79,16 +80,21 @@ impl ScanQueries for TestStore {
         Ok(page)
     }
 
-    async fn stats(&self) -> Result<StoreStats, StoreError> {
-        self.inner.stats().await
+    async fn stats(&self, projects: &ProjectFilter) -> Result<StoreStats, StoreError> {
+        self.inner.stats(projects).await
     }
 
-    async fn outcomes(&self, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        self.inner.outcomes(since).await
+    async fn outcomes(&self, since: Date, projects: &ProjectFilter) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.inner.outcomes(since, projects).await
     }
 
-    async fn past_runs(&self, like: Option<RunsLike>, limit: usize) -> Result<Vec<PastRun>, StoreError> {
-        self.inner.past_runs(like, limit).await
+    async fn past_runs(
+        &self,
+        like: Option<RunsLike>,
+        projects: &ProjectFilter,
+        limit: usize,
+    ) -> Result<Vec<PastRun>, StoreError> {
+        self.inner.past_runs(like, projects, limit).await
     }
 }
 

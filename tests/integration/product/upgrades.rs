@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel::adapters::surreal_store::SurrealStore;
 use kastrel_actors::model::{
-    Command, DayOutcomes, FencingToken, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, ScanRecord,
-    ScanState, Verdict,
+    Command, DayOutcomes, FencingToken, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution, ScanId,
+    ScanRecord, ScanState, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -244,7 +244,7 @@ async fn upgrade_under_kills(mut app: TestApp, place: Place, records: &[ScanReco
     for record in records {
         assert_eq!(store.get(record.id).await.unwrap().as_ref(), Some(record));
     }
-    let stats = store.stats().await.unwrap();
+    let stats = store.stats(&ProjectFilter::All).await.unwrap();
     assert_eq!((stats.pending, stats.completed, stats.all()), (SCANS / 4, SCANS / 4 * 3, SCANS));
     let completed_on = |day: i64| {
         let is_of_day = |record: &&ScanRecord| record.ended_at() == Some(at(day * 86_400 + 10));
@@ -258,7 +258,7 @@ async fn upgrade_under_kills(mut app: TestApp, place: Place, records: &[ScanReco
             cancelled: 0,
         })
         .collect();
-    assert_eq!(store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap(), days);
+    assert_eq!(store.outcomes(jiff::civil::date(1970, 1, 1), &ProjectFilter::All).await.unwrap(), days);
     let query = ListQuery { plugin: Some("plugin-7".into()), limit: 1_000, count: true, ..ListQuery::default() };
     let listed: Vec<ScanId> = store.list(query).await.unwrap().scans.iter().map(|scan| scan.id).collect();
     let expected: Vec<ScanId> =

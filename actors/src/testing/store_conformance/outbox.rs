@@ -52,7 +52,8 @@ pub async fn an_end_is_delivered_until_it_is_settled<H: StoreHarness>(world: Wor
     assert!(writes.has_changed().unwrap(), "a process sees the entries that it writes");
     let entries = leased(&world, "one").await;
     let key = OutboxKey { scan: scan.id, version: scan.version };
-    let event = DomainEvent::ScanEnded { status: ScanStatus::Completed, at: scan.ended_at().unwrap() };
+    let (at, project) = (scan.ended_at().unwrap(), scan.project.clone());
+    let event = DomainEvent::ScanEnded { status: ScanStatus::Completed, at, project };
     assert_eq!(entries, [OutboxEntry { key, event, failures: 0, accepted_by: vec![] }]);
     assert_eq!(leased(&world, "other").await, [], "it is leased");
     world.store.settle("other", &[key]).await.unwrap();
@@ -122,10 +123,14 @@ pub async fn an_end_is_counted_once_however_often_it_is_delivered<H: StoreHarnes
     world.store.count_outcomes(&entries).await.unwrap();
     world.store.count_outcomes(&entries).await.unwrap();
     let all = |days: Vec<DayOutcomes>| days.iter().map(|day| day.completed).sum::<u64>();
-    assert_eq!(all(world.store.outcomes(date(1970, 1, 1)).await.unwrap()), 2);
+    assert_eq!(all(world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap()), 2);
     world.store.settle("one", &entries.iter().map(|entry| entry.key).collect::<Vec<_>>()).await.unwrap();
     world.store.count_outcomes(&entries).await.unwrap();
-    assert_eq!(all(world.store.outcomes(date(1970, 1, 1)).await.unwrap()), 2, "an entry that is gone is not counted");
+    assert_eq!(
+        all(world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap()),
+        2,
+        "an entry that is gone is not counted"
+    );
     // A deletion may be counted before the end.
     let third = ended(&world).await;
     world.store.delete(third.id, &Principal::System).await.unwrap();
@@ -134,14 +139,14 @@ pub async fn an_end_is_counted_once_however_often_it_is_delivered<H: StoreHarnes
     entries.reverse();
     for entry in &entries {
         world.store.count_outcomes(std::slice::from_ref(entry)).await.unwrap();
-        assert!(all(world.store.outcomes(date(1970, 1, 1)).await.unwrap()) <= 2);
+        assert!(all(world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap()) <= 2);
     }
     for scan in [first, second] {
         world.store.delete(scan.id, &Principal::System).await.unwrap();
     }
     world.harness.advance(2 * LEASE);
     world.deliver().await;
-    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
+    assert_eq!(world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap(), []);
 }
 
 /// No entry is written that nobody wants.
@@ -285,8 +290,14 @@ pub async fn an_end_is_delivered_whichever_step_its_process_dies_at<H: StoreHarn
             let is_delivered = delivered(&world).await.contains(&key) || before.contains(&key);
             assert_eq!(is_delivered, is_committed, "after {steps} steps, {refusal:?}");
             assert_eq!(world.store.backlog().await.unwrap(), DeliveryBacklog::default());
-            let counted: u64 =
-                world.store.outcomes(date(1970, 1, 1)).await.unwrap().iter().map(|day| day.cancelled).sum();
+            let counted: u64 = world
+                .store
+                .outcomes(date(1970, 1, 1), &ProjectFilter::All)
+                .await
+                .unwrap()
+                .iter()
+                .map(|day| day.cancelled)
+                .sum();
             assert_eq!(counted, ends, "after {steps} steps, {refusal:?}");
             if is_alive {
                 break;

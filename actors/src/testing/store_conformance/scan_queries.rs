@@ -22,6 +22,7 @@ macro_rules! scan_queries_cases {
             ends_are_counted_by_day
             past_runs_are_the_completed_ones
             stats_count_every_state
+            numbers_are_those_of_the_projects
         }
     };
 }
@@ -232,7 +233,7 @@ impl<H: StoreHarness> World<H> {
     }
 }
 
-/// Only scans of that project, with every other filter and in every order; without the filter,
+/// Only scans of these projects, with every other filter and in every order; without the filter,
 /// those of all projects, in one order.
 pub async fn a_list_is_filtered_by_project<H: StoreHarness>(world: World<H>) {
     let projects: Vec<ProjectId> = ["default", "a-team", "team"].iter().map(|name| name.parse().unwrap()).collect();
@@ -254,44 +255,56 @@ pub async fn a_list_is_filtered_by_project<H: StoreHarness>(world: World<H>) {
             world.harness.advance(Duration::from_secs(2));
         }
     }
+    let of = |places: &[usize]| ProjectFilter::Only(places.iter().map(|place| projects[*place].clone()).collect());
+    let nobody: ProjectId = "nobody".parse().unwrap();
+    let with_unknown = ProjectFilter::Only([projects[2].clone(), nobody.clone()].into());
+    // Each filter, with the places of its projects.
+    let filters = [
+        (ProjectFilter::All, vec![0, 1, 2]),
+        (of(&[2]), vec![2]),
+        (of(&[0, 2]), vec![0, 2]),
+        (of(&[0, 1, 2]), vec![0, 1, 2]),
+        (with_unknown, vec![2]),
+        (ProjectFilter::of(nobody), vec![]),
+        (of(&[]), vec![]),
+    ];
     let all = || ListQuery { count: true, ..ListQuery::default() };
     let pending = vec![ScanStatus::Pending];
-    for (query, everywhere, of_team) in [
-        (all(), vec![9, 8, 7, 6, 5, 4, 3, 2, 1], vec![9, 6, 3]),
-        (ListQuery { order: ScanOrder::Oldest, ..all() }, vec![1, 2, 3, 4, 5, 6, 7, 8, 9], vec![3, 6, 9]),
-        (ListQuery { order: ScanOrder::Target, ..all() }, vec![3, 2, 1, 6, 5, 4, 9, 8, 7], vec![3, 6, 9]),
-        (ListQuery { order: ScanOrder::Findings, ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
-        (ListQuery { order: ScanOrder::Worst, ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
-        (ListQuery { statuses: pending.clone(), ..all() }, vec![9, 8, 7], vec![9]),
+    for (query, everywhere) in [
+        (all(), vec![9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        (ListQuery { order: ScanOrder::Oldest, ..all() }, vec![1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (ListQuery { order: ScanOrder::Target, ..all() }, vec![3, 2, 1, 6, 5, 4, 9, 8, 7]),
+        (ListQuery { order: ScanOrder::Findings, ..all() }, vec![6, 5, 4, 3, 2, 1]),
+        (ListQuery { order: ScanOrder::Worst, ..all() }, vec![6, 5, 4, 3, 2, 1]),
+        (ListQuery { statuses: pending.clone(), ..all() }, vec![9, 8, 7]),
         (
             ListQuery { statuses: vec![ScanStatus::Pending, ScanStatus::Completed], ..all() },
             vec![9, 8, 7, 6, 5, 4, 3, 2, 1],
-            vec![9, 6, 3],
         ),
-        (ListQuery { target: Some("h1".into()), ..all() }, vec![6, 5, 4], vec![6]),
-        (ListQuery { target: Some("h".into()), statuses: pending, ..all() }, vec![9, 8, 7], vec![9]),
-        (ListQuery { mode: Some(ScanMode::Active), ..all() }, vec![], vec![]),
-        (ListQuery { plugin: Some("whatweb".into()), ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
-        (ListQuery { min_severity: Some(Severity::Low), ..all() }, vec![6, 5, 4, 3, 2, 1], vec![6, 3]),
-        (ListQuery { created_from: Some(times[2]), ..all() }, vec![9, 8, 7, 6, 5, 4, 3], vec![9, 6, 3]),
-        (ListQuery { created_until: Some(times[2]), ..all() }, vec![2, 1], vec![]),
-        (ListQuery { offset: 2, ..all() }, vec![7, 6, 5, 4, 3, 2, 1], vec![3]),
+        (ListQuery { target: Some("h1".into()), ..all() }, vec![6, 5, 4]),
+        (ListQuery { target: Some("h".into()), statuses: pending, ..all() }, vec![9, 8, 7]),
+        (ListQuery { mode: Some(ScanMode::Active), ..all() }, vec![]),
+        (ListQuery { plugin: Some("whatweb".into()), ..all() }, vec![6, 5, 4, 3, 2, 1]),
+        (ListQuery { min_severity: Some(Severity::Low), ..all() }, vec![6, 5, 4, 3, 2, 1]),
+        (ListQuery { created_from: Some(times[2]), ..all() }, vec![9, 8, 7, 6, 5, 4, 3]),
+        (ListQuery { created_until: Some(times[2]), ..all() }, vec![2, 1]),
+        (ListQuery { offset: 2, ..all() }, vec![9, 8, 7, 6, 5, 4, 3, 2, 1]),
     ] {
-        for (project, expected) in [(None, everywhere), (Some(projects[2].clone()), of_team)] {
-            let query = ListQuery { project, ..query.clone() };
+        for (filter, places) in &filters {
+            let query = ListQuery { projects: filter.clone(), ..query.clone() };
+            let mut matching: Vec<u64> = everywhere.clone();
+            matching.retain(|id| places.iter().any(|place| (id - 1) % 3 == *place));
             let page = world.store.list(query.clone()).await.unwrap();
-            assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+            let listed: Vec<u64> = page.scans.iter().map(|scan| scan.id.0).collect();
+            assert_eq!(listed, matching[query.offset.min(matching.len())..], "{query:?}");
             if query.order.is_by_number() {
-                assert_eq!(page.total, Some((expected.len() + query.offset) as u64), "{query:?}");
+                assert_eq!((page.total, page.total_is_floor), (Some(matching.len() as u64), false), "{query:?}");
             }
             if query.offset == 0 {
-                assert_eq!(world.pages_of_one(query.clone()).await, expected, "{query:?}");
+                assert_eq!(world.pages_of_one(query.clone()).await, matching, "{query:?}");
             }
         }
     }
-    let other = ListQuery { project: Some("nobody".parse().unwrap()), ..all() };
-    let page = world.store.list(other).await.unwrap();
-    assert_eq!((page.scans.len(), page.total), (0, Some(0)));
 }
 
 /// All filters apply at once, whichever index the store scans.
@@ -408,7 +421,7 @@ pub async fn a_list_has_other_orders<H: StoreHarness>(world: World<H>) {
 
 /// Every end counts on its day, once, however many attempts the scan had.
 pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
-    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
+    assert_eq!(world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap(), []);
     let day_of = |record: &ScanRecord| record.ended_at().unwrap().to_zoned_datetime(TimeZone::UTC).date();
     let mut ended = Vec::new();
     for (name, resolution) in [
@@ -423,7 +436,7 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
         world.harness.advance(Duration::from_secs(86_400));
     }
     world.deliver().await;
-    let days = world.store.outcomes(date(1970, 1, 1)).await.unwrap();
+    let days = world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap();
     // The days come from the rows, because the store's own clock may pass midnight between two of
     // them.
     let mut by_day: BTreeMap<Date, DayOutcomes> = BTreeMap::new();
@@ -443,7 +456,7 @@ pub async fn ends_are_counted_by_day<H: StoreHarness>(world: World<H>) {
     let expected: Vec<DayOutcomes> = by_day.into_values().collect();
     assert!(expected.len() >= 3);
     assert_eq!(days, expected);
-    assert_eq!(world.store.outcomes(expected[1].day).await.unwrap(), expected[1..]);
+    assert_eq!(world.store.outcomes(expected[1].day, &ProjectFilter::All).await.unwrap(), expected[1..]);
 }
 
 /// Newest first, filtered by target and mode if requested. Failed scans and dry runs do not count.
@@ -457,7 +470,7 @@ pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) 
     let dry = world.running("a").await;
     let verdict = Verdict { dry_run: true, ..Verdict::default() };
     world.committed(dry.id, finish(dry.token, Resolution::Complete(verdict))).await;
-    let runs = world.store.past_runs(None, 10).await.unwrap();
+    let runs = world.store.past_runs(None, &ProjectFilter::All, 10).await.unwrap();
     assert_eq!(
         runs.iter().map(|run| (run.id.0, run.target.as_str())).collect::<Vec<_>>(),
         [(3, "a.test"), (2, "b.test"), (1, "a.test")]
@@ -465,27 +478,99 @@ pub async fn past_runs_are_the_completed_ones<H: StoreHarness>(world: World<H>) 
     for run in &runs {
         assert_eq!(took_ms(&world.get(run.id).await), Some(run.took.as_millis() as u64));
     }
-    assert_eq!(world.store.past_runs(None, 1).await.unwrap(), runs[..1]);
+    assert_eq!(world.store.past_runs(None, &ProjectFilter::All, 1).await.unwrap(), runs[..1]);
     let like = |mode| Some(RunsLike { target: "a.test".into(), mode });
-    let of_a = world.store.past_runs(like(ScanMode::Passive), 10).await.unwrap();
+    let of_a = world.store.past_runs(like(ScanMode::Passive), &ProjectFilter::All, 10).await.unwrap();
     assert_eq!(of_a.iter().map(|run| run.id.0).collect::<Vec<_>>(), [3, 1]);
-    assert_eq!(world.store.past_runs(like(ScanMode::Active), 10).await.unwrap(), []);
+    assert_eq!(world.store.past_runs(like(ScanMode::Active), &ProjectFilter::All, 10).await.unwrap(), []);
 }
 
 /// The counts follow every change.
 pub async fn stats_count_every_state<H: StoreHarness>(world: World<H>) {
-    assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    assert_eq!(world.store.stats(&ProjectFilter::All).await.unwrap(), StoreStats::default());
     for _ in 0..4 {
         world.scan("example.com").await;
     }
-    assert_eq!(world.store.stats().await.unwrap(), StoreStats { pending: 4, ..StoreStats::default() });
+    assert_eq!(
+        world.store.stats(&ProjectFilter::All).await.unwrap(),
+        StoreStats { pending: 4, ..StoreStats::default() }
+    );
     let (completed, failed) = (world.running("a").await, world.running("a").await);
     world.running("a").await;
     world.committed(completed.id, complete(completed.token)).await;
     world.committed(failed.id, finish(failed.token, Resolution::Fail(crash()))).await;
     world.committed(ScanId(1), cancel()).await;
     assert_eq!(
-        world.store.stats().await.unwrap(),
-        StoreStats { pending: 3, running: 1, completed: 1, failed: 1, cancelled: 1 }
+        world.store.stats(&ProjectFilter::All).await.unwrap(),
+        StoreStats { pending: 3, running: 1, completed: 1, failed: 1, cancelled: 1, ..StoreStats::default() }
     );
+}
+
+/// Counts, outcomes and past runs are those of the projects, whatever happens in others.
+pub async fn numbers_are_those_of_the_projects<H: StoreHarness>(world: World<H>) {
+    let [one, two, nobody] = ["a-team", "team", "nobody"].map(|name| name.parse::<ProjectId>().unwrap());
+    let default = ProjectId::default();
+    let complete = || Some(Resolution::Complete(Verdict::default()));
+    world.register("a").await;
+    for (project, target, resolution) in [
+        (&default, "a.test", complete()),
+        (&default, "a.test", Some(Resolution::Fail(crash()))),
+        (&one, "a.test", complete()),
+        (&one, "b.test", complete()),
+        (&one, "a.test", None),
+        (&two, "a.test", Some(Resolution::Cancel(CancelledBy::User))),
+        (&two, "a.test", complete()),
+    ] {
+        let scan = world.submit(NewScan { project: project.clone(), ..fixtures::new_scan(target) }).await;
+        if let Some(resolution) = resolution {
+            let leased = world.committed(scan.id, lease("a")).await;
+            world.committed(scan.id, finish(leased.token, resolution)).await;
+        }
+    }
+    let running = world.submit(NewScan { project: two.clone(), ..fixtures::new_scan("a.test") }).await;
+    world.committed(running.id, lease("a")).await;
+    world.deliver().await;
+    let only = |projects: &[&ProjectId]| ProjectFilter::Only(projects.iter().copied().cloned().collect());
+    for (filter, [pending, running, completed, failed, cancelled], runs, like) in [
+        (ProjectFilter::All, [1, 1, 4, 1, 1], vec![7, 4, 3, 1], vec![7, 3, 1]),
+        (ProjectFilter::of(one.clone()), [1, 0, 2, 0, 0], vec![4, 3], vec![3]),
+        (only(&[&one, &two]), [1, 1, 3, 0, 1], vec![7, 4, 3], vec![7, 3]),
+        (only(&[&default, &one, &two]), [1, 1, 4, 1, 1], vec![7, 4, 3, 1], vec![7, 3, 1]),
+        (only(&[&two, &nobody]), [0, 1, 1, 0, 1], vec![7], vec![7]),
+        (ProjectFilter::of(nobody.clone()), [0; 5], vec![], vec![]),
+        (only(&[]), [0; 5], vec![], vec![]),
+    ] {
+        let stats = StoreStats { pending, running, completed, failed, cancelled, ..StoreStats::default() };
+        assert_eq!(world.store.stats(&filter).await.unwrap(), stats, "{filter:?}");
+        assert_eq!(world.ends(&filter).await, [completed, failed, cancelled], "{filter:?}");
+        for (asked, expected) in
+            [(None, runs), (Some(RunsLike { target: "a.test".into(), mode: ScanMode::Passive }), like)]
+        {
+            for limit in [1, 10] {
+                let found = world.store.past_runs(asked.clone(), &filter, limit).await.unwrap();
+                let found: Vec<u64> = found.iter().map(|run| run.id.0).collect();
+                assert_eq!(found, expected[..limit.min(expected.len())], "{filter:?} {asked:?} {limit}");
+            }
+        }
+    }
+    // A deletion changes only the outcomes of its project.
+    world.store.delete(ScanId(3), &Principal::System).await.unwrap();
+    world.deliver().await;
+    for (filter, expected) in [
+        (ProjectFilter::of(one), [1, 0, 0]),
+        (ProjectFilter::of(two), [1, 0, 1]),
+        (ProjectFilter::of(default), [1, 1, 0]),
+        (ProjectFilter::All, [3, 1, 1]),
+    ] {
+        assert_eq!(world.ends(&filter).await, expected, "{filter:?}");
+    }
+}
+
+impl<H: StoreHarness> World<H> {
+    /// The outcomes of all days: completed, failed, cancelled.
+    async fn ends(&self, projects: &ProjectFilter) -> [u64; 3] {
+        let days = self.store.outcomes(date(1970, 1, 1), projects).await.unwrap();
+        let sum = |of: fn(&DayOutcomes) -> u64| days.iter().map(of).sum();
+        [sum(|day| day.completed), sum(|day| day.failed), sum(|day| day.cancelled)]
+    }
 }

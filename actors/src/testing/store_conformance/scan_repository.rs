@@ -462,10 +462,10 @@ pub async fn a_deleted_scan_leaves_no_trace_and_its_id_stays_free<H: StoreHarnes
     assert_eq!(world.store.delete(first, &Principal::System).await.unwrap(), Deleted::Missing);
     assert_eq!(world.store.get(first).await.unwrap(), None);
     assert_eq!(world.store.apply(first, cancel()).await.unwrap(), Applied::Missing);
-    assert_eq!(world.store.stats().await.unwrap(), StoreStats::default());
+    assert_eq!(world.store.stats(&ProjectFilter::All).await.unwrap(), StoreStats::default());
     world.deliver().await;
-    assert_eq!(world.store.outcomes(date(1970, 1, 1)).await.unwrap(), []);
-    assert_eq!(world.store.past_runs(None, 10).await.unwrap(), []);
+    assert_eq!(world.store.outcomes(date(1970, 1, 1), &ProjectFilter::All).await.unwrap(), []);
+    assert_eq!(world.store.past_runs(None, &ProjectFilter::All, 10).await.unwrap(), []);
     for order in ScanOrder::ALL {
         assert_eq!(world.listed(ListQuery { order: *order, ..ListQuery::default() }).await, [0_u64; 0], "{order}");
     }
@@ -505,13 +505,16 @@ pub async fn everything_survives_a_reopen<H: StoreHarness>(world: World<H>) {
     let mut expected = vec![world.submit(keyed("key")).await, running.clone()];
     let done = world.running("a").await;
     expected.insert(0, world.committed(done.id, complete(done.token)).await);
-    let (nodes, stats) = (world.store.all().await.unwrap(), world.store.stats().await.unwrap());
+    let (nodes, stats) = (world.store.all().await.unwrap(), world.store.stats(&ProjectFilter::All).await.unwrap());
     let World { harness, store } = world;
     let Ok(store) = Arc::try_unwrap(store) else { panic!("the case shares the store with nobody") };
     let store = Arc::new(harness.reopen(store).await);
     let world = World { harness, store };
     assert_eq!(world.store.list(ListQuery::default()).await.unwrap().scans, expected);
-    assert_eq!((world.store.all().await.unwrap(), world.store.stats().await.unwrap()), (nodes, stats));
+    assert_eq!(
+        (world.store.all().await.unwrap(), world.store.stats(&ProjectFilter::All).await.unwrap()),
+        (nodes, stats)
+    );
     assert_eq!(world.store.submit(keyed("key")).await.unwrap(), Submitted::Existing(expected[1].clone()));
     assert_eq!(world.scan("example.com").await.id, ScanId(4));
     assert!(world.renew("a").await.is_ok());

@@ -52,6 +52,9 @@ pub(super) struct KeyRange {
 }
 
 impl KeyRange {
+    /// All scan numbers.
+    pub(super) const ALL: Self = Self { lo: -1, hi: i64::MAX };
+
     /// The bound at which an index scan begins.
     pub(super) const fn begin(self, oldest_first: bool) -> i64 {
         if oldest_first { self.lo } else { self.hi }

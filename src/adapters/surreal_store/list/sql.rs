@@ -92,6 +92,13 @@ pub(super) struct Counts {
     pub(super) cancelled: i64,
 }
 
+/// The numbers of the scans of a project that have not ended.
+#[derive(Debug, SurrealValue)]
+pub(super) struct OpenCounts {
+    pub(super) pending: i64,
+    pub(super) running: i64,
+}
+
 pub(super) const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan) ?? 0 };";
 
 /// The first project that has scans, in the order of their ids, and the first one after `default`:

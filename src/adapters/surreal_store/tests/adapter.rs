@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Command, Deleted, Failure, FailureKind, IssueRef, ListQuery, PluginResult, PluginStatus, Resolution, ScanId,
-    ScanOrder, ScanStatus, Severity, Verdict,
+    Command, Deleted, Failure, FailureKind, IssueRef, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution,
+    ScanId, ScanOrder, ScanStatus, Severity, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -93,17 +93,23 @@ fn missing_rows_of_an_earlier_version_are_created_once() {
         store.submit(fixtures::new_scan("c.test")).await.unwrap();
         let since = jiff::civil::date(1970, 1, 1);
         super::deliver(&store).await;
-        let (days, runs) = (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap());
+        let (days, runs) = (
+            store.outcomes(since, &ProjectFilter::All).await.unwrap(),
+            store.past_runs(None, &ProjectFilter::All, 9).await.unwrap(),
+        );
         assert_eq!((days[0].completed, runs.len()), (2, 2));
         let db = &store.inner.db;
         calls::execute(db, "DELETE ended; DELETE found; DELETE day; DELETE aim; DELETE backfill;", Nothing {})
             .await
             .unwrap();
-        assert_eq!(store.past_runs(None, 9).await.unwrap(), []);
+        assert_eq!(store.past_runs(None, &ProjectFilter::All, 9).await.unwrap(), []);
         for _ in 0..2 {
             upgrade::run(db).await.unwrap();
             assert_eq!(
-                (store.outcomes(since).await.unwrap(), store.past_runs(None, 9).await.unwrap()),
+                (
+                    store.outcomes(since, &ProjectFilter::All).await.unwrap(),
+                    store.past_runs(None, &ProjectFilter::All, 9).await.unwrap()
+                ),
                 (days.clone(), runs.clone())
             );
         }
@@ -117,7 +123,11 @@ fn missing_rows_of_an_earlier_version_are_created_once() {
             Deleted::Gone(_)
         ));
         super::deliver(&store).await;
-        assert_eq!(store.outcomes(since).await.unwrap()[0].completed, 1, "a filled in scan is deleted like any other");
+        assert_eq!(
+            store.outcomes(since, &ProjectFilter::All).await.unwrap()[0].completed,
+            1,
+            "a filled in scan is deleted like any other"
+        );
     });
 }
 
@@ -156,12 +166,12 @@ fn severities_of_scans_of_an_earlier_version_are_filled_in_once() {
         assert_eq!((listed(worst()).await, listed(severe()).await), (vec![], vec![]));
         let since = jiff::civil::date(1970, 1, 1);
         super::deliver(&store).await;
-        let days = store.outcomes(since).await.unwrap();
+        let days = store.outcomes(since, &ProjectFilter::All).await.unwrap();
         assert!(!days.is_empty());
         for _ in 0..2 {
             upgrade::run(db).await.unwrap();
             assert_eq!((listed(worst()).await, listed(severe()).await), (vec![2, 1], vec![2]));
-            assert_eq!(store.outcomes(since).await.unwrap(), days);
+            assert_eq!(store.outcomes(since, &ProjectFilter::All).await.unwrap(), days);
         }
     });
 }
@@ -199,13 +209,13 @@ fn plugins_with_issues_of_an_earlier_version_are_filled_in_once() {
         assert_eq!(listed("wafw00f").await, [0_u64; 0]);
         let since = jiff::civil::date(1970, 1, 1);
         super::deliver(&store).await;
-        let days = store.outcomes(since).await.unwrap();
+        let days = store.outcomes(since, &ProjectFilter::All).await.unwrap();
         assert!(!days.is_empty());
         calls::execute(db, STEPS[8].sql, Nothing {}).await.unwrap();
         for _ in 0..2 {
             upgrade::run(db).await.unwrap();
             assert_eq!((listed("wafw00f").await, listed("WAFW00F").await), (vec![2, 1], vec![2, 1]));
-            assert_eq!(store.outcomes(since).await.unwrap(), days, "no day is counted twice");
+            assert_eq!(store.outcomes(since, &ProjectFilter::All).await.unwrap(), days, "no day is counted twice");
         }
         assert_eq!(
             numbers(db, "RETURN { numbers: (SELECT VALUE number FROM found ORDER BY number) };").await,

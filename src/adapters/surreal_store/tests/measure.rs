@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Command, FencingToken, IssueRef, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, ScanMode, ScanOrder,
-    ScanStatus, Severity, Verdict,
+    Command, FencingToken, IssueRef, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution, ScanId,
+    ScanMode, ScanOrder, ScanStatus, Severity, Verdict,
 };
 use kastrel_actors::ports::Applied;
 use kastrel_actors::ports::store::prelude::*;
@@ -193,14 +193,14 @@ fn latencies_and_memory() {
         )
         .await;
         let start = Instant::now();
-        store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap();
+        store.outcomes(jiff::civil::date(1970, 1, 1), &ProjectFilter::All).await.unwrap();
         println!("outcomes: {:?}", start.elapsed());
         let start = Instant::now();
-        store.past_runs(None, 40).await.unwrap();
+        store.past_runs(None, &ProjectFilter::All, 40).await.unwrap();
         println!("past runs: {:?}", start.elapsed());
         page(&store, "target + count", ListQuery { target: Some("host-7".into()), ..of(&[]) }).await;
         for (name, start) in [("stats", Instant::now())] {
-            store.stats().await.unwrap();
+            store.stats(&ProjectFilter::All).await.unwrap();
             println!("{name}: {:?}", start.elapsed());
         }
         let start = Instant::now();

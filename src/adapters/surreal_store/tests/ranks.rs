@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, IssueRef, ListQuery, MAX_COUNT, NewScan, PluginResult, PluginStatus, Resolution, ResultSummary, ScanId,
-    ScanOrder, ScanRecord, ScanState, Severity, Verdict,
+    Command, IssueRef, ListQuery, MAX_COUNT, NewScan, PluginResult, PluginStatus, ProjectFilter, Resolution,
+    ResultSummary, ScanId, ScanOrder, ScanRecord, ScanState, Severity, Verdict,
 };
 use kastrel_actors::policy::listing::cursor;
 use kastrel_actors::ports::Applied;
@@ -242,7 +242,10 @@ fn ranks_of_an_earlier_version_are_filled_in_once() {
             }
             assert_eq!(numbers(&db, old_columns).await, [0; 0], "the old columns are cleared");
         }
-        assert!(store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap().is_empty(), "no day is counted again");
+        assert!(
+            store.outcomes(jiff::civil::date(1970, 1, 1), &ProjectFilter::All).await.unwrap().is_empty(),
+            "no day is counted again"
+        );
 
         // A backfill that was interrupted after some rows.
         let interrupted =

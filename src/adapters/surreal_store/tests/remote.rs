@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{Command, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, Submitted, Verdict};
+use kastrel_actors::model::{
+    Command, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution, ScanId, Submitted, Verdict,
+};
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::ports::{Applied, StoreError};
 use kastrel_actors::testing::fixtures;
@@ -235,7 +237,7 @@ fn collisions_of_fifty_nodes_are_not_surfaced() {
             node.await.unwrap();
         }
         println!("50 nodes with 10 renewals and 2 scans each: {:?}", started.elapsed());
-        assert_eq!(store.stats().await.unwrap().completed, 100);
+        assert_eq!(store.stats(&ProjectFilter::All).await.unwrap().completed, 100);
         assert_eq!(store.all().await.unwrap().len(), 50);
     });
 }
@@ -261,7 +263,7 @@ fn a_restarted_server_is_used_again_at_once() {
             store.submit(fixtures::new_scan("example.com")).await.unwrap();
             assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
         }
-        assert_eq!(store.stats().await.unwrap().pending, 4);
+        assert_eq!(store.stats(&ProjectFilter::All).await.unwrap().pending, 4);
     });
 }
 
@@ -272,7 +274,7 @@ fn a_long_outage_fails_calls_soon_and_then_at_once() {
         let store = connect(&server.url("a", "b")).await;
         server.kill();
         let started = Instant::now();
-        let error = store.stats().await.unwrap_err();
+        let error = store.stats(&ProjectFilter::All).await.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         assert!(started.elapsed() < calls::CALL_TIMEOUT, "{:?}", started.elapsed());
         let started = Instant::now();

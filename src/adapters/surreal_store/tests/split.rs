@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel_actors::model::{
     CancelledBy, Command, Deleted, DomainEvent, Failure, FailureKind, FencingToken, ListQuery, OutboxEntry, OutboxKey,
-    PluginResult, PluginStatus, Principal, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, Verdict,
+    PluginResult, PluginStatus, Principal, ProjectId, Resolution, ScanId, ScanRecord, ScanState, ScanStatus, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -286,7 +286,7 @@ fn process_cannot_write_after_a_newer_one_has_migrated() {
         let entry = OutboxKey { scan: ScanId(3), version: 1 };
         let counted = OutboxEntry {
             key: entry,
-            event: DomainEvent::ScanDeleted { status: ScanStatus::Cancelled, at: at(0) },
+            event: DomainEvent::ScanDeleted { status: ScanStatus::Cancelled, at: at(0), project: ProjectId::default() },
             failures: 0,
             accepted_by: Vec::new(),
         };

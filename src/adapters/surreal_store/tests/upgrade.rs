@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use kastrel_actors::model::{
-    Command, DayOutcomes, FencingToken, ListQuery, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder,
-    ScanRecord, Verdict,
+    Command, DayOutcomes, FencingToken, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution, ScanId,
+    ScanOrder, ScanRecord, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
@@ -110,10 +110,14 @@ async fn assert_upgraded(db: &Database, records: &[ScanRecord], when: &str) {
         assert_eq!(store.get(record.id).await.unwrap().as_ref(), Some(record), "{when}");
     }
     let ended: Vec<u64> = records.iter().filter(|scan| scan.ended_at().is_some()).map(|scan| scan.id.0).rev().collect();
-    let stats = store.stats().await.unwrap();
+    let stats = store.stats(&ProjectFilter::All).await.unwrap();
     assert_eq!((stats.running, stats.completed), (20, 40), "{when}");
     let day = |day: i8| DayOutcomes { day: jiff::civil::date(1970, 1, day), completed: 20, failed: 0, cancelled: 0 };
-    assert_eq!(store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap(), [day(1), day(2)], "{when}");
+    assert_eq!(
+        store.outcomes(jiff::civil::date(1970, 1, 1), &ProjectFilter::All).await.unwrap(),
+        [day(1), day(2)],
+        "{when}"
+    );
     let all = || ListQuery { limit: 100, ..ListQuery::default() };
     for query in [
         ListQuery { plugin: Some("nmap".into()), ..all() },
@@ -202,7 +206,7 @@ fn process_that_upgrades_late_changes_nothing() {
                 .len(),
             39
         );
-        assert_eq!(store.outcomes(jiff::civil::date(1970, 1, 1)).await.unwrap()[0].completed, 20);
+        assert_eq!(store.outcomes(jiff::civil::date(1970, 1, 1), &ProjectFilter::All).await.unwrap()[0].completed, 20);
         assert_eq!(numbers(&db, "RETURN { numbers: (SELECT VALUE number FROM ended) };").await.len(), 39);
     });
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kastrel::adapters::surreal_store::SurrealStore;
-use kastrel_actors::model::{ListQuery, ScanRecord};
+use kastrel_actors::model::{ListQuery, ProjectFilter, ScanRecord};
 use kastrel_actors::ports::store::prelude::*;
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -81,7 +81,7 @@ async fn round(size: Size, seed: u64) {
     tokio::time::timeout(RECOVERY, answered).await.expect("a request is answered");
     let mended = Instant::now();
     poll_within(RECOVERY, "all scans have ended", async || {
-        let counts = store.stats().await.ok()?;
+        let counts = store.stats(&ProjectFilter::All).await.ok()?;
         (counts.pending + counts.running == 0).then_some(())
     })
     .await;
