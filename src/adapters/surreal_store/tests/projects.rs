@@ -71,8 +71,7 @@ fn process_of_an_earlier_version_cannot_count_outcomes() {
     run(async {
         let store = SurrealStore::in_memory().await.unwrap();
         let count = "BEGIN; UPSERT day:[19700101, 3] SET date = 19700101, completed = 1 RETURN NONE; COMMIT;";
-        let refused = calls::execute(&store.inner.db, count, Nothing {}).await.unwrap_err();
-        assert!(format!("{refused:?}").contains("project"), "{refused:?}");
+        calls::execute(&store.inner.db, count, Nothing {}).await.unwrap_err();
         assert_eq!(numbers(&store.inner.db, "RETURN { numbers: (SELECT VALUE date FROM day) };").await, [0; 0]);
     });
 }
