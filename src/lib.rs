@@ -10,6 +10,7 @@ pub mod connections;
 pub mod descriptors;
 mod error_chain;
 pub mod human_time;
+pub mod identity;
 mod node_fault;
 pub mod ports;
 pub mod private;

@@ -83,6 +83,7 @@ const APPLICATION: Edges = &[
     ("terminal_text", &[]),
     ("human_time", &[]),
     ("descriptors", &[]),
+    ("identity", &[]),
     ("node_fault", &["actors"]),
     ("private", &[]),
     ("sentence", &[]),

@@ -1,0 +1,161 @@
+//! The session cookie: its name, its attributes, and how it is read.
+//!
+//! The name has the strictest prefix that the address allows. A browser accepts a `__Host-` cookie
+//! only with `Secure`, `Path=/` and no domain, so neither another host below the same domain nor a
+//! page without TLS can set one. Below another base path the prefix is `__Secure-`, because
+//! the cookie belongs to that path alone. Without TLS no prefix is possible.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, header};
+
+use super::secret::RandomSecret;
+
+const NAME: &str = "kastrel-session";
+const NAME_AT_ROOT: &str = "__Host-kastrel-session";
+const NAME_BELOW: &str = "__Secure-kastrel-session";
+
+/// Returns the value of the `Set-Cookie` header that starts a session. `base_path` is the prefix of
+/// our paths, such as `/kastrel`; an empty text and `/` both mean the root. The cookie is valid for
+/// `max_age`, in whole seconds. Scripts cannot read it, and forms of other sites do not send it.
+#[must_use]
+pub fn session_cookie(secret: &RandomSecret, is_https: bool, base_path: &str, max_age: Duration) -> String {
+    cookie(secret.expose(), is_https, base_path, max_age.as_secs())
+}
+
+/// Returns the value of the `Set-Cookie` header that removes the session cookie.
+#[must_use]
+pub fn cleared_cookie(is_https: bool, base_path: &str) -> String {
+    cookie("", is_https, base_path, 0)
+}
+
+/// Returns the first valid secret of a request's session cookies. Only the name of this kind of
+/// connection counts: a cookie without prefix has no effect on a connection with TLS.
+#[must_use]
+pub fn read(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
+    let name = name(is_https, base_path);
+    // Each cookie is decoded by itself: a foreign cookie with other bytes does not hide ours.
+    let cookies = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let pairs = cookies.filter_map(|cookie| std::str::from_utf8(cookie).ok()?.trim().split_once('='));
+    pairs.filter(|(given, _)| *given == name).find_map(|(_, value)| RandomSecret::parse(value).ok())
+}
+
+fn cookie(value: &str, is_https: bool, base_path: &str, max_age: u64) -> String {
+    let (name, path) = (name(is_https, base_path), path(base_path));
+    let secure = if is_https { "; Secure" } else { "" };
+    format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
+}
+
+fn name(is_https: bool, base_path: &str) -> &'static str {
+    match (is_https, path(base_path)) {
+        (true, "/") => NAME_AT_ROOT,
+        (true, _) => NAME_BELOW,
+        (false, _) => NAME,
+    }
+}
+
+/// Returns the path attribute: a slash at the end has no meaning.
+fn path(base_path: &str) -> &str {
+    match base_path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secret(digit: char) -> RandomSecret {
+        RandomSecret::parse(&digit.to_string().repeat(64)).unwrap()
+    }
+
+    fn headers(cookies: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for cookie in cookies {
+            headers.append(header::COOKIE, axum::http::HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn name_and_attributes_follow_the_connection_and_the_base_path() {
+        let value = "a".repeat(64);
+        for (is_https, base_path, name, path, secure) in [
+            (true, "/", "__Host-kastrel-session", "/", "; Secure"),
+            (true, "", "__Host-kastrel-session", "/", "; Secure"),
+            (true, "/kastrel", "__Secure-kastrel-session", "/kastrel", "; Secure"),
+            (true, "/kastrel/", "__Secure-kastrel-session", "/kastrel", "; Secure"),
+            (false, "/", "kastrel-session", "/", ""),
+            (false, "", "kastrel-session", "/", ""),
+            (false, "/tools/kastrel", "kastrel-session", "/tools/kastrel", ""),
+        ] {
+            let set = session_cookie(&secret('a'), is_https, base_path, Duration::from_millis(90_500));
+            let attributes = |age: u64| format!("Path={path}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+            assert_eq!(set, format!("{name}={value}; {}", attributes(90)), "{is_https} {base_path}");
+            let cleared = cleared_cookie(is_https, base_path);
+            assert_eq!(cleared, format!("{name}=; {}", attributes(0)), "{is_https} {base_path}");
+        }
+    }
+
+    #[test]
+    fn first_valid_cookie_of_the_exact_name_is_read() {
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        let text = |name: &str, value: &str| format!("{name}={value}");
+        let host = text(NAME_AT_ROOT, &a);
+        let plain = text(NAME, &b);
+        let of = |cookies: &[&str]| read(&headers(cookies), true, "/").map(|secret| secret.expose().to_owned());
+        assert_eq!(of(&[&host]), Some(a.clone()));
+        assert_eq!(of(&[&format!("kastrel-theme=dark; {plain};{host} ; x=y")]), Some(a.clone()));
+        assert_eq!(of(&["x=y", &host]), Some(a.clone()), "several headers");
+        assert_eq!(of(&[&format!("{NAME_AT_ROOT}=; {NAME_AT_ROOT}=x; {host}")]), Some(a.clone()));
+        assert_eq!(of(&[&format!("{host}; {NAME_AT_ROOT}={b}")]), Some(a.clone()));
+        for cookie in [
+            "",
+            NAME_AT_ROOT,
+            &plain,
+            &text(NAME_BELOW, &a),
+            &text("x__Host-kastrel-session", &a),
+            &text("__host-kastrel-session", &a),
+            &format!("x={host}"),
+            &format!("{host}0"),
+            &text(NAME_AT_ROOT, &format!("\"{a}\"")),
+        ] {
+            assert_eq!(of(&[cookie]), None, "{cookie}");
+        }
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
+    fn cookie_of_one_kind_of_connection_has_no_effect_on_another() {
+        let kinds = [(true, "/"), (true, "/kastrel"), (false, "/")];
+        for (set_https, set_base) in kinds {
+            let set = session_cookie(&secret('c'), set_https, set_base, Duration::from_secs(1));
+            let sent = headers(&[set.split(';').next().unwrap()]);
+            for (https, base) in kinds {
+                let is_read = read(&sent, https, base).is_some();
+                assert_eq!(is_read, (https, base) == (set_https, set_base), "{https} {base} {set}");
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_cookie_with_bytes_that_are_no_text_does_not_hide_the_session() {
+        let cookies = [b"name=\xe9; kastrel-session=".as_slice(), &[b'a'; 64]].concat();
+        let value = axum::http::HeaderValue::from_bytes(&cookies).unwrap();
+        let sent = HeaderMap::from_iter([(header::COOKIE, value)]);
+        assert_eq!(read(&sent, false, "/").unwrap().digest(), secret('a').digest());
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_without_a_panic(text in "[\\x20-\\x7e\\x80-\\xff]{0,200}") {
+            if let Ok(value) = axum::http::HeaderValue::from_bytes(text.as_bytes()) {
+                let sent = HeaderMap::from_iter([(header::COOKIE, value)]);
+                prop_assert!(read(&sent, false, "/").is_none());
+            }
+        }
+    }
+}

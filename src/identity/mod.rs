@@ -1,0 +1,7 @@
+//! Credentials as pure code: passwords, API tokens, the secrets of sessions and one-time links,
+//! the session cookie, and the throttle of logins. Nothing here reads a file, a row or a clock; the
+//! callers store what they get and pass the time.
+
+pub mod cookie;
+pub mod secret;
+pub mod token;

@@ -1,0 +1,207 @@
+//! Random secrets of sessions and one-time links, and the digests that are stored in their place.
+//!
+//! A secret has 256 random bits, so nobody can guess it from its digest, and a plain SHA-256 is
+//! enough: the slow functions of [`super::password`] exist for secrets that people choose. Who
+//! reads the database learns no secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::Rng as _;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// The size of a secret and of a digest, in bytes.
+const SIZE: usize = 32;
+
+/// Returns the generator of the operating system. It panics if the system has no randomness: no
+/// secret can be made then.
+pub(super) const fn system_rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// The SHA-256 of a secret, as it is stored. [`fmt::Display`] and [`FromStr`] use 64 lower-case
+/// hexadecimal digits. Two digests are compared in constant time.
+#[derive(Clone, Copy)]
+pub struct SecretDigest([u8; SIZE]);
+
+/// The text is not a stored digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest has 64 lower-case hexadecimal digits")]
+pub struct DigestFault;
+
+impl SecretDigest {
+    /// Returns the digest of a secret's text.
+    pub(super) fn of(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+}
+
+impl PartialEq for SecretDigest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SecretDigest {}
+
+impl fmt::Display for SecretDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for SecretDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretDigest(..)")
+    }
+}
+
+impl FromStr for SecretDigest {
+    type Err = DigestFault;
+
+    fn from_str(text: &str) -> Result<Self, DigestFault> {
+        unhex(text).and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(DigestFault)
+    }
+}
+
+/// A random secret of 256 bits, for a session or a one-time link. Its text is 64 lower-case
+/// hexadecimal digits, which need no escape in a cookie or a URL. `Debug` does not show it, and
+/// its memory is cleared when it is dropped.
+#[derive(Clone)]
+pub struct RandomSecret(Zeroizing<String>);
+
+/// The text is not a secret that [`RandomSecret::generate`] made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a secret has 64 lower-case hexadecimal digits")]
+pub struct SecretFault;
+
+impl RandomSecret {
+    /// Returns a new secret from the generator of the operating system.
+    ///
+    /// # Panics
+    /// The operating system has no randomness.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut bytes = Zeroizing::new([0_u8; SIZE]);
+        system_rng().fill_bytes(&mut *bytes);
+        Self(Zeroizing::new(hex(&*bytes)))
+    }
+
+    /// Parses the text that a browser sends.
+    ///
+    /// # Errors
+    /// The text does not have the form of a secret. Whether the secret is valid, only a lookup of
+    /// its digest can say.
+    pub fn parse(text: &str) -> Result<Self, SecretFault> {
+        let is_secret = text.len() == 2 * SIZE && unhex(text).is_some();
+        if is_secret { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(SecretFault) }
+    }
+
+    /// Returns the text, for the one cookie or link that carries it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns what is stored in place of the secret.
+    #[must_use]
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest::of(&self.0)
+    }
+}
+
+impl fmt::Debug for RandomSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RandomSecret(..)")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Returns the bytes of lower-case hexadecimal digits.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    pairs.iter().map(|[high, low]| Some((value(*high)? << 4) | value(*low)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn digest_is_the_sha_256_of_the_text() {
+        let secret = RandomSecret::parse(&"0".repeat(64)).unwrap();
+        let expected = "60e05bd1b195af2f94112fa7197a5c88289058840ce7c6df9693756bc6250f55";
+        assert_eq!(secret.digest().to_string(), expected);
+        assert_eq!(expected.parse::<SecretDigest>().unwrap(), secret.digest());
+    }
+
+    #[test]
+    fn digests_that_differ_in_one_bit_are_not_equal() {
+        for bit in 0..8 * SIZE {
+            let mut other = [7; SIZE];
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(SecretDigest([7; SIZE]), SecretDigest(other), "{bit}");
+        }
+    }
+
+    #[test]
+    fn generated_secrets_differ_and_parse() {
+        let secrets: HashSet<String> = (0..1000).map(|_| RandomSecret::generate().expose().to_owned()).collect();
+        assert_eq!(secrets.len(), 1000);
+        for text in &secrets {
+            assert_eq!(RandomSecret::parse(text).unwrap().expose(), text);
+        }
+    }
+
+    #[test]
+    fn texts_of_another_form_are_no_secrets_and_no_digests() {
+        let valid = "0123456789abcdef".repeat(4);
+        let of = |from: &str, to: &str| valid.replacen(from, to, 1);
+        for text in ["", &valid[1..], &format!("{valid}0"), &of("a", "A"), &of("a", "g"), &of("01", "é"), &of("0", "+")]
+        {
+            assert_eq!(RandomSecret::parse(text).unwrap_err(), SecretFault, "{text}");
+            assert_eq!(text.parse::<SecretDigest>().unwrap_err(), DigestFault, "{text}");
+        }
+        assert_eq!(valid.parse::<SecretDigest>().unwrap().to_string(), valid);
+    }
+
+    #[test]
+    fn debug_output_has_no_secret_and_no_digest() {
+        let secret = RandomSecret::generate();
+        assert_eq!(format!("{secret:?} {:?}", secret.digest()), "RandomSecret(..) SecretDigest(..)");
+    }
+
+    proptest! {
+        #[test]
+        fn hexadecimal_text_has_one_reading(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert_eq!(unhex(&hex(&bytes)), Some(bytes));
+        }
+
+        #[test]
+        fn any_text_is_refused_or_read_as_itself(text in "\\PC{0,70}|[0-9a-f]{63,65}") {
+            if let Ok(secret) = RandomSecret::parse(&text) {
+                prop_assert_eq!(secret.expose(), text);
+            }
+        }
+    }
+}
