@@ -3,5 +3,7 @@
 //! callers store what they get and pass the time.
 
 pub mod cookie;
+pub mod password;
 pub mod secret;
 pub mod token;
+mod werkzeug;
