@@ -4,6 +4,8 @@
 
 pub mod cookie;
 pub mod password;
+mod recent;
 pub mod secret;
+pub mod throttle;
 pub mod token;
 mod werkzeug;
