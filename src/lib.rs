@@ -20,4 +20,5 @@ pub mod server_proof;
 pub mod service;
 pub mod telemetry;
 mod terminal_text;
+pub mod tls;
 pub mod web;

@@ -3,6 +3,7 @@
 //! Programs that this process starts inherit its umask, so the files of a scanner are private as
 //! well.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -11,6 +12,8 @@ use rustix::fs::Mode;
 
 /// The permission bits of the group and of others.
 const OTHERS: u32 = 0o077;
+/// The permission of the group to read.
+const GROUP_READS: u32 = 0o040;
 /// The sticky bit: only the owner of a file may remove it. A folder of many users has it.
 const STICKY: u32 = 0o1000;
 /// The file that identifies a data folder.
@@ -78,8 +81,11 @@ pub fn is_own_data_folder(path: &Path) -> bool {
 /// Returns whether a data folder may hold this name without an id: before the id is created, or on
 /// a node that runs no scans.
 fn is_name_in_data_folder(name: &str) -> bool {
-    let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "server.json", "secrets.key"];
-    known.contains(&name) || name.starts_with("database") || name.starts_with("server.key")
+    let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "secrets.key"];
+    known.contains(&name)
+        || name.starts_with("database")
+        || name.starts_with("server.key")
+        || name.starts_with("server.json")
 }
 
 /// Removes the permissions of other users from Kastrel's own data folder and its direct entries:
@@ -157,9 +163,39 @@ pub fn rights_of_others(path: &Path, allowed: u32) -> Option<u32> {
     path.metadata().ok().map(|folder| folder.mode() & 0o777).filter(|mode| mode & OTHERS & !allowed != 0)
 }
 
+/// Returns the permissions of the file of a private key, if other users may read or change it. The
+/// group of a key that root owns may read it: this is how a service without root gets a key of the
+/// machine.
+#[must_use]
+pub fn rights_of_key_readers(about: &Metadata) -> Option<u32> {
+    rights_of_key_owned_by(about.uid(), about.mode() & 0o777)
+}
+
+fn rights_of_key_owned_by(owner: u32, mode: u32) -> Option<u32> {
+    let allowed = if owner == 0 { GROUP_READS } else { 0 };
+    (mode & OTHERS & !allowed != 0).then_some(mode)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn key_is_readable_by_its_owner_and_by_the_group_of_root() {
+        for (owner, mode, is_private) in [
+            (1000, 0o600, true),
+            (1000, 0o400, true),
+            (1000, 0o640, false),
+            (1000, 0o604, false),
+            (0, 0o600, true),
+            (0, 0o640, true),
+            (0, 0o440, true),
+            (0, 0o660, false),
+            (0, 0o644, false),
+        ] {
+            assert_eq!(rights_of_key_owned_by(owner, mode), (!is_private).then_some(mode), "{owner} {mode:o}");
+        }
+    }
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().mode() & 0o777

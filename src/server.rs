@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kastrel_actors::policy::access;
+use kastrel_actors::ports::{Clock as _, SystemClock};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -16,6 +20,7 @@ use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
+use crate::tls::{Fingerprint, Pair, PairError, PairFiles, Reloader};
 use crate::web::{self, AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, TrustedProxies, WebState};
 
 /// How long open requests may take after the server begins to stop.
@@ -44,6 +49,9 @@ pub enum ServerError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The certificate or the key of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] PairError),
     /// The file with which other commands find this server could not be written.
     #[error("failed to write {}", path.display())]
     ServerFile {
@@ -60,8 +68,38 @@ pub struct Server {
     /// The address. If the configured port is 0, it has the port that the system chose.
     pub address: SocketAddr,
     role: Role,
+    tls: Option<Tls>,
     file: Option<ServerFile>,
     proof: Option<ServerProof>,
+}
+
+/// The certificate pair of a server that speaks TLS.
+#[derive(Debug)]
+struct Tls {
+    files: PairFiles,
+    pair: Pair,
+}
+
+impl Tls {
+    /// Reads the pair of the configuration, if it has one. A worker has no TLS: it serves health
+    /// checks and metrics alone.
+    fn read(config: &Config, role: Role) -> Result<Option<Self>, PairError> {
+        let files = PairFiles::of(config.server.tls_certificate.as_deref(), config.server.tls_key.as_deref());
+        let Some(files) = files.filter(|_| role != Role::Worker) else { return Ok(None) };
+        let pair = files.read()?;
+        report(&pair, SystemClock.now());
+        Ok(Some(Self { files, pair }))
+    }
+}
+
+/// Logs a certificate that is in use from now on.
+fn report(pair: &Pair, now: Timestamp) {
+    let until = pair.validity.until;
+    if until <= now {
+        warn!(%until, fingerprint = %pair.fingerprint, "the TLS certificate has expired");
+    } else {
+        info!(%until, fingerprint = %pair.fingerprint, "using a TLS certificate");
+    }
 }
 
 /// The file `server.json`. It is removed on drop, unless another server of the same data folder has
@@ -73,20 +111,42 @@ struct ServerFile {
     url: String,
 }
 
+/// Returns the content of the file. `certificate` identifies a server with TLS: commands of the
+/// data folder accept that certificate and no other.
+fn server_json(url: &str, certificate: Option<Fingerprint>) -> String {
+    let mut content = serde_json::json!({ "pid": std::process::id(), "url": url });
+    if let Some(certificate) = certificate {
+        content["certificate"] = certificate.to_string().into();
+    }
+    content.to_string()
+}
+
 impl ServerFile {
-    fn write(path: PathBuf, address: SocketAddr) -> Result<Self, ServerError> {
+    fn write(path: PathBuf, address: SocketAddr, certificate: Option<Fingerprint>) -> Result<Self, ServerError> {
         // Commands on this machine reach a server that listens on all addresses through loopback.
         let reached = match address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
             IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
             _ => address,
         };
-        let url = format!("http://{reached}");
-        let content = serde_json::json!({ "pid": std::process::id(), "url": url }).to_string();
+        let url = url_of(reached, certificate.is_some());
+        let content = server_json(&url, certificate);
         match std::fs::write(&path, &content) {
             Ok(()) => Ok(Self { path, content, url }),
             Err(source) => Err(ServerError::ServerFile { path, source }),
         }
+    }
+
+    /// Replaces the certificate in the file, in one step: a command may read the file meanwhile.
+    fn renew(&mut self, certificate: Fingerprint) -> std::io::Result<()> {
+        if !self.is_ours() {
+            return Ok(());
+        }
+        let (fresh, content) = (self.path.with_extension("json.new"), server_json(&self.url, Some(certificate)));
+        std::fs::write(&fresh, &content)?;
+        std::fs::rename(&fresh, &self.path)?;
+        self.content = content;
+        Ok(())
     }
 
     /// Returns whether the file still has the content that was written here. The process id alone
@@ -102,6 +162,40 @@ impl Drop for ServerFile {
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             warn!(error = &error as &dyn std::error::Error, "could not remove {}", self.path.display());
+        }
+    }
+}
+
+/// Returns the URL of a server at an address.
+fn url_of(address: SocketAddr, has_tls: bool) -> String {
+    format!("{}://{address}", if has_tls { "https" } else { "http" })
+}
+
+/// Uses a new certificate for new connections after its files changed. A pair that cannot be used
+/// leaves the current one in use. Never ends.
+async fn renew_certificate(
+    mut reloader: Reloader,
+    current: watch::Sender<Arc<rustls::ServerConfig>>,
+    file: &mut Option<ServerFile>,
+) {
+    let mut checks = tokio::time::interval(Reloader::EVERY);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        checks.tick().await;
+        match reloader.check() {
+            None => {}
+            Some(Ok(pair)) => {
+                report(&pair, SystemClock.now());
+                // Commands read the new fingerprint before they can meet the new certificate.
+                if let Some(Err(error)) = file.as_mut().map(|file| file.renew(pair.fingerprint)) {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not write the new certificate to server.json"
+                    );
+                }
+                current.send_replace(pair.config);
+            }
+            Some(Err(error)) => warn!("the new TLS certificate cannot be used, the current one stays in use: {error}"),
         }
     }
 }
@@ -150,7 +244,8 @@ impl Server {
     /// Binds the listener. Clients that connect now wait for [`run`](Self::run).
     ///
     /// # Errors
-    /// The address is in use, does not belong to this machine, or is not allowed.
+    /// The address is in use, does not belong to this machine, or is not allowed; or the
+    /// certificate pair cannot be used.
     pub async fn bind(config: &Config, role: Role) -> Result<Self, ServerError> {
         let is_worker = role == Role::Worker;
         let wanted = if is_worker { config.worker.listen } else { config.server.listen };
@@ -168,10 +263,17 @@ impl Server {
                 warn!(address = %wanted, "everyone who reaches this address can start scans and read results: there are no user accounts, and server.allow_any_address is set");
             }
         }
+        let tls = Tls::read(config, role)?;
         let listener =
             TcpListener::bind(wanted).await.map_err(|source| ServerError::Bind { address: wanted, source })?;
         let address = listener.local_addr().map_err(|source| ServerError::Bind { address: wanted, source })?;
-        Ok(Self { listener, address, role, file: None, proof: None })
+        Ok(Self { listener, address, role, tls, file: None, proof: None })
+    }
+
+    /// Returns the URL of the server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url_of(self.address, self.tls.is_some())
     }
 
     /// Writes the file with which other commands of this data folder find the API, if this process
@@ -184,7 +286,11 @@ impl Server {
             // Create the key first: a command that finds the file requests a proof.
             let key = ServerKey::open(&config.data.dir)
                 .map_err(|source| ServerError::ServerFile { path: config.data.dir.join("server.key"), source })?;
-            let file = ServerFile::write(config.server_file(), self.address)?;
+            let file = ServerFile::write(
+                config.server_file(),
+                self.address,
+                self.tls.as_ref().map(|tls| tls.pair.fingerprint),
+            )?;
             self.proof = Some(ServerProof { key, url: file.url.clone() });
             self.file = Some(file);
         }
@@ -253,17 +359,33 @@ impl Server {
         let router =
             if self.role == Role::Worker { web::health_router(state, limits) } else { web::router(state, limits) };
         let reserved_use = move |path: &str| web::reserved_use_under(&base, path);
-        let serve = Connections::new(connection_limits, router, reserved_use).serve(self.listener, stop.clone());
+        let (tls, renewal) = match self.tls {
+            Some(Tls { files, pair }) => {
+                let reloader = Reloader::new(files, &pair);
+                let (current, tls) = watch::channel(pair.config);
+                (Some(tls), Some((reloader, current)))
+            }
+            None => (None, None),
+        };
+        let mut file = self.file;
+        let renews = async {
+            match renewal {
+                Some((reloader, current)) => renew_certificate(reloader, current, &mut file).await,
+                None => std::future::pending().await,
+            }
+        };
+        let serve = Connections::new(connection_limits, router, tls, reserved_use).serve(self.listener, stop.clone());
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
             () = serve => {}
+            () = renews => {}
             () = drained => warn!("some requests were still open when the server stopped"),
         }
         info!("the server has stopped");
-        drop(self.file);
+        drop(file);
     }
 }
 
@@ -286,13 +408,67 @@ mod tests {
     fn ending_server_keeps_the_file_of_another_server() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("server.json");
-        let first = ServerFile::write(path.clone(), "127.0.0.1:5000".parse().unwrap()).unwrap();
+        let first = ServerFile::write(path.clone(), "127.0.0.1:5000".parse().unwrap(), None).unwrap();
         // Both have the same process id, as in two containers.
-        let second = ServerFile::write(path.clone(), "0.0.0.0:5002".parse().unwrap()).unwrap();
+        let second = ServerFile::write(path.clone(), "0.0.0.0:5002".parse().unwrap(), None).unwrap();
         drop(first);
         let content = std::fs::read_to_string(&path).unwrap();
         assert!(content.contains("http://127.0.0.1:5002"), "{content}");
         drop(second);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn file_of_a_server_with_tls_names_its_current_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.json");
+        let fingerprint = |digit: &str| digit.repeat(64).parse::<Fingerprint>().unwrap();
+        let (old, new) = (fingerprint("a"), fingerprint("b"));
+        let content = || serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let mut first = ServerFile::write(path.clone(), "127.0.0.1:5000".parse().unwrap(), Some(old)).unwrap();
+        assert_eq!(content()["url"], "https://127.0.0.1:5000");
+        assert_eq!(content()["certificate"], old.to_string());
+        first.renew(new).unwrap();
+        assert_eq!(content()["certificate"], new.to_string());
+        let second = ServerFile::write(path.clone(), "127.0.0.1:5001".parse().unwrap(), Some(old)).unwrap();
+        first.renew(new).unwrap();
+        assert_eq!(content()["certificate"], old.to_string(), "the file of another server stays");
+        drop(second);
+        assert!(!path.exists());
+        let mut third = ServerFile::write(path.clone(), "127.0.0.1:5002".parse().unwrap(), Some(old)).unwrap();
+        third.renew(new).unwrap();
+        drop(third);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn certificate_is_renewed_and_a_broken_pair_changes_nothing() {
+        use crate::tls::testing::{replace, write_pair};
+
+        let folder = tempfile::tempdir().unwrap();
+        let files = write_pair(folder.path());
+        let pair = files.read().unwrap();
+        let path = folder.path().join("server.json");
+        let mut file =
+            Some(ServerFile::write(path.clone(), "127.0.0.1:5000".parse().unwrap(), Some(pair.fingerprint)).unwrap());
+        let first = Arc::clone(&pair.config);
+        let (current, mut tls) = watch::channel(pair.config.clone());
+        let reloader = Reloader::new(files.clone(), &pair);
+        let renews = renew_certificate(reloader, current, &mut file);
+        let changes = async {
+            write_pair(folder.path());
+            tls.changed().await.unwrap();
+            let second = Arc::clone(&tls.borrow_and_update());
+            assert!(!Arc::ptr_eq(&first, &second));
+            let fingerprint = files.read().unwrap().fingerprint.to_string();
+            assert!(std::fs::read_to_string(&path).unwrap().contains(&fingerprint));
+            replace(&folder.path().join("key.pem"), "broken");
+            assert!(tokio::time::timeout(10 * Reloader::EVERY, tls.changed()).await.is_err());
+            assert!(Arc::ptr_eq(&second, &tls.borrow()));
+        };
+        tokio::select! {
+            () = renews => unreachable!("it never ends"),
+            () = changes => {}
+        }
     }
 }

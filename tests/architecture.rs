@@ -89,6 +89,7 @@ const APPLICATION: Edges = &[
     ("sentence", &[]),
     ("connections", &[]),
     ("server_proof", &["private"]),
+    ("tls", &["private"]),
     ("config", &["actors"]),
     ("ports", &["actors"]),
     ("adapters/artifacts", &["actors", "ports"]),
@@ -135,7 +136,7 @@ const APPLICATION: Edges = &[
             "telemetry",
         ],
     ),
-    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "service", "web"]),
+    ("server", &["actors", "app", "config", "connections", "descriptors", "server_proof", "service", "tls", "web"]),
     (
         "cli",
         &[
@@ -157,6 +158,7 @@ const APPLICATION: Edges = &[
             "server_proof",
             "telemetry",
             "terminal_text",
+            "tls",
         ],
     ),
     ("main", &["adapters/kast_runner", "cli", "scanner"]),

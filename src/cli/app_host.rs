@@ -61,7 +61,7 @@ impl AppHost for KastrelHost {
             Role::Serve | Role::Web | Role::Worker => {
                 Some(Server::bind(config, role).await.map_err(|error| match error {
                     // Nothing was bound: the configuration is wrong.
-                    ServerError::NotLoopback(_) | ServerError::WorkerNotLoopback(_) => {
+                    ServerError::NotLoopback(_) | ServerError::WorkerNotLoopback(_) | ServerError::Tls(_) => {
                         CliError::Usage(error.to_string())
                     }
                     ServerError::Bind { .. } | ServerError::ServerFile { .. } => failed(error.into()),
@@ -105,7 +105,7 @@ struct RunningServer {
 }
 
 fn serve(server: Server, app: Arc<App>, config: Config) -> RunningServer {
-    let url = format!("http://{}", server.address);
+    let url = server.url();
     let stop = CancellationToken::new();
     let token = stop.clone();
     let ended = CancellationToken::new();

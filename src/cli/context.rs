@@ -21,6 +21,7 @@ use super::interrupt::Interrupts;
 use super::output::Output;
 use crate::app::AppFailure;
 use crate::config::{Config, FlagValue, Resolved, Sources, find_file};
+use crate::tls::Fingerprint;
 
 /// The context of a command. See the module documentation.
 pub struct Context {
@@ -100,7 +101,7 @@ impl Opener {
         let file = std::fs::read_to_string(config.server_file()).ok();
         Ok(match locate(flag, self.server.as_deref(), file.as_deref())? {
             Place::Named(url) => Some(RemoteBackend::new(url)?),
-            Place::Found(url) => holder_at(url, config).await?,
+            Place::Found { url, certificate } => holder_at(url, certificate, config).await?,
             Place::Here => None,
         })
     }
@@ -111,7 +112,8 @@ impl Opener {
     /// The URL of the server is invalid.
     pub fn named(&self, flag: Option<&str>) -> Result<Option<RemoteBackend>, CliError> {
         match locate(flag, self.server.as_deref(), None)? {
-            Place::Named(url) | Place::Found(url) => Ok(Some(RemoteBackend::new(url)?)),
+            Place::Named(url) => Ok(Some(RemoteBackend::new(url)?)),
+            Place::Found { url, certificate } => Ok(Some(RemoteBackend::with_certificate(url, certificate)?)),
             Place::Here => Ok(None),
         }
     }
@@ -119,8 +121,8 @@ impl Opener {
     /// Returns the running server that holds the data folder.
     pub async fn holder(&self, config: &Config) -> Option<RemoteBackend> {
         let file = std::fs::read_to_string(config.server_file()).ok();
-        let Ok(Place::Found(url)) = locate(None, None, file.as_deref()) else { return None };
-        holder_at(url, config).await.ok().flatten()
+        let Ok(Place::Found { url, certificate }) = locate(None, None, file.as_deref()) else { return None };
+        holder_at(url, certificate, config).await.ok().flatten()
     }
 
     /// Opens the access: the server, or the application in this process, started for `role`.
@@ -168,8 +170,12 @@ impl Opener {
 
 /// Returns the server at the URL in `server.json`, if it holds the data folder. The file may be
 /// left over from a killed server, and another program may use the port by now.
-async fn holder_at(url: Url, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
-    let server = RemoteBackend::new(url)?;
+async fn holder_at(
+    url: Url,
+    certificate: Option<Fingerprint>,
+    config: &Config,
+) -> Result<Option<RemoteBackend>, CliError> {
+    let server = RemoteBackend::with_certificate(url, certificate)?;
     Ok(match server.holds(&config.data.dir).await {
         Holder::Proven => Some(server),
         Holder::Silent => None,

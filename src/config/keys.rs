@@ -151,6 +151,13 @@ settings! {
         /// Base path of all pages and routes, such as /kastrel, if a proxy gives Kastrel no host
         /// name of its own. The proxy may remove the path from requests or keep it.
         base_path: BasePath = "";
+        /// PEM file with the certificate of the server, followed by its intermediate certificates.
+        /// With it and tls_key, the server speaks https alone. A change of the files takes effect
+        /// for new connections, without a restart. Empty: plain HTTP.
+        tls_certificate: Option<PathBuf> = "";
+        /// PEM file with the private key of the certificate: PKCS#8, PKCS#1 or SEC1, without a
+        /// password. Only its owner may read it, or, if root owns it, also its group.
+        tls_key: Option<PathBuf> = "";
     }
 
     /// Folders.

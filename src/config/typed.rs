@@ -168,6 +168,14 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
         config.scans.backoff_base_seconds > config.scans.backoff_cap_seconds,
         format!("{} must not be more than {}", name("scans.backoff_base_seconds"), name("scans.backoff_cap_seconds")),
     );
+    check(
+        config.server.tls_certificate.is_some() != config.server.tls_key.is_some(),
+        format!(
+            "{} and {} must be set together, or neither of them",
+            name("server.tls_certificate"),
+            name("server.tls_key")
+        ),
+    );
     // Without a bucket, the other keys of the section have no effect.
     let Some(artifacts) = Some(&config.artifacts).filter(|artifacts| artifacts.url.is_some()) else { return problems };
     check(
@@ -254,6 +262,27 @@ mod tests {
             "{why}"
         );
         assert_eq!((told("/run/secrets/kastrel.key"), told(&format!("/keys/{key}"))), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn certificate_and_key_of_tls_need_each_other() {
+        let problem = |names: &[&str]| {
+            let env: BTreeMap<String, String> =
+                names.iter().map(|name| ((*name).to_owned(), "/etc/kastrel/tls.pem".to_owned())).collect();
+            Sources::of(&env).resolve().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let both = ["KASTREL_SERVER__TLS_CERTIFICATE", "KASTREL_SERVER__TLS_KEY"];
+        assert_eq!((problem(&both), problem(&[])), (String::new(), String::new()));
+        for one in both {
+            let text = problem(&[one]);
+            assert!(
+                text.contains(one)
+                    && text.contains("server.tls_certificate")
+                    && text.contains("server.tls_key")
+                    && text.contains("must be set together"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@
 //! liveness checks only, because a readiness check waits for the database. An incomplete request
 //! counts as idle, because its handling has not started. Connections are closed on a slow request
 //! head, a client that does not read its response, and a missing next request. `web::limits`
-//! defines the timeout of request bodies.
+//! defines the timeout of request bodies. A TLS handshake is a part of the new connection: the time
+//! limit for its first byte includes the handshake, and it may be replaced meanwhile.
 
+mod handshake;
 mod limits;
 mod state;
 
@@ -27,14 +29,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use handshake::handshake;
 pub use limits::{ConnectionLimits, RESERVED, RESERVED_FOR_LIVENESS, ReservedUse, connections_within, own_descriptors};
 use limits::{Open, Place, place};
 use state::{Answer, Arriving, State, Watched};
@@ -44,10 +49,19 @@ const MOST_HEAD: usize = 64 * 1024;
 /// The pause after the system had no descriptor for a new connection.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// The current TLS configuration of a listener. New connections use the newest one.
+pub(crate) type TlsConfig = watch::Receiver<Arc<ServerConfig>>;
+
+/// The extension of a request that arrived over a TLS connection of this server.
+#[derive(Debug, Clone, Copy)]
+pub struct OverTls;
+
 /// The connections of one listener.
 pub(crate) struct Connections {
     limits: ConnectionLimits,
     router: Router,
+    /// The TLS configuration; `None` for plain HTTP.
+    tls: Option<TlsConfig>,
     /// Returns the reserved connections that a path may use.
     reserved_use: Box<dyn Fn(&str) -> ReservedUse + Send + Sync>,
     /// The permits of health checks on reserved connections that are not liveness checks.
@@ -86,10 +100,11 @@ impl Connections {
     pub(crate) fn new(
         limits: ConnectionLimits,
         router: Router,
+        tls: Option<TlsConfig>,
         reserved_use: impl Fn(&str) -> ReservedUse + Send + Sync + 'static,
     ) -> Arc<Self> {
         let health = Semaphore::new(RESERVED - RESERVED_FOR_LIVENESS);
-        Arc::new(Self { limits, router, reserved_use: Box::new(reserved_use), health, table: Mutex::default() })
+        Arc::new(Self { limits, router, tls, reserved_use: Box::new(reserved_use), health, table: Mutex::default() })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -178,6 +193,9 @@ impl Connections {
         let response = if let Ok(_turn) = turn {
             let mut request: Request = request.map(|body| Arriving::body(body, state));
             request.extensions_mut().insert(ConnectInfo(address));
+            if self.tls.is_some() {
+                request.extensions_mut().insert(OverTls);
+            }
             self.router.clone().oneshot(request).await.unwrap_or_else(|never: Infallible| match never {})
         } else {
             too_many()
@@ -192,6 +210,28 @@ async fn serve_one(lent: Lent, stream: TcpStream, address: SocketAddr, stop: Can
     if let Err(error) = stream.set_nodelay(true) {
         debug!(error = &error as &dyn std::error::Error, "could not set TCP_NODELAY");
     }
+    // The configuration is taken once: a reload does not concern open connections.
+    let config = lent.connections.tls.as_ref().map(|current| Arc::clone(&current.borrow()));
+    let Some(config) = config else { return serve_http(&lent, stream, address, &stop).await };
+    let limit = lent.connections.limits.head;
+    let secured = tokio::select! {
+        secured = tokio::time::timeout(limit, handshake(stream, config)) => secured,
+        () = lent.cut.cancelled() => return,
+        () = stop.cancelled() => return,
+    };
+    match secured {
+        Ok(Ok(Some(stream))) => serve_http(&lent, stream, address, &stop).await,
+        Ok(Err(error)) => debug!(error = &error as &dyn std::error::Error, "a TLS handshake failed"),
+        // The client closed the connection, spoke plain HTTP, or was too slow.
+        Ok(Ok(None)) | Err(_) => {}
+    }
+}
+
+/// Serves the requests of one connection until it ends.
+async fn serve_http<S>(lent: &Lent, stream: S, address: SocketAddr, stop: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (connections, state, reserved) = (&lent.connections, &lent.state, lent.reserved);
     let service = service_fn(|request| async move {
         Ok::<_, Infallible>(connections.answer(reserved, state, address, request).await)

@@ -9,6 +9,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::limits::Phase;
 use super::*;
 
+mod tls;
+
 /// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A limit that no test reaches.
@@ -24,6 +26,11 @@ struct Served {
 }
 
 async fn serve(limits: ConnectionLimits) -> Served {
+    serve_with(limits, None).await
+}
+
+/// The same with TLS.
+async fn serve_with(limits: ConnectionLimits, tls: Option<TlsConfig>) -> Served {
     let gate = Arc::new(Semaphore::new(0));
     let ours = Arc::clone(&gate);
     let slow = move || async move {
@@ -42,6 +49,14 @@ async fn serve(limits: ConnectionLimits) -> Served {
                 }))
             }),
         )
+        .route(
+            "/scheme",
+            get(
+                async |request: Request| {
+                    if request.extensions().get::<OverTls>().is_some() { "https" } else { "http" }
+                },
+            ),
+        )
         .route("/echo", post(async |body: Bytes| body))
         .route("/slow", get(slow))
         .route("/readyz", get(ready));
@@ -52,7 +67,7 @@ async fn serve(limits: ConnectionLimits) -> Served {
         "/readyz" => ReservedUse::Health,
         _ => ReservedUse::Nothing,
     };
-    let (connections, stop) = (Connections::new(limits, router, reserved_use), CancellationToken::new());
+    let (connections, stop) = (Connections::new(limits, router, tls, reserved_use), CancellationToken::new());
     let task = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&connections).serve(listener, stop.clone())));
     Served { connections, address, stop, gate, task }
 }

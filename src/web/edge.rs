@@ -1,18 +1,23 @@
-//! The outermost layer: it reads the headers of trusted proxies, removes and adds the base path,
-//! and sets the headers of every response.
+//! The outermost layer: it reads the headers of trusted proxies, notes the scheme of the request,
+//! removes and adds the base path, and sets the headers of every response.
 
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use tower::Layer;
 
 use super::base_path;
 use super::forwarded::{self, TrustedProxies};
+use super::hosts::{host_of, without_port};
 use crate::config::BasePath;
+use crate::connections::OverTls;
+
+/// How long a browser requests nothing but https from a server that speaks TLS itself: one year.
+const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// The configuration of the layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +39,12 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     if let (Some(client), Some(peer)) = (said.client, peer) {
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, peer.port())));
     }
+    let is_direct = request.extensions().get::<OverTls>().is_some();
+    if is_direct {
+        forwarded::arrived_over_tls(request.headers_mut());
+    }
+    let is_https = forwarded::is_https(request.headers());
+    let stays_https = is_direct && is_https && !names_localhost(request.uri(), request.headers());
     let base = said.base.unwrap_or(edge.base);
     if let Some(uri) = base_path::routed(request.uri(), &base) {
         *request.uri_mut() = uri;
@@ -47,7 +58,33 @@ async fn pass(State(edge): State<Edge>, mut request: Request, next: Next) -> Res
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
+    if is_https {
+        secure_cookies(headers);
+    }
+    if stays_https {
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static(HTTPS_ONLY));
+    }
     response
+}
+
+/// Returns whether a request is for `localhost`. A browser applies `Strict-Transport-Security` to
+/// all ports of a name, and other programs of the machine use that name too.
+fn names_localhost(uri: &Uri, headers: &HeaderMap) -> bool {
+    host_of(uri, headers).is_some_and(|host| without_port(host).eq_ignore_ascii_case("localhost"))
+}
+
+/// Adds `Secure` to the cookies of a response: a browser sends them back over https alone.
+fn secure_cookies(headers: &mut HeaderMap) {
+    for (name, cookie) in headers.iter_mut() {
+        if *name != header::SET_COOKIE {
+            continue;
+        }
+        let Ok(text) = cookie.to_str() else { continue };
+        let is_secure = text.split(';').skip(1).any(|part| part.trim().eq_ignore_ascii_case("secure"));
+        if !is_secure && let Ok(secure) = HeaderValue::try_from(format!("{text}; Secure")) {
+            *cookie = secure;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +160,85 @@ mod tests {
                 "{what}"
             );
         }
+    }
+
+    /// Sends a request that arrived over TLS of this server.
+    async fn over_tls(app: &TestApp, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        let peer: SocketAddr = "127.0.0.1:4711".parse().unwrap();
+        let mut request = Request::builder().method(method).uri(path).extension(OverTls).extension(ConnectInfo(peer));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        app.answer(request.body(body.to_owned().into()).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn origin_of_a_request_over_tls_is_https() {
+        let form = |origin| {
+            [
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("host", "scans.test:5000"),
+                ("origin", origin),
+                // No trusted proxy: what a client says does not count.
+                ("x-forwarded-proto", "http"),
+            ]
+        };
+        let app = TestApp::new();
+        for (origin, status) in [
+            ("https://scans.test:5000", 303),
+            ("http://scans.test:5000", 403),
+            ("https://scans.test:5001", 403),
+            ("https://evil.example", 403),
+        ] {
+            let response = over_tls(&app, "POST", "/scans", &form(origin), "target=example.com").await;
+            assert_eq!(response.status(), status, "{origin}");
+        }
+        let edge = Edge { trusted: TrustedProxies(vec!["127.0.0.1".parse().unwrap()]), ..Edge::default() };
+        let behind = TestApp::with_edge(edge);
+        let response = over_tls(&behind, "POST", "/scans", &form("http://scans.test:5000"), "target=example.com").await;
+        assert_eq!(response.status(), 303, "a trusted proxy says that the browser used http");
+    }
+
+    #[tokio::test]
+    async fn cookies_over_https_are_secure_and_own_tls_is_strict() {
+        let headers = |host, scheme| {
+            [
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("sec-fetch-site", "same-origin"),
+                ("host", host),
+                ("x-forwarded-proto", scheme),
+            ]
+        };
+        let edge = Edge { trusted: TrustedProxies(vec!["127.0.0.1".parse().unwrap()]), ..Edge::default() };
+        let (app, behind) = (TestApp::new(), TestApp::with_edge(edge));
+        let strict = "max-age=31536000";
+        for (app, is_direct, host, scheme, is_secure, policy) in [
+            (&app, true, "scans.test", "", true, strict),
+            (&app, true, "localhost:5000", "", true, ""),
+            (&app, false, "scans.test", "https", false, ""),
+            (&behind, false, "scans.test", "https", true, ""),
+            (&behind, false, "scans.test", "http", false, ""),
+            (&behind, true, "scans.test", "https", true, strict),
+            (&behind, true, "scans.test", "http", false, ""),
+        ] {
+            let headers = headers(host, scheme);
+            let response = if is_direct {
+                over_tls(app, "POST", "/theme", &headers, "theme=dark").await
+            } else {
+                app.send_from("127.0.0.1:4711", "POST", "/theme", &headers, "theme=dark").await
+            };
+            let cookie = header_of(&response, "set-cookie");
+            assert_eq!(cookie.matches("; Secure").count(), usize::from(is_secure), "{host} {scheme}: {cookie}");
+            assert_eq!(header_of(&response, "strict-transport-security"), policy, "{host} {scheme}");
+        }
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1; Path=/; secure", "b=secure", "c=3"] {
+            headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        secure_cookies(&mut headers);
+        let cookies: Vec<&str> =
+            headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap()).collect();
+        assert_eq!(cookies, ["a=1; Path=/; secure", "b=secure; Secure", "c=3; Secure"]);
     }
 
     #[tokio::test]

@@ -15,8 +15,8 @@ use kastrel_actors::policy::scope::ScopeRule;
 use super::hosts::{has_at_most_one_host, without_port};
 use crate::config::BasePath;
 
-/// The scheme of the browser's request. After this layer, the header is present only if a trusted
-/// proxy sent it.
+/// The scheme of the browser's request, if it is known. After the layer `edge`, the header is
+/// present only if a trusted proxy sent it, or if the request arrived over TLS.
 pub(crate) const FORWARDED_PROTO: &str = "x-forwarded-proto";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_HOST: &str = "x-forwarded-host";
@@ -71,6 +71,18 @@ pub(crate) fn read(headers: &mut HeaderMap, peer: Option<IpAddr>, trusted: &Trus
         headers.insert(HeaderName::from_static(FORWARDED_PROTO), HeaderValue::from_static(scheme));
     }
     said.forwarded
+}
+
+/// Records that a request arrived over TLS. The word of a trusted proxy counts more: the connection
+/// is then the proxy's, and not the browser's.
+pub(crate) fn arrived_over_tls(headers: &mut HeaderMap) {
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("https"));
+}
+
+/// Returns whether the browser's request came over https: to this server, or to a trusted proxy.
+/// Call it behind the layer `edge`; before it, any client can set the header.
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
+    headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https")
 }
 
 struct Said {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::cli::error::CliError;
+use crate::tls::Fingerprint;
 
 /// The content of `server.json`, which a running server writes into its data folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct ServerFile {
     pub pid: u32,
     /// The URL of the server.
     pub url: String,
+    /// The certificate of a server with TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Fingerprint>,
 }
 
 impl ServerFile {
@@ -40,7 +44,12 @@ pub enum Place {
     /// On the server that the user named.
     Named(Url),
     /// On the server that `server.json` names; the server may have ended.
-    Found(Url),
+    Found {
+        /// The URL of the server.
+        url: Url,
+        /// The certificate of a server with TLS.
+        certificate: Option<Fingerprint>,
+    },
     /// In the data folder itself.
     Here,
 }
@@ -59,9 +68,10 @@ pub fn locate(flag: Option<&str>, env: Option<&str>, file: Option<&str>) -> Resu
     }
     // An unreadable file is left over from a crash. The lock of the data folder decides, not the
     // file.
-    let found =
-        file.and_then(|text| serde_json::from_str::<ServerFile>(text).ok()).and_then(|file| server_url(&file.url));
-    Ok(found.map_or(Place::Here, Place::Found))
+    let found = file
+        .and_then(|text| serde_json::from_str::<ServerFile>(text).ok())
+        .and_then(|file| server_url(&file.url).map(|url| Place::Found { url, certificate: file.certificate }));
+    Ok(found.unwrap_or(Place::Here))
 }
 
 fn wrong(name: &str, text: &str) -> CliError {
@@ -69,6 +79,25 @@ fn wrong(name: &str, text: &str) -> CliError {
         "{name}: expected an http or https address such as http://127.0.0.1:5000, not `{}`",
         crate::config::redact(text)
     ))
+}
+
+/// Returns whether a URL leads to this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Returns an `http` URL of this machine with `https`, on the same port.
+pub(in crate::cli) fn with_tls(url: &Url) -> Option<Url> {
+    let port = url.port_or_known_default();
+    let mut url = Some(url).filter(|url| url.scheme() == "http" && is_loopback(url))?.clone();
+    url.set_scheme("https").ok()?;
+    url.set_port(port).ok()?;
+    Some(url)
 }
 
 /// Parses the URL of a server; `host:port` alone means http.
@@ -96,11 +125,20 @@ mod tests {
     #[test]
     fn explicit_server_takes_precedence() {
         let url = |text: &str| Url::parse(text).unwrap();
+        let certificate: Fingerprint = "ab".repeat(32).parse().unwrap();
+        let secure = format!(r#"{{"pid":7,"url":"https://127.0.0.1:5000","certificate":"{certificate}"}}"#);
         let file = Some(r#"{"pid":7,"url":"http://127.0.0.1:5000"}"#);
         for (flag, env, file, expected) in [
             (Some("http://a:1"), Some("http://b"), file, Place::Named(url("http://a:1/"))),
             (None, Some("b:2"), file, Place::Named(url("http://b:2/"))),
-            (None, Some(""), file, Place::Found(url("http://127.0.0.1:5000/"))),
+            (None, Some(""), file, Place::Found { url: url("http://127.0.0.1:5000/"), certificate: None }),
+            (
+                None,
+                None,
+                Some(secure.as_str()),
+                Place::Found { url: url("https://127.0.0.1:5000/"), certificate: Some(certificate) },
+            ),
+            (None, None, Some(r#"{"pid":7,"url":"https://127.0.0.1:5000","certificate":"ab"}"#), Place::Here),
             (Some("https://a/kastrel"), None, None, Place::Named(url("https://a/kastrel/"))),
             (None, None, None, Place::Here),
             (None, None, Some("{"), Place::Here),
@@ -113,5 +151,20 @@ mod tests {
         }
         let error = locate(Some("ftp://u:hunter2@x"), None, None).unwrap_err();
         assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn only_urls_of_this_machine_get_tls_on_the_same_port() {
+        for (given, expected) in [
+            ("http://127.0.0.1:5000/", Some("https://127.0.0.1:5000/")),
+            ("http://[::1]:5000/x/", Some("https://[::1]:5000/x/")),
+            ("http://localhost/", Some("https://localhost:80/")),
+            ("https://127.0.0.1:5000/", None),
+            ("http://192.0.2.1:5000/", None),
+            ("http://scans.example/", None),
+        ] {
+            let changed = with_tls(&Url::parse(given).unwrap());
+            assert_eq!(changed.as_ref().map(Url::as_str), expected, "{given}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use url::Url;
 
 use super::error::BackendError;
+use super::locate::is_loopback;
 use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use super::sse::EventReader;
 use crate::api_types::{
@@ -24,6 +25,7 @@ use crate::api_types::{
 use crate::cli::view::ScanView;
 use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
+use crate::tls::{self, Fingerprint};
 
 /// The timeout of a response, except for event streams.
 const PATIENCE: Duration = Duration::from_secs(35);
@@ -46,6 +48,18 @@ const PAGE: usize = 100;
 pub struct RemoteBackend {
     client: Client,
     base: Url,
+    trust: Trust,
+}
+
+/// The certificates of an https server that a client accepts.
+#[derive(Debug, Clone, Copy)]
+enum Trust {
+    /// Those of the machine's authorities.
+    System,
+    /// The certificate with this fingerprint.
+    Only(Fingerprint),
+    /// Any certificate.
+    Any,
 }
 
 impl RemoteBackend {
@@ -54,7 +68,29 @@ impl RemoteBackend {
     /// # Errors
     /// The certificates of this machine cannot be used.
     pub fn new(base: Url) -> Result<Self, BackendError> {
-        Ok(Self { client: client(&base, Policy::default())?, base })
+        Self::trusting(base, Trust::System)
+    }
+
+    /// Creates a client of the server that `server.json` names, with the certificate in that file.
+    ///
+    /// # Errors
+    /// The certificates of this machine cannot be used.
+    pub fn with_certificate(base: Url, certificate: Option<Fingerprint>) -> Result<Self, BackendError> {
+        Self::trusting(base, certificate.map_or(Trust::System, Trust::Only))
+    }
+
+    /// Creates a client for a health check. It sends no secret, so it accepts any certificate of a
+    /// server on this machine: mostly, the certificate has other names than this address.
+    ///
+    /// # Errors
+    /// The certificates of this machine cannot be used.
+    pub fn for_health_check(base: Url) -> Result<Self, BackendError> {
+        let trust = if is_loopback(&base) { Trust::Any } else { Trust::System };
+        Self::trusting(base, trust)
+    }
+
+    fn trusting(base: Url, trust: Trust) -> Result<Self, BackendError> {
+        Ok(Self { client: client(&base, trust, Policy::default())?, base, trust })
     }
 
     /// Checks whether the server proves that it holds a data folder. Until then, the client sends
@@ -63,7 +99,7 @@ impl RemoteBackend {
         let challenge = Challenge::random();
         let Ok(url) = self.url(&format!("api/proof?challenge={challenge}")) else { return Holder::Silent };
         // The proof is valid for this URL only, so do not follow redirects.
-        let Ok(client) = client(&self.base, Policy::none()) else { return Holder::Silent };
+        let Ok(client) = client(&self.base, self.trust, Policy::none()) else { return Holder::Silent };
         let Ok(response) = client.get(url).timeout(PROOF_PATIENCE).send().await else { return Holder::Silent };
         if response.status() == StatusCode::NOT_FOUND {
             return Holder::WithoutProof;
@@ -310,23 +346,26 @@ impl RemoteBackend {
 }
 
 /// Creates the HTTP client for a server. A server on this machine is reached without a proxy.
-fn client(base: &Url, redirects: Policy) -> Result<Client, BackendError> {
+fn client(base: &Url, trust: Trust, redirects: Policy) -> Result<Client, BackendError> {
+    let failed =
+        |error: &dyn std::fmt::Display| BackendError::Other(format!("failed to prepare the HTTP client: {error}"));
     // The crypto provider is global: it does not matter which call installs it first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .connect_timeout(Duration::from_secs(5))
         .redirect(redirects)
         .user_agent(concat!("kastrel/", env!("CARGO_PKG_VERSION")));
-    let loopback = match base.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if loopback {
+    if is_loopback(base) {
         builder = builder.no_proxy();
     }
-    builder.build().map_err(|error| BackendError::Other(format!("failed to prepare the HTTP client: {error}")))
+    builder = match trust {
+        Trust::System => builder,
+        Trust::Only(certificate) => {
+            builder.tls_backend_preconfigured(tls::client_config(certificate).map_err(|error| failed(&error))?)
+        }
+        Trust::Any => builder.tls_danger_accept_invalid_certs(true),
+    };
+    builder.build().map_err(|error| failed(&error))
 }
 
 /// The program that responds at a URL.

@@ -24,6 +24,7 @@ use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
 use crate::private;
+use crate::tls::PairFiles;
 
 /// The timeout of the scanner; KAST needs about a second.
 const SCANNER_PATIENCE: Duration = Duration::from_secs(60);
@@ -103,6 +104,8 @@ pub(super) async fn gather(
         rows: if deep { Some(deep::read(config, opener).await) } else { None },
         scanner,
         listen: listen(config.server.listen, server.is_some()),
+        tls: PairFiles::of(config.server.tls_certificate.as_deref(), config.server.tls_key.as_deref())
+            .map(|files| files.read().map(|pair| pair.validity)),
         // A server raises its own limit to the hard limit.
         open_files: getrlimit(Resource::Nofile).maximum,
         processes: getrlimit(Resource::Nproc).current,

@@ -12,6 +12,7 @@ use crate::adapters::secret_box::KeyFile;
 use crate::cli::backend::PluginList;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
+use crate::tls::{PairError, Validity};
 
 /// A writable folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +129,8 @@ pub(super) struct Facts {
     pub(super) rows: Option<Result<Rows, String>>,
     pub(super) scanner: Result<PluginList, String>,
     pub(super) listen: Listen,
+    /// The certificate pair of the server; `None` if it has no TLS.
+    pub(super) tls: Option<Result<Validity, PairError>>,
     /// The limit of open files; `None` means no limit.
     pub(super) open_files: Option<u64>,
     pub(super) processes: Option<u64>,

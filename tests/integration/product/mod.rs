@@ -19,5 +19,6 @@ mod queue;
 mod repairs;
 mod restarts;
 mod secrets;
+mod tls;
 mod upgrades;
 mod watchdog;

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::text::quoted;
 use crate::cli::doctor::model::{Check, Facts, Held, Listen, ServerFileFact};
 use crate::cli::text::count;
 use crate::config::Config;
 
+/// A certificate that expires earlier needs attention.
+const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// The Unix time of 2025 in UTC: this version did not exist before.
 const TOO_EARLY: i64 = 1_735_689_600;
 /// The Unix time of 2100 in UTC.
@@ -30,6 +32,30 @@ pub(super) fn listen(config: &Config, facts: &Facts) -> Check {
             "choose another one: kastrel serve --listen 127.0.0.1:5001",
         ),
     }
+}
+
+/// Checks that the certificate pair of a server with TLS can be used, and does not expire soon.
+pub(super) fn tls(config: &Config, facts: &Facts) -> Option<Check> {
+    const NAME: &str = "tls";
+    const RENEW: &str = "renew the certificate; a running server uses the new files without a restart";
+    let path = config.server.tls_certificate.as_deref()?.display();
+    let validity = match facts.tls.as_ref()? {
+        Ok(validity) => validity,
+        Err(error) => {
+            let fix = format!("correct {}, or remove both settings", error.setting);
+            return Some(Check::failure(NAME, error.to_string(), fix));
+        }
+    };
+    let (now, from, until) = (facts.now, validity.from, validity.until);
+    Some(if until <= now {
+        Check::failure(NAME, format!("the certificate {path} has expired at {until:.0}"), RENEW)
+    } else if now < from {
+        Check::failure(NAME, format!("the certificate {path} is not valid before {from:.0}"), RENEW)
+    } else if until.duration_since(now) < EXPIRES_SOON {
+        Check::warning(NAME, format!("the certificate {path} expires soon, at {until:.0}"), RENEW)
+    } else {
+        Check::ok(NAME, format!("the certificate {path} and its key can be used until {until:.0}"))
+    })
 }
 
 pub(super) fn limit(name: &'static str, command: &str, limit: Option<u64>, wanted: u64) -> Check {
@@ -105,5 +131,38 @@ pub(super) fn server_file(path: &Path, fact: ServerFileFact) -> Option<Check> {
             );
             Some(Check::warning("server", message, format!("restart the server, process {pid}")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge;
+    use super::super::testing::{config, good};
+    use super::*;
+    use crate::cli::doctor::model::Level;
+    use crate::tls::{PairError, Validity};
+
+    #[test]
+    fn certificate_pair_is_checked_with_its_expiry() {
+        let configured = config(&[
+            ("KASTREL_SERVER__TLS_CERTIFICATE", "/etc/kastrel/tls.pem"),
+            ("KASTREL_SERVER__TLS_KEY", "/etc/kastrel/tls.key"),
+        ]);
+        let now = good().now;
+        let day = SignedDuration::from_hours(24);
+        let valid = |from: i32, until: i32| Ok(Validity { from: now + day * from, until: now + day * until });
+        let broken = Err(PairError { setting: "server.tls_key", why: "failed to read x".into() });
+        for (fact, level, part) in [
+            (valid(-1, 15), Level::Ok, "can be used until"),
+            (valid(-1, 13), Level::Warning, "expires soon"),
+            (valid(-9, -1), Level::Failure, "has expired"),
+            (valid(1, 90), Level::Failure, "is not valid before"),
+            (broken, Level::Failure, "server.tls_key: failed to read x"),
+        ] {
+            let checks = judge(&configured, &Facts { tls: Some(fact), ..good() });
+            let check = checks.iter().find(|check| check.name == "tls").unwrap();
+            assert_eq!((check.level, check.message.contains(part)), (level, true), "{check:?}");
+        }
+        assert!(judge(&config(&[]), &good()).iter().all(|check| check.name != "tls"));
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn good() -> Facts {
         sealed_with: BTreeSet::new(),
         scanner: Ok(list(ScannerKind::Kast, true)),
         listen: Listen::Free,
+        tls: None,
         open_files: Some(1024),
         processes: None,
         now: Timestamp::from_second(1_800_000_000).unwrap(),

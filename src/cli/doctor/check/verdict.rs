@@ -1,7 +1,7 @@
 //! Returns the checks for all facts, in the order in which people read them.
 
 use super::connections::{redis, skew, telemetry};
-use super::machine::{clock, deliveries, held, leftovers, limit, listen, server_file};
+use super::machine::{clock, deliveries, held, leftovers, limit, listen, server_file, tls};
 use super::scanner::scanner;
 use super::storage::{self, backups, database, folder, open_folder, secrets};
 use crate::cli::doctor::model::{Check, Facts};
@@ -34,6 +34,7 @@ pub(in crate::cli::doctor) fn judge(config: &Config, facts: &Facts) -> Vec<Check
         let place = checks.iter().position(|check| check.name == name).map_or(checks.len(), |at| at + 1);
         checks.insert(place, open_folder(name, &dir, rights, readable));
     }
+    checks.extend(tls(config, facts));
     checks.extend(secrets(config, facts));
     checks.extend(facts.rows.as_ref().map(|rows| storage::rows(config, rows)));
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
