@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::model::ScanId;
+use crate::model::{ProjectFilter, ProjectId, ScanId};
 
 /// The maximum number of scans.
 const KEPT: usize = 4_096;
@@ -25,7 +25,7 @@ struct Inner {
     revision: u64,
     /// Changes up to this revision may have been dropped.
     forgotten: u64,
-    by_revision: BTreeMap<u64, ScanId>,
+    by_revision: BTreeMap<u64, (ScanId, Option<ProjectId>)>,
     by_scan: HashMap<ScanId, u64>,
 }
 
@@ -47,18 +47,17 @@ impl Default for ChangeLog {
 }
 
 impl ChangeLog {
-    /// Records that a scan changed.
-    pub(crate) fn note(&self, id: ScanId) {
+    /// Records that a scan changed. The project may be unknown if the scan was deleted.
+    pub(crate) fn note(&self, id: ScanId, project: Option<&ProjectId>) {
         let revision = {
             let mut inner = self.inner();
             inner.revision += 1;
             let revision = inner.revision;
-            if let Some(before) = inner.by_scan.insert(id, revision) {
-                inner.by_revision.remove(&before);
-            }
-            inner.by_revision.insert(revision, id);
+            let before = inner.by_scan.insert(id, revision).and_then(|before| inner.by_revision.remove(&before));
+            let project = project.cloned().or_else(|| before.and_then(|(_, project)| project));
+            inner.by_revision.insert(revision, (id, project));
             while inner.by_revision.len() > KEPT {
-                let Some((oldest, id)) = inner.by_revision.pop_first() else { break };
+                let Some((oldest, (id, _))) = inner.by_revision.pop_first() else { break };
                 inner.by_scan.remove(&id);
                 inner.forgotten = oldest;
             }
@@ -86,14 +85,20 @@ impl ChangeLog {
         self.revision.subscribe()
     }
 
-    /// Returns the changes after `revision`.
+    /// Returns the changes after `revision` of the scans in these projects. A scan whose project is
+    /// unknown is left out, unless the filter admits all projects.
     #[must_use]
-    pub fn since(&self, revision: u64) -> Changed {
+    pub fn since(&self, revision: u64, projects: &ProjectFilter) -> Changed {
         let inner = self.inner();
         if revision < inner.forgotten || revision > inner.revision {
             return Changed { scans: Vec::new(), all: true, revision: inner.revision };
         }
-        let scans = inner.by_revision.range(revision + 1..).map(|(_, id)| *id).collect();
+        let admits = |project: Option<&ProjectId>| match project {
+            Some(project) => projects.holds(project),
+            None => *projects == ProjectFilter::All,
+        };
+        let changed = inner.by_revision.range(revision + 1..).map(|(_, changed)| changed);
+        let scans = changed.filter(|(_, project)| admits(project.as_ref())).map(|(id, _)| *id).collect();
         Changed { scans, all: false, revision: inner.revision }
     }
 
@@ -110,20 +115,41 @@ mod tests {
     fn changes_list_each_scan_once_and_only_new_ones() {
         let changes = ChangeLog::default();
         for id in [1, 2, 1, 3] {
-            changes.note(ScanId(id));
+            changes.note(ScanId(id), Some(&ProjectId::default()));
         }
-        assert_eq!(changes.since(0), Changed { scans: vec![ScanId(2), ScanId(1), ScanId(3)], all: false, revision: 4 });
-        assert_eq!(changes.since(3).scans, [ScanId(3)]);
-        assert_eq!(changes.since(4).scans, []);
+        assert_eq!(
+            changes.since(0, &ProjectFilter::All),
+            Changed { scans: vec![ScanId(2), ScanId(1), ScanId(3)], all: false, revision: 4 }
+        );
+        assert_eq!(changes.since(3, &ProjectFilter::All).scans, [ScanId(3)]);
+        assert_eq!(changes.since(4, &ProjectFilter::All).scans, []);
+    }
+
+    #[test]
+    fn reader_gets_the_changes_of_its_projects_only() {
+        let (changes, team): (_, ProjectId) = (ChangeLog::default(), "team".parse().unwrap());
+        changes.note(ScanId(1), Some(&team));
+        changes.note(ScanId(2), Some(&ProjectId::default()));
+        // A deletion whose project is not known any more.
+        changes.note(ScanId(1), None);
+        changes.note(ScanId(3), None);
+        let of = |projects: &ProjectFilter| changes.since(0, projects).scans;
+        assert_eq!(of(&ProjectFilter::of(team)), [ScanId(1)]);
+        assert_eq!(of(&ProjectFilter::All), [ScanId(2), ScanId(1), ScanId(3)]);
+        assert_eq!(of(&ProjectFilter::Only(Default::default())), []);
     }
 
     #[test]
     fn reader_too_far_behind_or_from_another_run_reloads_all() {
         let changes = ChangeLog::default();
         for id in 0..(KEPT as u64 + 10) {
-            changes.note(ScanId(id));
+            changes.note(ScanId(id), Some(&ProjectId::default()));
         }
-        assert!(changes.since(5).all && !changes.since(10).all && changes.since(u64::MAX).all);
+        assert!(
+            changes.since(5, &ProjectFilter::All).all
+                && !changes.since(10, &ProjectFilter::All).all
+                && changes.since(u64::MAX, &ProjectFilter::All).all
+        );
         assert!(changes.inner().by_scan.len() <= KEPT);
     }
 
@@ -131,7 +157,7 @@ mod tests {
     async fn changes_follower_is_woken() {
         let changes = ChangeLog::default();
         let mut follower = changes.follow();
-        changes.note(ScanId(1));
+        changes.note(ScanId(1), None);
         follower.changed().await.unwrap();
         assert_eq!(*follower.borrow(), 1);
     }

@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The number of scans in one lookup.
 const LOOKED_UP: usize = 32;
 
-/// The client that submits. There are no accounts yet.
+/// The client that submits, by its network address: several people may share one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Client {
     /// This process: the command line on its own data folder.

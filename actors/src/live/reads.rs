@@ -2,7 +2,6 @@
 //! clients that begin to watch one scan at the same time cost the store one read.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,7 +30,7 @@ impl Reads {
         store: &Arc<dyn ScanRepository>,
         id: ScanId,
     ) -> Result<Option<ScanRecord>, StoreError> {
-        self.join(store, id).await.map_err(told_again)
+        self.join(store, id).await.map_err(StoreError::shared)
     }
 
     /// Returns the read in progress, or starts a new one. It continues while any caller waits for
@@ -49,42 +48,9 @@ impl Reads {
     }
 }
 
-/// Returns the error for one of several callers.
-fn told_again(error: Arc<StoreError>) -> StoreError {
-    match *error {
-        StoreError::Unavailable(_) => StoreError::Unavailable(Box::new(Cause(error))),
-        StoreError::Corrupt(_) => StoreError::Corrupt(Box::new(Cause(error))),
-        StoreError::Outdated => StoreError::Outdated,
-    }
-}
-
-/// The cause of an error that several callers share.
-#[derive(Debug)]
-struct Cause(Arc<StoreError>);
-
-impl Cause {
-    fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
-        match &*self.0 {
-            StoreError::Unavailable(source) | StoreError::Corrupt(source) => &**source,
-            outdated @ StoreError::Outdated => outdated,
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.inner(), f)
-    }
-}
-
-impl Error for Cause {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.inner().source()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 

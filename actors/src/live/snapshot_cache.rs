@@ -126,7 +126,7 @@ impl SnapshotCache {
 
     /// Applies a snapshot from another process. Data older than the cache's own changes nothing.
     pub fn absorb(&self, other: ScanSnapshot) {
-        let id = other.record.id;
+        let (id, project) = (other.record.id, other.record.project.clone());
         self.see(&other.record);
         let now = self.now_ms();
         self.write(|scans| {
@@ -137,7 +137,7 @@ impl SnapshotCache {
                 true
             });
         });
-        self.changes.note(id);
+        self.changes.note(id, Some(&project));
     }
 
     /// Returns a receiver for all snapshots from now on, starting with the current one. The scan is
@@ -150,13 +150,13 @@ impl SnapshotCache {
     /// Applies a committed row. A version older than the cached one changes nothing, so the order
     /// of publications does not matter.
     pub fn publish(&self, record: ScanRecord) {
-        let id = record.id;
+        let (id, project) = (record.id, record.project.clone());
         self.see(&record);
         let now = self.now_ms();
         self.write(|scans| {
             scans.put(record, now);
         });
-        self.changes.note(id);
+        self.changes.note(id, Some(&project));
     }
 
     /// Updates the admission gate if the scan no longer waits.
@@ -169,11 +169,12 @@ impl SnapshotCache {
     /// Removes a deleted scan. Its watchers see that the channel is closed.
     pub fn remove(&self, id: ScanId) {
         self.gate.left(id);
-        self.write(|scans| {
-            scans.by_id.remove(&id);
+        let removed = self.write(|scans| {
             scans.order.retain(|one| *one != id);
+            scans.by_id.remove(&id)
         });
-        self.changes.note(id);
+        let project = removed.map(|entry| entry.sender.borrow().record.project.clone());
+        self.changes.note(id, project.as_ref());
     }
 
     /// Returns the recently changed scans.
@@ -230,7 +231,8 @@ impl SnapshotCache {
                 true
             });
         });
-        self.changes.note(id);
+        // The row of the attempt was published before, so the log knows its project.
+        self.changes.note(id, None);
     }
 
     /// Returns all scans that this process runs now, oldest first.

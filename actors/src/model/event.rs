@@ -6,7 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{CancelledBy, FencingToken, NodeId, Principal, ProjectId, ScanId, ScanStatus};
+use super::{
+    AccountKind, AccountName, CancelledBy, FencingToken, NodeId, Principal, ProjectId, ProjectRole, ScanId, ScanStatus,
+    ServerRole, TokenId,
+};
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
 /// entry of the audit log, and as an entry of the outbox if a consumer wants it.
@@ -76,6 +79,109 @@ pub enum DomainEvent {
         /// The version in the key of the dead letter.
         version: u64,
     },
+    /// An account was created.
+    AccountCreated {
+        /// The account.
+        account: AccountName,
+        /// What it belongs to.
+        kind: AccountKind,
+        /// Its role on the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<ServerRole>,
+    },
+    /// An account was disabled.
+    AccountDisabled {
+        /// The account.
+        account: AccountName,
+    },
+    /// A disabled account was enabled again.
+    AccountEnabled {
+        /// The account.
+        account: AccountName,
+    },
+    /// The role of an account on the server was changed.
+    ServerRoleChanged {
+        /// The account.
+        account: AccountName,
+        /// Its role now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<ServerRole>,
+    },
+    /// The password of an account was changed.
+    PasswordChanged {
+        /// The account.
+        account: AccountName,
+    },
+    /// A one-time link was made with which the password of an account can be set.
+    PasswordLinkCreated {
+        /// The account.
+        account: AccountName,
+    },
+    /// A project was created.
+    ProjectCreated {
+        /// The project.
+        project: ProjectId,
+    },
+    /// The role of a member of a project was changed.
+    MemberChanged {
+        /// The project.
+        project: ProjectId,
+        /// The member.
+        account: AccountName,
+        /// Its role now; none if it is not a member any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<ProjectRole>,
+    },
+    /// Somebody signed in.
+    SignedIn {
+        /// The account.
+        account: AccountName,
+        /// The network address of the client.
+        address: String,
+    },
+    /// Somebody tried to sign in, with a wrong password or to an account that cannot sign in.
+    SignInFailed {
+        /// The account, if there is one of the given name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountName>,
+        /// The network address of the client.
+        address: String,
+    },
+    /// Sessions of an account were ended.
+    SessionsEnded {
+        /// The account.
+        account: AccountName,
+        /// How many.
+        count: u64,
+    },
+    /// An API token was created.
+    TokenCreated {
+        /// Its account.
+        account: AccountName,
+        /// The token.
+        token: TokenId,
+    },
+    /// An API token was revoked.
+    TokenRevoked {
+        /// Its account.
+        account: AccountName,
+        /// The token.
+        token: TokenId,
+    },
+    /// A principal was denied an operation.
+    AccessDenied {
+        /// The name of the operation.
+        operation: String,
+        /// The project, if the operation is in one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<ProjectId>,
+    },
+    /// A list of scans was exported.
+    ScansExported,
+    /// A file or an archive of a scan was downloaded.
+    FilesDownloaded,
+    /// A backup was downloaded.
+    BackupDownloaded,
 }
 
 /// Why a stored event cannot be read.
@@ -91,7 +197,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 10] = [
+    pub const ACTIONS: [&'static str; 27] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -102,6 +208,23 @@ impl DomainEvent {
         "drain_ordered",
         "drain_revoked",
         "dead_letter_resent",
+        "account_created",
+        "account_disabled",
+        "account_enabled",
+        "server_role_changed",
+        "password_changed",
+        "password_link_created",
+        "project_created",
+        "member_changed",
+        "signed_in",
+        "sign_in_failed",
+        "sessions_ended",
+        "token_created",
+        "token_revoked",
+        "access_denied",
+        "scans_exported",
+        "files_downloaded",
+        "backup_downloaded",
     ];
 
     /// Reads a stored event.
@@ -134,6 +257,23 @@ impl DomainEvent {
             Self::DrainOrdered { .. } => "drain_ordered",
             Self::DrainRevoked { .. } => "drain_revoked",
             Self::DeadLetterResent { .. } => "dead_letter_resent",
+            Self::AccountCreated { .. } => "account_created",
+            Self::AccountDisabled { .. } => "account_disabled",
+            Self::AccountEnabled { .. } => "account_enabled",
+            Self::ServerRoleChanged { .. } => "server_role_changed",
+            Self::PasswordChanged { .. } => "password_changed",
+            Self::PasswordLinkCreated { .. } => "password_link_created",
+            Self::ProjectCreated { .. } => "project_created",
+            Self::MemberChanged { .. } => "member_changed",
+            Self::SignedIn { .. } => "signed_in",
+            Self::SignInFailed { .. } => "sign_in_failed",
+            Self::SessionsEnded { .. } => "sessions_ended",
+            Self::TokenCreated { .. } => "token_created",
+            Self::TokenRevoked { .. } => "token_revoked",
+            Self::AccessDenied { .. } => "access_denied",
+            Self::ScansExported => "scans_exported",
+            Self::FilesDownloaded => "files_downloaded",
+            Self::BackupDownloaded => "backup_downloaded",
         }
     }
 }
@@ -269,6 +409,8 @@ mod tests {
     fn stored_event_has_its_action_and_is_read_as_it_was_written() {
         let at = Timestamp::UNIX_EPOCH;
         let node: NodeId = "a".parse().unwrap();
+        let account = || "ana".parse::<AccountName>().unwrap();
+        let token = || "a1B2c3D4e5".parse::<TokenId>().unwrap();
         for event in [
             DomainEvent::ScanSubmitted { rerun_of: Some(ScanId(7)) },
             DomainEvent::CancelRequested { by: CancelledBy::User },
@@ -280,6 +422,27 @@ mod tests {
             DomainEvent::DrainOrdered { node: node.clone(), within_ms: 5 },
             DomainEvent::DrainRevoked { node },
             DomainEvent::DeadLetterResent { version: 3 },
+            DomainEvent::AccountCreated { account: account(), kind: AccountKind::User, role: Some(ServerRole::Admin) },
+            DomainEvent::AccountDisabled { account: account() },
+            DomainEvent::AccountEnabled { account: account() },
+            DomainEvent::ServerRoleChanged { account: account(), role: None },
+            DomainEvent::PasswordChanged { account: account() },
+            DomainEvent::PasswordLinkCreated { account: account() },
+            DomainEvent::ProjectCreated { project: ProjectId::default() },
+            DomainEvent::MemberChanged {
+                project: ProjectId::default(),
+                account: account(),
+                role: Some(ProjectRole::Owner),
+            },
+            DomainEvent::SignedIn { account: account(), address: "::1".into() },
+            DomainEvent::SignInFailed { account: None, address: "::1".into() },
+            DomainEvent::SessionsEnded { account: account(), count: 2 },
+            DomainEvent::TokenCreated { account: account(), token: token() },
+            DomainEvent::TokenRevoked { account: account(), token: token() },
+            DomainEvent::AccessDenied { operation: "delete_scans".into(), project: Some(ProjectId::default()) },
+            DomainEvent::ScansExported,
+            DomainEvent::FilesDownloaded,
+            DomainEvent::BackupDownloaded,
         ] {
             let json = serde_json::to_value(&event).unwrap();
             assert_eq!(json["action"], event.action());

@@ -3,14 +3,18 @@
 
 #[macro_use]
 mod names;
+mod account;
+mod account_name;
 mod actor_view;
 mod answers;
 mod attempt_report;
 mod command;
 mod count;
 mod coverage;
+mod credential;
 mod dispatch;
 mod event;
+mod grants;
 mod idempotency_key;
 mod ids;
 mod issues;
@@ -27,6 +31,7 @@ mod project;
 mod project_filter;
 mod record;
 mod request;
+mod roles;
 mod scan_overview;
 mod scan_target;
 mod scanner_info;
@@ -37,17 +42,24 @@ mod snapshot;
 mod stats;
 mod trace_context;
 
+pub use account::{Account, AccountChange, AccountChanged, AccountKind, MemberChanged, NewAccount, Project};
+pub use account_name::{AccountName, ParseAccountNameError};
 pub use actor_view::{ActorFailure, ActorView};
 pub use answers::{Deleted, Submitted};
 pub use attempt_report::{AttemptReport, ExitKind, InfoFile, Remains};
 pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::{Coverage, GapNames};
+pub use credential::{
+    LinkPurpose, OneTimeLink, ParseSecretDigestError, ParseTokenIdError, SecretDigest, Session, SetUpResult, TokenId,
+    TokenRecord,
+};
 pub use dispatch::{DueScan, RunningScan};
 pub use event::{
     AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, EventError, LeasedEntries, OutboxEntry, OutboxKey,
     UnreadableEntry,
 };
+pub use grants::{Grants, Operation, TokenScope};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
@@ -68,6 +80,7 @@ pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
     ReportFormat, SECRET_MARK, ScanMode, ScanOptions, ScanRequest, ScanRequestDraft,
 };
+pub use roles::{ProjectRole, ServerRole};
 pub use scan_overview::ScanOverview;
 pub use scan_target::{Host, Scheme, Target, TargetError};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};

@@ -125,5 +125,9 @@ mod tests {
         round_trips(AttemptOutcome::ALL);
         round_trips(ExitClass::ALL);
         round_trips(LeaseResult::ALL);
+        round_trips(AccountKind::ALL);
+        round_trips(ServerRole::ALL);
+        round_trips(ProjectRole::ALL);
+        round_trips(Operation::ALL);
     }
 }

@@ -1,10 +1,12 @@
-//! Who acts, and in which trace: the context that every operation of a service takes.
+//! Who acts, with which rights and in which trace: the context that every operation of a service
+//! takes.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TraceContext, UnknownName};
+use super::{AccountName, Grants, TraceContext, UnknownName};
 
 /// The party for whom an operation runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,26 +16,33 @@ pub enum Principal {
     System,
     /// A client that did not say who it is.
     Anonymous,
+    /// A person.
+    User(AccountName),
+    /// A program with an account of its own.
+    Service(AccountName),
 }
 
 impl Principal {
-    /// The principals that exist in every installation.
-    const FIXED: [Self; 2] = [Self::System, Self::Anonymous];
-
-    /// Returns the stable name, which is stored and shown. It has no blank, and no two principals
-    /// have the same one: idempotency keys are separated by it.
+    /// Returns the name of the account.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub const fn account(&self) -> Option<&AccountName> {
         match self {
-            Self::System => "system",
-            Self::Anonymous => "anonymous",
+            Self::System | Self::Anonymous => None,
+            Self::User(name) | Self::Service(name) => Some(name),
         }
     }
 }
 
+/// The stable name, which is stored and shown. It has no blank, and no two principals have the same
+/// one: idempotency keys are separated by it.
 impl std::fmt::Display for Principal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.as_str())
+        match self {
+            Self::System => f.pad("system"),
+            Self::Anonymous => f.pad("anonymous"),
+            Self::User(name) => f.pad(&format!("user:{name}")),
+            Self::Service(name) => f.pad(&format!("service:{name}")),
+        }
     }
 }
 
@@ -41,10 +50,17 @@ impl FromStr for Principal {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::FIXED.into_iter().find(|one| one.as_str() == text).ok_or_else(|| UnknownName {
+        let unknown = || UnknownName {
             given: text.to_owned(),
-            expected: Self::FIXED.iter().map(Self::as_str).collect::<Vec<_>>().join(", "),
-        })
+            expected: "system, anonymous, user:NAME, service:NAME".to_owned(),
+        };
+        match text.split_once(':') {
+            None if text == "system" => Ok(Self::System),
+            None if text == "anonymous" => Ok(Self::Anonymous),
+            Some(("user", name)) => name.parse().map(Self::User).map_err(|_| unknown()),
+            Some(("service", name)) => name.parse().map(Self::Service).map_err(|_| unknown()),
+            _ => Err(unknown()),
+        }
     }
 }
 
@@ -58,30 +74,26 @@ impl TryFrom<String> for Principal {
 
 impl From<Principal> for String {
     fn from(principal: Principal) -> Self {
-        principal.as_str().to_owned()
+        principal.to_string()
     }
 }
 
-/// Who acts, and the trace that the operation belongs to.
+/// Who acts, with which rights, and the trace that the operation belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
     /// Who acts.
     pub principal: Principal,
+    /// What it may do.
+    pub grants: Arc<Grants>,
     /// The trace of the request or of the command.
     pub trace: TraceContext,
 }
 
 impl RequestContext {
-    /// Returns the context of Kastrel itself.
+    /// Returns the context of Kastrel itself, which has all rights.
     #[must_use]
-    pub const fn system(trace: TraceContext) -> Self {
-        Self { principal: Principal::System, trace }
-    }
-
-    /// Returns the context of a client that did not say who it is.
-    #[must_use]
-    pub const fn anonymous(trace: TraceContext) -> Self {
-        Self { principal: Principal::Anonymous, trace }
+    pub fn system(trace: TraceContext) -> Self {
+        Self { principal: Principal::System, grants: Arc::new(Grants::all()), trace }
     }
 }
 
@@ -91,14 +103,22 @@ mod tests {
 
     #[test]
     fn principal_is_read_as_it_is_written() {
-        for principal in Principal::FIXED {
-            assert_eq!(principal.to_string().parse::<Principal>().as_ref(), Ok(&principal));
+        let name: AccountName = "ana".parse().unwrap();
+        for (principal, text) in [
+            (Principal::System, "system"),
+            (Principal::Anonymous, "anonymous"),
+            (Principal::User(name.clone()), "user:ana"),
+            (Principal::Service(name), "service:ana"),
+        ] {
+            assert_eq!((principal.to_string().as_str(), text.parse::<Principal>().as_ref()), (text, Ok(&principal)));
             let json = serde_json::to_string(&principal).unwrap();
-            assert_eq!(json, format!("\"{principal}\""));
+            assert_eq!(json, format!("\"{text}\""));
             assert_eq!(serde_json::from_str::<Principal>(&json).unwrap(), principal);
         }
         let error = "somebody".parse::<Principal>().unwrap_err().to_string();
-        assert_eq!(error, "`somebody` is not one of system, anonymous");
-        assert!(serde_json::from_str::<Principal>("\"somebody\"").is_err());
+        assert_eq!(error, "`somebody` is not one of system, anonymous, user:NAME, service:NAME");
+        for other in ["", "user:", "user:A", "user", "system:ana", "group:ana"] {
+            assert!(other.parse::<Principal>().is_err(), "{other}");
+        }
     }
 }

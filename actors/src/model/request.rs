@@ -294,6 +294,10 @@ pub struct ScanRequestDraft {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(default = false))]
     pub confirm_active: Option<bool>,
+    /// The project of the scan. Left out: the default project, or the only one in which you may
+    /// submit scans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// The sealed values of hidden settings that a form submits again. Not part of the API.
     #[serde(skip)]
     pub kept: Vec<KeptSecret>,

@@ -1,42 +1,106 @@
-//! Access control: the rights of a role on a group of routes. One table decides each request.
+//! Access control: which operations a principal may do, and which routes it may call. One function
+//! decides each of them from the principal's rights; services and routes only ask.
 
-use crate::model::Principal;
+use std::sync::Arc;
 
-/// The role of a user on this server. `Viewer`, `Scanner`, `Operator` and `Owner` each include the
-/// roles before them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Reads scans and their results.
-    Viewer,
-    /// Submits scans and cancels them.
-    Scanner,
-    /// Deletes scans, and changes several at once.
-    Operator,
-    /// Manages members and secrets.
-    Owner,
-    /// Runs the server; has all rights.
+use crate::model::{Grants, Operation, Principal, ProjectId, ProjectRole, ServerRole};
+
+/// The right that an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// At least this role in the project.
+    InProject(ProjectRole),
+    /// Any role on the server.
+    AnyServerRole,
+    /// The role of an administrator.
     Admin,
-    /// Reads everything, including the server's settings, and changes nothing.
-    Auditor,
 }
 
-/// A group of routes that require the same right.
+impl std::fmt::Display for Needed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InProject(role) => write!(f, "the role `{role}` in this project"),
+            Self::AnyServerRole => f.write_str("the server role `auditor` or `admin`"),
+            Self::Admin => f.write_str("the server role `admin`"),
+        }
+    }
+}
+
+impl Operation {
+    /// Returns the right that the operation needs.
+    #[must_use]
+    pub const fn needs(self) -> Needed {
+        match self {
+            Self::ReadScans | Self::ReadMembers => Needed::InProject(ProjectRole::Viewer),
+            Self::SubmitPassive | Self::CancelScans => Needed::InProject(ProjectRole::Scanner),
+            Self::SubmitActive | Self::DeleteScans => Needed::InProject(ProjectRole::Operator),
+            Self::ManageMembers => Needed::InProject(ProjectRole::Owner),
+            Self::ReadServer | Self::ReadAudit | Self::ReadAccounts => Needed::AnyServerRole,
+            Self::ChangeServer | Self::ManageAccounts => Needed::Admin,
+        }
+    }
+}
+
+/// Why an operation is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The principal may not know that the object exists. The response is that of a missing object.
+    #[error("not found")]
+    NotVisible,
+    /// The principal lacks a right.
+    #[error("this needs {needed}")]
+    Lacks {
+        /// The right.
+        needed: Needed,
+    },
+}
+
+/// Decides whether a principal with these rights may do an operation in a project. An operation on
+/// the server has no project.
+///
+/// # Errors
+/// It may not. An object of a project that the principal may not read is
+/// [`NotVisible`](Denial::NotVisible).
+pub fn decide(grants: &Grants, operation: Operation, project: Option<&ProjectId>) -> Result<(), Denial> {
+    let needed = operation.needs();
+    let is_allowed = match needed {
+        Needed::InProject(role) => {
+            let own = project.and_then(|project| grants.role_in(project));
+            if own.is_none() {
+                return Err(Denial::NotVisible);
+            }
+            own >= Some(role)
+        }
+        Needed::AnyServerRole => grants.server_role().is_some(),
+        Needed::Admin => grants.server_role() == Some(ServerRole::Admin),
+    };
+    if is_allowed { Ok(()) } else { Err(Denial::Lacks { needed }) }
+}
+
+/// Returns true if a principal with these rights may do an operation in every project.
+#[must_use]
+pub fn holds_everywhere(grants: &Grants, operation: Operation) -> bool {
+    match operation.needs() {
+        Needed::InProject(role) => grants.projects_with(role).is_none(),
+        Needed::AnyServerRole | Needed::Admin => decide(grants, operation, None).is_ok(),
+    }
+}
+
+/// A group of routes that require the same right. The handlers' operations check the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Requires no right: health checks, the program's own assets, and data that a browser stores
-    /// for itself.
+    /// Requires no right: health checks, sign-in, the program's own assets, and data that a browser
+    /// stores for itself.
     Public,
-    /// Reads scans and results.
+    /// Requires a known principal. Its lists have what it may see.
     Viewer,
-    /// Submits, repeats and cancels scans.
+    /// Requires a role in some project that submits and cancels scans.
     Scanner,
-    /// Deletes scans, and changes several at once.
+    /// Requires a role in some project that deletes scans.
     Operator,
-    /// Manages members and secrets.
-    Owner,
-    /// Changes the server itself: its queue and its nodes.
+    /// Requires the role of an administrator: changes the server itself.
     Admin,
-    /// Reads the settings and backups of the server.
+    /// Requires a role on the server: reads its settings, nodes and accounts.
     Auditor,
 }
 
@@ -49,63 +113,155 @@ impl Group {
             Self::Viewer => "viewer",
             Self::Scanner => "scanner",
             Self::Operator => "operator",
-            Self::Owner => "owner",
             Self::Admin => "admin",
             Self::Auditor => "auditor",
         }
     }
 }
 
-/// The identity that makes a request: a principal, and the role that the server grants to it.
+/// Who makes a request, and with which rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Who makes the request.
     pub principal: Principal,
-    /// Its role; `None` grants no rights.
-    pub role: Option<Role>,
+    /// Its rights; `None` if the client did not say who it is, on a server with accounts.
+    pub grants: Option<Arc<Grants>>,
 }
 
 impl Identity {
     /// Returns the identity of a client that did not say who it is.
     #[must_use]
-    pub const fn anonymous(role: Option<Role>) -> Self {
-        Self { principal: Principal::Anonymous, role }
+    pub const fn anonymous(grants: Option<Arc<Grants>>) -> Self {
+        Self { principal: Principal::Anonymous, grants }
     }
 }
 
-/// Returns true if a client with this role may use the routes of `group`.
+/// Returns true if a client with these rights may call the routes of `group`. `None` means that the
+/// client is not known.
 #[must_use]
-pub const fn may(role: Option<Role>, group: Group) -> bool {
-    let Some(role) = role else { return matches!(group, Group::Public) };
+pub fn may(grants: Option<&Grants>, group: Group) -> bool {
+    let Some(grants) = grants else { return group == Group::Public };
     match group {
         Group::Public | Group::Viewer => true,
-        Group::Scanner => matches!(role, Role::Scanner | Role::Operator | Role::Owner | Role::Admin),
-        Group::Operator => matches!(role, Role::Operator | Role::Owner | Role::Admin),
-        Group::Owner => matches!(role, Role::Owner | Role::Admin),
-        Group::Admin => matches!(role, Role::Admin),
-        Group::Auditor => matches!(role, Role::Auditor | Role::Admin),
+        Group::Scanner => grants.highest_role() >= Some(ProjectRole::Scanner),
+        Group::Operator => grants.highest_role() >= Some(ProjectRole::Operator),
+        Group::Auditor => grants.server_role().is_some(),
+        Group::Admin => grants.server_role() == Some(ServerRole::Admin),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
-    const GROUPS: [Group; 7] =
-        [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Owner, Group::Admin, Group::Auditor];
+    const GROUPS: [Group; 6] =
+        [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Admin, Group::Auditor];
+
+    fn project(id: &str) -> ProjectId {
+        id.parse().unwrap()
+    }
+
+    fn member(role: ProjectRole) -> Grants {
+        Grants::new(None, BTreeMap::from([(project("own"), role)]))
+    }
+
+    /// The decision for each operation, in the own project or on the server: `y` for allowed, `n`
+    /// for a lacking right, `-` for an object that is not visible.
+    fn decisions(grants: &Grants, id: &str) -> String {
+        let id = project(id);
+        let decide = |operation: &Operation| match decide(grants, *operation, Some(&id)) {
+            Ok(()) => 'y',
+            Err(Denial::Lacks { .. }) => 'n',
+            Err(Denial::NotVisible) => '-',
+        };
+        Operation::ALL.iter().map(decide).collect()
+    }
+
+    #[test]
+    fn each_role_has_its_operations() {
+        let server = |role| Grants::new(Some(role), BTreeMap::new());
+        for (grants, in_own, in_other) in [
+            (Grants::none(), "-------nnnnn", "-------nnnnn"),
+            (member(ProjectRole::Viewer), "ynnnnynnnnnn", "-------nnnnn"),
+            (member(ProjectRole::Scanner), "yynynynnnnnn", "-------nnnnn"),
+            (member(ProjectRole::Operator), "yyyyyynnnnnn", "-------nnnnn"),
+            (member(ProjectRole::Owner), "yyyyyyynnnnn", "-------nnnnn"),
+            (server(ServerRole::Auditor), "ynnnnynyynyn", "ynnnnynyynyn"),
+            (server(ServerRole::Admin), "yyyyyyyyyyyy", "yyyyyyyyyyyy"),
+        ] {
+            assert_eq!(decisions(&grants, "own"), in_own, "{grants:?}");
+            assert_eq!(decisions(&grants, "other"), in_other, "{grants:?}");
+        }
+    }
 
     #[test]
     fn each_role_has_its_groups() {
-        for (role, rights) in [
-            (Role::Viewer, [true, true, false, false, false, false, false]),
-            (Role::Scanner, [true, true, true, false, false, false, false]),
-            (Role::Operator, [true, true, true, true, false, false, false]),
-            (Role::Owner, [true, true, true, true, true, false, false]),
-            (Role::Admin, [true; 7]),
-            (Role::Auditor, [true, true, false, false, false, false, true]),
+        for (grants, rights) in [
+            (member(ProjectRole::Viewer), [true, true, false, false, false, false]),
+            (member(ProjectRole::Scanner), [true, true, true, false, false, false]),
+            (member(ProjectRole::Operator), [true, true, true, true, false, false]),
+            (member(ProjectRole::Owner), [true, true, true, true, false, false]),
+            (Grants::none(), [true, true, false, false, false, false]),
+            (Grants::all(), [true; 6]),
+            (Grants::new(Some(ServerRole::Auditor), BTreeMap::new()), [true, true, false, false, false, true]),
         ] {
-            assert_eq!(GROUPS.map(|group| may(Some(role), group)), rights, "{role:?}");
+            assert_eq!(GROUPS.map(|group| may(Some(&grants), group)), rights, "{grants:?}");
         }
         assert!(GROUPS.iter().all(|group| may(None, *group) == (*group == Group::Public)));
+    }
+
+    /// The same decision by enumeration: each operation has its own line.
+    fn slow(
+        server: Option<ServerRole>,
+        members: &BTreeMap<ProjectId, ProjectRole>,
+        operation: Operation,
+        project: &ProjectId,
+    ) -> Result<(), &'static str> {
+        use Operation::*;
+        let own = members.get(project).copied();
+        let is_admin = server == Some(ServerRole::Admin);
+        let has = |least: ProjectRole| is_admin || own.is_some_and(|own| own >= least);
+        let allowed = match operation {
+            ReadScans | ReadMembers => server.is_some() || own.is_some(),
+            SubmitPassive | CancelScans => has(ProjectRole::Scanner),
+            SubmitActive | DeleteScans => has(ProjectRole::Operator),
+            ManageMembers => has(ProjectRole::Owner),
+            ReadServer | ReadAudit | ReadAccounts => server.is_some(),
+            ChangeServer | ManageAccounts => is_admin,
+        };
+        let is_on_server = matches!(operation, ReadServer | ReadAudit | ReadAccounts | ChangeServer | ManageAccounts);
+        if allowed {
+            Ok(())
+        } else if is_on_server || server.is_some() || own.is_some() {
+            Err("lacks")
+        } else {
+            Err("not visible")
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn decision_is_that_of_the_enumeration(
+            server in prop::option::of(prop::sample::select(ServerRole::ALL)),
+            members in prop::collection::btree_map("[abc]", prop::sample::select(ProjectRole::ALL), 0..3),
+            operation in prop::sample::select(Operation::ALL),
+            asked in "[abcd]",
+        ) {
+            let members: BTreeMap<ProjectId, ProjectRole> =
+                members.into_iter().map(|(id, role)| (project(&id), role)).collect();
+            let asked = project(&asked);
+            let decided = decide(&Grants::new(server, members.clone()), operation, Some(&asked));
+            let decided = decided.map_err(|denial| match denial {
+                Denial::NotVisible => "not visible",
+                Denial::Lacks { .. } => "lacks",
+            });
+            prop_assert_eq!(decided, slow(server, &members, operation, &asked));
+        }
     }
 }

@@ -95,17 +95,7 @@ pub const fn counted(event: &DomainEvent) -> Option<OutcomeChange<'_>> {
 /// other events.
 #[must_use]
 pub const fn is_delivered(event: &DomainEvent) -> bool {
-    match event {
-        DomainEvent::ScanEnded { .. } | DomainEvent::ScanDeleted { .. } => true,
-        DomainEvent::ScanSubmitted { .. }
-        | DomainEvent::CancelRequested { .. }
-        | DomainEvent::AttemptEnded { .. }
-        | DomainEvent::QueuePaused { .. }
-        | DomainEvent::QueueResumed
-        | DomainEvent::DrainOrdered { .. }
-        | DomainEvent::DrainRevoked { .. }
-        | DomainEvent::DeadLetterResent { .. } => false,
-    }
+    matches!(event, DomainEvent::ScanEnded { .. } | DomainEvent::ScanDeleted { .. })
 }
 
 #[cfg(test)]

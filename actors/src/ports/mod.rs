@@ -26,6 +26,6 @@ pub use scan_runner::{
 };
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};
 pub use store::{
-    Applied, AuditLog, CallHook, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries,
-    ScanRepository, StoreError, StoreHealth, Stores,
+    AccessStore, Applied, AuditLog, CallHook, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl,
+    ScanQueries, ScanRepository, StoreError, StoreHealth, Stores,
 };

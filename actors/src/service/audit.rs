@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::ServicePorts;
-use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, OutboxKey, RequestContext, ScanId};
+use super::error::CommandError;
+use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, Operation, OutboxKey, RequestContext, ScanId};
+use crate::policy::access::decide;
 use crate::ports::StoreError;
 
 /// The audit service.
@@ -21,31 +23,34 @@ impl AuditService {
     /// scan.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// The principal may not read the audit log, or the store fails.
     pub async fn entries(
         &self,
-        _context: &RequestContext,
+        context: &RequestContext,
         scan: Option<ScanId>,
         limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.ports.store.audit.audit(scan, limit).await
+    ) -> Result<Vec<AuditEntry>, CommandError> {
+        decide(&context.grants, Operation::ReadAudit, None)?;
+        Ok(self.ports.store.audit.audit(scan, limit).await?)
     }
 
     /// Returns the newest dead letters: events whose delivery was given up.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn dead_letters(&self, _context: &RequestContext, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
-        self.ports.store.outbox.dead_letters(limit).await
+    /// The principal may not read the audit log, or the store fails.
+    pub async fn dead_letters(&self, context: &RequestContext, limit: usize) -> Result<Vec<DeadLetter>, CommandError> {
+        decide(&context.grants, Operation::ReadAudit, None)?;
+        Ok(self.ports.store.outbox.dead_letters(limit).await?)
     }
 
     /// Returns a dead letter to the outbox, from which it is delivered again. Returns `false` if
     /// there is no such dead letter.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn resend(&self, context: &RequestContext, key: OutboxKey) -> Result<bool, StoreError> {
-        self.ports.store.outbox.resend(key, &context.principal).await
+    /// The principal may not change the server, or the store fails.
+    pub async fn resend(&self, context: &RequestContext, key: OutboxKey) -> Result<bool, CommandError> {
+        decide(&context.grants, Operation::ChangeServer, None)?;
+        Ok(self.ports.store.outbox.resend(key, &context.principal).await?)
     }
 
     /// Returns how many events wait for their consumers, and how many were given up.

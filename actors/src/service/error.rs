@@ -1,14 +1,18 @@
-//! The error of a command to the queue or to a node.
+//! The error of an operation that a principal may be denied.
 
 use crate::model::FieldError;
+use crate::policy::access::Denial;
 use crate::ports::StoreError;
 
-/// A command that was not carried out.
+/// An operation that was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// A field is invalid. Nothing was changed.
     #[error(transparent)]
     Invalid(#[from] FieldError),
+    /// The principal lacks a right. Nothing was changed.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// The store did not respond.
     #[error(transparent)]
     Store(#[from] StoreError),

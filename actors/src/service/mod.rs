@@ -2,7 +2,7 @@
 //! their only way to the domain. They use the ports and the live state; no actor calls them.
 //!
 //! An operation that acts for somebody takes a [`RequestContext`](crate::model::RequestContext).
-//! Reads take it as well: until scans have owners, every principal may read every scan.
+//! Reads take it as well, and return what the principal may see.
 
 mod audit;
 mod error;
@@ -18,6 +18,8 @@ mod scans;
 mod services;
 mod setting_rules;
 mod submission;
+#[cfg(test)]
+mod visibility_tests;
 
 pub use audit::AuditService;
 pub use error::CommandError;

@@ -7,7 +7,8 @@ use super::ServicePorts;
 use super::error::CommandError;
 use super::known_queue::KnownQueue;
 use crate::live::HeldNode;
-use crate::model::{ActorView, HeldBack, NodeId, NodeRecord, RequestContext};
+use crate::model::{ActorView, HeldBack, NodeId, NodeRecord, Operation, RequestContext};
+use crate::policy::access::decide;
 use crate::policy::operator;
 use crate::ports::{Control, StoreError};
 
@@ -25,8 +26,13 @@ impl NodeService {
     /// Returns all nodes with their leases, valid or not, ordered by id.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn list(&self, _context: &RequestContext) -> Result<Vec<NodeRecord>, StoreError> {
+    /// The principal may not read the state of the server, or the store fails.
+    pub async fn list(&self, context: &RequestContext) -> Result<Vec<NodeRecord>, CommandError> {
+        decide(&context.grants, Operation::ReadServer, None)?;
+        Ok(self.sorted().await?)
+    }
+
+    pub(super) async fn sorted(&self) -> Result<Vec<NodeRecord>, StoreError> {
         let mut nodes = self.ports.store.nodes.all().await?;
         nodes.sort_by(|one, other| one.registration.id.cmp(&other.registration.id));
         Ok(nodes)
@@ -36,13 +42,14 @@ impl NodeService {
     /// within the configured limit. Returns the node, or `None` if there is no such node.
     ///
     /// # Errors
-    /// The time limit is too long, or the store fails.
+    /// The principal may not change the server, the time limit is too long, or the store fails.
     pub async fn drain(
         &self,
         context: &RequestContext,
         node: &NodeId,
         within: Option<Duration>,
     ) -> Result<Option<NodeRecord>, CommandError> {
+        decide(&context.grants, Operation::ChangeServer, None)?;
         let within = within.map_or(Ok(self.ports.drain_limit), operator::drain_limit)?;
         Ok(self.order(context, node, Some(within)).await?)
     }
@@ -50,9 +57,14 @@ impl NodeService {
     /// Ends the drain of a node. Returns the node, or `None` if there is no such node.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn undo_drain(&self, context: &RequestContext, node: &NodeId) -> Result<Option<NodeRecord>, StoreError> {
-        self.order(context, node, None).await
+    /// The principal may not change the server, or the store fails.
+    pub async fn undo_drain(
+        &self,
+        context: &RequestContext,
+        node: &NodeId,
+    ) -> Result<Option<NodeRecord>, CommandError> {
+        decide(&context.grants, Operation::ChangeServer, None)?;
+        Ok(self.order(context, node, None).await?)
     }
 
     async fn order(
@@ -67,7 +79,7 @@ impl NodeService {
         if !is_known {
             return Ok(None);
         }
-        Ok(self.list(context).await?.into_iter().find(|known| known.registration.id == *node))
+        Ok(self.sorted().await?.into_iter().find(|known| known.registration.id == *node))
     }
 
     /// Returns why the node of this process starts no scan, if it starts none.
@@ -82,10 +94,19 @@ impl NodeService {
         self.ports.snapshots.holds.nodes()
     }
 
-    /// Returns the actor tree of this process, with an actor per running scan.
+    /// Returns the actor tree of this process, with an actor per running scan of any project.
+    ///
+    /// # Errors
+    /// The principal may not read the state of the server.
+    pub fn supervision(&self, context: &RequestContext) -> Result<ActorView, CommandError> {
+        decide(&context.grants, Operation::ReadServer, None)?;
+        Ok(self.ports.snapshots.supervision(self.ports.clock.now()))
+    }
+
+    /// Returns the state of the node of this process in one word, such as `running`.
     #[must_use]
-    pub fn supervision(&self) -> ActorView {
-        self.ports.snapshots.supervision(self.ports.clock.now())
+    pub fn state(&self) -> String {
+        self.ports.snapshots.status.infrastructure(self.ports.clock.now()).state
     }
 
     /// Returns how many scans run in this process.

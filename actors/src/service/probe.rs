@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::NodeService;
-use crate::model::{NodeRegistration, RequestContext};
-use crate::ports::StoreError;
+use super::error::CommandError;
+use crate::model::{NodeRegistration, Operation, RequestContext};
+use crate::policy::access::decide;
 
 /// The lease duration of the written row, in case nothing removes it.
 const ROW_LIVES: Duration = Duration::from_secs(30);
@@ -17,16 +18,17 @@ impl NodeService {
     /// the row was not there when it was read back.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// The principal may not change the server, or the store fails.
     pub async fn probe_store(
         &self,
         context: &RequestContext,
         node: NodeRegistration,
-    ) -> Result<Option<SignedDuration>, StoreError> {
+    ) -> Result<Option<SignedDuration>, CommandError> {
+        decide(&context.grants, Operation::ChangeServer, None)?;
         let (id, before) = (node.id.clone(), self.ports.clock.now());
         self.ports.store.nodes.register(node, ROW_LIVES).await?;
         let after = self.ports.clock.now();
-        let read = self.list(context).await;
+        let read = self.sorted().await;
         let removed = self.ports.store.nodes.remove(&id).await;
         let Some(row) = read?.into_iter().find(|node| node.registration.id == id) else { return Ok(None) };
         removed?;

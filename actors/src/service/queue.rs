@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::ServicePorts;
 use super::error::CommandError;
 use super::known_queue::KnownQueue;
-use crate::model::{ProjectFilter, QueuePause, RequestContext};
+use crate::model::{Operation, ProjectFilter, QueuePause, RequestContext};
+use crate::policy::access::decide;
 use crate::policy::admission::QueueLimits;
 use crate::policy::operator;
 use crate::policy::waiting::StartBlocker;
@@ -47,8 +48,9 @@ impl QueueService {
     /// Pauses the queue: no scan starts any more, on any node. Others see the reason.
     ///
     /// # Errors
-    /// The reason is too long, or the store fails.
+    /// The principal may not change the server, the reason is too long, or the store fails.
     pub async fn pause(&self, context: &RequestContext, reason: Option<&str>) -> Result<QueuePause, CommandError> {
+        decide(&context.grants, Operation::ChangeServer, None)?;
         let reason = operator::pause_reason(reason.unwrap_or_default())?;
         let pause = self.ports.store.queue.pause(reason, &context.principal).await?;
         self.directives_changed().await;
@@ -58,8 +60,9 @@ impl QueueService {
     /// Ends the pause. Returns `false` if the queue was not paused.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn resume(&self, context: &RequestContext) -> Result<bool, StoreError> {
+    /// The principal may not change the server, or the store fails.
+    pub async fn resume(&self, context: &RequestContext) -> Result<bool, CommandError> {
+        decide(&context.grants, Operation::ChangeServer, None)?;
         let was_paused = self.ports.store.queue.resume(&context.principal).await?;
         self.directives_changed().await;
         Ok(was_paused)
@@ -73,11 +76,12 @@ impl QueueService {
         self.ports.store.queue.paused().await
     }
 
-    /// Returns the state of the queue.
+    /// Returns the state of the queue, which counts the scans of all projects.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn status(&self, context: &RequestContext) -> Result<QueueStatus, StoreError> {
+    /// The principal may not read the state of the server, or the store fails.
+    pub async fn status(&self, context: &RequestContext) -> Result<QueueStatus, CommandError> {
+        decide(&context.grants, Operation::ReadServer, None)?;
         let pause = self.paused(context).await?;
         let waiting = self.ports.store.queries.stats(&ProjectFilter::All).await?.pending;
         let max_waiting = Some(self.limits().max_waiting).filter(|most| *most > 0);

@@ -54,34 +54,35 @@ impl ReportingService {
         Self { ports }
     }
 
-    /// Returns the number of scans in each state.
+    /// Returns the number of the scans that the principal may see, in each state.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn stats(&self, _context: &RequestContext) -> Result<StoreStats, StoreError> {
-        self.ports.store.queries.stats(&ProjectFilter::All).await
+    pub async fn stats(&self, context: &RequestContext) -> Result<StoreStats, StoreError> {
+        self.ports.store.queries.stats(&context.grants.readable()).await
     }
 
-    /// Returns how the scans of each day since `since` ended, oldest first.
+    /// Returns how the scans that the principal may see ended on each day since `since`, oldest
+    /// first.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn outcomes(&self, _context: &RequestContext, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        self.ports.store.queries.outcomes(since, &ProjectFilter::All).await
+    pub async fn outcomes(&self, context: &RequestContext, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.ports.store.queries.outcomes(since, &context.grants.readable()).await
     }
 
-    /// Returns the newest completed scans, at most `limit`, newest first, without dry runs. With
-    /// `like`, only those of one target and mode.
+    /// Returns the newest completed scans that the principal may see, at most `limit`, newest
+    /// first, without dry runs. With `like`, only those of one target and mode.
     ///
     /// # Errors
     /// A failure of the store.
     pub async fn past_runs(
         &self,
-        _context: &RequestContext,
+        context: &RequestContext,
         like: Option<RunsLike>,
         limit: usize,
     ) -> Result<Vec<PastRun>, StoreError> {
-        self.ports.store.queries.past_runs(like, &ProjectFilter::All, limit).await
+        self.ports.store.queries.past_runs(like, &context.grants.readable(), limit).await
     }
 
     /// Estimates the remaining time of a running scan. If the store does not respond, only the

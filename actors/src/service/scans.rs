@@ -10,14 +10,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::error::CommandError;
 use super::known_queue::KnownQueue;
 use super::ports::{Consistency, ServicePorts};
 use super::setting_rules::SettingRules;
 use crate::live::Changed;
 use crate::model::{
-    CancelledBy, Command, Cursor, Deleted, HeldBack, ListQuery, RequestContext, ScanId, ScanOrder, ScanRecord,
-    ScanRequest, ScanSnapshot, ScanState,
+    CancelledBy, Command, Cursor, Deleted, HeldBack, ListQuery, Operation, RequestContext, ScanId, ScanOrder,
+    ScanRecord, ScanRequest, ScanSnapshot, ScanState,
 };
+use crate::policy::access::{decide, holds_everywhere};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{Applied, Control, StoreError};
@@ -76,16 +78,38 @@ impl ScanService {
         Self { ports }
     }
 
+    /// Checks that the principal may do an operation on a scan. Returns `false` if there is no such
+    /// scan, or if the principal may not see it.
+    ///
+    /// # Errors
+    /// The principal lacks a right, or the store fails.
+    pub async fn authorize(
+        &self,
+        context: &RequestContext,
+        id: ScanId,
+        operation: Operation,
+    ) -> Result<bool, CommandError> {
+        if holds_everywhere(&context.grants, operation) {
+            return Ok(true);
+        }
+        let Some(scan) = self.scan(context, id).await? else { return Ok(false) };
+        decide(&context.grants, operation, Some(&scan.record.project))?;
+        Ok(true)
+    }
+
     /// Requests the end of a scan.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// The principal may not cancel it, or the store fails.
     pub async fn cancel(
         &self,
         context: &RequestContext,
         id: ScanId,
         by: CancelledBy,
-    ) -> Result<CancelOutcome, StoreError> {
+    ) -> Result<CancelOutcome, CommandError> {
+        if !self.authorize(context, id, Operation::CancelScans).await? {
+            return Ok(CancelOutcome::Missing);
+        }
         match self.ports.store.scans.apply(id, Command::Cancel { by, principal: context.principal.clone() }).await? {
             Applied::Missing => Ok(CancelOutcome::Missing),
             Applied::Refused(Refusal::AlreadyDone, record) => {
@@ -111,11 +135,19 @@ impl ScanService {
         }
     }
 
-    /// Returns the live state of a scan, or `None` if there is no such scan.
+    /// Returns the live state of a scan, or `None` if there is no such scan, or if the principal
+    /// may not see it.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn scan(&self, _context: &RequestContext, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
+    pub async fn scan(&self, context: &RequestContext, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
+        let may_read = |scan: &Arc<ScanSnapshot>| {
+            decide(&context.grants, Operation::ReadScans, Some(&scan.record.project)).is_ok()
+        };
+        Ok(self.find(id).await?.filter(may_read))
+    }
+
+    async fn find(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
         if let Some((snapshot, age)) = self.ports.snapshots.get_with_age(id) {
             // An ended scan does not change any more, but another process may have deleted it.
@@ -185,12 +217,13 @@ impl ScanService {
         }
     }
 
-    /// Returns a page of scans with their live state. The plugins of a scan that is not in the
-    /// snapshot cache have no issues, messages and times.
+    /// Returns a page of the scans that the principal may see, with their live state. The plugins
+    /// of a scan that is not in the snapshot cache have no issues, messages and times.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn list(&self, _context: &RequestContext, query: ListQuery) -> Result<SnapshotPage, StoreError> {
+    pub async fn list(&self, context: &RequestContext, query: ListQuery) -> Result<SnapshotPage, StoreError> {
+        let query = ListQuery { projects: query.projects.and(&context.grants.readable()), ..query };
         let page = self.ports.store.queries.list(query).await?;
         let scans = page.scans.into_iter().map(|record| self.live(record)).collect();
         Ok(SnapshotPage {
@@ -219,10 +252,10 @@ impl ScanService {
         self.ports.snapshots.changes().follow()
     }
 
-    /// Returns the scans that changed after `revision`.
+    /// Returns the scans that changed after `revision` and that the principal may see.
     #[must_use]
-    pub fn changes_since(&self, revision: u64) -> Changed {
-        self.ports.snapshots.changes().since(revision)
+    pub fn changes_since(&self, context: &RequestContext, revision: u64) -> Changed {
+        self.ports.snapshots.changes().since(revision, &context.grants.readable())
     }
 
     /// Returns all reasons why a scan does not start now, the decisive one first; empty if it is
@@ -276,8 +309,11 @@ impl ScanService {
     /// deletion service of the application calls this and removes them.
     ///
     /// # Errors
-    /// A failure of the store.
-    pub async fn delete_row(&self, context: &RequestContext, id: ScanId) -> Result<Deleted, StoreError> {
+    /// The principal may not delete it, or the store fails.
+    pub async fn delete_row(&self, context: &RequestContext, id: ScanId) -> Result<Deleted, CommandError> {
+        if !self.authorize(context, id, Operation::DeleteScans).await? {
+            return Ok(Deleted::Missing);
+        }
         let deleted = self.ports.store.scans.delete(id, &context.principal).await?;
         match &deleted {
             Deleted::Gone(_) | Deleted::Missing => self.ports.snapshots.remove(id),

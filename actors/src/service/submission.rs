@@ -1,5 +1,6 @@
 //! Submissions: the checks of a draft, the place in the queue, and the repetition of a scan.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use tracing::warn;
 use super::scans::ScanService;
 use crate::live::{Client, Place};
 use crate::model::{
-    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, ProjectFilter, ProjectId, RequestContext, ScanId,
-    ScanMode, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted, Target, TargetError,
+    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, Operation, ProjectFilter, ProjectId, ProjectRole,
+    RequestContext, ScanId, ScanMode, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted,
+    Target, TargetError,
 };
+use crate::policy::access::{Denial, decide};
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
 use crate::policy::selection::{Selection, select, unknown};
@@ -61,6 +64,9 @@ pub enum SubmitError {
     /// The scan that is to be repeated has not ended.
     #[error("scan {} is {}; it can be re-run when it has finished", .0, .1.word())]
     NotEnded(ScanId, ScanStatus),
+    /// The principal lacks a right.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// A limit of the queue is reached.
     #[error(transparent)]
     Queue(#[from] QueueRefusal),
@@ -75,7 +81,8 @@ impl ScanService {
     /// returns the first one's scan.
     ///
     /// # Errors
-    /// All invalid fields, a reached limit of the queue, or a failure of the store.
+    /// All invalid fields, a lacking right, a reached limit of the queue, or a failure of the
+    /// store.
     pub async fn submit(
         &self,
         context: &RequestContext,
@@ -89,7 +96,16 @@ impl ScanService {
         {
             self.ports.snapshots.offered.first().await;
         }
-        let (request, Selection { left_out, warnings }) = self.examine(draft).map_err(SubmitError::Invalid)?;
+        let project = self.project_of(context, draft).await?;
+        let (request, Selection { left_out, warnings }) = match (self.examine(draft), &project) {
+            (Ok(examined), Ok(_)) => examined,
+            (examined, project) => {
+                let errors = project.as_ref().err().cloned().into_iter().chain(examined.err().unwrap_or_default());
+                return Err(SubmitError::Invalid(errors.collect()));
+            }
+        };
+        let Ok(project) = project else { return Err(SubmitError::Invalid(Vec::new())) };
+        decide(&context.grants, needed_operation(request.options.mode), Some(&project))?;
         let idempotency_key = idempotency_key.map(|key| key.of(&context.principal));
         let scan = NewScan {
             request,
@@ -98,9 +114,32 @@ impl ScanService {
             trace: context.trace,
             rerun_of: None,
             submitted_by: context.principal.clone(),
-            project: ProjectId::default(),
+            project,
         };
         self.accept(client, scan, warnings).await
+    }
+
+    /// Returns the project of a draft: the one that it names, or else the default project, or the
+    /// only one in which the principal may submit scans.
+    async fn project_of(
+        &self,
+        context: &RequestContext,
+        draft: &ScanRequestDraft,
+    ) -> Result<Result<ProjectId, FieldError>, StoreError> {
+        let own = context.grants.projects_with(ProjectRole::Scanner);
+        let Some(text) = draft.project.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(default_project(own));
+        };
+        let unknown = || Err(FieldError::new("project", "there is no such project"));
+        let Ok(project) = text.parse::<ProjectId>() else { return Ok(unknown()) };
+        if context.grants.role_in(&project).is_none() {
+            return Ok(unknown());
+        }
+        // A role in all projects says nothing about whether one exists.
+        let exists = project.is_default()
+            || own.is_some()
+            || self.ports.store.access.projects().await?.iter().any(|known| known.id == project);
+        Ok(if exists { Ok(project) } else { unknown() })
     }
 
     /// Checks a draft like a submission, without submitting it. Returns all errors, those of the
@@ -204,8 +243,9 @@ impl ScanService {
     /// count. Returns `None` if there is no such scan.
     ///
     /// # Errors
-    /// The scan has not ended, the request is not permitted any more (for example its target is out
-    /// of scope), a confirmation is missing, a limit of the queue is reached, or the store fails.
+    /// The principal lacks a right, the scan has not ended, the request is not permitted any more
+    /// (for example its target is out of scope), a confirmation is missing, a limit of the queue is
+    /// reached, or the store fails.
     pub async fn rerun(
         &self,
         context: &RequestContext,
@@ -214,6 +254,8 @@ impl ScanService {
         confirm_active: bool,
     ) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(context, id).await? else { return Ok(None) };
+        let operation = needed_operation(scan.record.request.options.mode);
+        decide(&context.grants, operation, Some(&scan.record.project))?;
         if !scan.status().is_terminal() {
             return Err(SubmitError::NotEnded(id, scan.status()));
         }
@@ -268,7 +310,7 @@ impl ScanService {
         let target = scan.request.target.clone();
         secret_sealer::seal_all(&*self.ports.sealer, &target, &mut scan.request.overrides)
             .map_err(|error| SubmitError::Invalid(vec![error]))?;
-        let request = scan.request.clone();
+        let (request, project) = (scan.request.clone(), scan.project.clone());
         let submitted = match self.enter(client).await? {
             Ok(place) => {
                 let submitted = self.ports.store.scans.submit(scan).await?;
@@ -285,7 +327,9 @@ impl ScanService {
         };
         let (record, created) = match submitted {
             Submitted::Created(record) => (record, true),
-            Submitted::Existing(record) if !self.is_same(&record.request, &request) => {
+            // A scan of another project is another request, and its reader may have left that
+            // project.
+            Submitted::Existing(record) if record.project != project || !self.is_same(&record.request, &request) => {
                 return Err(SubmitError::KeyReused(record.id));
             }
             Submitted::Existing(record) => (record, false),
@@ -331,6 +375,29 @@ impl ScanService {
     }
 }
 
+/// Returns the operation that a submission in this mode is.
+const fn needed_operation(mode: ScanMode) -> Operation {
+    if permission::is_required(mode) { Operation::SubmitActive } else { Operation::SubmitPassive }
+}
+
+/// Returns the project of a draft that names none. `own` are the projects in which the principal
+/// may submit scans; `None` means all.
+fn default_project(own: Option<BTreeSet<ProjectId>>) -> Result<ProjectId, FieldError> {
+    let default = ProjectId::default();
+    let Some(own) = own else { return Ok(default) };
+    let mut projects = own.iter();
+    match (projects.next(), projects.next()) {
+        _ if own.contains(&default) => Ok(default),
+        (Some(only), None) => Ok(only.clone()),
+        (Some(_), Some(_)) => {
+            let names = own.iter().map(ProjectId::as_str).collect::<Vec<_>>().join(", ");
+            Err(FieldError::new("project", format!("name the project of the scan: {names}")))
+        }
+        // The decision names the right that is lacking.
+        (None, _) => Ok(default),
+    }
+}
+
 fn wrong_target(why: &impl std::fmt::Display) -> FieldError {
     FieldError::new("target", format!("the target {why}"))
 }
@@ -338,13 +405,12 @@ fn wrong_target(why: &impl std::fmt::Display) -> FieldError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Principal, ScannerKind};
-    use crate::ports::ScanRepository as _;
+    use crate::model::{Principal, Project, ScannerKind};
+    use crate::ports::{AccessStore as _, ScanRepository as _};
     use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 
     fn contexts() -> [RequestContext; 2] {
-        [Principal::System, Principal::Anonymous]
-            .map(|principal| RequestContext { principal, trace: fixtures::trace() })
+        [Principal::System, Principal::Anonymous].map(|principal| RequestContext { principal, ..fixtures::context() })
     }
 
     #[tokio::test(start_paused = true)]
@@ -362,6 +428,26 @@ mod tests {
         let other = ScanRequestDraft { target: "example.org".into(), ..draft };
         let refused = cluster.service.submit(&contexts()[1], Client::Local, &other, Some(&key)).await.unwrap_err();
         assert!(matches!(refused, SubmitError::KeyReused(ScanId(2))), "{refused}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_never_returns_the_scan_of_another_project() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let web = Project { id: "web".parse().unwrap(), title: "Web".into(), created_at: cluster.now() };
+        assert!(cluster.store.create_project(web, &Principal::System).await.unwrap());
+        let key: IdempotencyKey = "a-1".parse().unwrap();
+        let draft = |project: &str| ScanRequestDraft {
+            target: "example.com".into(),
+            project: Some(project.into()),
+            ..ScanRequestDraft::default()
+        };
+        let submit = async |project| {
+            cluster.service.submit(&fixtures::context(), Client::Local, &draft(project), Some(&key)).await
+        };
+        let id = submit("web").await.unwrap().scan.record.id;
+        assert_eq!(submit("web").await.unwrap().scan.record.id, id);
+        let refused = submit("default").await.unwrap_err();
+        assert!(matches!(refused, SubmitError::KeyReused(of) if of == id), "{refused}");
     }
 
     #[tokio::test(start_paused = true)]

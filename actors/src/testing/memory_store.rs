@@ -1,5 +1,7 @@
 //! An in-memory store with the contract of the real one, and with a clock that tests control.
 
+mod access;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -74,6 +76,7 @@ struct State {
     /// The outcomes of each day and project; a deletion that is counted before its end makes them
     /// negative.
     days: BTreeMap<Date, BTreeMap<ProjectId, [i64; 3]>>,
+    access: access::AccessRows,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,

@@ -3,6 +3,7 @@
 //! An adapter implements [`StoreHarness`] and calls
 //! [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
 
+pub mod access;
 pub mod coordination;
 pub mod coverage;
 pub mod dispatch_store;
@@ -34,8 +35,8 @@ use crate::model::{
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
-    Applied, AuditLog, Coordination, DispatchStore, EventConsumer, NodeRegistry, Outbox, QueueControl, ScanQueries,
-    ScanRepository, StoreHealth,
+    AccessStore, Applied, AuditLog, Coordination, DispatchStore, EventConsumer, NodeRegistry, Outbox, QueueControl,
+    ScanQueries, ScanRepository, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -54,6 +55,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + Coordination
         + Outbox
         + AuditLog
+        + AccessStore
         + StoreHealth;
 
     /// Returns an empty store.
@@ -108,6 +110,7 @@ macro_rules! store_conformance_tests {
         $crate::queue_control_cases! { $harness }
         $crate::coordination_cases! { $harness }
         $crate::outbox_cases! { $harness }
+        $crate::access_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }
     };

@@ -1,7 +1,9 @@
-//! The store of scans and nodes, one port per entity. An adapter implements the ports directly; a
-//! new method needs its port, which also passes it through the decorator [`Hooked`](hooked), the
-//! adapter, `testing::MemoryStore` and a case in the port's conformance suite.
+//! The store of scans, nodes and accounts, one port per entity. An adapter implements the ports
+//! directly; a new method needs its port, which also passes it through the decorator
+//! [`Hooked`](hooked), the adapter, `testing::MemoryStore` and a case in the port's conformance
+//! suite.
 
+mod access;
 mod dispatch;
 mod error;
 mod health;
@@ -17,11 +19,12 @@ mod turns;
 /// The methods of all store ports, for callers that hold an adapter.
 pub mod prelude {
     pub use super::{
-        AuditLog as _, Coordination as _, DispatchStore as _, NodeRegistry as _, Outbox as _, QueueControl as _,
-        ScanQueries as _, ScanRepository as _, StoreHealth as _,
+        AccessStore as _, AuditLog as _, Coordination as _, DispatchStore as _, NodeRegistry as _, Outbox as _,
+        QueueControl as _, ScanQueries as _, ScanRepository as _, StoreHealth as _,
     };
 }
 
+pub use access::AccessStore;
 pub use dispatch::DispatchStore;
 pub use error::StoreError;
 pub use health::StoreHealth;

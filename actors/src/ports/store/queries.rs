@@ -9,8 +9,8 @@ use crate::model::{DayOutcomes, ListQuery, PastRun, ProjectFilter, RunsLike, Sca
 
 /// Answers the queries of pages. They change nothing, and no decision about a scan depends on them.
 ///
-/// Each query is about the scans of some projects, and no answer depends on those of others. With an
-/// empty set of projects the answer is empty.
+/// Each query is about the scans of some projects, and no answer depends on those of others. With
+/// an empty set of projects the answer is empty.
 #[async_trait]
 pub trait ScanQueries: Send + Sync + 'static {
     /// Reads a page of rows, as [`ScanRecord::listed`](crate::model::ScanRecord::listed) returns

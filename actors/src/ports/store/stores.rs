@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
 use super::{
-    AuditLog, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries, ScanRepository, StoreHealth,
+    AccessStore, AuditLog, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries,
+    ScanRepository, StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -27,6 +28,8 @@ pub struct Stores {
     pub outbox: Arc<dyn Outbox>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
+    /// Accounts, projects and credentials.
+    pub access: Arc<dyn AccessStore>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -44,6 +47,7 @@ impl Stores {
             + Coordination
             + Outbox
             + AuditLog
+            + AccessStore
             + StoreHealth,
     {
         Self {
@@ -55,6 +59,7 @@ impl Stores {
             turns: Arc::<S>::clone(store),
             outbox: Arc::<S>::clone(store),
             audit: Arc::<S>::clone(store),
+            access: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -71,6 +76,7 @@ impl Stores {
             turns: Arc::new(Hooked::new(self.turns, hook)),
             outbox: Arc::new(Hooked::new(self.outbox, hook)),
             audit: Arc::new(Hooked::new(self.audit, hook)),
+            access: Arc::new(Hooked::new(self.access, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }
