@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::error::BackupError;
 use super::version::{FIRST_FORMAT, FORMAT, LAST_OF_FIRST_FORMAT};
-use crate::adapters::surreal_store::{AttemptPlugin, ExportedEntry, ExportedScan, Metadata, SurrealStore};
+use crate::adapters::surreal_store::{
+    AttemptPlugin, ExportedAccess, ExportedEntry, ExportedScan, Metadata, SurrealStore,
+};
 
 /// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
 pub(super) const MAX_LINE: usize = 16 << 20;
@@ -53,6 +55,8 @@ pub(super) enum Line {
     Missing(MissingScan),
     /// An entry of the audit log. All of them follow the scans, newest first.
     Audit(ExportedEntry),
+    /// A row of accounts or projects. All of them follow the scans.
+    Access(ExportedAccess),
     /// The last line.
     End(Footer),
 }
@@ -89,6 +93,9 @@ pub(super) struct Footer {
     /// The number of entries of the audit log; omitted if it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) audit: u64,
+    /// The number of rows of accounts and projects; omitted if it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) access: u64,
     pub(super) sha256: String,
 }
 
@@ -162,6 +169,7 @@ pub(super) struct Counts {
     pub(super) results: u64,
     pub(super) missing: u64,
     pub(super) audit: u64,
+    pub(super) access: u64,
 }
 
 /// The number of bytes so far and their checksum, including line ends.
@@ -178,8 +186,8 @@ impl Checksum {
     }
 
     pub(super) fn footer(&self, counts: Counts) -> Footer {
-        let Counts { scans, results, missing, audit } = counts;
-        Footer { scans, results, missing, audit, sha256: format!("{:x}", self.hash.clone().finalize()) }
+        let Counts { scans, results, missing, audit, access } = counts;
+        Footer { scans, results, missing, audit, access, sha256: format!("{:x}", self.hash.clone().finalize()) }
     }
 }
 

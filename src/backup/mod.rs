@@ -2,7 +2,8 @@
 //!
 //! - The first line is a header with the format version and the metadata of the database. Each of
 //!   the next lines is a row, with the name of its table: a scan, in the order of ids, and after it
-//!   its plugins. The last line is a footer with the number of lines and a checksum of all lines
+//!   its plugins, then the audit log, then the accounts and projects. The last line is a footer
+//!   with the number of lines and a checksum of all lines
 //!   before it, so that a truncated or modified file is detected.
 //! - In the first format, of versions up to 0.1.0, a scan is one line with its plugins.
 //! - [`write()`] reads the store page by page, while it is in use. It writes the scans that existed
@@ -17,7 +18,9 @@
 //! - [`AutomaticBackups`] makes backups periodically in a [`BackupFolder`], which also makes the
 //!   backup before a migration.
 //! - All operations use a few megabytes of memory, independent of the number of scans.
-//! - **Never** contains results and reports, which are files, or nodes, whose leases are over.
+//! - It contains the hashes of passwords and the digests of API tokens, so it is confidential.
+//! - **Never** contains results and reports, which are files; nodes, whose leases are over; or
+//!   sessions and one-time links: everybody signs in again after a restore.
 
 mod automatic;
 mod before_migration;

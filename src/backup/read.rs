@@ -5,9 +5,9 @@ use tokio::io::AsyncRead;
 use super::error::BackupError;
 use super::format::Summary;
 use super::reader::{Item, Reader};
-use crate::adapters::surreal_store::{ExportedEntry, ExportedScan, Import, SurrealStore};
+use crate::adapters::surreal_store::{ExportedAccess, ExportedEntry, ExportedScan, Import, SurrealStore};
 
-/// The limits of one transaction: the number of scans or entries, and their approximate size in
+/// The limits of one transaction: the number of scans or other rows, and their approximate size in
 /// bytes.
 const BATCH: usize = 100;
 const BATCH_BYTES: usize = 2 << 20;
@@ -41,6 +41,7 @@ pub async fn read(store: &SurrealStore, from: impl AsyncRead + Unpin) -> Result<
 struct Batch {
     scans: Vec<ExportedScan>,
     entries: Vec<ExportedEntry>,
+    access: Vec<ExportedAccess>,
     bytes: usize,
 }
 
@@ -49,12 +50,13 @@ impl Batch {
         match item {
             Item::Scan(scan) => self.scans.push(*scan),
             Item::Audit(entry) => self.entries.push(entry),
+            Item::Access(row) => self.access.push(row),
         }
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
     fn is_full(&self) -> bool {
-        self.scans.len() + self.entries.len() >= BATCH || self.bytes >= BATCH_BYTES
+        self.scans.len() + self.entries.len() + self.access.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
     async fn write(&mut self, import: &Import<'_>) -> Result<(), BackupError> {
@@ -63,6 +65,9 @@ impl Batch {
         }
         if !self.entries.is_empty() {
             import.add_audit(&self.entries).await?;
+        }
+        if !self.access.is_empty() {
+            import.add_access(&self.access).await?;
         }
         *self = Self::default();
         Ok(())

@@ -1,12 +1,12 @@
-//! Reads the lines of a backup, one scan or entry of the audit log at a time, and verifies them
-//! against the footer.
+//! Reads the lines of a backup, one scan or other row at a time, and verifies them against the
+//! footer.
 
 use kastrel_actors::model::{AttemptNumber, ScanId};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MAX_LINE, PluginLine, Summary};
-use crate::adapters::surreal_store::{AttemptPlugin, ExportedEntry, ExportedScan, Metadata};
+use crate::adapters::surreal_store::{AttemptPlugin, ExportedAccess, ExportedEntry, ExportedScan, Metadata};
 
 /// What a backup contains.
 pub(super) enum Item {
@@ -14,6 +14,8 @@ pub(super) enum Item {
     Scan(Box<ExportedScan>),
     /// An entry of the audit log.
     Audit(ExportedEntry),
+    /// A row of accounts or projects.
+    Access(ExportedAccess),
 }
 
 /// The reader of a backup; see the module docs.
@@ -28,8 +30,8 @@ pub(super) struct Reader<R> {
     plugin: Option<(AttemptNumber, u32)>,
     /// The scan whose plugins follow.
     begun: Option<Box<ExportedScan>>,
-    /// The first entry of the audit log, which ended the last scan.
-    entry: Option<ExportedEntry>,
+    /// The first row that is no scan, which ended the last scan.
+    after: Option<Item>,
     is_over: bool,
 }
 
@@ -52,16 +54,16 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             last: ScanId(0),
             plugin: None,
             begun: None,
-            entry: None,
+            after: None,
             is_over: false,
         })
     }
 
-    /// Reads the next scan with its plugins, or the next entry of the audit log. Returns `None`
-    /// after the footer, if the backup is complete.
+    /// Reads the next scan with its plugins, or the next other row. Returns `None` after the
+    /// footer, if the backup is complete.
     pub(super) async fn next(&mut self) -> Result<Option<Item>, BackupError> {
-        if let Some(entry) = self.entry.take() {
-            return Ok(Some(Item::Audit(entry)));
+        if let Some(item) = self.after.take() {
+            return Ok(Some(item));
         }
         while !self.is_over {
             let ended = match self.next_line().await? {
@@ -70,13 +72,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     self.attach(line)?;
                     None
                 }
-                Some(Line::Audit(entry)) => match self.begun.take() {
-                    None => return Ok(Some(Item::Audit(entry))),
-                    ended => {
-                        self.entry = Some(entry);
-                        ended
-                    }
-                },
+                Some(Line::Audit(entry)) => return Ok(Some(self.after_scan(Item::Audit(entry)))),
+                Some(Line::Access(row)) => return Ok(Some(self.after_scan(Item::Access(row)))),
                 Some(Line::Missing(_) | Line::End(_)) | None => self.begun.take(),
             };
             if let Some(ended) = ended {
@@ -84,6 +81,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the last scan, if this item ends it, and keeps the item for the next call.
+    fn after_scan(&mut self, item: Item) -> Item {
+        match self.begun.take() {
+            None => item,
+            Some(scan) => {
+                self.after = Some(item);
+                Item::Scan(scan)
+            }
+        }
     }
 
     /// Reads and verifies the next line. Returns `None` after the footer, if the backup is
@@ -114,6 +122,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.counts.audit += 1;
                 self.checksum.add(&self.lines.line);
             }
+            Line::Access(_) => {
+                self.plugin = None;
+                self.counts.access += 1;
+                self.checksum.add(&self.lines.line);
+            }
             Line::End(footer) => {
                 let expected = self.checksum.footer(self.counts);
                 let line = std::mem::take(&mut self.lines.line);
@@ -134,8 +147,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Adds the line to the checksum, if its scan id follows the previous one.
     fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
-        if self.counts.audit > 0 {
-            return Err(self.lines.damaged(format!("scan {id} comes after the audit log")));
+        if self.counts.audit + self.counts.access > 0 {
+            return Err(self.lines.damaged(format!("scan {id} comes after the rows that follow the scans")));
         }
         let most = self.header.metadata().last;
         if id <= self.last || id > most {

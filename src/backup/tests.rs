@@ -1,13 +1,16 @@
 //! Tests with complete and incomplete backup files. The store's tests cover a round trip over a
 //! database server.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Command, Failure, FailureKind, ListQuery, PluginResult, PluginStatus, Priority, ProjectFilter, Resolution, ScanId,
-    ScanRecord, ScanState, Submitted, Verdict,
+    AccountChange, AccountKind, AccountName, Command, Failure, FailureKind, LinkPurpose, ListQuery, NewAccount,
+    OneTimeLink, PluginResult, PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole,
+    Resolution, ScanId, ScanRecord, ScanState, SecretDigest, ServerRole, Session, Submitted, TokenRecord, TokenScope,
+    Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::ports::{Applied, StoreError};
@@ -56,17 +59,113 @@ async fn full() -> SurrealStore {
     finish(lease(3).await, Resolution::Complete(Verdict::default())).await;
     finish(lease(4).await, Resolution::Fail(crash())).await;
     finish(lease(5).await, Resolution::Retry { failure: crash(), after: Duration::from_secs(1_000_000_000) }).await;
-    apply(
-        &store,
-        6,
-        Command::Cancel {
-            by: kastrel_actors::model::CancelledBy::User,
-            principal: kastrel_actors::model::Principal::System,
-        },
-    )
-    .await;
-    store.pause(Some("moving house".into()), &kastrel_actors::model::Principal::System).await.unwrap();
+    apply(&store, 6, Command::Cancel { by: kastrel_actors::model::CancelledBy::User, principal: Principal::System })
+        .await;
+    store.pause(Some("moving house".into()), &Principal::System).await.unwrap();
     store
+}
+
+/// Adds two accounts with a membership, a project, a token, a session and a link.
+async fn add_accounts(store: &SurrealStore) {
+    let by = Principal::System;
+    let name = |text: &str| text.parse::<AccountName>().unwrap();
+    let team: ProjectId = "team".parse().unwrap();
+    for (text, server_role) in [("ana", Some(ServerRole::Admin)), ("ana+ci", None)] {
+        let account = NewAccount {
+            name: name(text),
+            kind: AccountKind::User,
+            server_role,
+            password_hash: server_role.map(|_| "$hash\"".to_owned()),
+            memberships: BTreeMap::from([(team.clone(), ProjectRole::Owner)]),
+        };
+        assert!(store.create_account(account, at(), &by).await.unwrap());
+    }
+    let project = Project { id: team.clone(), title: "The \"team\"".into(), created_at: at() };
+    assert!(store.create_project(project, &by).await.unwrap());
+    store.set_member(&ProjectId::default(), &name("ana"), Some(ProjectRole::Viewer), &by).await.unwrap();
+    store.change_account(&name("ana+ci"), AccountChange::Disable, &by).await.unwrap();
+    for (id, project, used_at) in [("a1B2c3D4e5", None, Some(at())), ("zzzzzzzzzz", Some(team), None)] {
+        let token = TokenRecord {
+            id: id.parse().unwrap(),
+            digest: SecretDigest::new([7; 32]),
+            account: name("ana"),
+            label: "build".into(),
+            scope: TokenScope { role: ProjectRole::Scanner, project, has_server_role: used_at.is_some() },
+            created_at: at(),
+            expires_at: at(),
+            used_at,
+        };
+        assert!(store.create_token(token, &by).await.unwrap());
+    }
+    let session = Session {
+        key: SecretDigest::new([1; 32]),
+        account: name("ana"),
+        created_at: at(),
+        used_at: at(),
+        expires_at: at(),
+        address: "::1".into(),
+        agent: String::new(),
+    };
+    store.create_session(session).await.unwrap();
+    for (byte, purpose) in [(2, LinkPurpose::SetUp), (3, LinkPurpose::SetPassword(name("ana")))] {
+        let link = OneTimeLink { key: SecretDigest::new([byte; 32]), purpose, expires_at: at() };
+        store.create_link(link, &by).await.unwrap();
+    }
+}
+
+/// Also over several pages, of which each ends at another row.
+#[test]
+fn accounts_projects_and_tokens_are_restored_without_sessions_and_links() {
+    run(async {
+        let store = full().await;
+        add_accounts(&store).await;
+        let (file, written) = backup(&store).await;
+        let text = String::from_utf8(file.clone()).unwrap();
+        assert!(!text.contains(&SecretDigest::new([1; 32]).to_string()), "it has no session");
+        assert!(!text.contains(&SecretDigest::new([3; 32]).to_string()), "it has no link");
+        let restored = SurrealStore::in_memory().await.unwrap();
+        let set_up = OneTimeLink {
+            key: SecretDigest::new([9; 32]),
+            purpose: LinkPurpose::SetUp,
+            expires_at: Timestamp::from_second(1_900_000_000).unwrap(),
+        };
+        restored.create_link(set_up, &Principal::System).await.unwrap();
+        assert_eq!(read(&restored, file.as_slice()).await.unwrap(), written);
+        let ana: AccountName = "ana".parse().unwrap();
+        assert_eq!(restored.accounts().await.unwrap(), store.accounts().await.unwrap());
+        assert_eq!(restored.accounts().await.unwrap().len(), 2);
+        assert_eq!(restored.projects().await.unwrap(), store.projects().await.unwrap());
+        assert_eq!(restored.tokens(&ana).await.unwrap(), store.tokens(&ana).await.unwrap());
+        assert_eq!(restored.password_hash(&ana).await.unwrap().as_deref(), Some("$hash\""));
+        assert_eq!(restored.sessions(&ana).await.unwrap(), []);
+        for byte in [2, 3, 9] {
+            let link = restored.link(SecretDigest::new([byte; 32]), Timestamp::UNIX_EPOCH).await.unwrap();
+            assert_eq!(link, None, "{byte}");
+        }
+        let schema = SurrealStore::schema_version();
+        let whole = store.export_access(schema, None, 100).await.unwrap().remove(0);
+        let mut rows = vec![store.export_access(schema, None, 1).await.unwrap()];
+        while let Some(last) = rows.last().and_then(|page| page.last()).cloned() {
+            rows.push(store.export_access(schema, Some(&last), 1).await.unwrap());
+        }
+        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 2 + 3 + 1 + 2);
+        assert_eq!(rows[0], [whole]);
+        assert_eq!(store.export_access(10, None, 100).await.unwrap(), [], "an earlier schema has no accounts");
+    });
+}
+
+#[test]
+fn database_with_an_account_is_not_restored_into() {
+    run(async {
+        let (file, _) = backup(&full().await).await;
+        let store = SurrealStore::in_memory().await.unwrap();
+        add_accounts(&store).await;
+        match read(&store, file.as_slice()).await {
+            Err(BackupError::Import(ImportError::HasAccounts { account })) => assert_eq!(account, "ana"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(store.accounts().await.unwrap().len(), 2);
+    });
 }
 
 async fn apply(store: &SurrealStore, id: u64, command: Command) -> ScanRecord {

@@ -13,7 +13,7 @@ use crate::adapters::surreal_store::{Exported, ExportedEntry, SurrealStore};
 const PAGE_BYTES: u64 = 2 << 20;
 const MAX_PAGE: u64 = 500;
 const FIRST_PAGE: u64 = 16;
-/// The number of entries of the audit log that are read at once.
+/// The number of entries of the audit log, or rows of accounts, that are read at once.
 const ENTRIES: usize = 1000;
 /// The maximum length of the reason why a scan is missing, in characters.
 const MAX_REASON: usize = 200;
@@ -88,6 +88,14 @@ pub(super) async fn write_of_schema(
             put(&mut into, &mut checksum, &line(&Line::Audit(entry))?).await?;
         }
         entries = store.export_audit(header.schema(), Some(&oldest), ENTRIES).await.map_err(BackupError::Export)?;
+    }
+    let mut rows = store.export_access(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
+    while let Some(last) = rows.last().cloned() {
+        for row in rows {
+            counts.access += 1;
+            put(&mut into, &mut checksum, &line(&Line::Access(row))?).await?;
+        }
+        rows = store.export_access(header.schema(), Some(&last), ENTRIES).await.map_err(BackupError::Export)?;
     }
     let footer = line(&Line::End(checksum.footer(counts)))?;
     into.write_all(&footer).await.map_err(BackupError::Write)?;

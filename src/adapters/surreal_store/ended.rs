@@ -19,7 +19,8 @@ use super::calls;
 use super::row;
 use super::store::SurrealStore;
 
-/// The number of rows per project and day. Several rows reduce conflicts between scans that end together.
+/// The number of rows per project and day. Several rows reduce conflicts between scans that end
+/// together.
 pub(super) const PARTS: u64 = 8;
 
 /// The rows of one scan, with their keys.

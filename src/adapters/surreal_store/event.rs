@@ -1,7 +1,7 @@
 //! The rows of an event: its entries in the outbox and in the audit log, which the transaction of
 //! the change writes.
 
-use kastrel_actors::model::{DomainEvent, OutboxKey, Principal};
+use kastrel_actors::model::{DomainEvent, OutboxKey, Principal, ScanId};
 use kastrel_actors::policy::events::is_delivered;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{Array, RecordId, SurrealValue};
@@ -41,6 +41,11 @@ impl EventRows {
             outbox,
             offset,
         })
+    }
+
+    /// Says that the event, which no consumer gets, is about a scan.
+    pub(super) fn about(self, scan: Option<ScanId>) -> Result<Self, StoreError> {
+        Ok(Self { scan: scan.map(|scan| row::signed(scan.0)).transpose()?, ..self })
     }
 }
 

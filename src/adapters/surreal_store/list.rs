@@ -150,6 +150,9 @@ impl SurrealStore {
         let mut page = Page::new(query);
         let from = query.from.clone().unwrap_or(Cursor { rank: String::new(), id: ScanId(u64::MAX) });
         let text = query.target.as_deref().unwrap_or_default();
+        if !scope.has_all && !self.are_few_targets(text).await? {
+            return Ok(None);
+        }
         let Some(targets) = self
             .targets
             .containing(&self.inner.db, text, &from.rank, page.missing() + MAX_SCANNED_WITHOUT_MATCH)
@@ -190,6 +193,10 @@ impl SurrealStore {
                     page.last = Some(end_of(&target));
                 }
                 if page.gives_up() {
+                    // The cursor can be a target of another project.
+                    if !scope.has_all {
+                        return Ok(None);
+                    }
                     break 'targets;
                 }
                 if is_last {
@@ -198,6 +205,13 @@ impl SurrealStore {
             }
         }
         Ok(Some(page.finish(query)))
+    }
+
+    /// Returns true if one page can pass over all targets that contain `text`. Otherwise a page of
+    /// some projects could end at a target of another project, and its cursor would name it.
+    async fn are_few_targets(&self, text: &str) -> Result<bool, StoreError> {
+        let found = self.targets.containing(&self.inner.db, text, "", MAX_SCANNED_WITHOUT_MATCH + 1).await?;
+        Ok(found.is_some_and(|targets| targets.len() <= MAX_SCANNED_WITHOUT_MATCH))
     }
 
     async fn plan(&self, query: &ListQuery) -> Result<Plan, StoreError> {

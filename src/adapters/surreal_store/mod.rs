@@ -1,10 +1,10 @@
-//! Stores scans and nodes in SurrealDB: the store ports of the
-//! application.
+//! Stores scans, nodes and accounts in SurrealDB: the store ports of the application.
 //!
 //! - **Owns** the tables `scan`, `plugin_result`, `counter`, `idempotency`, `submitter`, `aim`,
 //!   `ended`, `found`, `day`, `outbox`, `dead_letter`, `audit`, `node`, `pause`, `backfill`,
-//!   `restore`, `high_water`, `storage_event` and `migration` of one database: embedded, with the
-//!   data folder's lock, or on a server, with one connection.
+//!   `restore`, `high_water`, `storage_event`, `account`, `membership`, `project`, `session`,
+//!   `token`, `one_time_link` and `migration` of one database: embedded, with the data folder's
+//!   lock, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
 //!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old
@@ -25,6 +25,7 @@
 //! The parser of the embedded SurrealDB recurses deeply: run it on threads with stacks of 8 MiB,
 //! not with tokio's default of 2 MiB.
 
+mod access;
 mod apply;
 mod backfill;
 mod before_migration;
@@ -62,6 +63,7 @@ mod target_index;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod transfer_access;
 mod transfer_audit;
 mod upgrade;
 mod waiting;
@@ -76,4 +78,5 @@ pub use open::ENGINE_VERSION;
 pub use replace::Replacement;
 pub use store::SurrealStore;
 pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};
+pub use transfer_access::{ExportedAccess, ExportedAccount, ExportedMembership, ExportedProject, ExportedToken};
 pub use transfer_audit::ExportedEntry;

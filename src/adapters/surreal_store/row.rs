@@ -275,8 +275,8 @@ pub(super) fn nanoseconds(at: Timestamp) -> i64 {
     i64::try_from(at.as_nanosecond()).unwrap_or(if at < Timestamp::UNIX_EPOCH { i64::MIN } else { i64::MAX })
 }
 
-/// A wait as an argument: whole nanoseconds. One that a column cannot hold becomes 73 years, so that
-/// its sum with a time stays in the range of a column.
+/// A wait as an argument: whole nanoseconds. One that a column cannot hold becomes 73 years, so
+/// that its sum with a time stays in the range of a column.
 pub(super) fn wait(wait: Duration) -> i64 {
     i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX / 4)
 }

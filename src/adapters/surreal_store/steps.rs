@@ -25,6 +25,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 11, sql: include_str!("migrations/0011_plugin_results.surql") },
     Step { version: 12, sql: include_str!("migrations/0012_outbox_and_audit.surql") },
     Step { version: 13, sql: include_str!("migrations/0013_outcomes_of_projects.surql") },
+    Step { version: 14, sql: include_str!("migrations/0014_accounts.surql") },
 ];
 
 /// The schema version of this program.

@@ -2,7 +2,8 @@
 //!
 //! An export contains records and their plugins, not rows. The import derives columns, keys and the
 //! counter again, so that a backup outlives the schema. The audit log is exported as it is stored
-//! ([`transfer_audit`](super::transfer_audit)). Nodes are not exported: their leases are over. A
+//! ([`transfer_audit`](super::transfer_audit)), and so are accounts and projects
+//! ([`transfer_access`](super::transfer_access)). Nodes are not exported: their leases are over. A
 //! scan that was running during the backup is imported as running on a node that does not exist.
 //! That makes it an orphan, which the reconciler requeues.
 //!
@@ -100,6 +101,12 @@ pub enum ImportError {
         /// The last assigned scan id.
         last: u64,
     },
+    /// The database has accounts.
+    #[error("the database is not empty: it has the account {account}")]
+    HasAccounts {
+        /// One of the accounts.
+        account: String,
+    },
     /// A node uses the database.
     #[error("the database is in use by the node {node}: stop all servers and workers first")]
     InUse {
@@ -158,6 +165,7 @@ struct Run {
 struct Begun {
     last: Option<i64>,
     node: Option<String>,
+    account: Option<String>,
     again: bool,
 }
 
@@ -200,7 +208,8 @@ struct Ended {
     found: i64,
 }
 
-const LAST: &str = "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, again: false };";
+const LAST: &str =
+    "RETURN { last: (SELECT VALUE value FROM ONLY counter:scan), node: NONE, account: NONE, again: false };";
 
 const EXPORT: &str = "
     RETURN {
@@ -215,19 +224,23 @@ const EXPORT_EARLIER: &str = concat!("RETURN { rows: (SELECT id, ", earlier!(), 
 /// backfills. Registrations and submissions read the restore mark FOR UPDATE, so that neither
 /// commits concurrently with this statement. An earlier restore that has not ended loses the mark
 /// and with it the database. The rows of nodes with expired leases are deleted, so that no such
-/// node renews its lease during the import.
+/// node renews its lease during the import; and so are the credentials that work without an account
+/// of the backup.
 const BEGIN: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
     LET $last = SELECT VALUE value FROM ONLY counter:scan;
     LET $nodes = SELECT VALUE name FROM node WHERE expires_at > $now LIMIT 1;
     LET $again = (SELECT VALUE since FROM ONLY restore:running) != NONE;
-    IF $last = NONE AND array::len($nodes) = 0 {
+    LET $account = IF $again { NONE } ELSE { (SELECT VALUE name FROM account LIMIT 1)[0] };
+    IF $last = NONE AND array::len($nodes) = 0 AND $account = NONE {
         DELETE node RETURN NONE;
+        DELETE one_time_link RETURN NONE;
+        DELETE session RETURN NONE;
         UPSERT restore:running SET since = $now, run = $run RETURN NONE;
         DELETE backfill RETURN NONE;
     };
-    RETURN { last: $last, node: $nodes[0], again: $again };
+    RETURN { last: $last, node: $nodes[0], account: $account, again: $again };
     COMMIT;";
 
 /// Deletes some rows at a time, because a transaction is held in memory.
@@ -242,6 +255,10 @@ const CLEAR: &str = "
     LET $found = SELECT VALUE id FROM found LIMIT 500;
     LET $days = SELECT VALUE id FROM day LIMIT 500;
     LET $audit = SELECT VALUE id FROM audit LIMIT 500;
+    LET $accounts = SELECT VALUE id FROM account LIMIT 500;
+    LET $members = SELECT VALUE id FROM membership LIMIT 500;
+    LET $projects = SELECT VALUE id FROM project LIMIT 500;
+    LET $tokens = SELECT VALUE id FROM token LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -250,7 +267,13 @@ const CLEAR: &str = "
     DELETE $found RETURN NONE;
     DELETE $days RETURN NONE;
     DELETE $audit RETURN NONE;
-    RETURN { deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit)) };
+    DELETE $accounts RETURN NONE;
+    DELETE $members RETURN NONE;
+    DELETE $projects RETURN NONE;
+    DELETE $tokens RETURN NONE;
+    RETURN {
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens)),
+    };
     COMMIT;";
 
 const IMPORT: &str = concat!(
@@ -361,7 +384,7 @@ impl SurrealStore {
     /// Marks the database as being restored, and deletes what a failed restore left behind.
     ///
     /// # Errors
-    /// The database holds scans, is in use, or failed.
+    /// The database holds scans or accounts, is in use, or failed.
     pub async fn begin_import(&self) -> Result<Import<'_>, ImportError> {
         let import = Import { store: self, run: uuid::Uuid::new_v4().to_string() };
         let begin = Begin { run: import.run.clone(), offset: self.inner.offset() };
@@ -371,6 +394,9 @@ impl SurrealStore {
         }
         if let Some(node) = begun.node {
             return Err(ImportError::InUse { node });
+        }
+        if let Some(account) = begun.account {
+            return Err(ImportError::HasAccounts { account });
         }
         let mut left = begun.again;
         while left {

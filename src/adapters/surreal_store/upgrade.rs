@@ -69,9 +69,9 @@ struct Upto {
 
 /// The marks of the upgrades. Each version added one: `ended` (every finished scan has its `ended`
 /// row), `severity` (those rows hold the worst severity), `results` (each plugin with results has
-/// its `found` row), `ranks` (the `ended` rows hold each rank in a column of its own), and `plugins`
-/// (each plugin has a row of its own). The migration to schema 11 deletes `ranks`, because the rows
-/// beside the scans get their project, and a restore deletes all.
+/// its `found` row), `ranks` (the `ended` rows hold each rank in a column of its own), and
+/// `plugins` (each plugin has a row of its own). The migration to schema 11 deletes `ranks`,
+/// because the rows beside the scans get their project, and a restore deletes all.
 macro_rules! is_complete {
     () => {
         "(SELECT VALUE upto FROM ONLY backfill:plugins) != NONE AND (SELECT VALUE upto FROM ONLY backfill:ranks) != NONE"

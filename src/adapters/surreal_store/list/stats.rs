@@ -61,9 +61,9 @@ impl SurrealStore {
 
 /// The statement that counts the queued and the running scans of a project.
 ///
-/// The project is a part of the text, because the engine counts the keys of an index without reading
-/// rows only if the condition consists of constants. The id of a project has no character that could
-/// end the text.
+/// The project is a part of the text, because the engine counts the keys of an index without
+/// reading rows only if the condition consists of constants. The id of a project has no character
+/// that could end the text.
 fn open_counts(project: &ProjectId) -> String {
     let of = |status| format!("({})[0].count ?? 0", count_of(project, status));
     format!("RETURN {{ pending: {}, running: {} }};", of(ScanStatus::Pending), of(ScanStatus::Running))

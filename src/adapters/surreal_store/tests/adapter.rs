@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Command, Deleted, Failure, FailureKind, IssueRef, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution,
-    ScanId, ScanOrder, ScanStatus, Severity, Verdict,
+    Command, Deleted, Failure, FailureKind, IssueRef, ListQuery, NewScan, PluginResult, PluginStatus, ProjectFilter,
+    ProjectId, Resolution, ScanId, ScanOrder, ScanStatus, Severity, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -323,6 +323,29 @@ fn many_targets_without_scans_do_not_hide_later_targets() {
             query.from = Some(next);
         }
         assert_eq!(seen, [ScanId(1)]);
+    });
+}
+
+/// A page of some projects never ends at a target of another project: its cursor would name it.
+#[test]
+fn list_of_a_project_by_target_names_no_target_of_another_project() {
+    run(async {
+        let store = SurrealStore::in_memory().await.unwrap();
+        let project = |id: &str| id.parse::<ProjectId>().unwrap();
+        for (id, target) in [("red", "z.test"), ("blue", "a.test")] {
+            let scan = NewScan { project: project(id), ..fixtures::new_scan(target) };
+            store.submit(scan).await.unwrap();
+        }
+        let query =
+            ListQuery { projects: ProjectFilter::of(project("red")), order: ScanOrder::Target, ..ListQuery::default() };
+        let few = store.list(query.clone()).await.unwrap();
+        assert_eq!((few.order, few.scans.len(), few.next), (ScanOrder::Target, 1, None));
+        for first in 3..=900 {
+            let aim = TargetRow { key: text_key("aim", &format!("blue-{first}.test")), first };
+            calls::execute(&store.inner.db, "CREATE $key SET first = $first;", aim).await.unwrap();
+        }
+        let many = store.list(query).await.unwrap();
+        assert_eq!((many.order, many.scans.len(), many.next), (ScanOrder::Newest, 1, None));
     });
 }
 

@@ -1,5 +1,5 @@
-//! Tests of the outcomes of projects in a database of an earlier version, and of the indexes of past
-//! runs.
+//! Tests of the outcomes of projects in a database of an earlier version, and of the indexes of
+//! past runs.
 
 use kastrel_actors::model::{DayOutcomes, ProjectFilter};
 use kastrel_actors::ports::store::prelude::*;

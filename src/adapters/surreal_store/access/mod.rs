@@ -1,0 +1,201 @@
+//! Accounts, projects and credentials: the port [`AccessStore`].
+//!
+//! Each change and its entry of the audit log are one transaction. A change that is called again
+//! after a lost response recognizes its own earlier effect, each method in its own way:
+//!
+//! - A row that is created has a key or a `made_by` that no other call shares.
+//! - A change to a given value finds that value, and changes nothing.
+//! - A deletion whose rows were there before the lost response, and are gone after it, was
+//!   committed.
+//!
+//! Of two transactions that must not both succeed, each writes the same row, so that the engine
+//! fails one of them, which is then repeated. That is a row that both change anyway, or one of
+//! `counter:admins` and `counter:setup`.
+
+mod accounts;
+mod keys;
+mod links;
+mod projects;
+mod sessions;
+mod tokens;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use kastrel_actors::model::{
+    Account, AccountChange, AccountChanged, AccountName, DomainEvent, MemberChanged, NewAccount, OneTimeLink,
+    Principal, Project, ProjectId, ProjectRole, ScanId, SecretDigest, Session, SetUpResult, TokenId, TokenRecord,
+};
+use kastrel_actors::ports::{AccessStore, StoreError};
+use surrealdb::types::SurrealValue;
+
+use super::calls;
+use super::event::{EventRows, write_event};
+use super::store::SurrealStore;
+
+/// Whether a change was made.
+#[derive(Debug, SurrealValue)]
+struct Changed {
+    changed: bool,
+}
+
+/// The number of deleted rows.
+#[derive(Debug, SurrealValue)]
+struct Gone {
+    gone: i64,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct RecordArguments {
+    event: EventRows,
+}
+
+const RECORD: &str = concat!("BEGIN; ", write_event!(), " COMMIT;");
+
+impl SurrealStore {
+    /// The rows of an event of the audit log alone.
+    fn audited(&self, event: &DomainEvent, by: &Principal) -> Result<EventRows, StoreError> {
+        EventRows::new(event, by, None, self.inner.offset())
+    }
+}
+
+#[async_trait]
+impl AccessStore for SurrealStore {
+    async fn create_account(&self, account: NewAccount, at: Timestamp, by: &Principal) -> Result<bool, StoreError> {
+        self.add_account(account, at, by).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        self.all_accounts().await
+    }
+
+    async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
+        self.read_account(name).await
+    }
+
+    async fn password_hash(&self, name: &AccountName) -> Result<Option<String>, StoreError> {
+        self.read_password(name).await
+    }
+
+    async fn change_account(
+        &self,
+        name: &AccountName,
+        change: AccountChange,
+        by: &Principal,
+    ) -> Result<AccountChanged, StoreError> {
+        self.write_change(name, change, by).await
+    }
+
+    async fn set_password(
+        &self,
+        name: &AccountName,
+        hash: &str,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<bool, StoreError> {
+        self.write_password(name, hash, keep, by).await
+    }
+
+    async fn rehash_password(&self, name: &AccountName, old: &str, new: &str) -> Result<(), StoreError> {
+        self.replace_hash(name, old, new).await
+    }
+
+    async fn create_project(&self, project: Project, by: &Principal) -> Result<bool, StoreError> {
+        self.add_project(project, by).await
+    }
+
+    async fn projects(&self) -> Result<Vec<Project>, StoreError> {
+        self.all_projects().await
+    }
+
+    async fn set_member(
+        &self,
+        project: &ProjectId,
+        name: &AccountName,
+        role: Option<ProjectRole>,
+        by: &Principal,
+    ) -> Result<MemberChanged, StoreError> {
+        self.write_member(project, name, role, by).await
+    }
+
+    async fn create_session(&self, session: Session) -> Result<(), StoreError> {
+        self.add_session(session).await
+    }
+
+    async fn session(&self, key: SecretDigest) -> Result<Option<(Session, Account)>, StoreError> {
+        self.read_session(key).await
+    }
+
+    async fn use_session(&self, key: SecretDigest, at: Timestamp) -> Result<(), StoreError> {
+        self.note_session_use(key, at).await
+    }
+
+    async fn sessions(&self, name: &AccountName) -> Result<Vec<Session>, StoreError> {
+        self.sessions_of(name).await
+    }
+
+    async fn end_sessions(
+        &self,
+        name: &AccountName,
+        only: Option<SecretDigest>,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<u64, StoreError> {
+        self.delete_sessions(name, only, keep, by).await
+    }
+
+    async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
+        self.delete_old_credentials(at, idle_since).await
+    }
+
+    async fn create_token(&self, token: TokenRecord, by: &Principal) -> Result<bool, StoreError> {
+        self.add_token(token, by).await
+    }
+
+    async fn token(&self, id: &TokenId) -> Result<Option<(TokenRecord, Account)>, StoreError> {
+        self.read_token(id).await
+    }
+
+    async fn use_token(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
+        self.note_token_use(id, at).await
+    }
+
+    async fn tokens(&self, name: &AccountName) -> Result<Vec<TokenRecord>, StoreError> {
+        self.tokens_of(name).await
+    }
+
+    async fn revoke_token(&self, name: &AccountName, id: &TokenId, by: &Principal) -> Result<bool, StoreError> {
+        self.delete_token(name, id, by).await
+    }
+
+    async fn create_link(&self, link: OneTimeLink, by: &Principal) -> Result<(), StoreError> {
+        self.add_link(link, by).await
+    }
+
+    async fn link(&self, key: SecretDigest, at: Timestamp) -> Result<Option<OneTimeLink>, StoreError> {
+        self.read_link(key, at).await
+    }
+
+    async fn redeem_password_link(
+        &self,
+        key: SecretDigest,
+        hash: &str,
+        at: Timestamp,
+    ) -> Result<Option<AccountName>, StoreError> {
+        self.use_password_link(key, hash, at).await
+    }
+
+    async fn redeem_setup_link(
+        &self,
+        key: SecretDigest,
+        account: NewAccount,
+        at: Timestamp,
+    ) -> Result<SetUpResult, StoreError> {
+        self.use_setup_link(key, account, at).await
+    }
+
+    /// After a lost response the entry may be there twice. That is better than not at all.
+    async fn record(&self, event: DomainEvent, scan: Option<ScanId>, by: &Principal) -> Result<(), StoreError> {
+        let event = self.audited(&event, by)?.about(scan)?;
+        Ok(calls::execute_again(&self.inner.db, RECORD, RecordArguments { event }).await?)
+    }
+}
