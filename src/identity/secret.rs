@@ -5,8 +5,8 @@
 //! reads the database learns no secret.
 
 use std::fmt;
-use std::str::FromStr;
 
+use kastrel_actors::model::SecretDigest;
 use rand::Rng as _;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
@@ -23,49 +23,15 @@ pub(super) const fn system_rng() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
 }
 
-/// The SHA-256 of a secret, as it is stored. [`fmt::Display`] and [`FromStr`] use 64 lower-case
-/// hexadecimal digits. Two digests are compared in constant time.
-#[derive(Clone, Copy)]
-pub struct SecretDigest([u8; SIZE]);
-
-/// The text is not a stored digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a digest has 64 lower-case hexadecimal digits")]
-pub struct DigestFault;
-
-impl SecretDigest {
-    /// Returns the digest of a secret's text.
-    pub(super) fn of(text: &str) -> Self {
-        Self(Sha256::digest(text.as_bytes()).into())
-    }
+/// Returns the SHA-256 of a secret's text, which is stored in its place.
+pub(super) fn digest_of(text: &str) -> SecretDigest {
+    SecretDigest::new(Sha256::digest(text.as_bytes()).into())
 }
 
-impl PartialEq for SecretDigest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for SecretDigest {}
-
-impl fmt::Display for SecretDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
-    }
-}
-
-impl fmt::Debug for SecretDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretDigest(..)")
-    }
-}
-
-impl FromStr for SecretDigest {
-    type Err = DigestFault;
-
-    fn from_str(text: &str) -> Result<Self, DigestFault> {
-        unhex(text).and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(DigestFault)
-    }
+/// Returns true if two digests are equal. The time of the comparison does not depend on them.
+#[must_use]
+pub fn is_same(one: &SecretDigest, other: &SecretDigest) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 /// A random secret of 256 bits, for a session or a one-time link. Its text is 64 lower-case
@@ -110,7 +76,7 @@ impl RandomSecret {
     /// Returns what is stored in place of the secret.
     #[must_use]
     pub fn digest(&self) -> SecretDigest {
-        SecretDigest::of(&self.0)
+        digest_of(&self.0)
     }
 }
 
@@ -160,8 +126,9 @@ mod tests {
         for bit in 0..8 * SIZE {
             let mut other = [7; SIZE];
             other[bit / 8] ^= 1 << (bit % 8);
-            assert_ne!(SecretDigest([7; SIZE]), SecretDigest(other), "{bit}");
+            assert!(!is_same(&SecretDigest::new([7; SIZE]), &SecretDigest::new(other)), "{bit}");
         }
+        assert!(is_same(&SecretDigest::new([7; SIZE]), &SecretDigest::new([7; SIZE])));
     }
 
     #[test]
@@ -174,21 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_another_form_are_no_secrets_and_no_digests() {
+    fn texts_of_another_form_are_no_secrets() {
         let valid = "0123456789abcdef".repeat(4);
         let of = |from: &str, to: &str| valid.replacen(from, to, 1);
         for text in ["", &valid[1..], &format!("{valid}0"), &of("a", "A"), &of("a", "g"), &of("01", "é"), &of("0", "+")]
         {
             assert_eq!(RandomSecret::parse(text).unwrap_err(), SecretFault, "{text}");
-            assert_eq!(text.parse::<SecretDigest>().unwrap_err(), DigestFault, "{text}");
         }
-        assert_eq!(valid.parse::<SecretDigest>().unwrap().to_string(), valid);
     }
 
     #[test]
-    fn debug_output_has_no_secret_and_no_digest() {
+    fn debug_output_has_no_secret() {
         let secret = RandomSecret::generate();
-        assert_eq!(format!("{secret:?} {:?}", secret.digest()), "RandomSecret(..) SecretDigest(..)");
+        assert_eq!(format!("{secret:?}"), "RandomSecret(..)");
     }
 
     proptest! {

@@ -10,10 +10,11 @@
 use std::fmt;
 
 use crc_fast::CrcAlgorithm;
+use kastrel_actors::model::SecretDigest;
 use rand::distr::{Alphanumeric, SampleString as _};
 use zeroize::Zeroizing;
 
-use super::secret::{SecretDigest, system_rng};
+use super::secret::{digest_of, system_rng};
 
 const PREFIX: &str = "kst_";
 /// The lengths of the parts, in characters.
@@ -97,7 +98,7 @@ impl ApiToken {
     /// Returns what is stored in place of the token.
     #[must_use]
     pub fn digest(&self) -> SecretDigest {
-        SecretDigest::of(&self.0)
+        digest_of(&self.0)
     }
 }
 

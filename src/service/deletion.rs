@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use kastrel_actors::model::{Deleted, RequestContext, ScanId, ScanRecord};
-use kastrel_actors::ports::StoreError;
-use kastrel_actors::service::ScanService;
+use kastrel_actors::service::{CommandError, ScanService};
 use tokio::task::JoinError;
 
 use crate::ports::{ArtifactStore, ScanFolder};
@@ -33,9 +32,9 @@ pub enum DeletionOutcome {
 /// A deletion whose result is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum DeletionError {
-    /// The store did not respond.
+    /// The principal lacks a right, or the store did not respond.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Command(#[from] CommandError),
     /// The task of the deletion ended early.
     #[error(transparent)]
     Task(#[from] JoinError),
@@ -52,11 +51,11 @@ impl DeletionService {
     /// its caller does not wait for it; otherwise files could remain without a row.
     ///
     /// # Errors
-    /// A failure of the store.
+    /// The principal may not delete it, or the store fails.
     pub async fn delete(&self, context: &RequestContext, id: ScanId) -> Result<DeletionOutcome, DeletionError> {
         let (service, context) = (self.clone(), context.clone());
         let deletion = tokio::spawn(async move {
-            Ok::<_, StoreError>(match service.scans.delete_row(&context, id).await? {
+            Ok::<_, CommandError>(match service.scans.delete_row(&context, id).await? {
                 Deleted::Gone(record) => DeletionOutcome::Gone { files_left: !service.delete_files(&record).await },
                 Deleted::Refused(record) => DeletionOutcome::Refused(Box::new(record)),
                 Deleted::Missing => DeletionOutcome::Missing,

@@ -1,0 +1,49 @@
+//! Why an operation on accounts, or a sign-in, was not carried out.
+
+use std::time::Duration;
+
+use kastrel_actors::model::FieldError;
+use kastrel_actors::policy::access::Denial;
+use kastrel_actors::ports::StoreError;
+
+/// An operation on accounts that was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Fields are invalid: all that are wrong. Nothing was changed.
+    #[error("the request has invalid fields")]
+    Invalid(Vec<FieldError>),
+    /// The caller may not do it. Nothing was changed.
+    #[error(transparent)]
+    Denied(Denial),
+    /// Nothing was changed: the server would have no administrator that can sign in.
+    #[error("this is the last administrator: make another account an administrator first")]
+    LastAdmin,
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccountError {
+    /// Returns the error of one field.
+    pub(super) fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+}
+
+/// A sign-in that was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The name or the password is wrong, or the account is disabled or has no password. The caller
+    /// learns no more.
+    #[error("the name or the password is wrong")]
+    Wrong,
+    /// There were too many attempts. The password was not looked at.
+    #[error("too many attempts: try again in {:.0} s", .retry_after.as_secs_f64().ceil())]
+    Throttled {
+        /// The time after which an attempt is let through; never zero.
+        retry_after: Duration,
+    },
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

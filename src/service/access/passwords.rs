@@ -1,0 +1,134 @@
+//! New passwords: their rules, and the change of the own password.
+
+use std::net::IpAddr;
+
+use kastrel_actors::model::{FieldError, SecretDigest};
+use kastrel_actors::policy::access::Denial;
+use kastrel_actors::ports::StoreError;
+use tokio::time::Instant;
+
+use super::{AccessService, AccountError, SignedIn};
+use crate::identity::password::{Password, Verified};
+
+impl AccessService {
+    /// Changes the password of the caller's account. Its session stays, the others end. A wrong
+    /// current password counts as an attempt to sign in from the address of the session.
+    ///
+    /// # Errors
+    /// The caller has no session (a token does not suffice), the current password is wrong, there
+    /// were too many attempts, the new password breaks a rule, or a failure of the store.
+    pub async fn change_password(&self, who: &SignedIn, current: Password, new: Password) -> Result<(), AccountError> {
+        let Some(address) = self.address_of(who.session).await? else {
+            return Err(AccountError::field("current_password", "sign in to change the password"));
+        };
+        let name = &who.account;
+        let at = || Instant::now().into_std();
+        self.throttle
+            .check(name.as_str(), address, at())
+            .map_err(|refused| AccountError::field("current_password", refused.to_string()))?;
+        let stored = self.store.password_hash(name).await?;
+        if self.verify(&current, stored.as_deref()).await == Verified::Wrong {
+            self.throttle.failed(name.as_str(), address, at());
+            return Err(AccountError::field("current_password", "this is not the current password"));
+        }
+        self.throttle.succeeded(name.as_str(), address, at());
+        let mut errors = Vec::new();
+        let new = checked_password("new_password", new, name.as_str(), &mut errors).await;
+        if !errors.is_empty() {
+            return Err(AccountError::Invalid(errors));
+        }
+        let hash = self.hasher.hash(&new).await;
+        let _change = self.cache.change();
+        let is_known = self.store.set_password(name, hash.as_str(), who.session, &who.principal).await?;
+        if is_known { Ok(()) } else { Err(AccountError::Denied(Denial::NotVisible)) }
+    }
+
+    /// Returns the address of the client at the sign-in of a session.
+    async fn address_of(&self, session: Option<SecretDigest>) -> Result<Option<IpAddr>, StoreError> {
+        let Some(key) = session else { return Ok(None) };
+        let session = self.store.session(key).await?;
+        Ok(session.and_then(|(session, _)| session.address.parse().ok()))
+    }
+}
+
+/// Checks a new password for an account, and returns it. A broken rule is an error of `field`. The
+/// check takes milliseconds of computation, so it runs on a thread for blocking work.
+pub(super) async fn checked_password(
+    field: &str,
+    password: Password,
+    account: &str,
+    errors: &mut Vec<FieldError>,
+) -> Password {
+    let account = account.to_owned();
+    let check = tokio::task::spawn_blocking(move || {
+        let fault = password.check_new(&[account.as_str()]).err();
+        (password, fault)
+    });
+    match check.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok((password, fault)) => {
+            errors.extend(fault.map(|fault| FieldError::new(field, fault.to_string())));
+            password
+        }
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime shuts down, and with it the caller.
+        Err(Err(_)) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::ports::AccessStore as _;
+
+    use super::super::testing::{Fixture, OTHER_PASSWORD, PASSWORD, fields, password};
+    use super::*;
+
+    async fn change(all: &Fixture, who: &SignedIn, current: &str, new: &str) -> Result<(), AccountError> {
+        all.service.change_password(who, password(current), password(new)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changed_password_ends_the_other_sessions_at_once() {
+        let all = Fixture::new();
+        let ana = all.user_with_password("ana").await;
+        let (own, other) = (all.session(&ana).await, all.session(&ana).await);
+        let who = all.service.by_session(&own).await.unwrap().unwrap();
+        assert!(all.service.by_session(&other).await.unwrap().is_some());
+        change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap();
+        assert_eq!(all.service.by_session(&own).await.unwrap(), Some(who));
+        assert_eq!(all.service.by_session(&other).await.unwrap(), None);
+        assert!(all.sign_in("ana", PASSWORD).await.is_err());
+        all.sign_in("ana", OTHER_PASSWORD).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn change_needs_a_session_the_current_password_and_a_good_new_one() {
+        let all = Fixture::new();
+        let ana = all.user_with_password("ana").await;
+        let secret = all.session(&ana).await;
+        let who = all.service.by_session(&secret).await.unwrap().unwrap();
+        let before = all.store.password_hash(&ana).await.unwrap();
+        let with_token = SignedIn { session: None, ..who.clone() };
+        assert_eq!(fields(change(&all, &with_token, PASSWORD, OTHER_PASSWORD).await), ["current_password"]);
+        assert_eq!(fields(change(&all, &who, OTHER_PASSWORD, OTHER_PASSWORD).await), ["current_password"]);
+        for new in ["", "too short", "password1234", "ana"] {
+            assert_eq!(fields(change(&all, &who, PASSWORD, new).await), ["new_password"], "{new}");
+        }
+        assert_eq!(all.store.password_hash(&ana).await.unwrap(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn guesses_of_the_current_password_must_wait_like_those_of_a_sign_in() {
+        let all = Fixture::new();
+        let ana = all.user_with_password("ana").await;
+        let secret = all.session(&ana).await;
+        let who = all.service.by_session(&secret).await.unwrap().unwrap();
+        for _ in 0..3 {
+            assert_eq!(fields(change(&all, &who, OTHER_PASSWORD, OTHER_PASSWORD).await), ["current_password"]);
+        }
+        let refused = change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap_err();
+        let AccountError::Invalid(errors) = refused else { panic!("{refused:?}") };
+        assert!(errors[0].message.contains("Too many attempts"), "{errors:?}");
+        tokio::time::advance(std::time::Duration::from_secs(30)).await;
+        change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap();
+    }
+}

@@ -1,0 +1,191 @@
+//! The service itself: its parts, the decision about an operation, and the audit log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, ProjectId, RequestContext, ScanId};
+use kastrel_actors::policy::access::{Denial, decide};
+use kastrel_actors::ports::{AccessStore, Clock, StoreError};
+
+use super::AccountError;
+use super::identity_cache::IdentityCache;
+use crate::identity::password::PasswordHasher;
+use crate::identity::throttle::LoginThrottle;
+
+/// The limits of sessions and links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessSettings {
+    /// A session ends when it was not used for this long. Its use is noted once a minute, so the
+    /// limit must be longer than that.
+    pub session_idle: Duration,
+    /// A session ends this long after its sign-in, whatever its use.
+    pub session_lifetime: Duration,
+    /// How long a one-time link is valid.
+    pub link_lifetime: Duration,
+    /// How many password hashes are computed at once. Each takes 19 MiB.
+    pub parallel_hashes: usize,
+}
+
+impl Default for AccessSettings {
+    fn default() -> Self {
+        Self {
+            session_idle: Duration::from_hours(12),
+            session_lifetime: Duration::from_hours(7 * 24),
+            link_lifetime: Duration::from_hours(24),
+            parallel_hashes: 2,
+        }
+    }
+}
+
+/// The access service. Clones share everything.
+#[derive(Clone)]
+pub struct AccessService {
+    pub(super) store: Arc<dyn AccessStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: AccessSettings,
+    pub(super) hasher: PasswordHasher,
+    pub(super) throttle: Arc<LoginThrottle>,
+    pub(super) cache: Arc<IdentityCache>,
+}
+
+impl AccessService {
+    /// Creates the service.
+    #[must_use]
+    pub fn new(store: Arc<dyn AccessStore>, clock: Arc<dyn Clock>, settings: AccessSettings) -> Self {
+        let hasher = PasswordHasher::new(settings.parallel_hashes);
+        Self { store, clock, settings, hasher, throttle: Arc::default(), cache: Arc::default() }
+    }
+
+    /// Returns how long a one-time link is valid.
+    #[must_use]
+    pub const fn link_lifetime(&self) -> Duration {
+        self.settings.link_lifetime
+    }
+
+    /// Writes an entry of the audit log for something that changed no row. A failure of the store
+    /// is logged.
+    pub async fn record(&self, context: &RequestContext, event: DomainEvent, scan: Option<ScanId>) {
+        self.record_by(&context.principal, event, scan).await;
+    }
+
+    pub(super) async fn record_by(&self, by: &Principal, event: DomainEvent, scan: Option<ScanId>) {
+        let action = event.action();
+        if let Err(error) = self.store.record(event, scan, by).await {
+            tracing::error!(
+                action,
+                principal = %by,
+                error = &error as &dyn std::error::Error,
+                "an entry of the audit log could not be written"
+            );
+        }
+    }
+
+    /// Deletes the sessions that ended, and the tokens and links that expired. Returns how many
+    /// sessions there were.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn delete_expired(&self) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let idle = SignedDuration::try_from(self.settings.session_idle).unwrap_or(SignedDuration::MAX);
+        let idle_since = now.saturating_sub(idle).unwrap_or(Timestamp::MIN);
+        self.store.delete_expired(now, idle_since).await
+    }
+
+    /// Decides whether the caller may do an operation. A lacking right of a known principal is
+    /// recorded; what it may not see is not.
+    pub(super) async fn allow(
+        &self,
+        context: &RequestContext,
+        operation: Operation,
+        project: Option<&ProjectId>,
+    ) -> Result<(), AccountError> {
+        let decision = decide(&context.grants, operation, project);
+        if let Err(Denial::Lacks { .. }) = decision
+            && context.principal.account().is_some()
+        {
+            let event = DomainEvent::AccessDenied { operation: operation.to_string(), project: project.cloned() };
+            self.record(context, event, None).await;
+        }
+        decision.map_err(AccountError::Denied)
+    }
+
+    /// Decides about an operation on an account, which everybody may do on the own account.
+    pub(super) async fn allow_own(
+        &self,
+        context: &RequestContext,
+        account: &AccountName,
+        operation: Operation,
+    ) -> Result<(), AccountError> {
+        if context.principal.account() == Some(account) { Ok(()) } else { self.allow(context, operation, None).await }
+    }
+}
+
+impl std::fmt::Debug for AccessService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessService").finish_non_exhaustive()
+    }
+}
+
+/// Returns the time this long after `at`.
+pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
+    let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    at.saturating_add(time).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kastrel_actors::model::{Grants, ProjectRole};
+    use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, fixtures};
+
+    use super::super::testing::{Fixture, anonymous, project};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn denial_of_an_account_is_recorded_with_its_operation_and_project() {
+        let all = Fixture::new();
+        let ana = all.user("ana", &[("default", ProjectRole::Viewer)]).await;
+        let context = all.context(&ana).await;
+        all.service.allow(&context, Operation::ReadScans, Some(&project("default"))).await.unwrap();
+        let before = all.audit().await.len();
+        all.service.allow(&context, Operation::DeleteScans, Some(&project("other"))).await.unwrap_err();
+        assert_eq!(all.audit().await.len(), before, "what is not visible is not recorded");
+        all.service.allow(&context, Operation::DeleteScans, Some(&project("default"))).await.unwrap_err();
+        let denied = DomainEvent::AccessDenied { operation: "delete_scans".into(), project: Some(project("default")) };
+        assert_eq!(all.audit().await[before..], [(context.principal, denied)]);
+        let nobody = anonymous(Grants::new(None, BTreeMap::from([(project("default"), ProjectRole::Viewer)])));
+        all.service.allow(&nobody, Operation::DeleteScans, Some(&project("default"))).await.unwrap_err();
+        assert_eq!(all.audit().await.len(), before + 1, "a client without an account is not recorded");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entry_is_recorded_for_the_caller_and_a_failure_of_the_store_is_no_error() {
+        let all = Fixture::new();
+        let ana = all.user("ana", &[]).await;
+        let context = all.context(&ana).await;
+        all.service.record(&context, DomainEvent::ScansExported, Some(ScanId(7))).await;
+        assert_eq!(all.audit().await.last(), Some(&(Principal::User(ana), DomainEvent::ScansExported)));
+
+        let clock = Arc::new(PausedClock::default());
+        let store = Arc::new(MemoryStore::new(Arc::<PausedClock>::clone(&clock)));
+        let failing = kastrel_actors::ports::Stores::of(&store).hooked(&Faults::new(|| Fault::Unreachable)).access;
+        let service = AccessService::new(failing, clock, AccessSettings::default());
+        service.record(&fixtures::context(), DomainEvent::ScansExported, None).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_ended_are_deleted() {
+        let all = Fixture::new();
+        let ana = all.user("ana", &[]).await;
+        all.session(&ana).await;
+        tokio::time::advance(all.service.settings.session_idle).await;
+        all.session(&ana).await;
+        assert_eq!(all.service.delete_expired().await.unwrap(), 0);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(all.service.delete_expired().await.unwrap(), 1);
+        assert_eq!(all.store.sessions(&ana).await.unwrap().len(), 1);
+    }
+}

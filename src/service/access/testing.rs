@@ -1,0 +1,237 @@
+//! What the tests of the service share: a service on a store in memory, whose clock follows tokio's
+//! paused time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kastrel_actors::model::{
+    Account, AccountKind, AccountName, Command, DomainEvent, FieldError, Grants, NewAccount, NewScan, Principal,
+    Project, ProjectId, ProjectRole, RequestContext, ServerRole, Session, Submitted, TokenRecord, TokenScope,
+};
+use kastrel_actors::ports::{AccessStore, Applied, AuditLog as _, CallHook, Clock, StoreError, Stores};
+use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
+
+use super::{AccessService, AccessSettings, AccountError, NewSession, SignIn, SignInError};
+use crate::identity::password::Password;
+use crate::identity::secret::RandomSecret;
+use crate::identity::token::ApiToken;
+
+/// A password that obeys the rules.
+pub(super) const PASSWORD: &str = "seven lamps behind the harbour";
+/// Another one.
+pub(super) const OTHER_PASSWORD: &str = "a violet tram climbs slowly";
+
+pub(super) fn password(text: &str) -> Password {
+    Password::new(text.to_owned())
+}
+
+pub(super) fn project(id: &str) -> ProjectId {
+    id.parse().unwrap()
+}
+
+/// Returns the invalid fields of a refused operation.
+pub(super) fn fields<T: std::fmt::Debug>(result: Result<T, AccountError>) -> Vec<String> {
+    match result.unwrap_err() {
+        AccountError::Invalid(errors) => errors.into_iter().map(|FieldError { field, .. }| field).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Counts the calls of the store, delays them, and runs something once before a certain call.
+#[derive(Default)]
+pub(super) struct Calls {
+    names: Mutex<Vec<&'static str>>,
+    delay: Duration,
+    before: Mutex<Option<(&'static str, BoxFuture<'static, ()>)>>,
+}
+
+impl Calls {
+    pub(super) fn slow(delay: Duration) -> Arc<Self> {
+        Arc::new(Self { delay, ..Self::default() })
+    }
+
+    /// Returns how often a method was called.
+    pub(super) fn of(&self, name: &str) -> usize {
+        self.names.lock().unwrap().iter().filter(|called| **called == name).count()
+    }
+
+    pub(super) fn run_before(&self, name: &'static str, action: impl Future<Output = ()> + Send + 'static) {
+        *self.before.lock().unwrap() = Some((name, Box::pin(action)));
+    }
+}
+
+impl CallHook for Calls {
+    type Submission = ();
+    type Change = ();
+
+    async fn around<T: Send>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.names.lock().unwrap().push(operation);
+        let action = self.before.lock().unwrap().take_if(|(name, _)| *name == operation);
+        if let Some((_, action)) = action {
+            action.await;
+        }
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        call.await
+    }
+
+    fn before_submit(&self, _scan: &mut NewScan) {}
+
+    fn after_submit(&self, (): (), _answer: &Result<Submitted, StoreError>) {}
+
+    fn before_apply(&self, _command: &Command) {}
+
+    fn after_apply(&self, (): (), _answer: &Result<Applied, StoreError>) {}
+}
+
+/// A service and its store, which tests change directly, as another process does.
+pub(super) struct Fixture {
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) service: AccessService,
+    pub(super) clock: Arc<PausedClock>,
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        Self::with(AccessSettings::default(), Arc::default())
+    }
+
+    pub(super) fn with(settings: AccessSettings, calls: Arc<Calls>) -> Self {
+        let clock = Arc::new(PausedClock::default());
+        let store = Arc::new(MemoryStore::new(Arc::<PausedClock>::clone(&clock)));
+        let hooked = Stores::of(&store).hooked(&calls).access;
+        let service = AccessService::new(hooked, Arc::<PausedClock>::clone(&clock), settings);
+        Self { store, calls, service, clock }
+    }
+
+    /// Creates an account without a password.
+    pub(super) async fn account(
+        &self,
+        name: &str,
+        kind: AccountKind,
+        server_role: Option<ServerRole>,
+        memberships: &[(&str, ProjectRole)],
+    ) -> AccountName {
+        let memberships: BTreeMap<_, _> = memberships.iter().map(|(id, role)| (project(id), *role)).collect();
+        let name: AccountName = name.parse().unwrap();
+        let new = NewAccount { name: name.clone(), kind, server_role, password_hash: None, memberships };
+        assert!(self.store.create_account(new, self.clock.now(), &Principal::System).await.unwrap());
+        name
+    }
+
+    /// Creates a user without a password.
+    pub(super) async fn user(&self, name: &str, memberships: &[(&str, ProjectRole)]) -> AccountName {
+        self.account(name, AccountKind::User, None, memberships).await
+    }
+
+    /// Creates a user who signs in with [`PASSWORD`].
+    pub(super) async fn user_with_password(&self, name: &str) -> AccountName {
+        let name = self.user(name, &[]).await;
+        self.set_password(&name, PASSWORD).await;
+        name
+    }
+
+    pub(super) async fn set_password(&self, name: &AccountName, text: &str) {
+        let hash = self.service.hasher.hash(&password(text)).await;
+        assert!(self.store.set_password(name, hash.as_str(), None, &Principal::System).await.unwrap());
+    }
+
+    pub(super) async fn project(&self, id: &str) -> ProjectId {
+        let new = Project { id: project(id), title: id.to_owned(), created_at: self.clock.now() };
+        assert!(self.store.create_project(new, &Principal::System).await.unwrap());
+        project(id)
+    }
+
+    /// Starts a session of an account that ends after a week.
+    pub(super) async fn session(&self, account: &AccountName) -> RandomSecret {
+        let (secret, now) = (RandomSecret::generate(), self.clock.now());
+        let session = Session {
+            key: secret.digest(),
+            account: account.clone(),
+            created_at: now,
+            used_at: now,
+            expires_at: super::service::after(now, Duration::from_hours(7 * 24)),
+            address: "192.0.2.1".into(),
+            agent: "test".into(),
+        };
+        self.store.create_session(session).await.unwrap();
+        secret
+    }
+
+    /// Creates a token with these limits that expires after a day.
+    pub(super) async fn token(&self, account: &AccountName, scope: TokenScope) -> ApiToken {
+        let (token, now) = (ApiToken::generate(), self.clock.now());
+        let record = TokenRecord {
+            id: token.id().parse().unwrap(),
+            digest: token.digest(),
+            account: account.clone(),
+            label: "test".into(),
+            scope,
+            created_at: now,
+            expires_at: super::service::after(now, Duration::from_hours(24)),
+            used_at: None,
+        };
+        assert!(self.store.create_token(record, &Principal::System).await.unwrap());
+        token
+    }
+
+    /// Returns the context of an account with its rights now.
+    pub(super) async fn context(&self, name: &AccountName) -> RequestContext {
+        let account = self.read(name).await;
+        RequestContext { principal: account.principal(), grants: Arc::new(account.grants()), ..fixtures::context() }
+    }
+
+    /// Creates a user with this role on the server, and returns its context.
+    pub(super) async fn context_of(&self, name: &str, role: ServerRole) -> RequestContext {
+        let name = self.account(name, AccountKind::User, Some(role), &[]).await;
+        self.context(&name).await
+    }
+
+    pub(super) async fn read(&self, name: &AccountName) -> Account {
+        self.store.account(name).await.unwrap().unwrap()
+    }
+
+    pub(super) async fn sign_in(&self, name: &str, text: &str) -> Result<NewSession, SignInError> {
+        self.service.sign_in(attempt(name, text)).await
+    }
+
+    /// Returns the audit log, oldest first.
+    pub(super) async fn audit(&self) -> Vec<(Principal, DomainEvent)> {
+        let mut entries = self.store.audit(None, usize::MAX).await.unwrap();
+        entries.reverse();
+        entries.into_iter().map(|entry| (entry.principal, entry.event)).collect()
+    }
+
+    /// Returns the operations that were denied to an account.
+    pub(super) async fn denied(&self, context: &RequestContext) -> Vec<String> {
+        let denied = |(by, event)| match event {
+            DomainEvent::AccessDenied { operation, .. } if by == context.principal => Some(operation),
+            _ => None,
+        };
+        self.audit().await.into_iter().filter_map(denied).collect()
+    }
+}
+
+/// Returns a context with these rights and no account.
+pub(super) fn anonymous(grants: Grants) -> RequestContext {
+    RequestContext { principal: Principal::Anonymous, grants: Arc::new(grants), ..fixtures::context() }
+}
+
+pub(super) fn attempt(name: &str, text: &str) -> SignIn {
+    SignIn { name: name.into(), password: password(text), address: "192.0.2.1".parse().unwrap(), agent: "test".into() }
+}
+
+/// Lets the tasks run that were spawned.
+pub(super) async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
