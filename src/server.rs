@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kastrel_actors::policy::access;
+use kastrel_actors::model::Grants;
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::app::App;
-use crate::config::{BasePath, Config, Role};
+use crate::config::{AuthMode, BasePath, Config, Role};
 use crate::connections::{ConnectionLimits, Connections, connections_within};
 use crate::descriptors;
 use crate::server_proof::ServerKey;
@@ -31,14 +31,14 @@ const STALL: Duration = Duration::from_secs(60);
 /// The errors of starting the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Kastrel has no user accounts yet; until then only this machine may reach the server.
+    /// Without accounts, only this machine may reach the server.
     #[error(
-        "server.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed while Kastrel has no user accounts; put a proxy with authentication in front of it, or set server.allow_any_address where the network itself keeps others out"
+        "server.listen is {0}, but without accounts only loopback addresses (127.0.0.1, [::1]) are allowed; set auth.mode to local (KASTREL_AUTH_MODE=local)"
     )]
     NotLoopback(SocketAddr),
     /// A worker has no users at all, so only this machine needs to reach it.
     #[error(
-        "worker.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed; set server.allow_any_address where the network itself keeps others out"
+        "worker.listen is {0}, but only loopback addresses (127.0.0.1, [::1]) are allowed; set worker.allow_any_address where the network itself keeps others out"
     )]
     WorkerNotLoopback(SocketAddr),
     /// The address is in use, or does not belong to this machine.
@@ -123,12 +123,7 @@ fn server_json(url: &str, certificate: Option<Fingerprint>) -> String {
 
 impl ServerFile {
     fn write(path: PathBuf, address: SocketAddr, certificate: Option<Fingerprint>) -> Result<Self, ServerError> {
-        // Commands on this machine reach a server that listens on all addresses through loopback.
-        let reached = match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
-            IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, address.port())),
-            _ => address,
-        };
+        let reached = reached_at(address);
         let url = url_of(reached, certificate.is_some());
         let content = server_json(&url, certificate);
         match std::fs::write(&path, &content) {
@@ -163,6 +158,16 @@ impl Drop for ServerFile {
         {
             warn!(error = &error as &dyn std::error::Error, "could not remove {}", self.path.display());
         }
+    }
+}
+
+/// Returns the address at which this machine reaches a server. One that listens on all addresses is
+/// reached through loopback.
+const fn reached_at(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), address.port()),
+        _ => address,
     }
 }
 
@@ -250,17 +255,16 @@ impl Server {
         let is_worker = role == Role::Worker;
         let wanted = if is_worker { config.worker.listen } else { config.server.listen };
         if !wanted.ip().is_loopback() {
-            if !config.server.allow_any_address {
-                return Err(if is_worker {
-                    ServerError::WorkerNotLoopback(wanted)
-                } else {
-                    ServerError::NotLoopback(wanted)
-                });
+            if is_worker && !config.worker.allow_any_address {
+                return Err(ServerError::WorkerNotLoopback(wanted));
+            }
+            if !is_worker && config.auth.mode == AuthMode::Off {
+                return Err(ServerError::NotLoopback(wanted));
             }
             if is_worker {
-                warn!(address = %wanted, "everyone who reaches this address can read this worker's health and metrics: server.allow_any_address is set");
-            } else {
-                warn!(address = %wanted, "everyone who reaches this address can start scans and read results: there are no user accounts, and server.allow_any_address is set");
+                warn!(address = %wanted, "everyone who reaches this address can read this worker's health and metrics: worker.allow_any_address is set");
+            } else if config.server.tls_certificate.is_none() {
+                warn!(address = %wanted, "passwords and tokens cross the network in the clear unless a proxy adds TLS: set server.tls_certificate, or put a proxy in front of it");
             }
         }
         let tls = Tls::read(config, role)?;
@@ -274,6 +278,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         url_of(self.address, self.tls.is_some())
+    }
+
+    /// Returns the URL at which this machine reaches the server.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        url_of(reached_at(self.address), self.tls.is_some())
     }
 
     /// Writes the file with which other commands of this data folder find the API, if this process
@@ -325,9 +335,9 @@ impl Server {
                 base: config.server.base_path.clone(),
                 trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()),
             },
-            // Without accounts, every client is an administrator; the server listens on loopback by
-            // default.
-            anonymous: Some(access::Role::Admin),
+            access: app.access.clone(),
+            // Without accounts, every client has all rights; the server listens on loopback only.
+            anonymous: (config.auth.mode == AuthMode::Off).then(|| Arc::new(Grants::all())),
             proof: self.proof.clone(),
             closing: stop.clone(),
         };

@@ -5,6 +5,7 @@
 //! that no other process of this folder is alive. Only then does the node start, which cleans up
 //! after a crashed predecessor and restarts its scans.
 
+mod accounts;
 mod artifacts;
 mod common;
 mod database;
@@ -32,8 +33,10 @@ use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups
 use crate::config::{Config, Role};
 use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::private;
+use crate::service::access::AccessService;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
+pub use accounts::{FirstAdminError, prepare_first_admin};
 pub use artifacts::artifacts;
 pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
@@ -56,6 +59,8 @@ pub enum AppFailure {
 pub struct App {
     /// The services: the operations on scans, queue and nodes.
     pub services: Services,
+    /// The access service: accounts, sessions, tokens and projects.
+    pub access: AccessService,
     /// The health of the Redis connection; `None` without Redis.
     pub redis: Option<RedisHealth>,
     /// The store of the scans' files.
@@ -76,6 +81,7 @@ pub struct App {
     _readings: Option<AbortOnDropHandle<()>>,
     _mirror: Option<AbortOnDropHandle<()>>,
     _queue_watch: Option<AbortOnDropHandle<()>>,
+    _upkeep: Option<AbortOnDropHandle<()>>,
     _lock: Option<FolderLock>,
 }
 
@@ -120,6 +126,8 @@ impl App {
                 drain_limit: config.scans.drain_limit_seconds,
             };
             let services = Services::new(ports.clone());
+            let access =
+                AccessService::new(ports.store.access.clone(), Arc::clone(&ports.clock), accounts::settings(config));
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
                 let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
@@ -158,8 +166,10 @@ impl App {
             } else {
                 None
             };
+            let upkeep = role.follows_scans().then(|| accounts::keep_clean(access.clone()));
             Ok(Self {
                 services,
+                access,
                 redis: links.redis,
                 artifacts,
                 backup: links.backup,
@@ -173,6 +183,7 @@ impl App {
                 _readings: readings,
                 _mirror: replica_sync,
                 _queue_watch: queue_watch,
+                _upkeep: upkeep,
                 _lock: links.lock,
             })
         };

@@ -63,15 +63,22 @@ impl fmt::Display for BasePath {
 
 /// The first segments of our own paths. A base path with such a name would be ambiguous.
 const OWN: &[&str] = &[
+    "accounts",
     "api",
     "assets",
     "livez",
+    "login",
+    "logout",
     "metrics",
     "new",
+    "profile",
+    "projects",
     "queue",
     "readyz",
     "scans",
+    "set-password",
     "settings",
+    "setup",
     "supervision",
     "theme",
     "zone",

@@ -12,8 +12,8 @@ use super::key::Key;
 use super::resolver::Resolver;
 use super::secret::{SecretText, SecretUrl};
 use super::values::{
-    FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting, SettingPatterns,
-    TraceUrl, UserText, VariableNames,
+    AuthMode, FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting,
+    SettingPatterns, TraceUrl, UserText, VariableNames,
 };
 
 impl Key {
@@ -113,8 +113,7 @@ fn certificate_folders() -> Vec<String> {
 settings! {
     /// The dashboard and the API.
     server: ServerConfig {
-        /// The address to listen on. This version has no user accounts, so it must be a loopback
-        /// address unless allow_any_address is set.
+        /// The address to listen on. Without accounts (`auth.mode`), it must be a loopback address.
         listen: SocketAddr = "127.0.0.1:5000", env ["KASTREL_LISTEN"], flag "--listen";
         /// How often a page without an event stream polls, in seconds.
         poll_interval_seconds: Duration = 3, within 1 to 3600;
@@ -139,9 +138,6 @@ settings! {
         body_limit_bytes: usize = 262_144, within 1024 to 1073741824;
         /// Time limit for a request, in seconds; event streams have none.
         request_timeout_seconds: Duration = 30, within 1 to 3600;
-        /// Allow an address that is not a loopback one although there are no user accounts: for a
-        /// container whose port is published to loopback, or behind a proxy with authentication.
-        allow_any_address: bool = false;
         /// Host names under which browsers may reach the server, in addition to the loopback names
         /// and, if it listens beyond loopback, IP addresses.
         allowed_hosts: Vec<String> = none();
@@ -158,6 +154,20 @@ settings! {
         /// PEM file with the private key of the certificate: PKCS#8, PKCS#1 or SEC1, without a
         /// password. Only its owner may read it, or, if root owns it, also its group.
         tls_key: Option<PathBuf> = "";
+    }
+
+    /// Accounts.
+    auth: AuthConfig {
+        /// How clients say who they are. off: not at all, every client has all rights, and the
+        /// server listens on a loopback address only. local: accounts of this server.
+        mode: AuthMode = "off", env ["KASTREL_AUTH_MODE"];
+        /// A session ends when it was not used for this long, in hours.
+        session_idle_hours: u32 = 12, within 1 to 8760;
+        /// A session ends this long after its sign-in, in hours.
+        session_lifetime_hours: u32 = 168, within 1 to 8760;
+        /// File with the password of the account `admin`, which is created at the first start.
+        /// Empty: the log has a one-time link with which you create the first administrator.
+        admin_password_file: Option<PathBuf> = "", env ["KASTREL_ADMIN_PASSWORD_FILE"];
     }
 
     /// Folders.
@@ -241,6 +251,9 @@ settings! {
     worker: WorkerConfig {
         /// Address of the worker's health checks and metrics; it serves nothing else.
         listen: SocketAddr = "127.0.0.1:5001";
+        /// Allow an address that is not a loopback one, where the network itself keeps strangers
+        /// away from the metrics.
+        allow_any_address: bool = false;
     }
 
     /// The scanner.

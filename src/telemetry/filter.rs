@@ -1,4 +1,5 @@
-//! Decides what is not traced: polling requests, and spans that live as long as the process.
+//! Decides what is not traced: polling requests, and spans that live as long as the process; and
+//! which log records are not exported.
 
 use tracing::{Level, Metadata};
 
@@ -9,6 +10,15 @@ pub(crate) const TARGET: &str = "kastrel::trace";
 /// True if a `tracing` span becomes part of a trace.
 pub(super) fn is_ours(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target() == TARGET && *metadata.level() <= Level::INFO
+}
+
+/// The target of log records with a secret: they are lines of the log, and are not exported.
+pub(crate) const LOCAL_ONLY: &str = "kastrel::local_only";
+
+/// True if the log records of a target are exported: Kastrel's own, because an exporter that logs
+/// must not create more records to export.
+pub(super) fn is_exported(target: &str) -> bool {
+    target.starts_with("kastrel") && target != LOCAL_ONLY
 }
 
 /// The routes that clients poll.
@@ -46,6 +56,15 @@ pub fn is_traced(method: &str, route: &str, is_poll: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_with_a_secret_and_those_of_libraries_are_not_exported() {
+        for (target, expected) in
+            [("kastrel::app", true), ("kastrel_actors::live", true), ("opentelemetry", false), (LOCAL_ONLY, false)]
+        {
+            assert_eq!(is_exported(target), expected, "{target}");
+        }
+    }
 
     #[test]
     fn polled_requests_have_no_span() {

@@ -42,6 +42,7 @@ pub mod variables;
 mod tests;
 
 pub use document::document;
+pub(crate) use filter::LOCAL_ONLY;
 pub use filter::is_traced;
 pub use handle::Telemetry;
 pub use ids::{current, current_or_new};

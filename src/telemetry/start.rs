@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::exporters;
-use super::filter::is_ours;
+use super::filter::{is_exported, is_ours};
 use super::handle::{Destinations, Telemetry};
 use super::logged_exporter::logged;
 use super::logs;
@@ -101,7 +101,7 @@ pub fn start(config: &LogConfig, role: Role, env: &BTreeMap<String, String>) -> 
     let bridge = log_provider.as_ref().map(|provider| {
         let filter = logs::filter(config, role);
         OpenTelemetryTracingBridge::new(provider)
-            .with_filter(FilterFn::new(|metadata| metadata.target().starts_with("kastrel")))
+            .with_filter(FilterFn::new(|metadata| is_exported(metadata.target())))
             .with_filter(filter)
     });
     // The span layer comes before the line layer, so that a line has its span. An error means that

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{TryStreamExt, stream};
-use kastrel_actors::model::{RequestContext, ScanId};
+use kastrel_actors::model::{DomainEvent, RequestContext, ScanId};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use unicode_normalization::UnicodeNormalization as _;
@@ -67,6 +67,7 @@ async fn respond(web: &Web, context: &RequestContext, id: ScanId) -> Result<Resp
             Err(error) => return Err(error.into()),
         }
     }
+    web.record_download(context, DomainEvent::FilesDownloaded, Some(id)).await;
     let source = Source { artifacts: Arc::clone(&web.state.artifacts), attempts, runtime: Handle::current() };
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || write_all(&source, sender, turn));

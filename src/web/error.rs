@@ -11,12 +11,14 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::FieldError;
+use kastrel_actors::policy::access::Denial;
 use kastrel_actors::policy::admission::{QueueLimit, QueueRefusal};
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::service::{CommandError, SubmitError};
 
 use crate::ports::ArtifactError;
 use crate::service::DeletionError;
+use crate::service::access::AccountError;
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
@@ -40,11 +42,15 @@ pub(crate) enum ProblemKind {
     InvalidQuery,
     InvalidKey,
     CrossSite,
+    /// The client must say who it is.
+    Unauthorized,
     /// The principal has no permission.
     Forbidden,
     NotFound,
     MethodNotAllowed,
     AlreadyEnded,
+    /// The server would have no administrator.
+    LastAdmin,
     NotEnded,
     NotRendered,
     SlowBody,
@@ -71,11 +77,13 @@ impl ProblemKind {
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request could not be read"),
             Self::InvalidQuery => (StatusCode::BAD_REQUEST, "invalid-query", "The query has invalid parameters"),
             Self::InvalidKey => (StatusCode::BAD_REQUEST, "invalid-idempotency-key", "The idempotency key is invalid"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Not signed in"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Request not from this site"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::AlreadyEnded => (StatusCode::CONFLICT, "already-ended", "Scan already finished"),
+            Self::LastAdmin => (StatusCode::CONFLICT, "last-admin", "Last administrator"),
             Self::NotEnded => (StatusCode::CONFLICT, "not-ended", "Scan not finished"),
             Self::NotRendered => (StatusCode::CONFLICT, "not-rendered", "Report not regenerated"),
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-request", "The request arrived too slowly"),
@@ -118,17 +126,38 @@ pub(crate) struct Problem {
     pub(super) detail: Cow<'static, str>,
     pub(super) errors: Vec<FieldError>,
     pub(super) retry_after: Option<u32>,
+    /// True if the denial has no entry in the audit log yet.
+    pub(super) is_unrecorded_denial: bool,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, source: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            is_unrecorded_denial: false,
+            source: None,
+        }
     }
 
     /// The scan, file or page does not exist.
     pub(crate) fn not_found(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ProblemKind::NotFound, detail)
+    }
+
+    /// The principal lacks a right. The middleware records the denial.
+    pub(crate) fn denied(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_unrecorded_denial: true, ..Self::new(ProblemKind::Forbidden, detail) }
+    }
+
+    /// The store cannot say whose credential the request has.
+    pub(crate) fn unknown_sender(error: &StoreError) -> Self {
+        tracing::warn!(error = error as &dyn Error, "the sender of a request could not be read");
+        Self::new(ProblemKind::StoreUnavailable, "the database does not respond, so nobody can sign in; try again")
+            .retry_after(5)
     }
 
     /// An internal failure that the client cannot fix.
@@ -259,6 +288,7 @@ impl From<SubmitError> for Problem {
                 );
                 Self::fields(ProblemKind::KeyReused, vec![wrong])
             }
+            SubmitError::Denied(denial) => denial.into(),
             error @ SubmitError::NotEnded(..) => Self::new(ProblemKind::NotEnded, error.to_string()),
             SubmitError::Queue(refusal) => refusal.into(),
             SubmitError::Store(error) => error.into(),
@@ -270,7 +300,30 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Invalid(error) => Self::fields(ProblemKind::InvalidFields, vec![error]),
+            CommandError::Denied(denial) => denial.into(),
             CommandError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            // A missing object gives the same response.
+            Denial::NotVisible => Self::not_found(denial.to_string()),
+            Denial::Lacks { .. } => Self::denied(denial.to_string()),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
+            // The access service has recorded it.
+            AccountError::Denied(denial) => Self { is_unrecorded_denial: false, ..denial.into() },
+            AccountError::LastAdmin => Self::new(ProblemKind::LastAdmin, error.to_string()),
+            AccountError::Store(error) => error.into(),
         }
     }
 }
@@ -278,7 +331,7 @@ impl From<CommandError> for Problem {
 impl From<DeletionError> for Problem {
     fn from(error: DeletionError) -> Self {
         match error {
-            DeletionError::Store(error) => error.into(),
+            DeletionError::Command(error) => error.into(),
             DeletionError::Task(error) => Self::internal(error),
         }
     }

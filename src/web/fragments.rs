@@ -47,9 +47,9 @@ pub(crate) async fn shared(
 }
 
 /// Returns what a rendering depends on besides its page: the rights, the time zone and the base
-/// path of the viewer. The theme is an attribute of the frame.
+/// path of the viewer. The theme and the name of the viewer are parts of the frame.
 pub(crate) fn key_of(viewer: &Viewer) -> String {
-    format!("{:?} {} {}", viewer.context.principal, viewer.zone.name(), base_path::current())
+    format!("{:?} {} {}", viewer.context.grants, viewer.zone.name(), base_path::current())
 }
 
 fn revision(web: &WebInner) -> u64 {

@@ -42,6 +42,14 @@ pub(crate) fn page(template: &impl askama::Template) -> Response {
     }
 }
 
+/// Keeps the path and the query of a page out of the `Referer` of its requests, also of those to
+/// this site: a proxy writes that header to its log. For pages whose query is a secret. Forms of
+/// such a page still send `Origin`.
+pub(crate) fn with_secret_address(mut response: Response) -> Response {
+    set(response.headers_mut(), header::REFERRER_POLICY, "strict-origin");
+    response
+}
+
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }

@@ -2,6 +2,7 @@
 //! of problems.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
@@ -10,16 +11,20 @@ use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use kastrel_actors::policy::access::Identity;
+use kastrel_actors::model::{DomainEvent, RequestContext};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::{MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
 use super::hosts::host_of;
+use super::identify::identify;
+use super::identity_watch::watched;
 use super::limits::is_old_health_check;
+use super::pages::reader::Reader;
 use super::problem_response::render;
 use super::request_span::{RequestSpan, method_name};
 use super::same_origin::{is_proven, may_be_seen};
+use super::sender::{Sender, UnknownSender};
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
@@ -38,7 +43,8 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
     let told = RequestSpan::new(&web.state.telemetry, &request);
     let trace = told.trace;
     request.extensions_mut().insert(trace);
-    request.extensions_mut().insert(Identity::anonymous(web.state.anonymous));
+    let mut sender = None;
+    let method = method_name(request.method());
     let uri = request.uri().clone();
     let theme = Theme::of(request.headers());
     let answer = async {
@@ -46,7 +52,7 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
             return problem.into_response();
         }
         // The body is read before the permit is taken: a slow client holds only its own connection.
-        let request = match whole(&web, request).await {
+        let mut request = match whole(&web, request).await {
             Ok(request) => request,
             Err(problem) => return problem.into_response(),
         };
@@ -59,6 +65,8 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
                 .retry_after(1)
                 .into_response();
             };
+            // The read of a credential counts against the limits: anybody can send a wrong one.
+            sender = note_sender(&web, &mut request).await;
             next.run(request).await
         };
         match tokio::time::timeout(web.limits.timeout, answered).await {
@@ -69,10 +77,49 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
             }
         }
     };
-    let answer = answer.instrument(told.span.clone()).await;
-    let answer = told.span.in_scope(|| show(answer, &uri, theme, || trace));
+    let mut answer = answer.instrument(told.span.clone()).await;
+    if let Some(sender) = &sender {
+        record_denial(&web, sender, trace, method, uri.path(), &answer);
+        answer = watched(&web, sender, answer);
+    }
+    let reader = Reader { theme, sender: sender.as_ref(), has_accounts: web.has_accounts() };
+    let answer = told.span.in_scope(|| show(answer, &uri, &reader, || trace));
     told.end(&web.state.telemetry, answer.status(), began.elapsed());
     answer
+}
+
+/// Finds out who sends a request, and notes it for the guard and the handler.
+async fn note_sender(web: &Web, request: &mut Request) -> Option<Sender> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    match identify(web, &method, &uri, request.headers()).await {
+        Ok(sender) => {
+            request.extensions_mut().insert(sender.clone());
+            Some(sender)
+        }
+        Err(error) => {
+            request.extensions_mut().insert(UnknownSender(Arc::new(error)));
+            None
+        }
+    }
+}
+
+/// Writes a denial of a known principal to the audit log. The response does not wait for it.
+fn record_denial(web: &Web, sender: &Sender, trace: RequestTrace, method: &'static str, path: &str, answer: &Response) {
+    let is_denial = answer.extensions().get::<Problem>().is_some_and(|problem| problem.is_unrecorded_denial);
+    let identity = &sender.identity;
+    if !is_denial || identity.principal.account().is_none() {
+        return;
+    }
+    let operation = format!("{method} {}", shortened(path, MOST_NAME));
+    let context = RequestContext {
+        principal: identity.principal.clone(),
+        grants: identity.grants.clone().unwrap_or_default(),
+        trace: trace.0,
+    };
+    let access = web.access().clone();
+    tokio::spawn(async move {
+        access.record(&context, DomainEvent::AccessDenied { operation, project: None }, None).await;
+    });
 }
 
 /// The middleware of the status route: the guards of every request, and nothing else that costs
@@ -82,12 +129,16 @@ pub(crate) async fn hot_middleware(State(web): State<Web>, mut request: Request,
     let uri = request.uri().clone();
     let method = method_name(request.method());
     let traceparent = request.headers().get(TRACEPARENT).cloned();
-    request.extensions_mut().insert(Identity::anonymous(web.state.anonymous));
     let response = match guard(&web, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            note_sender(&web, &mut request).await;
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     };
-    let answer = show(response, &uri, Theme::System, || RequestTrace::of_header(traceparent.as_ref()));
+    // The route is for programs, whose problems have no frame.
+    let reader = Reader { theme: Theme::System, sender: None, has_accounts: web.has_accounts() };
+    let answer = show(response, &uri, &reader, || RequestTrace::of_header(traceparent.as_ref()));
     web.state.telemetry.instruments().request(method, HOT_ROUTE, answer.status().as_u16(), began.elapsed());
     answer
 }
@@ -193,10 +244,10 @@ fn guard(web: &Web, request: &Request) -> Result<(), Problem> {
     ))
 }
 
-fn show(mut response: Response, uri: &Uri, theme: Theme, trace: impl FnOnce() -> RequestTrace) -> Response {
+fn show(mut response: Response, uri: &Uri, reader: &Reader<'_>, trace: impl FnOnce() -> RequestTrace) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     RequestSpan::note(&problem);
-    let rendered = render(&problem, uri.path(), &trace().0, theme);
+    let rendered = render(&problem, uri.path(), &trace().0, reader);
     let (mut parts, _) = response.into_parts();
     let (rendered, body) = rendered.into_parts();
     // Keep the headers of the router, such as `Allow`, but not those of its empty body.
@@ -225,6 +276,51 @@ mod tests {
                 "{arrived}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credential_of_a_refused_request_is_not_read() {
+        use jiff::SignedDuration;
+        use kastrel_actors::model::{AccountKind, AccountName, NewAccount, Principal, ProjectId, ProjectRole, Session};
+        use kastrel_actors::ports::AccessStore as _;
+
+        use crate::identity::secret::RandomSecret;
+
+        let app = TestApp::with_accounts();
+        let (name, secret, now) = ("ana".parse::<AccountName>().unwrap(), RandomSecret::generate(), app.web().now());
+        let account = NewAccount {
+            name: name.clone(),
+            kind: AccountKind::User,
+            server_role: None,
+            password_hash: None,
+            memberships: [(ProjectId::default(), ProjectRole::Viewer)].into_iter().collect(),
+        };
+        assert!(app.memory.create_account(account, now, &Principal::System).await.unwrap());
+        let begin = now - SignedDuration::from_mins(10);
+        let session = Session {
+            key: secret.digest(),
+            account: name.clone(),
+            created_at: begin,
+            used_at: begin,
+            expires_at: now + SignedDuration::from_hours(1),
+            address: "192.0.2.7".into(),
+            agent: String::new(),
+        };
+        app.memory.create_session(session).await.unwrap();
+        let cookie = format!("kastrel-session={}", secret.expose());
+        let cookie = ("cookie", cookie.as_str());
+        // The read of a session notes its use, in a task of its own.
+        let used_after = async |headers: &[(&str, &str)], path: &str, status: u16| {
+            assert_eq!(app.send("GET", path, headers, "").await.status(), status, "{path}");
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            app.memory.sessions(&name).await.unwrap()[0].used_at
+        };
+        for path in ["/scans", "/api/scans/1/status"] {
+            assert_eq!(used_after(&[cookie, ("host", "evil.example")], path, 421).await, begin);
+        }
+        assert_eq!(used_after(&[cookie], "/scans", 200).await, now);
     }
 
     #[tokio::test(start_paused = true)]

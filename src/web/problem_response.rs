@@ -8,12 +8,12 @@ use kastrel_actors::model::TraceContext;
 
 use super::error::{MOST_DETAIL, MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
 use super::pages::error::ErrorPage;
-use super::viewer::Theme;
+use super::pages::reader::Reader;
 use crate::api_types::ProblemBody;
 use crate::sentence::sentence;
 
 /// Renders a problem for the clients of `path`: JSON for programs, a page for people.
-pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, theme: Theme) -> Response {
+pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, reader: &Reader<'_>) -> Response {
     let (status, slug, title) = problem.kind.about();
     let trace_id = trace.trace_id();
     problem.log(path, &trace_id);
@@ -35,10 +35,13 @@ pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, theme:
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     } else {
-        (status, ErrorPage::new(status.as_u16(), title, &detail, trace_id, theme, path)).into_response()
+        (status, ErrorPage::new(status.as_u16(), title, &detail, trace_id, reader, path)).into_response()
     };
     if let Some(seconds) = problem.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if problem.kind == ProblemKind::Unauthorized {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if problem.kind == ProblemKind::SlowBody {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

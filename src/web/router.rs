@@ -9,6 +9,7 @@ use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use kastrel_actors::model::Grants;
 use kastrel_actors::policy::access::Group;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -50,9 +51,11 @@ pub fn router(state: WebState, limits: RequestLimits) -> Router {
 }
 
 /// Returns a router with health checks and metrics only, for a process without pages and API. It
-/// accepts any `Host`, because its routes change nothing.
+/// accepts any `Host`, because its routes change nothing. Every client that reaches it may read the
+/// state of the process: it has no accounts.
 pub fn health_router(state: WebState, limits: RequestLimits) -> Router {
     let edge = Edge { trusted: state.edge.trusted.clone(), ..Edge::default() };
+    let state = WebState { anonymous: Some(Arc::new(Grants::all())), ..state };
     let web: Web = Arc::new(WebInner::new(state, limits, Bytes::new()));
     let routes = Router::new()
         .route("/livez", get(health::livez))
@@ -80,6 +83,7 @@ async fn of_one_host(request: Request, next: Next) -> Response {
 /// Returns the routes of the pages and their forms, each with its access group.
 pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
     use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
+    use pages::accounts;
     vec![
         (Viewer, "/", get(pages::overview::show)),
         (Scanner, "/new", get(pages::new_scan::show)),
@@ -105,10 +109,33 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Viewer, "/scans/{id}/files.zip", get(archive::serve)),
         (Viewer, "/scans/{id}/attempts/{n}/files/{*path}", get(files::serve)),
         (Viewer, "/scans/{id}/attempts/{n}/view/{*path}", get(pages::file_view::show)),
-        (Viewer, "/supervision", get(pages::supervision::show)),
+        (Auditor, "/supervision", get(pages::supervision::show)),
         (Auditor, "/settings", get(pages::settings::show)),
         (Admin, "/queue/pause", post(pages::queue::pause)),
         (Admin, "/queue/resume", post(pages::queue::resume)),
+        (Public, "/login", get(accounts::login::show).post(accounts::login::sign_in)),
+        (Viewer, "/logout", post(accounts::login::sign_out)),
+        (Public, "/setup", get(accounts::set_up::show).post(accounts::set_up::create)),
+        (Public, "/set-password", get(accounts::set_password::show).post(accounts::set_password::set)),
+        (Viewer, "/profile", get(accounts::profile::show)),
+        (Viewer, "/profile/password", post(accounts::profile::change_password)),
+        (Viewer, "/profile/sessions/end", post(accounts::profile::end_sessions)),
+        (Viewer, "/profile/tokens", post(accounts::profile::create_token)),
+        (Viewer, "/profile/tokens/revoke", post(accounts::profile::revoke_token)),
+        (Auditor, "/accounts", get(accounts::account_list::show)),
+        (Admin, "/accounts", post(accounts::account_list::create)),
+        (Auditor, "/accounts/{name}", get(accounts::account_detail::show)),
+        (Admin, "/accounts/{name}/disable", post(accounts::account_detail::disable)),
+        (Admin, "/accounts/{name}/enable", post(accounts::account_detail::enable)),
+        (Admin, "/accounts/{name}/server-role", post(accounts::account_detail::set_server_role)),
+        (Admin, "/accounts/{name}/password-link", post(accounts::account_detail::password_link)),
+        (Admin, "/accounts/{name}/sessions/end", post(accounts::account_detail::end_sessions)),
+        (Admin, "/accounts/{name}/tokens", post(accounts::account_detail::create_token)),
+        (Admin, "/accounts/{name}/tokens/revoke", post(accounts::account_detail::revoke_token)),
+        (Viewer, "/projects", get(accounts::project_list::show)),
+        (Admin, "/projects", post(accounts::project_list::create)),
+        (Viewer, "/projects/{id}", get(accounts::project_detail::show)),
+        (Viewer, "/projects/{id}/members", post(accounts::project_detail::set_member)),
         (Public, "/theme", post(pages::theme::choose)),
         (Public, "/zone", post(pages::zone::choose)),
         (Public, "/assets/{name}", get(assets::serve)),

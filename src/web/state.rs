@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use jiff::Timestamp;
-use kastrel_actors::policy::access::Role;
+use kastrel_actors::model::{DomainEvent, Grants, Principal, RequestContext, ScanId};
 use kastrel_actors::service::{AuditService, NodeService, QueueService, ReportingService, ScanService, Services};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::connections::ReservedUse;
 use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
+use crate::service::access::AccessService;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 
@@ -89,8 +90,10 @@ pub struct WebState {
     pub sources: Sources,
     /// The URL template of traces in the tracing UI; `None` if none is configured.
     pub trace_url: Option<Arc<TraceUrl>>,
-    /// The role of anonymous requests; `None` if they have no permissions.
-    pub anonymous: Option<Role>,
+    /// Accounts, sessions, tokens and projects.
+    pub access: AccessService,
+    /// The rights of a client that does not say who it is; `None` if a client must.
+    pub anonymous: Option<Arc<Grants>>,
     /// The accepted `Host` headers.
     pub hosts: HostRule,
     /// The key with which this server proves itself to commands of its data folder.
@@ -193,6 +196,23 @@ impl WebInner {
 
     pub(crate) const fn reporting(&self) -> &ReportingService {
         &self.state.services.reporting
+    }
+
+    pub(crate) const fn access(&self) -> &AccessService {
+        &self.state.access
+    }
+
+    /// Returns true if clients must say who they are.
+    pub(crate) const fn has_accounts(&self) -> bool {
+        self.state.anonymous.is_none()
+    }
+
+    /// Writes a download to the audit log, if it is known who makes it: on a server without
+    /// accounts, an entry would say nothing.
+    pub(crate) async fn record_download(&self, context: &RequestContext, event: DomainEvent, scan: Option<ScanId>) {
+        if context.principal != Principal::Anonymous {
+            self.access().record(context, event, scan).await;
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -14,10 +14,9 @@ use axum::response::Response;
 use kastrel_actors::Client;
 use kastrel_actors::live::SnapshotCache;
 use kastrel_actors::model::{
-    Command, FaultKind, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
+    Command, FaultKind, Grants, HeldBack, NodeFault, NodeHold, PluginInfo, PluginKind, Resolution, ScanId, ScanRecord,
     ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
 };
-use kastrel_actors::policy::access::Role;
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
@@ -40,7 +39,9 @@ use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
 use crate::ports::{ArtifactStore, AttemptPaths};
 use crate::ports::{IssueText, ScannerCatalog};
+use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
+use crate::service::access::{AccessService, AccessSettings};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -69,6 +70,8 @@ pub(crate) struct TestApp {
     catalogue: watch::Sender<Option<Arc<ScannerCatalog>>>,
     state: WebState,
     router: Router,
+    /// Whether each request is one of a command of the data folder.
+    is_system: bool,
 }
 
 impl TestApp {
@@ -106,12 +109,24 @@ impl TestApp {
         app
     }
 
-    /// An app with this role for every request.
-    pub(crate) fn with_anonymous(role: Option<Role>) -> Self {
+    /// An app with these rights for every request; `None` turns accounts on.
+    pub(crate) fn with_anonymous(grants: Option<Grants>) -> Self {
         let mut app = Self::new();
-        app.state.anonymous = role;
+        app.state.anonymous = grants.map(Arc::new);
         app.router = router(app.state.clone(), RequestLimits::default());
         app
+    }
+
+    /// An app with accounts, none of which exists yet. They are in `memory`.
+    pub(crate) fn with_accounts() -> Self {
+        Self::with_anonymous(None)
+    }
+
+    /// An app whose requests are those of a command that can read the data folder.
+    pub(crate) fn as_system() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = ServerKey::open(folder.path()).unwrap();
+        Self { is_system: true, ..Self::with_proof(ServerProof { key, url: "http://127.0.0.1:5000".into() }) }
     }
 
     /// An app with a key that proves its identity.
@@ -149,6 +164,7 @@ impl TestApp {
             limits: QueueLimits::default(),
             drain_limit: Duration::from_secs(600),
         };
+        let access = AccessService::new(memory.clone(), Arc::clone(&ports.clock), AccessSettings::default());
         change(&mut ports);
         let snapshots = Arc::clone(&ports.snapshots);
         let services = Services::new(ports);
@@ -176,7 +192,8 @@ impl TestApp {
             sources: Sources { reporting: services.reporting.clone(), capacity: Some(4), folders: Vec::new() },
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
-            anonymous: Some(Role::Admin),
+            access,
+            anonymous: Some(Arc::new(Grants::all())),
             proof: None,
             edge: Edge::default(),
             closing: closing.clone(),
@@ -194,6 +211,7 @@ impl TestApp {
             catalogue,
             router: router(state.clone(), limits),
             state,
+            is_system: false,
         }
     }
 
@@ -210,6 +228,10 @@ impl TestApp {
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(proof) = self.state.proof.as_ref().filter(|_| self.is_system) {
+            let header = proof.key.prove_command(&proof.url, method, path, self.service.now());
+            request = request.header("authorization", header);
         }
         let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         as_described(method, path, response).await
@@ -425,6 +447,7 @@ async fn as_described(method: &str, path: &str, response: Response) -> Response 
         StatusCode::BAD_REQUEST,
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::MISDIRECTED_REQUEST,
+        StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::GATEWAY_TIMEOUT,

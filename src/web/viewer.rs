@@ -1,24 +1,24 @@
-//! The sender of a request. There are no accounts yet: every request is anonymous. Handlers take
-//! [`Viewer`] and pass its context to the services; it also has the theme and the time zone of the
-//! pages.
+//! The sender of a request. Handlers take [`Viewer`] and pass its context to the services; it also
+//! has the theme and the time zone of the pages.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use kastrel_actors::Client;
 use kastrel_actors::model::{Principal, RequestContext};
-use kastrel_actors::policy::access::Identity;
 
-use super::base_path;
+use super::sender::{Sender, address_of};
 use super::trace::RequestTrace;
 use super::zone::Zone;
+use super::{base_path, forwarded};
+use crate::service::access::SignedIn;
 
 const COOKIE: &str = "kastrel-theme";
 /// The header with which a live page requests only the part of itself that changes.
-const PART: &str = "x-kastrel-part";
+pub(crate) const PART: &str = "x-kastrel-part";
 /// The header with the id of the event that caused the request.
 const SEEN: &str = "x-kastrel-seen";
 
@@ -95,10 +95,14 @@ impl PartRequest {
 /// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Viewer {
-    /// The principal and the trace of the request, which the services take.
+    /// The principal, its rights and the trace of the request, which the services take.
     pub(crate) context: RequestContext,
-    /// The name; always `None` without accounts.
-    pub(crate) name: Option<String>,
+    /// The account and its credential; `None` without accounts, and for unknown clients.
+    pub(crate) signed_in: Option<SignedIn>,
+    /// Whether the browser uses https.
+    pub(crate) is_https: bool,
+    /// The network address of the client.
+    pub(crate) address: IpAddr,
     /// The colour theme.
     pub(crate) theme: Theme,
     /// The time zone.
@@ -113,10 +117,11 @@ pub(crate) struct Viewer {
 pub(crate) struct Context(pub(crate) RequestContext);
 
 fn context_of(parts: &Parts) -> RequestContext {
-    let identity = parts.extensions.get::<Identity>();
+    let identity = parts.extensions.get::<Sender>().map(|sender| &sender.identity);
     let trace = parts.extensions.get().copied().unwrap_or_else(|| RequestTrace::of(&parts.headers));
     RequestContext {
         principal: identity.map_or(Principal::Anonymous, |identity| identity.principal.clone()),
+        grants: identity.and_then(|identity| identity.grants.clone()).unwrap_or_default(),
         trace: trace.0,
     }
 }
@@ -133,10 +138,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        let address = address_of(parts.extensions.get::<ConnectInfo<SocketAddr>>());
         Ok(Self {
             context: context_of(parts),
-            name: None,
+            signed_in: parts.extensions.get::<Sender>().and_then(|sender| sender.signed_in.clone()),
+            is_https: forwarded::is_https(&parts.headers),
+            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             theme: Theme::of(&parts.headers),
             zone: Zone::of(&parts.headers),
             part: PartRequest::of(&parts.headers),

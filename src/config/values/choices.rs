@@ -70,6 +70,16 @@ choice! {
     }
 }
 
+choice! {
+    /// How clients say who they are.
+    AuthMode, "off or local" {
+        /// Not at all: every client has all rights.
+        Off = "off",
+        /// Accounts of this server: passwords, sessions and API tokens.
+        Local = "local",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::setting::testing::read;
@@ -81,6 +91,9 @@ mod tests {
             assert_eq!(read(choice.as_str()), Some(*choice));
         }
         for choice in LogFormat::ALL {
+            assert_eq!(read(choice.as_str()), Some(*choice));
+        }
+        for choice in AuthMode::ALL {
             assert_eq!(read(choice.as_str()), Some(*choice));
         }
     }

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use kastrel_actors::model::{AttemptNumber, ScanId};
+use kastrel_actors::model::{AttemptNumber, DomainEvent, ScanId};
 
 use crate::config::BasePath;
 use crate::ports::{ArtifactError, AttemptKey, OpenArtifact, content_kind};
@@ -40,7 +40,13 @@ pub(crate) async fn serve(
     let is_opened = query.as_deref() == Some(OPENED_QUERY) && path.ends_with(".html");
     let range = if is_opened { None } else { requested(&headers) };
     let is_download = query.as_deref() == Some("download=1");
-    let mut response = match web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await {
+    let file = web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await;
+    // A report loads its images and styles by itself. A part of a file counts like the file: it may
+    // leave out only the first byte.
+    if file.is_ok() && (is_download || !is_loaded_by_reports(&path)) {
+        web.record_download(&viewer.context, DomainEvent::FilesDownloaded, Some(id)).await;
+    }
+    let mut response = match file {
         Ok(file) if is_opened => content(opened(file), false, is_download, &path),
         Ok(file) => content(file, range.is_some(), is_download, &path),
         Err(ArtifactError::OutOfRange { size }) => {

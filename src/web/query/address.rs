@@ -5,7 +5,7 @@ use url::form_urlencoded;
 
 use super::day::day;
 use super::list::ScanListQuery;
-use super::parameter::{id, name_of, number, place, statuses, text, zone};
+use super::parameter::{id, name_of, number, place, project, statuses, text, zone};
 
 const MAX_PER_PAGE: usize = 100;
 const MAX_PAGE: usize = 10_000_000;
@@ -21,6 +21,7 @@ impl ScanListQuery {
                 "page" => number(&value, MAX_PAGE).map(|page| list.page = page),
                 "per_page" => number(&value, MAX_PER_PAGE).map(|count| list.per_page = count),
                 "status" => statuses(&value).map(|mut more| list.statuses.append(&mut more)),
+                "project" => project(&value).map(|project| list.project = project),
                 "target" => text(&value).map(|text| list.target = text.map(|text| text.to_lowercase())),
                 "mode" => name_of(&value).map(|mode| list.mode = mode),
                 "plugin" => text(&value).map(|text| list.plugin = text),
@@ -79,6 +80,9 @@ impl ScanListQuery {
         }
         for status in &self.statuses {
             any("status", status.as_str());
+        }
+        if let Some(project) = &self.project {
+            any("project", project.as_str());
         }
         for (name, value) in [("target", &self.target), ("plugin", &self.plugin)] {
             if let Some(value) = value {
@@ -175,6 +179,10 @@ mod tests {
             ("status", "Failed", false),
             ("mode", " both ", true),
             ("mode", "both\t", false),
+            ("project", "team-a", true),
+            ("project", " team-a ", true),
+            ("project", "", true),
+            ("project", "Team A", false),
             ("sort", "", true),
             ("sort", "worst ", true),
             ("min_severity", " high", true),

@@ -1,9 +1,14 @@
 //! The filters, the order and the page of a scan list.
 
-use kastrel_actors::model::{Cursor, ListQuery, ProjectFilter, ScanId, ScanMode, ScanOrder, ScanStatus, Severity};
+use kastrel_actors::model::{
+    Cursor, FieldError, ListQuery, ProjectFilter, ProjectId, RequestContext, ScanId, ScanMode, ScanOrder, ScanStatus,
+    Severity,
+};
 use kastrel_actors::policy::listing::search_text;
 
 use super::day::Day;
+use super::parameter::NO_PROJECT;
+use crate::service::access::{AccessService, AccountError};
 use crate::web::zone::Zone;
 
 /// The filters, the order and the page of a scan list.
@@ -12,6 +17,7 @@ pub(crate) struct ScanListQuery {
     pub(crate) page: usize,
     pub(crate) per_page: usize,
     pub(crate) statuses: Vec<ScanStatus>,
+    pub(crate) project: Option<ProjectId>,
     pub(crate) target: Option<String>,
     pub(crate) mode: Option<ScanMode>,
     pub(crate) plugin: Option<String>,
@@ -37,6 +43,7 @@ impl Default for ScanListQuery {
             page: 1,
             per_page: 20,
             statuses: Vec::new(),
+            project: None,
             target: None,
             mode: None,
             plugin: None,
@@ -57,7 +64,7 @@ impl ScanListQuery {
     /// Converts the query for the store.
     pub(crate) fn for_store(&self) -> ListQuery {
         ListQuery {
-            projects: ProjectFilter::All,
+            projects: self.project.clone().map_or(ProjectFilter::All, ProjectFilter::of),
             statuses: self.statuses.clone(),
             target: self.target.as_deref().map(search_text),
             mode: self.mode,
@@ -74,6 +81,24 @@ impl ScanListQuery {
             limit: self.per_page,
             count: true,
         }
+    }
+
+    /// Removes the filter of a project that the caller does not see, and returns its error: that of
+    /// a project that does not exist.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub(crate) async fn take_unknown_project(
+        &mut self,
+        access: &AccessService,
+        context: &RequestContext,
+    ) -> Result<Option<FieldError>, AccountError> {
+        let Some(asked) = &self.project else { return Ok(None) };
+        if access.projects(context).await?.iter().any(|project| project.id == *asked) {
+            return Ok(None);
+        }
+        self.project = None;
+        Ok(Some(FieldError::new("project", NO_PROJECT)))
     }
 
     /// Returns whether the query has a filter.

@@ -3,11 +3,13 @@
 
 use std::str::FromStr;
 
-use kastrel_actors::model::{Cursor, ScanId, ScanStatus, UnknownName};
+use kastrel_actors::model::{Cursor, ProjectId, ScanId, ScanStatus, UnknownName};
 
 use crate::web::zone::Zone;
 
 const MAX_TEXT: usize = 280;
+/// The error of a project that does not exist, or that the caller does not see.
+pub(super) const NO_PROJECT: &str = "there is no such project";
 
 pub(super) fn place(text: &str) -> Result<Option<Cursor>, String> {
     if text.is_empty() {
@@ -48,6 +50,15 @@ pub(super) fn name_of<T: FromStr<Err = UnknownName>>(text: &str) -> Result<Optio
         return Ok(None);
     }
     text.parse().map(Some).map_err(|error: UnknownName| format!("expected one of {}", error.expected))
+}
+
+/// Parses the id of a project. A text that is no id is the id of no project.
+pub(super) fn project(text: &str) -> Result<Option<ProjectId>, String> {
+    let text = unspaced(text);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| NO_PROJECT.to_owned())
 }
 
 pub(super) fn text(text: &str) -> Result<Option<String>, String> {
