@@ -9,6 +9,7 @@
 //! The command line reads servers of other versions as well. So a field that an earlier version did
 //! not send has `#[serde(default)]`, and `#[schema(required = true)]` if every response has it now.
 
+mod accounts;
 mod audit;
 mod backups;
 mod coverage;
@@ -24,6 +25,11 @@ mod scans;
 mod server;
 mod stats;
 
+pub use accounts::{
+    AccountBody, AccountChangeBody, AccountList, AccountParams, CreatedAccount, CreatedToken, MemberBody, MemberList,
+    MemberRoleBody, NewAccountBody, NewProjectBody, NewTokenBody, PasswordLink, ProjectBody, ProjectList, SecretText,
+    TokenBody, TokenList, Whoami,
+};
 pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterList};
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
 pub use coverage::{CoverageBody, IssuesBody};

@@ -67,6 +67,8 @@ pub struct ScanListParams {
         pattern = "^ *(pending|running|completed|failed|cancelled)?( *,( *(pending|running|completed|failed|cancelled))?)* *$"
     )]
     pub status: Option<String>,
+    /// Only scans of this project, which the caller must be allowed to see.
+    pub project: Option<String>,
     /// Only scans whose target contains this text.
     #[param(max_length = 280)]
     pub target: Option<String>,

@@ -13,12 +13,15 @@ pub struct Stats {
     pub scanner: Option<ScannerInfo>,
     /// The scans by state.
     pub scans: ScanCounts,
-    /// How many scans run on this node.
-    pub running_here: usize,
-    /// How many signals the queue holds; null if the queue does not respond.
+    /// How many scans run on this node. It counts the scans of all projects: null for a caller that
+    /// may not read the state of the server.
+    pub running_here: Option<usize>,
+    /// How many signals the queue holds; null if the queue does not respond, and for a caller that
+    /// may not read the state of the server.
     pub queue_depth: Option<usize>,
-    /// How many event streams are open.
-    pub open_event_streams: usize,
+    /// How many event streams are open; null for a caller that may not read the state of the
+    /// server.
+    pub open_event_streams: Option<usize>,
 }
 
 /// Scans by state.

@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
+use kastrel_actors::model::DomainEvent;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::io::ReaderStream;
 
@@ -21,6 +22,7 @@ use crate::api_types::ProblemBody;
 use crate::backup::BackupError;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::state::{Web, WebInner};
+use crate::web::viewer::Viewer;
 
 /// How many bytes the server reads ahead of the client.
 const CHUNK: usize = 64 * 1024;
@@ -38,14 +40,14 @@ type Chunk = Result<Option<Bytes>, BackupError>;
         (status = 503, description = "Another backup is running, or database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, Problem> {
+pub(crate) async fn download_backup(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let Ok(place) = Arc::clone(&web.backups).try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "another backup is running; try again when it has finished")
             .retry_after(10));
     };
     let name = format!("kastrel-{}.ndjson", web.now().strftime("%Y%m%dT%H%M%SZ"));
     let (sender, mut chunks) = mpsc::channel(1);
-    tokio::spawn(send(web, sender, place));
+    tokio::spawn(send(Web::clone(&web), sender, place));
     // If the store does not respond, the response is a problem: no byte has been sent yet.
     let first = match chunks.recv().await {
         Some(Ok(Some(first))) => first,
@@ -53,6 +55,7 @@ pub(crate) async fn download_backup(State(web): State<Web>) -> Result<Response, 
         Some(Err(error)) => return Err(Problem::internal(error)),
         Some(Ok(None)) | None => return Err(Problem::internal(cut_off())),
     };
+    web.record_download(&viewer.context, DomainEvent::BackupDownloaded, None).await;
     let rest = stream::unfold(Some(chunks), async |chunks| {
         let mut chunks = chunks?;
         match chunks.recv().await {

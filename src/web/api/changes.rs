@@ -12,6 +12,7 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
+use kastrel_actors::model::RequestContext;
 use kastrel_actors::service::ScanService;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ const MOST_NAMED: usize = 200;
 
 struct ChangeStream {
     scans: ScanService,
+    context: RequestContext,
     follower: watch::Receiver<u64>,
     seen: u64,
     run: u32,
@@ -49,7 +51,7 @@ struct ChangeStream {
         (status = 503, description = "Too many open streams", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
+pub(crate) async fn changes(State(web): State<Web>, viewer: Viewer, headers: HeaderMap) -> Result<Response, Problem> {
     let Ok(permit) = web.streams.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::TooManyStreams, "close another page, or poll instead").retry_after(10));
     };
@@ -60,6 +62,7 @@ pub(crate) async fn changes(State(web): State<Web>, _viewer: Viewer, headers: He
     let seen = seen.unwrap_or_else(|| *follower.borrow());
     let stream = ChangeStream {
         scans,
+        context: viewer.context,
         follower,
         seen,
         run: web.run,
@@ -94,7 +97,7 @@ impl ChangeStream {
                 () = tokio::time::sleep(TOGETHER) => {}
                 () = self.closing.cancelled() => return None,
             }
-            let changed = self.scans.changes_since(self.seen);
+            let changed = self.scans.changes_since(&self.context, self.seen);
             self.seen = changed.revision;
             let all = changed.all || changed.scans.len() > MOST_NAMED;
             let scans: Vec<u64> = if all { Vec::new() } else { changed.scans.iter().map(|id| id.0).collect() };

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use kastrel_actors::model::{ListQuery, RequestContext, ScanId, ScanSnapshot};
+use kastrel_actors::model::{DomainEvent, ListQuery, RequestContext, ScanId, ScanSnapshot};
 use kastrel_actors::service::SnapshotPage;
 
 use crate::api_types::{ExportItem, ProblemBody, ScanListParams, ScanSummary, UnreadableScan, error_of, seconds};
@@ -108,7 +108,8 @@ struct Export {
 }
 
 async fn export(web: Web, context: RequestContext, query: Option<&str>, format: Format) -> Result<Response, Problem> {
-    let (query, errors) = ScanListQuery::parse(query);
+    let (mut query, mut errors) = ScanListQuery::parse(query);
+    errors.extend(query.take_unknown_project(web.access(), &context).await?);
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }
@@ -116,6 +117,7 @@ async fn export(web: Web, context: RequestContext, query: Option<&str>, format: 
         Export { web, context, query: Some(query.without_place().in_complete_order()), format, is_first: true };
     // Read the first page before the response starts, so that an error still gets an error status.
     let first = export.next().await?;
+    export.web.record_download(&export.context, DomainEvent::ScansExported, None).await;
     let chunks = stream::once(async move { Ok::<_, Problem>(first.unwrap_or_default()) });
     let rest = stream::unfold(export, async |mut export| match export.next().await {
         Ok(Some(chunk)) => Some((Ok(chunk), export)),

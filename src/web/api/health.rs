@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::model::{FaultKind, HeldBack};
+use kastrel_actors::model::{FaultKind, HeldBack, Operation};
+use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::waiting::StartBlocker;
 use kastrel_actors::ports::StoreError;
 use serde::Serialize;
@@ -15,6 +16,10 @@ use super::scans::fresh;
 use super::stats::queue_depth;
 use crate::api_types::{Check, Readiness};
 use crate::web::state::{Web, WebInner};
+use crate::web::viewer::Context;
+
+/// The detail of a failed check, for clients that may not read the state of the server.
+const HIDDEN: &str = "failed; sign in with a role on the server to read why";
 
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -33,7 +38,8 @@ pub(crate) async fn livez() -> Response {
     fresh(StatusCode::OK, &Alive { status: "alive" })
 }
 
-/// Readiness probe: responds whether the process can do its work.
+/// Readiness probe: responds whether the process can do its work. On a server with accounts, only
+/// clients that may read its state get the details of the checks.
 #[utoipa::path(
     get, path = "/readyz", tag = "server",
     responses(
@@ -41,11 +47,18 @@ pub(crate) async fn livez() -> Response {
         (status = 503, description = "Not ready; see the failed checks", body = Readiness, content_type = "application/json"),
     )
 )]
-pub(crate) async fn readyz(State(web): State<Web>) -> Response {
+pub(crate) async fn readyz(State(web): State<Web>, Context(context): Context) -> Response {
     let (store, queue, blockers) = tokio::join!(store_check(&web), queue_check(&web), web.queue().start_blockers());
     let mut checks = vec![store, queue, node_check(&web), starts_check(&blockers)];
     checks.extend(fault_checks(web.nodes().own_hold().as_ref()));
     let ready = checks.iter().all(|check| check.ok || !check.required);
+    // The details name folders, addresses and counts of all scans.
+    let sees_details = !web.has_accounts() || decide(&context.grants, Operation::ReadServer, None).is_ok();
+    if !sees_details {
+        for check in &mut checks {
+            check.detail = if check.ok { "ok" } else { HIDDEN }.into();
+        }
+    }
     fresh(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &Readiness { ready, checks })
 }
 
@@ -129,7 +142,7 @@ fn node_check(web: &WebInner) -> Check {
             detail: "none: this process runs no scans".into(),
         };
     }
-    let state = web.nodes().supervision().state;
+    let state = web.nodes().state();
     Check { name: "node".into(), ok: state == "running", required: true, detail: state }
 }
 
@@ -225,6 +238,19 @@ mod tests {
             "Queue paused: no scan starts. Reason: an upgrade. Running scans continue."
         );
         assert_eq!(app.get("/readyz").await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn details_are_hidden_from_clients_that_may_not_read_the_server() {
+        let app = TestApp::with_accounts();
+        app.hold(FaultKind::ResultsFolder, "the results folder /r is missing");
+        app.submitted("example.com").await;
+        let response = app.get("/readyz").await;
+        assert_eq!(response.status(), 503);
+        let checks = json_of(response).await["checks"].clone();
+        let details: Vec<&str> =
+            checks.as_array().unwrap().iter().map(|check| check["detail"].as_str().unwrap()).collect();
+        assert_eq!(details, ["ok", "ok", HIDDEN, HIDDEN, HIDDEN]);
     }
 
     #[tokio::test]

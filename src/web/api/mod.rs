@@ -1,6 +1,7 @@
 //! The HTTP API: one file for each resource. The OpenAPI description is generated from the
 //! handlers.
 
+pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod backups;
@@ -15,6 +16,7 @@ pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod openapi;
 pub(crate) mod plugins;
+pub(crate) mod projects;
 mod proof;
 pub(crate) mod queue;
 pub(crate) mod scans;
@@ -22,3 +24,5 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod submission;
 pub(crate) mod supervision;
+pub(crate) mod tokens;
+pub(crate) mod whoami;

@@ -14,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    audit, backup, backups, changes, events, export, health, log, metrics, nodes, plugins, proof, queue, scans, stats,
-    status, supervision,
+    accounts, audit, backup, backups, changes, events, export, health, log, metrics, nodes, plugins, projects, proof,
+    queue, scans, stats, status, supervision, tokens, whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -28,6 +28,7 @@ use crate::web::zone::Zone;
     tags(
         (name = "scans", description = "Submit, follow and cancel scans."),
         (name = "scanner", description = "Scanners and plugins."),
+        (name = "accounts", description = "Accounts, projects and API tokens."),
         (name = "server", description = "State of the server."),
     )
 )]
@@ -49,9 +50,9 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Viewer, routes!(log::scan_log))
         .grouped(Viewer, routes!(changes::changes))
         .grouped(Viewer, routes!(plugins::list_plugins))
-        .grouped(Viewer, routes!(nodes::list_nodes))
+        .grouped(Auditor, routes!(nodes::list_nodes))
         .grouped(Admin, routes!(nodes::drain_node, nodes::undo_drain))
-        .grouped(Viewer, routes!(queue::show_queue))
+        .grouped(Auditor, routes!(queue::show_queue))
         .grouped(Admin, routes!(queue::pause_queue))
         .grouped(Admin, routes!(queue::resume_queue))
         .grouped(Public, routes!(proof::prove))
@@ -60,11 +61,23 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Auditor, routes!(audit::list_audit))
         .grouped(Auditor, routes!(audit::list_dead_letters))
         .grouped(Admin, routes!(audit::resend_dead_letter))
+        .grouped(Auditor, routes!(accounts::list_accounts))
+        .grouped(Admin, routes!(accounts::create_account))
+        .grouped(Auditor, routes!(accounts::show_account))
+        .grouped(Admin, routes!(accounts::change_account))
+        .grouped(Admin, routes!(accounts::create_password_link))
+        .grouped(Viewer, routes!(tokens::list_tokens, tokens::create_token))
+        .grouped(Viewer, routes!(tokens::revoke_token))
+        .grouped(Viewer, routes!(projects::list_projects))
+        .grouped(Admin, routes!(projects::create_project))
+        .grouped(Viewer, routes!(projects::list_members))
+        .grouped(Viewer, routes!(projects::set_member, projects::remove_member))
+        .grouped(Viewer, routes!(whoami::whoami))
         .grouped(Viewer, routes!(stats::show_stats))
-        .grouped(Viewer, routes!(supervision::show_supervision))
+        .grouped(Auditor, routes!(supervision::show_supervision))
         .grouped(Public, routes!(health::livez))
         .grouped(Public, routes!(health::readyz))
-        .grouped(Viewer, routes!(metrics::metrics))
+        .grouped(Auditor, routes!(metrics::metrics))
         .grouped(Public, routes!(openapi))
 }
 
@@ -141,8 +154,13 @@ mod tests {
             })
             .collect();
         let expected = [
+            "DELETE /api/accounts/{name}/tokens/{id}",
             "DELETE /api/nodes/{id}/drain",
+            "DELETE /api/projects/{id}/members/{name}",
             "DELETE /api/scans/{id}",
+            "GET /api/accounts",
+            "GET /api/accounts/{name}",
+            "GET /api/accounts/{name}/tokens",
             "GET /api/audit",
             "GET /api/backup",
             "GET /api/backups",
@@ -151,6 +169,8 @@ mod tests {
             "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",
+            "GET /api/projects",
+            "GET /api/projects/{id}/members",
             "GET /api/proof",
             "GET /api/queue",
             "GET /api/scans",
@@ -162,16 +182,23 @@ mod tests {
             "GET /api/scans/{id}/status",
             "GET /api/stats",
             "GET /api/supervision",
+            "GET /api/whoami",
             "GET /livez",
             "GET /metrics",
             "GET /readyz",
+            "PATCH /api/accounts/{name}",
+            "POST /api/accounts",
+            "POST /api/accounts/{name}/password-link",
+            "POST /api/accounts/{name}/tokens",
             "POST /api/dead-letters/{id}/resend",
             "POST /api/nodes/{id}/drain",
+            "POST /api/projects",
             "POST /api/queue/pause",
             "POST /api/queue/resume",
             "POST /api/scans",
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/rerun",
+            "PUT /api/projects/{id}/members/{name}",
         ];
         assert_eq!(described, expected.map(String::from).into());
     }
@@ -188,18 +215,25 @@ mod tests {
 
     #[tokio::test]
     async fn each_described_method_is_served_and_no_other() {
-        let app = TestApp::new();
+        let app = TestApp::as_system();
         let api = api_description();
+        let account = app.post_json("/api/accounts", &[], &serde_json::json!({ "name": "ana" })).await;
+        assert_eq!(account.status(), 201);
         for (path, item) in api["paths"].as_object().unwrap() {
-            for method in ["GET", "POST", "PUT", "DELETE"] {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
                 let id = app.submitted("example.com").await.0.to_string();
                 app.memory.register(fixtures::registration(&id), Duration::from_secs(60)).await.unwrap();
-                let id = if path.contains("dead-letters") { dead_letter(&app).await } else { id };
-                let response =
-                    app.send(method, &path.replace("{id}", &id), &[("sec-fetch-site", "same-origin")], "").await;
+                let id = match path.as_str() {
+                    path if path.contains("dead-letters") => dead_letter(&app).await,
+                    path if path.contains("projects") => "default".into(),
+                    _ => id,
+                };
+                let address = path.replace("{id}", &id).replace("{name}", "ana");
+                let response = app.send(method, &address, &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
-                assert_ne!(response.status(), 404, "{method} {path}");
+                // The account has no token.
+                assert!(path.contains("tokens/{id}") || response.status() != 404, "{method} {path}");
             }
         }
     }

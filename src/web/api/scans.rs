@@ -37,7 +37,8 @@ pub(crate) async fn list_scans(
     viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (query, errors) = ScanListQuery::parse(query.as_deref());
+    let (mut query, mut errors) = ScanListQuery::parse(query.as_deref());
+    errors.extend(query.take_unknown_project(web.access(), &viewer.context).await?);
     if !errors.is_empty() {
         return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use kastrel_actors::model::Operation;
+use kastrel_actors::policy::access::decide;
 
 use super::scans::fresh;
 use crate::api_types::{ProblemBody, Stats};
@@ -26,13 +28,15 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn show_stats(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let stats = web.reporting().stats(&viewer.context).await?;
     let catalogue = web.catalogue();
+    // These numbers are about all projects.
+    let sees_server = decide(&viewer.context.grants, Operation::ReadServer, None).is_ok();
     let body = Stats {
         version: web.state.info.version.clone(),
         scanner: catalogue.as_ref().map(|catalogue| catalogue.scanner.clone()),
         scans: (&stats).into(),
-        running_here: web.nodes().running_here(),
-        queue_depth: queue_depth(&web).await,
-        open_event_streams: open_streams(&web),
+        running_here: sees_server.then(|| web.nodes().running_here()),
+        queue_depth: if sees_server { queue_depth(&web).await } else { None },
+        open_event_streams: sees_server.then(|| open_streams(&web)),
     };
     Ok(fresh(StatusCode::OK, &body))
 }

@@ -5,17 +5,21 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::scans::fresh;
-use crate::api_types::ActorBody;
+use crate::api_types::{ActorBody, ProblemBody};
+use crate::web::error::Problem;
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
 /// Shows the actor tree of this node: states, restarts and last failures.
 #[utoipa::path(
     get, path = "/api/supervision", tag = "server",
-    responses((status = 200, description = "The root of the tree", body = ActorBody, content_type = "application/json"))
+    responses(
+        (status = 200, description = "The root of the tree", body = ActorBody, content_type = "application/json"),
+        (status = 403, description = "Right missing", body = ProblemBody, content_type = "application/problem+json"),
+    )
 )]
-pub(crate) async fn show_supervision(State(web): State<Web>, _viewer: Viewer) -> Response {
-    fresh(StatusCode::OK, &ActorBody::from(web.nodes().supervision()))
+pub(crate) async fn show_supervision(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+    Ok(fresh(StatusCode::OK, &ActorBody::from(web.nodes().supervision(&viewer.context)?)))
 }
 
 #[cfg(test)]
