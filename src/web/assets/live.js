@@ -107,6 +107,11 @@ async function ask() {
   lastAsked = Date.now();
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html", "x-kastrel-poll": "1", "x-kastrel-part": "live", "x-kastrel-seen": seen }, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(15000) });
+    // The session has ended: the reload leads to the sign-in, and from there back to this page.
+    if (response.status === 401) {
+      stop();
+      return location.reload();
+    }
     if (response.status === 404) {
       stop();
       return trouble("This scan was deleted.");

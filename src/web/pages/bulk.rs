@@ -7,12 +7,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot};
 use kastrel_actors::policy::permission;
-use kastrel_actors::service::CancelOutcome;
+use kastrel_actors::service::{CancelOutcome, CommandError};
 use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
 use super::layout::{Here, Layout};
-use crate::service::DeletionOutcome;
+use crate::service::{DeletionError, DeletionOutcome};
 use crate::web::api::submission::unreadable;
 use crate::web::back::{to_list, with_flash};
 use crate::web::error::{Problem, ProblemKind};
@@ -177,10 +177,12 @@ async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkFo
     let (mut done, mut left) = (0, 0);
     for id in &scans {
         let worked = match action {
-            Action::Cancel => matches!(
-                web.scans().cancel(&viewer.context, *id, CancelledBy::User).await?,
-                CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)
-            ),
+            Action::Cancel => match web.scans().cancel(&viewer.context, *id, CancelledBy::User).await {
+                Ok(outcome) => matches!(outcome, CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_)),
+                // A scan of a project in which the viewer lacks the right does not stop the others.
+                Err(CommandError::Denied(_)) => false,
+                Err(error) => return Err(error.into()),
+            },
             Action::Rerun
                 if !web.scans().scan(&viewer.context, *id).await?.is_some_and(|scan| action.reaches(&scan)) =>
             {
@@ -201,12 +203,14 @@ async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkFo
                 Err(kastrel_actors::service::SubmitError::Store(error)) => return Err(error.into()),
                 Err(_) => false,
             },
-            Action::Delete => match web.state.deletion.delete(&viewer.context, *id).await? {
-                DeletionOutcome::Gone { files_left } => {
+            Action::Delete => match web.state.deletion.delete(&viewer.context, *id).await {
+                Ok(DeletionOutcome::Gone { files_left }) => {
                     left += usize::from(files_left);
                     true
                 }
-                DeletionOutcome::Refused(_) | DeletionOutcome::Missing => false,
+                Ok(DeletionOutcome::Refused(_) | DeletionOutcome::Missing) => false,
+                Err(DeletionError::Command(CommandError::Denied(_))) => false,
+                Err(error) => return Err(error.into()),
             },
         };
         done += usize::from(worked);

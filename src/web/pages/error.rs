@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 
-use super::layout::{Here, Layout};
+use super::layout::Layout;
+use super::reader::Reader;
 use crate::web::headers::page;
 use crate::web::text::{clean, sentence};
-use crate::web::viewer::Theme;
 
 /// The error page.
 #[derive(Template)]
@@ -22,9 +22,16 @@ pub(crate) struct ErrorPage {
 }
 
 impl ErrorPage {
-    pub(crate) fn new(status: u16, title: &str, detail: &str, trace_id: String, theme: Theme, path: &str) -> Self {
+    pub(crate) fn new(
+        status: u16,
+        title: &str,
+        detail: &str,
+        trace_id: String,
+        reader: &Reader<'_>,
+        path: &str,
+    ) -> Self {
         Self {
-            layout: Layout::bare(theme, Here::Elsewhere, title),
+            layout: Layout::of_error(reader, title),
             status,
             title: title.into(),
             detail: sentence(&clean(detail)),
@@ -50,6 +57,7 @@ impl IntoResponse for ErrorPage {
 mod tests {
     use super::*;
     use crate::web::pages::layout::HOSTILE;
+    use crate::web::viewer::Theme;
 
     impl ErrorPage {
         fn sample() -> Self {
@@ -58,7 +66,7 @@ mod tests {
                 "Not found",
                 HOSTILE,
                 "4bf92f3577b34da6a3ce929d0e0e4736".into(),
-                Theme::System,
+                &Reader { theme: Theme::System, sender: None, has_accounts: false },
                 "/scans/17/report",
             );
             Self { layout: Layout::sample("Not found"), ..page }

@@ -5,9 +5,11 @@
 use std::collections::HashSet;
 
 use kastrel_actors::model::{
-    ConfigOverride, FieldError, HIDDEN_VALUE, IdempotencyKey, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, PluginInfo,
-    PluginKind, Priority, ReportFormat, SECRET_MARK, ScanMode, ScanRequest, ScanRequestDraft, SettingValue,
+    ConfigOverride, FieldError, Grants, HIDDEN_VALUE, IdempotencyKey, KeptSecret, MAX_OVERRIDES, MAX_WORKERS,
+    Operation, PluginInfo, PluginKind, Priority, Project, ReportFormat, SECRET_MARK, ScanMode, ScanRequest,
+    ScanRequestDraft, SettingValue,
 };
+use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::overrides::SettingRule;
 use kastrel_actors::policy::permission;
 use kastrel_actors::service::SettingRules;
@@ -19,6 +21,9 @@ use crate::web::text::{clean, sentence};
 /// An upper bound of a sealed value: 1,000 bytes that are sealed twice, in hexadecimal digits.
 const MOST_SEALED_BYTES: usize = 8192;
 
+/// Why a viewer may not choose the active modes.
+const NO_ACTIVE: &str = "Active scans need the role operator.";
+
 /// The form as sent by the browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SubmitForm {
@@ -27,6 +32,8 @@ pub(crate) struct SubmitForm {
     pub(crate) key: String,
     /// One target, or several targets on one line each.
     pub(crate) target: String,
+    /// The id of the project; empty means the usual one.
+    pub(crate) project: String,
     mode: String,
     plugins: Vec<String>,
     parallel: bool,
@@ -50,6 +57,7 @@ impl SubmitForm {
         Self {
             key: uuid::Uuid::new_v4().to_string(),
             target: String::new(),
+            project: String::new(),
             mode: ScanMode::Passive.to_string(),
             plugins: Vec::new(),
             parallel: true,
@@ -93,6 +101,7 @@ impl SubmitForm {
             match &*name {
                 "key" => form.key = value,
                 "target" => form.target = value,
+                "project" => form.project = value.trim().to_owned(),
                 "mode" => form.mode = value,
                 "plugins" => form.plugins.push(value),
                 "parallel" => form.parallel = true,
@@ -116,6 +125,12 @@ impl SubmitForm {
         }
         form.kept = newest(kept);
         form
+    }
+
+    /// Returns the form without the sealed values of an earlier scan. The secrets have to be
+    /// entered again.
+    pub(crate) fn without_kept_secrets(self) -> Self {
+        Self { kept: Vec::new(), ..self }
     }
 
     /// Returns the idempotency key of a line, if the key of the form is valid.
@@ -163,6 +178,7 @@ impl SubmitForm {
             // The page has its own field for the permission, which is checked with the rest of the
             // form.
             confirm_active: Some(true),
+            project: Some(self.project.clone()).filter(|project| !project.is_empty()),
             kept: self.kept.clone(),
         };
         (draft, errors)
@@ -242,6 +258,8 @@ pub(crate) struct FormView {
     pub(crate) key: String,
     pub(crate) errors: Vec<FormError>,
     pub(crate) target: Field,
+    /// The projects; `None` if the viewer may submit scans in the default project alone.
+    pub(crate) project: Option<ProjectField>,
     pub(crate) mode: Choices,
     pub(crate) plugins: Vec<PluginGroup>,
     pub(crate) plugins_error: Option<String>,
@@ -300,7 +318,70 @@ pub(crate) struct Choice {
     pub(crate) value: &'static str,
     pub(crate) label: &'static str,
     pub(crate) about: &'static str,
+    /// Why the viewer may not choose it; empty if the viewer may.
+    pub(crate) why_not: &'static str,
     pub(crate) is_chosen: bool,
+}
+
+/// The field of the project.
+#[derive(Debug, Clone)]
+pub(crate) struct ProjectField {
+    /// The projects in which the viewer may submit scans. Of a single one, the page shows the
+    /// title.
+    pub(crate) options: Vec<ProjectOption>,
+    pub(crate) error: Option<String>,
+}
+
+/// A project of the field.
+#[derive(Debug, Clone)]
+pub(crate) struct ProjectOption {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) is_chosen: bool,
+}
+
+/// Where a viewer may submit scans.
+#[derive(Debug, Clone)]
+pub(crate) struct MaySubmit {
+    projects: Vec<Project>,
+    is_active_allowed: bool,
+}
+
+impl MaySubmit {
+    /// Returns what these rights allow in the projects that the viewer sees.
+    pub(crate) fn of(grants: &Grants, visible: Vec<Project>) -> Self {
+        let may = |operation, project: &Project| decide(grants, operation, Some(&project.id)).is_ok();
+        // Without the list of projects, the submission decides.
+        let is_active_allowed =
+            visible.is_empty() || visible.iter().any(|project| may(Operation::SubmitActive, project));
+        let projects = visible.into_iter().filter(|project| may(Operation::SubmitPassive, project)).collect();
+        Self { projects, is_active_allowed }
+    }
+
+    /// Returns the error of a project in which the viewer may not submit scans.
+    pub(crate) fn check(&self, project: &str) -> Option<FieldError> {
+        let is_known = project.is_empty()
+            || self.projects.is_empty()
+            || self.projects.iter().any(|known| known.id.as_str() == project);
+        (!is_known).then(|| FieldError::new("project", "there is no such project"))
+    }
+
+    fn field(&self, chosen: &str, error: Option<String>) -> Option<ProjectField> {
+        let is_default_alone = self.projects.iter().all(|project| project.id.is_default());
+        if is_default_alone && error.is_none() {
+            return None;
+        }
+        let is_known = self.projects.iter().any(|project| project.id.as_str() == chosen);
+        let is_chosen = |project: &Project| {
+            if is_known { project.id.as_str() == chosen } else { project.id.is_default() }
+        };
+        let option = |project: &Project| ProjectOption {
+            value: project.id.to_string(),
+            label: clean(&project.title),
+            is_chosen: is_chosen(project),
+        };
+        Some(ProjectField { options: self.projects.iter().map(option).collect(), error })
+    }
 }
 
 /// The plugins of one kind.
@@ -328,6 +409,7 @@ impl FormView {
         errors: &[FieldError],
         catalogue: Option<&ScannerCatalog>,
         rules: &SettingRules,
+        may_submit: &MaySubmit,
     ) -> Self {
         let (overrides, kept) = hidden(&form.overrides, rules);
         let kept = newest(form.kept.iter().cloned().chain(kept).collect())
@@ -363,18 +445,8 @@ impl FormView {
                 })
                 .collect(),
             target: text("target", &form.target),
-            mode: choices(
-                "mode",
-                ScanMode::ALL
-                    .iter()
-                    .map(|mode| Choice {
-                        value: mode.as_str(),
-                        label: mode_label(*mode),
-                        about: mode_about(*mode),
-                        is_chosen: form.mode == mode.as_str(),
-                    })
-                    .collect(),
-            ),
+            project: may_submit.field(&form.project, error("project")),
+            mode: choices("mode", mode_choices(&form.mode, may_submit)),
             plugins: groups.into_iter().filter(|group| !group.plugins.is_empty()).collect(),
             plugins_error: error("plugins"),
             is_loading: catalogue.is_none(),
@@ -391,6 +463,7 @@ impl FormView {
                         value: format.as_str(),
                         label: format_label(*format),
                         about: "",
+                        why_not: "",
                         is_chosen: form.format == format.as_str(),
                     })
                     .collect(),
@@ -403,6 +476,7 @@ impl FormView {
                         value: priority.as_str(),
                         label: priority_label(*priority),
                         about: "",
+                        why_not: "",
                         is_chosen: form.priority == priority.as_str(),
                     })
                     .collect(),
@@ -414,6 +488,24 @@ impl FormView {
             settings: catalogue.map(|catalogue| settings(catalogue, rules)).unwrap_or_default(),
         }
     }
+}
+
+/// Returns the modes. A browser does not send one that is not available, so the passive mode is
+/// chosen instead of it.
+fn mode_choices(asked: &str, may_submit: &MaySubmit) -> Vec<Choice> {
+    let why_not = |mode: ScanMode| {
+        if permission::is_required(mode) && !may_submit.is_active_allowed { NO_ACTIVE } else { "" }
+    };
+    let is_refused = asked.parse::<ScanMode>().is_ok_and(|mode| !why_not(mode).is_empty());
+    let chosen = if is_refused { ScanMode::Passive.as_str() } else { asked };
+    let choice = |mode: &ScanMode| Choice {
+        value: mode.as_str(),
+        label: mode_label(*mode),
+        about: mode_about(*mode),
+        why_not: why_not(*mode),
+        is_chosen: chosen == mode.as_str(),
+    };
+    ScanMode::ALL.iter().map(choice).collect()
 }
 
 fn choice(plugin: &PluginInfo, form: &SubmitForm) -> PluginChoice {
@@ -431,6 +523,7 @@ fn choice(plugin: &PluginInfo, form: &SubmitForm) -> PluginChoice {
 fn label_of(field: &str) -> &str {
     match field {
         "target" => "Target",
+        "project" => "Project",
         "mode" => "Mode",
         "plugins" => "Plugins",
         "format" => "Report",

@@ -1,10 +1,12 @@
 //! The frame of every page: navigation, notices, header and footer.
 
 use kastrel_actors::live::HeldNode;
-use kastrel_actors::model::{HeldBack, ScannerKind};
+use kastrel_actors::model::{Grants, HeldBack, ProjectRole, ScannerKind};
+use kastrel_actors::policy::access::{Group, may};
 use kastrel_actors::policy::waiting::StartBlocker;
 
 use crate::web::assets;
+use crate::web::pages::reader::Reader;
 use crate::web::state::WebInner;
 use crate::web::text::{MomentText, clean, sentence};
 use crate::web::viewer::{Theme, Viewer};
@@ -24,6 +26,12 @@ pub(crate) struct Layout {
     pub(crate) themes: Vec<ThemeChoice>,
     /// The viewer's name; always `None` without accounts.
     pub(crate) viewer: Option<String>,
+    /// Whether the viewer may submit scans, and has a link to the form.
+    pub(crate) can_scan: bool,
+    /// Whether the viewer may pause and resume the queue.
+    pub(crate) can_pause: bool,
+    /// Whether the viewer may open the about page.
+    pub(crate) has_about: bool,
     /// The scanner in use; empty if unknown.
     pub(crate) scanner: String,
     /// Whether the scanner is the built-in one, because KAST is missing.
@@ -117,7 +125,44 @@ pub(crate) enum Here {
     Scans,
     Supervision,
     Settings,
+    Accounts,
+    Projects,
     Elsewhere,
+}
+
+/// The links of the navigation that not every viewer may open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Menu {
+    /// The pages of the server: nodes and settings.
+    server: bool,
+    accounts: bool,
+    projects: bool,
+}
+
+impl Menu {
+    /// The navigation of a server without accounts.
+    const WITHOUT_ACCOUNTS: Self = Self { server: true, accounts: false, projects: false };
+
+    /// Returns what the viewer may open. Projects are shown while there is one beside the default
+    /// project, and to administrators, who create the first one.
+    async fn of(web: &WebInner, viewer: &Viewer) -> Self {
+        if !web.has_accounts() {
+            return Self::WITHOUT_ACCOUNTS;
+        }
+        let grants: &Grants = &viewer.context.grants;
+        let server = may(Some(grants), Group::Auditor);
+        let projects = match grants.projects_with(ProjectRole::Viewer) {
+            Some(projects) => projects.iter().any(|project| !project.is_default()),
+            None if may(Some(grants), Group::Admin) => true,
+            // If the store does not respond, the link is left out.
+            None => web
+                .access()
+                .projects(&viewer.context)
+                .await
+                .is_ok_and(|projects| projects.iter().any(|project| !project.id.is_default())),
+        };
+        Self { server, accounts: server, projects }
+    }
 }
 
 impl Layout {
@@ -126,7 +171,8 @@ impl Layout {
         let (catalogue, clock) = (web.catalogue(), web.clock(viewer));
         let is_stand_in = catalogue.as_ref().is_some_and(|catalogue| catalogue.scanner.kind == ScannerKind::Builtin);
         // If the store does not respond, the page shows the last known blockers.
-        let blockers = web.queue().start_blockers().await;
+        let (blockers, menu) = tokio::join!(web.queue().start_blockers(), Menu::of(web, viewer));
+        let grants: Option<&Grants> = Some(&viewer.context.grants);
         Self {
             scanner: catalogue.map_or_else(
                 || "Detecting scanner…".into(),
@@ -135,13 +181,22 @@ impl Layout {
             is_stand_in,
             // If no scan starts on any node, there are no other nodes that could start it.
             standing: match blockers.as_slice() {
-                [] => held_nodes(web.nodes().held(), &clock),
+                [] if menu.server => held_nodes(web.nodes().held(), &clock),
+                [] => Vec::new(),
                 blockers => blockers.iter().map(|blocker| Standing::new(blocker, &clock)).collect(),
             },
-            foot: clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label)),
+            foot: if menu.server {
+                clean(&format!("Kastrel {} · {}", web.state.info.version, web.state.info.data_label))
+            } else {
+                clean(&format!("Kastrel {}", web.state.info.version))
+            },
             now: exact(clock.now),
             zone: viewer.zone.name().into(),
-            viewer: viewer.name.as_deref().map(clean),
+            viewer: viewer.signed_in.as_ref().map(|who| who.account.to_string()),
+            can_scan: may(grants, Group::Scanner),
+            can_pause: may(grants, Group::Admin),
+            has_about: menu.server,
+            nav: nav(here, menu),
             is_part: viewer.part.is_some(),
             ..Self::bare(viewer.theme, here, title)
         }
@@ -150,6 +205,41 @@ impl Layout {
     /// Returns whether the queue is paused.
     pub(crate) fn is_paused(&self) -> bool {
         self.standing.iter().any(Standing::is_pause)
+    }
+
+    /// Returns the layout of a page for viewers who have not signed in. It shows nothing of the
+    /// server.
+    pub(crate) fn public(viewer: &Viewer, title: impl Into<String>) -> Self {
+        Self {
+            nav: Vec::new(),
+            can_scan: false,
+            can_pause: false,
+            has_about: false,
+            ..Self::bare(viewer.theme, Here::Elsewhere, title)
+        }
+    }
+
+    /// Returns the layout of an error page. It needs no read of the store, which may be the cause.
+    pub(crate) fn of_error(reader: &Reader<'_>, title: &str) -> Self {
+        let bare = Self::bare(reader.theme, Here::Elsewhere, title);
+        if !reader.has_accounts {
+            return bare;
+        }
+        let grants = reader.sender.and_then(|sender| sender.identity.grants.as_deref());
+        let server = may(grants, Group::Auditor);
+        let nav = match grants {
+            Some(_) => nav(Here::Elsewhere, Menu { server, accounts: server, projects: false }),
+            None => Vec::new(),
+        };
+        let who = reader.sender.and_then(|sender| sender.signed_in.as_ref());
+        Self {
+            nav,
+            viewer: who.map(|who| who.account.to_string()),
+            can_scan: may(grants, Group::Scanner),
+            can_pause: may(grants, Group::Admin),
+            has_about: server,
+            ..bare
+        }
     }
 
     /// Returns the layout of a page without the state of the server.
@@ -174,10 +264,13 @@ impl Layout {
             style_url: assets::url("app.css"),
             icon_url: assets::url("icon.svg"),
             script_url: assets::url("app.js"),
-            nav: nav(here),
+            nav: nav(here, Menu::WITHOUT_ACCOUNTS),
             theme: theme.as_str(),
             themes: Theme::ALL.map(choice).into(),
             viewer: None,
+            can_scan: true,
+            can_pause: true,
+            has_about: true,
             scanner: String::new(),
             is_stand_in: false,
             standing: Vec::new(),
@@ -211,15 +304,19 @@ impl Layout {
     }
 }
 
-fn nav(here: Here) -> Vec<NavLink> {
+fn nav(here: Here, menu: Menu) -> Vec<NavLink> {
     [
-        (Here::Overview, "/", "home", "Overview"),
-        (Here::Scans, "/scans", "scans", "Scans"),
-        (Here::Supervision, "/supervision", "tree", "Nodes"),
-        (Here::Settings, "/settings", "sliders", "About"),
+        (true, Here::Overview, "/", "home", "Overview"),
+        (true, Here::Scans, "/scans", "scans", "Scans"),
+        (menu.projects, Here::Projects, "/projects", "project", "Projects"),
+        (menu.server, Here::Supervision, "/supervision", "tree", "Nodes"),
+        (menu.accounts, Here::Accounts, "/accounts", "account", "Accounts"),
+        (menu.server, Here::Settings, "/settings", "sliders", "About"),
     ]
-    .map(|(place, url, icon, label)| NavLink { url, icon, label, is_here: place == here })
-    .into()
+    .into_iter()
+    .filter(|(is_shown, ..)| *is_shown)
+    .map(|(_, place, url, icon, label)| NavLink { url, icon, label, is_here: place == here })
+    .collect()
 }
 
 /// The data of the script that keeps a page up to date: the script reloads the page when the event

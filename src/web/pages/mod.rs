@@ -1,6 +1,7 @@
 //! The pages. Each page is a struct of values that are ready to show, beside the handler that
 //! creates it. A template loops and branches, and computes nothing.
 
+pub(crate) mod accounts;
 mod badge;
 mod batch;
 pub(crate) mod bulk;
@@ -16,8 +17,11 @@ pub(crate) mod log;
 pub(crate) mod new_scan;
 pub(crate) mod overview;
 pub(crate) mod plugin_detail;
+mod project_names;
 pub(crate) mod queue;
+pub(crate) mod reader;
 pub(crate) mod report;
+mod rights;
 pub(crate) mod scan_detail;
 pub(crate) mod scan_list;
 mod scan_row;

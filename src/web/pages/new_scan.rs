@@ -8,14 +8,15 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{FieldError, IdempotencyKey, ScanId, ScanRequestDraft, Target};
+use kastrel_actors::model::{FieldError, IdempotencyKey, Operation, ScanId, ScanRequestDraft, Target};
+use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::admission::QueueRefusal;
 use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
 use super::badge::Badge;
 use super::batch::{LineOutcome, MOST_TARGETS, ValidatedLine, judge, targets};
-use super::form::{FormView, SubmitForm};
+use super::form::{FormView, MaySubmit, SubmitForm};
 use super::layout::{Here, Layout};
 use crate::web::api::submission::unreadable;
 use crate::web::assets;
@@ -69,10 +70,18 @@ pub(crate) async fn show(
         && let Some(scan) = web.scans().scan(&viewer.context, id).await?
     {
         form = SubmitForm::of(&scan.record.request, &web.scans().setting_rules());
+        form.project = scan.record.project.to_string();
+        // Who may only read the scan must not use its secrets in another project.
+        if decide(&viewer.context.grants, Operation::SubmitPassive, Some(&scan.record.project)).is_err() {
+            form = form.without_kept_secrets();
+        }
         clone_of = Some(id.0);
     }
     if let Some(target) = of("target") {
         form.target = target.to_owned();
+    }
+    if let Some(project) = of("project") {
+        form.project = project.to_owned();
     }
     Ok(render(&web, &viewer, &form, &[], clone_of, None).await)
 }
@@ -86,7 +95,7 @@ pub(crate) async fn preview(
 ) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
     let lines = judged(&web, &viewer, &form);
-    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &viewer, &form) };
+    let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &viewer, &form).await };
     let preview = Preview::new(&lines);
     Ok(render(&web, &viewer, &form, &errors, None, Some(preview)).await)
 }
@@ -104,7 +113,7 @@ pub(crate) async fn submit(
     if targets.len() <= 1 {
         return submit_one(&web, &viewer, &form, targets.first().copied().unwrap_or_default()).await;
     }
-    let errors = shared_errors(&web, &viewer, &form);
+    let errors = shared_errors(&web, &viewer, &form).await;
     let lines = judged(&web, &viewer, &form);
     let accepted = lines.iter().filter(|line| matches!(line.outcome, LineOutcome::Accepted(_))).count();
     if !errors.is_empty() || !form.start || accepted == 0 {
@@ -126,7 +135,8 @@ async fn submit_one(web: &WebInner, viewer: &Viewer, form: &SubmitForm, target: 
     } else {
         let checked = web.scans().check(&viewer.context, &draft);
         let (of_target, others): (Vec<_>, Vec<_>) = checked.into_iter().partition(|error| error.field == "target");
-        [of_target, wrong, others].concat()
+        let of_project = may_submit(web, viewer).await.check(&form.project).into_iter().collect();
+        [of_target, of_project, wrong, others].concat()
     };
     Ok(refused(render(web, viewer, form, &errors, None, None).await))
 }
@@ -208,12 +218,20 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
 
 /// Returns the errors of all fields except the targets. Kept secrets belong to a target: they are
 /// checked for the first valid one.
-fn shared_errors(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<FieldError> {
+async fn shared_errors(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<FieldError> {
     let first = targets(&form.target).into_iter().take(MOST_TARGETS).find(|target| target.parse::<Target>().is_ok());
     let (draft, mut errors) = form.draft_of(first.unwrap_or_default());
+    errors.extend(may_submit(web, viewer).await.check(&form.project));
     let checked = web.scans().check(&viewer.context, &draft);
     errors.extend(checked.into_iter().filter(|error| error.field != "target"));
     errors
+}
+
+/// Returns where the viewer may submit scans. If the store does not respond, the form names no
+/// project, and the submission decides.
+async fn may_submit(web: &WebInner, viewer: &Viewer) -> MaySubmit {
+    let visible = web.access().projects(&viewer.context).await.unwrap_or_default();
+    MaySubmit::of(&viewer.context.grants, visible)
 }
 
 fn judged(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<ValidatedLine> {
@@ -235,10 +253,11 @@ async fn render(
     clone_of: Option<u64>,
     preview: Option<Preview>,
 ) -> Response {
+    let may_submit = may_submit(web, viewer).await;
     page(&NewScanPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "New scan").await,
         form_script_url: assets::url("form.js"),
-        form: FormView::new(form, errors, web.catalogue().as_deref(), &web.scans().setting_rules()),
+        form: FormView::new(form, errors, web.catalogue().as_deref(), &web.scans().setting_rules(), &may_submit),
         no_catalogue: web.no_catalogue(),
         clone_of,
         preview,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kastrel_actors::model::{ProjectFilter, SettingValue};
+use kastrel_actors::model::{Grants, Project, ProjectFilter, SettingValue};
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::service::SettingRules;
 use kastrel_actors::testing::{TestSealer, fixtures};
@@ -27,6 +27,7 @@ impl NewScanPage {
             FieldError::new("confirm", "confirm it"),
         ];
         let rules = SettingRules::new(Arc::default(), Arc::new(catalogue().natures), Arc::new(TestSealer));
+        let may_submit = MaySubmit::of(&Grants::all(), vec![Project::default()]);
         let lines = judge("a.test\n# note\n-oX\na.test\nb.test", |line| {
             if line.starts_with('-') { Err(HOSTILE.into()) } else { Ok(line.into()) }
         });
@@ -34,7 +35,7 @@ impl NewScanPage {
             layout: Layout::sample("New scan"),
             form_script_url: "/assets/form.js".into(),
             no_catalogue: "the scanner is still being asked for its plugins",
-            form: FormView::new(&form, &errors, Some(&catalogue()), &rules),
+            form: FormView::new(&form, &errors, Some(&catalogue()), &rules, &may_submit),
             clone_of: Some(17),
             preview: Some(Preview::new(&lines)),
         }

@@ -9,14 +9,20 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use kastrel_actors::model::{ListQuery, NodeActivity, NodeRecord, ScanOrder, ScanSnapshot, ScanStatus, StoreStats};
+use kastrel_actors::model::{
+    Grants, ListQuery, NodeActivity, NodeRecord, Operation, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
+};
+use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::admission::QueueLimits;
 use kastrel_actors::policy::waiting::StartBlocker;
 use kastrel_actors::ports::StoreError;
+use kastrel_actors::service::CommandError;
 
 use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
+use super::project_names::ProjectNames;
+use super::rights::ScanRights;
 use super::scan_row::{ScanRow, reason};
 use crate::ports::{RedisState, ScannerCatalog};
 use crate::web::error::Problem;
@@ -102,6 +108,7 @@ struct RunCard {
     elapsed: String,
     left: Option<String>,
     is_stopping: bool,
+    can_cancel: bool,
 }
 
 /// A failed scan, with its reason.
@@ -111,6 +118,7 @@ struct FailureRow {
     target: String,
     reason: String,
     at: MomentText,
+    can_rerun: bool,
 }
 
 /// Shows the overview.
@@ -128,6 +136,15 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
     let clock = web.clock(viewer);
     let oldest =
         ListQuery { statuses: vec![ScanStatus::Pending], order: ScanOrder::Oldest, limit: 1, ..ListQuery::default() };
+    // The state of the server is shown to those who have a role on it.
+    let sees_server = decide(&context.grants, Operation::ReadServer, None).is_ok();
+    let nodes = async {
+        match web.nodes().list(context).await {
+            Ok(nodes) => Ok(nodes),
+            Err(CommandError::Denied(_) | CommandError::Invalid(_)) => Ok(Vec::new()),
+            Err(CommandError::Store(error)) => Err(error),
+        }
+    };
     let reading = async {
         tokio::try_join!(
             reporting.stats(context),
@@ -137,7 +154,7 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
             of(&[], RECENT),
             reporting.outcomes(context, first),
             reporting.past_runs(context, None, RUNS),
-            web.nodes().list(context),
+            nodes,
         )
     };
     let queue = web.queue().signals(QUEUE_PATIENCE);
@@ -151,7 +168,8 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
         Ok(read) => read,
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the overview is shown without the database");
-            let health = health(None, queue.map(|_| None), &blockers, redis, catalogue.as_deref());
+            let mut health = health(None, queue.map(|_| None), &blockers, redis, catalogue.as_deref());
+            health.retain(|_| sees_server);
             return Ok((
                 StatusCode::SERVICE_UNAVAILABLE,
                 [(header::RETRY_AFTER, "5")],
@@ -164,8 +182,9 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
     let mut cards = Vec::new();
     for scan in &running.scans {
         let left = estimate::words(reporting.time_left(context, scan).await);
-        cards.push(RunCard::new(scan, &clock, left));
+        cards.push(RunCard::new(scan, &context.grants, &clock, left));
     }
+    let projects = ProjectNames::of(web, viewer).await;
     let oldest = oldest.scans.first().map(|scan| clock.now.duration_since(scan.record.created_at));
     Ok(page(&OverviewPage {
         layout,
@@ -176,6 +195,7 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
             let queue = queue.map(|_| Some((stats.pending, oldest)));
             let mut items = health(Some((&nodes, stats.running)), queue, &blockers, redis, catalogue.as_deref());
             items.extend(full_queue(stats.pending, web.queue().limits()));
+            items.retain(|_| sees_server);
             items
         },
         more_running: stats
@@ -184,11 +204,11 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
             .filter(|more| *more > 0)
             .map(|more| counted(more, "more running scan", "more running scans")),
         running: cards,
-        failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan, &clock)).collect(),
+        failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan, &context.grants, &clock)).collect(),
         outcomes: outcomes(&ends, first, today),
         durations: durations(&runs),
         days: days_text(DAYS),
-        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, web, &clock)).collect(),
+        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, web, &context.grants, &projects, &clock)).collect(),
     }))
 }
 
@@ -337,7 +357,7 @@ fn nodes_health(nodes: &[NodeRecord], running: u64) -> HealthItem {
 }
 
 impl RunCard {
-    fn new(scan: &ScanSnapshot, clock: &WallClock, left: Option<String>) -> Self {
+    fn new(scan: &ScanSnapshot, grants: &Grants, clock: &WallClock, left: Option<String>) -> Self {
         let (record, overview) = (&scan.record, scan.overview());
         let number = record.last_attempt().map_or(0, |attempt| attempt.number.0);
         Self {
@@ -353,12 +373,13 @@ impl RunCard {
             elapsed: duration(overview.elapsed(clock.now)),
             left,
             is_stopping: record.cancel_requested.is_some(),
+            can_cancel: ScanRights::of(grants, record).can_cancel,
         }
     }
 }
 
 impl FailureRow {
-    fn new(scan: &ScanSnapshot, clock: &WallClock) -> Option<Self> {
+    fn new(scan: &ScanSnapshot, grants: &Grants, clock: &WallClock) -> Option<Self> {
         let record = &scan.record;
         Some(Self {
             id: record.id.0,
@@ -366,6 +387,7 @@ impl FailureRow {
             target: clean(&record.request.target.label()),
             reason: reason(&record.state)?,
             at: clock.moment(record.ended_at()?),
+            can_rerun: ScanRights::of(grants, record).can_rerun,
         })
     }
 }

@@ -52,6 +52,7 @@ impl OverviewPage {
                 elapsed: "3 min 5 s".into(),
                 left: Some("~3 min left".into()),
                 is_stopping: false,
+                can_cancel: true,
             }],
             more_running: Some("2 more running scans".into()),
             failures: vec![FailureRow {
@@ -60,6 +61,7 @@ impl OverviewPage {
                 target: clean(HOSTILE),
                 reason: clean(HOSTILE),
                 at: WallClock::sample().moment(at),
+                can_rerun: true,
             }],
             outcomes: outcomes(&[day], first, today),
             durations: durations(&[run(2), run(1)]),

@@ -12,6 +12,8 @@ use kastrel_actors::policy::waiting::Waiting;
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
+use super::project_names::ProjectNames;
+use super::rights::ScanRights;
 use crate::ports::NOTES_NAME;
 use crate::web::api::status::status_json;
 use crate::web::assets;
@@ -90,8 +92,9 @@ pub(crate) struct ScanDetailPage {
     attempts: Vec<AttemptRow>,
     results: Results,
     can_cancel: bool,
-    /// Whether the scan can be repeated and deleted.
     has_ended: bool,
+    can_rerun: bool,
+    can_delete: bool,
     can_render: bool,
     trace_id: String,
     trace_url: Option<String>,
@@ -132,6 +135,7 @@ struct Results {
 /// The data that the handler reads for the page, besides the scan.
 struct Read {
     layout: Layout,
+    rights: ScanRights,
     reasons: Vec<Waiting>,
     results: Results,
     left: Option<String>,
@@ -169,11 +173,16 @@ impl ScanDetailPage {
         } else {
             status_json(web, scan, web.scans().waiting_seen(record).as_ref()).map_or(0, |json| fingerprint(&json))
         };
-        Self::new(web, scan, &web.clock(viewer), Read { layout, reasons, results, left, notice, fingerprint })
+        let rights = ScanRights::of(&viewer.context.grants, record);
+        let read = Read { layout, rights, reasons, results, left, notice, fingerprint };
+        let mut shown = Self::new(web, scan, &web.clock(viewer), read);
+        let project = ProjectNames::of(web, viewer).await.title_of(&record.project);
+        shown.facts.extend(project.map(|value| Fact { label: "Project", value }));
+        shown
     }
 
     fn new(web: &WebInner, scan: &ScanSnapshot, clock: &WallClock, read: Read) -> Self {
-        let Read { layout, reasons, results, left, notice, fingerprint } = read;
+        let Read { layout, rights, reasons, results, left, notice, fingerprint } = read;
         let (record, plugins) = (&scan.record, scan.last_plugins());
         let status = record.status();
         let overview = scan.overview();
@@ -229,9 +238,11 @@ impl ScanDetailPage {
                 .rev()
                 .map(|attempt| AttemptRow::new(attempt, &scan_badge, clock))
                 .collect(),
-            can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
+            can_cancel: rights.can_cancel && !status.is_terminal() && record.cancel_requested.is_none(),
             has_ended: status.is_terminal(),
-            can_render: status.is_terminal() && results.has_info && web.state.renderer.is_some(),
+            can_rerun: rights.can_rerun && status.is_terminal(),
+            can_delete: rights.can_delete && status.is_terminal(),
+            can_render: rights.can_cancel && status.is_terminal() && results.has_info && web.state.renderer.is_some(),
             results,
             trace_url: web.trace_url(&record.trace.trace_id()),
             trace_id: record.trace.trace_id(),

@@ -4,9 +4,11 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use kastrel_actors::model::{FieldError, ListQuery, ScanId, ScanMode, ScanOrder, ScanStatus, Severity, StoreStats};
+use kastrel_actors::policy::access::{Group, may};
 
 use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
+use super::project_names::ProjectNames;
 use super::scan_row::ScanRow;
 use crate::ports::ScannerCatalog;
 use crate::web::error::{MOST_ERRORS, Problem};
@@ -59,8 +61,12 @@ pub(crate) struct ScanListPage {
     is_narrowed: bool,
     /// Whether the page shows a scan that can be cancelled.
     has_open: bool,
-    /// Whether the page shows a scan that can be repeated or deleted.
+    /// Whether the page shows a scan that can be repeated.
     has_ended: bool,
+    /// Whether the page shows a scan that can be deleted.
+    has_deletable: bool,
+    /// Whether the viewer may select scans for actions.
+    has_boxes: bool,
     /// The link to this list, to which bulk actions return.
     back: String,
 }
@@ -88,6 +94,8 @@ struct FilterView {
     /// The time zone of the filter's days, if it is not the viewer's.
     other_zone: Option<String>,
     modes: Vec<FilterChoice>,
+    /// The projects; empty while the viewer sees only one.
+    projects: Vec<FilterChoice>,
     severities: Vec<FilterChoice>,
     orders: Vec<FilterChoice>,
     sizes: Vec<FilterChoice>,
@@ -117,7 +125,9 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): 
 async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response, Problem> {
     // A URL with an invalid parameter shows the list for the valid parameters, with a notice about
     // the invalid ones.
-    let (asked, errors) = ScanListQuery::parse(raw);
+    let (mut asked, mut errors) = ScanListQuery::parse(raw);
+    errors.extend(asked.take_unknown_project(web.access(), &viewer.context).await?);
+    let projects = ProjectNames::of(web, viewer).await;
     let mut query = asked.clone().in_fitting_order();
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
@@ -144,7 +154,8 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
     // reasons.
     let layout = Layout::of(web, viewer, Here::Scans, "Scans").await;
     let clock = web.clock(viewer);
-    let rows: Vec<ScanRow> = list.scans.iter().map(|scan| ScanRow::new(scan, web, &clock)).collect();
+    let rows: Vec<ScanRow> =
+        list.scans.iter().map(|scan| ScanRow::new(scan, web, &viewer.context.grants, &projects, &clock)).collect();
     let place = |id| kastrel_actors::model::Cursor { rank: String::new(), id };
     let (first_row, last_row) =
         (list.scans.first().map(|scan| scan.record.id), list.scans.last().map(|scan| scan.record.id));
@@ -174,13 +185,15 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
         notice: notice_of(raw.unwrap_or_default()),
         order_notice,
         tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
-        filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref()),
+        filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref(), &projects),
         wrong: errors.iter().take(MOST_ERRORS).map(wrong).collect(),
         headings: headings(&query),
         unreadable: unreadable(&list.unreadable),
         summary: summary(&query, rows.len()),
         has_open: rows.iter().any(|row| row.can_cancel),
         has_ended: rows.iter().any(|row| row.can_rerun),
+        has_deletable: rows.iter().any(|row| row.can_delete),
+        has_boxes: may(Some(&*viewer.context.grants), Group::Operator),
         rows,
         search_on: search_on.map(|query| query.link(PATH)),
         search_on_label: match (query.order, is_back) {
@@ -259,9 +272,16 @@ fn wrong(error: &FieldError) -> String {
 }
 
 impl FilterView {
-    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&ScannerCatalog>) -> Self {
+    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&ScannerCatalog>, projects: &ProjectNames) -> Self {
         let choice =
             |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
+        let mut choices: Vec<FilterChoice> = projects
+            .all()
+            .map(|(id, title)| choice(&id, &title, query.project.as_ref().is_some_and(|asked| asked.as_str() == id)))
+            .collect();
+        if !choices.is_empty() {
+            choices.insert(0, choice("", "Any", query.project.is_none()));
+        }
         let has_days = query.from.is_some() || query.to.is_some();
         let mut modes = vec![choice("", "Any", query.mode.is_none())];
         modes.extend(
@@ -281,6 +301,7 @@ impl FilterView {
             zone: if has_days { query.zone.name() } else { zone.name() }.to_owned(),
             other_zone: (has_days && query.zone != *zone).then(|| query.zone.name().to_owned()),
             modes,
+            projects: choices,
             severities: least_severities(query),
             orders: ScanOrder::ALL
                 .iter()

@@ -20,7 +20,12 @@ impl ScanListPage {
             notice: notice_of("done=delete&n=3&not=2"),
             order_notice: Some(TOO_MANY_TARGETS),
             tabs: ScanStatus::ALL.iter().map(|status| tab(*status)).collect(),
-            filter: FilterView::new(&query, &Zone::named("Europe/Berlin").unwrap(), Some(&catalogue())),
+            filter: FilterView::new(
+                &query,
+                &Zone::named("Europe/Berlin").unwrap(),
+                Some(&catalogue()),
+                &ProjectNames::default(),
+            ),
             wrong: errors.iter().map(wrong).chain([clean(HOSTILE)]).collect(),
             headings: headings(&query),
             rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
@@ -36,6 +41,8 @@ impl ScanListPage {
             is_narrowed: true,
             has_open: true,
             has_ended: true,
+            has_deletable: true,
+            has_boxes: true,
             back: "/scans?status=failed&target=%3Cscript%3E".into(),
         }
     }

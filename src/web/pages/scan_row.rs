@@ -1,9 +1,11 @@
 //! A row of a scan in a table: its state, the reason, and the available actions.
 
-use kastrel_actors::model::{ScanSnapshot, ScanState, ScanStatus};
+use kastrel_actors::model::{Grants, ScanSnapshot, ScanState, ScanStatus};
 
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, Gap, badge, issues_text};
+use super::project_names::ProjectNames;
+use super::rights::ScanRights;
 use crate::web::state::WebInner;
 use crate::web::text::{MomentText, clean, duration, sentence, words};
 use crate::web::zone::{WallClock, exact};
@@ -18,6 +20,8 @@ pub(crate) struct ScanRow {
     pub(crate) target: String,
     pub(crate) mode: &'static str,
     pub(crate) is_dry_run: bool,
+    /// The title of its project, while the viewer sees several projects.
+    pub(crate) project: Option<String>,
     /// Why the scan failed.
     pub(crate) reason: Option<String>,
     /// Why the scan waits, if it waits for more than a free slot.
@@ -36,11 +40,20 @@ pub(crate) struct ScanRow {
     pub(crate) since: Option<String>,
     pub(crate) can_cancel: bool,
     pub(crate) can_rerun: bool,
+    pub(crate) can_delete: bool,
 }
 
 impl ScanRow {
-    pub(crate) fn new(scan: &ScanSnapshot, web: &WebInner, clock: &WallClock) -> Self {
+    /// Returns the row of a scan, with the actions that a viewer with these rights may do.
+    pub(crate) fn new(
+        scan: &ScanSnapshot,
+        web: &WebInner,
+        grants: &Grants,
+        projects: &ProjectNames,
+        clock: &WallClock,
+    ) -> Self {
         let record = &scan.record;
+        let rights = ScanRights::of(grants, record);
         let status = record.status();
         let is_running = status == ScanStatus::Running;
         let overview = scan.overview();
@@ -53,6 +66,7 @@ impl ScanRow {
             target: clean(&record.request.target.label()),
             mode: record.request.options.mode.as_str(),
             is_dry_run: record.request.options.dry_run,
+            project: projects.title_of(&record.project),
             reason: reason(&record.state),
             waiting: web.scans().waiting_seen(record).map(|waiting| clean(&waiting.to_string())),
             percent: view.percent,
@@ -63,8 +77,9 @@ impl ScanRow {
             created: clock.moment(record.created_at),
             duration: overview.duration(clock.now).map(duration).unwrap_or_default(),
             since: record.started_at.filter(|_| is_running).map(exact),
-            can_cancel: !status.is_terminal() && record.cancel_requested.is_none(),
-            can_rerun: status.is_terminal(),
+            can_cancel: rights.can_cancel && !status.is_terminal() && record.cancel_requested.is_none(),
+            can_rerun: rights.can_rerun && status.is_terminal(),
+            can_delete: rights.can_delete && status.is_terminal(),
         }
     }
 
@@ -91,6 +106,7 @@ impl ScanRow {
             target: clean(HOSTILE),
             mode: "passive",
             is_dry_run: status == ScanStatus::Cancelled,
+            project: None,
             reason: (status == ScanStatus::Failed).then(|| clean(HOSTILE)),
             waiting: (status == ScanStatus::Pending).then(|| clean(HOSTILE)),
             percent: (status == ScanStatus::Running).then_some(41),
@@ -103,6 +119,7 @@ impl ScanRow {
             since: (status == ScanStatus::Running).then(|| "1970-01-01T00:00:00Z".into()),
             can_cancel: !status.is_terminal(),
             can_rerun: status.is_terminal(),
+            can_delete: status.is_terminal(),
         }
     }
 }

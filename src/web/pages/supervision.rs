@@ -73,11 +73,13 @@ struct NodeRow {
 /// Shows the supervision page.
 pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
     let context = &viewer.context;
-    let (nodes, paused, deliveries) =
-        tokio::try_join!(web.nodes().list(context), web.queue().paused(context), web.audit().backlog(context))?;
+    let nodes = async { web.nodes().list(context).await.map_err(Problem::from) };
+    let paused = async { web.queue().paused(context).await.map_err(Problem::from) };
+    let deliveries = async { web.audit().backlog(context).await.map_err(Problem::from) };
+    let (nodes, paused, deliveries) = tokio::try_join!(nodes, paused, deliveries)?;
     let clock = web.clock(&viewer);
     let mut tree = Vec::new();
-    lay_out(&web.nodes().supervision(), &clock, 0, &mut tree);
+    lay_out(&web.nodes().supervision(context)?, &clock, 0, &mut tree);
     Ok(page(&SupervisionPage {
         layout: Layout::of(&web, &viewer, Here::Supervision, "Nodes").await,
         live: Live::new(&web, ""),

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::model::{CancelledBy, ReportFormat, ScanRecord, ScanSnapshot, ScanStatus};
+use kastrel_actors::model::{CancelledBy, Operation, ReportFormat, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::{permission, reports};
-use kastrel_actors::service::{CancelOutcome, SubmitError};
+use kastrel_actors::service::CancelOutcome;
 use url::form_urlencoded;
 
 use crate::service::DeletionOutcome;
@@ -19,6 +19,7 @@ use crate::web::headers::page;
 use crate::web::pages::confirm::{ConfirmPage, NamedScan, Permission};
 use crate::web::pages::layout::{Here, Layout};
 use crate::web::pages::new_scan::to_scan;
+use crate::web::pages::rights::ScanRights;
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::{Web, WebInner};
 use crate::web::text::duration;
@@ -42,6 +43,12 @@ impl ActionForm {
         let has = |field: &str| form_urlencoded::parse(&body).any(|(name, value)| name == field && value == "yes");
         Ok(Self { list: to_list(&body), confirmed: has("confirmed"), permitted: has("confirm") })
     }
+}
+
+/// Checks that the viewer may do an operation on a scan. Its role in this project may be lower than
+/// that in another one, by which the guard of the route admits it.
+async fn authorize(web: &WebInner, viewer: &Viewer, id: ScanId, operation: Operation) -> Result<(), Problem> {
+    if web.scans().authorize(&viewer.context, id, operation).await? { Ok(()) } else { Err(no_scan()) }
 }
 
 /// Returns how long a scan has run, if that is long enough to ask before a cancel.
@@ -91,6 +98,7 @@ pub(crate) async fn cancel(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
+    authorize(&web, &viewer, id, Operation::CancelScans).await?;
     if !form.confirmed {
         let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
         if let Some(run) = asks_after(&scan.record, web.now()) {
@@ -125,12 +133,11 @@ pub(crate) async fn rerun(
 ) -> Result<Response, Problem> {
     let form = ActionForm::read(body)?;
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    if !scan.status().is_terminal() {
-        return Err(SubmitError::NotEnded(id, scan.status()).into());
-    }
+    // The service refuses what the viewer may not do, and a scan that has not ended.
+    let asks = scan.status().is_terminal() && ScanRights::of(&viewer.context.grants, &scan.record).can_rerun;
     let permission =
         Permission::of(permission::is_required(scan.record.request.options.mode), form.confirmed, form.permitted);
-    if permission.is_asked() {
+    if asks && permission.is_asked() {
         let consequence = "It is submitted once more with all its options, as a new scan.".to_owned();
         let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
         return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
@@ -149,6 +156,7 @@ pub(crate) async fn ask_delete(
     viewer: Viewer,
     PathId(id): PathId,
 ) -> Result<Response, Problem> {
+    authorize(&web, &viewer, id, Operation::DeleteScans).await?;
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let can_go_on = scan.status().is_terminal();
     let consequence = if can_go_on {
@@ -188,6 +196,7 @@ pub(crate) async fn render(
     let given = form_urlencoded::parse(&body)
         .find(|(name, _)| name == "format")
         .and_then(|(_, value)| value.parse::<ReportFormat>().ok());
+    authorize(&web, &viewer, id, Operation::CancelScans).await?;
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     let Some(renderer) = &web.state.renderer else {
         return Err(Problem::new(ProblemKind::NotRendered, NO_RENDERER));

@@ -1,0 +1,29 @@
+//! The pages of accounts: sign-in, set-up, one's own profile, all accounts, and projects with their
+//! members. A server without accounts has none of them.
+
+pub(crate) mod account_detail;
+pub(crate) mod account_list;
+mod fields;
+mod links;
+pub(crate) mod login;
+pub(crate) mod profile;
+pub(crate) mod project_detail;
+pub(crate) mod project_list;
+mod roles;
+mod sessions;
+pub(crate) mod set_password;
+pub(crate) mod set_up;
+#[cfg(test)]
+mod testing;
+mod tokens;
+
+#[cfg(test)]
+mod account_tests;
+#[cfg(test)]
+mod login_tests;
+#[cfg(test)]
+mod profile_tests;
+#[cfg(test)]
+mod project_tests;
+#[cfg(test)]
+mod rights_tests;

@@ -1,0 +1,164 @@
+//! A project and its members. Owners change their roles.
+
+use askama::Template;
+use axum::extract::{FromRequestParts, RawPathParams, RawQuery};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use kastrel_actors::model::{Account, AccountName, Operation, ProjectId, ProjectRole};
+use kastrel_actors::policy::access::decide;
+
+use super::fields::{Accounts, Errors, Fields, Input, Select, SelectOption, with_status};
+use super::links::account_url;
+use super::roles::{NO_ROLE, kind_text, read_role, role_field, state_badge};
+use crate::web::error::Problem;
+use crate::web::headers::page;
+use crate::web::pages::badge::Badge;
+use crate::web::pages::layout::{Here, Layout, Notice};
+use crate::web::state::WebInner;
+use crate::web::text::clean;
+use crate::web::viewer::Viewer;
+
+/// The page of a project.
+#[derive(Template)]
+#[template(path = "accounts/project_detail.html")]
+pub(crate) struct ProjectDetailPage {
+    layout: Layout,
+    notice: Option<Notice>,
+    id: String,
+    title: String,
+    members_url: String,
+    rows: Vec<MemberRow>,
+    /// The form of a new member; `None` if the viewer may not change the members.
+    form: Option<MemberForm>,
+}
+
+/// A member.
+pub(crate) struct MemberRow {
+    name: String,
+    /// The page of the account, if the viewer may open it.
+    url: Option<String>,
+    kind: &'static str,
+    state: Badge,
+    role: ProjectRole,
+    roles: Vec<SelectOption>,
+}
+
+impl MemberRow {
+    fn new(account: &Account, project: &ProjectId, reads_accounts: bool) -> Option<Self> {
+        let role = *account.memberships.get(project)?;
+        Some(Self {
+            name: account.name.to_string(),
+            url: reads_accounts.then(|| account_url(&account.name)),
+            kind: kind_text(account.kind),
+            state: state_badge(account),
+            role,
+            roles: role_field("Role", ProjectRole::Owner, role.as_str(), &mut Errors::default()).options,
+        })
+    }
+}
+
+/// The form of a new member.
+pub(crate) struct MemberForm {
+    name: Input,
+    role: Select,
+}
+
+/// The `{id}` of the path.
+pub(crate) struct ProjectPath(ProjectId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_project())?;
+        let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse::<ProjectId>().ok());
+        id.map(Self).ok_or_else(no_project)
+    }
+}
+
+fn no_project() -> Problem {
+    Problem::not_found("project not found")
+}
+
+/// Shows the page.
+pub(crate) async fn show(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    ProjectPath(id): ProjectPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let query = Fields::parse(query.unwrap_or_default().as_bytes());
+    let shown = read(&web, &viewer, &id, &Fields::default(), Errors::default()).await?;
+    Ok(page(&ProjectDetailPage { notice: notice_of(query.text("notice")), ..shown }))
+}
+
+fn notice_of(name: &str) -> Option<Notice> {
+    let text = match name {
+        "created" => "The project was created.",
+        "members" => "The members were changed.",
+        _ => return None,
+    };
+    Some(Notice::new("done", text))
+}
+
+async fn read(
+    web: &WebInner,
+    viewer: &Viewer,
+    id: &ProjectId,
+    typed: &Fields,
+    mut errors: Errors,
+) -> Result<ProjectDetailPage, Problem> {
+    let (access, context) = (web.access(), &viewer.context);
+    let projects = access.projects(context).await?;
+    let project = projects.into_iter().find(|project| project.id == *id).ok_or_else(no_project)?;
+    let members = access.members(context, id).await?;
+    let title = clean(&project.title);
+    let layout = Layout::of(web, viewer, Here::Projects, format!("Project {title}")).await;
+    let may = |operation| decide(&context.grants, operation, Some(id)).is_ok();
+    let reads_accounts = may(Operation::ReadAccounts);
+    let form = may(Operation::ManageMembers).then(|| MemberForm {
+        name: Input::text("name", "Account", typed, &mut errors),
+        role: role_field("Role", ProjectRole::Owner, typed.text("role"), &mut errors),
+    });
+    Ok(ProjectDetailPage {
+        layout,
+        notice: errors.notice(),
+        id: id.to_string(),
+        title,
+        members_url: format!("/projects/{id}/members"),
+        rows: members.iter().filter_map(|account| MemberRow::new(account, id, reads_accounts)).collect(),
+        form,
+    })
+}
+
+/// Sets the role of a member, or ends the membership. Who ends the own one may not see the page any
+/// more.
+pub(crate) async fn set_member(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    ProjectPath(id): ProjectPath,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let errors = match read_member_role(&fields) {
+        Ok(role) => match web.access().set_member(&viewer.context, &id, fields.text("name"), role).await {
+            Ok(()) => {
+                let own = viewer.context.principal.account().map(AccountName::as_str);
+                let has_left = role.is_none() && own == Some(fields.text("name"));
+                let next = if has_left { "/projects".to_owned() } else { format!("/projects/{id}?notice=members") };
+                return Ok(Redirect::to(&next).into_response());
+            }
+            Err(error) => Errors::from_service(error)?,
+        },
+        Err(errors) => errors,
+    };
+    let status = errors.status();
+    Ok(with_status(status, page(&read(&web, &viewer, &id, &fields, errors).await?)))
+}
+
+/// Reads the role. A form that names none changes nothing.
+fn read_member_role(fields: &Fields) -> Result<Option<ProjectRole>, Errors> {
+    if fields.is_empty("role") {
+        return Err(Errors::of("role", &format!("choose a role, or {NO_ROLE} to remove the member")));
+    }
+    read_role(fields, "role")
+}

@@ -1,0 +1,62 @@
+//! What a viewer may do with a scan, so that pages show no button that would be refused. The
+//! services decide again when a button is pressed.
+
+use kastrel_actors::model::{Grants, Operation, ScanRecord};
+use kastrel_actors::policy::access::decide;
+use kastrel_actors::policy::permission;
+
+/// The rights of a viewer on a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScanRights {
+    /// Whether the viewer may cancel it and render its reports again.
+    pub(crate) can_cancel: bool,
+    /// Whether the viewer may submit it once more.
+    pub(crate) can_rerun: bool,
+    pub(crate) can_delete: bool,
+}
+
+impl ScanRights {
+    pub(crate) fn of(grants: &Grants, scan: &ScanRecord) -> Self {
+        let may = |operation| decide(grants, operation, Some(&scan.project)).is_ok();
+        let is_active = permission::is_required(scan.request.options.mode);
+        Self {
+            can_cancel: may(Operation::CancelScans),
+            can_rerun: may(if is_active { Operation::SubmitActive } else { Operation::SubmitPassive }),
+            can_delete: may(Operation::DeleteScans),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kastrel_actors::model::{ProjectId, ProjectRole, ScanMode, ServerRole};
+    use kastrel_actors::testing::fixtures;
+
+    use super::*;
+
+    #[test]
+    fn rights_on_a_scan_are_those_in_its_project() {
+        let of = |server_role, project: &str, role: Option<ProjectRole>, mode| {
+            let memberships = role.map(|role| (project.parse::<ProjectId>().unwrap(), role)).into_iter();
+            let grants = Grants::new(server_role, memberships.collect::<BTreeMap<_, _>>());
+            let mut scan = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
+            scan.request.options.mode = mode;
+            let rights = ScanRights::of(&grants, &scan);
+            [rights.can_cancel, rights.can_rerun, rights.can_delete]
+        };
+        for (server_role, project, role, mode, expected) in [
+            (None, "default", None, ScanMode::Passive, [false, false, false]),
+            (None, "default", Some(ProjectRole::Viewer), ScanMode::Passive, [false, false, false]),
+            (None, "default", Some(ProjectRole::Scanner), ScanMode::Passive, [true, true, false]),
+            (None, "default", Some(ProjectRole::Scanner), ScanMode::Both, [true, false, false]),
+            (None, "default", Some(ProjectRole::Operator), ScanMode::Both, [true, true, true]),
+            (None, "other", Some(ProjectRole::Owner), ScanMode::Passive, [false, false, false]),
+            (Some(ServerRole::Auditor), "other", None, ScanMode::Passive, [false, false, false]),
+            (Some(ServerRole::Admin), "other", None, ScanMode::Active, [true, true, true]),
+        ] {
+            assert_eq!(of(server_role, project, role, mode), expected, "{server_role:?} {project} {role:?} {mode}");
+        }
+    }
+}
