@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::backend::{BackendError, LocalBackend, PluginList, PluginSource};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
-use crate::app::{App, AppFailure};
+use crate::app::{App, AppFailure, prepare_first_admin};
 use crate::config::{Config, process_environment};
 use crate::descriptors;
 use crate::ports::ScannerCatalog;
@@ -70,6 +70,13 @@ impl AppHost for KastrelHost {
             Role::OneShot | Role::Offline => None,
         };
         let app = Arc::new(App::start(config, role, self.telemetry()).await?);
+        if let Some(server) = server.as_ref().filter(|_| role != Role::Worker)
+            && let Err(error) = prepare_first_admin(&app.access, config, &server.local_url()).await
+        {
+            app.stop().await;
+            app.close().await;
+            return Err(failed(error.into()));
+        }
         let server = match server.map(|server| server.announce(config)).transpose() {
             Ok(server) => server.map(|server| serve(server, Arc::clone(&app), config.clone())),
             Err(error) => {
@@ -122,6 +129,7 @@ impl RunningApp for Running {
     fn backend(&self) -> LocalBackend {
         LocalBackend::new(
             self.app.services.clone(),
+            self.app.access.clone(),
             Arc::clone(&self.app.artifacts),
             Arc::new(Catalogue(self.app.catalogue())),
         )

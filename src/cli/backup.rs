@@ -9,7 +9,7 @@ use kastrel_actors::ports::{Clock as _, SystemClock};
 use serde::Serialize;
 use tokio::io::{AsyncWrite, BufWriter};
 
-use super::args::BackupArgs;
+use super::args::{BackupArgs, ServerArgs};
 use super::backend::RemoteBackend;
 use super::context::{Context, Opener};
 use super::error::CliError;
@@ -68,7 +68,7 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
     let file = if is_stream { None } else { Some(NewFile::begin(&context.directory.join(&args.file), args.force)?) };
     let opener = context.opener();
     let source = tokio::select! {
-        source = source(&opener, args.server.server.as_deref(), &config) => source?,
+        source = source(&opener, &args.server, &config) => source?,
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     let files = matches!(source, Source::Database(_)).then(|| place_of_files(&config));
@@ -92,7 +92,7 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
 
 /// Returns the server that the user named, the server that holds the data folder, or the database
 /// itself.
-pub(super) async fn source(opener: &Opener, server: Option<&str>, config: &Config) -> Result<Source, CliError> {
+pub(super) async fn source(opener: &Opener, server: &ServerArgs, config: &Config) -> Result<Source, CliError> {
     if let Some(server) = opener.named(server)? {
         return Ok(Source::Server(server));
     }

@@ -2,7 +2,9 @@
 //! the access to the scans.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::args::ConfigArgs;
+use super::args::{ConfigArgs, ServerArgs};
 use super::backend::locate::{Place, ServerFile, locate};
 use super::backend::{Backend, BackendError, Holder, RemoteBackend};
 use super::error::CliError;
@@ -21,6 +23,7 @@ use super::interrupt::Interrupts;
 use super::output::Output;
 use crate::app::AppFailure;
 use crate::config::{Config, FlagValue, Resolved, Sources, find_file};
+use crate::identity::token::ApiToken;
 use crate::tls::Fingerprint;
 
 /// The context of a command. See the module documentation.
@@ -68,7 +71,7 @@ impl Context {
     /// The errors of [`Opener::open`].
     pub async fn open(
         &mut self,
-        server: Option<&str>,
+        server: &ServerArgs,
         config: &Config,
         role: Role,
     ) -> Result<Option<Session>, CliError> {
@@ -82,13 +85,22 @@ impl Context {
     /// Returns an opener with what it needs of the context.
     #[must_use]
     pub fn opener(&self) -> Opener {
-        Opener { server: self.env.get("KASTREL_SERVER").cloned(), host: self.host.clone() }
+        let variable = |name: &str| self.env.get(name).filter(|value| !value.is_empty()).cloned();
+        Opener {
+            server: variable("KASTREL_SERVER"),
+            token: variable("KASTREL_TOKEN"),
+            directory: self.directory.clone(),
+            host: self.host.clone(),
+        }
     }
 }
 
 /// Opens the access to the scans.
 pub struct Opener {
     server: Option<String>,
+    /// The API token of the environment.
+    token: Option<String>,
+    directory: PathBuf,
     host: Arc<dyn AppHost>,
 }
 
@@ -96,26 +108,44 @@ impl Opener {
     /// Returns the server to use, if there is one.
     ///
     /// # Errors
-    /// The URL of the server is invalid.
-    pub async fn server(&self, flag: Option<&str>, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
+    /// The URL of the server or the token is invalid.
+    pub async fn server(&self, args: &ServerArgs, config: &Config) -> Result<Option<RemoteBackend>, CliError> {
         let file = std::fs::read_to_string(config.server_file()).ok();
-        Ok(match locate(flag, self.server.as_deref(), file.as_deref())? {
-            Place::Named(url) => Some(RemoteBackend::new(url)?),
-            Place::Found { url, certificate } => holder_at(url, certificate, config).await?,
-            Place::Here => None,
-        })
+        match locate(args.server.as_deref(), self.server.as_deref(), file.as_deref())? {
+            Place::Named(url) => self.connect(url, args).map(Some),
+            place => {
+                no_token_file(args)?;
+                if let Place::Found { url, certificate } = place {
+                    holder_at(url, certificate, config).await
+                } else {
+                    Ok(None)
+                }
+            }
+        }
     }
 
     /// Returns the server that the user named, if any.
     ///
     /// # Errors
-    /// The URL of the server is invalid.
-    pub fn named(&self, flag: Option<&str>) -> Result<Option<RemoteBackend>, CliError> {
-        match locate(flag, self.server.as_deref(), None)? {
-            Place::Named(url) => Ok(Some(RemoteBackend::new(url)?)),
-            Place::Found { url, certificate } => Ok(Some(RemoteBackend::with_certificate(url, certificate)?)),
-            Place::Here => Ok(None),
+    /// The URL of the server or the token is invalid.
+    pub fn named(&self, args: &ServerArgs) -> Result<Option<RemoteBackend>, CliError> {
+        match locate(args.server.as_deref(), self.server.as_deref(), None)? {
+            Place::Named(url) => self.connect(url, args).map(Some),
+            Place::Found { .. } | Place::Here => no_token_file(args).map(|()| None),
         }
+    }
+
+    /// Returns a client of the server that the user named, with the user's token if there is one.
+    /// No other server gets the token.
+    fn connect(&self, url: Url, args: &ServerArgs) -> Result<RemoteBackend, CliError> {
+        let (source, text) = match (&args.token_file, &self.token) {
+            (Some(file), _) => ("--token-file", read_token(&self.directory.join(file))?),
+            (None, Some(token)) => ("KASTREL_TOKEN", token.clone()),
+            (None, None) => return Ok(RemoteBackend::new(url)?),
+        };
+        // The text is not repeated: it may be another secret.
+        let token = ApiToken::parse(text.trim()).map_err(|fault| CliError::Usage(format!("{source}: {fault}")))?;
+        Ok(RemoteBackend::with_token(url, token)?)
     }
 
     /// Returns the running server that holds the data folder.
@@ -129,7 +159,7 @@ impl Opener {
     ///
     /// # Errors
     /// Neither is available.
-    pub async fn open(&self, server: Option<&str>, config: &Config, role: Role) -> Result<Session, CliError> {
+    pub async fn open(&self, server: &ServerArgs, config: &Config, role: Role) -> Result<Session, CliError> {
         match self.open_shared(server, config, role).await? {
             Some(session) => Ok(session),
             None => self.start(config, role).await,
@@ -143,7 +173,7 @@ impl Opener {
     /// The errors of [`Opener::open`].
     pub async fn open_shared(
         &self,
-        server: Option<&str>,
+        server: &ServerArgs,
         config: &Config,
         role: Role,
     ) -> Result<Option<Session>, CliError> {
@@ -168,6 +198,23 @@ impl Opener {
     }
 }
 
+/// Reads the file of `--token-file`. A token is shorter than what is read.
+fn read_token(file: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|file| file.take(1024).read_to_string(&mut text));
+    // The name of the file is not repeated: people put the token in its place.
+    read.map(|_| text)
+        .map_err(|error| CliError::Usage(format!("--token-file: failed to read the file that is named there: {error}")))
+}
+
+/// Refuses a token that no server would get.
+fn no_token_file(args: &ServerArgs) -> Result<(), CliError> {
+    if args.token_file.is_none() {
+        return Ok(());
+    }
+    Err(CliError::Usage("--token-file: name the server that gets the token, with --server or KASTREL_SERVER".into()))
+}
+
 /// Returns the server at the URL in `server.json`, if it holds the data folder. The file may be
 /// left over from a killed server, and another program may use the port by now.
 async fn holder_at(
@@ -177,7 +224,7 @@ async fn holder_at(
 ) -> Result<Option<RemoteBackend>, CliError> {
     let server = RemoteBackend::with_certificate(url, certificate)?;
     Ok(match server.holds(&config.data.dir).await {
-        Holder::Proven => Some(server),
+        Holder::Proven => Some(server.with_folder(&config.data.dir)?),
         Holder::Silent => None,
         Holder::WithoutProof if ServerFile::read(&config.server_file()).is_some_and(|file| file.has_process()) => {
             tracing::warn!(
@@ -255,6 +302,15 @@ impl Session {
         }
     }
 
+    /// Returns the URL of another page, if there is a server. The path follows its address.
+    #[must_use]
+    pub fn page_at(&self, path: &str) -> Option<String> {
+        match &self.place {
+            SessionPlace::Server(server) => Some(server.page_at(path)),
+            SessionPlace::Here(_) => None,
+        }
+    }
+
     /// Waits until the application in this process fails. With a server, it waits forever.
     pub async fn failed(&self) -> AppFailure {
         match &self.place {
@@ -268,5 +324,58 @@ impl Session {
         if let SessionPlace::Here(app) = self.place {
             app.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kastrel_actors::testing::Script;
+
+    use super::*;
+    use crate::cli::exit::Exit;
+    use crate::cli::scan::tests::World;
+
+    /// Returns an opener whose environment has this token.
+    fn opener(token: Option<&str>) -> (Opener, tempfile::TempDir) {
+        let mut context = World::new(Script::Hang).context;
+        context.env.extend(token.map(|token| ("KASTREL_TOKEN".to_owned(), token.to_owned())));
+        let folder = tempfile::tempdir().unwrap();
+        context.directory = folder.path().to_owned();
+        (context.opener(), folder)
+    }
+
+    fn args(server: Option<&str>, token_file: Option<&str>) -> ServerArgs {
+        ServerArgs { server: server.map(Into::into), token_file: token_file.map(Into::into) }
+    }
+
+    #[tokio::test]
+    async fn token_is_for_the_server_that_the_user_named() {
+        let token = ApiToken::generate();
+        let (opener, folder) = opener(Some(token.expose()));
+        std::fs::write(folder.path().join("token"), format!("{}\n", ApiToken::generate().expose())).unwrap();
+        let there = "http://127.0.0.1:9";
+        for file in [None, Some("token")] {
+            let server = opener.named(&args(Some(there), file)).unwrap().unwrap();
+            let has_own = format!("{server:?}").contains(token.id());
+            assert_eq!(has_own, file.is_none(), "the flag takes precedence: {server:?}");
+        }
+        assert!(opener.named(&args(None, None)).unwrap().is_none());
+        let error = opener.named(&args(None, Some("token"))).unwrap_err();
+        assert_eq!((error.exit(), error.to_string().contains("--server")), (Exit::Usage, true));
+        let error = opener.named(&args(Some("http://scans.example"), None)).unwrap_err();
+        assert!(error.exit() == Exit::Usage && error.to_string().contains("without https"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn text_that_is_no_token_is_refused_and_not_repeated() {
+        let (with_wrong, folder) = opener(Some("hunter2"));
+        std::fs::write(folder.path().join("other"), "hunter2").unwrap();
+        for file in [None, Some("other"), Some("missing-hunter2")] {
+            let error = with_wrong.named(&args(Some("http://127.0.0.1:9"), file)).unwrap_err();
+            assert!(error.exit() == Exit::Usage && !error.to_string().contains("hunter2"), "{error}");
+            assert!(error.to_string().contains(if file.is_none() { "KASTREL_TOKEN" } else { "--token-file" }));
+        }
+        let (empty, _folder) = opener(Some(""));
+        assert!(empty.named(&args(Some("http://127.0.0.1:9"), None)).unwrap().is_some(), "an empty one is not set");
     }
 }

@@ -40,7 +40,7 @@ async fn local_list(services: &Services, _: Timestamp) -> Result<DeadLetterList,
 pub(super) async fn resend(args: &ResendArgs, context: &mut Context) -> Result<Exit, CliError> {
     let common = &args.common;
     let config = context.resolve(&common.config, common.flags(), None)?.config;
-    let Some(session) = context.open(common.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&common.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     let known = session.backend.resend(args.id).await;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use kastrel_actors::model::{NodeId, OutboxKey, ScanId};
+use kastrel_actors::model::{AccountName, NodeId, OutboxKey, ProjectId, ScanId, TokenId};
 
 use super::backend::BackendError;
 use super::exit::Exit;
@@ -33,6 +33,15 @@ pub enum CliError {
     /// The dead letter does not exist.
     #[error("there is no dead letter {0}; `kastrel dead-letters list` lists them")]
     NoDeadLetter(OutboxKey),
+    /// The account does not exist.
+    #[error("there is no account {0}; `kastrel user list` and `kastrel service-account list` list them")]
+    NoAccount(AccountName),
+    /// The project does not exist, or may not be seen.
+    #[error("there is no project {0}; `kastrel project list` lists them")]
+    NoProject(ProjectId),
+    /// The account has no such token.
+    #[error("there is no token {0} of this account; `kastrel token list` lists them")]
+    NoToken(TokenId),
     /// The application could not be started, or failed.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
@@ -52,7 +61,14 @@ impl CliError {
             Self::Config(_) | Self::Usage(_) => Exit::Usage,
             Self::Backend(error) => error.exit(),
             Self::Storage(_) => Exit::Storage,
-            Self::NoScan(_) | Self::NoNode(_) | Self::NoDeadLetter(_) | Self::App(_) | Self::Output(_) => Exit::Failed,
+            Self::NoScan(_)
+            | Self::NoNode(_)
+            | Self::NoDeadLetter(_)
+            | Self::NoAccount(_)
+            | Self::NoProject(_)
+            | Self::NoToken(_)
+            | Self::App(_)
+            | Self::Output(_) => Exit::Failed,
         }
     }
 }

@@ -17,6 +17,8 @@ pub enum Exit {
     Unreachable,
     /// The database has lost rows or is damaged, and is not used.
     Storage,
+    /// The server needs an API token, or refuses the given one.
+    Unauthorized,
     /// The scan found an issue at or above the severity of `--fail-on`.
     Found,
     /// Checks that `--require-coverage` requires did not run.
@@ -34,6 +36,7 @@ impl Exit {
         Self::Cancelled,
         Self::Unreachable,
         Self::Storage,
+        Self::Unauthorized,
         Self::Found,
         Self::Uncovered,
         Self::Interrupted,
@@ -49,6 +52,7 @@ impl Exit {
             Self::Cancelled => 3,
             Self::Unreachable => 4,
             Self::Storage => 5,
+            Self::Unauthorized => 6,
             Self::Found => 10,
             Self::Uncovered => 11,
             Self::Interrupted => 130,
@@ -67,6 +71,7 @@ impl Exit {
             Self::Cancelled => "the scan was cancelled elsewhere",
             Self::Unreachable => "the server does not answer",
             Self::Storage => "the database has lost rows or is damaged; the message states the next step",
+            Self::Unauthorized => "the server needs an API token, or refuses the given one",
             Self::Found => "the scan found an issue at or above --fail-on, or of unknown severity",
             Self::Uncovered => "coverage is incomplete: not every check of --require-coverage ran",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 /// Neither a server nor the database is available.
 pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&args.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     let filter = ListFilter {

@@ -2,11 +2,13 @@
 //!
 //! [`Command`] lists the commands, and [`args`] has their arguments. Each command has its own file
 //! and works with a [`context::Context`], which tests create from test doubles. [`backend`] is the
-//! access to the scans, of this process or of a server. [`host`] is the part of the application that
-//! commands need in their own process.
+//! access to the scans, of this process or of a server. [`host`] is the part of the application
+//! that commands need in their own process.
 
+mod accounts;
 mod app_host;
 pub mod args;
+mod ask;
 mod audit;
 pub mod backend;
 mod backup;
@@ -27,17 +29,21 @@ mod nodes;
 pub mod output;
 mod plugins;
 pub mod progress;
+mod projects;
 mod queue;
 mod ready;
 mod restore;
 mod scan;
+mod secret_file;
 mod serve;
 mod show;
 mod status;
 pub mod summary;
 pub mod table;
 pub mod text;
+mod tokens;
 pub mod view;
+mod whoami;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,7 +52,8 @@ use std::sync::Arc;
 pub use app_host::KastrelHost;
 use args::{
     AuditCommand, BackupArgs, BackupsArgs, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs, ListArgs,
-    OneScanArgs, PauseArgs, PluginsArgs, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, WorkerArgs,
+    OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs,
+    ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -97,6 +104,20 @@ pub enum Command {
     /// Show the events that could not be delivered, and send one again
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Manage the accounts of people
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Manage the accounts of programs
+    #[command(subcommand)]
+    ServiceAccount(ServiceAccountCommand),
+    /// Manage projects and their members
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Manage API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show the account and the rights of your commands
+    Whoami(ReadArgs),
     /// Back up the database to a file
     Backup(BackupArgs),
     /// Restore a backup into an empty database, or in place of a damaged one
@@ -182,6 +203,11 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Audit(AuditCommand::List(args)) => audit::list(&args, context).await,
         Command::DeadLetters(DeadLettersCommand::List(args)) => dead_letters::list(&args, context).await,
         Command::DeadLetters(DeadLettersCommand::Resend(args)) => dead_letters::resend(&args, context).await,
+        Command::User(command) => accounts::user(&command, context).await,
+        Command::ServiceAccount(command) => accounts::service_account(&command, context).await,
+        Command::Project(command) => projects::run(&command, context).await,
+        Command::Token(command) => tokens::run(&command, context).await,
+        Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
         // Only reached if something is in front of the word; otherwise main passes all arguments on

@@ -38,7 +38,7 @@ async fn local_list(services: &Services, now: Timestamp) -> Result<NodeList, Bac
 /// The node does not exist, or neither a server nor the database is available.
 pub(super) async fn drain(args: &DrainArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&args.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     let within = args.within.map(Duration::from_secs);

@@ -18,7 +18,7 @@ use super::text::{brief, plain};
 pub(super) async fn run(args: &PluginsArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
     let opener = context.opener();
-    let list = match opener.server(args.server.server.as_deref(), &config).await? {
+    let list = match opener.server(&args.server, &config).await? {
         // If the user names a scanner, list the plugins of that one, and not those of the server's.
         Some(server) if !args.scanner.is_given() || args.server.server.is_some() => server.plugins().await?,
         _ => context.host.scanner(&config).await?,

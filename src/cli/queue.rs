@@ -15,7 +15,7 @@ use crate::api_types::QueueBody;
 /// Neither a server nor the database is available.
 pub(super) async fn pause(args: &PauseArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.common.config, args.common.flags(), None)?.config;
-    let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&args.common.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     let answer = session.backend.pause(args.reason.clone()).await;
@@ -28,7 +28,7 @@ pub(super) async fn pause(args: &PauseArgs, context: &mut Context) -> Result<Exi
 /// Neither a server nor the database is available.
 pub(super) async fn resume(args: &ResumeArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.common.config, args.common.flags(), None)?.config;
-    let Some(session) = context.open(args.common.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&args.common.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     let answer = session.backend.resume().await;

@@ -149,7 +149,7 @@ async fn fill(
         Some(path) => backup::read(target.store(), open(path).await?).await,
         None => backup::read(target.store(), tokio::io::stdin()).await,
     };
-    if let Err(BackupError::Import(ImportError::NotEmpty { .. })) = &summary
+    if let Err(BackupError::Import(ImportError::NotEmpty { .. } | ImportError::HasAccounts { .. })) = &summary
         && config.database.url.is_none()
     {
         output.note("`kastrel restore --replace` replaces the existing database, which is kept under another name");

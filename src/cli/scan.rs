@@ -14,6 +14,7 @@ use super::host::Role;
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::progress::Progress;
+use super::secret_file;
 use super::summary::summary;
 use super::text::{brief, plain};
 use super::view::ScanView;
@@ -64,7 +65,7 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
     };
     let opener = context.opener();
     let open = async {
-        let server = args.server.server.as_deref();
+        let server = &args.server;
         if !args.no_wait {
             return opener.open(server, &config, Role::OneShot).await;
         }
@@ -170,31 +171,14 @@ async fn submit_and_follow(
     }
 }
 
-/// Reads the settings of `--set-secret`. A separate thread reads them, and the end of the command
-/// does not wait for it: a pipe may never provide data.
+/// Reads the settings of `--set-secret`.
 async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
     if args.set_secret.is_empty() {
         return Ok(Vec::new());
     }
-    let (sender, read) = tokio::sync::oneshot::channel();
     let args = args.clone();
-    std::thread::Builder::new().name("secrets".into()).spawn(move || sender.send(args.secrets(read_secret)))?;
-    let read = read.await.map_err(|_| std::io::Error::other("the reading of --set-secret ended early"))?;
+    let read = secret_file::on_own_thread(move || args.secrets(secret_file::read)).await?;
     read.map_err(CliError::Usage)
-}
-
-/// Reads a secret from a file or standard input. A secret that is longer than any setting is
-/// refused later.
-fn read_secret(file: &str) -> std::io::Result<String> {
-    use std::io::Read as _;
-    const MOST: u64 = 64 << 10;
-    let mut text = String::new();
-    if file == "-" {
-        std::io::stdin().take(MOST).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(file)?.take(MOST).read_to_string(&mut text)?;
-    }
-    Ok(text)
 }
 
 /// Shows the result: the plan of a dry run, the summary, and why the scan fails its gate.
@@ -283,4 +267,4 @@ async fn follow(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

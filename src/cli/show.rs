@@ -40,7 +40,7 @@ where
     F: FnOnce(&T, Timestamp, Style) -> String,
 {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&args.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]

@@ -15,7 +15,7 @@ use super::summary::summary;
 /// The scan does not exist, or neither a server nor the database is available.
 pub(super) async fn run(args: &OneScanArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.config, args.flags(), None)?.config;
-    let Some(session) = context.open(args.server.server.as_deref(), &config, Role::Offline).await? else {
+    let Some(session) = context.open(&args.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
     let answer = session.backend.details(args.id).await;

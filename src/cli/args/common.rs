@@ -9,6 +9,8 @@ use crate::config::{FlagValue, ScannerChoice};
 
 const SERVER_HELP: &str = "Work with the server at this address, such as http://127.0.0.1:5000 [env: KASTREL_SERVER]; without it, with the one that holds the data folder";
 
+const TOKEN_HELP: &str = "File with the API token for that server [env: KASTREL_TOKEN has the token itself]";
+
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
@@ -37,6 +39,9 @@ pub struct ServerArgs {
     #[arg(long, value_name = "URL", help = SERVER_HELP)]
     #[expect(missing_docs, reason = "a doc comment would replace the help text")]
     pub server: Option<String>,
+    #[arg(long, value_name = "FILE", help = TOKEN_HELP)]
+    #[expect(missing_docs, reason = "a doc comment would replace the help text")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// What a command takes that shows something of a server or of the data folder.

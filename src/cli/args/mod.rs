@@ -1,5 +1,6 @@
 //! The arguments of the commands, and what they ask for: a file for each group of commands.
 
+mod accounts;
 mod cluster;
 mod common;
 mod data;
@@ -11,6 +12,11 @@ mod setup;
 
 use std::ffi::OsString;
 
+pub use accounts::{
+    AccountArgs, GrantArgs, MembersArgs, ProjectCommand, ProjectCreateArgs, RevokeMemberArgs, RightsArgs, RoleArgs,
+    ServiceAccountCommand, ServiceAccountCreateArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs,
+    UserCommand, UserCreateArgs,
+};
 pub use cluster::{DrainArgs, PauseArgs, ResumeArgs};
 pub use common::{ConfigArgs, ReadArgs, ScannerArgs, ServerArgs};
 pub use data::{BackupArgs, BackupsArgs, RestoreArgs};

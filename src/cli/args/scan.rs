@@ -2,7 +2,7 @@
 
 use clap::Args;
 use kastrel_actors::model::{
-    ConfigOverride, MAX_WORKERS, Priority, ReportFormat, ScanMode, ScanRequestDraft, Severity,
+    ConfigOverride, MAX_WORKERS, Priority, ProjectId, ReportFormat, ScanMode, ScanRequestDraft, Severity,
 };
 use kastrel_actors::policy::permission;
 
@@ -53,6 +53,9 @@ pub struct ScanArgs {
     /// Queue priority [default: normal]
     #[arg(long, value_name = "PRIORITY", value_parser = names(Priority::ALL.iter().map(|one| one.as_str())))]
     pub priority: Option<String>,
+    /// Project of the scan [default: default, or the only one in which you may scan]
+    #[arg(long, value_name = "ID")]
+    pub project: Option<ProjectId>,
     /// Exit with code 10 if an issue of this severity or worse, or of unknown severity, was found
     #[arg(long, value_name = "SEVERITY", value_parser = names(Severity::ALL.iter().map(|one| one.as_str())))]
     pub fail_on: Option<String>,
@@ -101,6 +104,7 @@ impl ScanArgs {
             priority: self.priority.clone(),
             // Not sent where it is not needed: older servers do not know the field.
             confirm_active: self.confirm_active.then_some(true),
+            project: self.project.as_ref().map(ToString::to_string),
             kept: Vec::new(),
         }
     }

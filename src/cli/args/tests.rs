@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
+
 use clap::CommandFactory as _;
 use clap::Parser as _;
-use kastrel_actors::model::{ScanRequestDraft, ScanStatus, Severity};
+use kastrel_actors::model::{AccountKind, ProjectRole, ScanRequestDraft, ScanStatus, ServerRole, Severity};
 
 use super::*;
+use crate::api_types::NewTokenBody;
 use crate::cli::exit::Exit;
 use crate::cli::gate::{Gate, Require};
 use crate::cli::{Cli, Command};
@@ -165,6 +168,13 @@ fn an_active_scan_needs_a_confirmation_each_time() {
 }
 
 #[test]
+fn scan_is_submitted_to_the_named_project() {
+    assert_eq!(scan(&["x"]).draft().project, None);
+    assert_eq!(scan(&["x", "--project", "shop"]).draft().project.as_deref(), Some("shop"));
+    assert!(Cli::try_parse_from(["kastrel", "scan", "x", "--project", "Shop"]).is_err());
+}
+
+#[test]
 fn a_scan_is_named_by_its_number() {
     let error = Cli::try_parse_from(["kastrel", "status", "abc"]).unwrap_err().to_string();
     assert!(error.contains("invalid value 'abc' for '<ID>': expected a scan number, such as 12"), "{error}");
@@ -247,4 +257,75 @@ fn event_commands_take_scans_limits_and_ids() {
     ] {
         assert!(parsed(wrong).is_err(), "{wrong:?}");
     }
+}
+
+fn parsed(words: &str) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(["kastrel"].into_iter().chain(words.split(' '))).map(|cli| cli.command)
+}
+
+#[test]
+fn new_accounts_have_the_rights_of_the_words() {
+    let account = |words: &str| match parsed(words).unwrap() {
+        Command::User(UserCommand::Create(args)) => args.account(),
+        Command::ServiceAccount(ServiceAccountCommand::Create(args)) => args.account(),
+        other => panic!("{other:?}"),
+    };
+    let memberships = |id: &str, role: &str| [(id.parse().unwrap(), role.parse().unwrap())].into();
+    for (words, role, of_projects) in [
+        ("user create ana", None, BTreeMap::new()),
+        ("user create ana --admin", Some(ServerRole::Admin), BTreeMap::new()),
+        ("user create ana --auditor --role scanner", Some(ServerRole::Auditor), memberships("default", "scanner")),
+        ("user create ana --project shop", None, memberships("shop", "viewer")),
+        ("service-account create ci --project shop --role owner", None, memberships("shop", "owner")),
+    ] {
+        let account = account(words);
+        assert_eq!((account.server_role, account.memberships), (role, of_projects), "{words}");
+    }
+    assert_eq!(account("service-account create ci").kind, Some(AccountKind::Service));
+    for wrong in [
+        "user create",
+        "user create Ana",
+        "user create ana --admin --auditor",
+        "user create ana --role king",
+        "service-account create ci --password-file f",
+        "user role ana owner",
+        "project create Shop",
+        "project grant shop ana",
+        "project grant shop ana king",
+        "token create",
+        "token create --label x --days 0",
+        "token revoke short",
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn role_of_an_account_can_be_removed() {
+    for (word, role) in [("admin", Some(ServerRole::Admin)), ("auditor", Some(ServerRole::Auditor)), ("none", None)] {
+        let Command::User(UserCommand::Role(args)) = parsed(&format!("user role ana {word}")).unwrap() else {
+            panic!("role")
+        };
+        assert_eq!(args.server_role(), role);
+    }
+}
+
+#[test]
+fn token_is_what_the_words_say() {
+    let token = |words: &str| match parsed(words).unwrap() {
+        Command::Token(TokenCommand::Create(args)) => (args.account.clone(), args.token()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(token("token create --label x"), (None, NewTokenBody { label: "x".into(), ..NewTokenBody::default() }));
+    let (account, body) =
+        token("token create --account ci --label x --role scanner --project shop --days 7 --server-role");
+    assert_eq!(account, "ci".parse().ok());
+    let expected = NewTokenBody {
+        label: "x".into(),
+        role: Some(ProjectRole::Scanner),
+        project: "shop".parse().ok(),
+        server_role: true,
+        days: Some(7),
+    };
+    assert_eq!(body, expected);
 }

@@ -10,7 +10,7 @@ use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
 use super::error::BackendError;
-use super::remote::{RemoteBackend, problem};
+use super::remote::RemoteBackend;
 use crate::api_types::BackupsBody;
 
 /// A server that sends nothing for this long counts as dead.
@@ -35,7 +35,7 @@ impl RemoteBackend {
             StatusCode::NOT_FOUND => {
                 return Err(self.strange("it makes no backups; it is an older version, or a worker"));
             }
-            status => return Err(problem(status, response).await),
+            _ => return Err(self.problem(response).await),
         }
         let chunks = stream::unfold(Box::pin(response.bytes_stream()), async |mut chunks| {
             let chunk = match tokio::time::timeout(SILENCE, chunks.next()).await {

@@ -8,6 +8,7 @@ use kastrel_actors::service::QueueService;
 use reqwest::Method;
 use serde::Serialize;
 
+use super::access::AccessBackend;
 use super::error::BackendError;
 use super::events::EventBackend;
 use super::local::{LocalBackend, context};
@@ -32,10 +33,10 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueBody, BackendError>;
 }
 
-/// The scans, the nodes, the queue and the events of a backend.
-pub trait Backend: ScanBackend + ClusterBackend + EventBackend {}
+/// The scans, the nodes, the queue, the events and the accounts of a backend.
+pub trait Backend: ScanBackend + ClusterBackend + EventBackend + AccessBackend {}
 
-impl<T: ScanBackend + ClusterBackend + EventBackend> Backend for T {}
+impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend> Backend for T {}
 
 /// How long to wait for the number of signals, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);

@@ -7,12 +7,13 @@ use kastrel_actors::service::CommandError;
 use crate::api_types::ProblemBody;
 use crate::cli::exit::Exit;
 use crate::cli::text::plain;
+use crate::service::access::AccountError;
 
 /// The errors of a backend.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// All invalid fields of a submission.
-    #[error("the scan was not accepted:{}", .0.iter().map(|error| format!("\n  {}: {}", plain(&error.field), plain(&error.message))).collect::<String>())]
+    /// All invalid fields of a submission or of another request.
+    #[error("the request was not accepted:{}", .0.iter().map(|error| format!("\n  {}: {}", plain(&error.field), plain(&error.message))).collect::<String>())]
     Invalid(Vec<FieldError>),
     /// The server does not respond.
     #[error("failed to reach the server at {url}; is it running? (`kastrel serve`)")]
@@ -34,12 +35,49 @@ pub enum BackendError {
         /// What is unexpected in the response.
         what: String,
     },
+    /// The server does not know who makes the request.
+    #[error("the server at {url} {sent}")]
+    Unauthorized {
+        /// The URL of the server.
+        url: String,
+        /// What it got.
+        sent: SentCredential,
+    },
+    /// A token would cross a network without encryption. It was not sent.
+    #[error("the API token is not sent to {url}: without https, others on the network could read it")]
+    OpenToken {
+        /// The URL of the server.
+        url: String,
+    },
     /// The store did not respond.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Any other error, as text.
     #[error("{0}")]
     Other(String),
+}
+
+/// What a server got that does not know who makes the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentCredential {
+    /// Nothing.
+    None,
+    /// An API token.
+    Token,
+    /// The proof of a command of its data folder.
+    Folder,
+}
+
+impl std::fmt::Display for SentCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "needs an API token: set KASTREL_TOKEN, or name a file with --token-file",
+            Self::Token => {
+                "does not accept the API token of KASTREL_TOKEN or --token-file: it has expired or was revoked, or its account is disabled"
+            }
+            Self::Folder => "does not accept commands of its data folder: restart it, and try again",
+        })
+    }
 }
 
 impl BackendError {
@@ -49,7 +87,12 @@ impl BackendError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Problem(problem) => matches!(problem.status, 429 | 500..),
-            Self::Invalid(_) | Self::Strange { .. } | Self::Store(_) | Self::Other(_) => false,
+            Self::Invalid(_)
+            | Self::Strange { .. }
+            | Self::Unauthorized { .. }
+            | Self::OpenToken { .. }
+            | Self::Store(_)
+            | Self::Other(_) => false,
         }
     }
 
@@ -57,7 +100,8 @@ impl BackendError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Invalid(_) => Exit::Usage,
+            Self::Invalid(_) | Self::OpenToken { .. } => Exit::Usage,
+            Self::Unauthorized { .. } => Exit::Unauthorized,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Problem(_) | Self::Strange { .. } | Self::Store(_) | Self::Other(_) => Exit::Failed,
         }
@@ -68,7 +112,18 @@ impl From<CommandError> for BackendError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Invalid(error) => Self::Invalid(vec![error]),
+            CommandError::Denied(denial) => Self::Other(denial.to_string()),
             CommandError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for BackendError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Invalid(errors) => Self::Invalid(errors),
+            AccountError::Store(error) => error.into(),
+            error @ (AccountError::Denied(_) | AccountError::LastAdmin) => Self::Other(error.to_string()),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::BackendError;
 use super::local::{LocalBackend, context};
-use super::remote::{RemoteBackend, is_json, problem};
+use super::remote::{RemoteBackend, is_json};
 
 /// The commands to the events of a backend.
 #[async_trait]
@@ -30,7 +30,7 @@ impl EventBackend for RemoteBackend {
         match response.status() {
             StatusCode::NOT_FOUND if is_json(&response) => Ok(false),
             status if status.is_success() => Ok(true),
-            status => Err(problem(status, response).await),
+            _ => Err(self.problem(response).await),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::error::BackendError;
 use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use crate::cli::view::ScanView;
 use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, HTML_REPORT_NAME, PDF_REPORT_NAME};
+use crate::service::access::AccessService;
 use crate::{telemetry, terminal_text};
 
 /// How long to search for a report.
@@ -39,6 +40,7 @@ pub trait PluginSource: Send + Sync {
 #[derive(Clone)]
 pub struct LocalBackend {
     pub(super) services: Services,
+    pub(super) access: AccessService,
     artifacts: Arc<dyn ArtifactStore>,
     plugins: Arc<dyn PluginSource>,
 }
@@ -46,8 +48,13 @@ pub struct LocalBackend {
 impl LocalBackend {
     /// Creates a backend from the services of this process.
     #[must_use]
-    pub fn new(services: Services, artifacts: Arc<dyn ArtifactStore>, plugins: Arc<dyn PluginSource>) -> Self {
-        Self { services, artifacts, plugins }
+    pub fn new(
+        services: Services,
+        access: AccessService,
+        artifacts: Arc<dyn ArtifactStore>,
+        plugins: Arc<dyn PluginSource>,
+    ) -> Self {
+        Self { services, access, artifacts, plugins }
     }
 
     /// Returns the services of this process.
@@ -108,9 +115,12 @@ impl ScanBackend for LocalBackend {
             Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
             Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
             Err(SubmitError::Store(error)) => Err(error.into()),
-            Err(error @ (SubmitError::KeyReused(_) | SubmitError::NotEnded(..) | SubmitError::Queue(_))) => {
-                Err(BackendError::Other(error.to_string()))
-            }
+            Err(
+                error @ (SubmitError::KeyReused(_)
+                | SubmitError::NotEnded(..)
+                | SubmitError::Denied(_)
+                | SubmitError::Queue(_)),
+            ) => Err(BackendError::Other(error.to_string())),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The backends of the commands: the scans of this process, or of a server.
 
+mod access;
 mod backup;
 mod cluster;
 mod error;
@@ -11,8 +12,9 @@ mod remote;
 mod scans;
 mod sse;
 
+pub use access::AccessBackend;
 pub use cluster::{Backend, ClusterBackend};
-pub use error::BackendError;
+pub use error::{BackendError, SentCredential};
 pub use events::EventBackend;
 pub(crate) use local::context;
 pub use local::{LocalBackend, PluginSource};

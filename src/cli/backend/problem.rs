@@ -39,7 +39,7 @@ mod tests {
             (
                 422,
                 r#"{"title":"x","errors":[{"field":"target","message":"the target is empty"},{"field":"mode","message":"odd"}]}"#,
-                "the scan was not accepted:\n  target: the target is empty\n  mode: odd",
+                "the request was not accepted:\n  target: the target is empty\n  mode: odd",
             ),
         ] {
             assert_eq!(BackendError::from(ProblemBody::read(status, body.as_bytes())).to_string(), shown);

@@ -1,4 +1,8 @@
 //! The backend of the scans of a server, over its HTTP API.
+//!
+//! A server that the user named gets the user's API token, and over plain http only on this
+//! machine. The server of the data folder gets a proof that this command can read the folder, after
+//! it has proven that it holds the folder. Both are added in one place, to each request.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,16 +10,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use kastrel_actors::model::{CancelledBy, ScanId, ScanRequestDraft};
+use kastrel_actors::ports::{Clock as _, SystemClock};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
-use url::Url;
+use url::{Position, Url};
 
-use super::error::BackendError;
+use super::error::{BackendError, SentCredential};
 use super::locate::is_loopback;
 use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use super::sse::EventReader;
@@ -23,6 +29,7 @@ use crate::api_types::{
     Catalogue, LogBody, ProblemBody, Proof, Readiness, ScanDetail, ScanList, ScanListParams, StatusBody,
 };
 use crate::cli::view::ScanView;
+use crate::identity::token::ApiToken;
 use crate::server_proof::{Challenge, ServerKey};
 use crate::telemetry;
 use crate::tls::{self, Fingerprint};
@@ -49,6 +56,16 @@ pub struct RemoteBackend {
     client: Client,
     base: Url,
     trust: Trust,
+    credential: Option<Credential>,
+}
+
+/// What a client proves its rights with. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+enum Credential {
+    /// An API token.
+    Token(ApiToken),
+    /// The key of the data folder.
+    Folder(ServerKey),
 }
 
 /// The certificates of an https server that a client accepts.
@@ -90,7 +107,31 @@ impl RemoteBackend {
     }
 
     fn trusting(base: Url, trust: Trust) -> Result<Self, BackendError> {
-        Ok(Self { client: client(&base, trust, Policy::default())?, base, trust })
+        Ok(Self { client: client(&base, trust, Policy::default())?, base, trust, credential: None })
+    }
+
+    /// Creates a client that sends an API token with each request. It follows no redirects, so that
+    /// no other server gets the token.
+    ///
+    /// # Errors
+    /// The token would cross a network without encryption, or the certificates of this machine
+    /// cannot be used.
+    pub fn with_token(base: Url, token: ApiToken) -> Result<Self, BackendError> {
+        if base.scheme() != "https" && !is_loopback(&base) {
+            return Err(BackendError::OpenToken { url: shown(&base) });
+        }
+        let (trust, credential) = (Trust::System, Some(Credential::Token(token)));
+        Ok(Self { client: client(&base, trust, Policy::none())?, base, trust, credential })
+    }
+
+    /// Returns a client that proves with each request that it can read the data folder. Only for a
+    /// server that has proven that it [holds](Self::holds) the folder.
+    ///
+    /// # Errors
+    /// The certificates of this machine cannot be used.
+    pub fn with_folder(self, data_dir: &Path) -> Result<Self, BackendError> {
+        let credential = ServerKey::read(data_dir).map(Credential::Folder);
+        Ok(Self { client: client(&self.base, self.trust, Policy::none())?, credential, ..self })
     }
 
     /// Checks whether the server proves that it holds a data folder. Until then, the client sends
@@ -127,12 +168,8 @@ impl RemoteBackend {
     /// Returns whether the server is ready.
     pub async fn is_ready(&self) -> bool {
         let Ok(url) = self.url("readyz") else { return false };
-        self.client
-            .get(url)
-            .timeout(Duration::from_secs(5))
-            .send()
-            .await
-            .is_ok_and(|response| response.status().is_success())
+        let request = self.client.get(url).timeout(Duration::from_secs(5));
+        self.execute(request).await.is_ok_and(|response| response.status().is_success())
     }
 
     /// Returns the readiness of the server.
@@ -140,13 +177,8 @@ impl RemoteBackend {
     /// # Errors
     /// The server does not respond, or the response is not one of Kastrel.
     pub async fn readiness(&self) -> Result<Readiness, BackendError> {
-        let response = self
-            .client
-            .get(self.url("readyz")?)
-            .timeout(Duration::from_secs(5))
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error))?;
+        let request = self.client.get(self.url("readyz")?).timeout(Duration::from_secs(5));
+        let response = self.execute(request).await.map_err(|error| self.unreachable(error))?;
         self.body(response).await
     }
 
@@ -165,6 +197,52 @@ impl RemoteBackend {
     /// Returns the URL of the page of a scan's report.
     fn report(&self, id: ScanId) -> String {
         format!("{}scans/{id}/report", self.base)
+    }
+
+    /// Sends a request with the credential of this client. All requests except that for a proof
+    /// pass here.
+    async fn execute(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+        let mut request = request.build()?;
+        if let Some(value) = self.authorization(&request) {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        self.client.execute(request).await
+    }
+
+    /// Returns the `Authorization` header of a request. Each proof is valid for one request, so a
+    /// repeated request gets another one.
+    fn authorization(&self, request: &Request) -> Option<HeaderValue> {
+        let text = match self.credential.as_ref()? {
+            Credential::Token(token) => format!("Bearer {}", token.expose()),
+            Credential::Folder(key) => {
+                let path = &request.url()[Position::BeforePath..Position::AfterQuery];
+                key.prove_command(self.base.as_str(), request.method().as_str(), path, SystemClock.now())
+            }
+        };
+        let mut value = HeaderValue::from_str(&text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// Returns the error of a response that is not a success.
+    pub(super) async fn problem(&self, response: Response) -> BackendError {
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            let sent = match self.credential {
+                None => SentCredential::None,
+                Some(Credential::Token(_)) => SentCredential::Token,
+                Some(Credential::Folder(_)) => SentCredential::Folder,
+            };
+            return BackendError::Unauthorized { url: shown(&self.base), sent };
+        }
+        let body = response.bytes().await.unwrap_or_default();
+        ProblemBody::read(status.as_u16(), &body).into()
+    }
+
+    /// Returns the URL of a page: the path follows the address of the server.
+    #[must_use]
+    pub fn page_at(&self, path: &str) -> String {
+        format!("{}{}", self.base, path.trim_start_matches('/'))
     }
 
     fn url(&self, path: &str) -> Result<Url, BackendError> {
@@ -187,12 +265,12 @@ impl RemoteBackend {
         body: &impl Serialize,
     ) -> Result<Response, BackendError> {
         let request = self.client.request(method, self.url(path)?).json(body).timeout(PATIENCE);
-        request.send().await.map_err(|error| self.unreachable(error))
+        self.execute(request).await.map_err(|error| self.unreachable(error))
     }
 
     /// Starts a large download. The timeout applies to the begin of the response only.
     pub(super) async fn download(&self, path: &str) -> Result<Response, BackendError> {
-        let answer = tokio::time::timeout(PATIENCE, self.client.get(self.url(path)?).send()).await;
+        let answer = tokio::time::timeout(PATIENCE, self.execute(self.client.get(self.url(path)?))).await;
         let late = |error: tokio::time::error::Elapsed| BackendError::Unreachable {
             url: shown(&self.base),
             source: Some(Box::new(error)),
@@ -210,7 +288,8 @@ impl RemoteBackend {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let response = self.client.get(url).timeout(PATIENCE).send().await.map_err(|error| self.unreachable(error))?;
+        let request = self.client.get(url).timeout(PATIENCE);
+        let response = self.execute(request).await.map_err(|error| self.unreachable(error))?;
         self.found(response).await
     }
 
@@ -242,7 +321,7 @@ impl RemoteBackend {
         match response.status() {
             StatusCode::NOT_FOUND if is_json(&response) => Ok(None),
             status if status.is_success() => self.body(response).await.map(Some),
-            status => Err(problem(status, response).await),
+            _ => Err(self.problem(response).await),
         }
     }
 
@@ -290,7 +369,7 @@ impl RemoteBackend {
         if let Some(last) = reader.last_id() {
             request = request.header("last-event-id", last);
         }
-        let Ok(response) = request.send().await else { return Streamed::Broke { events: 0 } };
+        let Ok(response) = self.execute(request).await else { return Streamed::Broke { events: 0 } };
         let is_stream = header(&response, "content-type").starts_with("text/event-stream");
         if response.status() != StatusCode::OK || !is_stream {
             return Streamed::None;
@@ -405,8 +484,8 @@ impl ScanBackend for RemoteBackend {
                 request = request.header("traceparent", trace.to_string());
             }
             let again = request.try_clone();
-            match (request.send().await, again) {
-                (Err(error), Some(again)) if !error.is_connect() => again.send().await,
+            match (self.execute(request).await, again) {
+                (Err(error), Some(again)) if !error.is_connect() => self.execute(again).await,
                 (answer, _) => answer,
             }
         };
@@ -414,7 +493,7 @@ impl ScanBackend for RemoteBackend {
         let response = response.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         if !status.is_success() {
-            return Err(problem(status, response).await);
+            return Err(self.problem(response).await);
         }
         let location = header(&response, "location").rsplit('/').next().and_then(|id| id.parse().ok());
         // The scan is stored: a body that cannot be read as a whole must not hide it.
@@ -439,13 +518,14 @@ impl ScanBackend for RemoteBackend {
 
     async fn cancel(&self, id: ScanId, _: CancelledBy) -> Result<CancelAnswer, BackendError> {
         let url = self.url(&format!("api/scans/{id}/cancel"))?;
-        let response = self.client.post(url).timeout(PATIENCE).send().await.map_err(|error| self.unreachable(error))?;
+        let request = self.client.post(url).timeout(PATIENCE);
+        let response = self.execute(request).await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         match status {
             StatusCode::NOT_FOUND => return Ok(CancelAnswer::Missing),
             StatusCode::CONFLICT => {}
             status if status.is_success() => {}
-            _ => return Err(problem(status, response).await),
+            _ => return Err(self.problem(response).await),
         }
         Ok(match self.get(id).await? {
             Some(view) if status == StatusCode::CONFLICT => CancelAnswer::AlreadyEnded(Box::new(view)),
@@ -530,11 +610,6 @@ fn without_nulls(request: &impl Serialize) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     value
-}
-
-pub(super) async fn problem(status: StatusCode, response: Response) -> BackendError {
-    let body = response.bytes().await.unwrap_or_default();
-    ProblemBody::read(status.as_u16(), &body).into()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {

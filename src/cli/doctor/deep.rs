@@ -1,6 +1,7 @@
 //! `kastrel doctor --deep`: reads every row of the database, as a backup does, and discards it.
 
 use super::model::Rows;
+use crate::cli::args::ServerArgs;
 use crate::cli::backup::{Source, source, write};
 use crate::cli::context::Opener;
 use crate::cli::error::CliError;
@@ -11,7 +12,7 @@ use crate::config::Config;
 /// # Errors
 /// Why the database could not be opened or completely read.
 pub(super) async fn read(config: &Config, opener: &Opener) -> Result<Rows, String> {
-    let source = source(opener, None, config).await.map_err(|error| error.to_string())?;
+    let source = source(opener, &ServerArgs::default(), config).await.map_err(|error| error.to_string())?;
     let rows = read_from(&source).await;
     source.close().await;
     rows

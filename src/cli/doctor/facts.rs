@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{FaultKind, ListQuery, SettingValue};
+use kastrel_actors::model::{AccountKind, FaultKind, ListQuery, ServerRole, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use kastrel_actors::service::{NodeService, ScanService, Services};
@@ -16,10 +16,10 @@ use super::model::{BackupFacts, Engine, Facts, Folder, Held, Listen, ServerFileF
 use super::{deep, isolation, probes, surroundings};
 use crate::adapters::secret_box::{SecretBox, sealed_with};
 use crate::adapters::surreal_store::FolderLock;
-use crate::api_types::{Check, DeadLetterList};
+use crate::api_types::{AccountBody, Check, DeadLetterList};
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
-use crate::cli::backend::{RemoteBackend, context};
+use crate::cli::backend::{AccessBackend, RemoteBackend, context};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
@@ -38,6 +38,7 @@ struct Stored {
     held: Vec<Held>,
     sealed_with: BTreeSet<String>,
     dead_letters: Option<u64>,
+    lacks_admin: Option<bool>,
 }
 
 /// Returns the keys that sealed the secrets of the newest scans.
@@ -67,16 +68,17 @@ pub(super) async fn gather(
     let results_rights = outside(&config.results_dir(), allowed);
     let backups_rights = outside(&config.backup_dir(), 0).filter(|_| config.makes_backups());
     let server = opener.holder(config).await;
-    let Stored { store, held, sealed_with, dead_letters } = match server.as_ref().filter(|_| holds_the_database(config))
-    {
+    let stored = match server.as_ref().filter(|_| holds_the_database(config)) {
         Some(server) => Stored {
             store: Store::Held { url: server.address(), ready: server.is_ready().await },
             held: held_by_the_server(server).await,
             sealed_with: BTreeSet::new(),
             dead_letters: dead_letters_of_the_server(server).await,
+            lacks_admin: lacks_admin(server).await,
         },
         None => opens(config, host).await,
     };
+    let Stored { store, held, sealed_with, dead_letters, lacks_admin } = stored;
     let is_held = is_held(&config.data.dir);
     let scanner = match tokio::time::timeout(SCANNER_PATIENCE, host.scanner(config)).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
@@ -120,6 +122,7 @@ pub(super) async fn gather(
         // the data folder: the processes are its own.
         held,
         dead_letters,
+        lacks_admin,
         key: SecretBox::inspect(&config.secrets_key_file()).map_err(|error| error.to_string()),
         sealed_with,
         surroundings: surroundings::look(config).await,
@@ -156,6 +159,15 @@ async fn dead_letters_of_the_server(server: &RemoteBackend) -> Option<u64> {
     Some(list.dead_letters.len() as u64)
 }
 
+/// Returns whether there are users, but no administrator who can sign in. Without users, nobody has
+/// to sign in, or the server shows the link for its set-up.
+async fn lacks_admin(backend: &dyn AccessBackend) -> Option<bool> {
+    let users = backend.accounts(AccountKind::User).await.ok()?.accounts;
+    let is_admin =
+        |user: &AccountBody| !user.disabled && user.has_password && user.server_role == Some(ServerRole::Admin);
+    Some(!users.is_empty() && !users.iter().any(is_admin))
+}
+
 /// Returns the holds in the rows of living nodes.
 async fn held_by_nodes(nodes: &NodeService) -> Vec<Held> {
     let nodes = nodes.list(&context()).await.unwrap_or_default();
@@ -176,19 +188,21 @@ async fn opens(config: &Config, host: &Arc<dyn AppHost>) -> Stored {
             let held = held_by_nodes(nodes).await;
             let sealed_with = keys_of(scans).await;
             let dead_letters = audit.backlog(&context()).await.ok().map(|backlog| backlog.dead_letters);
+            let lacks_admin = lacks_admin(&backend).await;
             let probe = probes::write_and_read(nodes, config.database.url.is_some()).await;
             let engine = match &config.database.url {
                 Some(url) => Engine::Server(probes::database_version(url.expose()).await),
                 None => Engine::Embedded,
             };
             app.stop().await;
-            Stored { store: Store::Opens { probe, engine }, held, sealed_with, dead_letters }
+            Stored { store: Store::Opens { probe, engine }, held, sealed_with, dead_letters, lacks_admin }
         }
         Err(error) => Stored {
             store: Store::Fails(error.to_string()),
             held: Vec::new(),
             sealed_with: BTreeSet::new(),
             dead_letters: None,
+            lacks_admin: None,
         },
     }
 }
@@ -239,7 +253,34 @@ fn folder(path: &Path) -> Result<Folder, String> {
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::testing::Script;
+
     use super::*;
+    use crate::cli::scan::tests::World;
+
+    #[tokio::test]
+    async fn administrator_must_be_able_to_sign_in() {
+        let mut world = World::new(Script::Hang);
+        let config = crate::config::Sources::of(&BTreeMap::new()).resolve().unwrap().config;
+        let lacks = async |world: &World| {
+            let app = world.context.host.start(&config, Role::Offline).await.unwrap();
+            let lacks = lacks_admin(&app.backend()).await;
+            app.stop().await;
+            lacks
+        };
+        assert_eq!(lacks(&world).await, Some(false), "there are no users");
+        let password = world.context.directory.join("password");
+        std::fs::write(&password, "correct horse battery staple").unwrap();
+        for (words, expected) in [
+            (&["user", "create", "ana", "--admin"][..], true),
+            (&["user", "create", "bo", "--password-file", &password.display().to_string()], true),
+            (&["user", "role", "bo", "admin"], false),
+            (&["user", "disable", "bo"], true),
+        ] {
+            world.run(words).await.unwrap();
+            assert_eq!(lacks(&world).await, Some(expected), "{words:?}");
+        }
+    }
 
     #[test]
     fn folders_are_tested_by_writing() {

@@ -149,6 +149,9 @@ pub(super) struct Facts {
     pub(super) held: Vec<Held>,
     /// The number of dead letters; `None` if it could not be read.
     pub(super) dead_letters: Option<u64>,
+    /// Whether there are users, but no administrator who can sign in; `None` if it could not be
+    /// read.
+    pub(super) lacks_admin: Option<bool>,
     /// The key for secrets; `None` if the file does not exist.
     pub(super) key: Result<Option<KeyFile>, String>,
     /// The names of the keys that sealed the secrets of stored scans, as far as the newest scans

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use clap::Parser as _;
 use kastrel_actors::model::ScanStatus;
 use kastrel_actors::node::NodeHandle;
-use kastrel_actors::testing::{Cluster, Script, ScriptedRunner, fixtures};
+use kastrel_actors::testing::{Cluster, PausedClock, Script, ScriptedRunner, fixtures};
 use tokio::sync::mpsc;
 
 use crate::cli::Cli;
@@ -20,6 +20,7 @@ use crate::cli::host::{AppHost, Role, RunningApp};
 use crate::cli::interrupt::Interrupts;
 use crate::cli::output::tests::{Captured, captured};
 use crate::config::Config;
+use crate::service::access::{AccessService, AccessSettings};
 
 /// An in-memory application: a real node with a test store and a test runner.
 struct FakeHost {
@@ -62,7 +63,9 @@ impl AppHost for FakeHost {
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
         let artifacts = Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref()));
-        LocalBackend::new(self.cluster.services.clone(), artifacts, Arc::new(NoPlugins))
+        let access =
+            AccessService::new(self.cluster.store.clone(), Arc::new(PausedClock::default()), AccessSettings::default());
+        LocalBackend::new(self.cluster.services.clone(), access, artifacts, Arc::new(NoPlugins))
     }
 
     fn url(&self) -> Option<String> {
@@ -81,18 +84,18 @@ impl RunningApp for FakeApp {
     }
 }
 
-struct World {
-    context: Context,
+pub(crate) struct World {
+    pub(crate) context: Context,
     cluster: Arc<Cluster>,
     stopped: Arc<AtomicBool>,
     interrupt: mpsc::Sender<()>,
-    out: Captured,
-    err: Captured,
+    pub(crate) out: Captured,
+    pub(crate) err: Captured,
     _folder: tempfile::TempDir,
 }
 
 impl World {
-    fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         let cluster = Arc::new(Cluster::new(ScriptedRunner::new(move |_| script)));
         let stopped = Arc::new(AtomicBool::new(false));
         let (output, out, err) = captured();
@@ -109,7 +112,7 @@ impl World {
         Self { context, cluster, stopped, interrupt, out, err, _folder: folder }
     }
 
-    async fn run(&mut self, args: &[&str]) -> Result<Exit, CliError> {
+    pub(crate) async fn run(&mut self, args: &[&str]) -> Result<Exit, CliError> {
         let data = format!("--data-dir={}", self.context.directory.join("data").display());
         let args: Vec<&str> = ["kastrel"].iter().chain(args).copied().chain([data.as_str()]).collect();
         dispatch(Cli::try_parse_from(args).unwrap().command, &mut self.context).await

@@ -6,13 +6,16 @@ use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use kastrel_actors::model::{IssueRef, PluginResult, PluginStatus, ScanSnapshot, ScanStatus, Severity};
+use kastrel_actors::model::{
+    AccountKind, AccountName, IssueRef, PluginResult, PluginStatus, ProjectId, ProjectRole, ScanSnapshot, ScanStatus,
+    Severity,
+};
 use kastrel_actors::testing::fixtures;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::api_types::{AuditList, AuditParams, DeadLetterList};
-use crate::cli::backend::EventBackend as _;
+use crate::api_types::{AccountChangeBody, AuditList, AuditParams, DeadLetterList, NewAccountBody, NewTokenBody};
+use crate::cli::backend::{AccessBackend as _, EventBackend as _};
 
 fn status(word: &str) -> String {
     format!(r#"{{"scan_id":7,"status":"{word}","target":"example.com","results":[]}}"#)
@@ -62,7 +65,7 @@ async fn invalid_fields_of_a_submission_are_named() {
     let error = backend.submit(&ScanRequestDraft::default()).await.unwrap_err();
     assert_eq!(
         (error.exit().code(), error.to_string().as_str()),
-        (2, "the scan was not accepted:\n  target: the target is private")
+        (2, "the request was not accepted:\n  target: the target is private")
     );
 }
 
@@ -271,4 +274,153 @@ async fn audit_log_is_read_with_its_filters() {
     };
     assert_eq!(query(None).await, "limit=5");
     assert_eq!(query(Some(7)).await, "limit=5&scan=7");
+}
+
+/// Returns a server that lists the `Authorization` header of each request, with its path.
+async fn listing_server() -> (RemoteBackend, Arc<Mutex<Vec<(String, String)>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let note = move |uri: axum::http::Uri, headers: HeaderMap| async move {
+        let value = headers.get(AUTHORIZATION).map_or("", |value| value.to_str().unwrap());
+        log.lock().unwrap().push((uri.path_and_query().unwrap().to_string(), value.to_owned()));
+        json(404, "{}")
+    };
+    (serve(Router::new().fallback(note)).await, seen)
+}
+
+#[tokio::test]
+async fn token_is_sent_with_every_request() {
+    let (server, seen) = listing_server().await;
+    let token = ApiToken::generate();
+    let backend = RemoteBackend::with_token(server.base.clone(), token.clone()).unwrap();
+    let _ = backend.submit(&ScanRequestDraft::default()).await;
+    let _ = backend.cancel(ScanId(7), CancelledBy::User).await;
+    let _ = backend.details(ScanId(7)).await;
+    let _ = backend.resend("7-3".parse().unwrap()).await;
+    let _ = backend.download("api/backup").await;
+    let _ = backend.readiness().await;
+    let _ = backend.is_ready().await;
+    let _ = backend.stream(ScanId(7), &mut EventReader::default(), &mpsc::channel(1).0).await;
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(seen.len(), 8, "{seen:?}");
+    let expected = format!("Bearer {}", token.expose());
+    assert!(seen.iter().all(|(_, value)| *value == expected), "{seen:?}");
+}
+
+#[tokio::test]
+async fn no_credential_is_sent_without_one_or_for_a_proof() {
+    let (server, seen) = listing_server().await;
+    let _ = server.get(ScanId(7)).await;
+    let token = RemoteBackend::with_token(server.base.clone(), ApiToken::generate()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    ServerKey::open(folder.path()).unwrap();
+    let _ = token.holds(folder.path()).await;
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() == 2 && seen.iter().all(|(_, value)| value.is_empty()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn token_is_not_sent_over_http_to_another_machine() {
+    let with = |url: &str| RemoteBackend::with_token(url.parse().unwrap(), ApiToken::generate());
+    for url in
+        ["http://192.0.2.1/", "http://kastrel.example:5000/", "http://localhost.example/", "http://[2001:db8::1]/"]
+    {
+        let error = with(url).unwrap_err();
+        assert!(matches!(error, BackendError::OpenToken { .. }) && error.exit().code() == 2, "{url}: {error}");
+        assert!(!error.to_string().contains("kst_"), "{error}");
+    }
+    for url in ["https://kastrel.example/", "http://127.0.0.1:5000/", "http://[::1]:5000/", "http://localhost:5000/"] {
+        assert!(with(url).is_ok(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn token_follows_no_redirect() {
+    let (other, seen) = listing_server().await;
+    let there = other.page(ScanId(7));
+    let redirect = move || async move { axum::response::Redirect::temporary(&there) };
+    let server = serve(Router::new().route("/api/scans/7/status", get(redirect))).await;
+    let backend = RemoteBackend::with_token(server.base, ApiToken::generate()).unwrap();
+    assert!(backend.get(ScanId(7)).await.is_err());
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn server_of_the_folder_gets_a_new_proof_with_each_request() {
+    let (server, seen) = listing_server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = ServerKey::open(folder.path()).unwrap();
+    let base = server.base.to_string();
+    let backend = server.with_folder(folder.path()).unwrap();
+    let _ = backend.get(ScanId(7)).await;
+    let _ = backend.read_at::<AuditList>("api/audit", &AuditParams { scan: Some(7), limit: None }).await;
+    let _ = backend.resend("7-3".parse().unwrap()).await;
+    let seen = seen.lock().unwrap();
+    let now = SystemClock.now();
+    for ((path, value), method) in seen.iter().zip(["GET", "GET", "POST"]) {
+        assert!(key.accepts_command(value, &base, method, path, now), "{method} {path} {value}");
+        assert!(!key.accepts_command(value, &base, method, path, now), "each proof is valid once");
+    }
+    assert_eq!((seen.len(), seen[1].0.as_str()), (3, "/api/audit?scan=7"));
+}
+
+#[tokio::test]
+async fn server_that_knows_nobody_says_what_to_set() {
+    let router = || Router::new().fallback(|| async { json(401, r#"{"title":"Sign in"}"#) });
+    let anonymous = serve(router()).await;
+    let error = anonymous.get(ScanId(7)).await.unwrap_err();
+    assert_eq!(error.exit().code(), 6);
+    assert!(error.to_string().contains("set KASTREL_TOKEN") && !error.may_pass(), "{error}");
+    let token = RemoteBackend::with_token(anonymous.base.clone(), ApiToken::generate()).unwrap();
+    let error = token.get(ScanId(7)).await.unwrap_err();
+    assert!(error.to_string().contains("has expired or was revoked"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    ServerKey::open(folder.path()).unwrap();
+    let error = anonymous.with_folder(folder.path()).unwrap().get(ScanId(7)).await.unwrap_err();
+    assert!(error.to_string().contains("does not accept commands of its data folder"), "{error}");
+}
+
+#[tokio::test]
+async fn accounts_are_read_and_changed_over_the_api() {
+    let account = r#"{"name":"ana","kind":"user","server_role":null,"disabled":true,"has_password":false,"created_at":"2026-01-01T00:00:00Z","memberships":{"default":"viewer"}}"#;
+    let created = format!(r#"{{"account":{account},"link":{{"path":"/set-password?link=ab","lifetime_seconds":60}}}}"#);
+    let echo = move |request: axum::extract::Request| async move {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 1000).await.unwrap();
+        let wanted = match parts.method.as_str() {
+            "PATCH" => r#"{"disabled":true}"#,
+            _ => r#"{"role":"owner"}"#,
+        };
+        assert_eq!(std::str::from_utf8(&body).unwrap(), wanted);
+        if parts.method == "PATCH" { json(200, account) } else { StatusCode::NO_CONTENT.into_response() }
+    };
+    let router = Router::new()
+        .route(
+            "/api/accounts",
+            get(move || async move { json(200, format!(r#"{{"accounts":[{account}]}}"#)) })
+                .post(move || async move { json(201, created) }),
+        )
+        .route("/api/accounts/ana", axum::routing::patch(echo))
+        .route("/api/accounts/bo", get(|| async { json(404, "{}") }))
+        .route("/api/projects/default/members/ana", axum::routing::put(echo).delete(|| async { json(404, "{}") }))
+        .route("/api/accounts/ana/tokens/abcdefghij", axum::routing::delete(|| async { StatusCode::NO_CONTENT }))
+        .route(
+            "/api/accounts/ana/tokens",
+            post(|| async { json(422, r#"{"errors":[{"field":"label","message":"empty"}]}"#) }),
+        );
+    let backend = serve(router).await;
+    let (ana, bo): (AccountName, AccountName) = ("ana".parse().unwrap(), "bo".parse().unwrap());
+    assert_eq!(backend.accounts(AccountKind::User).await.unwrap().accounts[0].name, "ana");
+    assert!(backend.account(&bo).await.unwrap().is_none());
+    let new = NewAccountBody { name: "ana".into(), ..NewAccountBody::default() };
+    let link = backend.create_account(new).await.unwrap().link.unwrap();
+    assert_eq!(backend.page_at(link.path.expose()), format!("{}set-password?link=ab", backend.base));
+    let change = AccountChangeBody { disabled: Some(true), ..AccountChangeBody::default() };
+    assert!(backend.change_account(&ana, change).await.unwrap().unwrap().disabled);
+    let project = ProjectId::default();
+    assert!(backend.set_member(&project, &ana, Some(ProjectRole::Owner)).await.unwrap());
+    assert!(!backend.set_member(&project, &ana, None).await.unwrap());
+    assert!(backend.revoke_token(&ana, &"abcdefghij".parse().unwrap()).await.unwrap());
+    let error = backend.create_token(&ana, NewTokenBody::default()).await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.exit().code()), ("the request was not accepted:\n  label: empty", 2));
 }

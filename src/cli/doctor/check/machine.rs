@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::text::quoted;
 use crate::cli::doctor::model::{Check, Facts, Held, Listen, ServerFileFact};
 use crate::cli::text::count;
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 
 /// A certificate that expires earlier needs attention.
 const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -20,11 +20,12 @@ pub(super) fn listen(config: &Config, facts: &Facts) -> Check {
     let address = config.server.listen;
     match &facts.listen {
         Listen::Free if address.ip().is_loopback() => Check::ok("address", format!("{address} is free")),
-        Listen::Free => Check::failure(
+        Listen::Free if config.auth.mode == AuthMode::Off => Check::failure(
             "address",
-            format!("{address} can be reached from other machines, and this version has no user accounts"),
-            "listen on 127.0.0.1 or [::1], and put a proxy that requires a password in front of it",
+            format!("{address} can be reached from other machines, which a server without accounts refuses"),
+            "set auth.mode to local (KASTREL_AUTH_MODE=local), or listen on 127.0.0.1 or [::1]",
         ),
+        Listen::Free => Check::ok("address", format!("{address} is free, and its clients need an account")),
         Listen::OurServer => Check::ok("address", format!("{address} is used by the running server")),
         Listen::Taken(why) => Check::failure(
             "address",
@@ -106,6 +107,16 @@ pub(super) fn deliveries(dead_letters: u64) -> Check {
     )
 }
 
+pub(super) fn accounts(lacks_admin: bool) -> Option<Check> {
+    lacks_admin.then(|| {
+        Check::warning(
+            "accounts",
+            "no administrator can sign in: each one is disabled or has no password",
+            "kastrel user create NAME --admin, or kastrel user reset-password NAME",
+        )
+    })
+}
+
 pub(super) fn leftovers(count: usize) -> Option<Check> {
     (count > 0).then(|| {
         Check::warning(
@@ -141,6 +152,28 @@ mod tests {
     use super::*;
     use crate::cli::doctor::model::Level;
     use crate::tls::{PairError, Validity};
+
+    #[test]
+    fn missing_administrator_is_a_warning() {
+        let found = |lacks_admin| {
+            let checks = judge(&config(&[]), &Facts { lacks_admin, ..good() });
+            checks.into_iter().find(|check| check.name == "accounts").map(|check| check.level)
+        };
+        assert_eq!(found(Some(true)), Some(Level::Warning));
+        assert_eq!((found(Some(false)), found(None)), (None, None));
+    }
+
+    #[test]
+    fn address_for_other_machines_needs_accounts() {
+        let level = |pairs: &[(&str, &str)]| {
+            let checks = judge(&config(pairs), &good());
+            checks.into_iter().find(|check| check.name == "address").map(|check| check.level)
+        };
+        let (any, accounts) = (("KASTREL_LISTEN", "0.0.0.0:5000"), ("KASTREL_AUTH_MODE", "local"));
+        assert_eq!(level(&[]), Some(Level::Ok));
+        assert_eq!(level(&[any]), Some(Level::Failure));
+        assert_eq!(level(&[any, accounts]), Some(Level::Ok));
+    }
 
     #[test]
     fn certificate_pair_is_checked_with_its_expiry() {

@@ -49,6 +49,7 @@ pub(super) fn good() -> Facts {
         isolation: None,
         held: Vec::new(),
         dead_letters: Some(0),
+        lacks_admin: Some(false),
         key: Ok(None),
         sealed_with: BTreeSet::new(),
         scanner: Ok(list(ScannerKind::Kast, true)),

@@ -1,7 +1,7 @@
 //! Returns the checks for all facts, in the order in which people read them.
 
 use super::connections::{redis, skew, telemetry};
-use super::machine::{clock, deliveries, held, leftovers, limit, listen, server_file, tls};
+use super::machine::{accounts, clock, deliveries, held, leftovers, limit, listen, server_file, tls};
 use super::scanner::scanner;
 use super::storage::{self, backups, database, folder, open_folder, secrets};
 use crate::cli::doctor::model::{Check, Facts};
@@ -46,6 +46,7 @@ pub(in crate::cli::doctor) fn judge(config: &Config, facts: &Facts) -> Vec<Check
     checks.extend(telemetry(&facts.collector));
     checks.extend(facts.held.iter().map(held));
     checks.extend(facts.dead_letters.map(deliveries));
+    checks.extend(facts.lacks_admin.and_then(accounts));
     checks.extend(leftovers(facts.leftovers));
     checks.extend(server_file(&config.server_file(), facts.server_file));
     checks
