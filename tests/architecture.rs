@@ -83,7 +83,7 @@ const APPLICATION: Edges = &[
     ("terminal_text", &[]),
     ("human_time", &[]),
     ("descriptors", &[]),
-    ("identity", &[]),
+    ("identity", &["actors"]),
     ("node_fault", &["actors"]),
     ("private", &[]),
     ("sentence", &[]),
@@ -99,8 +99,8 @@ const APPLICATION: Edges = &[
     ("adapters/secret_box", &["actors"]),
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
     ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
-    ("api_types", &["actors", "backup"]),
-    ("service", &["actors", "ports"]),
+    ("api_types", &["actors", "backup", "identity", "service"]),
+    ("service", &["actors", "identity", "ports", "terminal_text"]),
     ("telemetry", &["actors", "config"]),
     (
         "web",
@@ -111,6 +111,7 @@ const APPLICATION: Edges = &[
             "config",
             "connections",
             "human_time",
+            "identity",
             "ports",
             "sentence",
             "server_proof",
@@ -131,8 +132,10 @@ const APPLICATION: Edges = &[
             "adapters/surreal_store",
             "backup",
             "config",
+            "identity",
             "ports",
             "private",
+            "service",
             "telemetry",
         ],
     ),
@@ -151,11 +154,13 @@ const APPLICATION: Edges = &[
             "connections",
             "descriptors",
             "human_time",
+            "identity",
             "ports",
             "private",
             "sentence",
             "server",
             "server_proof",
+            "service",
             "telemetry",
             "terminal_text",
             "tls",
@@ -183,6 +188,11 @@ const CALLERS_OF_SERVICES: [&str; 4] = ["src/api_types", "src/cli", "src/telemet
 
 /// The error of the store is a part of the services' results.
 const STORE_ERROR: &str = "actors/src/ports/store/error.rs";
+
+/// What the access service alone does with credentials: it computes and compares the hashes of
+/// passwords, compares digests, and counts the failures of sign-ins. Its callers use the types of
+/// passwords, secrets and tokens, and the session cookie.
+const OF_THE_ACCESS_SERVICE: [&str; 5] = ["LoginThrottle", "PasswordHash", "PasswordHasher", "Verified", "is_same"];
 
 /// Crates that the orchestration must not need, not even through another crate: it knows ports.
 const BANNED_IN_ACTORS: [&str; 5] = ["axum", "opentelemetry", "redis", "reqwest", "surrealdb"];
@@ -223,6 +233,22 @@ fn web_and_command_line_reach_the_domain_only_through_services() {
     assert!(!uses(&["src/app"]).is_empty(), "the composition uses these files, so the test sees such uses");
     let missing: Vec<_> = BEHIND_SERVICES.iter().filter(|place| !root().join(place).exists()).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn only_the_access_service_checks_credentials() {
+    let users = |name: &str| -> Vec<&PathBuf> {
+        let is_of_identity = |path: &&Vec<String>| path.iter().any(|part| part == "identity");
+        let uses =
+            |file: &File| file.paths.iter().filter(is_of_identity).any(|path| path.iter().any(|part| part == name));
+        WORKSPACE.files.iter().filter(|(_, file)| uses(file)).map(|(path, _)| path).collect()
+    };
+    for name in OF_THE_ACCESS_SERVICE {
+        let (own, others): (Vec<_>, Vec<_>) =
+            users(name).into_iter().partition(|path| path.starts_with(root().join("src/service/access")));
+        assert!(others.is_empty(), "`{name}` is for the access service: {others:?}");
+        assert!(!own.is_empty(), "the access service uses `{name}`, so the test sees such uses");
+    }
 }
 
 #[test]
@@ -307,8 +333,11 @@ fn style_sheet_and_templates_name_no_state_of_a_plugin_only() {
         .filter(|name| style.contains(&format!(".is-{name}")))
         .map(|name| format!("app.css: .is-{name}; style the class of its tone"))
         .collect();
-    for entry in std::fs::read_dir(root().join("templates")).unwrap() {
-        let path = entry.unwrap().path();
+    let files = |folder: PathBuf| {
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    };
+    let templates = root().join("templates");
+    for path in files(templates.clone()).chain(files(templates.join("accounts"))) {
         let text = std::fs::read_to_string(&path).unwrap();
         for name in own.iter().filter(|name| {
             [format!("is-{name}"), format!("== \"{name}\"")].iter().any(|found| text.contains(found.as_str()))

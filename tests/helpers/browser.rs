@@ -1,14 +1,16 @@
 //! A real browser for tests: Debian's Chromium in headless mode, driven by its chromedriver.
 //!
-//! Each browser has its own driver and profile, and its drop ends all processes of both. At most
-//! [`AT_ONCE`] browsers run at the same time on a machine; other tests wait. A browser can reach
-//! the loopback interface only.
+//! Each browser has its own profile, and its own driver unless it is started with
+//! [`Browser::another`]. The drop of the last browser of a driver ends all their processes. At most
+//! [`AT_ONCE`] drivers run at the same time on a machine; other tests wait. A browser can reach the
+//! loopback interface only.
 //!
 //! It needs `chromium` and `chromedriver` (Debian: `apt-get install chromium chromium-driver`).
 
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -25,7 +27,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 use url::{ParseError, Url};
 
-/// The limit for concurrent browsers.
+/// The limit for concurrent drivers.
 const AT_ONCE: u32 = 2;
 /// The limit for a single wait, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,8 +37,15 @@ const PACKAGES: &str = "on Debian: `apt-get install chromium chromium-driver`";
 /// A running browser with one window of 1280 by 900.
 pub(crate) struct Browser {
     client: Client,
-    driver: Child,
-    _profile: TempDir,
+    driver: Arc<Driver>,
+}
+
+/// A running chromedriver.
+struct Driver {
+    program: Child,
+    port: u16,
+    /// The folder with the profiles of its browsers.
+    profiles: TempDir,
     _place: File,
 }
 
@@ -58,33 +67,26 @@ impl Browser {
         Self::with(&json!({ "profile.managed_default_content_settings.javascript": 2 })).await
     }
 
+    /// Starts another browser of the same driver, as of another person: it has none of the cookies
+    /// of this one.
+    pub(crate) async fn another(&self) -> Self {
+        Self::of(Arc::clone(&self.driver), &json!({})).await
+    }
+
     async fn with(preferences: &Value) -> Self {
-        let place = tokio::task::spawn_blocking(place).await.unwrap();
-        let profile = tempfile::tempdir().unwrap();
-        let mut command = Command::new("chromedriver");
-        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
-        let mut driver =
-            command.spawn().unwrap_or_else(|error| panic!("chromedriver cannot be started ({error}); {PACKAGES}"));
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let ready = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some((_, port)) = line.split_once("started successfully on port ") {
-                    return port.trim().trim_end_matches('.').parse::<u16>().unwrap();
-                }
-            }
-            panic!("chromedriver ended before it was ready; {PACKAGES}");
-        };
-        let port = tokio::time::timeout(PATIENCE, ready).await.expect("chromedriver never got ready");
-        // The rest of its output must be read, or the full pipe would block it.
-        tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
-        let wanted = capabilities(profile.path(), preferences);
+        Self::of(Arc::new(Driver::start().await), preferences).await
+    }
+
+    async fn of(driver: Arc<Driver>, preferences: &Value) -> Self {
+        // The folder is deleted with that of all profiles.
+        let profile = tempfile::tempdir_in(driver.profiles.path()).unwrap().keep();
         let session = ClientBuilder::new(HttpConnector::new())
-            .capabilities(wanted)
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .capabilities(capabilities(&profile, preferences))
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await;
         let client =
             session.unwrap_or_else(|error| panic!("chromedriver could not start a browser ({error}); {PACKAGES}"));
-        Self { client, driver, _profile: profile, _place: place }
+        Self { client, driver }
     }
 
     /// Returns the WebDriver client.
@@ -208,9 +210,32 @@ impl Browser {
     }
 }
 
-impl Drop for Browser {
+impl Driver {
+    async fn start() -> Self {
+        let place = tokio::task::spawn_blocking(place).await.unwrap();
+        let mut command = Command::new("chromedriver");
+        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut program =
+            command.spawn().unwrap_or_else(|error| panic!("chromedriver cannot be started ({error}); {PACKAGES}"));
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some((_, port)) = line.split_once("started successfully on port ") {
+                    return port.trim().trim_end_matches('.').parse::<u16>().unwrap();
+                }
+            }
+            panic!("chromedriver ended before it was ready; {PACKAGES}");
+        };
+        let port = tokio::time::timeout(PATIENCE, ready).await.expect("chromedriver never got ready");
+        // The rest of its output must be read, or the full pipe would block it.
+        tokio::spawn(async move { while lines.next_line().await.is_ok_and(|line| line.is_some()) {} });
+        Self { program, port, profiles: tempfile::tempdir().unwrap(), _place: place }
+    }
+}
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        let Some(driver) = self.driver.id() else { return };
+        let Some(driver) = self.program.id() else { return };
         // The processes are listed before the first one ends, because their parents are unknown
         // afterwards.
         let family = family(driver.cast_signed());
@@ -220,7 +245,7 @@ impl Drop for Browser {
         }
         let until = Instant::now() + PATIENCE;
         while processes().iter().any(|process| family.contains(&process.pid)) && Instant::now() < until {
-            let _ = self.driver.try_wait();
+            let _ = self.program.try_wait();
             std::thread::park_timeout(Duration::from_millis(5));
         }
     }

@@ -1,15 +1,17 @@
 //! Checks the statements of the documents that the code can verify.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use kastrel_actors::model::{FailureKind, Interruption};
+use kastrel_actors::model::{FailureKind, Grants, Interruption, Operation, ProjectId, ProjectRole, ServerRole};
+use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::lease::{LeasePolicy, SILENCE, SPARED};
 use kastrel_actors::policy::restart::{RetryPolicy, is_worth_another_try};
 
 const SUPERVISION: &str = include_str!("../../docs/supervision.md");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
+const ACCESS: &str = include_str!("../../docs/access.md");
 
 /// Messages of the operating system, which Kastrel only repeats.
 const OF_THE_SYSTEM: &[&str] = &["Connection refused (os error 111)", "No space left on device (os error 28)"];
@@ -154,9 +156,8 @@ fn only_a_running_test_counts_as_evidence() {
     }
 }
 
-/// Every statement of docs/security.md names the tests that verify it, and these tests run.
-#[test]
-fn every_test_that_the_security_page_names_exists() {
+/// Returns the text of all sources that contain tests.
+fn test_sources() -> String {
     let mut sources = String::new();
     let mut folders: Vec<std::path::PathBuf> = ["src", "actors", "scanner", "tests"]
         .iter()
@@ -172,19 +173,54 @@ fn every_test_that_the_security_page_names_exists() {
             }
         }
     }
-    let rows: Vec<Vec<&str>> = SECURITY
-        .lines()
-        .filter(|line| line.starts_with("| ") && !line.starts_with("| what"))
-        .map(|line| line.split(" | ").collect())
-        .collect();
-    assert!(rows.len() > 20, "only {} promises were found", rows.len());
-    for row in &rows {
-        let [promise, _against, tests] = row.as_slice() else { panic!("{row:?}: expected three columns") };
+    sources
+}
+
+/// Checks the rows of a table, whose last of three columns names the tests that hold the first.
+fn assert_tests_exist(rows: &[&str], sources: &str) {
+    for row in rows {
+        let columns: Vec<&str> = row.split(" | ").collect();
+        let [promise, _, tests] = columns.as_slice() else { panic!("{row:?}: expected three columns") };
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty(), "no test holds: {promise}");
         for name in named {
-            assert!(is_a_test(&sources, name), "there is no test {name} that runs, which should hold: {promise}");
+            assert!(is_a_test(sources, name), "there is no test {name} that runs, which should hold: {promise}");
         }
+    }
+}
+
+/// Every statement of docs/security.md names the tests that verify it, and these tests run.
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let rows: Vec<&str> =
+        SECURITY.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what")).collect();
+    assert!(rows.len() > 20, "only {} promises were found", rows.len());
+    assert_tests_exist(&rows, &test_sources());
+}
+
+/// So does every row of ASVS that docs/access.md calls met.
+#[test]
+fn every_test_that_the_access_page_names_exists() {
+    let (_, table) = ACCESS.split_once("\n| row | what Kastrel does | tests |\n").unwrap();
+    let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() > 30, "only {} rows were found", rows.len());
+    assert_tests_exist(&rows, &test_sources());
+}
+
+#[test]
+fn rights_table_in_docs_matches_the_policy() {
+    let project = ProjectId::default();
+    let member = |role: ProjectRole| Grants::new(None, BTreeMap::from([(ProjectId::default(), role)]));
+    let mut roles: Vec<Grants> = ProjectRole::ALL.iter().copied().map(member).collect();
+    roles.extend(ServerRole::ALL.iter().map(|role| Grants::new(Some(*role), BTreeMap::new())));
+    let names =
+        ProjectRole::ALL.iter().map(|role| role.as_str()).chain(ServerRole::ALL.iter().map(|role| role.as_str()));
+    let head = format!("\n| operation | {} | what it covers |\n", names.collect::<Vec<_>>().join(" | "));
+    assert!(ACCESS.contains(&head), "docs/access.md has no table with the head: {head}");
+    for operation in Operation::ALL.iter().copied() {
+        let cell = |grants: &Grants| if decide(grants, operation, Some(&project)).is_ok() { "yes" } else { "-" };
+        let row = format!("\n| `{operation}` | {} | ", roles.iter().map(cell).collect::<Vec<_>>().join(" | "));
+        assert!(ACCESS.contains(&row), "docs/access.md has no row that begins with: {row}");
     }
 }
 

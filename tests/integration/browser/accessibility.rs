@@ -6,46 +6,55 @@ use serde_json::{Value, json};
 
 use super::seed::{PAGES, every_state};
 use super::stage::Stage;
+use crate::browser_driver::Browser;
+
+/// The options for a check with all rules. A report is the scanner's own page, in a frame that
+/// blocks scripts, so frames are left out.
+pub(super) const ALL_RULES: &str = "{ iframes: false, resultTypes: ['violations'] }";
+/// The options for a check of the colours only.
+pub(super) const COLOURS: &str = "{ iframes: false, resultTypes: ['violations'], runOnly: ['color-contrast'] }";
 
 #[tokio::test]
 async fn axe_finds_nothing_serious_in_light() {
-    inspect("light", "{ iframes: false, resultTypes: ['violations'] }").await;
+    inspect("light", ALL_RULES).await;
 }
 
 #[tokio::test]
 async fn axe_finds_nothing_serious_in_dark() {
     // The second run differs in colours only.
-    inspect("dark", "{ iframes: false, resultTypes: ['violations'], runOnly: ['color-contrast'] }").await;
+    inspect("dark", COLOURS).await;
 }
 
-/// Checks all pages. A report is the scanner's own page, in a frame that blocks scripts, so frames
-/// are left out.
+/// Checks all pages.
 async fn inspect(colours: &str, options: &str) {
-    let axe = tokio::task::spawn_blocking(crate::axe::script).await.unwrap();
     let stage = every_state().await;
     stage.browser.system_prefers(colours).await;
-    // The script is injected into every page before the page's own scripts; the page's policy does
-    // not apply to it.
-    stage.browser.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": axe })).await;
+    inject_axe(&stage.browser).await;
     let mut found = Vec::new();
     for path in PAGES {
         stage.open(path).await;
-        stage.browser.until("document.querySelectorAll('.js[hidden]').length === 0").await;
-        let run = format!(
-            "const done = arguments[0]; axe.run(document, {options}).then((result) => done(result), (error) => done(String(error)));"
-        );
-        let result = stage.browser.client().execute_async(&run, Vec::new()).await.unwrap();
-        assert!(result["passes"].as_array().is_some_and(|passes| !passes.is_empty()), "{path}: {result}");
-        found.extend(
-            result["violations"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter(|one| is_serious(one))
-                .map(|one| format!("{path}: {}", told(one))),
-        );
+        found.extend(serious_violations(&stage.browser, path, options).await);
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Injects axe-core into every page that is opened later, before the page's own scripts. The policy
+/// of the page does not apply to it.
+pub(super) async fn inject_axe(page: &Browser) {
+    let axe = tokio::task::spawn_blocking(crate::axe::script).await.unwrap();
+    page.protocol("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": axe })).await;
+}
+
+/// Returns the serious violations of the open page, which the texts call `name`.
+pub(super) async fn serious_violations(page: &Browser, name: &str, options: &str) -> Vec<String> {
+    page.until("document.querySelectorAll('.js[hidden]').length === 0").await;
+    let run = format!(
+        "const done = arguments[0]; axe.run(document, {options}).then((result) => done(result), (error) => done(String(error)));"
+    );
+    let result = page.client().execute_async(&run, Vec::new()).await.unwrap();
+    assert!(result["passes"].as_array().is_some_and(|passes| !passes.is_empty()), "{name}: {result}");
+    let violations = result["violations"].as_array().unwrap().iter();
+    violations.filter(|one| is_serious(one)).map(|one| format!("{name}: {}", told(one))).collect()
 }
 
 fn is_serious(violation: &Value) -> bool {

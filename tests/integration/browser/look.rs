@@ -1,30 +1,36 @@
 //! Tests the appearance of pages: on narrow and wide screens, in the dark theme, and with reduced
 //! motion.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::seed::{PAGES, every_state};
 use super::stage::Stage;
+use crate::browser_driver::Browser;
+
+/// The widths of screens, in CSS pixels: a phone, a tablet and a large screen.
+pub(super) const WIDTHS: [u32; 3] = [360, 768, 2560];
 
 #[tokio::test]
 async fn no_page_is_wider_than_the_screen() {
     let stage = every_state().await;
     let mut wide = Vec::new();
-    for width in [360, 768, 2560] {
+    for width in WIDTHS {
         stage.browser.viewport(width, 800).await;
         for path in PAGES {
             stage.open(path).await;
-            stage.browser.until("document.readyState === 'complete'").await;
-            let over = stage
-                .browser
-                .js("document.documentElement.scrollWidth <= innerWidth ? null : [...document.querySelectorAll('main *, header *, footer *')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.scroll, pre, .log, nav')).slice(0, 4).map((one) => one.outerHTML.slice(0, 160))")
-                .await;
-            if !over.is_null() {
-                wide.push(format!("{path} at {width}: {over}"));
-            }
+            wide.extend(too_wide(&stage.browser).await.map(|over| format!("{path} at {width}: {over}")));
         }
     }
     assert!(wide.is_empty(), "{}", wide.join("\n"));
+}
+
+/// Returns the elements with which the open page is wider than the screen; `None` if it is not.
+pub(super) async fn too_wide(page: &Browser) -> Option<Value> {
+    page.until("document.readyState === 'complete'").await;
+    let over = page
+        .js("document.documentElement.scrollWidth <= innerWidth ? null : [...document.querySelectorAll('main *, header *, footer *')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.scroll, pre, .log, nav')).slice(0, 4).map((one) => one.outerHTML.slice(0, 160))")
+        .await;
+    (!over.is_null()).then_some(over)
 }
 
 #[tokio::test]

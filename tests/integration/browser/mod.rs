@@ -1,6 +1,7 @@
 //! Tests of the dashboard with a real browser and the real program.
 
 mod accessibility;
+mod accounts;
 mod base_path;
 mod first_page;
 mod hostile;

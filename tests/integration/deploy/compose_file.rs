@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kastrel::config::{Config, KEYS, Sources};
+use kastrel::config::{AuthMode, Config, KEYS, Sources};
 
 use super::compose::{Compose, Service};
 use super::{assert_is_command, repository};
@@ -161,6 +161,18 @@ fn scope_settings_reach_the_services() {
         ("KASTREL_SCOPE__DENY", "admin.example.com"),
     ]);
     assert_eq!((opened.allow.rules().len(), opened.deny.rules().len(), opened.allow_private), (2, 1, true));
+}
+
+/// Without accounts, the server refuses the address on which it listens in the container.
+#[test]
+fn dashboard_has_accounts_and_may_get_the_password_of_the_first_administrator() {
+    let auth = |env: &[(&str, &str)]| config(Compose::read(env).service("web")).auth;
+    assert_eq!((auth(&[]).mode, auth(&[]).admin_password_file), (AuthMode::Local, None));
+    let with_file = auth(&[("KASTREL_ADMIN_PASSWORD_FILE", "/run/secrets/admin")]);
+    assert_eq!(with_file.admin_password_file, Some("/run/secrets/admin".into()));
+    let compose = Compose::read(&[]);
+    assert!(compose.service("web").command.contains(&"0.0.0.0:5000".to_owned()));
+    assert!(!compose.service("worker").environment.contains_key("KASTREL_AUTH_MODE"), "workers have no pages");
 }
 
 /// Its `is-ready` queries the latest version online unless this is disabled.

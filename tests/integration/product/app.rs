@@ -26,6 +26,8 @@ pub(crate) struct TestApp {
     /// The program, preceded by the command that runs it.
     program: Vec<String>,
     server: Option<Child>,
+    /// What the server wrote before it listened.
+    start_log: String,
     client: Client,
     /// Shell commands before the shell executes the program.
     shell: Option<String>,
@@ -69,6 +71,7 @@ impl TestApp {
             variables: all,
             program,
             server: None,
+            start_log: String::new(),
             client: Client::new(),
             shell: None,
         }
@@ -112,7 +115,7 @@ impl TestApp {
         let listening = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 if let Some((_, url)) = line.split_once(" listens on ") {
-                    return Ok(url.trim().to_owned());
+                    return Ok((url.trim().to_owned(), said));
                 }
                 said.push_str(&line);
                 said.push('\n');
@@ -120,7 +123,10 @@ impl TestApp {
             Err(said)
         };
         match tokio::time::timeout(PATIENCE, listening).await.expect("the server never listened") {
-            Ok(url) => self.client.listens_on(&url),
+            Ok((url, said)) => {
+                self.client.listens_on(&url);
+                self.start_log = said;
+            }
             Err(stderr) => {
                 return Err(Ended { code: child.wait().await.unwrap().code(), stdout: String::new(), stderr });
             }
@@ -165,6 +171,11 @@ impl TestApp {
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
         self.variables.retain(|(one, _)| *one != name);
         self.variables.push((name, value.to_owned()));
+    }
+
+    /// Returns what the server wrote to standard error before it listened.
+    pub(crate) fn start_log(&self) -> &str {
+        &self.start_log
     }
 
     /// Returns the process id of the running server.

@@ -34,8 +34,9 @@ suppress-health-check = ["all"]
 include-name = "POST /api/scans"
 checks.positive_data_acceptance.enabled = false
 "#;
-/// The two live streams have no end and are excluded.
-const STREAMS: &str = "/events$";
+/// The two live streams have no end and are excluded. The routes of accounts refuse every client of
+/// a server without accounts; the unit tests check their responses against the description.
+const EXCLUDED: &str = "/events$|^/api/(accounts|projects)";
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +56,7 @@ async fn the_api_is_as_it_is_described() {
         "run",
         &format!("{}/api/openapi.json", app.url()),
         "--exclude-path-regex",
-        STREAMS,
+        EXCLUDED,
         "--phases",
         "examples,coverage,fuzzing",
     ]);

@@ -1,6 +1,7 @@
 //! Tests of the real program over HTTP and its command line, with the fake KAST or the built-in
 //! scanner.
 
+mod accounts;
 pub(crate) mod app;
 
 pub(crate) mod artifacts;
