@@ -9,8 +9,11 @@
 # The base must be Debian bookworm or later, or a derivative of it. A base image for KAST must have
 # `kast` on the PATH.
 #
-#   docker run --rm --init -p 127.0.0.1:5000:5000 -v kastrel:/var/lib/kastrel -e KASTREL_SERVER__ALLOW_ANY_ADDRESS=true kastrel serve --listen 0.0.0.0:5000
+#   docker run --rm --init -p 127.0.0.1:5000:5000 -v kastrel:/var/lib/kastrel -e KASTREL_AUTH_MODE=local kastrel serve --listen 0.0.0.0:5000
 #                                                               # one container by itself; several: docker-compose.yml
+#
+# The log has a one-time link that creates the first administrator (docs/access.md). Write it with
+# the address http://127.0.0.1:5000.
 
 ARG RUST=1.95-bookworm
 ARG BASE=debian:bookworm-20251117-slim
