@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(record.label, "nightly scans");
         assert_eq!(record.created_at, all.clock.now());
         assert_eq!(record.expires_at.duration_since(record.created_at), SignedDuration::from_hours(90 * 24));
-        assert_eq!(all.service.tokens(&context, &ana).await.unwrap(), [record.clone()]);
+        assert_eq!(all.service.tokens(&context, &ana).await.unwrap(), std::slice::from_ref(&record));
         let who = all.service.by_token(token.expose()).await.unwrap().unwrap();
         assert_eq!((who.token, who.grants.highest_role()), (Some(record.id), Some(ProjectRole::Scanner)));
 
@@ -242,7 +242,7 @@ mod tests {
         for context in [&own, &admin] {
             let (token, record) = all.service.create_token(&own, request(&ana)).await.unwrap();
             assert!(all.service.by_token(token.expose()).await.unwrap().is_some());
-            assert_eq!(all.service.tokens(context, &ana).await.unwrap(), [record.clone()]);
+            assert_eq!(all.service.tokens(context, &ana).await.unwrap(), std::slice::from_ref(&record));
             let other = "bo".parse().unwrap();
             assert!(!all.service.revoke_token(&admin, &other, &record.id).await.unwrap(), "it is another account's");
             for denied in [&bo, &auditor] {

@@ -60,6 +60,9 @@ pub(super) fn project(id: &str) -> ProjectId {
     id.parse().unwrap()
 }
 
+/// A user: the name, the role on the server and the roles in projects.
+type User = (&'static str, Option<ServerRole>, Vec<(&'static str, ProjectRole)>);
+
 impl World {
     pub(super) async fn new() -> Self {
         Self::with(true).await
@@ -144,7 +147,7 @@ impl World {
     async fn create_senders(&mut self) {
         use ProjectRole::{Operator, Owner, Scanner, Viewer};
         let red = |role| vec![("red", role)];
-        let users: [(&'static str, Option<ServerRole>, Vec<(&str, ProjectRole)>); 11] = [
+        let users: [User; 11] = [
             ("nobody", None, Vec::new()),
             ("viewer", None, red(Viewer)),
             ("scanner", None, red(Scanner)),
