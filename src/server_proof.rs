@@ -98,7 +98,7 @@ impl ServerKey {
     /// so that no other server reads an incomplete key. On a file system without hard links, the
     /// file is written under its final name, and only the first server succeeds.
     fn make(data_dir: &Path, path: &Path, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<Self> {
-        let text = format!("{}\n", hex(&rand::random::<[u8; SIZE]>()));
+        let text = format!("{}\n", hex::encode(rand::random::<[u8; SIZE]>()));
         let fresh = data_dir.join(format!("{FILE_NAME}.{}", uuid::Uuid::new_v4().simple()));
         let named = write_new(&fresh, &text).and_then(|()| match link(&fresh, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => write_new(path, &text),
@@ -117,7 +117,7 @@ impl ServerKey {
     /// Returns the proof for a challenge, for a server with the address `url`.
     #[must_use]
     pub fn prove(&self, challenge: &Challenge, url: &str) -> String {
-        hex(&self.mac(challenge, url).finalize().into_bytes())
+        hex::encode(self.mac(challenge, url).finalize().into_bytes())
     }
 
     /// Returns whether a proof is that of a server of this data folder, at this address.
@@ -130,9 +130,9 @@ impl ServerKey {
     /// query, and `url` the address of the server.
     #[must_use]
     pub fn prove_command(&self, url: &str, method: &str, path: &str, now: Timestamp) -> String {
-        let (time, nonce) = (now.as_second(), hex(&rand::random::<[u8; SIZE]>()));
+        let (time, nonce) = (now.as_second(), hex::encode(rand::random::<[u8; SIZE]>()));
         let mac = self.command_mac(url, method, path, time, &nonce);
-        format!("{COMMAND_SCHEME}{time}.{nonce}.{}", hex(&mac.finalize().into_bytes()))
+        format!("{COMMAND_SCHEME}{time}.{nonce}.{}", hex::encode(mac.finalize().into_bytes()))
     }
 
     /// Returns whether an `Authorization` header is the proof of a command of this data folder, for
@@ -145,7 +145,7 @@ impl ServerKey {
         if now.saturating_sub(time).saturating_abs() > COMMAND_WINDOW {
             return false;
         }
-        let mac = self.command_mac(url, method, path, time, &hex(&nonce));
+        let mac = self.command_mac(url, method, path, time, &hex::encode(nonce));
         // Only the nonces of valid proofs are remembered, so others cannot fill the memory.
         mac.verify_slice(&proof).is_ok()
             && self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce, time, now)
@@ -221,7 +221,7 @@ impl Challenge {
 
 impl std::fmt::Display for Challenge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -239,20 +239,9 @@ fn parse(text: &str) -> Option<ServerKey> {
     bytes(text.trim()).map(|bytes| ServerKey { bytes, used: Arc::default() })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn bytes(text: &str) -> Option<[u8; SIZE]> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * SIZE || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
     let mut bytes = [0; SIZE];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
+    hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
 }
 
 #[cfg(test)]

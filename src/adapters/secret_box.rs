@@ -104,7 +104,7 @@ impl SecretBox {
 
 impl Keys {
     fn of(key: &[u8; KEY_BYTES]) -> Self {
-        let id: String = derive(key, "id").iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::encode(&derive(key, "id")[..4]);
         Self { cipher: XChaCha20Poly1305::new(Key::from_slice(&derive(key, "seal"))), nonce: derive(key, "nonce"), id }
     }
 }
@@ -133,7 +133,7 @@ fn rights_of_others(path: &Path) -> Option<u32> {
 /// Reads the key.
 fn read(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let text = std::fs::read_to_string(path)?;
-    unhex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+    hex::decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidData,
             "expected 64 hexadecimal digits, such as `openssl rand -hex 32` prints",
@@ -148,7 +148,7 @@ fn make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let mut file = tempfile::Builder::new()
         .prefix(".secrets-")
         .make_in(folder, |fresh| std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh))?;
-    writeln!(file, "{}", hex(&key))?;
+    writeln!(file, "{}", hex::encode(key))?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(key),
@@ -157,24 +157,13 @@ fn make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) || text.contains('+') {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
-}
-
 impl SecretSealer for SecretBox {
     fn seal(&self, purpose: &str, clear: &str) -> Result<String, SealError> {
         let keys = self.keys(true)?;
         let nonce = &mac(&keys.nonce, &[purpose.as_bytes(), clear.as_bytes()])[..NONCE_BYTES];
         let payload = Payload { msg: clear.as_bytes(), aad: purpose.as_bytes() };
         let sealed = keys.cipher.encrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Broken)?;
-        Ok(format!("{VERSION}.{}.{}{}", keys.id, hex(nonce), hex(&sealed)))
+        Ok(format!("{VERSION}.{}.{}{}", keys.id, hex::encode(nonce), hex::encode(sealed)))
     }
 
     fn open(&self, purpose: &str, sealed: &str) -> Result<String, SealError> {
@@ -192,7 +181,7 @@ impl SecretSealer for SecretBox {
                 SealError::Broken
             });
         }
-        let body = unhex(body).filter(|body| body.len() > NONCE_BYTES).ok_or(SealError::Broken)?;
+        let body = hex::decode(body).ok().filter(|body| body.len() > NONCE_BYTES).ok_or(SealError::Broken)?;
         let (nonce, sealed) = body.split_at(NONCE_BYTES);
         let clear = keys
             .cipher

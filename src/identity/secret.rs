@@ -54,7 +54,7 @@ impl RandomSecret {
     pub fn generate() -> Self {
         let mut bytes = Zeroizing::new([0_u8; SIZE]);
         system_rng().fill_bytes(&mut *bytes);
-        Self(Zeroizing::new(hex(&*bytes)))
+        Self(Zeroizing::new(hex::encode(*bytes)))
     }
 
     /// Parses the text that a browser sends.
@@ -86,23 +86,9 @@ impl fmt::Debug for RandomSecret {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// Returns the bytes of lower-case hexadecimal digits.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let value = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    pairs.iter().map(|[high, low]| Some((value(*high)? << 4) | value(*low)?)).collect()
+    hex::decode(text).ok().filter(|_| !text.bytes().any(|byte| byte.is_ascii_uppercase()))
 }
 
 #[cfg(test)]
@@ -159,7 +145,7 @@ mod tests {
     proptest! {
         #[test]
         fn hexadecimal_text_has_one_reading(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert_eq!(unhex(&hex(&bytes)), Some(bytes));
+            prop_assert_eq!(unhex(&hex::encode(&bytes)), Some(bytes));
         }
 
         #[test]

@@ -6,27 +6,18 @@ use crate::ports::{SealError, SecretSealer};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TestSealer;
 
-fn hex(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<String> {
-    let bytes = (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect::<Option<Vec<u8>>>()?;
-    String::from_utf8(bytes).ok()
-}
-
 impl SecretSealer for TestSealer {
     fn seal(&self, purpose: &str, clear: &str) -> Result<String, SealError> {
-        Ok(format!("test.{}.{}", hex(purpose), hex(clear)))
+        Ok(format!("test.{}.{}", hex::encode(purpose), hex::encode(clear)))
     }
 
     fn open(&self, purpose: &str, sealed: &str) -> Result<String, SealError> {
         let parts: Vec<&str> = sealed.split('.').collect();
         match parts.as_slice() {
-            ["test", of, clear] if *of == hex(purpose) => unhex(clear).ok_or(SealError::Broken),
+            ["test", of, clear] if *of == hex::encode(purpose) => {
+                let clear = hex::decode(clear).map_err(|_| SealError::Broken)?;
+                String::from_utf8(clear).map_err(|_| SealError::Broken)
+            }
             _ => Err(SealError::Broken),
         }
     }

@@ -78,7 +78,7 @@ impl Bucket {
         if encoded.as_ref().len() <= MAX_PATH_BYTES {
             return self.files(key).parts().chain(encoded.parts()).collect();
         }
-        self.attempt(key).join("long").join(hex(&Sha256::digest(path.as_str())))
+        self.attempt(key).join("long").join(hex::encode(Sha256::digest(path.as_str())))
     }
 
     /// The path of the file at `location`. Returns `None` if `location` is not that of a file of
@@ -94,11 +94,6 @@ impl Bucket {
 /// Decodes one part of a location.
 fn decode(part: &str) -> Option<String> {
     percent_decode_str(part).decode_utf8().ok().map(std::borrow::Cow::into_owned).filter(|part| is_plain(part))
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use tracing::warn;
 
 use super::dir::{AttemptDir, REACH, Walk};
 use super::folder::blocking;
-use super::layout::{Bucket, hex};
+use super::layout::Bucket;
 use super::manifest::{About, Manifest, ManifestFile};
 use super::path::ArtifactPath;
 use super::store::is_passing;
@@ -150,7 +150,7 @@ async fn put_file(
     let _permit = files.acquire().await.map_err(|closed| ArtifactError::Unavailable(closed.into()))?;
     match put_readable(bucket, key, dir, &found).await {
         Ok((size, digest)) => {
-            Ok(Some(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex(&digest) }))
+            Ok(Some(ManifestFile { path: found.path, size, modified: found.modified, sha256: hex::encode(digest) }))
         }
         Err(PutError::File(error)) if is_passing(&error) => Err(ArtifactError::Unavailable(error.into())),
         Err(PutError::File(error)) => {

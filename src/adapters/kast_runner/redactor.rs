@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn odd_secret_in_every_usual_form_is_removed_across_reads() {
         let bytes: Vec<u8> = ODD.bytes().collect();
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex::encode(bytes);
         for (form, printed) in [
             ("as it is", ODD.to_owned()),
             ("JSON", r#"pä\"ss&w/o<r'd\\=+9>"#.into()),
