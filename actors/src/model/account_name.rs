@@ -1,6 +1,5 @@
 //! The name of an account.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccountName(String);
+
+text_id!(AccountName);
 
 /// The text is not a valid account name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,18 +22,6 @@ pub struct ParseAccountNameError;
 impl AccountName {
     /// The largest length, in characters.
     pub const MAX: usize = 64;
-
-    /// Returns the name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
 }
 
 impl FromStr for AccountName {
@@ -47,20 +36,6 @@ impl FromStr for AccountName {
         } else {
             Err(ParseAccountNameError)
         }
-    }
-}
-
-impl TryFrom<String> for AccountName {
-    type Error = ParseAccountNameError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<AccountName> for String {
-    fn from(name: AccountName) -> Self {
-        name.0
     }
 }
 

@@ -41,7 +41,7 @@ impl fmt::Debug for SecretDigest {
 
 impl fmt::Display for SecretDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -49,17 +49,8 @@ impl FromStr for SecretDigest {
     type Err = ParseSecretDigestError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(ParseSecretDigestError);
-        }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let value = |digit: u8| (digit as char).to_digit(16).and_then(|value| u8::try_from(value).ok());
-            let (high, low) = (value(pair[0]), value(pair[1]));
-            *byte = high.zip(low).map(|(high, low)| high << 4 | low).ok_or(ParseSecretDigestError)?;
-        }
-        Ok(Self(bytes))
+        hex::decode_to_slice(text, &mut bytes).map(|()| Self(bytes)).map_err(|_| ParseSecretDigestError)
     }
 }
 
@@ -87,6 +78,8 @@ pub struct Session {
 #[serde(try_from = "String", into = "String")]
 pub struct TokenId(String);
 
+text_id!(TokenId);
+
 /// The text is not the id of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a token id has 10 letters and digits")]
@@ -95,18 +88,6 @@ pub struct ParseTokenIdError;
 impl TokenId {
     /// The length, in characters.
     pub const LENGTH: usize = 10;
-
-    /// Returns the id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
 }
 
 impl FromStr for TokenId {
@@ -118,20 +99,6 @@ impl FromStr for TokenId {
         } else {
             Err(ParseTokenIdError)
         }
-    }
-}
-
-impl TryFrom<String> for TokenId {
-    type Error = ParseTokenIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<TokenId> for String {
-    fn from(id: TokenId) -> Self {
-        id.0
     }
 }
 

@@ -73,48 +73,22 @@ impl fmt::Display for FencingToken {
 #[serde(try_from = "String", into = "String")]
 pub struct NodeId(String);
 
+text_id!(NodeId);
+
 /// The text is not a valid node id: it has characters that cannot be part of a log line or a record
 /// key, or a wrong length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a node id has 1 to 80 characters of a-z, A-Z, 0-9, `.`, `_` and `-`, not `{0}`")]
 pub struct ParseNodeIdError(String);
 
-impl NodeId {
-    /// Returns the id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl TryFrom<String> for NodeId {
-    type Error = ParseNodeIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if text.is_empty() || text.len() > 80 || !text.chars().all(allowed) {
-            return Err(ParseNodeIdError(text));
-        }
-        Ok(Self(text))
-    }
-}
-
-impl From<NodeId> for String {
-    fn from(id: NodeId) -> Self {
-        id.0
-    }
-}
-
 impl FromStr for NodeId {
     type Err = ParseNodeIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::try_from(text.to_owned())
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if text.is_empty() || text.len() > 80 || !text.chars().all(allowed) {
+            return Err(ParseNodeIdError(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
     }
 }

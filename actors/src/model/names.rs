@@ -1,5 +1,5 @@
-//! The macro for enums with stable names. One list per enum defines the names that are written,
-//! read and round-tripped in tests.
+//! The macros for types that are written and read as text: for enums with stable names, where one
+//! list per enum defines the names that are written, read and round-tripped in tests; and for ids.
 
 /// No variant has the given name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,40 @@ macro_rules! named_enum {
         impl utoipa::ToSchema for $name {
             fn name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
+            }
+        }
+    };
+}
+
+/// Implements for an id, which is a checked text, what follows from its `FromStr`: `as_str`,
+/// `Display` and the conversions that serde uses.
+macro_rules! text_id {
+    ($name:ident) => {
+        impl $name {
+            /// Returns the text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = <Self as std::str::FromStr>::Err;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
             }
         }
     };

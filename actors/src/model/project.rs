@@ -1,6 +1,5 @@
 //! The project that a scan belongs to.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct ProjectId(String);
 
+text_id!(ProjectId);
+
 /// The text is not a valid project id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a project id has 1 to 40 characters of a-z, 0-9 and `-`, not `{0}`")]
@@ -18,12 +19,6 @@ pub struct ParseProjectIdError(String);
 impl ProjectId {
     /// The largest length, in characters.
     const MAX: usize = 40;
-
-    /// Returns the id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 
     /// Returns true for the project of scans that name none.
     #[must_use]
@@ -38,12 +33,6 @@ impl Default for ProjectId {
     }
 }
 
-impl fmt::Display for ProjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 impl FromStr for ProjectId {
     type Err = ParseProjectIdError;
 
@@ -54,20 +43,6 @@ impl FromStr for ProjectId {
         } else {
             Err(ParseProjectIdError(text.to_owned()))
         }
-    }
-}
-
-impl TryFrom<String> for ProjectId {
-    type Error = ParseProjectIdError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ProjectId> for String {
-    fn from(project: ProjectId) -> Self {
-        project.0
     }
 }
 
