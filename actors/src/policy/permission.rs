@@ -1,7 +1,8 @@
-//! The confirmation that the user may attack the target. Every scan that can run active plugins
-//! needs it each time, however the scan is started.
+//! What the submission of a scan needs because of its mode: an operation, and the confirmation that
+//! the user may attack the target. Every scan that can run active plugins needs the confirmation each
+//! time, however the scan is started.
 
-use crate::model::{FieldError, ScanMode};
+use crate::model::{FieldError, Operation, ScanMode};
 
 /// The field of a submission that holds the confirmation.
 pub const CONFIRM_ACTIVE: &str = "confirm_active";
@@ -13,6 +14,12 @@ pub const fn is_required(mode: ScanMode) -> bool {
         ScanMode::Passive => false,
         ScanMode::Active | ScanMode::Both => true,
     }
+}
+
+/// Returns the operation that a submission of this mode is.
+#[must_use]
+pub const fn operation(mode: ScanMode) -> Operation {
+    if is_required(mode) { Operation::SubmitActive } else { Operation::SubmitPassive }
 }
 
 /// Checks a confirmation. The confirmation of an earlier scan does not count for its repetition.
@@ -46,6 +53,8 @@ mod tests {
             let answer = check(mode, is_confirmed);
             assert_eq!(answer.is_ok(), is_allowed, "{mode} {is_confirmed}");
             assert!(answer.err().is_none_or(|error| error.field == "confirm_active"));
+            let is_active = operation(mode) == Operation::SubmitActive;
+            assert_eq!(is_active, is_required(mode), "{mode}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::scans::ScanService;
 use crate::live::{Client, Place};
 use crate::model::{
-    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, Operation, ProjectFilter, ProjectId, ProjectRole,
+    ConfigOverride, FieldError, IdempotencyKey, KeptSecret, NewScan, ProjectFilter, ProjectId, ProjectRole,
     RequestContext, ScanId, ScanMode, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted,
     Target, TargetError,
 };
@@ -105,7 +105,7 @@ impl ScanService {
             }
         };
         let Ok(project) = project else { return Err(SubmitError::Invalid(Vec::new())) };
-        decide(&context.grants, needed_operation(request.options.mode), Some(&project))?;
+        decide(&context.grants, permission::operation(request.options.mode), Some(&project))?;
         let idempotency_key = idempotency_key.map(|key| key.of(&context.principal));
         let scan = NewScan {
             request,
@@ -254,7 +254,7 @@ impl ScanService {
         confirm_active: bool,
     ) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(context, id).await? else { return Ok(None) };
-        let operation = needed_operation(scan.record.request.options.mode);
+        let operation = permission::operation(scan.record.request.options.mode);
         decide(&context.grants, operation, Some(&scan.record.project))?;
         if !scan.status().is_terminal() {
             return Err(SubmitError::NotEnded(id, scan.status()));
@@ -373,11 +373,6 @@ impl ScanService {
         );
         Some(self.ports.queue.trouble().unwrap_or_else(|| error.0.to_string()))
     }
-}
-
-/// Returns the operation that a submission in this mode is.
-const fn needed_operation(mode: ScanMode) -> Operation {
-    if permission::is_required(mode) { Operation::SubmitActive } else { Operation::SubmitPassive }
 }
 
 /// Returns the project of a draft that names none. `own` are the projects in which the principal

@@ -18,10 +18,9 @@ pub(crate) struct ScanRights {
 impl ScanRights {
     pub(crate) fn of(grants: &Grants, scan: &ScanRecord) -> Self {
         let may = |operation| decide(grants, operation, Some(&scan.project)).is_ok();
-        let is_active = permission::is_required(scan.request.options.mode);
         Self {
             can_cancel: may(Operation::CancelScans),
-            can_rerun: may(if is_active { Operation::SubmitActive } else { Operation::SubmitPassive }),
+            can_rerun: may(permission::operation(scan.request.options.mode)),
             can_delete: may(Operation::DeleteScans),
         }
     }
