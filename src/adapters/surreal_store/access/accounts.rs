@@ -11,9 +11,9 @@ use super::super::calls::{self, Nothing};
 use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
-use super::Changed;
 use super::keys::account_key;
 use super::projects::{MemberRow, NewMember, new_members};
+use super::{Changed, Key};
 
 /// An account to create, as `$row` of [`write_account`].
 #[derive(Debug, Clone, SurrealValue)]
@@ -43,11 +43,6 @@ pub(super) struct AccountRow {
 struct CreateArguments {
     row: NewAccountRow,
     event: EventRows,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct Key {
-    key: RecordId,
 }
 
 #[derive(Debug, SurrealValue)]

@@ -1,6 +1,6 @@
-//! The keys of the rows of accounts.
+//! The keys of the rows of accounts and credentials.
 
-use kastrel_actors::model::AccountName;
+use kastrel_actors::model::{AccountName, SecretDigest, TokenId};
 use surrealdb::types::RecordId;
 
 use super::super::row;
@@ -8,4 +8,19 @@ use super::super::row;
 /// The key of the row of an account.
 pub(super) fn account_key(name: &AccountName) -> RecordId {
     row::text_key("account", name.as_str())
+}
+
+/// The key of the row of a session.
+pub(super) fn session_key(key: SecretDigest) -> RecordId {
+    row::text_key("session", &key.to_string())
+}
+
+/// The key of the row of a token.
+pub(super) fn token_key(id: &TokenId) -> RecordId {
+    row::text_key("token", id.as_str())
+}
+
+/// The key of the row of a one-time link.
+pub(super) fn link_key(key: SecretDigest) -> RecordId {
+    row::text_key("one_time_link", &key.to_string())
 }

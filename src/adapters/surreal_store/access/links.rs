@@ -13,7 +13,7 @@ use super::super::row;
 use super::super::store::SurrealStore;
 use super::Changed;
 use super::accounts::{NewAccountRow, write_account, write_password};
-use super::keys::account_key;
+use super::keys::{account_key, link_key};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct SetUpLinkArguments {
@@ -134,10 +134,6 @@ const REDEEM_SET_UP: &str = concat!(
     RETURN { is_done: ($has_link AND $maker = NONE) OR $maker = $event.nonce, has_link: $has_link };
     COMMIT;"
 );
-
-fn link_key(key: SecretDigest) -> RecordId {
-    row::text_key("one_time_link", &key.to_string())
-}
 
 impl LinkRow {
     fn into_link(self) -> Result<OneTimeLink, StoreError> {

@@ -26,10 +26,11 @@ use kastrel_actors::model::{
     Principal, Project, ProjectId, ProjectRole, ScanId, SecretDigest, Session, SetUpResult, TokenId, TokenRecord,
 };
 use kastrel_actors::ports::{AccessStore, StoreError};
-use surrealdb::types::SurrealValue;
+use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls;
 use super::event::{EventRows, write_event};
+use super::row;
 use super::store::SurrealStore;
 
 /// Whether a change was made.
@@ -44,10 +45,32 @@ struct Gone {
     gone: i64,
 }
 
+/// The row of an account, a session or a token.
+#[derive(Debug, Clone, SurrealValue)]
+struct Key {
+    key: RecordId,
+}
+
+/// What belongs to an account.
+#[derive(Debug, Clone, SurrealValue)]
+struct OfAccount {
+    name: String,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct UseArguments {
+    key: RecordId,
+    used_at: i64,
+}
+
 #[derive(Debug, Clone, SurrealValue)]
 struct RecordArguments {
     event: EventRows,
 }
+
+/// Notes the use of a session or a token.
+const USE: &str =
+    "BEGIN; UPDATE $key SET used_at = $used_at WHERE used_at = NONE OR used_at < $used_at RETURN NONE; COMMIT;";
 
 const RECORD: &str = concat!("BEGIN; ", write_event!(), " COMMIT;");
 
@@ -55,6 +78,11 @@ impl SurrealStore {
     /// The rows of an event of the audit log alone.
     fn audited(&self, event: &DomainEvent, by: &Principal) -> Result<EventRows, StoreError> {
         EventRows::new(event, by, None, self.inner.offset())
+    }
+
+    async fn note_use(&self, key: RecordId, at: Timestamp) -> Result<(), StoreError> {
+        let arguments = UseArguments { key, used_at: row::nanoseconds(at) };
+        Ok(calls::execute_again(&self.inner.db, USE, arguments).await?)
     }
 }
 
@@ -126,7 +154,7 @@ impl AccessStore for SurrealStore {
     }
 
     async fn use_session(&self, key: SecretDigest, at: Timestamp) -> Result<(), StoreError> {
-        self.note_session_use(key, at).await
+        self.note_use(keys::session_key(key), at).await
     }
 
     async fn sessions(&self, name: &AccountName) -> Result<Vec<Session>, StoreError> {
@@ -156,7 +184,7 @@ impl AccessStore for SurrealStore {
     }
 
     async fn use_token(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
-        self.note_token_use(id, at).await
+        self.note_use(keys::token_key(id), at).await
     }
 
     async fn tokens(&self, name: &AccountName) -> Result<Vec<TokenRecord>, StoreError> {

@@ -12,8 +12,9 @@ use super::super::error::Failure;
 use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
-use super::Gone;
 use super::accounts::{AccountRow, account_columns};
+use super::keys::session_key;
+use super::{Gone, Key, OfAccount};
 
 /// The columns of a session.
 #[derive(Debug, Clone, SurrealValue)]
@@ -34,27 +35,11 @@ struct CreateArguments {
     event: EventRows,
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-struct Key {
-    key: RecordId,
-}
-
 /// The account is missing if the row is damaged.
 #[derive(Debug, SurrealValue)]
 struct OneSession {
     found: Option<SessionRow>,
     owner: Option<AccountRow>,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct UseArguments {
-    key: RecordId,
-    used_at: i64,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct OfAccount {
-    name: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -106,8 +91,6 @@ const SESSION: &str = concat!(
     " FROM ONLY account:[(SELECT VALUE account FROM ONLY $key)]) };"
 );
 
-const USE: &str = "BEGIN; UPDATE $key SET used_at = $used_at WHERE used_at < $used_at RETURN NONE; COMMIT;";
-
 const SESSIONS: &str =
     concat!("RETURN { rows: (SELECT ", session_columns!(), " FROM session WHERE account = $name) };");
 
@@ -132,10 +115,6 @@ const DELETE_EXPIRED: &str = "
     DELETE one_time_link WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";
-
-fn session_key(key: SecretDigest) -> RecordId {
-    row::text_key("session", &key.to_string())
-}
 
 impl SessionRow {
     fn into_session(self) -> Result<Session, StoreError> {
@@ -174,11 +153,6 @@ impl SurrealStore {
         let answer: OneSession = calls::call_again(&self.inner.db, SESSION, key).await?;
         let OneSession { found: Some(found), owner: Some(owner) } = answer else { return Ok(None) };
         Ok(Some((found.into_session()?, owner.into_account()?)))
-    }
-
-    pub(super) async fn note_session_use(&self, key: SecretDigest, at: Timestamp) -> Result<(), StoreError> {
-        let arguments = UseArguments { key: session_key(key), used_at: row::nanoseconds(at) };
-        Ok(calls::execute_again(&self.inner.db, USE, arguments).await?)
     }
 
     pub(super) async fn sessions_of(&self, name: &AccountName) -> Result<Vec<Session>, StoreError> {

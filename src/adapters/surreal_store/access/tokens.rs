@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 
-use jiff::Timestamp;
 use kastrel_actors::model::{Account, AccountName, DomainEvent, Principal, TokenId, TokenRecord, TokenScope};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -13,8 +12,8 @@ use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
 use super::accounts::{AccountRow, account_columns};
-use super::keys::account_key;
-use super::{Changed, Gone};
+use super::keys::{account_key, token_key};
+use super::{Changed, Gone, Key, OfAccount};
 
 /// The columns of a token.
 #[derive(Debug, Clone, SurrealValue)]
@@ -39,27 +38,11 @@ struct CreateArguments {
     event: EventRows,
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-struct Key {
-    key: RecordId,
-}
-
 /// The account is missing if the row is damaged.
 #[derive(Debug, SurrealValue)]
 struct OneToken {
     found: Option<TokenRow>,
     owner: Option<AccountRow>,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct UseArguments {
-    key: RecordId,
-    used_at: i64,
-}
-
-#[derive(Debug, Clone, SurrealValue)]
-struct OfAccount {
-    name: String,
 }
 
 #[derive(Debug, SurrealValue)]
@@ -108,9 +91,6 @@ const TOKEN: &str = concat!(
     " FROM ONLY account:[(SELECT VALUE account FROM ONLY $key)]) };"
 );
 
-const USE: &str =
-    "BEGIN; UPDATE $key SET used_at = $used_at WHERE used_at = NONE OR used_at < $used_at RETURN NONE; COMMIT;";
-
 const TOKENS: &str = concat!("RETURN { rows: (SELECT ", token_columns!(), " FROM token WHERE account = $name) };");
 
 const REVOKE: &str = concat!(
@@ -123,10 +103,6 @@ const REVOKE: &str = concat!(
     RETURN { gone: array::len($gone) };
     COMMIT;"
 );
-
-fn token_key(id: &TokenId) -> RecordId {
-    row::text_key("token", id.as_str())
-}
 
 impl TokenRow {
     fn new(record: TokenRecord) -> Self {
@@ -180,11 +156,6 @@ impl SurrealStore {
         let answer: OneToken = calls::call_again(&self.inner.db, TOKEN, Key { key: token_key(id) }).await?;
         let OneToken { found: Some(found), owner: Some(owner) } = answer else { return Ok(None) };
         Ok(Some((found.into_record()?, owner.into_account()?)))
-    }
-
-    pub(super) async fn note_token_use(&self, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
-        let arguments = UseArguments { key: token_key(id), used_at: row::nanoseconds(at) };
-        Ok(calls::execute_again(&self.inner.db, USE, arguments).await?)
     }
 
     pub(super) async fn tokens_of(&self, name: &AccountName) -> Result<Vec<TokenRecord>, StoreError> {
