@@ -7,6 +7,7 @@ pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod connections;
+pub mod cookies;
 pub mod descriptors;
 mod error_chain;
 pub mod human_time;

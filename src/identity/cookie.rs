@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 
 use super::secret::RandomSecret;
+use crate::cookies;
 
 const NAME: &str = "kastrel-session";
 const NAME_AT_ROOT: &str = "__Host-kastrel-session";
@@ -33,11 +34,7 @@ pub fn cleared_cookie(is_https: bool, base_path: &str) -> String {
 /// connection counts: a cookie without prefix has no effect on a connection with TLS.
 #[must_use]
 pub fn read(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
-    let name = name(is_https, base_path);
-    // Each cookie is decoded by itself: a foreign cookie with other bytes does not hide ours.
-    let cookies = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let pairs = cookies.filter_map(|cookie| std::str::from_utf8(cookie).ok()?.trim().split_once('='));
-    pairs.filter(|(given, _)| *given == name).find_map(|(_, value)| RandomSecret::parse(value).ok())
+    cookies::values(headers, name(is_https, base_path)).find_map(|value| RandomSecret::parse(value).ok())
 }
 
 fn cookie(value: &str, is_https: bool, base_path: &str, max_age: u64) -> String {
@@ -64,6 +61,7 @@ fn path(base_path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
     use proptest::prelude::*;
 
     use super::*;

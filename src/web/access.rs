@@ -4,6 +4,8 @@
 //! denied, so a forgotten check denies access instead of granting it. The services decide about the
 //! objects of a request; the guard only refuses what no object could allow.
 
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -37,7 +39,7 @@ pub(crate) fn guarded(group: Group, methods: MethodRouter<Web>) -> MethodRouter<
 }
 
 async fn check(group: Group, request: Request, next: Next) -> Response {
-    let identity = request.extensions().get::<Sender>().map(|sender| &sender.identity);
+    let identity = request.extensions().get::<Arc<Sender>>().map(|sender| &sender.identity);
     let grants = identity.and_then(|identity| identity.grants.as_deref());
     if may(grants, group) {
         return next.run(request).await;

@@ -11,7 +11,7 @@ use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use kastrel_actors::model::{DomainEvent, RequestContext};
+use kastrel_actors::model::DomainEvent;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -40,8 +40,8 @@ const HOT_ROUTE: &str = "/api/scans/{id}/status";
 /// The middleware of all routes except the status route.
 pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let told = RequestSpan::new(&web.state.telemetry, &request);
-    let trace = told.trace;
+    let request_span = RequestSpan::new(&web.state.telemetry, &request);
+    let trace = request_span.trace;
     request.extensions_mut().insert(trace);
     let mut sender = None;
     let method = method_name(request.method());
@@ -77,23 +77,23 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
             }
         }
     };
-    let mut answer = answer.instrument(told.span.clone()).await;
+    let mut answer = answer.instrument(request_span.span.clone()).await;
     if let Some(sender) = &sender {
         record_denial(&web, sender, trace, method, uri.path(), &answer);
         answer = watched(&web, sender, answer);
     }
-    let reader = Reader { theme, sender: sender.as_ref(), has_accounts: web.has_accounts() };
-    let answer = told.span.in_scope(|| show(answer, &uri, &reader, || trace));
-    told.end(&web.state.telemetry, answer.status(), began.elapsed());
+    let reader = Reader { theme, sender: sender.as_deref(), has_accounts: web.has_accounts() };
+    let answer = request_span.span.in_scope(|| show(answer, &uri, &reader, || trace));
+    request_span.end(&web.state.telemetry, answer.status(), began.elapsed());
     answer
 }
 
 /// Finds out who sends a request, and notes it for the guard and the handler.
-async fn note_sender(web: &Web, request: &mut Request) -> Option<Sender> {
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    match identify(web, &method, &uri, request.headers()).await {
+async fn note_sender(web: &Web, request: &mut Request) -> Option<Arc<Sender>> {
+    match identify(web, request.method(), request.uri(), request.headers()).await {
         Ok(sender) => {
-            request.extensions_mut().insert(sender.clone());
+            let sender = Arc::new(sender);
+            request.extensions_mut().insert(Arc::clone(&sender));
             Some(sender)
         }
         Err(error) => {
@@ -106,17 +106,11 @@ async fn note_sender(web: &Web, request: &mut Request) -> Option<Sender> {
 /// Writes a denial of a known principal to the audit log. The response does not wait for it.
 fn record_denial(web: &Web, sender: &Sender, trace: RequestTrace, method: &'static str, path: &str, answer: &Response) {
     let is_denial = answer.extensions().get::<Problem>().is_some_and(|problem| problem.is_unrecorded_denial);
-    let identity = &sender.identity;
-    if !is_denial || identity.principal.account().is_none() {
+    if !is_denial || sender.identity.principal.account().is_none() {
         return;
     }
     let operation = format!("{method} {}", shortened(path, MOST_NAME));
-    let context = RequestContext {
-        principal: identity.principal.clone(),
-        grants: identity.grants.clone().unwrap_or_default(),
-        trace: trace.0,
-    };
-    let access = web.access().clone();
+    let (access, context) = (web.access().clone(), sender.context(trace));
     tokio::spawn(async move {
         access.record(&context, DomainEvent::AccessDenied { operation, project: None }, None).await;
     });

@@ -1,9 +1,9 @@
-//! Extracts scan ids from paths. An invalid id gets the same response as an unknown scan: not
-//! found.
+//! Reads the parts of paths: ids of scans and projects, and names of accounts. An invalid one gets
+//! the same response as an unknown one: not found.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use kastrel_actors::model::{AttemptNumber, ScanId};
+use kastrel_actors::model::{AccountName, AttemptNumber, ProjectId, ScanId};
 
 use super::error::Problem;
 use super::text::PLUGIN_MARK;
@@ -59,13 +59,64 @@ impl<S: Send + Sync> FromRequestParts<S> for PluginPath {
     }
 }
 
+/// The `{name}` of an account's path.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountPath(pub(crate) AccountName);
+
+impl<S: Send + Sync> FromRequestParts<S> for AccountPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_account())?;
+        account_name(&params).map(Self)
+    }
+}
+
+/// The `{id}` of a project's path.
+#[derive(Debug, Clone)]
+pub(crate) struct ProjectPath(pub(crate) ProjectId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_project())?;
+        project_id(&params).map(Self)
+    }
+}
+
+/// Returns the account of the path. A text that is no name is the name of no account.
+pub(crate) fn account_name(params: &RawPathParams) -> Result<AccountName, Problem> {
+    part(params, "name").parse().map_err(|_| no_account())
+}
+
+/// Returns the project of the path. A text that is no id is the id of no project.
+pub(crate) fn project_id(params: &RawPathParams) -> Result<ProjectId, Problem> {
+    part(params, "id").parse().map_err(|_| no_project())
+}
+
+/// Returns a part of the path; empty if the path has no such part.
+pub(crate) fn part<'a>(params: &'a RawPathParams, name: &str) -> &'a str {
+    params.iter().find(|(param, _)| *param == name).map_or("", |(_, value)| value)
+}
+
+/// The response for an account that does not exist.
+pub(crate) fn no_account() -> Problem {
+    Problem::not_found("account not found")
+}
+
+/// The response for a project that does not exist.
+pub(crate) fn no_project() -> Problem {
+    Problem::not_found("project not found")
+}
+
 /// The response for a scan that does not exist.
 pub(crate) fn no_scan() -> Problem {
     Problem::not_found("scan not found")
 }
 
 fn number(params: &RawPathParams, name: &str) -> Result<u64, Problem> {
-    let text = params.iter().find(|(param, _)| *param == name).map_or("", |(_, value)| value);
+    let text = part(params, name);
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|_| digits).ok_or_else(no_scan)
 }

@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
+use kastrel_actors::model::RequestContext;
 use kastrel_actors::policy::access::Identity;
 use kastrel_actors::ports::StoreError;
 
+use super::trace::RequestTrace;
 use crate::identity::secret::RandomSecret;
 use crate::service::access::SignedIn;
 
@@ -20,13 +22,20 @@ pub(crate) enum Credential {
 }
 
 /// The sender of a request.
-#[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) identity: Identity,
     /// The account; `None` for the system and for unknown clients.
     pub(crate) signed_in: Option<SignedIn>,
     /// The credential of the account, to find out later whether it is still valid.
     pub(crate) credential: Option<Credential>,
+}
+
+impl Sender {
+    /// Returns the context of the request, which the services take.
+    pub(crate) fn context(&self, trace: RequestTrace) -> RequestContext {
+        let Identity { principal, grants } = &self.identity;
+        RequestContext { principal: principal.clone(), grants: grants.clone().unwrap_or_default(), trace: trace.0 }
+    }
 }
 
 /// The error that the store could not say whose credential it is.

@@ -3,10 +3,11 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use kastrel_actors::Client;
 use kastrel_actors::model::{Principal, RequestContext};
 
@@ -14,6 +15,7 @@ use super::sender::{Sender, address_of};
 use super::trace::RequestTrace;
 use super::zone::Zone;
 use super::{base_path, forwarded};
+use crate::cookies;
 use crate::service::access::SignedIn;
 
 const COOKIE: &str = "kastrel-theme";
@@ -51,9 +53,7 @@ impl Theme {
 
     /// Returns the theme of the request's cookie.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| Self::named(value)).unwrap_or_default()
+        cookies::values(headers, COOKIE).find_map(Self::named).unwrap_or_default()
     }
 
     /// Returns the cookie with the theme. It is not secret, so the script that switches the theme
@@ -117,12 +117,10 @@ pub(crate) struct Viewer {
 pub(crate) struct Context(pub(crate) RequestContext);
 
 fn context_of(parts: &Parts) -> RequestContext {
-    let identity = parts.extensions.get::<Sender>().map(|sender| &sender.identity);
     let trace = parts.extensions.get().copied().unwrap_or_else(|| RequestTrace::of(&parts.headers));
-    RequestContext {
-        principal: identity.map_or(Principal::Anonymous, |identity| identity.principal.clone()),
-        grants: identity.and_then(|identity| identity.grants.clone()).unwrap_or_default(),
-        trace: trace.0,
+    match parts.extensions.get::<Arc<Sender>>() {
+        Some(sender) => sender.context(trace),
+        None => RequestContext { principal: Principal::Anonymous, grants: Arc::default(), trace: trace.0 },
     }
 }
 
@@ -141,7 +139,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Viewer {
         let address = address_of(parts.extensions.get::<ConnectInfo<SocketAddr>>());
         Ok(Self {
             context: context_of(parts),
-            signed_in: parts.extensions.get::<Sender>().and_then(|sender| sender.signed_in.clone()),
+            signed_in: parts.extensions.get::<Arc<Sender>>().and_then(|sender| sender.signed_in.clone()),
             is_https: forwarded::is_https(&parts.headers),
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             theme: Theme::of(&parts.headers),
@@ -175,7 +173,8 @@ mod tests {
 
     #[test]
     fn theme_cookie_round_trips_and_other_values_mean_the_system_theme() {
-        let of = |cookie: &str| Theme::of(&HeaderMap::from_iter([(header::COOKIE, cookie.parse().unwrap())]));
+        let of =
+            |cookie: &str| Theme::of(&HeaderMap::from_iter([(axum::http::header::COOKIE, cookie.parse().unwrap())]));
         for theme in Theme::ALL {
             assert_eq!(of(theme.cookie().split(';').next().unwrap()), theme);
         }

@@ -4,12 +4,13 @@
 //! days in the viewer's zone. Without the cookie, as without JavaScript, and if this machine does
 //! not know the zone, the zone is UTC. The page shows the zone.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::base_path;
 use super::text::MomentText;
+use crate::cookies;
 use crate::human_time::{clock, full, relative};
 
 const COOKIE: &str = "kastrel-zone";
@@ -51,9 +52,7 @@ impl Zone {
 
     /// Returns the zone of the request's cookie.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(name, _)| *name == COOKIE).find_map(|(_, value)| Self::named(value)).unwrap_or_default()
+        cookies::values(headers, COOKIE).find_map(Self::named).unwrap_or_default()
     }
 
     /// Returns the cookie with the zone. The script of a page may set it too.
@@ -116,7 +115,8 @@ mod tests {
 
     #[test]
     fn zone_cookie_round_trips_and_other_values_mean_utc() {
-        let of = |cookie: &str| Zone::of(&HeaderMap::from_iter([(header::COOKIE, cookie.parse().unwrap())]));
+        let of =
+            |cookie: &str| Zone::of(&HeaderMap::from_iter([(axum::http::header::COOKIE, cookie.parse().unwrap())]));
         let auckland = Zone::named("Pacific/Auckland").unwrap();
         assert_eq!(of(auckland.cookie().split(';').next().unwrap()), auckland);
         assert_eq!(of("a=b; kastrel-zone=Pacific/Auckland; c=d").name(), "Pacific/Auckland");

@@ -16,22 +16,9 @@ use crate::api_types::{
 };
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::manager::Manager;
+use crate::web::path::{account_name, no_account};
 use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
-
-/// Returns a part of the path.
-pub(super) fn part<'a>(path: &'a RawPathParams, name: &str) -> &'a str {
-    path.iter().find(|(one, _)| *one == name).map_or("", |(_, value)| value)
-}
-
-pub(super) fn no_account() -> Problem {
-    Problem::not_found("account not found")
-}
-
-/// Returns the account of the path. A text that is no name is the name of no account.
-pub(super) fn account_name(path: &RawPathParams) -> Result<AccountName, Problem> {
-    part(path, "name").parse().map_err(|_| no_account())
-}
 
 /// Refuses a request that proves itself with a token of `account` and would give that account
 /// another credential: a token that leaked must not outlive its own end.

@@ -5,21 +5,17 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawPathParams, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{FieldError, ProjectId};
+use kastrel_actors::model::FieldError;
 
-use super::accounts::part;
 use super::scans::fresh;
 use super::submission::read_object;
 use crate::api_types::{MemberList, MemberRoleBody, NewProjectBody, ProblemBody, ProjectBody, ProjectList};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::manager::Manager;
+use crate::web::path::{part, project_id};
 use crate::web::state::Web;
 
 /// Returns the project of the path. A text that is no id is the id of no project.
-fn project_id(path: &RawPathParams) -> Result<ProjectId, Problem> {
-    part(path, "id").parse().map_err(|_| Problem::not_found("project not found"))
-}
-
 /// Lists the projects that the caller may see.
 #[utoipa::path(
     get, path = "/api/projects", tag = "accounts",

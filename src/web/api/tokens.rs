@@ -7,12 +7,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::TokenId;
 
-use super::accounts::{account_name, no_account, part, refuse_own_token};
+use super::accounts::refuse_own_token;
 use super::scans::fresh;
 use super::submission::read_object;
 use crate::api_types::{CreatedToken, NewTokenBody, ProblemBody, SecretText, TokenBody, TokenList};
 use crate::web::error::Problem;
 use crate::web::manager::Manager;
+use crate::web::path::{account_name, no_account, part};
 use crate::web::state::Web;
 
 /// Lists the tokens of an account, without their secrets. Everybody may read those of the own

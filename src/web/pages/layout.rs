@@ -5,7 +5,9 @@ use kastrel_actors::model::{Grants, HeldBack, ProjectRole, ScannerKind};
 use kastrel_actors::policy::access::{Group, may};
 use kastrel_actors::policy::waiting::StartBlocker;
 
+use crate::service::access::SignedIn;
 use crate::web::assets;
+use crate::web::pages::project_names::has_named_project;
 use crate::web::pages::reader::Reader;
 use crate::web::state::WebInner;
 use crate::web::text::{MomentText, clean, sentence};
@@ -155,11 +157,7 @@ impl Menu {
             Some(projects) => projects.iter().any(|project| !project.is_default()),
             None if may(Some(grants), Group::Admin) => true,
             // If the store does not respond, the link is left out.
-            None => web
-                .access()
-                .projects(&viewer.context)
-                .await
-                .is_ok_and(|projects| projects.iter().any(|project| !project.id.is_default())),
+            None => web.access().projects(&viewer.context).await.is_ok_and(|projects| has_named_project(&projects)),
         };
         Self { server, accounts: server, projects }
     }
@@ -192,13 +190,8 @@ impl Layout {
             },
             now: exact(clock.now),
             zone: viewer.zone.name().into(),
-            viewer: viewer.signed_in.as_ref().map(|who| who.account.to_string()),
-            can_scan: may(grants, Group::Scanner),
-            can_pause: may(grants, Group::Admin),
-            has_about: menu.server,
-            nav: nav(here, menu),
             is_part: viewer.part.is_some(),
-            ..Self::bare(viewer.theme, here, title)
+            ..Self::bare(viewer.theme, here, title).with_rights(grants, viewer.signed_in.as_ref(), here, Some(menu))
         }
     }
 
@@ -210,13 +203,7 @@ impl Layout {
     /// Returns the layout of a page for viewers who have not signed in. It shows nothing of the
     /// server.
     pub(crate) fn public(viewer: &Viewer, title: impl Into<String>) -> Self {
-        Self {
-            nav: Vec::new(),
-            can_scan: false,
-            can_pause: false,
-            has_about: false,
-            ..Self::bare(viewer.theme, Here::Elsewhere, title)
-        }
+        Self::bare(viewer.theme, Here::Elsewhere, title).with_rights(None, None, Here::Elsewhere, None)
     }
 
     /// Returns the layout of an error page. It needs no read of the store, which may be the cause.
@@ -227,18 +214,21 @@ impl Layout {
         }
         let grants = reader.sender.and_then(|sender| sender.identity.grants.as_deref());
         let server = may(grants, Group::Auditor);
-        let nav = match grants {
-            Some(_) => nav(Here::Elsewhere, Menu { server, accounts: server, projects: false }),
-            None => Vec::new(),
-        };
+        let menu = grants.map(|_| Menu { server, accounts: server, projects: false });
         let who = reader.sender.and_then(|sender| sender.signed_in.as_ref());
+        bare.with_rights(grants, who, Here::Elsewhere, menu)
+    }
+
+    /// Returns the layout with the name of the account, and with what these rights allow to open and
+    /// to do. Without a menu, it has no navigation.
+    fn with_rights(self, grants: Option<&Grants>, who: Option<&SignedIn>, here: Here, menu: Option<Menu>) -> Self {
         Self {
-            nav,
+            nav: menu.map(|menu| nav(here, menu)).unwrap_or_default(),
             viewer: who.map(|who| who.account.to_string()),
             can_scan: may(grants, Group::Scanner),
             can_pause: may(grants, Group::Admin),
-            has_about: server,
-            ..bare
+            has_about: menu.is_some_and(|menu| menu.server),
+            ..self
         }
     }
 

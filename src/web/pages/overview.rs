@@ -159,7 +159,8 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
     };
     let queue = web.queue().signals(QUEUE_PATIENCE);
     // Run these in parallel: each may have to wait for a store that does not respond.
-    let (read, queue, layout) = tokio::join!(reading, queue, Layout::of(web, viewer, Here::Overview, "Overview"));
+    let layout = Layout::of(web, viewer, Here::Overview, "Overview");
+    let (read, queue, layout, projects) = tokio::join!(reading, queue, layout, ProjectNames::of(web, viewer));
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
     let blockers = web.queue().start_blockers_seen();
     let catalogue = web.catalogue();
@@ -184,7 +185,6 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
         let left = estimate::words(reporting.time_left(context, scan).await);
         cards.push(RunCard::new(scan, &context.grants, &clock, left));
     }
-    let projects = ProjectNames::of(web, viewer).await;
     let oldest = oldest.scans.first().map(|scan| clock.now.duration_since(scan.record.created_at));
     Ok(page(&OverviewPage {
         layout,

@@ -166,7 +166,8 @@ impl ScanDetailPage {
         let notice = notice_of(query, record)
             .filter(|notice| notice.kind != "submitted" || !reasons.iter().any(Waiting::is_unusual));
         let title = format!("Scan {} of {}", record.id, clean(&record.request.target.label()));
-        let layout = Layout::of(web, viewer, Here::Scans, title).await;
+        let (layout, projects) =
+            tokio::join!(Layout::of(web, viewer, Here::Scans, title), ProjectNames::of(web, viewer));
         // Only the address of the stream has it, and the page of an ended scan has no stream.
         let fingerprint = if record.status().is_terminal() {
             0
@@ -176,8 +177,7 @@ impl ScanDetailPage {
         let rights = ScanRights::of(&viewer.context.grants, record);
         let read = Read { layout, rights, reasons, results, left, notice, fingerprint };
         let mut shown = Self::new(web, scan, &web.clock(viewer), read);
-        let project = ProjectNames::of(web, viewer).await.title_of(&record.project);
-        shown.facts.extend(project.map(|value| Fact { label: "Project", value }));
+        shown.facts.extend(projects.title_of(&record.project).map(|value| Fact { label: "Project", value }));
         shown
     }
 

@@ -127,13 +127,14 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
     // the invalid ones.
     let (mut asked, mut errors) = ScanListQuery::parse(raw);
     errors.extend(asked.take_unknown_project(web.access(), &viewer.context).await?);
-    let projects = ProjectNames::of(web, viewer).await;
     let mut query = asked.clone().in_fitting_order();
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
     store.count = false;
-    let (list, stats) =
-        tokio::try_join!(web.scans().list(&viewer.context, store), web.reporting().stats(&viewer.context))?;
+    let reading =
+        async { tokio::try_join!(web.scans().list(&viewer.context, store), web.reporting().stats(&viewer.context)) };
+    let (read, projects) = tokio::join!(reading, ProjectNames::of(web, viewer));
+    let (list, stats) = read?;
     if list.order != query.order {
         query = query.newest_first();
         order_notice = Some(TOO_MANY_TARGETS);

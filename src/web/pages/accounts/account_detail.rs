@@ -1,8 +1,7 @@
 //! One account for administrators: its roles, its state, its sessions and its tokens.
 
 use askama::Template;
-use axum::extract::{FromRequestParts, RawPathParams, RawQuery};
-use axum::http::request::Parts;
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{AccountChange, AccountKind, AccountName, Operation};
@@ -12,7 +11,7 @@ use super::fields::{Accounts, Errors, Fields, Select, with_status, without_token
 use super::links::{NewLinkPage, account_url};
 use super::roles::{
     NO_ROLE, ProjectLine, kind_text, project_lines, read_role, roles_text, server_role_field, server_role_text,
-    shows_projects, state_badge,
+    state_badge,
 };
 use super::sessions::{SessionRow, ToEnd, session_rows};
 use super::tokens::{NewTokenPage, TokenForm, TokenRow, read_token, read_token_id, token_rows};
@@ -21,6 +20,8 @@ use crate::web::headers::page;
 use crate::web::pages::badge::Badge;
 use crate::web::pages::confirm::{ConfirmPage, Permission};
 use crate::web::pages::layout::{Here, Layout, Notice};
+use crate::web::pages::project_names::has_named_project;
+use crate::web::path::{AccountPath, no_account};
 use crate::web::state::WebInner;
 use crate::web::text::MomentText;
 use crate::web::viewer::Viewer;
@@ -57,24 +58,6 @@ pub(crate) struct Actions {
     is_disabled: bool,
     has_password_link: bool,
     server_role: Select,
-}
-
-/// The `{name}` of the path.
-pub(crate) struct AccountPath(AccountName);
-
-impl<S: Send + Sync> FromRequestParts<S> for AccountPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_account())?;
-        let name =
-            params.iter().find(|(name, _)| *name == "name").and_then(|(_, value)| value.parse::<AccountName>().ok());
-        name.map(Self).ok_or_else(no_account)
-    }
-}
-
-fn no_account() -> Problem {
-    Problem::not_found("account not found")
 }
 
 /// What a form that was not carried out shows again.
@@ -127,7 +110,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
     });
     let creates_tokens = may_change && account.kind == AccountKind::Service;
     let token_form = creates_tokens.then(|| TokenForm::new(&account, &projects, &typed, &mut errors));
-    let has_projects = shows_projects(&projects);
+    let has_projects = has_named_project(&projects);
     let own_session = viewer.signed_in.as_ref().and_then(|who| who.session);
     let url = account_url(name);
     Ok(AccountDetailPage {

@@ -11,8 +11,7 @@ use kastrel_actors::policy::access::decide;
 use super::fields::{Accounts, Errors, Fields, Input, Select, with_status};
 use super::links::{NewLinkPage, account_url};
 use super::roles::{
-    kind_text, optional_role_field, read_role, roles_text, server_role_field, server_role_text, shows_projects,
-    state_badge,
+    kind_text, optional_role_field, read_role, roles_text, server_role_field, server_role_text, state_badge,
 };
 use super::set_up::new_password;
 use crate::service::access::AccountRequest;
@@ -20,6 +19,7 @@ use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::pages::badge::Badge;
 use crate::web::pages::layout::{Here, Layout, Notice};
+use crate::web::pages::project_names::has_named_project;
 use crate::web::state::WebInner;
 use crate::web::text::MomentText;
 use crate::web::viewer::Viewer;
@@ -96,7 +96,7 @@ pub(crate) async fn show(Accounts(web): Accounts, viewer: Viewer) -> Result<Resp
 async fn read(web: &WebInner, viewer: &Viewer, typed: &Fields, mut errors: Errors) -> Result<AccountListPage, Problem> {
     let accounts = web.access().accounts(&viewer.context).await?;
     let projects: Vec<Project> = web.access().projects(&viewer.context).await?;
-    let has_projects = shows_projects(&projects);
+    let has_projects = has_named_project(&projects);
     let layout = Layout::of(web, viewer, Here::Accounts, "Accounts").await;
     let clock = web.clock(viewer);
     let may_create = decide(&viewer.context.grants, Operation::ManageAccounts, None).is_ok();

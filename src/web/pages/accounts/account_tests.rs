@@ -7,8 +7,8 @@ use super::testing::{Browser, PASSWORD, create, create_user, element, name, role
 use crate::web::testing::{TestApp, header_of, text_of};
 
 async fn admin(app: &TestApp) -> Browser<'_> {
-    create_user(app, "root", Some(ServerRole::Admin), &[]).await;
-    Browser::of(app, "root").await
+    create_user(app, "chief", Some(ServerRole::Admin), &[]).await;
+    Browser::of(app, "chief").await
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn last_administrator_stays() {
     let app = TestApp::with_accounts();
     let browser = admin(&app).await;
     for (path, body) in
-        [("/accounts/root/disable", "confirmed=yes"), ("/accounts/root/server-role", "server_role=none")]
+        [("/accounts/chief/disable", "confirmed=yes"), ("/accounts/chief/server-role", "server_role=none")]
     {
         let answer = browser.post(path, body).await;
         assert_eq!(answer.status(), 409, "{path}");
@@ -110,7 +110,7 @@ async fn last_administrator_stays() {
     create_user(&app, "ana", None, &[]).await;
     let role = browser.lead("/accounts/ana/server-role", "server_role=admin").await;
     assert_eq!(role, (303, "/accounts/ana?notice=server-role".into()));
-    assert_eq!(browser.lead("/accounts/root/disable", "confirmed=yes").await.0, 303);
+    assert_eq!(browser.lead("/accounts/chief/disable", "confirmed=yes").await.0, 303);
 }
 
 #[tokio::test]

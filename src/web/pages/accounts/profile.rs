@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{Account, AccountKind, Project};
 
 use super::fields::{Accounts, Errors, Fields, Input, own, with_status, without_token};
-use super::roles::{ProjectLine, kind_text, project_lines, roles_text, server_role_text, shows_projects};
+use super::roles::{ProjectLine, kind_text, project_lines, roles_text, server_role_text};
 use super::sessions::{SessionRow, ToEnd, session_rows};
 use super::set_up::new_password;
 use super::tokens::{NewTokenPage, TokenForm, TokenRow, read_token, read_token_id, token_rows};
@@ -14,6 +14,7 @@ use crate::service::access::SignedIn;
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::pages::layout::{Here, Layout, Notice};
+use crate::web::pages::project_names::has_named_project;
 use crate::web::state::WebInner;
 use crate::web::viewer::Viewer;
 
@@ -100,7 +101,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
     let layout = Layout::of(web, viewer, Here::Elsewhere, "Your account").await;
     let clock = web.clock(viewer);
     let Again { mut password, token: mut token_errors, typed } = again;
-    let has_projects = shows_projects(&projects);
+    let has_projects = has_named_project(&projects);
     let form = (account.kind == AccountKind::User).then(|| PasswordForm::new(&mut password));
     let token_form = TokenForm::new(&account, &projects, &typed, &mut token_errors);
     Ok(ProfilePage {

@@ -1,8 +1,7 @@
 //! A project and its members. Owners change their roles.
 
 use askama::Template;
-use axum::extract::{FromRequestParts, RawPathParams, RawQuery};
-use axum::http::request::Parts;
+use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{Account, AccountName, Operation, ProjectId, ProjectRole};
 use kastrel_actors::policy::access::decide;
@@ -14,6 +13,7 @@ use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::pages::badge::Badge;
 use crate::web::pages::layout::{Here, Layout, Notice};
+use crate::web::path::{ProjectPath, no_project};
 use crate::web::state::WebInner;
 use crate::web::text::clean;
 use crate::web::viewer::Viewer;
@@ -61,23 +61,6 @@ impl MemberRow {
 pub(crate) struct MemberForm {
     name: Input,
     role: Select,
-}
-
-/// The `{id}` of the path.
-pub(crate) struct ProjectPath(ProjectId);
-
-impl<S: Send + Sync> FromRequestParts<S> for ProjectPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_project())?;
-        let id = params.iter().find(|(name, _)| *name == "id").and_then(|(_, value)| value.parse::<ProjectId>().ok());
-        id.map(Self).ok_or_else(no_project)
-    }
-}
-
-fn no_project() -> Problem {
-    Problem::not_found("project not found")
 }
 
 /// Shows the page.

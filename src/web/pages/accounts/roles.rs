@@ -12,11 +12,6 @@ const ROLES: &str = "viewer reads; scanner also submits passive scans; operator 
 /// The value of a choice that gives no role.
 pub(super) const NO_ROLE: &str = "none";
 
-/// Returns whether pages name projects. While only the default project exists, they do not.
-pub(super) fn shows_projects(projects: &[Project]) -> bool {
-    projects.iter().any(|project| !project.id.is_default())
-}
-
 /// A project with a role in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProjectLine {

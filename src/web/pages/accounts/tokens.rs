@@ -5,12 +5,13 @@ use axum::response::Response;
 use kastrel_actors::model::{Account, AccountName, Project, ProjectId, ProjectRole, TokenId, TokenRecord, TokenScope};
 
 use super::fields::{Errors, Fields, Input, Select};
-use super::roles::{role_field, shows_projects};
+use super::roles::role_field;
 use crate::identity::token::ApiToken;
 use crate::service::access::TokenRequest;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::pages::layout::Layout;
+use crate::web::pages::project_names::has_named_project;
 use crate::web::text::{MomentText, clean};
 use crate::web::zone::WallClock;
 
@@ -31,7 +32,7 @@ pub(super) struct TokenRow {
 
 /// Returns the rows of tokens.
 pub(super) fn token_rows(tokens: &[TokenRecord], projects: &[Project], clock: &WallClock) -> Vec<TokenRow> {
-    let has_projects = shows_projects(projects);
+    let has_projects = has_named_project(projects);
     let row = |token: &TokenRecord| TokenRow {
         id: token.id.to_string(),
         label: clean(&token.label),
@@ -76,7 +77,7 @@ impl TokenForm {
         Self {
             label: Input::text("label", "Label", typed, errors).with_hint("What the token is for."),
             role: role_field("Highest role", most, typed.text("role"), errors),
-            project: shows_projects(projects).then(|| {
+            project: has_named_project(projects).then(|| {
                 Select::new("project", "Project", std::iter::once(all).chain(each), typed.text("project"), errors)
             }),
             has_server_role: account.server_role.is_some(),
@@ -140,7 +141,7 @@ impl NewTokenPage {
             layout,
             label: clean(&record.label),
             token: token.expose().to_owned(),
-            scope: scope_text(&record.scope, shows_projects(projects)),
+            scope: scope_text(&record.scope, has_named_project(projects)),
             expires: clock.moment(record.expires_at),
             back_url,
         })
