@@ -54,14 +54,14 @@ pub(super) async fn serious_violations(page: &Browser, name: &str, options: &str
     let result = page.client().execute_async(&run, Vec::new()).await.unwrap();
     assert!(result["passes"].as_array().is_some_and(|passes| !passes.is_empty()), "{name}: {result}");
     let violations = result["violations"].as_array().unwrap().iter();
-    violations.filter(|one| is_serious(one)).map(|one| format!("{name}: {}", told(one))).collect()
+    violations.filter(|one| is_serious(one)).map(|one| format!("{name}: {}", described(one))).collect()
 }
 
 fn is_serious(violation: &Value) -> bool {
     matches!(violation["impact"].as_str(), Some("serious" | "critical"))
 }
 
-fn told(violation: &Value) -> String {
+fn described(violation: &Value) -> String {
     let nodes: Vec<String> = violation["nodes"]
         .as_array()
         .unwrap()
