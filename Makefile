@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench screenshots server lint fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench screenshots server lint lint-text fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -58,18 +58,20 @@ bench: test-dependencies
 screenshots: test-dependencies
 	cargo test --locked --workspace --test integration -- --ignored --exact browser::screenshots::screenshots
 
-# The checks of CI besides the tests. They share the build scripts of the test build. cargo-deny
-# does not check advisories, which are on a host that a build must not need: run `cargo deny check
-# advisories` where it is reachable.
-lint: export PATH := $(shell ./scripts/dependencies lint-folder)/bin:$(PATH)
-lint: dependencies
+# The lints. CI runs clippy and rustdoc in the build of its tests instead: see .ci/run.
+lint: lint-text
+	cargo clippy --locked --profile test --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile test --workspace --no-deps --document-private-items --quiet
+
+# The lints that compile nothing of the workspace. cargo-deny does not check advisories, which are
+# on a host that a build must not need: run `cargo deny check advisories` where it is reachable.
+lint-text: export PATH := $(shell ./scripts/dependencies lint-folder)/bin:$(PATH)
+lint-text: dependencies
 	./scripts/dependencies lint
 	cargo fmt --all --check
 	typos
 	cargo-machete
 	cargo-deny --log-level error check bans licenses sources
-	cargo clippy --locked --profile test --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --profile test --workspace --no-deps --document-private-items --quiet
 
 fmt:
 	cargo fmt --all
