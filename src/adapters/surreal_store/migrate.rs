@@ -142,13 +142,15 @@ pub(super) async fn run(db: &dyn Executor) -> Result<(), OpenError> {
 }
 
 pub(super) async fn run_steps(db: &dyn Executor, steps: &[Step]) -> Result<(), OpenError> {
-    let mut tries = Tries::default();
+    let (mut tries, mut left) = (Tries::default(), steps.len());
     loop {
-        let missing = match missing(db, steps).await? {
-            [] => return Ok(()),
-            [next, ..] => next,
-        };
-        match apply(db, missing).await {
+        let missing = missing(db, steps).await?;
+        let Some(next) = missing.first() else { return Ok(()) };
+        // The time limit is that of one step: with many processes, all steps together take longer.
+        if missing.len() < left {
+            (tries, left) = (Tries::default(), missing.len());
+        }
+        match apply(db, next).await {
             Ok(()) => {}
             // Another process that started at the same time has applied the step, or is applying
             // it; or the response was lost.
