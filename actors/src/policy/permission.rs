@@ -1,6 +1,6 @@
 //! What the submission of a scan needs because of its mode: an operation, and the confirmation that
-//! the user may attack the target. Every scan that can run active plugins needs the confirmation each
-//! time, however the scan is started.
+//! the user may attack the target. Every scan that can run active plugins needs the confirmation
+//! each time, however the scan is started.
 
 use crate::model::{FieldError, Operation, ScanMode};
 

@@ -23,7 +23,7 @@ pub trait BusHarness: Send + Sync + 'static {
 }
 
 /// Generates one test per promise. The expression creates a
-/// [`BusHarness`](crate::testing::bus_conformance::BusHarness).
+/// [`BusHarness`].
 #[macro_export]
 macro_rules! bus_conformance_tests {
     ($test:meta, $harness:expr) => {

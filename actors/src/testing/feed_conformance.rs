@@ -24,7 +24,7 @@ pub trait FeedHarness: Send + Sync + 'static {
 }
 
 /// Generates one test per promise. The expression creates a
-/// [`FeedHarness`](crate::testing::feed_conformance::FeedHarness).
+/// [`FeedHarness`].
 #[macro_export]
 macro_rules! feed_conformance_tests {
     ($test:meta, $harness:expr) => {

@@ -30,7 +30,7 @@ pub trait QueueHarness: Send + Sync + 'static {
 }
 
 /// Generates one test per promise. The expression creates a
-/// [`QueueHarness`](crate::testing::queue_conformance::QueueHarness). The tests run under paused
+/// [`QueueHarness`]. The tests run under paused
 /// time if the attribute says so.
 #[macro_export]
 macro_rules! queue_conformance_tests {

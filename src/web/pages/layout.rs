@@ -219,8 +219,8 @@ impl Layout {
         bare.with_rights(grants, who, Here::Elsewhere, menu)
     }
 
-    /// Returns the layout with the name of the account, and with what these rights allow to open and
-    /// to do. Without a menu, it has no navigation.
+    /// Returns the layout with the name of the account, and with what these rights allow to open
+    /// and to do. Without a menu, it has no navigation.
     fn with_rights(self, grants: Option<&Grants>, who: Option<&SignedIn>, here: Here, menu: Option<Menu>) -> Self {
         Self {
             nav: menu.map(|menu| nav(here, menu)).unwrap_or_default(),

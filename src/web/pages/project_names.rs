@@ -7,7 +7,7 @@ use crate::web::state::WebInner;
 use crate::web::text::clean;
 use crate::web::viewer::Viewer;
 
-/// Returns whether there is a project beside the default one. While there is none, the pages of
+/// Returns whether there is a project beside the default one. Without such a project, the pages of
 /// accounts and the navigation do not name projects.
 pub(crate) fn has_named_project(projects: &[Project]) -> bool {
     projects.iter().any(|project| !project.id.is_default())
