@@ -15,7 +15,6 @@ use crate::web::manager::Manager;
 use crate::web::path::{part, project_id};
 use crate::web::state::Web;
 
-/// Returns the project of the path. A text that is no id is the id of no project.
 /// Lists the projects that the caller may see.
 #[utoipa::path(
     get, path = "/api/projects", tag = "accounts",
