@@ -54,7 +54,7 @@ impl RandomSecret {
     pub fn generate() -> Self {
         let mut bytes = Zeroizing::new([0_u8; SIZE]);
         system_rng().fill_bytes(&mut *bytes);
-        Self(Zeroizing::new(hex::encode(*bytes)))
+        Self(Zeroizing::new(hex::encode(bytes.as_slice())))
     }
 
     /// Parses the text that a browser sends.

@@ -22,8 +22,7 @@ pub trait BusHarness: Send + Sync + 'static {
     async fn nodes(&self) -> [Arc<dyn ControlBus>; 2];
 }
 
-/// Generates one test per promise. The expression creates a
-/// [`BusHarness`].
+/// Generates one test per promise. The expression creates a [`BusHarness`].
 #[macro_export]
 macro_rules! bus_conformance_tests {
     ($test:meta, $harness:expr) => {

@@ -23,8 +23,7 @@ pub trait FeedHarness: Send + Sync + 'static {
     async fn processes(&self) -> [Arc<dyn LiveFeed>; 2];
 }
 
-/// Generates one test per promise. The expression creates a
-/// [`FeedHarness`].
+/// Generates one test per promise. The expression creates a [`FeedHarness`].
 #[macro_export]
 macro_rules! feed_conformance_tests {
     ($test:meta, $harness:expr) => {

@@ -29,9 +29,8 @@ pub trait QueueHarness: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// Generates one test per promise. The expression creates a
-/// [`QueueHarness`]. The tests run under paused
-/// time if the attribute says so.
+/// Generates one test per promise. The expression creates a [`QueueHarness`]. The
+/// tests run under paused time if the attribute says so.
 #[macro_export]
 macro_rules! queue_conformance_tests {
     ($test:meta, $harness:expr) => {
