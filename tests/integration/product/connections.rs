@@ -141,21 +141,29 @@ async fn unread(app: &TestApp, path: &str) -> TcpStream {
     stream
 }
 
-/// Requests a path on new connections until the status is 200. Liveness checks succeed in the
-/// meantime. The server notices a disconnected client with a delay.
-async fn until_answered(app: &TestApp, path: &str) -> reqwest::Response {
+/// Sends a request on new connections until the status is not 503. Liveness checks succeed in the
+/// meantime. The server notices a disconnected or a slow client with a delay.
+///
+/// One caller at a time: if only new connections can be replaced, two callers replace each other.
+async fn until_served(app: &TestApp, request: impl Fn() -> reqwest::RequestBuilder) -> reqwest::Response {
     let tries = async {
         loop {
             assert_eq!(app.get("/livez").await.status(), 200);
-            let answer = app.get(path).await;
-            if answer.status() == 200 {
+            let answer = request().send().await.unwrap();
+            if answer.status() != 503 {
                 return answer;
             }
-            assert_eq!(answer.status(), 503, "{path}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, tries).await.unwrap_or_else(|_| panic!("{path} was never answered"))
+    tokio::time::timeout(PATIENCE, tries).await.expect("a request was never served")
+}
+
+/// Requests a path on new connections until the status is 200.
+async fn until_answered(app: &TestApp, path: &str) -> reqwest::Response {
+    let answer = until_served(app, || app.request(reqwest::Method::GET, path)).await;
+    assert_eq!(answer.status(), 200, "{path}");
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,9 +179,25 @@ async fn unread_downloads_cost_no_scan_its_descriptors() {
         downloads.push(unread(&app, &path).await);
     }
     until_answered(&app, "/api/scans").await;
-    let scans = futures_util::future::join_all((0..8).map(|_| app.submit("ok-2p.test"))).await;
+    let mut scans = Vec::new();
+    for _ in 0..8 {
+        let submission = || app.request(reqwest::Method::POST, "/api/scans").json(&json!({ "target": "ok-2p.test" }));
+        let answer = until_served(&app, submission).await;
+        assert_eq!(answer.status(), 201);
+        scans.push(answer.json::<serde_json::Value>().await.unwrap()["scan_id"].as_u64().unwrap());
+    }
     for id in scans {
-        app.until_status(id, "completed").await;
+        let ended = async {
+            loop {
+                let answer = until_answered(&app, &format!("/api/scans/{id}")).await;
+                let scan: serde_json::Value = answer.json().await.unwrap();
+                if scan["completed_at"].is_string() {
+                    return scan;
+                }
+            }
+        };
+        let scan = tokio::time::timeout(PATIENCE, ended).await.expect("a scan never ended");
+        assert_eq!(scan["status"], "completed", "{scan:#}");
     }
     let open = std::fs::read_dir(format!("/proc/{}/fd", app.server_pid().as_raw_nonzero())).unwrap().count();
     assert!(open < 900, "{open} of 1024 descriptors are in use");
