@@ -7,6 +7,7 @@ pub mod adoption;
 pub mod backups;
 pub mod breaker;
 pub mod classify;
+pub mod clearance;
 pub mod deadline;
 pub mod delivery;
 pub mod directives;
