@@ -36,6 +36,7 @@ mod roles;
 mod scan_overview;
 mod scan_target;
 mod scanner_info;
+mod seal;
 mod setting_nature;
 mod setting_schema;
 mod setting_value;
@@ -86,6 +87,10 @@ pub use roles::{ProjectRole, ServerRole};
 pub use scan_overview::ScanOverview;
 pub use scan_target::{Host, Scheme, Target, TargetError};
 pub use scanner_info::{PluginInfo, PluginKind, ScannerInfo, ScannerKind, ScannerOffer, merge_offers};
+pub use seal::{
+    ChainDigest, ChainHead, EntryKey, LooseEntry, LoosePage, ParseHexError, Pruning, Seal, SealContent, SealKey,
+    SealKeyId, SealSignature, SealedEntry, SealingState, StoredEntry, Unsealed,
+};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
 pub use setting_value::{
