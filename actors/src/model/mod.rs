@@ -37,6 +37,7 @@ mod scan_overview;
 mod scan_target;
 mod scanner_info;
 mod seal;
+mod second_factor;
 mod setting_nature;
 mod setting_schema;
 mod setting_value;
@@ -91,6 +92,7 @@ pub use seal::{
     ChainDigest, ChainHead, EntryKey, LooseEntry, LoosePage, ParseHexError, Pruning, Seal, SealContent, SealKey,
     SealKeyId, SealSignature, SealedEntry, SealingState, StoredEntry, Unsealed,
 };
+pub use second_factor::{FactorChange, FactorUse, NewSecondFactor, PendingSignIn, SecondFactor, SignInEnd};
 pub use setting_nature::{Lock, SettingNature, SettingNatures};
 pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
 pub use setting_value::{
