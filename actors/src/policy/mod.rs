@@ -4,6 +4,7 @@ pub mod access;
 pub mod addresses;
 pub mod admission;
 pub mod adoption;
+pub mod audit;
 pub mod audit_chain;
 pub mod audit_file;
 pub mod backups;
