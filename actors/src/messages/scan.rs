@@ -43,6 +43,8 @@ pub(crate) enum FinishOutcome {
 pub(crate) enum Message {
     /// The runner has started the process, or could not start it.
     Started(Result<Box<dyn AttemptControl>, StartError>),
+    /// The attempt lacks a key, so the runner was not called. The end of the attempt.
+    Refused(Box<ClassifiedEnd>),
     /// The classified end of the attempt, after the check for a fault of the node.
     Judged(Box<ClassifiedEnd>),
     /// An event of the process.

@@ -29,6 +29,8 @@ pub struct Account {
     pub is_disabled: bool,
     /// True if it can sign in with a password.
     pub has_password: bool,
+    /// True if a sign-in needs a second factor after the password.
+    pub has_second_factor: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// Its role in each project of which it is a member.
@@ -137,6 +139,7 @@ mod tests {
             server_role: Some(ServerRole::Admin),
             is_disabled: false,
             has_password: true,
+            has_second_factor: false,
             created_at: Timestamp::UNIX_EPOCH,
             memberships: BTreeMap::from([(ProjectId::default(), ProjectRole::Owner)]),
         };

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountName, TokenScope};
+use super::{AccountName, Network, TokenScope};
 
 /// The SHA-256 digest of a random secret, which identifies a session or a link without revealing
 /// the secret. As text: 64 hexadecimal digits.
@@ -113,8 +113,10 @@ pub struct TokenRecord {
     pub account: AccountName,
     /// What it is for, in the words of its owner.
     pub label: String,
-    /// Its limits.
+    /// The limits of its rights.
     pub scope: TokenScope,
+    /// The networks from which it is accepted; none means from everywhere.
+    pub networks: Vec<Network>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it expires.

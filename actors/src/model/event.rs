@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountKind, AccountName, CancelledBy, FencingToken, NodeId, Principal, ProjectId, ProjectRole, ScanId, ScanStatus,
-    ServerRole, TokenId,
+    AccountKind, AccountName, CancelledBy, ClearanceLevel, FencingToken, HostPattern, NodeId, Principal, ProjectId,
+    ProjectRole, ScanId, ScanStatus, ServerRole, TokenId,
 };
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
@@ -139,7 +139,8 @@ pub enum DomainEvent {
         /// The network address of the client.
         address: String,
     },
-    /// Somebody tried to sign in, with a wrong password or to an account that cannot sign in.
+    /// Somebody tried to sign in, with a wrong password or a wrong code, or to an account that
+    /// cannot sign in.
     SignInFailed {
         /// The account, if there is one of the given name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,6 +183,57 @@ pub enum DomainEvent {
     FilesDownloaded,
     /// A backup was downloaded.
     BackupDownloaded,
+    /// The clearance of hosts was set in a project.
+    ClearanceSet {
+        /// The project.
+        project: ProjectId,
+        /// The hosts.
+        pattern: HostPattern,
+        /// What may be done to them.
+        level: ClearanceLevel,
+        /// When the level ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// Who gave the permission, and where that is written. Empty if nothing was entered.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        text: String,
+    },
+    /// The clearance of hosts was removed from a project.
+    ClearanceRemoved {
+        /// The project.
+        project: ProjectId,
+        /// The hosts.
+        pattern: HostPattern,
+    },
+    /// The audit log was exported.
+    AuditExported,
+    /// Entries of the audit log were deleted because of their age.
+    AuditPruned {
+        /// The last seal whose entries were deleted.
+        through: u64,
+        /// How many entries.
+        entries: u64,
+    },
+    /// A second factor was added to an account.
+    SecondFactorAdded {
+        /// The account.
+        account: AccountName,
+    },
+    /// The second factor of an account was removed, with its recovery codes.
+    SecondFactorRemoved {
+        /// The account.
+        account: AccountName,
+    },
+    /// A recovery code was used in place of the second factor.
+    RecoveryCodeUsed {
+        /// The account.
+        account: AccountName,
+    },
+    /// The recovery codes of an account were replaced.
+    RecoveryCodesCreated {
+        /// The account.
+        account: AccountName,
+    },
 }
 
 /// Why a stored event cannot be read.
@@ -197,7 +249,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 27] = [
+    pub const ACTIONS: [&'static str; 35] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -225,6 +277,14 @@ impl DomainEvent {
         "scans_exported",
         "files_downloaded",
         "backup_downloaded",
+        "clearance_set",
+        "clearance_removed",
+        "audit_exported",
+        "audit_pruned",
+        "second_factor_added",
+        "second_factor_removed",
+        "recovery_code_used",
+        "recovery_codes_created",
     ];
 
     /// Reads a stored event.
@@ -274,6 +334,14 @@ impl DomainEvent {
             Self::ScansExported => "scans_exported",
             Self::FilesDownloaded => "files_downloaded",
             Self::BackupDownloaded => "backup_downloaded",
+            Self::ClearanceSet { .. } => "clearance_set",
+            Self::ClearanceRemoved { .. } => "clearance_removed",
+            Self::AuditExported => "audit_exported",
+            Self::AuditPruned { .. } => "audit_pruned",
+            Self::SecondFactorAdded { .. } => "second_factor_added",
+            Self::SecondFactorRemoved { .. } => "second_factor_removed",
+            Self::RecoveryCodeUsed { .. } => "recovery_code_used",
+            Self::RecoveryCodesCreated { .. } => "recovery_codes_created",
         }
     }
 }
@@ -443,6 +511,20 @@ mod tests {
             DomainEvent::ScansExported,
             DomainEvent::FilesDownloaded,
             DomainEvent::BackupDownloaded,
+            DomainEvent::ClearanceSet {
+                project: ProjectId::default(),
+                pattern: "*.example.com".parse().unwrap(),
+                level: ClearanceLevel::Active,
+                until: Some(at),
+                text: "Contract 7".into(),
+            },
+            DomainEvent::ClearanceRemoved { project: ProjectId::default(), pattern: "[::1]".parse().unwrap() },
+            DomainEvent::AuditExported,
+            DomainEvent::AuditPruned { through: 7, entries: 40 },
+            DomainEvent::SecondFactorAdded { account: account() },
+            DomainEvent::SecondFactorRemoved { account: account() },
+            DomainEvent::RecoveryCodeUsed { account: account() },
+            DomainEvent::RecoveryCodesCreated { account: account() },
         ] {
             let json = serde_json::to_value(&event).unwrap();
             assert_eq!(json["action"], event.action());

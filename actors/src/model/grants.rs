@@ -31,6 +31,10 @@ named_enum! {
         ReadAccounts = "read_accounts",
         /// Changes accounts, and creates projects.
         ManageAccounts = "manage_accounts",
+        /// Reads the clearances of targets in a project.
+        ReadClearances = "read_clearances",
+        /// Changes the clearances of targets in a project.
+        ManageClearances = "manage_clearances",
     }
 }
 

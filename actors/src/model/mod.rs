@@ -16,6 +16,7 @@ mod coverage;
 mod credential;
 mod dispatch;
 mod event;
+mod event_text;
 mod grants;
 mod idempotency_key;
 mod ids;

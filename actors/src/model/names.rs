@@ -163,5 +163,6 @@ mod tests {
         round_trips(ServerRole::ALL);
         round_trips(ProjectRole::ALL);
         round_trips(Operation::ALL);
+        round_trips(ClearanceLevel::ALL);
     }
 }

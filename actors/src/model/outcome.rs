@@ -37,6 +37,8 @@ named_enum! {
         ActorCrashed = "actor_crashed",
         /// The node that ran the attempt lost its lease: it died, hung or was cut off.
         NodeLost = "node_lost",
+        /// The submitter lacked the right, or the target the clearance, at dispatch.
+        NotPermitted = "not_permitted",
     }
 }
 

@@ -19,7 +19,7 @@ named_enum! {
         Scanner = "scanner",
         /// Submits active scans, and deletes scans.
         Operator = "operator",
-        /// Manages the members.
+        /// Manages the members and the clearances of targets.
         Owner = "owner",
     }
 }

@@ -10,6 +10,7 @@ mod live_feed;
 mod local_job_queue;
 mod node_health;
 mod scan_runner;
+mod seal_signer;
 pub mod secret_sealer;
 pub mod store;
 
@@ -24,8 +25,9 @@ pub use node_health::{AlwaysHealthy, CheckDepth, NodeHealth};
 pub use scan_runner::{
     AliveGuard, AliveWatch, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode,
 };
+pub use seal_signer::SealSigner;
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};
 pub use store::{
-    AccessStore, Applied, AuditLog, CallHook, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl,
-    ScanQueries, ScanRepository, StoreError, StoreHealth, Stores,
+    AccessStore, Applied, AuditChain, AuditLog, CallHook, ClearanceStore, Coordination, DispatchStore, NodeRegistry,
+    Outbox, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreError, StoreHealth, Stores,
 };

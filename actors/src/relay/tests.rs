@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{OutcomeCounter, deliver};
 use crate::model::{
-    CancelledBy, Command, DomainEvent, OutboxEntry, OutboxKey, Principal, ProjectFilter, ScanId, Submitted,
+    AuditQuery, CancelledBy, Command, DomainEvent, OutboxEntry, OutboxKey, Principal, ProjectFilter, ScanId, Submitted,
 };
 use crate::policy::delivery::{DELIVERY_LIMIT, LEASE};
 use crate::ports::store::hooked::Hooked;
@@ -39,7 +39,7 @@ async fn counted(store: &MemoryStore) -> u64 {
 
 /// How many events of this action were committed.
 async fn committed(store: &MemoryStore, action: &str) -> usize {
-    let audit = store.audit(None, usize::MAX).await.unwrap();
+    let audit = store.audit(&AuditQuery::newest(usize::MAX)).await.unwrap().entries;
     audit.iter().filter(|entry| entry.event.action() == action).count()
 }
 

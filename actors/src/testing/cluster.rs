@@ -9,6 +9,7 @@ use crate::model::{ScanId, ScanRecord, ScanRequestDraft, ScanStatus};
 use crate::node::{self, NodeHandle};
 use crate::node_config::{NodeConfig, NodePorts};
 use crate::policy::admission::QueueLimits;
+use crate::policy::clearance::ClearanceRule;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, JobQueue, LocalControlBus, LocalJobQueue, NoLeaseGuard, ScanRepository, Stores};
 use crate::relay::OutcomeCounter;
@@ -59,6 +60,7 @@ impl Cluster {
             sealer: Arc::new(TestSealer),
             limits: QueueLimits::NONE,
             drain_limit: Duration::from_secs(600),
+            clearance: ClearanceRule::NotRequired,
         };
         let (services, snapshots) = (Services::new(service_ports.clone()), Arc::clone(&service_ports.snapshots));
         let service = services.scans.clone();

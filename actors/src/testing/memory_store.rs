@@ -1,6 +1,9 @@
 //! An in-memory store with the contract of the real one, and with a clock that tests control.
 
 mod access;
+mod chain;
+mod clearances;
+mod second_factors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +16,12 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 
 use crate::model::{
-    AuditEntry, Command, DayOutcomes, DeadLetter, Deleted, DeliveryBacklog, DomainEvent, DueScan, LeasedEntries,
-    ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, OutboxEntry, OutboxKey,
-    PastRun, Principal, Priority, ProjectFilter, ProjectId, QueuePause, RunningScan, RunsLike, ScanId, ScanOrder,
-    ScanPage, ScanRecord, ScanState, ScanStatus, StoreStats, Submitted,
+    AuditCursor, AuditEntry, AuditPage, AuditQuery, Command, DayOutcomes, DeadLetter, Deleted, DeliveryBacklog,
+    DomainEvent, DueScan, LeasedEntries, ListQuery, NewScan, NodeId, NodeLease, NodeLeaseRefused, NodeRecord,
+    NodeRegistration, OutboxEntry, OutboxKey, PastRun, Principal, Priority, ProjectFilter, ProjectId, QueuePause,
+    RunningScan, RunsLike, ScanId, ScanOrder, ScanPage, ScanRecord, ScanState, ScanStatus, StoreStats, Submitted,
 };
+use crate::policy::audit::{AuditStep, AuditWalk};
 use crate::policy::events::{
     OUTCOMES, OutcomeChange, counted, drain_event, event_of, is_delivered, key_of, key_of_deletion, principal_of,
 };
@@ -77,6 +81,8 @@ struct State {
     /// negative.
     days: BTreeMap<Date, BTreeMap<ProjectId, [i64; 3]>>,
     access: access::AccessRows,
+    clearances: clearances::ClearanceRows,
+    chain: chain::ChainRows,
     history: Vec<ScanRecord>,
     forgetful: bool,
     calls: BTreeMap<&'static str, u64>,
@@ -675,12 +681,29 @@ impl Outbox for MemoryStore {
     }
 }
 
+/// The place of an entry. The later one of a moment comes first.
+fn place_of(number: usize, entry: &AuditEntry) -> AuditCursor {
+    AuditCursor { at: entry.at, nonce: format!("{:020}", usize::MAX - number) }
+}
+
 #[async_trait]
 impl AuditLog for MemoryStore {
-    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let state = self.state();
-        let wanted = |entry: &&AuditEntry| scan.is_none_or(|scan| entry.scan == Some(scan));
-        Ok(state.audit.iter().rev().filter(wanted).take(limit).cloned().collect())
+        // As in the real store, a search walks over the entries of the scan and of the time range.
+        let walked = AuditQuery { principal: None, action: None, ..query.clone() };
+        let placed = state.audit.iter().enumerate().filter(|(_, entry)| walked.matches(entry));
+        let mut log: Vec<_> = placed.map(|(number, entry)| (place_of(number, entry), entry)).collect();
+        log.sort_by(|(one, _), (other, _)| other.at.cmp(&one.at).then_with(|| one.nonce.cmp(&other.nonce)));
+        let mut walk = AuditWalk::new(query);
+        loop {
+            let follows = |place: &AuditCursor| walk.place().is_none_or(|last| last.is_before(place.at, &place.nonce));
+            let step = log.iter().filter(|(place, _)| follows(place)).take(walk.want());
+            let step: Vec<_> = step.map(|(place, entry)| (place.clone(), Some((*entry).clone()))).collect();
+            if let AuditStep::Done(page) = walk.take(step) {
+                return Ok(page);
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod scripted_health;
 mod scripted_runner;
 pub mod store_conformance;
 mod test_sealer;
+mod test_signer;
 pub mod unchecked;
 
 pub use cluster::Cluster;
@@ -27,3 +28,4 @@ pub use paused_clock::PausedClock;
 pub use scripted_health::ScriptedHealth;
 pub use scripted_runner::{Run, Script, ScriptedRunner};
 pub use test_sealer::TestSealer;
+pub use test_signer::TestSigner;

@@ -4,6 +4,8 @@
 //! [`store_conformance_tests!`](crate::store_conformance_tests) in a test module of its own.
 
 pub mod access;
+pub mod audit_chain;
+pub mod clearances;
 pub mod coordination;
 pub mod coverage;
 pub mod dispatch_store;
@@ -12,6 +14,7 @@ pub mod outbox;
 pub mod queue_control;
 pub mod scan_queries;
 pub mod scan_repository;
+pub mod second_factors;
 pub mod store_health;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,8 +38,8 @@ use crate::model::{
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
-    AccessStore, Applied, AuditLog, Coordination, DispatchStore, EventConsumer, NodeRegistry, Outbox, QueueControl,
-    ScanQueries, ScanRepository, StoreHealth,
+    AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer,
+    NodeRegistry, Outbox, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -55,7 +58,10 @@ pub trait StoreHarness: Send + Sync + 'static {
         + Coordination
         + Outbox
         + AuditLog
+        + AuditChain
         + AccessStore
+        + ClearanceStore
+        + SecondFactorStore
         + StoreHealth;
 
     /// Returns an empty store.
@@ -111,8 +117,11 @@ macro_rules! store_conformance_tests {
         $crate::coordination_cases! { $harness }
         $crate::outbox_cases! { $harness }
         $crate::access_cases! { $harness }
+        $crate::clearances_cases! { $harness }
+        $crate::second_factor_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }
+        $crate::audit_chain_cases! { $harness }
     };
     ($harness:expr; $port:ident; $($case:ident)+) => {
         mod $port {

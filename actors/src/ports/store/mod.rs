@@ -4,6 +4,8 @@
 //! suite.
 
 mod access;
+mod chain;
+mod clearances;
 mod dispatch;
 mod error;
 mod health;
@@ -13,18 +15,22 @@ mod outbox;
 mod queries;
 mod queue;
 mod scans;
+mod second_factors;
 mod stores;
 mod turns;
 
 /// The methods of all store ports, for callers that hold an adapter.
 pub mod prelude {
     pub use super::{
-        AccessStore as _, AuditLog as _, Coordination as _, DispatchStore as _, NodeRegistry as _, Outbox as _,
-        QueueControl as _, ScanQueries as _, ScanRepository as _, StoreHealth as _,
+        AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _, DispatchStore as _,
+        NodeRegistry as _, Outbox as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
+        SecondFactorStore as _, StoreHealth as _,
     };
 }
 
 pub use access::AccessStore;
+pub use chain::AuditChain;
+pub use clearances::ClearanceStore;
 pub use dispatch::DispatchStore;
 pub use error::StoreError;
 pub use health::StoreHealth;
@@ -34,5 +40,6 @@ pub use outbox::{AuditLog, Outbox};
 pub use queries::ScanQueries;
 pub use queue::QueueControl;
 pub use scans::{Applied, ScanRepository};
+pub use second_factors::SecondFactorStore;
 pub use stores::Stores;
 pub use turns::Coordination;

@@ -7,7 +7,9 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::hooked::{CallHook, Hooked};
-use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId};
+use crate::model::{
+    AuditPage, AuditQuery, DeadLetter, DeliveryBacklog, LeasedEntries, OutboxEntry, OutboxKey, Principal,
+};
 
 /// Keeps the events that were committed with their changes until every consumer has accepted them:
 /// a transactional outbox. Delivery is at least once.
@@ -102,13 +104,15 @@ impl<S: Outbox + ?Sized, H: CallHook> Outbox for Hooked<S, H> {
 /// Reads the audit log. The other ports write it, in the transactions of their changes.
 #[async_trait]
 pub trait AuditLog: Send + Sync + 'static {
-    /// Returns the newest entries, newest first; with `scan`, only those of one scan.
-    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+    /// Returns a page of the entries that match, newest first. A search for entries that are rare
+    /// stops after a bounded number of others, with a partial page. An entry that cannot be read,
+    /// such as one of a newer version, is left out.
+    async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 }
 
 #[async_trait]
 impl<S: AuditLog + ?Sized, H: CallHook> AuditLog for Hooked<S, H> {
-    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        self.hook.around("audit", self.inner.audit(scan, limit)).await
+    async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        self.hook.around("audit", self.inner.audit(query)).await
     }
 }

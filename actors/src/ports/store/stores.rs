@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
 use super::{
-    AccessStore, AuditLog, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl, ScanQueries,
-    ScanRepository, StoreHealth,
+    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl,
+    ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -28,8 +28,14 @@ pub struct Stores {
     pub outbox: Arc<dyn Outbox>,
     /// The audit log.
     pub audit: Arc<dyn AuditLog>,
+    /// The seals of the audit log.
+    pub chain: Arc<dyn AuditChain>,
     /// Accounts, projects and credentials.
     pub access: Arc<dyn AccessStore>,
+    /// The clearances of targets.
+    pub clearances: Arc<dyn ClearanceStore>,
+    /// Second factors and the sign-ins that wait for them.
+    pub second_factors: Arc<dyn SecondFactorStore>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -47,7 +53,10 @@ impl Stores {
             + Coordination
             + Outbox
             + AuditLog
+            + AuditChain
             + AccessStore
+            + ClearanceStore
+            + SecondFactorStore
             + StoreHealth,
     {
         Self {
@@ -59,7 +68,10 @@ impl Stores {
             turns: Arc::<S>::clone(store),
             outbox: Arc::<S>::clone(store),
             audit: Arc::<S>::clone(store),
+            chain: Arc::<S>::clone(store),
             access: Arc::<S>::clone(store),
+            clearances: Arc::<S>::clone(store),
+            second_factors: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -76,7 +88,10 @@ impl Stores {
             turns: Arc::new(Hooked::new(self.turns, hook)),
             outbox: Arc::new(Hooked::new(self.outbox, hook)),
             audit: Arc::new(Hooked::new(self.audit, hook)),
+            chain: Arc::new(Hooked::new(self.chain, hook)),
             access: Arc::new(Hooked::new(self.access, hook)),
+            clearances: Arc::new(Hooked::new(self.clearances, hook)),
+            second_factors: Arc::new(Hooked::new(self.second_factors, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }

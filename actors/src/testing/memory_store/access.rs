@@ -2,21 +2,26 @@
 
 use super::*;
 use crate::model::{
-    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MemberChanged, NewAccount, OneTimeLink, Project,
-    ProjectId, ProjectRole, SecretDigest, Session, SetUpResult, TokenId, TokenRecord,
+    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MemberChanged, NewAccount, OneTimeLink,
+    PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest, Session, SetUpResult, TokenId,
+    TokenRecord,
 };
 use crate::ports::AccessStore;
 
 /// The rows of accounts, projects and credentials.
 #[derive(Default)]
 pub(super) struct AccessRows {
-    accounts: BTreeMap<AccountName, Account>,
+    pub(super) accounts: BTreeMap<AccountName, Account>,
     passwords: BTreeMap<AccountName, String>,
     /// The projects except the default one.
     projects: BTreeMap<ProjectId, Project>,
-    sessions: BTreeMap<SecretDigest, Session>,
+    pub(super) sessions: BTreeMap<SecretDigest, Session>,
     tokens: BTreeMap<TokenId, TokenRecord>,
     links: BTreeMap<SecretDigest, OneTimeLink>,
+    /// The second factors; the number of recovery codes is counted.
+    pub(super) factors: BTreeMap<AccountName, SecondFactor>,
+    pub(super) recovery_codes: BTreeSet<(AccountName, SecretDigest)>,
+    pub(super) pending: BTreeMap<SecretDigest, PendingSignIn>,
 }
 
 impl AccessRows {
@@ -34,6 +39,7 @@ impl AccessRows {
             server_role,
             is_disabled: false,
             has_password,
+            has_second_factor: false,
             created_at: at,
             memberships,
         };
@@ -46,9 +52,15 @@ impl AccessRows {
         let Some(account) = self.accounts.get_mut(name) else { return false };
         account.has_password = true;
         self.passwords.insert(name.clone(), hash.to_owned());
-        self.sessions.retain(|key, session| session.account != *name || Some(*key) == keep);
+        self.end_sign_ins(name, keep);
         self.links.retain(|_, link| link.purpose != LinkPurpose::SetPassword(name.clone()));
         true
+    }
+
+    /// Ends the sessions of an account except `keep`, and its pending sign-ins.
+    pub(super) fn end_sign_ins(&mut self, name: &AccountName, keep: Option<SecretDigest>) {
+        self.sessions.retain(|key, session| session.account != *name || Some(*key) == keep);
+        self.pending.retain(|_, pending| pending.account != *name);
     }
 
     fn valid_link(&self, key: SecretDigest, at: Timestamp) -> Option<OneTimeLink> {
@@ -107,7 +119,7 @@ impl AccessStore for MemoryStore {
         if after != before {
             state.access.accounts.insert(name.clone(), after);
             if change != AccountChange::Enable {
-                state.access.sessions.retain(|_, session| session.account != *name);
+                state.access.end_sign_ins(name, None);
             }
             state.note(self.clock.now(), by.clone(), None, event);
         }
@@ -230,11 +242,12 @@ impl AccessStore for MemoryStore {
     }
 
     async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
-        let AccessRows { sessions, tokens, links, .. } = &mut self.state().access;
+        let AccessRows { sessions, tokens, links, pending, .. } = &mut self.state().access;
         let before = sessions.len();
         sessions.retain(|_, session| session.expires_at > at && session.used_at >= idle_since);
         tokens.retain(|_, token| token.expires_at > at);
         links.retain(|_, link| link.expires_at > at);
+        pending.retain(|_, pending| pending.expires_at > at);
         Ok((before - sessions.len()) as u64)
     }
 

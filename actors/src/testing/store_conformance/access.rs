@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::{
-    Account, AccountChange, AccountChanged, AccountKind, AccountName, DomainEvent, LinkPurpose, MemberChanged,
-    NewAccount, OneTimeLink, Project, ProjectRole, SecretDigest, ServerRole, Session, SetUpResult, TokenId,
-    TokenRecord, TokenScope,
+    Account, AccountChange, AccountChanged, AccountKind, AccountName, AuditQuery, DomainEvent, LinkPurpose,
+    MemberChanged, NewAccount, OneTimeLink, Project, ProjectRole, SecretDigest, ServerRole, Session, SetUpResult,
+    TokenId, TokenRecord, TokenScope,
 };
 
 /// The cases of this suite.
@@ -91,6 +91,7 @@ fn token(id: &str, account: &str, created: i64) -> TokenRecord {
         account: name(account),
         label: "build 'main'".into(),
         scope: TokenScope { role: ProjectRole::Scanner, project: Some(project("team")), has_server_role: true },
+        networks: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::7".parse().unwrap()],
         created_at: at(created),
         expires_at: at(1000),
         used_at: None,
@@ -114,7 +115,7 @@ async fn with_accounts<H: StoreHarness>(world: &World<H>, accounts: &[(&str, Opt
 
 /// Returns what was audited, oldest first, without the entries of the system.
 async fn audited<H: StoreHarness>(world: &World<H>) -> Vec<(DomainEvent, Principal)> {
-    let mut entries = world.store.audit(None, 100).await.unwrap();
+    let mut entries = world.store.audit(&AuditQuery::newest(100)).await.unwrap().entries;
     entries.reverse();
     let of = entries.into_iter().filter(|entry| entry.principal != Principal::System);
     of.map(|entry| (entry.event, entry.principal)).collect()
@@ -151,6 +152,7 @@ pub async fn an_account_is_created_once_and_read_as_it_was_written<H: StoreHarne
         server_role: Some(ServerRole::Auditor),
         is_disabled: false,
         has_password: true,
+        has_second_factor: false,
         created_at: at(5),
         memberships,
     };
@@ -468,7 +470,7 @@ pub async fn a_token_is_read_with_its_account_and_revoked_once<H: StoreHarness>(
     with_accounts(&world, &[("ana", None), ("bob", None)]).await;
     let scope = TokenScope { role: ProjectRole::Owner, project: None, has_server_role: false };
     let record = token("a1B2c3D4e5", "ana", 0);
-    let wide = TokenRecord { scope, used_at: Some(at(2)), ..token("zzzzzzzzzz", "ana", 1) };
+    let wide = TokenRecord { scope, networks: Vec::new(), used_at: Some(at(2)), ..token("zzzzzzzzzz", "ana", 1) };
     for one in [&record, &wide] {
         assert!(world.store.create_token(one.clone(), &boss()).await.unwrap());
         let account = get(&world, "ana").await;
@@ -599,7 +601,7 @@ pub async fn an_event_that_changed_no_row_is_recorded<H: StoreHarness>(world: Wo
     world.store.record(DomainEvent::FilesDownloaded, Some(ScanId(7)), &boss()).await.unwrap();
     let expected = [(denied, Principal::Anonymous), (DomainEvent::FilesDownloaded, boss())];
     assert_eq!(audited(&world).await, expected);
-    let of_scan = world.store.audit(Some(ScanId(7)), 9).await.unwrap();
+    let of_scan = world.store.audit(&AuditQuery::of_scan(ScanId(7), 9)).await.unwrap().entries;
     assert_eq!(of_scan.iter().map(|entry| entry.scan).collect::<Vec<_>>(), [Some(ScanId(7))]);
     assert_eq!(world.store.backlog().await.unwrap().waiting, 0);
 }

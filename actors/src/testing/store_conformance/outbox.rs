@@ -1,7 +1,7 @@
 //! The contract of the outbox and of the audit log.
 
 use super::*;
-use crate::model::{AuditEntry, DeliveryBacklog, DomainEvent, OutboxEntry};
+use crate::model::{AuditEntry, AuditPage, AuditQuery, DeliveryBacklog, DomainEvent, OutboxEntry};
 use crate::policy::delivery::LEASE;
 use crate::ports::store::hooked::Hooked;
 use crate::testing::{Fuse, Recorder, Step};
@@ -23,6 +23,8 @@ macro_rules! outbox_cases {
             an_event_that_cannot_be_read_is_leased_apart_and_buried_with_its_text
             a_backlog_counts_what_waits_and_what_was_given_up
             an_end_is_delivered_whichever_step_its_process_dies_at
+            audit_log_is_read_in_pages_with_each_filter
+            search_of_the_audit_log_stops_and_continues
         }
     };
 }
@@ -32,7 +34,8 @@ async fn leased<H: StoreHarness>(world: &World<H>, holder: &str) -> Vec<OutboxEn
 }
 
 async fn actions<H: StoreHarness>(world: &World<H>, scan: Option<ScanId>) -> Vec<(&'static str, Principal)> {
-    let mut entries: Vec<AuditEntry> = world.store.audit(scan, 100).await.unwrap();
+    let query = AuditQuery { scan, ..AuditQuery::newest(100) };
+    let mut entries: Vec<AuditEntry> = world.store.audit(&query).await.unwrap().entries;
     entries.reverse();
     entries.iter().map(|entry| (entry.event.action(), entry.principal.clone())).collect()
 }
@@ -100,9 +103,10 @@ pub async fn what_fails_for_good_is_kept_and_can_be_sent_again<H: StoreHarness>(
     assert!(!world.store.resend(entry.key, &user).await.unwrap());
     let resent: Vec<_> = world
         .store
-        .audit(Some(scan.id), 9)
+        .audit(&AuditQuery::of_scan(scan.id, 9))
         .await
         .unwrap()
+        .entries
         .into_iter()
         .filter(|entry| entry.event.action() == "dead_letter_resent")
         .map(|entry| (entry.principal, entry.event))
@@ -205,7 +209,7 @@ pub async fn each_command_and_each_end_is_audited<H: StoreHarness>(world: World<
     ];
     let all = [&of_scan[..4], &of_others[..], &of_scan[4..]].concat();
     assert_eq!(actions(&world, None).await, all, "the audit log outlives the scan");
-    let newest = world.store.audit(None, 1).await.unwrap();
+    let newest = world.store.audit(&AuditQuery::newest(1)).await.unwrap().entries;
     assert_eq!((newest.len(), newest[0].scan, newest[0].event.action()), (1, Some(scan.id), "scan_deleted"));
 }
 
@@ -349,4 +353,88 @@ async fn delivered<H: StoreHarness>(world: &World<H>) -> BTreeSet<OutboxKey> {
         [Arc::new(OutcomeCounter::new(Arc::clone(&outbox))), Arc::<Recorder>::clone(&recorder)];
     while deliver(outbox.as_ref(), &consumers, "living").await.unwrap() > 0 {}
     recorder.seen().into_keys().collect()
+}
+
+/// Writes entries of two principals, with and without a scan. Some have the same moment in a store
+/// whose clock stands still.
+async fn entries_of_downloads<H: StoreHarness>(world: &World<H>, count: usize) {
+    let ana = Principal::User("ana".parse().unwrap());
+    for number in 0..count {
+        let event = if number.is_multiple_of(3) { DomainEvent::ScansExported } else { DomainEvent::FilesDownloaded };
+        let scan = number.is_multiple_of(2).then_some(ScanId(7));
+        if number.is_multiple_of(4) {
+            world.harness.advance(Duration::from_secs(1));
+        }
+        let by = if number.is_multiple_of(5) { &ana } else { &Principal::System };
+        world.store.record(event, scan, by).await.unwrap();
+    }
+}
+
+/// Reads all pages of a query, and counts the partial ones.
+async fn all_pages<H: StoreHarness>(world: &World<H>, query: &AuditQuery) -> (Vec<AuditEntry>, usize) {
+    let (mut query, mut entries, mut partial) = (query.clone(), Vec::new(), 0);
+    loop {
+        let page = world.store.audit(&query).await.unwrap();
+        assert!(page.entries.len() <= query.limit, "{query:?}");
+        partial += usize::from(page.is_partial);
+        entries.extend(page.entries);
+        match page.next {
+            Some(next) => query.before = Some(next),
+            None => return (entries, partial),
+        }
+    }
+}
+
+/// Pages of any size have each entry that matches once, newest first.
+pub async fn audit_log_is_read_in_pages_with_each_filter<H: StoreHarness>(world: World<H>) {
+    entries_of_downloads(&world, 24).await;
+    let all = world.store.audit(&AuditQuery::newest(24)).await.unwrap();
+    assert_eq!((all.entries.len(), all.next, all.is_partial), (24, None, false), "the page knows that it is the last");
+    let all = all.entries;
+    assert!(all.windows(2).all(|pair| pair[0].at >= pair[1].at), "newest first");
+    let newest = AuditQuery::newest(24);
+    let (from, to) = (Some(all[17].at), Some(all[3].at));
+    let ana = Some(Principal::User("ana".parse().unwrap()));
+    let (scan, action) = (Some(ScanId(7)), Some("scans_exported"));
+    for filter in [
+        newest.clone(),
+        AuditQuery { scan, ..newest.clone() },
+        AuditQuery { principal: ana.clone(), ..newest.clone() },
+        AuditQuery { action, ..newest.clone() },
+        AuditQuery { from, ..newest.clone() },
+        AuditQuery { to, ..newest.clone() },
+        AuditQuery { from, to, scan, ..newest.clone() },
+        AuditQuery { to, scan, principal: ana, action, ..newest.clone() },
+    ] {
+        let expected: Vec<AuditEntry> = all.iter().filter(|entry| filter.matches(entry)).cloned().collect();
+        assert!(!expected.is_empty(), "{filter:?}");
+        for limit in [1, 5, 24] {
+            let (entries, partial) = all_pages(&world, &AuditQuery { limit, ..filter.clone() }).await;
+            assert_eq!((&entries, partial), (&expected, 0), "{limit}: {filter:?}");
+        }
+    }
+    for nothing in [
+        AuditQuery { from: to, to: from, ..newest.clone() },
+        AuditQuery { from, to: from, ..newest.clone() },
+        AuditQuery { scan: Some(ScanId(8)), ..newest.clone() },
+        AuditQuery { scan: Some(ScanId(u64::MAX)), ..newest.clone() },
+        AuditQuery { action: Some("queue_paused"), ..newest },
+    ] {
+        assert_eq!(world.store.audit(&nothing).await.unwrap(), AuditPage::default(), "{nothing:?}");
+    }
+}
+
+/// A page without a match ends after a number of other entries, and the next one continues there.
+pub async fn search_of_the_audit_log_stops_and_continues<H: StoreHarness>(world: World<H>) {
+    entries_of_downloads(&world, 12).await;
+    let rare = AuditQuery { action: Some("queue_paused"), most_skipped: 5, ..AuditQuery::newest(3) };
+    let first = world.store.audit(&rare).await.unwrap();
+    assert_eq!((first.entries.len(), first.next.is_some(), first.is_partial), (0, true, true));
+    assert_eq!(all_pages(&world, &rare).await, (Vec::new(), 2));
+    world.store.pause(None, &Principal::System).await.unwrap();
+    entries_of_downloads(&world, 7).await;
+    let (found, partial) = all_pages(&world, &rare).await;
+    assert_eq!((found.len(), found[0].event.action(), partial > 0), (1, "queue_paused", true));
+    let of_scan = AuditQuery { scan: Some(ScanId(7)), most_skipped: 2, ..rare };
+    assert_eq!(all_pages(&world, &of_scan).await.0, []);
 }

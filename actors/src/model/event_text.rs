@@ -1,0 +1,240 @@
+//! Domain events in words, for pages and terminals.
+
+use super::{AccountKind, DomainEvent, ProjectId};
+
+impl DomainEvent {
+    /// Returns what happened, as a sentence without a full stop. It does not name the scan, the
+    /// principal and the address, which have places of their own. A reason that somebody typed is
+    /// part of it, so the text can have any characters.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::ScanSubmitted { rerun_of: None } => "Scan submitted".into(),
+            Self::ScanSubmitted { rerun_of: Some(scan) } => format!("Scan submitted as a re-run of scan {scan}"),
+            Self::CancelRequested { .. } => "Cancel of the scan requested".into(),
+            Self::AttemptEnded { node, .. } => format!("Attempt ended on node {node}; the scan waits for another one"),
+            Self::ScanEnded { status, project, .. } => format!("Scan ended: {status}{}", beside_default(project)),
+            Self::ScanDeleted { status, project, .. } => {
+                format!("Scan deleted; it had ended: {status}{}", beside_default(project))
+            }
+            Self::QueuePaused { reason: None } => "Queue paused".into(),
+            Self::QueuePaused { reason: Some(reason) } => format!("Queue paused: {reason}"),
+            Self::QueueResumed => "Queue resumed".into(),
+            Self::DrainOrdered { node, within_ms } => {
+                format!("Drain of node {node} ordered, within {}", duration(*within_ms))
+            }
+            Self::DrainRevoked { node } => format!("Drain of node {node} revoked"),
+            Self::DeadLetterResent { version } => format!("Dead letter of version {version} of the scan sent again"),
+            Self::AccountCreated { account, kind, role } => {
+                let kind = match kind {
+                    AccountKind::User => "User",
+                    AccountKind::Service => "Service account",
+                };
+                let role = role.map(|role| format!(" with the server role {role}")).unwrap_or_default();
+                format!("{kind} {account} created{role}")
+            }
+            Self::AccountDisabled { account } => format!("Account {account} disabled"),
+            Self::AccountEnabled { account } => format!("Account {account} enabled"),
+            Self::ServerRoleChanged { account, role: None } => format!("Server role of account {account} removed"),
+            Self::ServerRoleChanged { account, role: Some(role) } => {
+                format!("Server role of account {account} set to {role}")
+            }
+            Self::PasswordChanged { account } => format!("Password of account {account} changed"),
+            Self::PasswordLinkCreated { account } => {
+                format!("One-time link for the password of account {account} created")
+            }
+            Self::ProjectCreated { project } => format!("Project {project} created"),
+            Self::MemberChanged { project, account, role: None } => {
+                format!("Account {account} removed from project {project}")
+            }
+            Self::MemberChanged { project, account, role: Some(role) } => {
+                format!("Role of account {account} in project {project} set to {role}")
+            }
+            Self::SignedIn { account, .. } => format!("Account {account} signed in"),
+            Self::SignInFailed { account: Some(account), .. } => format!("Sign-in to account {account} failed"),
+            Self::SignInFailed { account: None, .. } => "Sign-in failed: there is no such account".into(),
+            Self::SessionsEnded { account, count: 1 } => format!("1 session of account {account} ended"),
+            Self::SessionsEnded { account, count } => format!("{count} sessions of account {account} ended"),
+            Self::TokenCreated { account, token } => format!("API token {token} of account {account} created"),
+            Self::TokenRevoked { account, token } => format!("API token {token} of account {account} revoked"),
+            Self::AccessDenied { operation, project } => {
+                let project = project.as_ref().map(|project| format!(" in project {project}")).unwrap_or_default();
+                format!("Access denied: {operation}{project}")
+            }
+            Self::ScansExported => "List of scans exported".into(),
+            Self::FilesDownloaded => "Files of the scan downloaded".into(),
+            Self::BackupDownloaded => "Backup downloaded".into(),
+            Self::ClearanceSet { project, pattern, level, until, text } => {
+                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+                format!("Clearance of {pattern} in project {project} set to {level}{until}{text}")
+            }
+            Self::ClearanceRemoved { project, pattern } => {
+                format!("Clearance of {pattern} removed from project {project}")
+            }
+            Self::AuditExported => "Audit log exported".into(),
+            Self::AuditPruned { through, entries: 1 } => {
+                format!("1 old entry of the audit log deleted, through seal {through}")
+            }
+            Self::AuditPruned { through, entries } => {
+                format!("{entries} old entries of the audit log deleted, through seal {through}")
+            }
+            Self::SecondFactorAdded { account } => format!("Second factor of account {account} added"),
+            Self::SecondFactorRemoved { account } => format!("Second factor of account {account} removed"),
+            Self::RecoveryCodeUsed { account } => format!("Recovery code of account {account} used"),
+            Self::RecoveryCodesCreated { account } => format!("Recovery codes of account {account} replaced"),
+        }
+    }
+
+    /// Returns the network address of the client, if the event has it.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::SignedIn { address, .. } | Self::SignInFailed { address, .. } => Some(address),
+            _ => None,
+        }
+    }
+}
+
+/// Names a project beside the default one.
+fn beside_default(project: &ProjectId) -> String {
+    if project.is_default() { String::new() } else { format!(" (project {project})") }
+}
+
+fn duration(ms: u64) -> String {
+    if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{
+        AccountName, CancelledBy, ClearanceLevel, FencingToken, NodeId, ProjectRole, ScanId, ScanStatus, ServerRole,
+        TokenId,
+    };
+
+    #[test]
+    fn events_are_sentences_in_plain_words() {
+        let at = Timestamp::UNIX_EPOCH;
+        let ana: AccountName = "ana".parse().unwrap();
+        let node: NodeId = "a-1".parse().unwrap();
+        let team: ProjectId = "team".parse().unwrap();
+        let token: TokenId = "a1B2c3D4e5".parse().unwrap();
+        let account = || ana.clone();
+        for (event, text) in [
+            (DomainEvent::ScanSubmitted { rerun_of: None }, "Scan submitted"),
+            (DomainEvent::ScanSubmitted { rerun_of: Some(ScanId(7)) }, "Scan submitted as a re-run of scan 7"),
+            (DomainEvent::CancelRequested { by: CancelledBy::User }, "Cancel of the scan requested"),
+            (
+                DomainEvent::AttemptEnded { token: FencingToken(2), node: node.clone() },
+                "Attempt ended on node a-1; the scan waits for another one",
+            ),
+            (
+                DomainEvent::ScanEnded { status: ScanStatus::Failed, at, project: ProjectId::default() },
+                "Scan ended: failed",
+            ),
+            (
+                DomainEvent::ScanDeleted { status: ScanStatus::Completed, at, project: team.clone() },
+                "Scan deleted; it had ended: completed (project team)",
+            ),
+            (DomainEvent::QueuePaused { reason: None }, "Queue paused"),
+            (DomainEvent::QueuePaused { reason: Some("upgrade".into()) }, "Queue paused: upgrade"),
+            (DomainEvent::QueueResumed, "Queue resumed"),
+            (
+                DomainEvent::DrainOrdered { node: node.clone(), within_ms: 300_000 },
+                "Drain of node a-1 ordered, within 300 s",
+            ),
+            (DomainEvent::DrainOrdered { node: node.clone(), within_ms: 5 }, "Drain of node a-1 ordered, within 5 ms"),
+            (DomainEvent::DrainRevoked { node }, "Drain of node a-1 revoked"),
+            (DomainEvent::DeadLetterResent { version: 3 }, "Dead letter of version 3 of the scan sent again"),
+            (
+                DomainEvent::AccountCreated {
+                    account: account(),
+                    kind: AccountKind::User,
+                    role: Some(ServerRole::Admin),
+                },
+                "User ana created with the server role admin",
+            ),
+            (
+                DomainEvent::AccountCreated { account: account(), kind: AccountKind::Service, role: None },
+                "Service account ana created",
+            ),
+            (DomainEvent::AccountDisabled { account: account() }, "Account ana disabled"),
+            (DomainEvent::AccountEnabled { account: account() }, "Account ana enabled"),
+            (DomainEvent::ServerRoleChanged { account: account(), role: None }, "Server role of account ana removed"),
+            (
+                DomainEvent::ServerRoleChanged { account: account(), role: Some(ServerRole::Auditor) },
+                "Server role of account ana set to auditor",
+            ),
+            (DomainEvent::PasswordChanged { account: account() }, "Password of account ana changed"),
+            (
+                DomainEvent::PasswordLinkCreated { account: account() },
+                "One-time link for the password of account ana created",
+            ),
+            (DomainEvent::ProjectCreated { project: team.clone() }, "Project team created"),
+            (
+                DomainEvent::MemberChanged {
+                    project: team.clone(),
+                    account: account(),
+                    role: Some(ProjectRole::Owner),
+                },
+                "Role of account ana in project team set to owner",
+            ),
+            (
+                DomainEvent::MemberChanged { project: team.clone(), account: account(), role: None },
+                "Account ana removed from project team",
+            ),
+            (DomainEvent::SignedIn { account: account(), address: "::1".into() }, "Account ana signed in"),
+            (
+                DomainEvent::SignInFailed { account: Some(account()), address: "::1".into() },
+                "Sign-in to account ana failed",
+            ),
+            (
+                DomainEvent::SignInFailed { account: None, address: "::1".into() },
+                "Sign-in failed: there is no such account",
+            ),
+            (DomainEvent::SessionsEnded { account: account(), count: 1 }, "1 session of account ana ended"),
+            (DomainEvent::SessionsEnded { account: account(), count: 2 }, "2 sessions of account ana ended"),
+            (
+                DomainEvent::TokenCreated { account: account(), token: token.clone() },
+                "API token a1B2c3D4e5 of account ana created",
+            ),
+            (DomainEvent::TokenRevoked { account: account(), token }, "API token a1B2c3D4e5 of account ana revoked"),
+            (
+                DomainEvent::AccessDenied { operation: "delete_scans".into(), project: Some(team) },
+                "Access denied: delete_scans in project team",
+            ),
+            (
+                DomainEvent::AccessDenied { operation: "GET /settings".into(), project: None },
+                "Access denied: GET /settings",
+            ),
+            (DomainEvent::ScansExported, "List of scans exported"),
+            (DomainEvent::FilesDownloaded, "Files of the scan downloaded"),
+            (DomainEvent::BackupDownloaded, "Backup downloaded"),
+            (
+                DomainEvent::ClearanceSet {
+                    project: ProjectId::default(),
+                    pattern: "*.example.com".parse().unwrap(),
+                    level: ClearanceLevel::Active,
+                    until: Some(at),
+                    text: "Contract 7".into(),
+                },
+                "Clearance of *.example.com in project default set to active until 1970-01-01T00:00:00Z: Contract 7",
+            ),
+            (
+                DomainEvent::AuditPruned { through: 7, entries: 1 },
+                "1 old entry of the audit log deleted, through seal 7",
+            ),
+            (
+                DomainEvent::AuditPruned { through: 7, entries: 40 },
+                "40 old entries of the audit log deleted, through seal 7",
+            ),
+        ] {
+            assert_eq!(event.text(), text);
+            let has_address = matches!(event, DomainEvent::SignedIn { .. } | DomainEvent::SignInFailed { .. });
+            assert_eq!(event.address(), has_address.then_some("::1"), "{event:?}");
+        }
+    }
+}

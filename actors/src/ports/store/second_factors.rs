@@ -1,0 +1,167 @@
+//! Second factors, recovery codes, and sign-ins that wait for a second factor.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::StoreError;
+use super::hooked::{CallHook, Hooked};
+use crate::model::{
+    AccountName, FactorChange, FactorUse, NewSecondFactor, PendingSignIn, Principal, SecondFactor, SecretDigest,
+    Session, SignInEnd,
+};
+
+/// Keeps the second factors of accounts, their recovery codes, and pending sign-ins. Each change
+/// writes its entries of the audit log in the same transaction. The callers give the times, as for
+/// [`AccessStore`](super::AccessStore), which deletes what has expired.
+///
+/// A new password, and a change of the account that ends its sessions, end its pending sign-ins
+/// too.
+#[async_trait]
+pub trait SecondFactorStore: Send + Sync + 'static {
+    /// Returns the second factor of an account.
+    async fn second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError>;
+
+    /// Counts a try of a code, and returns the second factor with it. After a lost response the try
+    /// may be counted twice.
+    async fn try_second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError>;
+
+    /// Adds a second factor to an account. Ends its sessions except `keep`, and its pending
+    /// sign-ins. Returns `false`, and changes nothing, if the account has one, or does not exist.
+    async fn add_second_factor(
+        &self,
+        factor: NewSecondFactor,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes the second factor of an account and its recovery codes. Ends its sessions except
+    /// `keep`, and its pending sign-ins. With `used`, only if that use is accepted.
+    async fn remove_second_factor(
+        &self,
+        account: &AccountName,
+        used: Option<FactorUse>,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError>;
+
+    /// Replaces the recovery codes of an account, if the use of the factor is accepted, and sets
+    /// the number of tries to 0. Ends the sessions of the account except `keep`, and its pending
+    /// sign-ins.
+    async fn replace_recovery_codes(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        codes: &[SecretDigest],
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError>;
+
+    /// Stores a pending sign-in.
+    async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError>;
+
+    /// Returns a pending sign-in that is valid at `at`.
+    async fn pending_sign_in(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PendingSignIn>, StoreError>;
+
+    /// Counts a try of a code in a pending sign-in that is valid at `at`, and returns it. After a
+    /// lost response the try may be counted twice.
+    async fn try_sign_in(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PendingSignIn>, StoreError>;
+
+    /// Ends a pending sign-in without a session.
+    async fn end_pending_sign_in(&self, key: SecretDigest) -> Result<(), StoreError>;
+
+    /// Ends a pending sign-in of the session's account with a session, if the use of the factor is
+    /// accepted, and sets the number of tries to 0. The session's `created_at` is the time of the
+    /// call. Of two calls with the same use, one is accepted.
+    async fn finish_sign_in(
+        &self,
+        key: SecretDigest,
+        used: FactorUse,
+        session: Session,
+    ) -> Result<SignInEnd, StoreError>;
+
+    /// Ends a pending sign-in of the session's account with a new second factor and a session. The
+    /// other sessions and pending sign-ins of the account end.
+    async fn finish_enrolment(
+        &self,
+        key: SecretDigest,
+        factor: NewSecondFactor,
+        session: Session,
+    ) -> Result<SignInEnd, StoreError>;
+}
+
+#[async_trait]
+impl<S: SecondFactorStore + ?Sized, H: CallHook> SecondFactorStore for Hooked<S, H> {
+    async fn second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError> {
+        self.hook.around("second_factor", self.inner.second_factor(account)).await
+    }
+
+    async fn try_second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError> {
+        self.hook.around("try_second_factor", self.inner.try_second_factor(account)).await
+    }
+
+    async fn add_second_factor(
+        &self,
+        factor: NewSecondFactor,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<bool, StoreError> {
+        self.hook.around("add_second_factor", self.inner.add_second_factor(factor, keep, by)).await
+    }
+
+    async fn remove_second_factor(
+        &self,
+        account: &AccountName,
+        used: Option<FactorUse>,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        let removed = self.inner.remove_second_factor(account, used, keep, by);
+        self.hook.around("remove_second_factor", removed).await
+    }
+
+    async fn replace_recovery_codes(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        codes: &[SecretDigest],
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        let replaced = self.inner.replace_recovery_codes(account, used, codes, keep, by);
+        self.hook.around("replace_recovery_codes", replaced).await
+    }
+
+    async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError> {
+        self.hook.around("create_pending_sign_in", self.inner.create_pending_sign_in(pending)).await
+    }
+
+    async fn pending_sign_in(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PendingSignIn>, StoreError> {
+        self.hook.around("pending_sign_in", self.inner.pending_sign_in(key, at)).await
+    }
+
+    async fn try_sign_in(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PendingSignIn>, StoreError> {
+        self.hook.around("try_sign_in", self.inner.try_sign_in(key, at)).await
+    }
+
+    async fn end_pending_sign_in(&self, key: SecretDigest) -> Result<(), StoreError> {
+        self.hook.around("end_pending_sign_in", self.inner.end_pending_sign_in(key)).await
+    }
+
+    async fn finish_sign_in(
+        &self,
+        key: SecretDigest,
+        used: FactorUse,
+        session: Session,
+    ) -> Result<SignInEnd, StoreError> {
+        self.hook.around("finish_sign_in", self.inner.finish_sign_in(key, used, session)).await
+    }
+
+    async fn finish_enrolment(
+        &self,
+        key: SecretDigest,
+        factor: NewSecondFactor,
+        session: Session,
+    ) -> Result<SignInEnd, StoreError> {
+        self.hook.around("finish_enrolment", self.inner.finish_enrolment(key, factor, session)).await
+    }
+}
