@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::live::SnapshotCache;
 use crate::model::{NodeId, ScannerOffer};
 use crate::policy::breaker::BreakerPolicy;
+use crate::policy::clearance::ClearanceRule;
 use crate::policy::deadline::Limits;
 use crate::policy::lease::LeasePolicy;
 use crate::policy::restart::{Intensity, RetryPolicy};
@@ -52,6 +53,9 @@ pub struct NodeConfig {
     /// True if the node also runs scans that were pending before it started; false if it runs only
     /// scans that are signalled to it.
     pub adopts_waiting: bool,
+    /// Whether an attempt starts only with both keys: the right of the submitter and the clearance
+    /// of the target. A scan that an account submitted needs them in any case.
+    pub clearance: ClearanceRule,
 }
 
 impl NodeConfig {
@@ -81,6 +85,7 @@ impl NodeConfig {
             sole_node: false,
             previous: Vec::new(),
             adopts_waiting: true,
+            clearance: ClearanceRule::NotRequired,
         }
     }
 }

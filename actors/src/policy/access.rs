@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::clearance::NotCleared;
 use crate::model::{Grants, Operation, Principal, ProjectId, ProjectRole, ServerRole};
 
 /// The right that an operation needs.
@@ -31,10 +32,10 @@ impl Operation {
     #[must_use]
     pub const fn needs(self) -> Needed {
         match self {
-            Self::ReadScans | Self::ReadMembers => Needed::InProject(ProjectRole::Viewer),
+            Self::ReadScans | Self::ReadMembers | Self::ReadClearances => Needed::InProject(ProjectRole::Viewer),
             Self::SubmitPassive | Self::CancelScans => Needed::InProject(ProjectRole::Scanner),
             Self::SubmitActive | Self::DeleteScans => Needed::InProject(ProjectRole::Operator),
-            Self::ManageMembers => Needed::InProject(ProjectRole::Owner),
+            Self::ManageMembers | Self::ManageClearances => Needed::InProject(ProjectRole::Owner),
             Self::ReadServer | Self::ReadAudit | Self::ReadAccounts => Needed::AnyServerRole,
             Self::ChangeServer | Self::ManageAccounts => Needed::Admin,
         }
@@ -42,7 +43,7 @@ impl Operation {
 }
 
 /// Why an operation is denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The principal may not know that the object exists. The response is that of a missing object.
     #[error("not found")]
@@ -53,6 +54,9 @@ pub enum Denial {
         /// The right.
         needed: Needed,
     },
+    /// The principal has the right, and the target of the scan lacks the clearance.
+    #[error("{0}")]
+    NotCleared(NotCleared),
 }
 
 /// Decides whether a principal with these rights may do an operation in a project. An operation on
@@ -175,7 +179,7 @@ mod tests {
         let id = project(id);
         let decide = |operation: &Operation| match decide(grants, *operation, Some(&id)) {
             Ok(()) => 'y',
-            Err(Denial::Lacks { .. }) => 'n',
+            Err(Denial::Lacks { .. } | Denial::NotCleared(_)) => 'n',
             Err(Denial::NotVisible) => '-',
         };
         Operation::ALL.iter().map(decide).collect()
@@ -185,13 +189,13 @@ mod tests {
     fn each_role_has_its_operations() {
         let server = |role| Grants::new(Some(role), BTreeMap::new());
         for (grants, in_own, in_other) in [
-            (Grants::none(), "-------nnnnn", "-------nnnnn"),
-            (member(ProjectRole::Viewer), "ynnnnynnnnnn", "-------nnnnn"),
-            (member(ProjectRole::Scanner), "yynynynnnnnn", "-------nnnnn"),
-            (member(ProjectRole::Operator), "yyyyyynnnnnn", "-------nnnnn"),
-            (member(ProjectRole::Owner), "yyyyyyynnnnn", "-------nnnnn"),
-            (server(ServerRole::Auditor), "ynnnnynyynyn", "ynnnnynyynyn"),
-            (server(ServerRole::Admin), "yyyyyyyyyyyy", "yyyyyyyyyyyy"),
+            (Grants::none(), "-------nnnnn--", "-------nnnnn--"),
+            (member(ProjectRole::Viewer), "ynnnnynnnnnnyn", "-------nnnnn--"),
+            (member(ProjectRole::Scanner), "yynynynnnnnnyn", "-------nnnnn--"),
+            (member(ProjectRole::Operator), "yyyyyynnnnnnyn", "-------nnnnn--"),
+            (member(ProjectRole::Owner), "yyyyyyynnnnnyy", "-------nnnnn--"),
+            (server(ServerRole::Auditor), "ynnnnynyynynyn", "ynnnnynyynynyn"),
+            (server(ServerRole::Admin), "yyyyyyyyyyyyyy", "yyyyyyyyyyyyyy"),
         ] {
             assert_eq!(decisions(&grants, "own"), in_own, "{grants:?}");
             assert_eq!(decisions(&grants, "other"), in_other, "{grants:?}");
@@ -226,10 +230,10 @@ mod tests {
         let is_admin = server == Some(ServerRole::Admin);
         let has = |least: ProjectRole| is_admin || own.is_some_and(|own| own >= least);
         let allowed = match operation {
-            ReadScans | ReadMembers => server.is_some() || own.is_some(),
+            ReadScans | ReadMembers | ReadClearances => server.is_some() || own.is_some(),
             SubmitPassive | CancelScans => has(ProjectRole::Scanner),
             SubmitActive | DeleteScans => has(ProjectRole::Operator),
-            ManageMembers => has(ProjectRole::Owner),
+            ManageMembers | ManageClearances => has(ProjectRole::Owner),
             ReadServer | ReadAudit | ReadAccounts => server.is_some(),
             ChangeServer | ManageAccounts => is_admin,
         };
@@ -259,7 +263,7 @@ mod tests {
             let decided = decide(&Grants::new(server, members.clone()), operation, Some(&asked));
             let decided = decided.map_err(|denial| match denial {
                 Denial::NotVisible => "not visible",
-                Denial::Lacks { .. } => "lacks",
+                Denial::Lacks { .. } | Denial::NotCleared(_) => "lacks",
             });
             prop_assert_eq!(decided, slow(server, &members, operation, &asked));
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::restart::{Budget, Intensity, RestartBudget};
+use crate::model::FailureKind;
 
 /// The number of targets that must fail before the node is held back.
 pub const SEVERAL: usize = 3;
@@ -56,6 +57,13 @@ pub struct Breaker {
     targets: BTreeMap<String, Target>,
     /// The start and end of the node's hold.
     held: Option<(Instant, Instant)>,
+}
+
+/// Returns true if a failure says something about its target or its node. A scan that was refused
+/// for a missing right or clearance says nothing of them.
+#[must_use]
+pub const fn counts(kind: FailureKind) -> bool {
+    !matches!(kind, FailureKind::NotPermitted)
 }
 
 impl Breaker {
@@ -154,6 +162,13 @@ mod tests {
             pause: 15 * SECOND,
             longest: 40 * SECOND,
         })
+    }
+
+    #[test]
+    fn refusal_for_a_missing_right_does_not_count() {
+        for kind in FailureKind::ALL {
+            assert_eq!(counts(*kind), *kind != FailureKind::NotPermitted, "{kind}");
+        }
     }
 
     #[test]

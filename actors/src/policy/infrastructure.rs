@@ -42,7 +42,11 @@ pub const fn may_be_the_nodes(kind: FailureKind) -> bool {
         | FailureKind::NothingChecked
         // A disk that hangs stops a scanner.
         | FailureKind::Stalled => true,
-        FailureKind::OutOfScope | FailureKind::TimedOut | FailureKind::ActorCrashed | FailureKind::NodeLost => false,
+        FailureKind::OutOfScope
+        | FailureKind::NotPermitted
+        | FailureKind::TimedOut
+        | FailureKind::ActorCrashed
+        | FailureKind::NodeLost => false,
     }
 }
 

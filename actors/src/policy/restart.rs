@@ -32,6 +32,8 @@ pub const fn is_worth_another_try(kind: FailureKind) -> bool {
     match kind {
         // The same configuration, arguments or target would fail the same way.
         FailureKind::NotStarted | FailureKind::UsageError | FailureKind::OutOfScope => false,
+        // Somebody has to change a role or a clearance, and may submit the scan again then.
+        FailureKind::NotPermitted => false,
         // The scanner reached its end and would write the same result again.
         FailureKind::UnreadableResult | FailureKind::NothingChecked => false,
         // A scan that used up its time would most likely use it up again, at the expense of others.
@@ -191,9 +193,13 @@ mod tests {
             let resolution = after_failure(POLICY, Failure::new(*kind, "x"), 0, &mut random);
             assert_eq!(matches!(resolution, Resolution::Retry { .. }), is_worth_another_try(*kind), "{kind}");
         }
-        for kind in
-            [FailureKind::UsageError, FailureKind::UnreadableResult, FailureKind::NothingChecked, FailureKind::TimedOut]
-        {
+        for kind in [
+            FailureKind::UsageError,
+            FailureKind::UnreadableResult,
+            FailureKind::NothingChecked,
+            FailureKind::TimedOut,
+            FailureKind::NotPermitted,
+        ] {
             assert!(!is_worth_another_try(kind), "{kind} would come out the same again");
         }
         assert!(is_worth_another_try(FailureKind::Crashed));

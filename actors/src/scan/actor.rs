@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
+use super::keys;
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::attempt_finisher::{AttemptFinisher, resolve};
 use crate::context::Shared;
@@ -16,6 +17,7 @@ use crate::model::{
     AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, ClassifiedEnd, Command, Interruption, PluginResult,
     Resolution, ScanRecord, ScannerInfo, end_with_attempt,
 };
+use crate::policy::breaker;
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
@@ -118,6 +120,7 @@ impl Actor for Scan {
         match message {
             Message::Started(Ok(control)) => state.started(&myself, control),
             Message::Started(Err(error)) => state.not_started(&myself, error),
+            Message::Refused(end) => state.refused(&myself, *end),
             Message::Judged(end) => state.record_end(&myself, *end, false),
             Message::Event(event) => state.event(&myself, event),
             Message::Stop(cause) => state.stop(&myself, cause),
@@ -166,12 +169,14 @@ impl State {
         // If the actor is gone, its control was dropped and the process ends, so the event is not
         // needed.
         let events: EventSink = Arc::new(move |event| drop(to.cast(Message::Event(event))));
-        let runner = Arc::clone(&self.shared.ports.runner);
-        self.starting = Some(task::answer(
-            myself,
-            async move { Message::Started(runner.start(job, alive_guard, events).await) },
-            Message::Panicked,
-        ));
+        let (shared, record) = (Arc::clone(&self.shared), self.record.clone());
+        let start = async move {
+            match keys::check(&shared, &record).await {
+                Ok(()) => Message::Started(shared.ports.runner.start(job, alive_guard, events).await),
+                Err(end) => Message::Refused(Box::new(end)),
+            }
+        };
+        self.starting = Some(task::answer(myself, start, Message::Panicked));
         self.check_limits(myself);
     }
 
@@ -187,6 +192,13 @@ impl State {
         if let Some(cause) = stop {
             self.stop(myself, cause);
         }
+    }
+
+    /// Handles the end of an attempt that lacks a key. The runner was not called.
+    fn refused(&mut self, myself: &ActorRef<Message>, end: ClassifiedEnd) {
+        self.starting = None;
+        let is_cancelled = matches!(&self.stage, Stage::Starting { stop: Some(StopCause::Cancel), .. });
+        self.ended(myself, if is_cancelled { AttemptEnd::Cancelled } else { end }, false);
     }
 
     fn not_started(&mut self, myself: &ActorRef<Message>, error: StartError) {
@@ -290,7 +302,9 @@ impl State {
         match &end {
             AttemptEnd::Failed(failure) => {
                 warn!(scan.id = self.record.id.0, failure.kind = %failure.kind, "an attempt failed: {}", failure.detail);
-                let _ = self.supervisor.cast(supervisor::Message::AttemptFailed(failure.kind, target()));
+                if breaker::counts(failure.kind) {
+                    let _ = self.supervisor.cast(supervisor::Message::AttemptFailed(failure.kind, target()));
+                }
             }
             AttemptEnd::Interrupted { why: Interruption::Infrastructure, detail } => {
                 warn!(

@@ -5,6 +5,8 @@
 //!   kills the process.
 //! - **Messages** come from the runner's task (events), the supervisor (stop) and its own timers
 //!   and writes.
+//! - **Before the process starts** it checks the right of the submitter and the clearance of the
+//!   target, where scans need them.
 //! - **When the process ends** it classifies the end by policy, records the effect on the scan
 //!   under its token, and stops. While the store does not respond it keeps retrying.
 //! - **On shutdown** it stops the process gracefully and records an interruption, which costs no
@@ -13,6 +15,7 @@
 //!   its token.
 
 mod actor;
+mod keys;
 mod state;
 
 pub(crate) use actor::{Scan, ScanArguments};

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::ServicePorts;
 use super::error::CommandError;
-use crate::model::{AuditEntry, DeadLetter, DeliveryBacklog, Operation, OutboxKey, RequestContext, ScanId};
+use super::{AuditExport, ServicePorts};
+use crate::model::{
+    AuditPage, AuditQuery, DeadLetter, DeliveryBacklog, Operation, OutboxKey, RequestContext, SealingState,
+};
 use crate::policy::access::decide;
 use crate::ports::StoreError;
 
@@ -19,19 +21,31 @@ impl AuditService {
         Self { ports }
     }
 
-    /// Returns the newest entries of the audit log, newest first; with `scan`, only those of one
-    /// scan.
+    /// Returns a page of the audit log, newest entries first.
     ///
     /// # Errors
     /// The principal may not read the audit log, or the store fails.
-    pub async fn entries(
-        &self,
-        context: &RequestContext,
-        scan: Option<ScanId>,
-        limit: usize,
-    ) -> Result<Vec<AuditEntry>, CommandError> {
+    pub async fn entries(&self, context: &RequestContext, query: &AuditQuery) -> Result<AuditPage, CommandError> {
         decide(&context.grants, Operation::ReadAudit, None)?;
-        Ok(self.ports.store.audit.audit(scan, limit).await?)
+        Ok(self.ports.store.audit.audit(query).await?)
+    }
+
+    /// Reads the audit log with its seals, as the file that can be verified without the store. The
+    /// caller records that it was exported.
+    ///
+    /// # Errors
+    /// The principal may not read the audit log.
+    pub fn export(&self, context: &RequestContext) -> Result<AuditExport, CommandError> {
+        decide(&context.grants, Operation::ReadAudit, None)?;
+        Ok(AuditExport::new(Arc::clone(&self.ports)))
+    }
+
+    /// Returns how far the sealing of the audit log is.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn sealing(&self, _context: &RequestContext) -> Result<SealingState, StoreError> {
+        self.ports.store.chain.sealing_state().await
     }
 
     /// Returns the newest dead letters: events whose delivery was given up.

@@ -5,6 +5,8 @@
 //! Reads take it as well, and return what the principal may see.
 
 mod audit;
+mod audit_export;
+mod clearance_check;
 mod error;
 mod known_queue;
 mod nodes;
@@ -15,6 +17,7 @@ pub mod queue_watch;
 pub mod replica_sync;
 mod reporting;
 mod scans;
+mod sealing;
 mod services;
 mod setting_rules;
 mod submission;
@@ -22,12 +25,15 @@ mod submission;
 mod visibility_tests;
 
 pub use audit::AuditService;
+pub use audit_export::AuditExport;
+pub use clearance_check::TargetCheck;
 pub use error::CommandError;
 pub use nodes::NodeService;
 pub use ports::{Consistency, ServicePorts};
 pub use queue::{QueueService, QueueStatus};
 pub use reporting::{ProcessReadings, ReportingService};
 pub use scans::{CancelOutcome, ScanService, SnapshotPage};
+pub use sealing::{AuditSealer, SEAL_EVERY};
 pub use services::Services;
 pub use setting_rules::SettingRules;
 pub use submission::{Accepted, SubmitError};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::live::SnapshotCache;
 use crate::policy::admission::QueueLimits;
+use crate::policy::clearance::ClearanceRule;
 use crate::policy::override_policy::OverridePolicy;
 use crate::policy::scope::ScopePolicy;
 use crate::ports::{Clock, ControlBus, JobQueue, LiveFeed, SecretSealer, Stores};
@@ -46,6 +47,8 @@ pub struct ServicePorts {
     pub limits: QueueLimits,
     /// The time limit of a drain that names none.
     pub drain_limit: Duration,
+    /// Whether a submission needs the clearance of its target.
+    pub clearance: ClearanceRule,
 }
 
 impl std::fmt::Debug for ServicePorts {

@@ -59,20 +59,33 @@ impl ReportingService {
     /// # Errors
     /// A failure of the store.
     pub async fn stats(&self, context: &RequestContext) -> Result<StoreStats, StoreError> {
-        self.ports.store.queries.stats(&context.grants.readable()).await
+        self.stats_of(context, &ProjectFilter::All).await
     }
 
-    /// Returns how the scans that the principal may see ended on each day since `since`, oldest
-    /// first.
+    /// Returns the number of the scans of these projects that the principal may see, in each state.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn outcomes(&self, context: &RequestContext, since: Date) -> Result<Vec<DayOutcomes>, StoreError> {
-        self.ports.store.queries.outcomes(since, &context.grants.readable()).await
+    pub async fn stats_of(&self, context: &RequestContext, projects: &ProjectFilter) -> Result<StoreStats, StoreError> {
+        self.ports.store.queries.stats(&context.grants.readable().and(projects)).await
     }
 
-    /// Returns the newest completed scans that the principal may see, at most `limit`, newest
-    /// first, without dry runs. With `like`, only those of one target and mode.
+    /// Returns how the scans of these projects that the principal may see ended on each day since
+    /// `since`, oldest first.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn outcomes(
+        &self,
+        context: &RequestContext,
+        since: Date,
+        projects: &ProjectFilter,
+    ) -> Result<Vec<DayOutcomes>, StoreError> {
+        self.ports.store.queries.outcomes(since, &context.grants.readable().and(projects)).await
+    }
+
+    /// Returns the newest completed scans of these projects that the principal may see, at most
+    /// `limit`, newest first, without dry runs. With `like`, only those of one target and mode.
     ///
     /// # Errors
     /// A failure of the store.
@@ -81,8 +94,9 @@ impl ReportingService {
         context: &RequestContext,
         like: Option<RunsLike>,
         limit: usize,
+        projects: &ProjectFilter,
     ) -> Result<Vec<PastRun>, StoreError> {
-        self.ports.store.queries.past_runs(like, &context.grants.readable(), limit).await
+        self.ports.store.queries.past_runs(like, &context.grants.readable().and(projects), limit).await
     }
 
     /// Estimates the remaining time of a running scan. If the store does not respond, only the
@@ -95,7 +109,7 @@ impl ReportingService {
         let like = RunsLike { target: target_text(record), mode: record.request.options.mode };
         // Scans with a selection of plugins have other durations.
         let runs = if record.request.options.plugins.is_empty() {
-            self.past_runs(context, Some(like), LIKE_IT).await.unwrap_or_default()
+            self.past_runs(context, Some(like), LIKE_IT, &ProjectFilter::All).await.unwrap_or_default()
         } else {
             Vec::new()
         };

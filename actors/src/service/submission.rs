@@ -64,7 +64,7 @@ pub enum SubmitError {
     /// The scan that is to be repeated has not ended.
     #[error("scan {} is {}; it can be re-run when it has finished", .0, .1.word())]
     NotEnded(ScanId, ScanStatus),
-    /// The principal lacks a right.
+    /// The principal lacks a right, or the target the clearance.
     #[error(transparent)]
     Denied(#[from] Denial),
     /// A limit of the queue is reached.
@@ -81,8 +81,8 @@ impl ScanService {
     /// returns the first one's scan.
     ///
     /// # Errors
-    /// All invalid fields, a lacking right, a reached limit of the queue, or a failure of the
-    /// store.
+    /// All invalid fields, a lacking right or clearance, a reached limit of the queue, or a failure
+    /// of the store.
     pub async fn submit(
         &self,
         context: &RequestContext,
@@ -106,6 +106,7 @@ impl ScanService {
         };
         let Ok(project) = project else { return Err(SubmitError::Invalid(Vec::new())) };
         decide(&context.grants, permission::operation(request.options.mode), Some(&project))?;
+        self.check_clearance(&project, &request).await?;
         let idempotency_key = idempotency_key.map(|key| key.of(&context.principal));
         let scan = NewScan {
             request,
@@ -121,7 +122,7 @@ impl ScanService {
 
     /// Returns the project of a draft: the one that it names, or else the default project, or the
     /// only one in which the principal may submit scans.
-    async fn project_of(
+    pub(super) async fn project_of(
         &self,
         context: &RequestContext,
         draft: &ScanRequestDraft,
@@ -243,9 +244,9 @@ impl ScanService {
     /// count. Returns `None` if there is no such scan.
     ///
     /// # Errors
-    /// The principal lacks a right, the scan has not ended, the request is not permitted any more
-    /// (for example its target is out of scope), a confirmation is missing, a limit of the queue is
-    /// reached, or the store fails.
+    /// The principal lacks a right or the target the clearance, the scan has not ended, the request
+    /// is not permitted any more (for example its target is out of scope), a confirmation is
+    /// missing, a limit of the queue is reached, or the store fails.
     pub async fn rerun(
         &self,
         context: &RequestContext,
@@ -256,6 +257,7 @@ impl ScanService {
         let Some(scan) = self.scan(context, id).await? else { return Ok(None) };
         let operation = permission::operation(scan.record.request.options.mode);
         decide(&context.grants, operation, Some(&scan.record.project))?;
+        self.check_clearance(&scan.record.project, &scan.record.request).await?;
         if !scan.status().is_terminal() {
             return Err(SubmitError::NotEnded(id, scan.status()));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{SECOND, always, drain, ends};
-use crate::model::{CancelledBy, NodeActivity, ScanStatus};
+use crate::model::{AuditQuery, CancelledBy, NodeActivity, ScanStatus};
 use crate::ports::store::prelude::*;
 use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 
@@ -118,7 +118,7 @@ async fn node_that_registers_again_keeps_its_drain_order_and_audits_it_once() {
     let node = cluster.store.all().await.unwrap().remove(0);
     assert!(node.drain_by.is_some(), "the row has the order again");
     assert_eq!(node.registration.activity, NodeActivity::Drained);
-    let audit = cluster.store.audit(None, 9).await.unwrap();
+    let audit = cluster.store.audit(&AuditQuery::newest(9)).await.unwrap().entries;
     let entries: Vec<_> = audit.iter().map(|entry| (entry.event.action(), &entry.principal)).collect();
     assert_eq!(entries, [("drain_ordered", &fixtures::context().principal)]);
 }
