@@ -81,7 +81,7 @@ pub fn is_own_data_folder(path: &Path) -> bool {
 /// Returns whether a data folder may hold this name without an id: before the id is created, or on
 /// a node that runs no scans.
 fn is_name_in_data_folder(name: &str) -> bool {
-    let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "secrets.key"];
+    let known = ["kastrel.lock", "nodes", "high-water", "results", "backups", "cache", "secrets.key", "audit.key"];
     known.contains(&name)
         || name.starts_with("database")
         || name.starts_with("server.key")

@@ -1,4 +1,5 @@
-//! The session cookie: its name, its attributes, and how it is read.
+//! The cookie of a session, and that of a sign-in which waits for the second factor: their names,
+//! their attributes, and how they are read.
 //!
 //! The name has the strictest prefix that the address allows. A browser accepts a `__Host-` cookie
 //! only with `Secure`, `Path=/` and no domain, so neither another host below the same domain nor a
@@ -12,42 +13,76 @@ use axum::http::HeaderMap;
 use super::secret::RandomSecret;
 use crate::cookies;
 
-const NAME: &str = "kastrel-session";
-const NAME_AT_ROOT: &str = "__Host-kastrel-session";
-const NAME_BELOW: &str = "__Secure-kastrel-session";
+/// The names of a cookie.
+struct Names {
+    plain: &'static str,
+    at_root: &'static str,
+    below: &'static str,
+}
+
+const SESSION: Names =
+    Names { plain: "kastrel-session", at_root: "__Host-kastrel-session", below: "__Secure-kastrel-session" };
+
+const PENDING: Names =
+    Names { plain: "kastrel-sign-in", at_root: "__Host-kastrel-sign-in", below: "__Secure-kastrel-sign-in" };
 
 /// Returns the value of the `Set-Cookie` header that starts a session. `base_path` is the prefix of
 /// our paths, such as `/kastrel`; an empty text and `/` both mean the root. The cookie is valid for
 /// `max_age`, in whole seconds. Scripts cannot read it, and forms of other sites do not send it.
 #[must_use]
 pub fn session_cookie(secret: &RandomSecret, is_https: bool, base_path: &str, max_age: Duration) -> String {
-    cookie(secret.expose(), is_https, base_path, max_age.as_secs())
+    cookie(&SESSION, secret.expose(), is_https, base_path, max_age.as_secs())
 }
 
 /// Returns the value of the `Set-Cookie` header that removes the session cookie.
 #[must_use]
 pub fn cleared_cookie(is_https: bool, base_path: &str) -> String {
-    cookie("", is_https, base_path, 0)
+    cookie(&SESSION, "", is_https, base_path, 0)
+}
+
+/// Returns the value of the `Set-Cookie` header of a sign-in that waits for the second factor. Its
+/// attributes are those of [`session_cookie`].
+#[must_use]
+pub fn pending_cookie(secret: &RandomSecret, is_https: bool, base_path: &str, max_age: Duration) -> String {
+    cookie(&PENDING, secret.expose(), is_https, base_path, max_age.as_secs())
+}
+
+/// Returns the value of the `Set-Cookie` header that removes the cookie of a pending sign-in.
+#[must_use]
+pub fn cleared_pending_cookie(is_https: bool, base_path: &str) -> String {
+    cookie(&PENDING, "", is_https, base_path, 0)
 }
 
 /// Returns the first valid secret of a request's session cookies. Only the name of this kind of
 /// connection counts: a cookie without prefix has no effect on a connection with TLS.
 #[must_use]
 pub fn read(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
-    cookies::values(headers, name(is_https, base_path)).find_map(|value| RandomSecret::parse(value).ok())
+    read_cookie(&SESSION, headers, is_https, base_path)
 }
 
-fn cookie(value: &str, is_https: bool, base_path: &str, max_age: u64) -> String {
-    let (name, path) = (name(is_https, base_path), path(base_path));
+/// Returns the first valid secret of a request's cookies of a pending sign-in.
+#[must_use]
+pub fn read_pending(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
+    read_cookie(&PENDING, headers, is_https, base_path)
+}
+
+fn read_cookie(names: &Names, headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
+    cookies::values(headers, names.of(is_https, base_path)).find_map(|value| RandomSecret::parse(value).ok())
+}
+
+fn cookie(names: &Names, value: &str, is_https: bool, base_path: &str, max_age: u64) -> String {
+    let (name, path) = (names.of(is_https, base_path), path(base_path));
     let secure = if is_https { "; Secure" } else { "" };
     format!("{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}")
 }
 
-fn name(is_https: bool, base_path: &str) -> &'static str {
-    match (is_https, path(base_path)) {
-        (true, "/") => NAME_AT_ROOT,
-        (true, _) => NAME_BELOW,
-        (false, _) => NAME,
+impl Names {
+    fn of(&self, is_https: bool, base_path: &str) -> &'static str {
+        match (is_https, path(base_path)) {
+            (true, "/") => self.at_root,
+            (true, _) => self.below,
+            (false, _) => self.plain,
+        }
     }
 }
 
@@ -65,6 +100,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const NAME: &str = SESSION.plain;
+    const NAME_AT_ROOT: &str = SESSION.at_root;
+    const NAME_BELOW: &str = SESSION.below;
 
     fn secret(digit: char) -> RandomSecret {
         RandomSecret::parse(&digit.to_string().repeat(64)).unwrap()
@@ -136,6 +175,22 @@ mod tests {
                 let is_read = read(&sent, https, base).is_some();
                 assert_eq!(is_read, (https, base) == (set_https, set_base), "{https} {base} {set}");
             }
+        }
+    }
+
+    #[test]
+    fn cookie_of_a_pending_sign_in_is_no_session() {
+        for (is_https, base_path, prefix) in [(true, "/", "__Host-"), (true, "/x", "__Secure-"), (false, "/", "")] {
+            let set = pending_cookie(&secret('d'), is_https, base_path, Duration::from_secs(300));
+            assert!(set.starts_with(&format!("{prefix}kastrel-sign-in=dddd")), "{set}");
+            assert!(set.contains("; Max-Age=300; HttpOnly; SameSite=Lax"), "{set}");
+            let sent = headers(&[set.split(';').next().unwrap()]);
+            assert!(read(&sent, is_https, base_path).is_none(), "{set}");
+            assert_eq!(read_pending(&sent, is_https, base_path).unwrap().digest(), secret('d').digest());
+            let session = session_cookie(&secret('e'), is_https, base_path, Duration::from_secs(1));
+            assert!(read_pending(&headers(&[session.split(';').next().unwrap()]), is_https, base_path).is_none());
+            let cleared = cleared_pending_cookie(is_https, base_path);
+            assert!(cleared.starts_with(&format!("{prefix}kastrel-sign-in=;")) && cleared.contains("Max-Age=0"));
         }
     }
 

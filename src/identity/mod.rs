@@ -1,11 +1,13 @@
-//! Credentials as pure code: passwords, API tokens, the secrets of sessions and one-time links,
-//! the session cookie, and the throttle of logins. Nothing here reads a file, a row or a clock; the
-//! callers store what they get and pass the time.
+//! Credentials as pure code: passwords, second factors, API tokens, the secrets of sessions and
+//! one-time links, the cookies, and the throttle of logins. Nothing here reads a file, a row or a
+//! clock; the callers store what they get and pass the time.
 
 pub mod cookie;
 pub mod password;
 mod recent;
+pub mod recovery_code;
 pub mod secret;
 pub mod throttle;
 pub mod token;
+pub mod totp;
 mod werkzeug;

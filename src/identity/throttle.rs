@@ -19,7 +19,8 @@
 //! still delay each other by rules 1 and 2. The way out is the one-time link of an admin.
 //!
 //! An attempt counts as failed from [`LoginThrottle::check`] on, until
-//! [`LoginThrottle::succeeded`] says otherwise. So a hundred parallel requests are no hundred free
+//! [`LoginThrottle::succeeded`] says otherwise. A password that a code must follow is neither: see
+//! [`LoginThrottle::continued`]. So a hundred parallel requests are no hundred free
 //! guesses, and an attempt whose caller went away is not free either.
 //!
 //! Everything is in memory and bounded. A restart forgets the failures and the known addresses: for
@@ -107,6 +108,8 @@ struct Pair {
     /// The attempts that were let through and have no outcome yet.
     open: u32,
     last: Instant,
+    /// The last attempt before it.
+    before: Instant,
     /// The end of the delay for the failures of the account, fixed at the first refusal.
     waits_until: Option<Instant>,
 }
@@ -185,7 +188,7 @@ impl LoginThrottle {
             return Err(RetryAfter(wait));
         }
         pair.open = pair.open.saturating_add(1);
-        pair.last = now;
+        pair.before = std::mem::replace(&mut pair.last, now);
         pair.waits_until = None;
         network.push(Attempt { at: now, address, is_open: true });
         Ok(())
@@ -232,6 +235,23 @@ impl LoginThrottle {
         known.push((address, now));
     }
 
+    /// Reports that the password of an attempt was right and that a second factor must follow,
+    /// which is an attempt of its own and may follow at once. The failures stay, and the address
+    /// does not become known.
+    pub fn continued(&self, account: &str, network: IpAddr, now: Instant) {
+        let (account, address) = (self.account(account), address(network));
+        let mut tables = self.tables();
+        let pair = tables.pairs.entry(&(account, address), || Pair::new(now));
+        pair.open = pair.open.saturating_sub(1);
+        if pair.open == 0 {
+            pair.last = pair.before;
+        }
+        let network = tables.networks.entry(&wide(address), Network::default);
+        if let Some(at) = network.open(address) {
+            network.0.remove(at);
+        }
+    }
+
     /// Returns the number of an account. Nobody outside knows the key, so nobody can choose names
     /// with the same number.
     fn account(&self, name: &str) -> u64 {
@@ -261,7 +281,7 @@ impl Tables {
 
 impl Pair {
     const fn new(now: Instant) -> Self {
-        Self { failures: 0, open: 0, last: now, waits_until: None }
+        Self { failures: 0, open: 0, last: now, before: now, waits_until: None }
     }
 
     /// Starts anew when the last attempt is old.

@@ -67,6 +67,30 @@ fn one_address_waits_longer_after_each_failure_on_one_account() {
 }
 
 #[test]
+fn right_password_before_a_code_is_neither_a_failure_nor_a_success() {
+    let (throttle, now) = (LoginThrottle::new(), start());
+    for _ in 0..100 {
+        assert_eq!(wait(&throttle, "anna", OWNER, now), 0);
+        throttle.continued("anna", OWNER, now);
+    }
+    fail(&throttle, "anna", [OWNER; 2], now);
+    assert_eq!(wait(&throttle, "anna", OWNER, now), 0);
+    throttle.continued("anna", OWNER, now);
+    fail(&throttle, "anna", [OWNER], now);
+    assert_eq!(wait(&throttle, "anna", OWNER, now), 1, "the failures before it stay");
+    let later = after(now, 1);
+    assert_eq!(wait(&throttle, "anna", OWNER, later), 0);
+    throttle.continued("anna", OWNER, later);
+    assert_eq!(wait(&throttle, "anna", OWNER, later), 0, "the code follows at once");
+    throttle.failed("anna", OWNER, later);
+    assert_eq!(wait(&throttle, "anna", OWNER, later), 2);
+    fail(&throttle, "bob", (0..50).map(network), now);
+    assert_eq!(wait(&throttle, "bob", OWNER, now), 5);
+    throttle.continued("bob", OWNER, now);
+    assert_eq!(wait(&throttle, "bob", OWNER, now), 5, "its address is not known");
+}
+
+#[test]
 fn success_forgets_the_failures_of_its_address_on_its_account() {
     let (throttle, now) = (LoginThrottle::new(), start());
     fail(&throttle, "anna", [ATTACKER; 5], now);
