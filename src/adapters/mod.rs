@@ -1,6 +1,7 @@
 //! The production implementations of the ports.
 
 pub mod artifacts;
+pub mod audit_key;
 pub mod kast_runner;
 pub mod node_health;
 pub mod redis_queue;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::BackupError;
 use super::version::{FIRST_FORMAT, FORMAT, LAST_OF_FIRST_FORMAT};
 use crate::adapters::surreal_store::{
-    AttemptPlugin, ExportedAccess, ExportedEntry, ExportedScan, Metadata, SurrealStore,
+    AttemptPlugin, ExportedAccess, ExportedChain, ExportedEntry, ExportedScan, Metadata, SurrealStore,
 };
 
 /// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
@@ -57,6 +57,8 @@ pub(super) enum Line {
     Audit(ExportedEntry),
     /// A row of accounts or projects. All of them follow the scans.
     Access(ExportedAccess),
+    /// A row of the chain of the audit log: its end before the entries, the others after them.
+    Chain(ExportedChain),
     /// The last line.
     End(Footer),
 }
@@ -96,6 +98,9 @@ pub(super) struct Footer {
     /// The number of rows of accounts and projects; omitted if it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) access: u64,
+    /// The number of rows of the chain of the audit log; omitted if it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) chain: u64,
     pub(super) sha256: String,
 }
 
@@ -170,6 +175,7 @@ pub(super) struct Counts {
     pub(super) missing: u64,
     pub(super) audit: u64,
     pub(super) access: u64,
+    pub(super) chain: u64,
 }
 
 /// The number of bytes so far and their checksum, including line ends.
@@ -186,8 +192,8 @@ impl Checksum {
     }
 
     pub(super) fn footer(&self, counts: Counts) -> Footer {
-        let Counts { scans, results, missing, audit, access } = counts;
-        Footer { scans, results, missing, audit, access, sha256: format!("{:x}", self.hash.clone().finalize()) }
+        let Counts { scans, results, missing, audit, access, chain } = counts;
+        Footer { scans, results, missing, audit, access, chain, sha256: format!("{:x}", self.hash.clone().finalize()) }
     }
 }
 

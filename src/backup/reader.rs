@@ -6,7 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MAX_LINE, PluginLine, Summary};
-use crate::adapters::surreal_store::{AttemptPlugin, ExportedAccess, ExportedEntry, ExportedScan, Metadata};
+use crate::adapters::surreal_store::{
+    AttemptPlugin, ExportedAccess, ExportedChain, ExportedEntry, ExportedScan, Metadata,
+};
 
 /// What a backup contains.
 pub(super) enum Item {
@@ -16,6 +18,8 @@ pub(super) enum Item {
     Audit(ExportedEntry),
     /// A row of accounts or projects.
     Access(ExportedAccess),
+    /// A row of the chain of the audit log.
+    Chain(ExportedChain),
 }
 
 /// The reader of a backup; see the module docs.
@@ -26,6 +30,8 @@ pub(super) struct Reader<R> {
     counts: Counts,
     missing: Vec<ScanId>,
     last: ScanId,
+    /// The number of the last seal of the audit log.
+    sealed: i64,
     /// The last plugin of the last scan; `None` if that scan is missing.
     plugin: Option<(AttemptNumber, u32)>,
     /// The scan whose plugins follow.
@@ -52,6 +58,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             counts: Counts::default(),
             missing: Vec::new(),
             last: ScanId(0),
+            sealed: 0,
             plugin: None,
             begun: None,
             after: None,
@@ -72,7 +79,17 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     self.attach(line)?;
                     None
                 }
-                Some(Line::Audit(entry)) => return Ok(Some(self.after_scan(Item::Audit(entry)))),
+                Some(Line::Audit(mut entry)) => {
+                    // An entry that was sealed during the backup waits for its seal again.
+                    entry.seal = entry.seal.filter(|seal| *seal <= self.sealed);
+                    return Ok(Some(self.after_scan(Item::Audit(entry))));
+                }
+                Some(Line::Chain(row)) => {
+                    if let ExportedChain::Head(head) = &row {
+                        self.sealed = head.number;
+                    }
+                    return Ok(Some(self.after_scan(Item::Chain(row))));
+                }
                 Some(Line::Access(row)) => return Ok(Some(self.after_scan(Item::Access(row)))),
                 Some(Line::Missing(_) | Line::End(_)) | None => self.begun.take(),
             };
@@ -127,6 +144,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.counts.access += 1;
                 self.checksum.add(&self.lines.line);
             }
+            Line::Chain(_) => {
+                self.plugin = None;
+                self.counts.chain += 1;
+                self.checksum.add(&self.lines.line);
+            }
             Line::End(footer) => {
                 let expected = self.checksum.footer(self.counts);
                 let line = std::mem::take(&mut self.lines.line);
@@ -147,7 +169,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Adds the line to the checksum, if its scan id follows the previous one.
     fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
-        if self.counts.audit + self.counts.access > 0 {
+        if self.counts.audit + self.counts.access + self.counts.chain > 0 {
             return Err(self.lines.damaged(format!("scan {id} comes after the rows that follow the scans")));
         }
         let most = self.header.metadata().last;

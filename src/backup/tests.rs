@@ -3,21 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    AccountChange, AccountKind, AccountName, Command, Failure, FailureKind, LinkPurpose, ListQuery, NewAccount,
-    OneTimeLink, PluginResult, PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole,
-    Resolution, ScanId, ScanRecord, ScanState, SecretDigest, ServerRole, Session, Submitted, TokenRecord, TokenScope,
-    Verdict,
+    AccountChange, AccountKind, AccountName, AuditQuery, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
+    FailureKind, LinkPurpose, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, PendingSignIn, PluginResult,
+    PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole, Pruning, Resolution, ScanId,
+    ScanRecord, ScanState, SealContent, SecretDigest, ServerRole, Session, Submitted, TokenRecord, TokenScope, Verdict,
 };
+use kastrel_actors::policy::audit_chain::{ChainCheck, ChainReport, ChainTrust};
 use kastrel_actors::ports::store::prelude::*;
-use kastrel_actors::ports::{Applied, StoreError};
-use kastrel_actors::testing::fixtures;
+use kastrel_actors::ports::{Applied, StoreError, SystemClock};
+use kastrel_actors::service::AuditSealer;
+use kastrel_actors::testing::{TestSigner, fixtures};
 use tempfile::TempDir;
 
-use super::format::{Checksum, Counts, Header, Line, MissingScan, earlier_line, line};
+use super::format::{Checksum, Counts, Footer, Header, Line, MissingScan, earlier_line, line};
 use super::{BackupError, Summary, check, copy, read, write};
 use crate::adapters::surreal_store::{ImportError, Metadata, OpenError, SurrealStore};
 
@@ -65,7 +68,8 @@ async fn full() -> SurrealStore {
     store
 }
 
-/// Adds two accounts with a membership, a project, a token, a session and a link.
+/// Adds two accounts with a membership, a project, two clearances, tokens, a second factor, a
+/// session, a pending sign-in and links.
 async fn add_accounts(store: &SurrealStore) {
     let by = Principal::System;
     let name = |text: &str| text.parse::<AccountName>().unwrap();
@@ -82,6 +86,20 @@ async fn add_accounts(store: &SurrealStore) {
     }
     let project = Project { id: team.clone(), title: "The \"team\"".into(), created_at: at() };
     assert!(store.create_project(project, &by).await.unwrap());
+    for (pattern, level, until) in
+        [("*.example.com", ClearanceLevel::None, None), ("example.com", ClearanceLevel::Active, Some(at()))]
+    {
+        let clearance = Clearance {
+            project: team.clone(),
+            pattern: pattern.parse().unwrap(),
+            level,
+            authorised_by: Principal::User(name("ana")),
+            at: at(),
+            until,
+            text: "The \"contract\"".into(),
+        };
+        store.set_clearance(clearance).await.unwrap();
+    }
     store.set_member(&ProjectId::default(), &name("ana"), Some(ProjectRole::Viewer), &by).await.unwrap();
     store.change_account(&name("ana+ci"), AccountChange::Disable, &by).await.unwrap();
     for (id, project, used_at) in [("a1B2c3D4e5", None, Some(at())), ("zzzzzzzzzz", Some(team), None)] {
@@ -91,12 +109,24 @@ async fn add_accounts(store: &SurrealStore) {
             account: name("ana"),
             label: "build".into(),
             scope: TokenScope { role: ProjectRole::Scanner, project, has_server_role: used_at.is_some() },
+            networks: used_at.map(|_| "192.0.2.0/24".parse().unwrap()).into_iter().collect(),
             created_at: at(),
             expires_at: at(),
             used_at,
         };
         assert!(store.create_token(token, &by).await.unwrap());
     }
+    let factor = NewSecondFactor {
+        account: name("ana"),
+        sealed_secret: "v1.sealed".into(),
+        last_step: 41,
+        recovery_codes: [4, 5].map(|byte| SecretDigest::new([byte; 32])).into(),
+        created_at: at(),
+    };
+    assert!(store.add_second_factor(factor, None, &by).await.unwrap());
+    store.try_second_factor(&name("ana")).await.unwrap();
+    let pending = PendingSignIn { key: SecretDigest::new([6; 32]), account: name("ana"), expires_at: at(), tries: 0 };
+    store.create_pending_sign_in(pending).await.unwrap();
     let session = Session {
         key: SecretDigest::new([1; 32]),
         account: name("ana"),
@@ -115,7 +145,7 @@ async fn add_accounts(store: &SurrealStore) {
 
 /// Also over several pages, of which each ends at another row.
 #[test]
-fn accounts_projects_and_tokens_are_restored_without_sessions_and_links() {
+fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_links() {
     run(async {
         let store = full().await;
         add_accounts(&store).await;
@@ -123,6 +153,8 @@ fn accounts_projects_and_tokens_are_restored_without_sessions_and_links() {
         let text = String::from_utf8(file.clone()).unwrap();
         assert!(!text.contains(&SecretDigest::new([1; 32]).to_string()), "it has no session");
         assert!(!text.contains(&SecretDigest::new([3; 32]).to_string()), "it has no link");
+        assert!(!text.contains(&SecretDigest::new([6; 32]).to_string()), "it has no pending sign-in");
+        assert!(text.contains("v1.sealed"), "the secret of a second factor stays sealed");
         let restored = SurrealStore::in_memory().await.unwrap();
         let set_up = OneTimeLink {
             key: SecretDigest::new([9; 32]),
@@ -137,7 +169,13 @@ fn accounts_projects_and_tokens_are_restored_without_sessions_and_links() {
         assert_eq!(restored.projects().await.unwrap(), store.projects().await.unwrap());
         assert_eq!(restored.tokens(&ana).await.unwrap(), store.tokens(&ana).await.unwrap());
         assert_eq!(restored.password_hash(&ana).await.unwrap().as_deref(), Some("$hash\""));
+        let team: ProjectId = "team".parse().unwrap();
+        assert_eq!(restored.clearances(&team).await.unwrap(), store.clearances(&team).await.unwrap());
+        assert_eq!(restored.clearances(&team).await.unwrap().len(), 2);
         assert_eq!(restored.sessions(&ana).await.unwrap(), []);
+        let factor = restored.second_factor(&ana).await.unwrap();
+        assert_eq!(factor, store.second_factor(&ana).await.unwrap());
+        assert_eq!(factor.map(|factor| (factor.last_step, factor.recovery_codes)), Some((41, 2)));
         for byte in [2, 3, 9] {
             let link = restored.link(SecretDigest::new([byte; 32]), Timestamp::UNIX_EPOCH).await.unwrap();
             assert_eq!(link, None, "{byte}");
@@ -148,9 +186,93 @@ fn accounts_projects_and_tokens_are_restored_without_sessions_and_links() {
         while let Some(last) = rows.last().and_then(|page| page.last()).cloned() {
             rows.push(store.export_access(schema, Some(&last), 1).await.unwrap());
         }
-        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 2 + 3 + 1 + 2);
+        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 2 + 3 + 1 + 2 + 2);
         assert_eq!(rows[0], [whole]);
+        let of_14 = store.export_access(14, rows[rows.len() - 4].last(), 100).await.unwrap();
+        assert_eq!(of_14, [], "schema 14 has no clearances");
         assert_eq!(store.export_access(10, None, 100).await.unwrap(), [], "an earlier schema has no accounts");
+        let earlier = store.export_access(16, None, 100).await.unwrap();
+        assert!(!earlier.is_empty() && earlier != rows[0], "a schema with accounts has no second factors");
+    });
+}
+
+/// Seals what waits, with the key of this byte.
+async fn seal(store: &SurrealStore, byte: u8) -> u64 {
+    let (signer, clock) = (Arc::new(TestSigner::new(byte)), Arc::new(SystemClock));
+    AuditSealer::new(Arc::new(store.clone()), signer, clock, None).seal().await.unwrap()
+}
+
+/// Checks the chain of the audit log with all its keys.
+async fn chain(store: &SurrealStore) -> ChainReport {
+    let head = store.sealing_state().await.unwrap().seals;
+    let keys = store.seal_keys().await.unwrap();
+    let mut checked = ChainCheck::new(TestSigner::check, &keys, ChainTrust::default());
+    for SealContent { seal, entries } in store.seals(0, 1000).await.unwrap() {
+        checked.seal(seal);
+        entries.iter().for_each(|(listed, stored)| checked.entry(listed, stored.as_ref()));
+    }
+    let loose = store.loose_entries(head, None, 1000).await.unwrap();
+    loose.entries.iter().for_each(|loose| checked.loose(loose));
+    checked.finish(head)
+}
+
+#[test]
+fn restored_audit_log_has_its_chain_and_continues_it_with_the_key_of_the_new_server() {
+    run(async {
+        let store = full().await;
+        assert_eq!(seal(&store, 1).await, 11);
+        store.resume(&Principal::System).await.unwrap();
+        seal(&store, 1).await;
+        let pruning = Pruning { after: 0, through: 1, count: 11, at: at() };
+        assert!(store.prune_entries(&pruning).await.unwrap());
+        seal(&store, 1).await;
+        store.pause(None, &Principal::System).await.unwrap();
+        let before = chain(&store).await;
+        assert!(before.is_verified(), "{before:?}");
+        assert_eq!((before.seals, before.pruned, before.entries, before.waiting), (3, 1, 2, 1));
+        let (file, written) = backup(&store).await;
+        // The database that it is restored into has a chain of its own.
+        let restored = SurrealStore::in_memory().await.unwrap();
+        restored.record(DomainEvent::ScansExported, None, &Principal::System).await.unwrap();
+        seal(&restored, 2).await;
+        assert_eq!(read(&restored, file.as_slice()).await.unwrap(), written);
+        let after = chain(&restored).await;
+        assert!(after.is_verified(), "{after:?}");
+        assert_eq!((after.last, &after.keys), (before.last, &before.keys));
+        assert_eq!((after.seals, after.pruned, after.entries, after.waiting), (3, 1, 2, 2));
+        assert_eq!(seal(&restored, 3).await, 2);
+        let later = chain(&restored).await;
+        assert!(later.is_verified(), "{later:?}");
+        assert_eq!((later.seals, later.keys.len(), later.waiting), (4, 2, 0));
+    });
+}
+
+/// The entries of a backup from before the seals, and of one during which entries were sealed.
+#[test]
+fn restored_entries_without_a_seal_of_the_backup_are_sealed_again() {
+    run(async {
+        let store = full().await;
+        let (file, _) = backup(&store).await;
+        let restored = SurrealStore::in_memory().await.unwrap();
+        read(&restored, file.as_slice()).await.unwrap();
+        assert_eq!(seal(&restored, 1).await, 11);
+        seal(&store, 1).await;
+        let text = String::from_utf8(backup(&store).await.0).unwrap();
+        let without_chain: Vec<String> =
+            lines(text.as_bytes()).into_iter().filter(|line| !line.starts_with("{\"chain\":")).collect();
+        let mut checksum = Checksum::default();
+        let (last, rest) = without_chain.split_last().unwrap();
+        rest.iter().for_each(|line| checksum.add(line.as_bytes()));
+        let Line::End(footer) = serde_json::from_str(last).unwrap() else { panic!("{last}") };
+        let Footer { scans, results, audit, .. } = footer;
+        let counts = Counts { scans, results, audit, ..Counts::default() };
+        let mut file = rest.concat().into_bytes();
+        file.extend(line(&Line::End(checksum.footer(counts))).unwrap());
+        let restored = SurrealStore::in_memory().await.unwrap();
+        read(&restored, file.as_slice()).await.unwrap();
+        assert_eq!(chain(&restored).await.waiting, 11);
+        assert_eq!(seal(&restored, 1).await, 11);
+        assert!(chain(&restored).await.is_verified());
     });
 }
 
@@ -206,8 +328,8 @@ fn a_restored_database_is_the_one_that_was_backed_up() {
         assert_eq!(all(&restored).await, all(&store).await);
         assert_eq!(restored.stats(&ProjectFilter::All).await.unwrap(), store.stats(&ProjectFilter::All).await.unwrap());
         assert_eq!(restored.paused().await.unwrap(), store.paused().await.unwrap());
-        let audit = restored.audit(None, 100).await.unwrap();
-        assert_eq!(audit, store.audit(None, 100).await.unwrap());
+        let audit = restored.audit(&AuditQuery::newest(100)).await.unwrap().entries;
+        assert_eq!(audit, store.audit(&AuditQuery::newest(100)).await.unwrap().entries);
         assert_eq!(audit.len(), 11, "six submissions, three ends of attempts, a cancel and a pause");
         assert_eq!(restored.all().await.unwrap(), []);
         let waiting: Vec<ScanId> =

@@ -7,7 +7,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MissingScan, Summary, earlier_line, line, lines};
 use super::version::FIRST_FORMAT;
-use crate::adapters::surreal_store::{Exported, ExportedEntry, SurrealStore};
+use crate::adapters::surreal_store::{Exported, ExportedChain, ExportedEntry, SurrealStore};
 
 /// The approximate number of bytes that are read from the database at once.
 const PAGE_BYTES: u64 = 2 << 20;
@@ -43,6 +43,8 @@ pub(super) async fn write_of_schema(
     mut into: impl AsyncWrite + Unpin,
     now: Timestamp,
 ) -> Result<Summary, BackupError> {
+    // Read before the last scan id, so that each sealed entry is about a scan of the backup.
+    let head = store.export_chain_head(schema).await.map_err(BackupError::Export)?;
     let metadata = store.metadata().await.map_err(BackupError::Export)?;
     let last = metadata.last.0;
     let header = Header::new(metadata, schema, now);
@@ -78,16 +80,41 @@ pub(super) async fn write_of_schema(
         page = next_page(page, checksum.bytes - before);
         first = end + 1;
     }
+    if let Some(head) = &head {
+        counts.chain += 1;
+        put(&mut into, &mut checksum, &line(&Line::Chain(ExportedChain::Head(head.clone())))?).await?;
+    }
+    // A scan that was submitted meanwhile is not part of the backup, and its number is free. Its
+    // entries are not sealed by then.
+    let is_part =
+        |entry: &ExportedEntry| entry.scan.is_none_or(|scan| u64::try_from(scan).is_ok_and(|scan| scan <= last));
     let mut entries = store.export_audit(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
+    let newest = entries.first().cloned();
     while let Some(oldest) = entries.last().cloned() {
-        // A scan that was submitted meanwhile is not part of the backup, and its number is free.
-        let is_part =
-            |entry: &ExportedEntry| entry.scan.is_none_or(|scan| u64::try_from(scan).is_ok_and(|scan| scan <= last));
         for entry in entries.into_iter().filter(is_part) {
             counts.audit += 1;
             put(&mut into, &mut checksum, &line(&Line::Audit(entry))?).await?;
         }
         entries = store.export_audit(header.schema(), Some(&oldest), ENTRIES).await.map_err(BackupError::Export)?;
+    }
+    if let Some(head) = &head {
+        let mut seals = store.export_seals(head, 0, ENTRIES).await.map_err(BackupError::Export)?;
+        while let Some(last) = seals.last().map(|seal| seal.number) {
+            for seal in seals {
+                counts.chain += 1;
+                put(&mut into, &mut checksum, &line(&Line::Chain(ExportedChain::Seal(seal)))?).await?;
+            }
+            seals = store.export_seals(head, last, ENTRIES).await.map_err(BackupError::Export)?;
+        }
+        for key in store.export_seal_keys().await.map_err(BackupError::Export)? {
+            counts.chain += 1;
+            put(&mut into, &mut checksum, &line(&Line::Chain(ExportedChain::Key(key)))?).await?;
+        }
+        // If seals were pruned meanwhile, one of the newer entries says so.
+        for entry in newer_entries(store, header.schema(), newest.as_ref()).await?.into_iter().filter(is_part) {
+            counts.audit += 1;
+            put(&mut into, &mut checksum, &line(&Line::Audit(entry))?).await?;
+        }
     }
     let mut rows = store.export_access(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
     while let Some(last) = rows.last().cloned() {
@@ -101,6 +128,24 @@ pub(super) async fn write_of_schema(
     into.write_all(&footer).await.map_err(BackupError::Write)?;
     into.flush().await.map_err(BackupError::Write)?;
     Ok(header.summary(counts.scans, missing, checksum.bytes + footer.len() as u64))
+}
+
+/// Returns the entries of the audit log that are newer than this one, newest first.
+async fn newer_entries(
+    store: &SurrealStore,
+    schema: i64,
+    than: Option<&ExportedEntry>,
+) -> Result<Vec<ExportedEntry>, BackupError> {
+    let is_newer = |entry: &ExportedEntry| than.is_none_or(|than| (than.at, &entry.nonce) < (entry.at, &than.nonce));
+    let mut newer: Vec<ExportedEntry> = Vec::new();
+    loop {
+        let page = store.export_audit(schema, newer.last(), ENTRIES).await.map_err(BackupError::Export)?;
+        let before = newer.len();
+        newer.extend(page.into_iter().take_while(is_newer));
+        if newer.len() - before < ENTRIES {
+            return Ok(newer);
+        }
+    }
 }
 
 async fn put(into: &mut (impl AsyncWrite + Unpin), checksum: &mut Checksum, line: &[u8]) -> Result<(), BackupError> {

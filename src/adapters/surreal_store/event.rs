@@ -1,5 +1,5 @@
 //! The rows of an event: its entries in the outbox and in the audit log, which the transaction of
-//! the change writes.
+//! the change writes. The entry of the audit log waits for its seal from then on.
 
 use kastrel_actors::model::{DomainEvent, OutboxKey, Principal, ScanId};
 use kastrel_actors::policy::events::is_delivered;
@@ -70,7 +70,8 @@ macro_rules! write_event {
                 RETURN NONE;
         };
         CREATE type::record('audit', [-$at, $event.nonce]) SET
-            at = $at, principal = $event.principal, scan = $event.scan, event = $event.event RETURN NONE;"
+            at = $at, principal = $event.principal, scan = $event.scan, event = $event.event RETURN NONE;
+        CREATE type::record('audit_open', [$at, $event.nonce]) SET at = $at, nonce = $event.nonce RETURN NONE;"
     };
 }
 pub(super) use write_event;

@@ -3,8 +3,9 @@
 //! - **Owns** the tables `scan`, `plugin_result`, `counter`, `idempotency`, `submitter`, `aim`,
 //!   `ended`, `found`, `day`, `outbox`, `dead_letter`, `audit`, `node`, `pause`, `backfill`,
 //!   `restore`, `high_water`, `storage_event`, `account`, `membership`, `project`, `session`,
-//!   `token`, `one_time_link` and `migration` of one database: embedded, with the data folder's
-//!   lock, or on a server, with one connection.
+//!   `token`, `one_time_link`, `clearance`, `audit_open`, `audit_seal`, `audit_key`, `audit_head`,
+//!   `second_factor`, `recovery_code`, `pending_sign_in` and `migration` of one database: embedded,
+//!   with the lock of the data folder, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
 //!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old
@@ -27,9 +28,12 @@
 
 mod access;
 mod apply;
+mod audit_log;
 mod backfill;
 mod before_migration;
 mod calls;
+mod chain;
+mod clearances;
 mod database;
 mod delete;
 mod directives;
@@ -65,6 +69,7 @@ mod tests;
 mod transfer;
 mod transfer_access;
 mod transfer_audit;
+mod transfer_chain;
 mod upgrade;
 mod waiting;
 mod ws_connection;
@@ -78,5 +83,9 @@ pub use open::ENGINE_VERSION;
 pub use replace::Replacement;
 pub use store::SurrealStore;
 pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};
-pub use transfer_access::{ExportedAccess, ExportedAccount, ExportedMembership, ExportedProject, ExportedToken};
+pub use transfer_access::{
+    ExportedAccess, ExportedAccount, ExportedClearance, ExportedMembership, ExportedProject, ExportedRecoveryCode,
+    ExportedSecondFactor, ExportedToken,
+};
 pub use transfer_audit::ExportedEntry;
+pub use transfer_chain::{ExportedChain, ExportedHead, ExportedSeal, ExportedSealKey};

@@ -1,14 +1,13 @@
-//! The outbox and the audit log.
+//! The outbox.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use kastrel_actors::model::{
-    AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId,
-    ScanStatus,
+    DeadLetter, DeliveryBacklog, DomainEvent, LeasedEntries, OutboxEntry, OutboxKey, Principal, ScanId, ScanStatus,
 };
 use kastrel_actors::policy::events::{OUTCOMES, OutcomeChange, counted};
-use kastrel_actors::ports::{AuditLog, Outbox, StoreError};
+use kastrel_actors::ports::{Outbox, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 use tokio::sync::watch;
 
@@ -133,25 +132,6 @@ struct CountArguments {
     entries: Vec<Counted>,
 }
 
-#[derive(Debug, Clone, SurrealValue)]
-struct AuditArguments {
-    scan: i64,
-    limit: i64,
-}
-
-#[derive(Debug, SurrealValue)]
-struct AuditRow {
-    at: i64,
-    principal: String,
-    scan: Option<i64>,
-    event: String,
-}
-
-#[derive(Debug, SurrealValue)]
-struct AuditRows {
-    rows: Vec<AuditRow>,
-}
-
 const LEASE: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -224,11 +204,6 @@ const COUNT: &str = "
         };
     };
     COMMIT;";
-
-const AUDIT: &str = "RETURN { rows: (SELECT at, principal, scan, event FROM audit LIMIT $limit) };";
-
-const AUDIT_OF_SCAN: &str = "
-    RETURN { rows: (SELECT at, principal, scan, event FROM audit WHERE scan = $scan ORDER BY at DESC LIMIT $limit) };";
 
 #[async_trait]
 impl Outbox for SurrealStore {
@@ -330,22 +305,6 @@ impl Outbox for SurrealStore {
     }
 }
 
-#[async_trait]
-impl AuditLog for SurrealStore {
-    async fn audit(&self, scan: Option<ScanId>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let limit = at_most(limit);
-        let AuditRows { rows } = match scan {
-            None => calls::call_again(&self.inner.db, AUDIT, Limit { limit }).await?,
-            Some(scan) => {
-                let Ok(scan) = row::signed(scan.0) else { return Ok(Vec::new()) };
-                calls::call_again(&self.inner.db, AUDIT_OF_SCAN, AuditArguments { scan, limit }).await?
-            }
-        };
-        // An entry of a newer version hides only itself.
-        Ok(rows.into_iter().filter_map(|row| readable("an entry of the audit log", audit_entry(row))).collect())
-    }
-}
-
 fn key(scan: i64, version: i64) -> Result<OutboxKey, StoreError> {
     Ok(OutboxKey { scan: ScanId(row::unsigned(scan)?), version: row::unsigned(version)? })
 }
@@ -367,7 +326,7 @@ fn counted_row(entry: &OutboxEntry) -> Result<Option<Counted>, StoreError> {
 }
 
 /// Logs a row that cannot be read.
-fn readable<T>(what: &str, row: Result<T, StoreError>) -> Option<T> {
+pub(super) fn readable<T>(what: &str, row: Result<T, StoreError>) -> Option<T> {
     row.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "{what} cannot be read")).ok()
 }
 
@@ -379,14 +338,5 @@ fn dead_letter(letter: LetterRow) -> Result<DeadLetter, StoreError> {
         at: row::timestamp(letter.at)?,
         tries: u32::try_from(letter.tries).unwrap_or(u32::MAX),
         reason: letter.reason,
-    })
-}
-
-fn audit_entry(row: AuditRow) -> Result<AuditEntry, StoreError> {
-    Ok(AuditEntry {
-        at: row::timestamp(row.at)?,
-        principal: row.principal.parse::<Principal>().map_err(row::corrupt)?,
-        scan: row.scan.map(|scan| row::unsigned(scan).map(ScanId)).transpose()?,
-        event: serde_json::from_str::<DomainEvent>(&row.event).map_err(row::corrupt)?,
     })
 }

@@ -26,6 +26,10 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 12, sql: include_str!("migrations/0012_outbox_and_audit.surql") },
     Step { version: 13, sql: include_str!("migrations/0013_outcomes_of_projects.surql") },
     Step { version: 14, sql: include_str!("migrations/0014_accounts.surql") },
+    Step { version: 15, sql: include_str!("migrations/0015_clearances.surql") },
+    Step { version: 16, sql: include_str!("migrations/0016_audit_seals.surql") },
+    Step { version: 17, sql: include_str!("migrations/0017_second_factors.surql") },
+    Step { version: 18, sql: include_str!("migrations/0018_token_networks.surql") },
 ];
 
 /// The schema version of this program.

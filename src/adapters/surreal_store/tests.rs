@@ -191,6 +191,7 @@ mod on_a_server {
 }
 
 mod adapter;
+mod chain;
 mod fences;
 mod lost_answers;
 mod measure;

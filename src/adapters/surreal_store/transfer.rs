@@ -2,7 +2,8 @@
 //!
 //! An export contains records and their plugins, not rows. The import derives columns, keys and the
 //! counter again, so that a backup outlives the schema. The audit log is exported as it is stored
-//! ([`transfer_audit`](super::transfer_audit)), and so are accounts and projects
+//! ([`transfer_audit`](super::transfer_audit)) with its seals
+//! ([`transfer_chain`](super::transfer_chain)), and so are accounts and projects
 //! ([`transfer_access`](super::transfer_access)). Nodes are not exported: their leases are over. A
 //! scan that was running during the backup is imported as running on a node that does not exist.
 //! That makes it an orphan, which the reconciler requeues.
@@ -18,7 +19,7 @@
 
 use std::collections::HashMap;
 
-use kastrel_actors::model::{AttemptNumber, PluginResult, QueuePause, ScanId, ScanRecord};
+use kastrel_actors::model::{AttemptNumber, ChainDigest, PluginResult, QueuePause, ScanId, ScanRecord};
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::ports::store::prelude::*;
@@ -154,6 +155,7 @@ struct ResultRow {
 struct Begin {
     run: String,
     offset: i64,
+    no_digest: String,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -225,7 +227,9 @@ const EXPORT_EARLIER: &str = concat!("RETURN { rows: (SELECT id, ", earlier!(), 
 /// commits concurrently with this statement. An earlier restore that has not ended loses the mark
 /// and with it the database. The rows of nodes with expired leases are deleted, so that no such
 /// node renews its lease during the import; and so are the credentials that work without an account
-/// of the backup.
+/// of the backup. The chain of the audit log is that of the backup: entries that the database has
+/// are sealed again, after those of the backup. What an earlier restore left may be too much for
+/// one transaction; [`CLEAR`] deletes it.
 const BEGIN: &str = "
     BEGIN;
     LET $now = time::nano(time::now()) + $offset;
@@ -237,6 +241,14 @@ const BEGIN: &str = "
         DELETE node RETURN NONE;
         DELETE one_time_link RETURN NONE;
         DELETE session RETURN NONE;
+        DELETE audit_open RETURN NONE;
+        DELETE audit_key RETURN NONE;
+        IF $again = false {
+            DELETE audit_seal RETURN NONE;
+            UPDATE audit SET seal = NONE RETURN NONE;
+        };
+        UPSERT audit_head:chain SET number = 0, digest = $no_digest, pruned = 0, walked = false, walk_at = NONE, walk_nonce = NONE RETURN NONE;
+        DELETE pending_sign_in RETURN NONE;
         UPSERT restore:running SET since = $now, run = $run RETURN NONE;
         DELETE backfill RETURN NONE;
     };
@@ -259,6 +271,10 @@ const CLEAR: &str = "
     LET $members = SELECT VALUE id FROM membership LIMIT 500;
     LET $projects = SELECT VALUE id FROM project LIMIT 500;
     LET $tokens = SELECT VALUE id FROM token LIMIT 500;
+    LET $clearances = SELECT VALUE id FROM clearance LIMIT 500;
+    LET $seals = SELECT VALUE id FROM audit_seal LIMIT 500;
+    LET $factors = SELECT VALUE id FROM second_factor LIMIT 500;
+    LET $codes = SELECT VALUE id FROM recovery_code LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -271,8 +287,12 @@ const CLEAR: &str = "
     DELETE $members RETURN NONE;
     DELETE $projects RETURN NONE;
     DELETE $tokens RETURN NONE;
+    DELETE $clearances RETURN NONE;
+    DELETE $seals RETURN NONE;
+    DELETE $factors RETURN NONE;
+    DELETE $codes RETURN NONE;
     RETURN {
-        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens)),
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes)),
     };
     COMMIT;";
 
@@ -387,7 +407,8 @@ impl SurrealStore {
     /// The database holds scans or accounts, is in use, or failed.
     pub async fn begin_import(&self) -> Result<Import<'_>, ImportError> {
         let import = Import { store: self, run: uuid::Uuid::new_v4().to_string() };
-        let begin = Begin { run: import.run.clone(), offset: self.inner.offset() };
+        let (run, no_digest) = (import.run.clone(), ChainDigest::NONE.to_string());
+        let begin = Begin { run, offset: self.inner.offset(), no_digest };
         let begun: Begun = calls::call_again(&self.inner.db, BEGIN, begin).await.map_err(StoreError::from)?;
         if let Some(last) = begun.last {
             return Err(ImportError::NotEmpty { last: row::unsigned(last)? });

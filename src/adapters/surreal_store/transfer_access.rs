@@ -1,5 +1,7 @@
-//! Exports and imports accounts, memberships, projects and API tokens: their part of backup and
-//! restore. Sessions and one-time links are not exported: everybody signs in again after a restore.
+//! Exports and imports accounts, memberships, projects, clearances, API tokens, second factors and
+//! recovery codes: their part of backup and restore. The secret of a second factor stays sealed.
+//! Sessions, pending sign-ins and one-time links are not exported: everybody signs in again after a
+//! restore.
 //!
 //! Rows that belong to an account are exported before the accounts. An account is never deleted, so
 //! each of them has its account in the backup, also if it is created during the export.
@@ -16,6 +18,11 @@ use super::transfer::{Import, ImportError, refused};
 /// The first schema with accounts.
 const FIRST_SCHEMA: i64 = 14;
 
+/// The first schema with clearances.
+const FIRST_WITH_CLEARANCES: i64 = 15;
+/// The first schema with second factors.
+const FIRST_WITH_FACTORS: i64 = 17;
+
 /// A row of accounts or projects as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +35,12 @@ pub enum ExportedAccess {
     Project(ExportedProject),
     /// An account.
     Account(ExportedAccount),
+    /// A clearance of hosts in a project.
+    Clearance(ExportedClearance),
+    /// A second factor.
+    SecondFactor(ExportedSecondFactor),
+    /// A recovery code.
+    RecoveryCode(ExportedRecoveryCode),
 }
 
 /// The row of an API token.
@@ -42,6 +55,8 @@ pub struct ExportedToken {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     project: Option<String>,
     has_server_role: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    networks: Option<Vec<String>>,
     created_at: i64,
     expires_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,13 +95,49 @@ pub struct ExportedAccount {
     created_at: i64,
 }
 
+/// The row of a clearance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedClearance {
+    project: String,
+    pattern: String,
+    level: String,
+    authorised_by: String,
+    at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
+    text: String,
+}
+
+/// The row of a second factor. Its secret is sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedSecondFactor {
+    account: String,
+    secret: String,
+    created_at: i64,
+    last_step: i64,
+    tries: i64,
+}
+
+/// The row of a recovery code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedRecoveryCode {
+    account: String,
+    digest: String,
+}
+
 /// The tables, in the order of the export.
 #[derive(Debug, Clone, Copy)]
 enum Table {
+    SecondFactor,
+    RecoveryCode,
     Token,
     Membership,
     Project,
     Account,
+    Clearance,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -107,10 +158,18 @@ struct ImportRows {
     memberships: Vec<ExportedMembership>,
     projects: Vec<ExportedProject>,
     accounts: Vec<ExportedAccount>,
+    clearances: Vec<ExportedClearance>,
+    factors: Vec<ExportedSecondFactor>,
+    codes: Vec<ExportedRecoveryCode>,
 }
 
+const SECOND_FACTORS: &str =
+    "RETURN { rows: (SELECT account, secret, created_at, last_step, tries FROM $range LIMIT $limit) };";
+
+const RECOVERY_CODES: &str = "RETURN { rows: (SELECT account, digest FROM $range LIMIT $limit) };";
+
 const TOKENS: &str = "
-    RETURN { rows: (SELECT name, digest, account, label, role, project, has_server_role, created_at, expires_at, used_at FROM $range LIMIT $limit) };";
+    RETURN { rows: (SELECT name, digest, account, label, role, project, has_server_role, networks, created_at, expires_at, used_at FROM $range LIMIT $limit) };";
 
 const MEMBERSHIPS: &str = "RETURN { rows: (SELECT account, project, role FROM $range LIMIT $limit) };";
 
@@ -119,13 +178,17 @@ const PROJECTS: &str = "RETURN { rows: (SELECT name, title, created_at FROM $ran
 const ACCOUNTS: &str = "
     RETURN { rows: (SELECT name, kind, server_role, is_disabled, password, created_at FROM $range LIMIT $limit) };";
 
+const CLEARANCES: &str = "
+    RETURN { rows: (SELECT project, pattern, level, authorised_by, at, until, text FROM $range LIMIT $limit) };";
+
 const IMPORT: &str = "
     BEGIN;
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     FOR $row IN $tokens {
         UPSERT type::record('token', [$row.name]) SET
             name = $row.name, digest = $row.digest, account = $row.account, label = $row.label, role = $row.role, project = $row.project,
-            has_server_role = $row.has_server_role, created_at = $row.created_at, expires_at = $row.expires_at, used_at = $row.used_at
+            has_server_role = $row.has_server_role, networks = $row.networks, created_at = $row.created_at, expires_at = $row.expires_at,
+            used_at = $row.used_at
             RETURN NONE;
     };
     FOR $row IN $memberships {
@@ -142,22 +205,57 @@ const IMPORT: &str = "
             created_at = $row.created_at, made_by = $run
             RETURN NONE;
     };
+    FOR $row IN $clearances {
+        UPSERT type::record('clearance', [$row.project, $row.pattern]) SET
+            project = $row.project, pattern = $row.pattern, level = $row.level, authorised_by = $row.authorised_by, at = $row.at,
+            until = $row.until, text = $row.text, made_by = $run
+            RETURN NONE;
+    };
+    FOR $row IN $factors {
+        UPSERT type::record('second_factor', [$row.account]) SET
+            account = $row.account, secret = $row.secret, created_at = $row.created_at, last_step = $row.last_step, tries = $row.tries,
+            made_by = $run
+            RETURN NONE;
+    };
+    FOR $row IN $codes {
+        UPSERT type::record('recovery_code', [$row.account, $row.digest]) SET account = $row.account, digest = $row.digest RETURN NONE;
+    };
     COMMIT;";
 
 impl Table {
-    const ALL: [Self; 4] = [Self::Token, Self::Membership, Self::Project, Self::Account];
+    const ALL: [Self; 7] = [
+        Self::SecondFactor,
+        Self::RecoveryCode,
+        Self::Token,
+        Self::Membership,
+        Self::Project,
+        Self::Account,
+        Self::Clearance,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
+            Self::SecondFactor => "second_factor",
+            Self::RecoveryCode => "recovery_code",
             Self::Token => "token",
             Self::Membership => "membership",
             Self::Project => "project",
             Self::Account => "account",
+            Self::Clearance => "clearance",
         }
     }
 
-    /// The range of the rows after this key, or of all rows. A name has no characters below `+` and
-    /// none above `z`.
+    /// The first schema with the table.
+    const fn first_schema(self) -> i64 {
+        match self {
+            Self::Token | Self::Membership | Self::Project | Self::Account => FIRST_SCHEMA,
+            Self::Clearance => FIRST_WITH_CLEARANCES,
+            Self::SecondFactor | Self::RecoveryCode => FIRST_WITH_FACTORS,
+        }
+    }
+
+    /// The range of the rows after this key, or of all rows. No part of a key has characters below
+    /// `*` or above `z`.
     fn range(self, after: Option<Vec<&str>>) -> RecordId {
         let key = |parts: Vec<String>| {
             RecordIdKey::Array(Array::from(parts.into_iter().map(SurrealValue::into_value).collect::<Vec<_>>()))
@@ -174,19 +272,25 @@ impl Table {
 impl ExportedAccess {
     const fn table(&self) -> Table {
         match self {
+            Self::SecondFactor(_) => Table::SecondFactor,
+            Self::RecoveryCode(_) => Table::RecoveryCode,
             Self::Token(_) => Table::Token,
             Self::Membership(_) => Table::Membership,
             Self::Project(_) => Table::Project,
             Self::Account(_) => Table::Account,
+            Self::Clearance(_) => Table::Clearance,
         }
     }
 
     fn key(&self) -> Vec<&str> {
         match self {
+            Self::SecondFactor(row) => vec![&row.account],
+            Self::RecoveryCode(row) => vec![&row.account, &row.digest],
             Self::Token(row) => vec![&row.name],
             Self::Membership(row) => vec![&row.account, &row.project],
             Self::Project(row) => vec![&row.name],
             Self::Account(row) => vec![&row.name],
+            Self::Clearance(row) => vec![&row.project, &row.pattern],
         }
     }
 }
@@ -203,18 +307,18 @@ impl SurrealStore {
         after: Option<&ExportedAccess>,
         limit: usize,
     ) -> Result<Vec<ExportedAccess>, StoreError> {
-        if schema < FIRST_SCHEMA {
-            return Ok(Vec::new());
-        }
         let first = after.map_or(0, |row| row.table() as usize);
         let mut after = after.map(ExportedAccess::key);
-        for table in Table::ALL.into_iter().skip(first) {
+        for table in Table::ALL.into_iter().skip(first).filter(|table| table.first_schema() <= schema) {
             let page = Page { range: table.range(after.take()), limit: at_most(limit) };
             let rows = match table {
+                Table::SecondFactor => self.page_of(SECOND_FACTORS, page, ExportedAccess::SecondFactor).await?,
+                Table::RecoveryCode => self.page_of(RECOVERY_CODES, page, ExportedAccess::RecoveryCode).await?,
                 Table::Token => self.page_of(TOKENS, page, ExportedAccess::Token).await?,
                 Table::Membership => self.page_of(MEMBERSHIPS, page, ExportedAccess::Membership).await?,
                 Table::Project => self.page_of(PROJECTS, page, ExportedAccess::Project).await?,
                 Table::Account => self.page_of(ACCOUNTS, page, ExportedAccess::Account).await?,
+                Table::Clearance => self.page_of(CLEARANCES, page, ExportedAccess::Clearance).await?,
             };
             if !rows.is_empty() {
                 return Ok(rows);
@@ -246,6 +350,9 @@ impl Import<'_> {
             memberships: Vec::new(),
             projects: Vec::new(),
             accounts: Vec::new(),
+            clearances: Vec::new(),
+            factors: Vec::new(),
+            codes: Vec::new(),
         };
         for row in rows.iter().cloned() {
             match row {
@@ -253,6 +360,9 @@ impl Import<'_> {
                 ExportedAccess::Membership(row) => all.memberships.push(row),
                 ExportedAccess::Project(row) => all.projects.push(row),
                 ExportedAccess::Account(row) => all.accounts.push(row),
+                ExportedAccess::Clearance(row) => all.clearances.push(row),
+                ExportedAccess::SecondFactor(row) => all.factors.push(row),
+                ExportedAccess::RecoveryCode(row) => all.codes.push(row),
             }
         }
         calls::execute_again(&self.store.inner.db, IMPORT, all).await.map_err(refused)

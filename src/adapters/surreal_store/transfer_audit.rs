@@ -1,4 +1,5 @@
-//! Exports and imports the audit log: its half of backup and restore.
+//! Exports and imports the entries of the audit log: their part of backup and restore. Their seals
+//! are exported apart ([`transfer_chain`](super::transfer_chain)).
 
 use kastrel_actors::ports::StoreError;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct ExportedEntry {
     pub scan: Option<i64>,
     /// What happened, as JSON text.
     pub event: String,
+    /// The number of its seal, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<i64>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -46,14 +50,14 @@ struct ImportEntries {
 }
 
 const EXPORT: &str = "
-    RETURN { entries: (SELECT at, record::id(id)[1] AS nonce, principal, scan, event FROM $range LIMIT $limit) };";
+    RETURN { entries: (SELECT at, record::id(id)[1] AS nonce, principal, scan, event, seal FROM $range LIMIT $limit) };";
 
 const IMPORT: &str = "
     BEGIN;
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     FOR $entry IN $entries {
         UPSERT type::record('audit', [-$entry.at, $entry.nonce]) SET
-            at = $entry.at, principal = $entry.principal, scan = $entry.scan, event = $entry.event RETURN NONE;
+            at = $entry.at, principal = $entry.principal, scan = $entry.scan, event = $entry.event, seal = $entry.seal RETURN NONE;
     };
     COMMIT;";
 

@@ -35,6 +35,7 @@ pub(super) struct AccountRow {
     server_role: Option<String>,
     is_disabled: bool,
     has_password: bool,
+    has_second_factor: bool,
     created_at: i64,
     members: Vec<MemberRow>,
 }
@@ -99,6 +100,7 @@ struct RehashArguments {
 macro_rules! account_columns {
     () => {
         "name, kind, server_role, is_disabled, password != NONE AS has_password, created_at,
+        (SELECT VALUE account FROM ONLY second_factor:[$parent.name]) != NONE AS has_second_factor,
         (SELECT project, role FROM membership:[$parent.name]..[$parent.name + '!']) AS members"
     };
 }
@@ -123,6 +125,7 @@ macro_rules! write_password {
     () => {
         "UPDATE $key SET password = $hash RETURN NONE;
         DELETE session WHERE account = $name AND digest != $keep RETURN NONE;
+        DELETE pending_sign_in WHERE account = $name RETURN NONE;
         DELETE one_time_link WHERE account = $name RETURN NONE;"
     };
 }
@@ -165,7 +168,10 @@ const CHANGE: &str = concat!(
     IF $is_changed AND !$is_last {
         IF $ends_admin { UPSERT counter:admins SET value = (value ?? 0) + 1 RETURN NONE; };
         UPDATE $key SET is_disabled = $disabled, server_role = $role RETURN NONE;
-        IF $ends_sessions { DELETE session WHERE account = $name RETURN NONE; };
+        IF $ends_sessions {
+            DELETE session WHERE account = $name RETURN NONE;
+            DELETE pending_sign_in WHERE account = $name RETURN NONE;
+        };
         ",
     write_event!(),
     "
@@ -218,6 +224,7 @@ impl AccountRow {
             server_role: self.server_role.map(|role| role.parse::<ServerRole>()).transpose().map_err(row::corrupt)?,
             is_disabled: self.is_disabled,
             has_password: self.has_password,
+            has_second_factor: self.has_second_factor,
             created_at: row::timestamp(self.created_at)?,
             memberships: self.members.into_iter().map(MemberRow::into_membership).collect::<Result<_, _>>()?,
         })
@@ -311,7 +318,7 @@ impl SurrealStore {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kastrel_actors::model::AccountKind;
+    use kastrel_actors::model::{AccountKind, AuditQuery};
     use kastrel_actors::ports::AccessStore as _;
 
     use super::*;
@@ -377,7 +384,7 @@ mod tests {
             let answer: Changed = calls::call_again(&store.inner.db, CREATE, arguments.clone()).await.unwrap();
             assert!(answer.changed, "the call whose answer was lost has created it");
         }
-        assert_eq!(store.audit(None, 9).await.unwrap().len(), 1);
+        assert_eq!(store.audit(&AuditQuery::newest(9)).await.unwrap().entries.len(), 1);
         let other = CreateArguments { event: store.audited(&event, &Principal::System).unwrap(), ..arguments };
         let answer: Changed = calls::call_again(&store.inner.db, CREATE, other).await.unwrap();
         assert!(!answer.changed, "another call has not");

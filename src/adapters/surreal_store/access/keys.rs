@@ -1,7 +1,7 @@
 //! The keys of the rows of accounts and credentials.
 
 use kastrel_actors::model::{AccountName, SecretDigest, TokenId};
-use surrealdb::types::RecordId;
+use surrealdb::types::{Array, RecordId, SurrealValue as _};
 
 use super::super::row;
 
@@ -23,4 +23,20 @@ pub(super) fn token_key(id: &TokenId) -> RecordId {
 /// The key of the row of a one-time link.
 pub(super) fn link_key(key: SecretDigest) -> RecordId {
     row::text_key("one_time_link", &key.to_string())
+}
+
+/// The key of the row of a second factor.
+pub(super) fn factor_key(account: &AccountName) -> RecordId {
+    row::text_key("second_factor", account.as_str())
+}
+
+/// The key of the row of a recovery code.
+pub(super) fn recovery_key(account: &AccountName, code: SecretDigest) -> RecordId {
+    let parts = vec![account.to_string().into_value(), code.to_string().into_value()];
+    RecordId::new("recovery_code", Array::from(parts))
+}
+
+/// The key of the row of a pending sign-in.
+pub(super) fn pending_key(key: SecretDigest) -> RecordId {
+    row::text_key("pending_sign_in", &key.to_string())
 }

@@ -221,7 +221,7 @@ impl SurrealStore {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::AccountKind;
+    use kastrel_actors::model::{AccountKind, AuditQuery};
     use kastrel_actors::ports::{AccessStore as _, AuditLog as _};
 
     use super::*;
@@ -271,7 +271,7 @@ mod tests {
             assert!(answer.changed);
         }
         assert_eq!(
-            store.audit(None, 9).await.unwrap().len(),
+            store.audit(&AuditQuery::newest(9)).await.unwrap().entries.len(),
             3,
             "account_created, password_link_created, password_changed"
         );

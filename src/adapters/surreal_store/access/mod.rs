@@ -1,4 +1,4 @@
-//! Accounts, projects and credentials: the port [`AccessStore`].
+//! Accounts, projects and credentials: the ports [`AccessStore`] and [`SecondFactorStore`].
 //!
 //! Each change and its entry of the audit log are one transaction. A change that is called again
 //! after a lost response recognizes its own earlier effect, each method in its own way:
@@ -15,17 +15,20 @@
 mod accounts;
 mod keys;
 mod links;
+mod pending_sign_ins;
 mod projects;
+mod second_factors;
 mod sessions;
 mod tokens;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Account, AccountChange, AccountChanged, AccountName, DomainEvent, MemberChanged, NewAccount, OneTimeLink,
-    Principal, Project, ProjectId, ProjectRole, ScanId, SecretDigest, Session, SetUpResult, TokenId, TokenRecord,
+    Account, AccountChange, AccountChanged, AccountName, DomainEvent, FactorChange, FactorUse, MemberChanged,
+    NewAccount, NewSecondFactor, OneTimeLink, PendingSignIn, Principal, Project, ProjectId, ProjectRole, ScanId,
+    SecondFactor, SecretDigest, Session, SetUpResult, SignInEnd, TokenId, TokenRecord,
 };
-use kastrel_actors::ports::{AccessStore, StoreError};
+use kastrel_actors::ports::{AccessStore, SecondFactorStore, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
 use super::calls;
@@ -225,5 +228,80 @@ impl AccessStore for SurrealStore {
     async fn record(&self, event: DomainEvent, scan: Option<ScanId>, by: &Principal) -> Result<(), StoreError> {
         let event = self.audited(&event, by)?.about(scan)?;
         Ok(calls::execute_again(&self.inner.db, RECORD, RecordArguments { event }).await?)
+    }
+}
+
+#[async_trait]
+impl SecondFactorStore for SurrealStore {
+    async fn second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError> {
+        self.read_factor(account).await
+    }
+
+    async fn try_second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError> {
+        self.count_factor_try(account).await
+    }
+
+    async fn add_second_factor(
+        &self,
+        factor: NewSecondFactor,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<bool, StoreError> {
+        self.add_factor(factor, keep, by).await
+    }
+
+    async fn remove_second_factor(
+        &self,
+        account: &AccountName,
+        used: Option<FactorUse>,
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        self.delete_factor(account, used, keep, by).await
+    }
+
+    async fn replace_recovery_codes(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        codes: &[SecretDigest],
+        keep: Option<SecretDigest>,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        self.replace_codes(account, used, codes, keep, by).await
+    }
+
+    async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError> {
+        self.add_pending(pending).await
+    }
+
+    async fn pending_sign_in(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PendingSignIn>, StoreError> {
+        self.read_pending(key, at).await
+    }
+
+    async fn try_sign_in(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PendingSignIn>, StoreError> {
+        self.count_sign_in_try(key, at).await
+    }
+
+    async fn end_pending_sign_in(&self, key: SecretDigest) -> Result<(), StoreError> {
+        self.delete_pending(key).await
+    }
+
+    async fn finish_sign_in(
+        &self,
+        key: SecretDigest,
+        used: FactorUse,
+        session: Session,
+    ) -> Result<SignInEnd, StoreError> {
+        self.finish_with_code(key, used, session).await
+    }
+
+    async fn finish_enrolment(
+        &self,
+        key: SecretDigest,
+        factor: NewSecondFactor,
+        session: Session,
+    ) -> Result<SignInEnd, StoreError> {
+        self.finish_with_factor(key, factor, session).await
     }
 }

@@ -18,7 +18,7 @@ use super::{Gone, Key, OfAccount};
 
 /// The columns of a session.
 #[derive(Debug, Clone, SurrealValue)]
-struct SessionRow {
+pub(super) struct SessionRow {
     digest: String,
     account: String,
     created_at: i64,
@@ -54,6 +54,11 @@ struct EndArguments {
     event: EventRows,
 }
 
+/// The event of a new session.
+pub(super) fn signed_in(session: &Session) -> DomainEvent {
+    DomainEvent::SignedIn { account: session.account.clone(), address: session.address.clone() }
+}
+
 #[derive(Debug, Clone, SurrealValue)]
 struct ExpiredArguments {
     until: i64,
@@ -66,19 +71,25 @@ macro_rules! session_columns {
     };
 }
 
+/// Creates the session `$row` with the key `$key` within a transaction.
+macro_rules! write_session {
+    () => {
+        "CREATE $key SET
+            digest = $row.digest, account = $row.account, created_at = $row.created_at, used_at = $row.used_at, expires_at = $row.expires_at,
+            address = $row.address, agent = $row.agent
+            RETURN NONE;"
+    };
+}
+pub(super) use write_session;
+
 /// The secret of a session is random, so a row with its digest is that of an earlier, equal call.
 const CREATE: &str = concat!(
     "
     BEGIN;
-    IF (SELECT VALUE digest FROM ONLY $key) = NONE {
-        CREATE $key SET
-            digest = $row.digest, account = $row.account, created_at = $row.created_at, used_at = $row.used_at, expires_at = $row.expires_at,
-            address = $row.address, agent = $row.agent
-            RETURN NONE;
-        ",
+    IF (SELECT VALUE digest FROM ONLY $key) = NONE { ",
+    write_session!(),
     write_event!(),
-    "
-    };
+    " };
     COMMIT;"
 );
 
@@ -113,10 +124,24 @@ const DELETE_EXPIRED: &str = "
     DELETE $gone RETURN NONE;
     DELETE token WHERE expires_at <= $until RETURN NONE;
     DELETE one_time_link WHERE expires_at <= $until RETURN NONE;
+    DELETE pending_sign_in WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";
 
 impl SessionRow {
+    pub(super) fn new(session: Session) -> Self {
+        let Session { key, account, created_at, used_at, expires_at, address, agent } = session;
+        Self {
+            digest: key.to_string(),
+            account: account.to_string(),
+            created_at: row::nanoseconds(created_at),
+            used_at: row::nanoseconds(used_at),
+            expires_at: row::nanoseconds(expires_at),
+            address,
+            agent,
+        }
+    }
+
     fn into_session(self) -> Result<Session, StoreError> {
         Ok(Session {
             key: self.digest.parse().map_err(row::corrupt)?,
@@ -132,19 +157,9 @@ impl SessionRow {
 
 impl SurrealStore {
     pub(super) async fn add_session(&self, session: Session) -> Result<(), StoreError> {
-        let Session { key, account, created_at, used_at, expires_at, address, agent } = session;
-        let by = Principal::User(account.clone());
-        let row = SessionRow {
-            digest: key.to_string(),
-            account: account.to_string(),
-            created_at: row::nanoseconds(created_at),
-            used_at: row::nanoseconds(used_at),
-            expires_at: row::nanoseconds(expires_at),
-            address: address.clone(),
-            agent,
-        };
-        let event = self.audited(&DomainEvent::SignedIn { account, address }, &by)?;
-        let arguments = CreateArguments { key: session_key(key), row, event };
+        let by = Principal::User(session.account.clone());
+        let event = self.audited(&signed_in(&session), &by)?;
+        let arguments = CreateArguments { key: session_key(session.key), row: SessionRow::new(session), event };
         Ok(calls::execute_again(&self.inner.db, CREATE, arguments).await?)
     }
 

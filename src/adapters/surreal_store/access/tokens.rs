@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use kastrel_actors::model::{Account, AccountName, DomainEvent, Principal, TokenId, TokenRecord, TokenScope};
+use kastrel_actors::model::{Account, AccountName, DomainEvent, Network, Principal, TokenId, TokenRecord, TokenScope};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -25,6 +25,7 @@ struct TokenRow {
     role: String,
     project: Option<String>,
     has_server_role: bool,
+    networks: Option<Vec<String>>,
     created_at: i64,
     expires_at: i64,
     used_at: Option<i64>,
@@ -59,7 +60,7 @@ struct RevokeArguments {
 
 macro_rules! token_columns {
     () => {
-        "name, digest, account, label, role, project, has_server_role, created_at, expires_at, used_at"
+        "name, digest, account, label, role, project, has_server_role, networks, created_at, expires_at, used_at"
     };
 }
 
@@ -72,7 +73,8 @@ const CREATE: &str = concat!(
     IF $has_account AND (SELECT VALUE digest FROM ONLY $key) != $row.digest {
         CREATE $key SET
             name = $row.name, digest = $row.digest, account = $row.account, label = $row.label, role = $row.role, project = $row.project,
-            has_server_role = $row.has_server_role, created_at = $row.created_at, expires_at = $row.expires_at, used_at = $row.used_at
+            has_server_role = $row.has_server_role, networks = $row.networks, created_at = $row.created_at, expires_at = $row.expires_at,
+            used_at = $row.used_at
             RETURN NONE;
         ",
     write_event!(),
@@ -106,7 +108,7 @@ const REVOKE: &str = concat!(
 
 impl TokenRow {
     fn new(record: TokenRecord) -> Self {
-        let TokenRecord { id, digest, account, label, scope, created_at, expires_at, used_at } = record;
+        let TokenRecord { id, digest, account, label, scope, networks, created_at, expires_at, used_at } = record;
         Self {
             name: id.to_string(),
             digest: digest.to_string(),
@@ -115,6 +117,7 @@ impl TokenRow {
             role: scope.role.to_string(),
             project: scope.project.map(|project| project.to_string()),
             has_server_role: scope.has_server_role,
+            networks: (!networks.is_empty()).then(|| networks.iter().map(ToString::to_string).collect()),
             created_at: row::nanoseconds(created_at),
             expires_at: row::nanoseconds(expires_at),
             used_at: used_at.map(row::nanoseconds),
@@ -122,6 +125,7 @@ impl TokenRow {
     }
 
     fn into_record(self) -> Result<TokenRecord, StoreError> {
+        let networks: Result<Vec<Network>, _> = self.networks.iter().flatten().map(|network| network.parse()).collect();
         Ok(TokenRecord {
             id: self.name.parse().map_err(row::corrupt)?,
             digest: self.digest.parse().map_err(row::corrupt)?,
@@ -132,6 +136,7 @@ impl TokenRow {
                 project: self.project.map(|project| project.parse()).transpose().map_err(row::corrupt)?,
                 has_server_role: self.has_server_role,
             },
+            networks: networks.map_err(row::corrupt)?,
             created_at: row::timestamp(self.created_at)?,
             expires_at: row::timestamp(self.expires_at)?,
             used_at: self.used_at.map(row::timestamp).transpose()?,

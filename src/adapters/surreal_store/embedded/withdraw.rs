@@ -54,7 +54,10 @@ const WITHDRAW: &str = "
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE aim WHERE first IN $numbers RETURN NONE;
-    DELETE audit WHERE scan IN $numbers RETURN NONE;
+    LET $entries = DELETE audit WHERE scan IN $numbers RETURN BEFORE;
+    FOR $entry IN $entries {
+        DELETE type::record('audit_open', [$entry.at, record::id($entry.id)[1]]) RETURN NONE;
+    };
     UPSERT $submitter SET batch = $batch, last = NONE, at = time::nano(time::now()) RETURN NONE;
     COMMIT;";
 

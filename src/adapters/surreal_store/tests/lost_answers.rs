@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    CancelledBy, Command, Failure, FailureKind, ListQuery, Resolution, ScanId, ScanStatus, Submitted,
+    AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DomainEvent, Failure, FailureKind, ListQuery,
+    Principal, ProjectId, Pruning, Resolution, ScanId, ScanStatus, Submitted,
 };
-use kastrel_actors::ports::Applied;
+use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
-use kastrel_actors::testing::fixtures;
+use kastrel_actors::ports::{Applied, SealSigner as _};
+use kastrel_actors::testing::{TestSigner, fixtures};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -221,13 +223,8 @@ fn an_end_whose_answer_was_lost_has_happened() {
             store.apply(id, Command::Finish { token: running.token, resolution: retry, plugins: None }).await.unwrap();
         assert!(matches!(&ended, Applied::Committed(record) if record.status() == ScanStatus::Pending), "{ended:?}");
         relay.let_pass(1, Fate::LoseAnswer).await;
-        let cancelled = store
-            .apply(
-                id,
-                Command::Cancel { by: CancelledBy::User, principal: kastrel_actors::model::Principal::Anonymous },
-            )
-            .await
-            .unwrap();
+        let cancelled =
+            store.apply(id, Command::Cancel { by: CancelledBy::User, principal: Principal::Anonymous }).await.unwrap();
         assert!(
             matches!(&cancelled, Applied::Committed(record) if record.status() == ScanStatus::Cancelled),
             "{cancelled:?}"
@@ -245,11 +242,76 @@ fn idempotent_calls_are_retried() {
         relay.let_pass(0, Fate::LoseAnswer).await;
         store.renew(fixtures::registration("a"), TTL).await.unwrap().unwrap();
         relay.let_pass(0, Fate::LoseAnswer).await;
-        store.pause(None, &kastrel_actors::model::Principal::System).await.unwrap();
-        assert_eq!(store.audit(None, 9).await.unwrap().len(), 2, "the submission, and one pause");
+        store.pause(None, &Principal::System).await.unwrap();
+        let audit = store.audit(&AuditQuery::newest(9)).await.unwrap();
+        assert_eq!(audit.entries.len(), 2, "the submission, and one pause");
         relay.let_pass(0, Fate::LoseAnswer).await;
         // A retry would report that there was no pause.
-        assert!(store.resume(&kastrel_actors::model::Principal::System).await.is_err());
+        assert!(store.resume(&Principal::System).await.is_err());
         assert_eq!(store.paused().await.unwrap(), None);
+    });
+}
+
+/// A removal is a read and a write.
+#[test]
+fn a_clearance_whose_answer_was_lost_was_set_and_removed_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let clearance = Clearance {
+            project: ProjectId::default(),
+            pattern: "example.com".parse().unwrap(),
+            level: ClearanceLevel::Active,
+            authorised_by: Principal::System,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            until: None,
+            text: "contract".into(),
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        store.set_clearance(clearance.clone()).await.unwrap();
+        relay.shared.cut.notified().await;
+        let id = &clearance.project;
+        assert_eq!(store.clearances(id).await.unwrap(), std::slice::from_ref(&clearance));
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.remove_clearance(id, &clearance.pattern, &Principal::System).await.unwrap());
+        assert_eq!(store.clearances(id).await.unwrap(), []);
+        assert!(!store.remove_clearance(id, &clearance.pattern, &Principal::System).await.unwrap());
+        let actions: Vec<&str> = store
+            .audit(&AuditQuery::newest(9))
+            .await
+            .unwrap()
+            .entries
+            .iter()
+            .map(|entry| entry.event.action())
+            .collect();
+        assert_eq!(actions, ["clearance_removed", "clearance_set"]);
+    });
+}
+
+#[test]
+fn a_seal_whose_answer_was_lost_is_added_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let signer = TestSigner::new(7);
+        for number in 1..=2 {
+            store.record(DomainEvent::ScansExported, None, &Principal::System).await.unwrap();
+            let unsealed = store.unsealed(9).await.unwrap();
+            let at = unsealed.entries[0].key.at;
+            let sealed = seal_of(&unsealed.head, &unsealed.entries, at, signer.key().id(), |bytes| signer.sign(bytes));
+            let (seal, entries) = sealed.unwrap();
+            relay.let_pass(0, Fate::LoseAnswer).await;
+            assert!(store.add_seal(&seal, &entries).await.unwrap());
+            relay.shared.cut.notified().await;
+            let state = store.sealing_state().await.unwrap();
+            assert_eq!((state.seals, state.waiting), (number, 0));
+        }
+        let pruning = Pruning { after: 0, through: 1, count: 1, at: jiff::Timestamp::UNIX_EPOCH };
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.prune_entries(&pruning).await.unwrap());
+        relay.shared.cut.notified().await;
+        assert_eq!(
+            store.audit(&AuditQuery::newest(9)).await.unwrap().entries.len(),
+            2,
+            "an entry of the second seal, and one of the pruning"
+        );
     });
 }
