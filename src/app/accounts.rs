@@ -1,17 +1,21 @@
 //! The accounts of a server: the limits of sessions, the first administrator, and the deletion of
-//! what has expired.
+//! what has expired. Also the access service of a database that a command opened.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{AccountKind, RequestContext, ServerRole};
-use kastrel_actors::ports::StoreError;
+use kastrel_actors::policy::clearance::ClearanceRule;
+use kastrel_actors::policy::second_factor::FactorRule;
+use kastrel_actors::ports::{NoSealer, StoreError, Stores, SystemClock};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use crate::config::{AuthMode, Config};
+use crate::adapters::surreal_store::SurrealStore;
+use crate::config::{AuthMode, Config, RequiredFactor};
 use crate::identity::password::Password;
 use crate::service::access::{AccessService, AccessSettings, AccountError, AccountRequest};
 use crate::telemetry;
@@ -42,13 +46,34 @@ pub enum FirstAdminError {
     Store(#[from] StoreError),
 }
 
-/// Returns the limits of sessions and links.
+/// Returns the limits of sessions and links, and the rule for second factors.
 pub(super) fn settings(config: &Config) -> AccessSettings {
     AccessSettings {
         session_idle: Duration::from_hours(config.auth.session_idle_hours.into()),
         session_lifetime: Duration::from_hours(config.auth.session_lifetime_hours.into()),
+        second_factor: match config.auth.require_second_factor {
+            RequiredFactor::Off => FactorRule::Off,
+            RequiredFactor::Admins => FactorRule::Admins,
+            RequiredFactor::All => FactorRule::All,
+        },
         ..AccessSettings::default()
     }
+}
+
+/// Returns whether scans need the clearance of their target: they do where accounts are on.
+pub(super) fn clearance(config: &Config) -> ClearanceRule {
+    match config.auth.mode {
+        AuthMode::Off => ClearanceRule::NotRequired,
+        AuthMode::Local => ClearanceRule::Required,
+    }
+}
+
+/// Returns the access service of a database that a command opened, to write entries of the audit
+/// log.
+pub fn access_of(store: &SurrealStore) -> AccessService {
+    let stores = Stores::of(&Arc::new(store.clone()));
+    // An entry of the audit log has no secret that could be sealed.
+    AccessService::new(&stores, Arc::new(SystemClock), Arc::new(NoSealer), AccessSettings::default())
 }
 
 /// Prepares the first administrator of a server with accounts, if it has none: creates the account

@@ -68,6 +68,14 @@ pub enum AppError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The key that signs the seals of the audit log cannot be used.
+    #[error("failed to read the key of the audit log in {}", path.display())]
+    AuditKey {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// `kast.scanner` is `kast`, but KAST is missing.
     #[error("kast.scanner is `kast`, but no KAST was found: set KAST_CLI_PATH, or put `kast` on the PATH")]
     NoKast,

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod artifacts;
+mod audit;
 mod common;
 mod database;
 mod error;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
+use self::audit::Sealing;
 use self::common::{absolute, sealer};
 use crate::adapters::kast_runner::RunAs;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
@@ -36,7 +38,7 @@ use crate::private;
 use crate::service::access::AccessService;
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
-pub use accounts::{FirstAdminError, prepare_first_admin};
+pub use accounts::{FirstAdminError, access_of, prepare_first_admin};
 pub use artifacts::artifacts;
 pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
@@ -72,6 +74,8 @@ pub struct App {
     database: SurrealStore,
     /// The automatic backups. Only the `serve` role with an embedded database makes them.
     backups: Option<RunningBackups>,
+    /// The sealing of the audit log, in a process with a server.
+    sealing: Option<Sealing>,
     node: Option<RunningNode>,
     catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
     /// The telemetry of this process.
@@ -124,10 +128,15 @@ impl App {
                 sealer: sealer(config)?,
                 limits: config.queue_limits(),
                 drain_limit: config.scans.drain_limit_seconds,
+                clearance: accounts::clearance(config),
             };
             let services = Services::new(ports.clone());
-            let access =
-                AccessService::new(ports.store.access.clone(), Arc::clone(&ports.clock), accounts::settings(config));
+            let access = AccessService::new(
+                &ports.store,
+                Arc::clone(&ports.clock),
+                Arc::clone(&ports.sealer),
+                accounts::settings(config),
+            );
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
                 let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
@@ -166,6 +175,7 @@ impl App {
             } else {
                 None
             };
+            let sealing = Sealing::start(config, role, &folders.data, &ports)?;
             let upkeep = role.follows_scans().then(|| accounts::keep_clean(access.clone()));
             Ok(Self {
                 services,
@@ -175,6 +185,7 @@ impl App {
                 backup: links.backup,
                 database: links.database,
                 backups,
+                sealing,
                 node,
                 renderer,
                 catalogue,
@@ -252,6 +263,9 @@ impl App {
     /// Closes the database, after everything else has stopped. Returns when all commits are written
     /// to disk and the files are released.
     pub async fn close(&self) {
+        if let Some(sealing) = &self.sealing {
+            sealing.stop().await;
+        }
         self.database.close().await;
     }
 }

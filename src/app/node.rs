@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::{AppError, artifacts, identity, reports, scanner};
+use super::{AppError, accounts, artifacts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
 use crate::adapters::kast_runner::{Watchdog, sweep_leftovers};
 use crate::adapters::node_health::MachineHealth;
@@ -160,6 +160,7 @@ fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeCon
         sole_node: !shared,
         adopts_waiting: role != Role::OneShot,
         waits_for_repair: role != Role::OneShot,
+        clearance: accounts::clearance(config),
         ..defaults
     }
 }

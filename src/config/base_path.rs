@@ -66,6 +66,7 @@ const OWN: &[&str] = &[
     "accounts",
     "api",
     "assets",
+    "audit",
     "livez",
     "login",
     "logout",

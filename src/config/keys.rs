@@ -12,8 +12,8 @@ use super::key::Key;
 use super::resolver::Resolver;
 use super::secret::{SecretText, SecretUrl};
 use super::values::{
-    AuthMode, FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, ScannerChoice, ScopeRules, Setting,
-    SettingPatterns, TraceUrl, UserText, VariableNames,
+    AuthMode, FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, RequiredFactor, ScannerChoice, ScopeRules,
+    Setting, SettingPatterns, TraceUrl, UserText, VariableNames,
 };
 
 impl Key {
@@ -159,7 +159,8 @@ settings! {
     /// Accounts.
     auth: AuthConfig {
         /// How clients say who they are. off: not at all, every client has all rights, and the
-        /// server listens on a loopback address only. local: accounts of this server.
+        /// server listens on a loopback address only. local: accounts of this server. Workers need
+        /// the mode of their servers: it also decides whether scans need clearances.
         mode: AuthMode = "off", env ["KASTREL_AUTH_MODE"];
         /// A session ends when it was not used for this long, in hours.
         session_idle_hours: u32 = 12, within 1 to 8760;
@@ -168,6 +169,10 @@ settings! {
         /// File with the password of the account `admin`, which is created at the first start.
         /// Empty: the log has a one-time link with which you create the first administrator.
         admin_password_file: Option<PathBuf> = "", env ["KASTREL_ADMIN_PASSWORD_FILE"];
+        /// Which users must have a second factor. off: none must. admins: those with the server
+        /// role `admin`. all: all. A user without one sets it up at the next sign-in. API tokens
+        /// and commands on the data folder are not affected.
+        require_second_factor: RequiredFactor = "off";
     }
 
     /// Folders.
@@ -204,6 +209,13 @@ settings! {
         /// Folder of the backups, for this database alone, preferably on another disk. Empty:
         /// `backups` in the data folder.
         dir: Option<PathBuf> = "";
+    }
+
+    /// The audit log.
+    audit: AuditConfig {
+        /// How long entries are kept, in days: 0 for ever, otherwise at least 30. The seals of
+        /// deleted entries stay, so that the log can be verified.
+        keep_days: u32 = 0, within 0 to 3650;
     }
 
     /// Storage of the scans' files: reports, logs and raw results.

@@ -39,6 +39,6 @@ pub use resolver::Effective;
 pub use role::Role;
 pub use secret::{SecretText, SecretUrl, redact};
 pub use values::{
-    AuthMode, LogFormat, LogLevel, ProxyRules, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl, UserText,
-    VariableNames,
+    AuthMode, LogFormat, LogLevel, ProxyRules, RequiredFactor, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl,
+    UserText, VariableNames,
 };

@@ -63,6 +63,16 @@ impl Role {
         }
     }
 
+    /// Returns whether the process seals the audit log: those with a server do. A worker does not,
+    /// because scanners run on its machine, which are to be kept away from the key.
+    #[must_use]
+    pub const fn seals_audit_log(self) -> bool {
+        match self {
+            Self::Serve | Self::Web => true,
+            Self::Worker | Self::OneShot | Self::Offline => false,
+        }
+    }
+
     /// Returns the command that starts this role.
     #[must_use]
     pub const fn command(self) -> &'static str {

@@ -17,6 +17,9 @@ use super::keys::Config;
 use super::redis_url::check_redis_url;
 use super::resolver::Effective;
 
+/// The shortest time for which entries of the audit log are kept, in days.
+const LEAST_KEEP_DAYS: u32 = 30;
+
 impl Config {
     /// Returns the folder of the scans' results.
     #[must_use]
@@ -41,6 +44,12 @@ impl Config {
     #[must_use]
     pub const fn makes_backups(&self) -> bool {
         self.backup.enabled && self.database.url.is_none()
+    }
+
+    /// Returns how long entries of the audit log are kept; `None` means for ever.
+    #[must_use]
+    pub fn audit_retention(&self) -> Option<Duration> {
+        (self.audit.keep_days > 0).then(|| Duration::from_hours(u64::from(self.audit.keep_days) * 24))
     }
 
     /// Returns the file in which a running server publishes its URL for commands of the same data
@@ -176,6 +185,10 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
             name("server.tls_key")
         ),
     );
+    check(
+        (1..LEAST_KEEP_DAYS).contains(&config.audit.keep_days),
+        format!("{} must be 0, or at least {LEAST_KEEP_DAYS}", name("audit.keep_days")),
+    );
     // Without a bucket, the other keys of the section have no effect.
     let Some(artifacts) = Some(&config.artifacts).filter(|artifacts| artifacts.url.is_some()) else { return problems };
     check(
@@ -282,6 +295,23 @@ mod tests {
                     && text.contains("must be set together"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn audit_log_is_kept_for_ever_or_for_30_days_at_least() {
+        let of = |days: &str| {
+            let env: BTreeMap<String, String> = [("KASTREL_AUDIT__KEEP_DAYS".to_owned(), days.to_owned())].into();
+            Sources::of(&env)
+                .resolve()
+                .map(|resolved| resolved.config.audit_retention())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(defaults().audit_retention(), None);
+        assert_eq!((of("0"), of("30")), (Ok(None), Ok(Some(Duration::from_hours(30 * 24)))));
+        for days in ["1", "29", "3651", "-1", "x"] {
+            let why = of(days).unwrap_err();
+            assert!(why.contains("audit.keep_days"), "{why}");
         }
     }
 

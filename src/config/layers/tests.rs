@@ -66,6 +66,8 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "scans.egress_allow" | "scope.allow" | "scope.deny" => "example.com",
             "log.format" => "json",
             "auth.mode" => "local",
+            "auth.require_second_factor" => "all",
+            "audit.keep_days" => "30",
             "log.level" => "debug",
             "scans.egress_limit"
             | "scope.allow_private"

@@ -80,6 +80,18 @@ choice! {
     }
 }
 
+choice! {
+    /// The accounts that must have a second factor.
+    RequiredFactor, "off, admins or all" {
+        /// None.
+        Off = "off",
+        /// Those with the server role `admin`.
+        Admins = "admins",
+        /// All users.
+        All = "all",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::setting::testing::read;
@@ -94,6 +106,9 @@ mod tests {
             assert_eq!(read(choice.as_str()), Some(*choice));
         }
         for choice in AuthMode::ALL {
+            assert_eq!(read(choice.as_str()), Some(*choice));
+        }
+        for choice in RequiredFactor::ALL {
             assert_eq!(read(choice.as_str()), Some(*choice));
         }
     }

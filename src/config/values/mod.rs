@@ -11,7 +11,7 @@ mod setting;
 mod standard;
 mod words;
 
-pub use choices::{AuthMode, LogFormat, ScannerChoice};
+pub use choices::{AuthMode, LogFormat, RequiredFactor, ScannerChoice};
 pub(super) use lists::FolderList;
 pub use lists::{ProxyRules, ScopeRules, SettingPatterns, VariableNames};
 pub(super) use setting::Setting;

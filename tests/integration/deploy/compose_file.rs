@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kastrel::config::{AuthMode, Config, KEYS, Sources};
+use kastrel::config::{AuthMode, Config, KEYS, RequiredFactor, Sources};
 
 use super::compose::{Compose, Service};
 use super::{assert_is_command, repository};
@@ -170,9 +170,12 @@ fn dashboard_has_accounts_and_may_get_the_password_of_the_first_administrator() 
     assert_eq!((auth(&[]).mode, auth(&[]).admin_password_file), (AuthMode::Local, None));
     let with_file = auth(&[("KASTREL_ADMIN_PASSWORD_FILE", "/run/secrets/admin")]);
     assert_eq!(with_file.admin_password_file, Some("/run/secrets/admin".into()));
+    assert_eq!(auth(&[]).require_second_factor, RequiredFactor::Off);
+    let with_factor = auth(&[("KASTREL_AUTH__REQUIRE_SECOND_FACTOR", "admins")]);
+    assert_eq!(with_factor.require_second_factor, RequiredFactor::Admins);
     let compose = Compose::read(&[]);
     assert!(compose.service("web").command.contains(&"0.0.0.0:5000".to_owned()));
-    assert!(!compose.service("worker").environment.contains_key("KASTREL_AUTH_MODE"), "workers have no pages");
+    assert_eq!(config(compose.service("worker")).auth.mode, AuthMode::Local, "workers check clearances again");
 }
 
 /// Its `is-ready` queries the latest version online unless this is disabled.
