@@ -89,6 +89,7 @@ impl AccessService {
             server_role,
             is_disabled: false,
             has_password: password_hash.is_some(),
+            has_second_factor: false,
             created_at,
             memberships: memberships.clone(),
         };

@@ -1,9 +1,11 @@
 //! Who makes a request: the account of a session or of an API token, with its rights now.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kastrel_actors::model::{Account, SecretDigest, Session, TokenId};
+use kastrel_actors::policy::second_factor::may_have_session;
 use kastrel_actors::ports::StoreError;
 
 use super::identity_cache::Known;
@@ -14,7 +16,7 @@ use crate::identity::token::ApiToken;
 
 impl AccessService {
     /// Returns who has the session with this secret. `None`: there is no such session, it reached a
-    /// limit, or its account is disabled.
+    /// limit, or its account is disabled or lacks the second factor that it must have.
     ///
     /// # Errors
     /// A failure of the store.
@@ -24,22 +26,24 @@ impl AccessService {
     }
 
     /// Returns whose API token this is, with the account's rights within the limits of the token.
-    /// `None`: the text is no token, there is no such token, it expired, or its account is
-    /// disabled.
+    /// `address` is the client's. `None`: the text is no token, there is no such token, it expired,
+    /// it is not accepted from this address, or its account is disabled.
     ///
     /// # Errors
     /// A failure of the store.
-    pub async fn by_token(&self, text: &str) -> Result<Option<SignedIn>, StoreError> {
+    pub async fn by_token(&self, text: &str, address: Option<IpAddr>) -> Result<Option<SignedIn>, StoreError> {
         let Ok(token) = ApiToken::parse(text) else { return Ok(None) };
         let Ok(id) = token.id().parse::<TokenId>() else { return Ok(None) };
         let key = token.digest();
-        Ok(self.still_valid(self.cache.get(key, || self.clone().read_token(id, key)).await?))
+        let known = self.cache.get(key, || self.clone().read_token(id, key)).await?;
+        Ok(self.still_valid(known.filter(|known| known.is_accepted_from(address))))
     }
 
     async fn read_session(self, key: SecretDigest) -> Result<Option<Known>, StoreError> {
         let Some((session, account)) = self.store.session(key).await? else { return Ok(None) };
         let (valid_until, now) = (self.end_of(&session), self.clock.now());
-        if account.is_disabled || valid_until <= now {
+        let may_exist = !account.is_disabled && may_have_session(self.settings.second_factor, &account);
+        if !may_exist || valid_until <= now {
             return Ok(None);
         }
         if self.cache.is_note_due(key, Some(session.used_at), now) {
@@ -47,7 +51,7 @@ impl AccessService {
             note(async move { store.use_session(key, now).await });
         }
         let signed_in = SignedIn { session: Some(key), ..identity(&account) };
-        Ok(Some(Known { signed_in, valid_until }))
+        Ok(Some(Known { signed_in, networks: Vec::new(), valid_until }))
     }
 
     /// Reads a token. A client that knows the id alone presents another digest and is refused.
@@ -63,7 +67,7 @@ impl AccessService {
         }
         let grants = Arc::new(account.grants().within(&record.scope));
         let signed_in = SignedIn { grants, token: Some(id), ..identity(&account) };
-        Ok(Some(Known { signed_in, valid_until: record.expires_at }))
+        Ok(Some(Known { signed_in, networks: record.networks, valid_until: record.expires_at }))
     }
 
     /// Returns the time at which a session ends if it is not used.
@@ -192,13 +196,13 @@ mod tests {
         let all = Fixture::new();
         let ana = all.user("ana", &[]).await;
         let token = all.token(&ana, ALL).await;
-        assert!(all.service.by_token(token.expose()).await.unwrap().is_some());
+        assert!(all.service.by_token(token.expose(), None).await.unwrap().is_some());
         all.store.change_account(&ana, AccountChange::Disable, &Principal::System).await.unwrap();
         // A session that was stored right after the account was disabled.
         let secret = all.session(&ana).await;
         advance(MAX_AGE).await;
         assert_eq!(all.service.by_session(&secret).await.unwrap(), None);
-        assert_eq!(all.service.by_token(token.expose()).await.unwrap(), None);
+        assert_eq!(all.service.by_token(token.expose(), None).await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -209,7 +213,7 @@ mod tests {
         let robot = all.account("robot", AccountKind::Service, Some(ServerRole::Admin), &memberships).await;
         let scope = TokenScope { role: ProjectRole::Scanner, project: Some(project("web")), has_server_role: true };
         let (limited, full) = (all.token(&robot, scope.clone()).await, all.token(&robot, ALL).await);
-        let of = async |token: &ApiToken| all.service.by_token(token.expose()).await.unwrap().unwrap();
+        let of = async |token: &ApiToken| all.service.by_token(token.expose(), None).await.unwrap().unwrap();
         let who = of(&limited).await;
         let expected = SignedIn {
             account: robot.clone(),
@@ -235,9 +239,9 @@ mod tests {
         let ana = all.user("ana", &[]).await;
         let token = all.token(&ana, ALL).await;
         advance(24 * HOUR - Duration::from_millis(1)).await;
-        assert!(all.service.by_token(token.expose()).await.unwrap().is_some());
+        assert!(all.service.by_token(token.expose(), None).await.unwrap().is_some());
         advance(Duration::from_millis(1)).await;
-        assert_eq!(all.service.by_token(token.expose()).await.unwrap(), None);
+        assert_eq!(all.service.by_token(token.expose(), None).await.unwrap(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -249,7 +253,28 @@ mod tests {
         let (mut record, _) = all.store.token(&token.id().parse().unwrap()).await.unwrap().unwrap();
         record.id = forged.id().parse().unwrap();
         all.store.create_token(record, &Principal::System).await.unwrap();
-        assert_eq!(all.service.by_token(forged.expose()).await.unwrap(), None);
+        assert_eq!(all.service.by_token(forged.expose(), None).await.unwrap(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_is_accepted_from_its_networks_alone_in_spite_of_the_cache() {
+        let all = Fixture::new();
+        let ana = all.user("ana", &[]).await;
+        let networks = ["192.0.2.0/24", "2001:db8::7"].map(|text| text.parse().unwrap()).to_vec();
+        let token = all.token_for(&ana, ALL, networks).await;
+        for (address, is_accepted) in [
+            (Some("192.0.2.9"), true),
+            (Some("::ffff:192.0.2.9"), true),
+            (Some("192.0.3.9"), false),
+            (Some("2001:db8::7"), true),
+            (Some("2001:db8::8"), false),
+            (None, false),
+        ] {
+            let address = address.map(|text| text.parse().unwrap());
+            let who = all.service.by_token(token.expose(), address).await.unwrap();
+            assert_eq!(who.is_some(), is_accepted, "{address:?}");
+        }
+        assert_eq!(all.calls.of("token"), 1, "the other requests were decided from the cache");
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,10 +284,10 @@ mod tests {
         let token = all.token(&ana, ALL).await;
         let typing_error = token.expose().replacen('_', "-", 2);
         for text in ["", "kst_", typing_error.as_str(), &token.expose()[1..]] {
-            assert_eq!(all.service.by_token(text).await.unwrap(), None, "{text}");
+            assert_eq!(all.service.by_token(text, None).await.unwrap(), None, "{text}");
         }
         assert_eq!(all.calls.of("token"), 0);
-        assert_eq!(all.service.by_token(ApiToken::generate().expose()).await.unwrap(), None);
+        assert_eq!(all.service.by_token(ApiToken::generate().expose(), None).await.unwrap(), None);
         assert_eq!(all.calls.of("token"), 1);
     }
 
@@ -274,7 +299,7 @@ mod tests {
         for _ in 0..180 {
             advance(Duration::from_secs(1)).await;
             assert!(all.service.by_session(&secret).await.unwrap().is_some());
-            assert!(all.service.by_token(token.expose()).await.unwrap().is_some());
+            assert!(all.service.by_token(token.expose(), None).await.unwrap().is_some());
             settle().await;
         }
         // The session was new, so its first note is due after a minute; the token's at once.
@@ -291,7 +316,7 @@ mod tests {
         let ana = all.user("ana", &[]).await;
         let (secret, token) = (all.session(&ana).await, all.token(&ana, ALL).await);
         let sessions = join_all((0..50).map(|_| all.service.by_session(&secret))).await;
-        let tokens = join_all((0..50).map(|_| all.service.by_token(token.expose()))).await;
+        let tokens = join_all((0..50).map(|_| all.service.by_token(token.expose(), None))).await;
         assert!(sessions.into_iter().chain(tokens).all(|answer| answer.unwrap().is_some()));
         assert_eq!((all.calls.of("session"), all.calls.of("token")), (1, 1));
     }

@@ -30,6 +30,46 @@ impl AccountError {
     }
 }
 
+/// A code of the second factor that ended no sign-in.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// The pending sign-in does not exist, was used, has expired, or had too many wrong codes.
+    #[error("this sign-in has ended: sign in again")]
+    Gone,
+    /// The code was not accepted. The sign-in still waits.
+    #[error(transparent)]
+    Refused(#[from] CodeFault),
+    /// The set-up of a second factor has expired, or belongs to another sign-in.
+    #[error("the set-up has expired: begin again")]
+    Expired,
+    /// There were too many attempts. The code was not looked at.
+    #[error("too many attempts: try again in {:.0} s", .retry_after.as_secs_f64().ceil())]
+    Throttled {
+        /// The time after which an attempt is let through; never zero.
+        retry_after: Duration,
+    },
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a code of the second factor was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CodeFault {
+    /// It is wrong, or it was used before.
+    #[error("this code is wrong, or it was used before")]
+    Wrong,
+    /// Too many codes of the app were tried; recovery codes are accepted.
+    #[error("too many wrong codes were entered for this account: use a recovery code, or ask an administrator")]
+    TooMany,
+    /// The secret of the app was sealed with another key; recovery codes are accepted.
+    #[error("this server cannot check codes of the app: use a recovery code, or ask an administrator")]
+    Unreadable,
+    /// This server cannot seal the secret of the app.
+    #[error("this server cannot store the secret of the app: its log has the reason")]
+    NoKey,
+}
+
 /// A sign-in that was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {

@@ -6,13 +6,14 @@
 //! is not kept: a new session works at once.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::model::SecretDigest;
+use kastrel_actors::model::{Network, SecretDigest};
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
 
@@ -29,7 +30,17 @@ const NOTE_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) signed_in: SignedIn,
+    /// The networks from which the credential is accepted; none means from everywhere.
+    pub(super) networks: Vec<Network>,
     pub(super) valid_until: Timestamp,
+}
+
+impl Known {
+    /// Returns true if the credential is accepted from this address of a client.
+    pub(super) fn is_accepted_from(&self, address: Option<IpAddr>) -> bool {
+        let covers = |address: IpAddr| self.networks.iter().any(|network| network.covers(address));
+        self.networks.is_empty() || address.is_some_and(covers)
+    }
 }
 
 type Read = BoxFuture<'static, Result<Option<Known>, Arc<StoreError>>>;
@@ -174,7 +185,7 @@ mod tests {
             session: None,
             token: None,
         };
-        Known { signed_in, valid_until: Timestamp::MAX }
+        Known { signed_in, networks: Vec::new(), valid_until: Timestamp::MAX }
     }
 
     async fn get(cache: &Arc<IdentityCache>, number: usize, found: Option<Known>) -> Option<Known> {

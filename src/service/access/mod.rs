@@ -1,25 +1,35 @@
-//! The access service: accounts, sign-in, sessions, API tokens, one-time links and projects. Web
-//! and command line reach the accounts through it alone.
+//! The access service: accounts, sign-in, second factors, sessions, API tokens, one-time links,
+//! projects and the clearances of targets. Web and command line reach them through it alone.
 
 mod accounts;
 mod authenticate;
+mod clearances;
+mod codes;
+mod enrolment;
 mod error;
 mod fields;
 mod identity_cache;
 mod links;
 mod passwords;
+mod pending;
 mod projects;
+mod second_factor;
 mod service;
 mod sessions;
 mod sign_in;
 mod signed_in;
+mod started;
 #[cfg(test)]
 mod testing;
 mod tokens;
 
 pub use accounts::AccountRequest;
-pub use error::{AccountError, SignInError};
+pub use enrolment::Enrolment;
+pub use error::{AccountError, CodeError, CodeFault, SignInError};
+pub use pending::{CodeAttempt, WaitingSignIn};
+pub use second_factor::FactorState;
 pub use service::{AccessService, AccessSettings};
-pub use sign_in::{NewSession, SignIn};
+pub use sign_in::SignIn;
 pub use signed_in::SignedIn;
+pub use started::{NewPendingSignIn, NewSession, SignInStart};
 pub use tokens::TokenRequest;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use kastrel_actors::model::{FieldError, SecretDigest};
+use kastrel_actors::model::{AccountName, FieldError, SecretDigest};
 use kastrel_actors::policy::access::Denial;
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
@@ -18,20 +18,9 @@ impl AccessService {
     /// The caller has no session (a token does not suffice), the current password is wrong, there
     /// were too many attempts, the new password breaks a rule, or a failure of the store.
     pub async fn change_password(&self, who: &SignedIn, current: Password, new: Password) -> Result<(), AccountError> {
-        let Some(address) = self.address_of(who.session).await? else {
-            return Err(AccountError::field("current_password", "sign in to change the password"));
-        };
         let name = &who.account;
-        let at = || Instant::now().into_std();
-        self.throttle
-            .check(name.as_str(), address, at())
-            .map_err(|refused| AccountError::field("current_password", refused.to_string()))?;
-        let stored = self.store.password_hash(name).await?;
-        if self.verify(&current, stored.as_deref()).await == Verified::Wrong {
-            self.throttle.failed(name.as_str(), address, at());
-            return Err(AccountError::field("current_password", "this is not the current password"));
-        }
-        self.throttle.succeeded(name.as_str(), address, at());
+        let address = self.check_current(who, &current).await?;
+        self.current_was_right(name, address).await?;
         let mut errors = Vec::new();
         let new = checked_password("new_password", new, name.as_str(), &mut errors).await;
         if !errors.is_empty() {
@@ -41,6 +30,40 @@ impl AccessService {
         let _change = self.cache.change();
         let is_known = self.store.set_password(name, hash.as_str(), who.session, &who.principal).await?;
         if is_known { Ok(()) } else { Err(AccountError::Denied(Denial::NotVisible)) }
+    }
+
+    /// Checks the current password of the caller's account, as an attempt from the address of the
+    /// session. Returns that address; the caller reports the outcome of the attempt.
+    ///
+    /// # Errors
+    /// Those of [`change_password`](Self::change_password) for the current password.
+    pub(super) async fn check_current(&self, who: &SignedIn, current: &Password) -> Result<IpAddr, AccountError> {
+        let Some(address) = self.address_of(who.session).await? else {
+            return Err(AccountError::field("current_password", "this needs a session: sign in with the password"));
+        };
+        let (name, at) = (&who.account, || Instant::now().into_std());
+        self.throttle
+            .check(name.as_str(), address, at())
+            .map_err(|refused| AccountError::field("current_password", refused.to_string()))?;
+        let stored = self.store.password_hash(name).await?;
+        if self.verify(current, stored.as_deref()).await == Verified::Wrong {
+            self.throttle.failed(name.as_str(), address, at());
+            return Err(AccountError::field("current_password", "this is not the current password"));
+        }
+        Ok(address)
+    }
+
+    /// Reports that the current password was right, and that no code follows it. The failures of an
+    /// account with a second factor stay: the password alone allows no more guesses of codes.
+    pub(super) async fn current_was_right(&self, name: &AccountName, address: IpAddr) -> Result<(), StoreError> {
+        let has_factor = self.store.account(name).await?.is_some_and(|account| account.has_second_factor);
+        let at = Instant::now().into_std();
+        if has_factor {
+            self.throttle.continued(name.as_str(), address, at);
+        } else {
+            self.throttle.succeeded(name.as_str(), address, at);
+        }
+        Ok(())
     }
 
     /// Returns the address of the client at the sign-in of a session.

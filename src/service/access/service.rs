@@ -6,14 +6,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, ProjectId, RequestContext, ScanId};
 use kastrel_actors::policy::access::{Denial, decide};
-use kastrel_actors::ports::{AccessStore, Clock, StoreError};
+use kastrel_actors::policy::second_factor::FactorRule;
+use kastrel_actors::ports::{AccessStore, ClearanceStore, Clock, SecondFactorStore, SecretSealer, StoreError, Stores};
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
 use crate::identity::password::PasswordHasher;
 use crate::identity::throttle::LoginThrottle;
 
-/// The limits of sessions and links.
+/// The limits of sessions and links, and the rule for second factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessSettings {
     /// A session ends when it was not used for this long. Its use is noted once a minute, so the
@@ -23,6 +24,8 @@ pub struct AccessSettings {
     pub session_lifetime: Duration,
     /// How long a one-time link is valid.
     pub link_lifetime: Duration,
+    /// Which accounts must have a second factor.
+    pub second_factor: FactorRule,
     /// How many password hashes are computed at once. Each takes 19 MiB.
     pub parallel_hashes: usize,
 }
@@ -33,6 +36,7 @@ impl Default for AccessSettings {
             session_idle: Duration::from_hours(12),
             session_lifetime: Duration::from_hours(7 * 24),
             link_lifetime: Duration::from_hours(24),
+            second_factor: FactorRule::Off,
             parallel_hashes: 2,
         }
     }
@@ -42,6 +46,10 @@ impl Default for AccessSettings {
 #[derive(Clone)]
 pub struct AccessService {
     pub(super) store: Arc<dyn AccessStore>,
+    pub(super) clearances: Arc<dyn ClearanceStore>,
+    pub(super) factors: Arc<dyn SecondFactorStore>,
+    /// Seals the secrets of second factors. All servers of one database have the same key.
+    pub(super) sealer: Arc<dyn SecretSealer>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: AccessSettings,
     pub(super) hasher: PasswordHasher,
@@ -52,9 +60,23 @@ pub struct AccessService {
 impl AccessService {
     /// Creates the service.
     #[must_use]
-    pub fn new(store: Arc<dyn AccessStore>, clock: Arc<dyn Clock>, settings: AccessSettings) -> Self {
-        let hasher = PasswordHasher::new(settings.parallel_hashes);
-        Self { store, clock, settings, hasher, throttle: Arc::default(), cache: Arc::default() }
+    pub fn new(
+        stores: &Stores,
+        clock: Arc<dyn Clock>,
+        sealer: Arc<dyn SecretSealer>,
+        settings: AccessSettings,
+    ) -> Self {
+        Self {
+            store: Arc::clone(&stores.access),
+            clearances: Arc::clone(&stores.clearances),
+            factors: Arc::clone(&stores.second_factors),
+            sealer,
+            clock,
+            settings,
+            hasher: PasswordHasher::new(settings.parallel_hashes),
+            throttle: Arc::default(),
+            cache: Arc::default(),
+        }
     }
 
     /// Returns how long a one-time link is valid.
@@ -69,6 +91,19 @@ impl AccessService {
         self.record_by(&context.principal, event, scan).await;
     }
 
+    /// Writes the entry of a download or an export to the audit log, before anything is handed out.
+    ///
+    /// # Errors
+    /// The store failed to write the entry. The download must be refused then.
+    pub async fn record_download(
+        &self,
+        context: &RequestContext,
+        event: DomainEvent,
+        scan: Option<ScanId>,
+    ) -> Result<(), StoreError> {
+        self.store.record(event, scan, &context.principal).await
+    }
+
     pub(super) async fn record_by(&self, by: &Principal, event: DomainEvent, scan: Option<ScanId>) {
         let action = event.action();
         if let Err(error) = self.store.record(event, scan, by).await {
@@ -81,8 +116,8 @@ impl AccessService {
         }
     }
 
-    /// Deletes the sessions that ended, and the tokens and links that expired. Returns how many
-    /// sessions there were.
+    /// Deletes the sessions that ended, and the tokens, links and pending sign-ins that expired.
+    /// Returns how many sessions there were.
     ///
     /// # Errors
     /// A failure of the store.
@@ -138,8 +173,9 @@ pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kastrel_actors::model::{Grants, ProjectRole};
-    use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, fixtures};
+    use kastrel_actors::model::{AuditQuery, Grants, ProjectRole};
+    use kastrel_actors::ports::AuditLog as _;
+    use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, TestSealer, fixtures};
 
     use super::super::testing::{Fixture, anonymous, project};
     use super::*;
@@ -171,9 +207,22 @@ mod tests {
 
         let clock = Arc::new(PausedClock::default());
         let store = Arc::new(MemoryStore::new(Arc::<PausedClock>::clone(&clock)));
-        let failing = kastrel_actors::ports::Stores::of(&store).hooked(&Faults::new(|| Fault::Unreachable)).access;
-        let service = AccessService::new(failing, clock, AccessSettings::default());
+        let failing = Stores::of(&store).hooked(&Faults::new(|| Fault::Unreachable));
+        let service = AccessService::new(&failing, clock, Arc::new(TestSealer), AccessSettings::default());
         service.record(&fixtures::context(), DomainEvent::ScansExported, None).await;
+        let download = service.record_download(&fixtures::context(), DomainEvent::ScansExported, None).await;
+        assert!(download.is_err(), "a download without an entry is refused");
+    }
+
+    #[tokio::test]
+    async fn download_is_recorded_with_its_scan_for_the_caller() {
+        let all = Fixture::new();
+        let ana = all.user("ana", &[]).await;
+        let context = all.context(&ana).await;
+        all.service.record_download(&context, DomainEvent::FilesDownloaded, Some(ScanId(7))).await.unwrap();
+        assert_eq!(all.audit().await.last(), Some(&(Principal::User(ana), DomainEvent::FilesDownloaded)));
+        let of_scan = all.store.audit(&AuditQuery::of_scan(ScanId(7), 9)).await.unwrap();
+        assert_eq!(of_scan.entries.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

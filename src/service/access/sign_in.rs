@@ -1,15 +1,16 @@
-//! Sign-in with a password, and sign-out.
+//! Sign-in with a password, and sign-out. With a second factor, the right password starts no
+//! session but a pending sign-in (`pending`).
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use kastrel_actors::model::{Account, AccountKind, AccountName, DomainEvent, Principal, Session};
+use kastrel_actors::policy::second_factor::{SignInStep, next_step};
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
 
 use super::fields::one_line;
 use super::service::after;
-use super::{AccessService, SignInError, SignedIn};
+use super::{AccessService, NewSession, SignInError, SignInStart, SignedIn};
 use crate::identity::password::{Password, PasswordHash, Verified};
 use crate::identity::secret::RandomSecret;
 
@@ -29,24 +30,15 @@ pub struct SignIn {
     pub agent: String,
 }
 
-/// The session of a successful sign-in. Each sign-in has a new secret.
-#[derive(Debug)]
-pub struct NewSession {
-    /// The secret, for the cookie.
-    pub secret: RandomSecret,
-    /// The account.
-    pub account: AccountName,
-    /// The time after which the session ends, whatever its use.
-    pub max_age: Duration,
-}
-
 impl AccessService {
-    /// Signs in: checks the password and starts a session. The time of a wrong attempt does not
-    /// depend on whether the account exists: each one computes a hash.
+    /// Signs in: checks the password and starts a session, or a pending sign-in if a second factor
+    /// must follow. The time of a wrong attempt does not depend on whether the account exists: each
+    /// one computes a hash. The response to a wrong attempt does not disclose whether the account
+    /// has a second factor.
     ///
     /// # Errors
     /// The name or the password is wrong, there were too many attempts, or a failure of the store.
-    pub async fn sign_in(&self, attempt: SignIn) -> Result<NewSession, SignInError> {
+    pub async fn sign_in(&self, attempt: SignIn) -> Result<SignInStart, SignInError> {
         let SignIn { name, password, address, agent } = attempt;
         self.throttle
             .check(&name, address, Instant::now().into_std())
@@ -58,22 +50,37 @@ impl AccessService {
         let (Some(known), Some(stored), Verified::Right | Verified::RightButOld) = (usable, stored, verified) else {
             return Err(self.refused(&name, account.as_ref(), address).await);
         };
-        let session = self.start_session(&known.name, address, &agent).await?;
-        // A change of the account or of its password that was committed before the session did not
-        // end it. The session of a disabled account would begin when the account is enabled again.
+        let rule = self.settings.second_factor;
+        let step = next_step(rule, known);
+        let started = if step == SignInStep::Session {
+            SignInStart::Session(self.start_session(&known.name, address, &agent).await?)
+        } else {
+            SignInStart::Pending(self.start_pending(&known.name, step).await?)
+        };
+        // A change of the account, of its password or of its factor that was committed before the
+        // session did not end it. The session of a disabled account would begin when the account is
+        // enabled again.
         let (now, current) = tokio::try_join!(self.store.account(&known.name), self.store.password_hash(&known.name))?;
-        let is_usable = now.is_some_and(|account| !account.is_disabled);
+        let is_usable = now.is_some_and(|account| !account.is_disabled && next_step(rule, &account) == step);
         let is_changed = current.as_ref() != Some(&stored);
         if !is_usable || (is_changed && self.verify(&password, current.as_deref()).await == Verified::Wrong) {
-            let key = Some(session.secret.digest());
-            self.store.end_sessions(&known.name, key, None, &known.principal()).await?;
+            let key = started.secret().digest();
+            match started {
+                SignInStart::Session(_) => {
+                    self.store.end_sessions(&known.name, Some(key), None, &known.principal()).await?;
+                }
+                SignInStart::Pending(_) => self.factors.end_pending_sign_in(key).await?,
+            }
             return Err(self.refused(&name, account.as_ref(), address).await);
         }
-        self.throttle.succeeded(&name, address, Instant::now().into_std());
+        match started {
+            SignInStart::Session(_) => self.throttle.succeeded(&name, address, Instant::now().into_std()),
+            SignInStart::Pending(_) => self.throttle.continued(&name, address, Instant::now().into_std()),
+        }
         if verified == Verified::RightButOld {
             self.rehash(&known.name, &stored, &password).await;
         }
-        Ok(session)
+        Ok(started)
     }
 
     /// Signs out: ends the session of the request. A request with a token has none.
@@ -123,6 +130,13 @@ impl AccessService {
         address: IpAddr,
         agent: &str,
     ) -> Result<NewSession, StoreError> {
+        let (new, session) = self.new_session(account, address, agent);
+        self.store.create_session(session).await?;
+        Ok(new)
+    }
+
+    /// Returns a session that begins now and is not stored yet.
+    pub(super) fn new_session(&self, account: &AccountName, address: IpAddr, agent: &str) -> (NewSession, Session) {
         let (secret, now) = (RandomSecret::generate(), self.clock.now());
         let session = Session {
             key: secret.digest(),
@@ -133,8 +147,7 @@ impl AccessService {
             address: address.to_string(),
             agent: one_line(agent).chars().take(MOST_OF_AGENT).collect(),
         };
-        self.store.create_session(session).await?;
-        Ok(NewSession { secret, account: account.clone(), max_age: self.settings.session_lifetime })
+        (NewSession { secret, account: account.clone(), max_age: self.settings.session_lifetime }, session)
     }
 
     /// Replaces an old hash of a password that is known now. A failure of the store is logged: the
@@ -177,7 +190,8 @@ mod tests {
         let all = Fixture::new();
         let ana = all.user_with_password("ana").await;
         let agent = format!("Browser\u{1b}[31m\n{}", "é".repeat(200));
-        let new = all.service.sign_in(SignIn { agent, ..attempt(" ANA ", PASSWORD) }).await.unwrap();
+        let started = all.service.sign_in(SignIn { agent, ..attempt(" ANA ", PASSWORD) }).await.unwrap();
+        let SignInStart::Session(new) = started else { panic!("{started:?}") };
         assert_eq!((&new.account, new.max_age), (&ana, AccessSettings::default().session_lifetime));
         let who = all.service.by_session(&new.secret).await.unwrap().unwrap();
         assert_eq!((who.account, who.session), (ana.clone(), Some(new.secret.digest())));

@@ -7,16 +7,24 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kastrel_actors::model::{
-    Account, AccountKind, AccountName, Command, DomainEvent, FieldError, Grants, NewAccount, NewScan, Principal,
-    Project, ProjectId, ProjectRole, RequestContext, ServerRole, Session, Submitted, TokenRecord, TokenScope,
+    Account, AccountKind, AccountName, AuditQuery, Command, DomainEvent, FieldError, Grants, Network, NewAccount,
+    NewScan, NewSecondFactor, Principal, Project, ProjectId, ProjectRole, RequestContext, ServerRole, Session,
+    Submitted, TokenRecord, TokenScope,
 };
-use kastrel_actors::ports::{AccessStore, Applied, AuditLog as _, CallHook, Clock, StoreError, Stores};
-use kastrel_actors::testing::{MemoryStore, PausedClock, fixtures};
+use kastrel_actors::ports::{
+    AccessStore, Applied, AuditLog as _, CallHook, Clock, SecondFactorStore as _, StoreError, Stores,
+};
+use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 
-use super::{AccessService, AccessSettings, AccountError, NewSession, SignIn, SignInError};
+use super::{
+    AccessService, AccessSettings, AccountError, CodeAttempt, CodeError, NewPendingSignIn, NewSession, SignIn,
+    SignInError, SignInStart,
+};
 use crate::identity::password::Password;
+use crate::identity::recovery_code::RecoveryCode;
 use crate::identity::secret::RandomSecret;
 use crate::identity::token::ApiToken;
+use crate::identity::totp::{TotpSecret, step_at};
 
 /// A password that obeys the rules.
 pub(super) const PASSWORD: &str = "seven lamps behind the harbour";
@@ -91,6 +99,12 @@ impl CallHook for Calls {
     fn after_apply(&self, (): (), _answer: &Result<Applied, StoreError>) {}
 }
 
+/// The second factor of an account.
+pub(super) struct Factor {
+    pub(super) secret: TotpSecret,
+    pub(super) codes: Vec<RecoveryCode>,
+}
+
 /// A service and its store, which tests change directly, as another process does.
 pub(super) struct Fixture {
     pub(super) store: Arc<MemoryStore>,
@@ -107,8 +121,8 @@ impl Fixture {
     pub(super) fn with(settings: AccessSettings, calls: Arc<Calls>) -> Self {
         let clock = Arc::new(PausedClock::default());
         let store = Arc::new(MemoryStore::new(Arc::<PausedClock>::clone(&clock)));
-        let hooked = Stores::of(&store).hooked(&calls).access;
-        let service = AccessService::new(hooked, Arc::<PausedClock>::clone(&clock), settings);
+        let hooked = Stores::of(&store).hooked(&calls);
+        let service = AccessService::new(&hooked, Arc::<PausedClock>::clone(&clock), Arc::new(TestSealer), settings);
         Self { store, calls, service, clock }
     }
 
@@ -168,6 +182,11 @@ impl Fixture {
 
     /// Creates a token with these limits that expires after a day.
     pub(super) async fn token(&self, account: &AccountName, scope: TokenScope) -> ApiToken {
+        self.token_for(account, scope, Vec::new()).await
+    }
+
+    /// Creates a token that is accepted from these networks alone.
+    pub(super) async fn token_for(&self, account: &AccountName, scope: TokenScope, networks: Vec<Network>) -> ApiToken {
         let (token, now) = (ApiToken::generate(), self.clock.now());
         let record = TokenRecord {
             id: token.id().parse().unwrap(),
@@ -175,6 +194,7 @@ impl Fixture {
             account: account.clone(),
             label: "test".into(),
             scope,
+            networks,
             created_at: now,
             expires_at: super::service::after(now, Duration::from_hours(24)),
             used_at: None,
@@ -199,13 +219,56 @@ impl Fixture {
         self.store.account(name).await.unwrap().unwrap()
     }
 
+    /// Signs in to an account without a second factor.
     pub(super) async fn sign_in(&self, name: &str, text: &str) -> Result<NewSession, SignInError> {
-        self.service.sign_in(attempt(name, text)).await
+        match self.service.sign_in(attempt(name, text)).await? {
+            SignInStart::Session(session) => Ok(session),
+            SignInStart::Pending(pending) => panic!("{pending:?}"),
+        }
+    }
+
+    /// Adds a second factor to an account.
+    pub(super) async fn factor(&self, name: &AccountName) -> Factor {
+        let (secret, codes) = (TotpSecret::generate(), RecoveryCode::generate_all());
+        let new = NewSecondFactor {
+            account: name.clone(),
+            sealed_secret: self.service.seal_secret(name, &secret).unwrap(),
+            last_step: 0,
+            recovery_codes: codes.iter().map(RecoveryCode::digest).collect(),
+            created_at: self.clock.now(),
+        };
+        assert!(self.store.add_second_factor(new, None, &Principal::System).await.unwrap());
+        Factor { secret, codes }
+    }
+
+    /// Returns the code that an app shows now.
+    pub(super) fn code(&self, secret: &TotpSecret) -> String {
+        secret.code(step_at(self.clock.now())).to_string()
+    }
+
+    /// Returns a code that is not accepted now.
+    pub(super) fn wrong_code(&self, secret: &TotpSecret) -> String {
+        let now = step_at(self.clock.now());
+        let mut codes = (100..).map(|ahead| secret.code(now + ahead).to_string());
+        codes.find(|code| secret.verify(code, now, 0).is_none()).unwrap()
+    }
+
+    /// Enters the right password of an account that needs a second factor.
+    pub(super) async fn pending(&self, name: &str) -> NewPendingSignIn {
+        match self.service.sign_in(attempt(name, PASSWORD)).await.unwrap() {
+            SignInStart::Pending(pending) => pending,
+            SignInStart::Session(session) => panic!("{session:?}"),
+        }
+    }
+
+    /// Enters a code in a pending sign-in.
+    pub(super) async fn enter(&self, pending: &NewPendingSignIn, code: &str) -> Result<NewSession, CodeError> {
+        self.service.sign_in_with_code(code_attempt(&pending.secret, code)).await
     }
 
     /// Returns the audit log, oldest first.
     pub(super) async fn audit(&self) -> Vec<(Principal, DomainEvent)> {
-        let mut entries = self.store.audit(None, usize::MAX).await.unwrap();
+        let mut entries = self.store.audit(&AuditQuery::newest(usize::MAX)).await.unwrap().entries;
         entries.reverse();
         entries.into_iter().map(|entry| (entry.principal, entry.event)).collect()
     }
@@ -227,6 +290,15 @@ pub(super) fn anonymous(grants: Grants) -> RequestContext {
 
 pub(super) fn attempt(name: &str, text: &str) -> SignIn {
     SignIn { name: name.into(), password: password(text), address: "192.0.2.1".parse().unwrap(), agent: "test".into() }
+}
+
+pub(super) fn code_attempt(pending: &RandomSecret, code: &str) -> CodeAttempt {
+    CodeAttempt {
+        pending: pending.clone(),
+        code: code.into(),
+        address: "192.0.2.1".parse().unwrap(),
+        agent: "test".into(),
+    }
 }
 
 /// Lets the tasks run that were spawned.

@@ -2,8 +2,8 @@
 
 use jiff::SignedDuration;
 use kastrel_actors::model::{
-    Account, AccountKind, AccountName, FieldError, Operation, Principal, ProjectId, ProjectRole, RequestContext,
-    TokenId, TokenRecord, TokenScope,
+    Account, AccountKind, AccountName, FieldError, Network, Operation, Principal, ProjectId, ProjectRole,
+    RequestContext, TokenId, TokenRecord, TokenScope,
 };
 use kastrel_actors::policy::access::decide;
 
@@ -14,6 +14,8 @@ use crate::identity::token::ApiToken;
 /// The validity of a token, in days.
 const DEFAULT_DAYS: u32 = 90;
 const MOST_DAYS: u32 = 366;
+/// The most networks of a token.
+const MOST_NETWORKS: usize = 32;
 
 /// A token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub struct TokenRequest {
     pub project: Option<ProjectId>,
     /// True if the token has the account's role on the server.
     pub has_server_role: bool,
+    /// The networks from which it is accepted, up to 32: addresses, and ranges in CIDR notation.
+    /// None means from everywhere.
+    pub networks: Vec<String>,
     /// The days until it expires: 1 to 366, 90 if not given.
     pub days: Option<u32>,
 }
@@ -55,14 +60,14 @@ impl AccessService {
     ///
     /// # Errors
     /// The caller may not create it, a failure of the store, or fields are invalid: `account` (it
-    /// does not exist, it is disabled, or it is another person's), `label`, `days`, `project` (the
-    /// caller sees no such project).
+    /// does not exist, it is disabled, or it is another person's), `label`, `days`, `networks`,
+    /// `project` (the caller sees no such project).
     pub async fn create_token(
         &self,
         context: &RequestContext,
         request: TokenRequest,
     ) -> Result<(ApiToken, TokenRecord), AccountError> {
-        let TokenRequest { account, label: text, role, project, has_server_role, days } = request;
+        let TokenRequest { account, label: text, role, project, has_server_role, networks, days } = request;
         let is_own = context.principal == Principal::User(account.clone());
         if !is_own {
             self.allow(context, Operation::ManageAccounts, None).await?;
@@ -76,6 +81,10 @@ impl AccessService {
         if !(1..=MOST_DAYS).contains(&days) {
             errors.push(FieldError::new("days", format!("expected a number from 1 to {MOST_DAYS}")));
         }
+        let networks = read_networks(&networks).unwrap_or_else(|fault| {
+            errors.push(FieldError::new("networks", fault));
+            Vec::new()
+        });
         if let Some(id) = &project
             && !self.sees_project(context, id).await?
         {
@@ -91,6 +100,7 @@ impl AccessService {
             account,
             label,
             scope: TokenScope { role, project, has_server_role },
+            networks,
             created_at: now,
             expires_at: now + SignedDuration::from_hours(24 * i64::from(days)),
             used_at: None,
@@ -141,6 +151,14 @@ fn fault_of(account: Option<&Account>, is_allowed: bool) -> Option<&'static str>
     }
 }
 
+/// Reads the networks of a new token, or says what is wrong with them.
+fn read_networks(texts: &[String]) -> Result<Vec<Network>, String> {
+    if texts.len() > MOST_NETWORKS {
+        return Err(format!("expected at most {MOST_NETWORKS} networks"));
+    }
+    texts.iter().map(|text| text.parse::<Network>().map_err(|error| error.to_string())).collect()
+}
+
 /// Returns the id of a new token.
 fn id_of(token: &ApiToken) -> TokenId {
     token.id().parse().unwrap_or_else(|_| unreachable!("a generated token has a valid id"))
@@ -162,6 +180,7 @@ mod tests {
             role: ProjectRole::Owner,
             project: None,
             has_server_role: true,
+            networks: Vec::new(),
             days: None,
         }
     }
@@ -176,7 +195,7 @@ mod tests {
         assert_eq!(record.created_at, all.clock.now());
         assert_eq!(record.expires_at.duration_since(record.created_at), SignedDuration::from_hours(90 * 24));
         assert_eq!(all.service.tokens(&context, &ana).await.unwrap(), std::slice::from_ref(&record));
-        let who = all.service.by_token(token.expose()).await.unwrap().unwrap();
+        let who = all.service.by_token(token.expose(), None).await.unwrap().unwrap();
         assert_eq!((who.token, who.grants.highest_role()), (Some(record.id), Some(ProjectRole::Scanner)));
 
         let asked = TokenRequest { project: Some(project("default")), days: Some(366), ..request(&ana) };
@@ -207,6 +226,30 @@ mod tests {
         all.store.change_account(&robot, AccountChange::Disable, &Principal::System).await.unwrap();
         assert_eq!(create(&admin, request(&robot)).await, ["account"], "it is disabled");
         assert_eq!(all.calls.of("create_token"), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn networks_of_a_token_are_read_and_faults_are_named() {
+        let all = Fixture::new();
+        let ana = all.user("ana", &[]).await;
+        let context = all.context(&ana).await;
+        let of = |networks: &[&str]| TokenRequest {
+            networks: networks.iter().map(|text| (*text).to_owned()).collect(),
+            ..request(&ana)
+        };
+        let (_, record) = all.service.create_token(&context, of(&["192.0.2.7/32", "2001:db8::/32"])).await.unwrap();
+        assert_eq!(record.networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.7", "2001:db8::/32"]);
+        for (networks, fault) in [
+            (vec!["192.0.2.7", "office"], "`office` is not an address"),
+            (vec!["10.0.0.5/8"], "the range is 10.0.0.0/8"),
+            (vec!["192.0.2.7"; 33], "at most 32 networks"),
+        ] {
+            let Err(AccountError::Invalid(errors)) = all.service.create_token(&context, of(&networks)).await else {
+                panic!("{networks:?} were accepted")
+            };
+            assert_eq!((errors.len(), errors[0].field.as_str()), (1, "networks"));
+            assert!(errors[0].message.contains(fault), "{}", errors[0].message);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,7 +284,7 @@ mod tests {
         let bo = all.context(&bo).await;
         for context in [&own, &admin] {
             let (token, record) = all.service.create_token(&own, request(&ana)).await.unwrap();
-            assert!(all.service.by_token(token.expose()).await.unwrap().is_some());
+            assert!(all.service.by_token(token.expose(), None).await.unwrap().is_some());
             assert_eq!(all.service.tokens(context, &ana).await.unwrap(), std::slice::from_ref(&record));
             let other = "bo".parse().unwrap();
             assert!(!all.service.revoke_token(&admin, &other, &record.id).await.unwrap(), "it is another account's");
@@ -250,7 +293,7 @@ mod tests {
                 assert!(matches!(refused, Err(AccountError::Denied(_))), "{refused:?}");
             }
             assert!(all.service.revoke_token(context, &ana, &record.id).await.unwrap());
-            assert_eq!(all.service.by_token(token.expose()).await.unwrap(), None);
+            assert_eq!(all.service.by_token(token.expose(), None).await.unwrap(), None);
         }
         assert!(all.service.tokens(&auditor, &ana).await.unwrap().is_empty());
         let refused = all.service.tokens(&bo, &ana).await;
