@@ -5,9 +5,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot};
+use kastrel_actors::model::{CancelledBy, DomainEvent, ScanId, ScanSnapshot};
+use kastrel_actors::policy::access::Denial;
 use kastrel_actors::policy::permission;
-use kastrel_actors::service::{CancelOutcome, CommandError};
+use kastrel_actors::service::{CancelOutcome, CommandError, SubmitError};
 use url::form_urlencoded;
 
 use super::confirm::{ConfirmPage, NamedScan, Permission};
@@ -174,7 +175,7 @@ fn question(layout: Layout, action: Action, reached: &[std::sync::Arc<ScanSnapsh
 
 async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkForm) -> Result<Response, Problem> {
     let BulkForm { scans, permitted, back, .. } = form;
-    let (mut done, mut left) = (0, 0);
+    let (mut done, mut left, mut uncleared) = (0, 0, 0);
     for id in &scans {
         let worked = match action {
             Action::Cancel => match web.scans().cancel(&viewer.context, *id, CancelledBy::User).await {
@@ -193,14 +194,18 @@ async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkFo
             Action::Rerun => match web.scans().rerun(&viewer.context, viewer.client, *id, permitted).await {
                 Ok(accepted) => accepted.is_some(),
                 // The queue would refuse the remaining scans too.
-                Err(kastrel_actors::service::SubmitError::Queue(refusal)) => {
+                Err(SubmitError::Queue(refusal)) => {
                     return Err(Problem::from(refusal).after(&format!(
                         "{} of {} were submitted",
                         done,
                         counted(scans.len() as u64, "scan", "scans")
                     )));
                 }
-                Err(kastrel_actors::service::SubmitError::Store(error)) => return Err(error.into()),
+                Err(SubmitError::Store(error)) => return Err(error.into()),
+                Err(SubmitError::Denied(Denial::NotCleared(_))) => {
+                    uncleared += 1;
+                    false
+                }
                 Err(_) => false,
             },
             Action::Delete => match web.state.deletion.delete(&viewer.context, *id).await {
@@ -215,9 +220,15 @@ async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkFo
         };
         done += usize::from(worked);
     }
+    if uncleared > 0 && viewer.context.principal.account().is_some() {
+        let event = DomainEvent::AccessDenied { operation: "POST /scans/bulk".into(), project: None };
+        web.access().record(&viewer.context, event, None).await;
+    }
     let not = scans.len() - done;
+    let uncleared = if uncleared > 0 { format!("&uncleared={uncleared}") } else { String::new() };
     let left = if left > 0 { format!("&left={left}") } else { String::new() };
-    Ok(Redirect::to(&with_flash(back, &format!("done={}&n={done}&not={not}{left}", action.name()))).into_response())
+    Ok(Redirect::to(&with_flash(back, &format!("done={}&n={done}&not={not}{left}{uncleared}", action.name())))
+        .into_response())
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::Method;
 use axum::response::Response;
+use kastrel_actors::model::DomainEvent;
 
 use super::layout::{Here, Layout};
 use crate::ports::{ContentKind, content_kind};
@@ -49,18 +51,24 @@ pub(crate) async fn show(
     State(web): State<Web>,
     viewer: Viewer,
     FilePath { id, attempt, path }: FilePath,
+    method: Method,
 ) -> Result<Response, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
     // Only the size is needed of a file that is not shown as text.
     let most = if content_kind(&path).media_type.starts_with("text/plain") { MOST_BYTES } else { 1 };
-    let (content, bytes) = head(&web, &scan.record, attempt, &path, most).await?;
+    let (start, bytes) = head(&web, &scan.record, attempt, &path, most).await?;
+    let content = content_of(&path, &start, bytes);
+    // The frame and the link of the page load the file themselves.
+    if matches!(content, Content::Text { .. } | Content::Image) {
+        web.record_download(&viewer.context, &method, DomainEvent::FilesDownloaded, Some(id)).await?;
+    }
     Ok(page(&FileViewPage {
         layout: Layout::of(&web, &viewer, Here::Scans, clean(&path)).await,
         id: id.0,
         attempt: attempt.0,
         size: size(bytes),
         raw_url: format!("/scans/{id}/attempts/{attempt}/files/{}", in_url(&path)),
-        content: content_of(&path, &content, bytes),
+        content,
         path: clean(&path),
     }))
 }

@@ -1,7 +1,7 @@
 //! The frame of every page: navigation, notices, header and footer.
 
 use kastrel_actors::live::HeldNode;
-use kastrel_actors::model::{Grants, HeldBack, ProjectRole, ScannerKind};
+use kastrel_actors::model::{Grants, HeldBack, ProjectId, ProjectRole, ScannerKind};
 use kastrel_actors::policy::access::{Group, may};
 use kastrel_actors::policy::waiting::StartBlocker;
 
@@ -52,7 +52,7 @@ pub(crate) struct Layout {
 /// A link of the navigation.
 #[derive(Debug, Clone)]
 pub(crate) struct NavLink {
-    pub(crate) url: &'static str,
+    pub(crate) url: String,
     pub(crate) icon: &'static str,
     pub(crate) label: &'static str,
     pub(crate) is_here: bool,
@@ -128,6 +128,7 @@ pub(crate) enum Here {
     Supervision,
     Settings,
     Accounts,
+    Audit,
     Projects,
     Elsewhere,
 }
@@ -135,7 +136,7 @@ pub(crate) enum Here {
 /// The links of the navigation that not every viewer may open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Menu {
-    /// The pages of the server: nodes and settings.
+    /// The pages of the server: nodes, audit log and settings.
     server: bool,
     accounts: bool,
     projects: bool,
@@ -146,7 +147,7 @@ impl Menu {
     const WITHOUT_ACCOUNTS: Self = Self { server: true, accounts: false, projects: false };
 
     /// Returns what the viewer may open. Projects are shown while there is one beside the default
-    /// project, and to administrators, who create the first one.
+    /// project, to administrators, who create the first one, and to owners, who set clearances.
     async fn of(web: &WebInner, viewer: &Viewer) -> Self {
         if !web.has_accounts() {
             return Self::WITHOUT_ACCOUNTS;
@@ -154,6 +155,7 @@ impl Menu {
         let grants: &Grants = &viewer.context.grants;
         let server = may(Some(grants), Group::Auditor);
         let projects = match grants.projects_with(ProjectRole::Viewer) {
+            Some(_) if grants.highest_role() >= Some(ProjectRole::Owner) => true,
             Some(projects) => projects.iter().any(|project| !project.is_default()),
             None if may(Some(grants), Group::Admin) => true,
             // If the store does not respond, the link is left out.
@@ -193,6 +195,16 @@ impl Layout {
             is_part: viewer.part.is_some(),
             ..Self::bare(viewer.theme, here, title).with_rights(grants, viewer.signed_in.as_ref(), here, Some(menu))
         }
+    }
+
+    /// Returns the layout with links to the overview and to the list that keep the chosen project.
+    pub(crate) fn in_project(mut self, project: Option<&ProjectId>) -> Self {
+        if let Some(project) = project {
+            for link in self.nav.iter_mut().filter(|link| matches!(link.url.as_str(), "/" | "/scans")) {
+                link.url = format!("{}?project={project}", link.url);
+            }
+        }
+        self
     }
 
     /// Returns whether the queue is paused.
@@ -301,11 +313,12 @@ fn nav(here: Here, menu: Menu) -> Vec<NavLink> {
         (menu.projects, Here::Projects, "/projects", "project", "Projects"),
         (menu.server, Here::Supervision, "/supervision", "tree", "Nodes"),
         (menu.accounts, Here::Accounts, "/accounts", "account", "Accounts"),
+        (menu.server, Here::Audit, "/audit", "audit", "Audit"),
         (menu.server, Here::Settings, "/settings", "sliders", "About"),
     ]
     .into_iter()
     .filter(|(is_shown, ..)| *is_shown)
-    .map(|(_, place, url, icon, label)| NavLink { url, icon, label, is_here: place == here })
+    .map(|(_, place, url, icon, label)| NavLink { url: url.to_owned(), icon, label, is_here: place == here })
     .collect()
 }
 

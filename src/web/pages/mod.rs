@@ -2,6 +2,7 @@
 //! creates it. A template loops and branches, and computes nothing.
 
 pub(crate) mod accounts;
+pub(crate) mod audit;
 mod badge;
 mod batch;
 pub(crate) mod bulk;
@@ -18,6 +19,7 @@ pub(crate) mod new_scan;
 pub(crate) mod overview;
 pub(crate) mod plugin_detail;
 mod project_names;
+mod project_switcher;
 pub(crate) mod queue;
 pub(crate) mod reader;
 pub(crate) mod report;

@@ -8,9 +8,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{FieldError, IdempotencyKey, Operation, ScanId, ScanRequestDraft, Target};
-use kastrel_actors::policy::access::decide;
+use kastrel_actors::model::{DomainEvent, FieldError, IdempotencyKey, Operation, ScanId, ScanRequestDraft, Target};
+use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::admission::QueueRefusal;
+use kastrel_actors::policy::clearance::NotCleared;
 use kastrel_actors::service::{Accepted, SubmitError};
 use url::form_urlencoded;
 
@@ -94,7 +95,7 @@ pub(crate) async fn preview(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let form = read(&headers, body)?;
-    let lines = judged(&web, &viewer, &form);
+    let lines = judged(&web, &viewer, &form).await;
     let errors = if lines.is_empty() { Vec::new() } else { shared_errors(&web, &viewer, &form).await };
     let preview = Preview::new(&lines);
     Ok(render(&web, &viewer, &form, &errors, None, Some(preview)).await)
@@ -114,7 +115,7 @@ pub(crate) async fn submit(
         return submit_one(&web, &viewer, &form, targets.first().copied().unwrap_or_default()).await;
     }
     let errors = shared_errors(&web, &viewer, &form).await;
-    let lines = judged(&web, &viewer, &form);
+    let lines = judged(&web, &viewer, &form).await;
     let accepted = lines.iter().filter(|line| matches!(line.outcome, LineOutcome::Accepted(_))).count();
     if !errors.is_empty() || !form.start || accepted == 0 {
         let is_wrong = !errors.is_empty() || accepted == 0;
@@ -130,6 +131,9 @@ async fn submit_one(web: &WebInner, viewer: &Viewer, form: &SubmitForm, target: 
         match accept(web, viewer, &draft, form.idempotency_key(1)).await {
             Ok(accepted) => return Ok(to_scan(&accepted)),
             Err(SubmitError::Invalid(errors)) => errors,
+            Err(SubmitError::Denied(Denial::NotCleared(missing))) => {
+                return Ok(not_cleared(web, viewer, form, &missing).await);
+            }
             Err(error) => return Err(error.into()),
         }
     } else {
@@ -139,6 +143,18 @@ async fn submit_one(web: &WebInner, viewer: &Viewer, form: &SubmitForm, target: 
         [of_target, of_project, wrong, others].concat()
     };
     Ok(refused(render(web, viewer, form, &errors, None, None).await))
+}
+
+/// Shows the form again, with the clearance that the target lacks.
+async fn not_cleared(web: &WebInner, viewer: &Viewer, form: &SubmitForm, missing: &NotCleared) -> Response {
+    if viewer.context.principal.account().is_some() {
+        let event = DomainEvent::AccessDenied { operation: "POST /scans".into(), project: None };
+        web.access().record(&viewer.context, event, None).await;
+    }
+    let error = FieldError::new("target", missing.to_string());
+    let mut response = render(web, viewer, form, &[error], None, None).await;
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
 }
 
 async fn submit_all(
@@ -234,10 +250,16 @@ async fn may_submit(web: &WebInner, viewer: &Viewer) -> MaySubmit {
     MaySubmit::of(&viewer.context.grants, visible)
 }
 
-fn judged(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<ValidatedLine> {
-    let check = |target: &str| web.scans().check_target(&viewer.context, target);
+/// Checks each line. If the store does not respond, the submission decides about the clearances.
+async fn judged(web: &WebInner, viewer: &Viewer, form: &SubmitForm) -> Vec<ValidatedLine> {
+    let (draft, _) = form.draft_of("");
+    let clearances = web.scans().target_check(&viewer.context, &draft).await.unwrap_or_default();
     // The errors of the other fields are the same for every line, and are shown once.
-    judge(&form.target, |line| check(line).map(|target| target.to_string()).map_err(|error| error.message))
+    judge(&form.target, |line| {
+        let target = web.scans().check_target(&viewer.context, line).map_err(|error| error.message)?;
+        clearances.check(&target).map_err(|missing| missing.to_string())?;
+        Ok(target.to_string())
+    })
 }
 
 fn refused(mut response: Response) -> Response {

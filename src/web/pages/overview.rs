@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use kastrel_actors::model::{
-    Grants, ListQuery, NodeActivity, NodeRecord, Operation, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
+    Grants, ListQuery, NodeActivity, NodeRecord, Operation, ProjectId, ScanOrder, ScanSnapshot, ScanStatus, StoreStats,
 };
 use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::admission::QueueLimits;
@@ -22,6 +22,7 @@ use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
 use super::layout::{Here, Layout, Live, Notice};
 use super::project_names::ProjectNames;
+use super::project_switcher::{ProjectSwitcher, chosen_project};
 use super::rights::ScanRights;
 use super::scan_row::{ScanRow, reason};
 use crate::ports::{RedisState, ScannerCatalog};
@@ -29,6 +30,7 @@ use crate::web::error::Problem;
 use crate::web::estimate;
 use crate::web::fragments::shared;
 use crate::web::headers::page;
+use crate::web::query::ScanListQuery;
 use crate::web::state::Web;
 use crate::web::text::{MomentText, clean, counted, duration, number_of_scans, sentence};
 use crate::web::viewer::Viewer;
@@ -48,6 +50,10 @@ const QUEUE_PATIENCE: Duration = Duration::from_millis(250);
 pub(crate) struct OverviewPage {
     layout: Layout,
     live: Live,
+    switcher: Option<ProjectSwitcher>,
+    /// Why the project of the address is ignored.
+    wrong: Option<String>,
+    links: Links,
     /// Why the page shows only the line of health.
     notice: Option<Notice>,
     tiles: Vec<Tile>,
@@ -59,6 +65,30 @@ pub(crate) struct OverviewPage {
     durations: DurationChart,
     days: String,
     recent: Vec<ScanRow>,
+}
+
+/// The links to lists of scans, in the chosen project.
+struct Links {
+    running: String,
+    all: String,
+    failed: String,
+}
+
+impl Links {
+    fn of(project: Option<&ProjectId>) -> Self {
+        Self {
+            running: list_url(Some(ScanStatus::Running), project),
+            all: list_url(None, project),
+            failed: list_url(Some(ScanStatus::Failed), project),
+        }
+    }
+}
+
+/// Returns the link to the list of the scans in a state, of a project.
+fn list_url(status: Option<ScanStatus>, project: Option<&ProjectId>) -> String {
+    let list =
+        ScanListQuery { statuses: status.into_iter().collect(), project: project.cloned(), ..ScanListQuery::default() };
+    list.link("/scans")
 }
 
 /// A tile with the number of scans in a state.
@@ -122,14 +152,19 @@ struct FailureRow {
 }
 
 /// Shows the overview.
-pub(crate) async fn show(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    shared(&web, &viewer, "/", read(&web, &viewer)).await
+pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, RawQuery(raw): RawQuery) -> Result<Response, Problem> {
+    let address = format!("/?{}", raw.as_deref().unwrap_or_default());
+    shared(&web, &viewer, &address, read(&web, &viewer, raw.as_deref())).await
 }
 
-async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
+async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response, Problem> {
     let (scans, reporting, context) = (web.scans(), web.reporting(), &viewer.context);
+    let (chosen, wrong) = chosen_project(web, viewer, raw).await;
+    let wrong = wrong.map(|error| format!("Ignored invalid project: {error}."));
+    let (project, projects) = (chosen.project.as_ref(), chosen.for_store().projects);
     let of = |statuses: &[ScanStatus], limit| {
-        scans.list(context, ListQuery { statuses: statuses.to_vec(), limit, ..ListQuery::default() })
+        let projects = projects.clone();
+        scans.list(context, ListQuery { statuses: statuses.to_vec(), projects, limit, ..ListQuery::default() })
     };
     let today = web.now().to_zoned_datetime(TimeZone::UTC).date();
     let first = first_day(today, DAYS);
@@ -148,24 +183,26 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
     let reading = async {
         tokio::try_join!(
             reporting.stats(context),
+            reporting.stats_of(context, &projects),
             scans.list(context, oldest),
             of(&[ScanStatus::Running], RUNNING),
             of(&[ScanStatus::Failed], FAILED),
             of(&[], RECENT),
-            reporting.outcomes(context, first),
-            reporting.past_runs(context, None, RUNS),
+            reporting.outcomes(context, first, &projects),
+            reporting.past_runs(context, None, RUNS, &projects),
             nodes,
         )
     };
     let queue = web.queue().signals(QUEUE_PATIENCE);
     // Run these in parallel: each may have to wait for a store that does not respond.
     let layout = Layout::of(web, viewer, Here::Overview, "Overview");
-    let (read, queue, layout, projects) = tokio::join!(reading, queue, layout, ProjectNames::of(web, viewer));
+    let (read, queue, layout, names) = tokio::join!(reading, queue, layout, ProjectNames::of(web, viewer));
+    let layout = layout.in_project(project);
     let redis = web.state.redis.as_ref().map(|redis| redis_health(redis.address(), &redis.state(), &clock));
     let blockers = web.queue().start_blockers_seen();
     let catalogue = web.catalogue();
     let live = Live::new(web, "/api/events");
-    let (stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
+    let (all_stats, stats, oldest, running, failed, recent, ends, runs, nodes) = match read {
         Ok(read) => read,
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the overview is shown without the database");
@@ -189,12 +226,16 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
     Ok(page(&OverviewPage {
         layout,
         live,
+        switcher: ProjectSwitcher::new("/", &chosen, &names),
+        wrong,
+        links: Links::of(project),
         notice: None,
-        tiles: tiles(&stats),
+        tiles: tiles(&stats, project),
         health: {
-            let queue = queue.map(|_| Some((stats.pending, oldest)));
-            let mut items = health(Some((&nodes, stats.running)), queue, &blockers, redis, catalogue.as_deref());
-            items.extend(full_queue(stats.pending, web.queue().limits()));
+            // The health is that of the server, whatever the project.
+            let queue = queue.map(|_| Some((all_stats.pending, oldest)));
+            let mut items = health(Some((&nodes, all_stats.running)), queue, &blockers, redis, catalogue.as_deref());
+            items.extend(full_queue(all_stats.pending, web.queue().limits()));
             items.retain(|_| sees_server);
             items
         },
@@ -205,10 +246,10 @@ async fn read(web: &Web, viewer: &Viewer) -> Result<Response, Problem> {
             .map(|more| counted(more, "more running scan", "more running scans")),
         running: cards,
         failures: failed.scans.iter().filter_map(|scan| FailureRow::new(scan, &context.grants, &clock)).collect(),
-        outcomes: outcomes(&ends, first, today),
+        outcomes: in_project(outcomes(&ends, first, today), project),
         durations: durations(&runs),
         days: days_text(DAYS),
-        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, web, &context.grants, &projects, &clock)).collect(),
+        recent: recent.scans.iter().map(|scan| ScanRow::new(scan, web, &context.grants, &names, &clock)).collect(),
     }))
 }
 
@@ -219,6 +260,9 @@ impl OverviewPage {
         Self {
             layout,
             live,
+            switcher: None,
+            wrong: None,
+            links: Links::of(None),
             notice: Some(Notice::new(
                 "error",
                 "Database not responding. Nothing is lost; the scans are shown as soon as it responds.",
@@ -236,7 +280,15 @@ impl OverviewPage {
     }
 }
 
-fn tiles(stats: &StoreStats) -> Vec<Tile> {
+/// Returns the chart with links to the lists of a project.
+fn in_project(mut chart: OutcomeChart, project: Option<&ProjectId>) -> OutcomeChart {
+    if let Some(project) = project {
+        chart.bars.iter_mut().for_each(|bar| bar.url = format!("{}&project={project}", bar.url));
+    }
+    chart
+}
+
+fn tiles(stats: &StoreStats, project: Option<&ProjectId>) -> Vec<Tile> {
     let order =
         [ScanStatus::Running, ScanStatus::Pending, ScanStatus::Failed, ScanStatus::Completed, ScanStatus::Cancelled];
     order
@@ -244,7 +296,7 @@ fn tiles(stats: &StoreStats) -> Vec<Tile> {
             name: status.as_str(),
             label: state_word(status),
             count: number_of_scans(stats.of(status), stats.is_floor(status)),
-            url: format!("/scans?status={status}"),
+            url: list_url(Some(status), project),
         })
         .into()
 }

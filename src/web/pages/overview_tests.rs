@@ -23,15 +23,14 @@ impl OverviewPage {
         Self {
             layout: Layout::sample("Overview"),
             live: Live::sample(),
+            switcher: None,
+            wrong: None,
+            links: Links::of(None),
             notice: None,
-            tiles: tiles(&StoreStats {
-                pending: 1,
-                running: 2,
-                completed: 3,
-                failed: 4,
-                cancelled: 5,
-                ..StoreStats::default()
-            }),
+            tiles: tiles(
+                &StoreStats { pending: 1, running: 2, completed: 3, failed: 4, cancelled: 5, ..StoreStats::default() },
+                None,
+            ),
             health: health(
                 Some((&[], 0)),
                 None,

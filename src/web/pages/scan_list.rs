@@ -9,6 +9,7 @@ use kastrel_actors::policy::access::{Group, may};
 use super::badge::state_word;
 use super::layout::{Here, Layout, Live, Notice};
 use super::project_names::ProjectNames;
+use super::project_switcher::ProjectSwitcher;
 use super::scan_row::ScanRow;
 use crate::ports::ScannerCatalog;
 use crate::web::error::{MOST_ERRORS, Problem};
@@ -38,11 +39,14 @@ const PER_PAGE: &[usize] = &[20, 50, 100];
 pub(crate) struct ScanListPage {
     layout: Layout,
     live: Live,
+    switcher: Option<ProjectSwitcher>,
     notice: Option<Notice>,
     /// Why the list is not in the requested order.
     order_notice: Option<&'static str>,
     tabs: Vec<Tab>,
     filter: FilterView,
+    /// The link to the list without filters, in the chosen project.
+    clear_url: String,
     wrong: Vec<String>,
     headings: Vec<Heading>,
     rows: Vec<ScanRow>,
@@ -94,8 +98,8 @@ struct FilterView {
     /// The time zone of the filter's days, if it is not the viewer's.
     other_zone: Option<String>,
     modes: Vec<FilterChoice>,
-    /// The projects; empty while the viewer sees only one.
-    projects: Vec<FilterChoice>,
+    /// The id of the chosen project, which the form keeps; empty for all.
+    project: String,
     severities: Vec<FilterChoice>,
     orders: Vec<FilterChoice>,
     sizes: Vec<FilterChoice>,
@@ -131,8 +135,13 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
     let mut order_notice = (query.order != asked.order).then_some(NONE_HAS_ENDED);
     let mut store = query.for_store();
     store.count = false;
-    let reading =
-        async { tokio::try_join!(web.scans().list(&viewer.context, store), web.reporting().stats(&viewer.context)) };
+    let of_project = store.projects.clone();
+    let reading = async {
+        tokio::try_join!(
+            web.scans().list(&viewer.context, store),
+            web.reporting().stats_of(&viewer.context, &of_project)
+        )
+    };
     let (read, projects) = tokio::join!(reading, ProjectNames::of(web, viewer));
     let (list, stats) = read?;
     if list.order != query.order {
@@ -153,7 +162,7 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
     };
     // Create the layout first: it checks the queue, and the rows use the result for their waiting
     // reasons.
-    let layout = Layout::of(web, viewer, Here::Scans, "Scans").await;
+    let layout = Layout::of(web, viewer, Here::Scans, "Scans").await.in_project(query.project.as_ref());
     let clock = web.clock(viewer);
     let rows: Vec<ScanRow> =
         list.scans.iter().map(|scan| ScanRow::new(scan, web, &viewer.context.grants, &projects, &clock)).collect();
@@ -183,10 +192,12 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
     Ok(page(&ScanListPage {
         layout,
         live: Live::new(web, "/api/events"),
+        switcher: ProjectSwitcher::new(PATH, &query, &projects),
         notice: notice_of(raw.unwrap_or_default()),
         order_notice,
         tabs: std::iter::once(None).chain(ScanStatus::ALL.iter().copied().map(Some)).map(tab).collect(),
-        filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref(), &projects),
+        filter: FilterView::new(&query, &viewer.zone, web.catalogue().as_deref()),
+        clear_url: ScanListQuery { project: query.project.clone(), ..ScanListQuery::default() }.link(PATH),
         wrong: errors.iter().take(MOST_ERRORS).map(wrong).collect(),
         headings: headings(&query),
         unreadable: unreadable(&list.unreadable),
@@ -213,7 +224,8 @@ async fn read(web: &Web, viewer: &Viewer, raw: Option<&str>) -> Result<Response,
 }
 
 /// Returns how many scans of each state match the filters except the state filter: other numbers
-/// would mislead. Returns `None` if counting is too expensive.
+/// would mislead. `stats` are those of the query's project. Returns `None` if counting is too
+/// expensive.
 async fn counts(
     web: &WebInner,
     viewer: &Viewer,
@@ -221,7 +233,8 @@ async fn counts(
     stats: StoreStats,
 ) -> Result<Option<StoreStats>, Problem> {
     let all = ScanListQuery { statuses: Vec::new(), ..query.clone() };
-    if !all.is_narrowed() {
+    let in_all_projects = ScanListQuery { project: None, ..all.clone() };
+    if !in_all_projects.is_narrowed() {
         return Ok(Some(stats));
     }
     if stats.all() > COUNTED {
@@ -273,16 +286,9 @@ fn wrong(error: &FieldError) -> String {
 }
 
 impl FilterView {
-    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&ScannerCatalog>, projects: &ProjectNames) -> Self {
+    fn new(query: &ScanListQuery, zone: &Zone, catalogue: Option<&ScannerCatalog>) -> Self {
         let choice =
             |value: &str, label: &str, is_chosen| FilterChoice { value: value.into(), label: label.into(), is_chosen };
-        let mut choices: Vec<FilterChoice> = projects
-            .all()
-            .map(|(id, title)| choice(&id, &title, query.project.as_ref().is_some_and(|asked| asked.as_str() == id)))
-            .collect();
-        if !choices.is_empty() {
-            choices.insert(0, choice("", "Any", query.project.is_none()));
-        }
         let has_days = query.from.is_some() || query.to.is_some();
         let mut modes = vec![choice("", "Any", query.mode.is_none())];
         modes.extend(
@@ -302,7 +308,7 @@ impl FilterView {
             zone: if has_days { query.zone.name() } else { zone.name() }.to_owned(),
             other_zone: (has_days && query.zone != *zone).then(|| query.zone.name().to_owned()),
             modes,
-            projects: choices,
+            project: query.project.as_ref().map(ToString::to_string).unwrap_or_default(),
             severities: least_severities(query),
             orders: ScanOrder::ALL
                 .iter()
@@ -408,11 +414,16 @@ fn notice_of(query: &str) -> Option<Notice> {
         "delete" => format!("{scans} deleted."),
         _ => return None,
     };
-    let rest = if not > 0 {
-        format!(" {} skipped: the state had changed, or the scan was refused.", counted(not, "scan was", "scans were"))
-    } else {
-        String::new()
-    };
+    let uncleared = count("uncleared").min(not);
+    let mut rest = String::new();
+    if uncleared > 0 {
+        let scans = counted(uncleared, "scan was", "scans were");
+        rest += &format!(" {scans} skipped: the clearance of the target is missing.");
+    }
+    if not > uncleared {
+        let scans = counted(not - uncleared, "scan was", "scans were");
+        rest += &format!(" {scans} skipped: the state had changed, or the scan was refused.");
+    }
     let kind = if not > 0 || left > 0 { "warning" } else { "done" };
     Some(Notice::new(kind, text + &rest))
 }

@@ -17,15 +17,12 @@ impl ScanListPage {
         Self {
             layout: Layout::sample("Scans"),
             live: Live::sample(),
+            switcher: None,
             notice: notice_of("done=delete&n=3&not=2"),
             order_notice: Some(TOO_MANY_TARGETS),
             tabs: ScanStatus::ALL.iter().map(|status| tab(*status)).collect(),
-            filter: FilterView::new(
-                &query,
-                &Zone::named("Europe/Berlin").unwrap(),
-                Some(&catalogue()),
-                &ProjectNames::default(),
-            ),
+            filter: FilterView::new(&query, &Zone::named("Europe/Berlin").unwrap(), Some(&catalogue())),
+            clear_url: "/scans".into(),
             wrong: errors.iter().map(wrong).chain([clean(HOSTILE)]).collect(),
             headings: headings(&query),
             rows: ScanStatus::ALL.iter().zip(1..).map(|(status, id)| ScanRow::sample(id, *status)).collect(),
@@ -244,6 +241,9 @@ fn notice_has_only_numbers_and_fixed_words() {
     let text = |query: &str| notice_of(query).map(|notice| (notice.kind, notice.text));
     assert_eq!(text("done=cancel&n=1&not=0"), Some(("done", "Cancel requested for 1 scan.".into())));
     assert_eq!(text("done=rerun&n=2&not=1").map(|(kind, _)| kind), Some("warning"));
+    let mixed = "0 new scans queued. 2 scans were skipped: the clearance of the target is missing. 1 scan was skipped: the \
+                 state had changed, or the scan was refused.";
+    assert_eq!(text("done=rerun&n=0&not=3&uncleared=2"), Some(("warning", mixed.into())));
     assert_eq!((text("done=<b>&n=1"), text("n=1")), (None, None));
     assert_eq!(text("done=delete&n=<b>").map(|(_, text)| text), Some("0 scans deleted.".into()));
 }

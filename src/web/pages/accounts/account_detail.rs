@@ -1,4 +1,5 @@
-//! One account for administrators: its roles, its state, its sessions and its tokens.
+//! One account for administrators: its roles, its state, its second factor, its sessions and its
+//! tokens.
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -10,8 +11,8 @@ use kastrel_actors::policy::access::decide;
 use super::fields::{Accounts, Errors, Fields, Select, with_status, without_token};
 use super::links::{NewLinkPage, account_url};
 use super::roles::{
-    NO_ROLE, ProjectLine, kind_text, project_lines, read_role, roles_text, server_role_field, server_role_text,
-    state_badge,
+    NO_ROLE, ProjectLine, kind_text, project_lines, read_role, roles_text, second_factor_text, server_role_field,
+    server_role_text, state_badge,
 };
 use super::sessions::{SessionRow, ToEnd, session_rows};
 use super::tokens::{NewTokenPage, TokenForm, TokenRow, read_token, read_token_id, token_rows};
@@ -38,6 +39,7 @@ pub(crate) struct AccountDetailPage {
     state: Badge,
     created: MomentText,
     server_role: &'static str,
+    second_factor: &'static str,
     /// The role in the default project, if there is no other project.
     role: String,
     projects: Vec<ProjectLine>,
@@ -57,6 +59,7 @@ pub(crate) struct AccountDetailPage {
 pub(crate) struct Actions {
     is_disabled: bool,
     has_password_link: bool,
+    has_factor_reset: bool,
     server_role: Select,
 }
 
@@ -87,6 +90,7 @@ fn notice_of(name: &str) -> Option<Notice> {
         "server-role" => "The server role was changed.",
         "sessions" => "The sessions were ended.",
         "revoked" => "The token was revoked.",
+        "second-factor" => "The second factor was removed. The sessions were ended.",
         _ => return None,
     };
     Some(Notice::new("done", text))
@@ -106,6 +110,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
     let actions = may_change.then(|| Actions {
         is_disabled: account.is_disabled,
         has_password_link: account.kind == AccountKind::User && !account.is_disabled,
+        has_factor_reset: account.has_second_factor && context.principal.account() != Some(name),
         server_role: server_role_field(chosen, &mut errors),
     });
     let creates_tokens = may_change && account.kind == AccountKind::Service;
@@ -121,6 +126,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
         state: state_badge(&account),
         created: clock.moment(account.created_at),
         server_role: server_role_text(account.server_role),
+        second_factor: second_factor_text(&account),
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
         actions,
@@ -181,6 +187,49 @@ pub(crate) async fn disable(
         can_go_on: true,
         permission: Permission::NotNeeded,
         post_url: format!("{}/disable", account_url(&name)),
+        back_url: account_url(&name),
+        returns: false,
+        action: "",
+        scans: Vec::new(),
+        named: Vec::new(),
+        more: None,
+        left_out: None,
+    }))
+}
+
+/// Removes the second factor of an account whose user lost it, after a confirmation.
+pub(crate) async fn remove_second_factor(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    AccountPath(name): AccountPath,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    without_token(&viewer)?;
+    if fields.text("confirmed") == "yes" {
+        return match web.access().reset_second_factor(&viewer.context, &name).await {
+            Ok(true) => Ok(Redirect::to(&format!("{}?notice=second-factor", account_url(&name))).into_response()),
+            Ok(false) => Err(Problem::not_found("this account has no second factor")),
+            Err(error) => {
+                let errors = Errors::from_service(error)?;
+                again(&web, &viewer, &name, Again { errors, ..Again::default() }).await
+            }
+        };
+    }
+    web.access().account(&viewer.context, &name).await?.ok_or_else(no_account)?;
+    let question = format!("Remove the second factor of {name}?");
+    Ok(page(&ConfirmPage {
+        layout: Layout::of(&web, &viewer, Here::Accounts, question.clone()).await,
+        question,
+        consequence:
+            "Its recovery codes are deleted, and its sessions end. The password alone then opens the account, \
+                      unless the server requires a second factor. Do this only when you know that the user asks for it."
+                .into(),
+        button: "Remove second factor".into(),
+        icon: "stop",
+        is_dangerous: true,
+        can_go_on: true,
+        permission: Permission::NotNeeded,
+        post_url: format!("{}/second-factor/remove", account_url(&name)),
         back_url: account_url(&name),
         returns: false,
         action: "",

@@ -11,7 +11,8 @@ use kastrel_actors::policy::access::decide;
 use super::fields::{Accounts, Errors, Fields, Input, Select, with_status};
 use super::links::{NewLinkPage, account_url};
 use super::roles::{
-    kind_text, optional_role_field, read_role, roles_text, server_role_field, server_role_text, state_badge,
+    kind_text, optional_role_field, read_role, roles_text, second_factor_text, server_role_field, server_role_text,
+    state_badge,
 };
 use super::set_up::new_password;
 use crate::service::access::AccountRequest;
@@ -45,6 +46,7 @@ pub(crate) struct AccountRow {
     server_role: &'static str,
     roles: String,
     state: Badge,
+    second_factor: &'static str,
     created: MomentText,
 }
 
@@ -57,6 +59,7 @@ impl AccountRow {
             server_role: server_role_text(account.server_role),
             roles: roles_text(account, has_projects),
             state: state_badge(account),
+            second_factor: second_factor_text(account),
             created: clock.moment(account.created_at),
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn own(viewer: &Viewer) -> Result<&SignedIn, Problem> {
 pub(super) fn without_token(viewer: &Viewer) -> Result<(), Problem> {
     let has_token = viewer.signed_in.as_ref().is_some_and(|who| who.token.is_some());
     if has_token {
-        let why = "a token may not change passwords or create tokens; sign in with a password";
+        let why = "a token may not change passwords and second factors or create tokens; sign in with a password";
         return Err(Problem::denied(why));
     }
     Ok(())
@@ -160,6 +160,8 @@ pub(super) struct Input {
     pub(super) kind: &'static str,
     pub(super) value: String,
     pub(super) autocomplete: &'static str,
+    /// The kind of keyboard of a device without one; empty for the usual one.
+    pub(super) mode: &'static str,
     pub(super) hint: &'static str,
     pub(super) is_required: bool,
     pub(super) is_focused: bool,
@@ -177,6 +179,7 @@ impl Input {
             kind: "text",
             value: clean(typed.text(name)),
             autocomplete: "off",
+            mode: "",
             hint: "",
             is_required: true,
             is_focused: false,
@@ -198,6 +201,18 @@ impl Input {
         errors: &mut Errors,
     ) -> Self {
         Self { kind: "password", autocomplete, ..Self::text(name, label, &Fields::default(), errors) }
+    }
+
+    /// A field for a code of an authenticator app. It is always empty.
+    pub(super) fn code(errors: &mut Errors) -> Self {
+        let text = Self::text("code", "Code of the app", &Fields::default(), errors);
+        Self { autocomplete: "one-time-code", mode: "numeric", ..text }
+    }
+
+    /// A field for a code of an authenticator app, or for a recovery code. It is always empty.
+    pub(super) fn any_code(errors: &mut Errors) -> Self {
+        let text = Self::text("code", "Code of the app, or a recovery code", &Fields::default(), errors);
+        Self { autocomplete: "one-time-code", ..text }
     }
 
     /// A field for a number.

@@ -1,15 +1,14 @@
 //! Sign-in and sign-out.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
-use crate::identity::cookie::{cleared_cookie, session_cookie};
-use crate::service::access::{SignIn, SignInError};
+use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie};
+use crate::identity::cookie::{cleared_cookie, pending_cookie, session_cookie};
+use crate::service::access::{SignIn, SignInError, SignInStart};
 use crate::web::base_path::of_cookies;
 use crate::web::error::Problem;
 use crate::web::headers::page;
@@ -50,13 +49,6 @@ impl LoginPage {
     }
 }
 
-/// Returns a path of this site; `/` if the text is anything else.
-fn local(next: &str) -> &str {
-    let is_path = next.starts_with('/') && !next.starts_with("//");
-    let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_path && is_plain { next } else { "/" }
-}
-
 /// Shows the page. A viewer who has signed in is sent on.
 pub(crate) async fn show(
     Accounts(web): Accounts,
@@ -92,7 +84,9 @@ fn notice_of(name: &str) -> Option<Notice> {
     Some(Notice::new("done", text))
 }
 
-/// Starts a session. The browser gets its cookie, and is sent to the page that it came for.
+/// Starts a session. The browser gets its cookie, and is sent to the page that it came for. If a
+/// second factor must follow, the browser gets the cookie of the pending sign-in instead, and is
+/// sent to its page.
 pub(crate) async fn sign_in(
     Accounts(web): Accounts,
     viewer: Viewer,
@@ -100,15 +94,18 @@ pub(crate) async fn sign_in(
     fields: Fields,
 ) -> Result<Response, Problem> {
     let next = local(fields.text("next"));
-    let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
     let attempt = SignIn {
         name: fields.text("name").to_owned(),
         password: fields.password("password"),
         address: viewer.address,
-        agent: agent.unwrap_or_default(),
+        agent: agent_of(&headers),
     };
     match web.access().sign_in(attempt).await {
-        Ok(session) => {
+        Ok(SignInStart::Pending(pending)) => {
+            let cookie = pending_cookie(&pending.secret, viewer.is_https, &of_cookies(), pending.max_age);
+            Ok(with_cookie(Redirect::to(&step_url(pending.step, next)).into_response(), &cookie))
+        }
+        Ok(SignInStart::Session(session)) => {
             // The cookie of an earlier session in this browser is replaced.
             if let Some(earlier) = viewer.signed_in.as_ref().filter(|who| who.session.is_some()) {
                 web.access().sign_out(earlier).await?;
@@ -132,11 +129,6 @@ pub(crate) async fn sign_in(
     }
 }
 
-/// Returns the seconds after which a time is over: at least one.
-fn whole_seconds(time: Duration) -> u64 {
-    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
-}
-
 /// Ends the session, and removes its cookie and the pages that the browser keeps.
 pub(crate) async fn sign_out(Accounts(web): Accounts, viewer: Viewer) -> Result<Response, Problem> {
     if let Some(who) = &viewer.signed_in {
@@ -147,45 +139,4 @@ pub(crate) async fn sign_out(Accounts(web): Accounts, viewer: Viewer) -> Result<
     let name = HeaderName::from_static("clear-site-data");
     response.headers_mut().insert(name, HeaderValue::from_static("\"cache\""));
     Ok(response)
-}
-
-fn with_cookie(mut response: Response, cookie: &str) -> Response {
-    if let Ok(cookie) = HeaderValue::try_from(cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sign_in_leads_to_a_path_of_this_site() {
-        for (next, path) in [
-            ("/", "/"),
-            ("/scans?status=failed&x=%2F", "/scans?status=failed&x=%2F"),
-            ("/scans/1#plugins", "/scans/1#plugins"),
-            ("", "/"),
-            ("scans", "/"),
-            ("//evil.example", "/"),
-            ("/\\evil.example", "/"),
-            ("/scans\\x", "/"),
-            ("/\t/evil.example", "/"),
-            ("/scans\r\nset-cookie: a=b", "/"),
-            ("https://evil.example/", "/"),
-            ("javascript:alert(1)", "/"),
-            ("/é", "/"),
-        ] {
-            assert_eq!(local(next), path, "{next}");
-        }
-    }
-
-    #[test]
-    fn wait_is_never_shown_shorter_than_it_is() {
-        for (milliseconds, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
-            assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), seconds);
-        }
-    }
 }

@@ -14,7 +14,18 @@ fn form(pairs: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn server_without_accounts_says_how_to_turn_them_on() {
     let app = TestApp::new();
-    for path in ["/login", "/setup", "/set-password", "/profile", "/accounts", "/accounts/ana", "/projects"] {
+    for path in [
+        "/login",
+        "/login/code",
+        "/login/second-factor",
+        "/profile/second-factor",
+        "/setup",
+        "/set-password",
+        "/profile",
+        "/accounts",
+        "/accounts/ana",
+        "/projects",
+    ] {
         let response = app.get(path).await;
         assert_eq!(response.status(), 404, "{path}");
         let html = text_of(response).await;

@@ -1,18 +1,24 @@
-//! The pages of accounts: sign-in, set-up, one's own profile, all accounts, and projects with their
-//! members. A server without accounts has none of them.
+//! The pages of accounts: sign-in, second factors, set-up, one's own profile, all accounts, and
+//! projects with their members and clearances. A server without accounts has none of them.
 
 pub(crate) mod account_detail;
 pub(crate) mod account_list;
+mod clearances;
+mod enrolment;
 mod fields;
 mod links;
 pub(crate) mod login;
+pub(crate) mod login_code;
 pub(crate) mod profile;
 pub(crate) mod project_detail;
 pub(crate) mod project_list;
+mod qr;
 mod roles;
+pub(crate) mod second_factor;
 mod sessions;
 pub(crate) mod set_password;
 pub(crate) mod set_up;
+mod sign_in;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -24,6 +30,10 @@ mod login_tests;
 #[cfg(test)]
 mod profile_tests;
 #[cfg(test)]
+mod project_switcher_tests;
+#[cfg(test)]
 mod project_tests;
 #[cfg(test)]
 mod rights_tests;
+#[cfg(test)]
+mod second_factor_tests;

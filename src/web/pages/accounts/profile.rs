@@ -1,4 +1,5 @@
-//! The viewer's own account: who one is, the password, the sessions and the API tokens.
+//! The viewer's own account: who one is, the password, the second factor, the sessions and the API
+//! tokens.
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -7,6 +8,7 @@ use kastrel_actors::model::{Account, AccountKind, Project};
 
 use super::fields::{Accounts, Errors, Fields, Input, own, with_status, without_token};
 use super::roles::{ProjectLine, kind_text, project_lines, roles_text, server_role_text};
+use super::second_factor::FactorLine;
 use super::sessions::{SessionRow, ToEnd, session_rows};
 use super::set_up::new_password;
 use super::tokens::{NewTokenPage, TokenForm, TokenRow, read_token, read_token_id, token_rows};
@@ -31,6 +33,7 @@ pub(crate) struct ProfilePage {
     role: String,
     projects: Vec<ProjectLine>,
     password: Option<PasswordForm>,
+    factor: Option<FactorLine>,
     sessions: Vec<SessionRow>,
     has_other_sessions: bool,
     sessions_url: String,
@@ -98,6 +101,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
     let (account, projects) = read_account(web, viewer, who).await?;
     let sessions = web.access().sessions(&viewer.context, &who.account).await?;
     let tokens = web.access().tokens(&viewer.context, &who.account).await?;
+    let factor = web.access().second_factor(&viewer.context, &who.account).await?;
     let layout = Layout::of(web, viewer, Here::Elsewhere, "Your account").await;
     let clock = web.clock(viewer);
     let Again { mut password, token: mut token_errors, typed } = again;
@@ -113,6 +117,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
         password: form,
+        factor: factor.map(|factor| FactorLine::new(&factor, &clock)),
         has_other_sessions: sessions.iter().any(|session| Some(session.key) != who.session),
         sessions: session_rows(&sessions, who.session, &clock),
         sessions_url: "/profile/sessions/end".into(),

@@ -86,6 +86,20 @@ async fn session_of_another_account_is_not_ended() {
 }
 
 #[tokio::test]
+async fn networks_of_a_token_are_read_and_shown() {
+    let app = TestApp::with_accounts();
+    let browser = Browser::of_new(&app, "ana", None, &[]).await;
+    let refused = browser.post("/profile/tokens", "label=x&role=viewer&days=7&networks=10.0.0.1/8").await;
+    assert_eq!(refused.status(), 422);
+    let html = text_of(refused).await;
+    assert!(html.contains("the range is 10.0.0.0/8") && html.contains(r#"value="10.0.0.1/8""#), "{html}");
+    browser.post("/profile/tokens", "label=x&role=viewer&days=7&networks=192.0.2.0/24,+::1").await;
+    let record = app.memory.tokens(&name("ana")).await.unwrap().remove(0);
+    assert_eq!(record.networks, ["192.0.2.0/24", "::1"].map(|text| text.parse().unwrap()));
+    assert!(browser.text("/profile").await.contains("viewer, from 192.0.2.0/24 ::1"));
+}
+
+#[tokio::test]
 async fn token_is_shown_once_and_revoked() {
     let app = TestApp::with_accounts();
     let browser = Browser::of_new(&app, "ana", Some(ServerRole::Admin), &[]).await;

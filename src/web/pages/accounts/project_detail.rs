@@ -1,4 +1,4 @@
-//! A project and its members. Owners change their roles.
+//! A project, its members and the clearances of targets. Owners change them.
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{Account, AccountName, Operation, ProjectId, ProjectRole};
 use kastrel_actors::policy::access::decide;
 
+use super::clearances::{ClearanceForm, ClearanceRow, clearance_rows, read_clearance};
 use super::fields::{Accounts, Errors, Fields, Input, Select, SelectOption, with_status};
 use super::links::account_url;
 use super::roles::{NO_ROLE, kind_text, read_role, role_field, state_badge};
@@ -30,6 +31,10 @@ pub(crate) struct ProjectDetailPage {
     rows: Vec<MemberRow>,
     /// The form of a new member; `None` if the viewer may not change the members.
     form: Option<MemberForm>,
+    clearances_url: String,
+    clearances: Vec<ClearanceRow>,
+    /// The form of a clearance; `None` if the viewer may not change the clearances.
+    clearance_form: Option<ClearanceForm>,
 }
 
 /// A member.
@@ -79,6 +84,7 @@ fn notice_of(name: &str) -> Option<Notice> {
     let text = match name {
         "created" => "The project was created.",
         "members" => "The members were changed.",
+        "clearances" => "The clearances were changed.",
         _ => return None,
     };
     Some(Notice::new("done", text))
@@ -95,6 +101,7 @@ async fn read(
     let projects = access.projects(context).await?;
     let project = projects.into_iter().find(|project| project.id == *id).ok_or_else(no_project)?;
     let members = access.members(context, id).await?;
+    let clearances = access.clearances(context, id).await?;
     let title = clean(&project.title);
     let layout = Layout::of(web, viewer, Here::Projects, format!("Project {title}")).await;
     let may = |operation| decide(&context.grants, operation, Some(id)).is_ok();
@@ -103,6 +110,7 @@ async fn read(
         name: Input::text("name", "Account", typed, &mut errors),
         role: role_field("Role", ProjectRole::Owner, typed.text("role"), &mut errors),
     });
+    let clearance_form = may(Operation::ManageClearances).then(|| ClearanceForm::new(typed, &mut errors));
     Ok(ProjectDetailPage {
         layout,
         notice: errors.notice(),
@@ -111,6 +119,9 @@ async fn read(
         members_url: format!("/projects/{id}/members"),
         rows: members.iter().filter_map(|account| MemberRow::new(account, id, reads_accounts)).collect(),
         form,
+        clearances_url: format!("/projects/{id}/clearances"),
+        clearances: clearance_rows(&clearances, &web.clock(viewer)),
+        clearance_form,
     })
 }
 
@@ -134,8 +145,7 @@ pub(crate) async fn set_member(
         },
         Err(errors) => errors,
     };
-    let status = errors.status();
-    Ok(with_status(status, page(&read(&web, &viewer, &id, &fields, errors).await?)))
+    not_changed(&web, &viewer, &id, &fields, errors).await
 }
 
 /// Reads the role. A form that names none changes nothing.
@@ -144,4 +154,46 @@ fn read_member_role(fields: &Fields) -> Result<Option<ProjectRole>, Errors> {
         return Err(Errors::of("role", &format!("choose a role, or {NO_ROLE} to remove the member")));
     }
     read_role(fields, "role")
+}
+
+/// Sets a clearance.
+pub(crate) async fn set_clearance(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    ProjectPath(id): ProjectPath,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    match web.access().set_clearance(&viewer.context, &id, &read_clearance(&fields)).await {
+        Ok(_) => Ok(to_clearances(&id)),
+        Err(error) => not_changed(&web, &viewer, &id, &fields, Errors::from_service(error)?).await,
+    }
+}
+
+/// Removes a clearance. One that is already gone is no error.
+pub(crate) async fn remove_clearance(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    ProjectPath(id): ProjectPath,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    match web.access().remove_clearance(&viewer.context, &id, fields.text("pattern")).await {
+        Ok(_) => Ok(to_clearances(&id)),
+        Err(error) => not_changed(&web, &viewer, &id, &fields, Errors::from_service(error)?).await,
+    }
+}
+
+fn to_clearances(id: &ProjectId) -> Response {
+    Redirect::to(&format!("/projects/{id}?notice=clearances")).into_response()
+}
+
+/// Shows the page with the errors of a form.
+async fn not_changed(
+    web: &WebInner,
+    viewer: &Viewer,
+    id: &ProjectId,
+    fields: &Fields,
+    errors: Errors,
+) -> Result<Response, Problem> {
+    let status = errors.status();
+    Ok(with_status(status, page(&read(web, viewer, id, fields, errors).await?)))
 }

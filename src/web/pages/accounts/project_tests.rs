@@ -1,8 +1,8 @@
 //! Tests of the pages of projects.
 
 use kastrel_actors::Client;
-use kastrel_actors::model::{ProjectRole, ScanId, ScanRequestDraft, ServerRole};
-use kastrel_actors::ports::AccessStore as _;
+use kastrel_actors::model::{AuditQuery, DomainEvent, ProjectRole, ScanId, ScanRequestDraft, ServerRole};
+use kastrel_actors::ports::{AccessStore as _, AuditLog as _, ClearanceStore as _};
 use kastrel_actors::testing::fixtures;
 
 use super::testing::{Browser, create_project, name, project, roles};
@@ -187,4 +187,106 @@ async fn who_may_only_read_a_scan_gets_no_form_with_its_secrets() {
         assert!(html.contains("zap.api_key=••••••"), "{html}");
         assert_eq!(html.contains(r#"name="kept""#), is_kept, "{account}: {html}");
     }
+}
+
+#[tokio::test]
+async fn owner_sets_and_removes_clearances_and_members_read_them() {
+    let app = TestApp::with_accounts();
+    create_project(&app, "team-a", "Team A").await;
+    let owner = Browser::of_new(&app, "ana", None, &[("team-a", ProjectRole::Owner)]).await;
+    let operator = Browser::of_new(&app, "bob", None, &[("team-a", ProjectRole::Operator)]).await;
+    assert!(owner.text("/projects/team-a").await.contains("No clearance."));
+    let form = "pattern=*.Example.com&level=active&until=2026-12-31&text=Contract+%3Cb%3E7";
+    let set = owner.lead("/projects/team-a/clearances", form).await;
+    assert_eq!(set, (303, "/projects/team-a?notice=clearances".into()));
+    assert!(owner.text("/projects/team-a?notice=clearances").await.contains("The clearances were changed."));
+    for (browser, is_owner) in [(&owner, true), (&operator, false)] {
+        let html = browser.text("/projects/team-a").await;
+        for part in ["*.example.com", "user:ana", "Contract &#60;b&#62;7", "2027-01-01"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        let button = r#"aria-label="Remove the clearance of *.example.com""#;
+        assert_eq!([html.contains("clearance-form"), html.contains(button)], [is_owner; 2], "{html}");
+    }
+    assert_eq!(operator.post("/projects/team-a/clearances", form).await.status(), 403);
+    assert_eq!(operator.post("/projects/team-a/clearances/remove", "pattern=a.test").await.status(), 403);
+    assert_eq!(owner.post("/projects/default/clearances", form).await.status(), 404);
+    for (body, field, kept) in [
+        ("pattern=*&level=none", "pattern", r#"value="*""#),
+        ("pattern=a.test&level=king", "level", r#"value="a.test""#),
+        ("pattern=a.test&level=active&text=x&until=tomorrow", "until", r#"value="tomorrow""#),
+        ("pattern=a.test&level=active", "text", r#"<option value="active" selected>"#),
+    ] {
+        let refused = owner.post("/projects/team-a/clearances", body).await;
+        assert_eq!(refused.status(), 422, "{body}");
+        let html = text_of(refused).await;
+        assert!(html.contains(&format!("id=\"wrong-{field}\"")) && html.contains(kept), "{body}: {html}");
+    }
+    assert_eq!(app.memory.clearances(&project("team-a")).await.unwrap().len(), 1);
+    assert_eq!(owner.lead("/projects/team-a/clearances/remove", "pattern=*.example.com").await.0, 303);
+    assert_eq!(app.memory.clearances(&project("team-a")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn form_of_a_new_scan_says_which_clearance_is_missing() {
+    let app = TestApp::with_accounts();
+    app.load_catalogue();
+    let browser = Browser::of_new(&app, "ana", None, &[("default", ProjectRole::Owner)]).await;
+    let missing =
+        "This scan needs the clearance `active` for example.com in this project, which an owner of the project gives";
+    let form = "key=k&target=https://example.com/a&mode=both&confirm=yes";
+    let refused = browser.post("/scans", form).await;
+    assert_eq!(refused.status(), 403);
+    let html = text_of(refused).await;
+    assert!(html.contains(missing) && html.contains(r#"id="wrong-target""#), "{html}");
+    assert!(html.contains("https://example.com/a</textarea>"), "it keeps what was typed: {html}");
+    let denied = DomainEvent::AccessDenied { operation: "POST /scans".into(), project: None };
+    assert!(
+        app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.iter().any(|entry| entry.event == denied)
+    );
+    let html = text_of(browser.post("/new/preview", form).await).await;
+    assert!(html.contains(missing) && html.contains("0 valid targets"), "{html}");
+    let several = "key=k&target=example.com%0Ab.example.com&mode=active&confirm=yes";
+    let set = "pattern=example.com&level=active&text=contract";
+    assert_eq!(browser.lead("/projects/default/clearances", set).await.0, 303);
+    let html = text_of(browser.post("/scans", several).await).await;
+    assert!(html.contains("1 valid target, 1 invalid") && html.contains("for b.example.com"), "{html}");
+    assert_eq!(browser.lead("/scans", form).await, (303, "/scans/1?submitted=1".into()));
+    // A passive scan needs no clearance.
+    assert_eq!(browser.lead("/scans", "key=p&target=b.example.com").await.0, 303);
+    // A re-run of several scans counts those without clearance.
+    assert_eq!(browser.lead("/scans/bulk", "action=cancel&scan=1&scan=2&confirmed=yes").await.0, 303);
+    assert_eq!(browser.lead("/projects/default/clearances/remove", "pattern=example.com").await.0, 303);
+    let rerun = "action=rerun&scan=1&scan=2&confirmed=yes&confirm=yes";
+    let result = (303, "/scans?done=rerun&n=1&not=1&uncleared=1".to_owned());
+    assert_eq!(browser.lead("/scans/bulk", rerun).await, result);
+    let denied = DomainEvent::AccessDenied { operation: "POST /scans/bulk".into(), project: None };
+    let entries = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries;
+    assert!(entries.iter().any(|entry| entry.event == denied));
+}
+
+#[tokio::test]
+async fn api_names_the_missing_clearance_after_the_missing_role() {
+    let app = TestApp::with_accounts();
+    app.load_catalogue();
+    let body = r#"{"target":"example.com","mode":"active","confirm_active":true}"#;
+    for (account, role, detail) in [
+        ("ana", ProjectRole::Scanner, "This needs the role `operator` in this project"),
+        (
+            "bob",
+            ProjectRole::Operator,
+            "This scan needs the clearance `active` for example.com in this project, which an owner of the project gives",
+        ),
+    ] {
+        let browser = Browser::of_new(&app, account, None, &[("default", role)]).await;
+        let headers = [
+            ("cookie", browser.cookie.as_str()),
+            ("content-type", "application/json"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        let refused = app.send("POST", "/api/scans", &headers, body).await;
+        assert_eq!(refused.status(), 403, "{account}");
+        assert_eq!(json_of(refused).await["detail"], detail, "{account}");
+    }
+    assert!(app.memory.history().is_empty());
 }

@@ -1,9 +1,11 @@
 //! Tests of what each role sees on the other pages: the navigation, and the buttons.
 
-use kastrel_actors::model::{DomainEvent, Principal, ProjectRole, Resolution, ScanId, ServerRole, Verdict};
+use kastrel_actors::model::{AuditQuery, DomainEvent, Principal, ProjectRole, Resolution, ScanId, ServerRole, Verdict};
 use kastrel_actors::ports::AuditLog as _;
+use kastrel_actors::testing::fixtures;
 
 use super::testing::{Browser, create_project};
+use crate::service::access::TokenRequest;
 use crate::web::testing::{TestApp, json_of, text_of};
 
 /// The links of the navigation.
@@ -15,14 +17,19 @@ fn nav(html: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn navigation_has_what_the_viewer_may_open() {
-    assert_eq!(nav(&text_of(TestApp::new().get("/").await).await), ["/", "/scans", "/supervision", "/settings"]);
+    assert_eq!(
+        nav(&text_of(TestApp::new().get("/").await).await),
+        ["/", "/scans", "/supervision", "/audit", "/settings"]
+    );
     let app = TestApp::with_accounts();
     let member = Browser::of_new(&app, "ana", None, &[("default", ProjectRole::Owner)]).await;
     let auditor = Browser::of_new(&app, "bob", Some(ServerRole::Auditor), &[]).await;
     let admin = Browser::of_new(&app, "root", Some(ServerRole::Admin), &[]).await;
-    assert_eq!(nav(&member.text("/").await), ["/", "/scans"]);
-    assert_eq!(nav(&auditor.text("/").await), ["/", "/scans", "/supervision", "/accounts", "/settings"]);
-    let all = ["/", "/scans", "/projects", "/supervision", "/accounts", "/settings"];
+    assert_eq!(nav(&member.text("/").await), ["/", "/scans", "/projects"], "an owner sets clearances");
+    let operator = Browser::of_new(&app, "joe", None, &[("default", ProjectRole::Operator)]).await;
+    assert_eq!(nav(&operator.text("/").await), ["/", "/scans"]);
+    assert_eq!(nav(&auditor.text("/").await), ["/", "/scans", "/supervision", "/accounts", "/audit", "/settings"]);
+    let all = ["/", "/scans", "/projects", "/supervision", "/accounts", "/audit", "/settings"];
     assert_eq!(nav(&admin.text("/").await), all);
     create_project(&app, "team-a", "Team A").await;
     let other = Browser::of_new(&app, "eve", None, &[("team-a", ProjectRole::Viewer)]).await;
@@ -111,18 +118,24 @@ async fn downloads_of_known_principals_are_recorded() {
         ("/scans/1/files.zip", Some((files.clone(), Some(ScanId(1))))),
         ("/scans/1/attempts/1/files/kast_report.html", Some((files.clone(), Some(ScanId(1))))),
         ("/scans/1/attempts/1/files/raw.json", Some((files.clone(), Some(ScanId(1))))),
-        ("/scans/1/attempts/1/files/shot.png?download=1", Some((files, Some(ScanId(1))))),
+        ("/scans/1/attempts/1/files/shot.png", Some((files.clone(), Some(ScanId(1))))),
+        ("/scans/1/attempts/1/files/shot.png?download=1", Some((files.clone(), Some(ScanId(1))))),
+        ("/scans/1/attempts/1/view/raw.json", Some((files.clone(), Some(ScanId(1))))),
+        ("/scans/1/attempts/1/view/shot.png", Some((files, Some(ScanId(1))))),
         ("/api/backup", Some((DomainEvent::BackupDownloaded, None))),
-        // The first is a part of a report, the others are read while a page is open.
-        ("/scans/1/attempts/1/files/shot.png", None),
+        ("/api/audit/export", Some((DomainEvent::AuditExported, None))),
+        // Its frame loads the report.
+        ("/scans/1/attempts/1/view/kast_report.html", None),
+        ("/scans/1/report", None),
+        // What is read while a page is open.
         ("/api/scans/1/log", None),
         ("/api/scans/1/status", None),
         ("/scans/1", None),
         ("/api/scans", None),
     ] {
-        let before = app.memory.audit(None, 100).await.unwrap().len();
+        let before = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len();
         assert_eq!(admin.get(path).await.status(), 200, "{path}");
-        let mut written = app.memory.audit(None, 100).await.unwrap();
+        let mut written = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries;
         written.truncate(written.len() - before);
         let principal = Principal::User("root".parse().unwrap());
         let written: Vec<_> = written.into_iter().map(|entry| (entry.principal, (entry.event, entry.scan))).collect();
@@ -131,14 +144,85 @@ async fn downloads_of_known_principals_are_recorded() {
 }
 
 #[tokio::test]
+async fn download_has_one_entry_a_request_and_none_for_headers_or_the_parts_of_a_report() {
+    let app = TestApp::with_accounts();
+    let scan = app.running("example.com").await;
+    let folder = app.attempt_folder(&scan);
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["raw.json", "shot.png"] {
+        std::fs::write(folder.join(file), "0123456789").unwrap();
+    }
+    let admin = Browser::of_new(&app, "root", Some(ServerRole::Admin), &[]).await;
+    let json = "/scans/1/attempts/1/files/raw.json";
+    let image = "/scans/1/attempts/1/files/shot.png";
+    for (method, path, header, status, entries) in [
+        ("HEAD", json, ("x-none", ""), 200, 0),
+        ("HEAD", "/scans/1/files.zip", ("x-none", ""), 200, 0),
+        ("HEAD", "/api/scans/export.csv", ("x-none", ""), 200, 0),
+        ("HEAD", "/api/backup", ("x-none", ""), 200, 0),
+        ("HEAD", "/scans/1/attempts/1/view/raw.json", ("x-none", ""), 200, 0),
+        ("GET", json, ("range", "bytes=1-"), 206, 1),
+        ("GET", json, ("range", "bytes=99-"), 416, 0),
+        ("GET", json, ("sec-fetch-dest", "image"), 200, 1),
+        ("GET", image, ("sec-fetch-dest", "image"), 200, 0),
+        ("GET", image, ("sec-fetch-dest", "document"), 200, 1),
+        ("GET", "/scans/1/attempts/1/files/none.json", ("x-none", ""), 404, 0),
+    ] {
+        let before = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len();
+        let response = app.send(method, path, &[("cookie", admin.cookie.as_str()), header], "").await;
+        assert_eq!(response.status(), status, "{method} {path} {header:?}");
+        let after = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len();
+        assert_eq!(after - before, entries, "{method} {path} {header:?}");
+    }
+    // A program shows no report.
+    let request = TokenRequest {
+        account: "root".parse().unwrap(),
+        label: "script".into(),
+        role: ProjectRole::Viewer,
+        project: None,
+        has_server_role: false,
+        networks: Vec::new(),
+        days: None,
+    };
+    let (token, _) = app.web().access().create_token(&fixtures::context(), request).await.unwrap();
+    let bearer = format!("Bearer {}", token.expose());
+    let before = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len();
+    let headers = [("authorization", bearer.as_str()), ("sec-fetch-dest", "image")];
+    assert_eq!(app.send("GET", image, &headers, "").await.status(), 200);
+    let after = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len();
+    assert_eq!(after - before, 1);
+}
+
+#[tokio::test]
+async fn download_whose_entry_cannot_be_written_is_refused() {
+    let app = TestApp::as_system_without_access_store();
+    let scan = app.running("example.com").await;
+    std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+    std::fs::write(app.attempt_folder(&scan).join("raw.json"), "secret").unwrap();
+    for path in [
+        "/api/scans/export.csv",
+        "/api/scans/export.json",
+        "/scans/1/files.zip",
+        "/scans/1/attempts/1/files/raw.json",
+        "/scans/1/attempts/1/view/raw.json",
+        "/api/backup",
+    ] {
+        let response = app.get(path).await;
+        assert_eq!(response.status(), 503, "{path}");
+        assert!(!text_of(response).await.contains("secret"), "{path}");
+    }
+    assert_eq!(app.get("/scans/1").await.status(), 200, "a page is no download");
+}
+
+#[tokio::test]
 async fn downloads_on_a_server_without_accounts_are_not_recorded() {
     let app = TestApp::new();
     app.submitted("example.com").await;
-    let before = app.memory.audit(None, 100).await.unwrap().len();
+    let before = app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len();
     for path in ["/api/scans/export.csv", "/scans/1/files.zip", "/api/backup"] {
         assert_eq!(app.get(path).await.status(), 200, "{path}");
     }
-    assert_eq!(app.memory.audit(None, 100).await.unwrap().len(), before);
+    assert_eq!(app.memory.audit(&AuditQuery::newest(100)).await.unwrap().entries.len(), before);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::web::pages::badge::Badge;
 use crate::web::text::clean;
 
 /// What each role in a project allows.
-const ROLES: &str = "viewer reads; scanner also submits passive scans; operator also submits active scans and deletes; owner also manages the members.";
+const ROLES: &str = "viewer reads; scanner also submits passive scans; operator also submits active scans and deletes; owner also manages the members and the clearances of targets.";
 
 /// The value of a choice that gives no role.
 pub(super) const NO_ROLE: &str = "none";
@@ -52,6 +52,15 @@ pub(super) const fn kind_text(kind: AccountKind) -> &'static str {
     match kind {
         AccountKind::User => "User",
         AccountKind::Service => "Service account",
+    }
+}
+
+/// Returns whether an account has a second factor; empty for one that cannot have any.
+pub(super) const fn second_factor_text(account: &Account) -> &'static str {
+    match (account.kind, account.has_second_factor) {
+        (_, true) => "Yes",
+        (AccountKind::User, false) => "No",
+        (AccountKind::Service, false) => "",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use kastrel_actors::model::{Account, AccountName, Project, ProjectId, ProjectRole, TokenId, TokenRecord, TokenScope};
+use kastrel_actors::model::{Account, AccountName, Project, ProjectId, ProjectRole, TokenId, TokenRecord};
 
 use super::fields::{Errors, Fields, Input, Select};
 use super::roles::role_field;
@@ -36,7 +36,7 @@ pub(super) fn token_rows(tokens: &[TokenRecord], projects: &[Project], clock: &W
     let row = |token: &TokenRecord| TokenRow {
         id: token.id.to_string(),
         label: clean(&token.label),
-        scope: scope_text(&token.scope, has_projects),
+        scope: scope_text(token, has_projects),
         created: clock.moment(token.created_at),
         expires: clock.moment(token.expires_at),
         used: token.used_at.map(|at| clock.moment(at)),
@@ -45,14 +45,17 @@ pub(super) fn token_rows(tokens: &[TokenRecord], projects: &[Project], clock: &W
     tokens.iter().map(row).collect()
 }
 
-fn scope_text(scope: &TokenScope, has_projects: bool) -> String {
+fn scope_text(token: &TokenRecord, has_projects: bool) -> String {
+    let TokenRecord { scope, networks, .. } = token;
     let place = match &scope.project {
         Some(project) => format!(" in {project}"),
         None if has_projects => " in all projects".to_owned(),
         None => String::new(),
     };
     let server = if scope.has_server_role { ", with the server role" } else { "" };
-    format!("{}{place}{server}", scope.role)
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    let from = if networks.is_empty() { String::new() } else { format!(", from {}", networks.join(" ")) };
+    format!("{}{place}{server}{from}", scope.role)
 }
 
 /// The form of a new token.
@@ -65,6 +68,7 @@ pub(super) struct TokenForm {
     pub(super) has_server_role: bool,
     pub(super) takes_server_role: bool,
     pub(super) days: Input,
+    pub(super) networks: Input,
 }
 
 impl TokenForm {
@@ -82,6 +86,9 @@ impl TokenForm {
             }),
             has_server_role: account.server_role.is_some(),
             takes_server_role: typed.text("has_server_role") == "yes",
+            networks: Input::text("networks", "Only from networks", typed, errors).optional().with_hint(
+                "Addresses or ranges such as 192.0.2.0/24, with blanks between them. Empty: from everywhere.",
+            ),
             days: Input { value: if days.value.is_empty() { USUAL_DAYS.into() } else { days.value.clone() }, ..days },
         }
     }
@@ -107,8 +114,15 @@ pub(super) fn read_token(account: &AccountName, fields: &Fields) -> Result<Token
         role,
         project,
         has_server_role: fields.text("has_server_role") == "yes",
+        networks: split_networks(fields.text("networks")),
         days,
     })
+}
+
+/// Splits what was typed at blanks and commas.
+fn split_networks(typed: &str) -> Vec<String> {
+    let parts = typed.split(|c: char| c == ',' || c.is_whitespace());
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 /// Reads the id of the token that a form revokes.
@@ -141,7 +155,7 @@ impl NewTokenPage {
             layout,
             label: clean(&record.label),
             token: token.expose().to_owned(),
-            scope: scope_text(&record.scope, has_named_project(projects)),
+            scope: scope_text(record, has_named_project(projects)),
             expires: clock.moment(record.expires_at),
             back_url,
         })
