@@ -55,6 +55,9 @@ pub struct AccountBody {
     pub disabled: bool,
     /// Whether it can sign in with a password.
     pub has_password: bool,
+    /// Whether a sign-in needs a second factor after the password.
+    #[serde(default)]
+    pub has_second_factor: bool,
     /// When it was created.
     pub created_at: Moment,
     /// Its role in each project of which it is a member.
@@ -70,6 +73,7 @@ impl From<&Account> for AccountBody {
             server_role: account.server_role,
             disabled: account.is_disabled,
             has_password: account.has_password,
+            has_second_factor: account.has_second_factor,
             created_at: Moment::of(account.created_at),
             memberships: account.memberships.clone(),
         }
@@ -225,6 +229,11 @@ pub struct TokenBody {
     pub project: Option<ProjectId>,
     /// Whether it has the account's role on the server.
     pub server_role: bool,
+    /// The networks from which it is accepted, in CIDR notation; an empty list means from
+    /// everywhere.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub networks: Vec<String>,
     /// When it was created.
     pub created_at: Moment,
     /// When it expires.
@@ -242,6 +251,7 @@ impl From<&TokenRecord> for TokenBody {
             role: token.scope.role,
             project: token.scope.project.clone(),
             server_role: token.scope.has_server_role,
+            networks: token.networks.iter().map(ToString::to_string).collect(),
             created_at: Moment::of(token.created_at),
             expires_at: Moment::of(token.expires_at),
             used_at: token.used_at.map(Moment::of),
@@ -284,6 +294,11 @@ pub struct NewTokenBody {
     /// Whether it has the account's role on the server.
     #[serde(default)]
     pub server_role: bool,
+    /// The networks from which it is accepted, up to 32: addresses, and ranges in CIDR notation.
+    /// From everywhere if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 32, example = json!(["192.0.2.0/24"]))]
+    pub networks: Vec<String>,
     /// How many days it is valid; 90 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 366)]
@@ -300,6 +315,7 @@ impl NewTokenBody {
             role: self.role.unwrap_or(ProjectRole::Viewer),
             project: self.project,
             has_server_role: self.server_role,
+            networks: self.networks,
             days: self.days,
         }
     }

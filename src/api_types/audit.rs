@@ -1,6 +1,6 @@
 //! The audit log, and the events that could not be delivered.
 
-use kastrel_actors::model::{AuditEntry, DeadLetter};
+use kastrel_actors::model::{AuditEntry, AuditPage, DeadLetter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -14,17 +14,55 @@ use super::moment::Moment;
 pub struct AuditParams {
     /// Only the entries of the scan with this number.
     pub scan: Option<u64>,
+    /// Only the entries of this principal: `user:NAME`, `service:NAME`, `system` or `anonymous`.
+    #[param(pattern = "^ *(system|anonymous|(user|service):[a-z0-9][a-z0-9._@+-]{0,63})? *$")]
+    pub principal: Option<String>,
+    /// Only the entries of this action.
+    pub action: Option<String>,
+    /// Only the entries of this day or later, or from this moment on.
+    #[param(
+        pattern = "^ *(([012][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([012][0-9](0[48]|[2468][048]|[13579][26])|(0[048]|1[26]|2[048])00)-02-29)(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)? *$"
+    )]
+    pub from: Option<String>,
+    /// Only the entries of this day or earlier, or before this moment.
+    #[param(
+        pattern = "^ *(([012][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([012][0-9](0[48]|[2468][048]|[13579][26])|(0[048]|1[26]|2[048])00)-02-29)(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)? *$"
+    )]
+    pub to: Option<String>,
+    /// The time zone of the days, such as Europe/Berlin. Default: UTC.
+    pub zone: Option<String>,
+    /// Where the page begins: the `next` of the previous page.
+    #[param(pattern = "^(([0-9]{1,18}|[1-8][0-9]{18})\\.[0-9A-Za-z-]{1,64})?$")]
+    pub before: Option<String>,
     /// How many entries, 1 to 1000; 100 if left out.
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u64>,
 }
 
-/// The newest entries of the audit log.
+/// A page of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = AuditLog)]
 pub struct AuditList {
     /// The entries, newest first.
     pub entries: Vec<AuditBody>,
+    /// The value of `before` that gets the next page; null at the end of the log.
+    #[serde(default)]
+    pub next: Option<String>,
+    /// Whether the search stopped before the page was full, because many entries did not match. It
+    /// can be continued with `next`.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub is_partial: bool,
+}
+
+impl From<AuditPage> for AuditList {
+    fn from(page: AuditPage) -> Self {
+        Self {
+            entries: page.entries.into_iter().map(Into::into).collect(),
+            next: page.next.map(|next| next.to_string()),
+            is_partial: page.is_partial,
+        }
+    }
 }
 
 /// Who did what.

@@ -12,6 +12,7 @@
 mod accounts;
 mod audit;
 mod backups;
+mod clearances;
 mod coverage;
 mod log;
 mod moment;
@@ -32,6 +33,7 @@ pub use accounts::{
 };
 pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterList};
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
+pub use clearances::{ClearanceBody, ClearanceList, NewClearanceBody};
 pub use coverage::{CoverageBody, IssuesBody};
 pub use log::LogBody;
 pub use moment::{Moment, seconds};

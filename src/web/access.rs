@@ -87,15 +87,19 @@ mod tests {
     /// The only routes that a principal without any role may call.
     ///
     /// The handler of `POST /login` answers 401 by itself.
-    const PUBLIC: [&str; 12] = [
+    const PUBLIC: [&str; 16] = [
         "GET /api/openapi.json",
         "GET /api/proof",
         "GET /assets/{name}",
         "GET /livez",
         "GET /login",
+        "GET /login/code",
+        "GET /login/second-factor",
         "GET /readyz",
         "GET /set-password",
         "GET /setup",
+        "POST /login/code",
+        "POST /login/second-factor",
         "POST /set-password",
         "POST /setup",
         "POST /theme",
@@ -124,7 +128,8 @@ mod tests {
         let mut found = BTreeMap::new();
         for (method, path) in all() {
             // The guard runs before the handler looks up the resource.
-            let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x").replace("{name}", "x");
+            let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x");
+            let address = address.replace("{name}", "x").replace("{pattern}", "x");
             let response = app
                 .send(&method, &address, &[("sec-fetch-site", "same-origin"), ("accept", "application/json")], "")
                 .await;
@@ -179,18 +184,22 @@ mod tests {
         assert_eq!(
             denied,
             [
+                "DELETE /api/accounts/{name}/second-factor",
                 "DELETE /api/accounts/{name}/tokens/{id}",
+                "DELETE /api/projects/{id}/clearances/{pattern}",
                 "DELETE /api/projects/{id}/members/{name}",
                 "GET /api/accounts",
                 "GET /api/accounts/{name}",
                 "GET /api/accounts/{name}/tokens",
                 "GET /api/projects",
+                "GET /api/projects/{id}/clearances",
                 "GET /api/projects/{id}/members",
                 "PATCH /api/accounts/{name}",
                 "POST /api/accounts",
                 "POST /api/accounts/{name}/password-link",
                 "POST /api/accounts/{name}/tokens",
                 "POST /api/projects",
+                "PUT /api/projects/{id}/clearances/{pattern}",
                 "PUT /api/projects/{id}/members/{name}",
             ]
         );

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{TryStreamExt, stream};
 use kastrel_actors::model::{DomainEvent, RequestContext, ScanId};
@@ -45,11 +45,16 @@ const LEAST_FOLDER: usize = 8;
 const FIRST_NUMBER: u32 = 2;
 
 /// Serves the files of all attempts as a ZIP archive.
-pub(crate) async fn serve(State(web): State<Web>, viewer: Viewer, PathId(id): PathId) -> Result<Response, Problem> {
-    respond(&web, &viewer.context, id).await
+pub(crate) async fn serve(
+    State(web): State<Web>,
+    viewer: Viewer,
+    PathId(id): PathId,
+    method: Method,
+) -> Result<Response, Problem> {
+    respond(&web, &viewer.context, id, &method).await
 }
 
-async fn respond(web: &Web, context: &RequestContext, id: ScanId) -> Result<Response, Problem> {
+async fn respond(web: &Web, context: &RequestContext, id: ScanId, method: &Method) -> Result<Response, Problem> {
     let scan = web.scans().scan(context, id).await?.ok_or_else(no_scan)?;
     let Ok(turn) = web.archives.clone().try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "too many archives are being created; try again in a moment")
@@ -67,7 +72,7 @@ async fn respond(web: &Web, context: &RequestContext, id: ScanId) -> Result<Resp
             Err(error) => return Err(error.into()),
         }
     }
-    web.record_download(context, DomainEvent::FilesDownloaded, Some(id)).await;
+    web.record_download(context, method, DomainEvent::FilesDownloaded, Some(id)).await?;
     let source = Source { artifacts: Arc::clone(&web.state.artifacts), attempts, runtime: Handle::current() };
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || write_all(&source, sender, turn));
@@ -553,7 +558,7 @@ mod tests {
         let web = app.web();
         let permits = u32::try_from(web.archives.available_permits()).unwrap();
         for _ in 0..permits {
-            drop(respond(&web, &kastrel_actors::testing::fixtures::context(), scan.id).await.unwrap());
+            drop(respond(&web, &kastrel_actors::testing::fixtures::context(), scan.id, &Method::GET).await.unwrap());
         }
         let all = web.archives.acquire_many(permits).await.unwrap();
         drop(all);

@@ -311,7 +311,7 @@ impl From<Denial> for Problem {
         match denial {
             // A missing object gives the same response.
             Denial::NotVisible => Self::not_found(denial.to_string()),
-            Denial::Lacks { .. } => Self::denied(denial.to_string()),
+            Denial::Lacks { .. } | Denial::NotCleared(_) => Self::denied(denial.to_string()),
         }
     }
 }

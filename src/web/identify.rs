@@ -5,6 +5,7 @@
 //! of a session. A credential that is not valid makes the request unknown, as if it had none; the
 //! guard of the route then refuses it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::uri::PathAndQuery;
@@ -20,7 +21,7 @@ use super::state::WebInner;
 use crate::identity::cookie;
 use crate::service::access::SignedIn;
 
-/// Returns the sender of a request.
+/// Returns the sender of a request. `address` is that of the client.
 ///
 /// # Errors
 /// The request has a credential, and the store failed.
@@ -29,6 +30,7 @@ pub(crate) async fn identify(
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
+    address: Option<IpAddr>,
 ) -> Result<Sender, StoreError> {
     let anonymous =
         || Sender { identity: Identity::anonymous(web.state.anonymous.clone()), signed_in: None, credential: None };
@@ -39,7 +41,7 @@ pub(crate) async fn identify(
     if !web.has_accounts() {
         return Ok(anonymous());
     }
-    let Some(credential) = credential_of(headers) else { return Ok(anonymous()) };
+    let Some(credential) = credential_of(headers, address) else { return Ok(anonymous()) };
     let Some(signed_in) = resolve(web, &credential).await? else { return Ok(anonymous()) };
     let identity = Identity { principal: signed_in.principal.clone(), grants: Some(Arc::clone(&signed_in.grants)) };
     Ok(Sender { identity, signed_in: Some(signed_in), credential: Some(credential) })
@@ -51,15 +53,16 @@ pub(crate) async fn identify(
 /// A failure of the store.
 pub(crate) async fn resolve(web: &WebInner, credential: &Credential) -> Result<Option<SignedIn>, StoreError> {
     match credential {
-        Credential::Token(text) => web.access().by_token(text).await,
+        Credential::Token { text, address } => web.access().by_token(text, *address).await,
         Credential::Session(secret) => web.access().by_session(secret).await,
     }
 }
 
-fn credential_of(headers: &HeaderMap) -> Option<Credential> {
+fn credential_of(headers: &HeaderMap, address: Option<IpAddr>) -> Option<Credential> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| Credential::Token(token.trim().to_owned()));
+        let is_token = scheme.eq_ignore_ascii_case("bearer");
+        return is_token.then(|| Credential::Token { text: token.trim().to_owned(), address });
     }
     cookie::read(headers, forwarded::is_https(headers), &base_path::of_cookies()).map(Credential::Session)
 }

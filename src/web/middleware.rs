@@ -2,11 +2,12 @@
 //! of problems.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -24,7 +25,7 @@ use super::pages::reader::Reader;
 use super::problem_response::render;
 use super::request_span::{RequestSpan, method_name};
 use super::same_origin::{is_proven, may_be_seen};
-use super::sender::{Sender, UnknownSender};
+use super::sender::{Sender, UnknownSender, address_of};
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
@@ -90,7 +91,8 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
 
 /// Finds out who sends a request, and notes it for the guard and the handler.
 async fn note_sender(web: &Web, request: &mut Request) -> Option<Arc<Sender>> {
-    match identify(web, request.method(), request.uri(), request.headers()).await {
+    let address = address_of(request.extensions().get::<ConnectInfo<SocketAddr>>());
+    match identify(web, request.method(), request.uri(), request.headers(), address).await {
         Ok(sender) => {
             let sender = Arc::new(sender);
             request.extensions_mut().insert(Arc::clone(&sender));

@@ -15,8 +15,8 @@ use crate::service::access::SignedIn;
 /// What a request proves its sender's identity with.
 #[derive(Clone)]
 pub(crate) enum Credential {
-    /// An API token, as it was sent.
-    Token(String),
+    /// An API token, as it was sent, and the address of the client.
+    Token { text: String, address: Option<IpAddr> },
     /// The secret of a session.
     Session(RandomSecret),
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::http::Method;
 use jiff::Timestamp;
 use kastrel_actors::model::{DomainEvent, Grants, Principal, RequestContext, ScanId};
+use kastrel_actors::ports::StoreError;
 use kastrel_actors::service::{AuditService, NodeService, QueueService, ReportingService, ScanService, Services};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
@@ -207,12 +209,23 @@ impl WebInner {
         self.state.anonymous.is_none()
     }
 
-    /// Writes a download to the audit log, if it is known who makes it: on a server without
-    /// accounts, an entry would say nothing.
-    pub(crate) async fn record_download(&self, context: &RequestContext, event: DomainEvent, scan: Option<ScanId>) {
-        if context.principal != Principal::Anonymous {
-            self.access().record(context, event, scan).await;
+    /// Writes a download to the audit log, once a request, before its first byte is sent. A client
+    /// of a server without accounts has no entry, which would say nothing; nor has a request for
+    /// the headers alone.
+    ///
+    /// # Errors
+    /// The store failed to write the entry: the download is refused.
+    pub(crate) async fn record_download(
+        &self,
+        context: &RequestContext,
+        method: &Method,
+        event: DomainEvent,
+        scan: Option<ScanId>,
+    ) -> Result<(), StoreError> {
+        if context.principal == Principal::Anonymous || method == Method::HEAD {
+            return Ok(());
         }
+        self.access().record_download(context, event, scan).await
     }
 
     pub(crate) fn now(&self) -> Timestamp {

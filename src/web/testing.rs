@@ -18,14 +18,16 @@ use kastrel_actors::model::{
     ScanRequestDraft, ScanStatus, ScannerInfo, ScannerKind, Severity,
 };
 use kastrel_actors::policy::admission::QueueLimits;
+use kastrel_actors::policy::clearance::ClearanceRule;
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::policy::overrides::{SettingRule, SettingsSchema, ValueKind};
 use kastrel_actors::policy::scope::ScopePolicy;
+use kastrel_actors::policy::second_factor::FactorRule;
 use kastrel_actors::ports::store::prelude::*;
-use kastrel_actors::ports::{Applied, Clock, EventConsumer, LocalControlBus, LocalJobQueue, NoLiveFeed};
+use kastrel_actors::ports::{Applied, Clock, EventConsumer, LocalControlBus, LocalJobQueue, NoLiveFeed, Stores};
 use kastrel_actors::relay::{self, OutcomeCounter};
 use kastrel_actors::service::{Consistency, ScanService, ServicePorts, Services};
-use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
+use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, TestSealer, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -55,6 +57,11 @@ pub(crate) use backups::{ScriptedBackup, backup_status};
 pub(crate) use live_tail::LiveTail;
 pub(crate) use no_artifacts::NoArtifacts;
 pub(crate) use test_store::TestStore;
+
+fn access_service(memory: &Arc<MemoryStore>, clock: Arc<dyn Clock>, rule: FactorRule) -> AccessService {
+    let settings = AccessSettings { second_factor: rule, ..AccessSettings::default() };
+    AccessService::new(&Stores::of(memory), clock, Arc::new(TestSealer), settings)
+}
 
 /// The server and its dependencies.
 pub(crate) struct TestApp {
@@ -111,7 +118,9 @@ impl TestApp {
 
     /// An app with these rights for every request; `None` turns accounts on.
     pub(crate) fn with_anonymous(grants: Option<Grants>) -> Self {
-        let mut app = Self::new();
+        let clearance = if grants.is_none() { ClearanceRule::Required } else { ClearanceRule::NotRequired };
+        let telemetry = Telemetry::without_exporters();
+        let mut app = Self::build(RequestLimits::default(), None, telemetry, |ports| ports.clearance = clearance);
         app.state.anonymous = grants.map(Arc::new);
         app.router = router(app.state.clone(), RequestLimits::default());
         app
@@ -122,11 +131,29 @@ impl TestApp {
         Self::with_anonymous(None)
     }
 
+    /// An app with accounts, of which some must have a second factor.
+    pub(crate) fn with_factor_rule(rule: FactorRule) -> Self {
+        let mut app = Self::with_accounts();
+        app.state.access = access_service(&app.memory, Arc::new(PausedClock::default()), rule);
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
+    }
+
     /// An app whose requests are those of a command that can read the data folder.
     pub(crate) fn as_system() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = ServerKey::open(folder.path()).unwrap();
         Self { is_system: true, ..Self::with_proof(ServerProof { key, url: "http://127.0.0.1:5000".into() }) }
+    }
+
+    /// The same, with a store that does not respond to the access service.
+    pub(crate) fn as_system_without_access_store() -> Self {
+        let mut app = Self::as_system();
+        let failing = Stores::of(&app.memory).hooked(&Faults::new(|| Fault::Unreachable));
+        let clock = Arc::new(PausedClock::default());
+        app.state.access = AccessService::new(&failing, clock, Arc::new(TestSealer), AccessSettings::default());
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
     }
 
     /// An app with a key that proves its identity.
@@ -163,8 +190,10 @@ impl TestApp {
             sealer: Arc::new(TestSealer),
             limits: QueueLimits::default(),
             drain_limit: Duration::from_secs(600),
+            clearance: ClearanceRule::NotRequired,
         };
-        let access = AccessService::new(memory.clone(), Arc::clone(&ports.clock), AccessSettings::default());
+        let clock = Arc::clone(&ports.clock);
+        let access = access_service(&memory, clock, FactorRule::Off);
         change(&mut ports);
         let snapshots = Arc::clone(&ports.snapshots);
         let services = Services::new(ports);

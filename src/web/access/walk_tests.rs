@@ -273,7 +273,14 @@ async fn token_has_at_most_the_rights_of_its_scope() {
             assert_eq!(status, 403, "{sender}: {route}");
         }
         // A token that leaks must not lead to further credentials.
-        for route in ["POST /profile/password", "POST /profile/tokens"] {
+        for route in [
+            "POST /profile/password",
+            "POST /profile/second-factor",
+            "POST /profile/second-factor/confirm",
+            "POST /profile/second-factor/recovery-codes",
+            "POST /profile/second-factor/remove",
+            "POST /profile/tokens",
+        ] {
             assert_eq!(world.ask(sender, route, 0, "").await.status(), 403, "{sender}: {route}");
         }
     }

@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use kastrel_actors::model::{AccountName, FieldError};
 use url::form_urlencoded;
 
@@ -172,6 +172,33 @@ pub(crate) async fn create_password_link(
     Ok(fresh(StatusCode::CREATED, &PasswordLink::of(&secret, web.access().link_lifetime())))
 }
 
+/// Removes the second factor of an account whose user lost it, with its recovery codes. The
+/// sessions of the account end.
+#[utoipa::path(
+    delete, path = "/api/accounts/{name}/second-factor", tag = "accounts",
+    params(("name" = String, Path, description = "The account's name")),
+    responses(
+        (status = 204, description = "Second factor removed"),
+        (status = 403, description = "Right missing", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Account or second factor not found", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The own account", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Database not responding", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn remove_second_factor(
+    State(web): State<Web>,
+    Manager(viewer): Manager,
+    path: RawPathParams,
+) -> Result<Response, Problem> {
+    let name = account_name(&path)?;
+    refuse_own_token(&viewer, &name)?;
+    if web.access().reset_second_factor(&viewer.context, &name).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(Problem::not_found("there is no such account, or it has no second factor"))
+    }
+}
+
 async fn show(web: &WebInner, viewer: &Viewer, name: &AccountName) -> Result<Response, Problem> {
     let account = web.access().account(&viewer.context, name).await?.ok_or_else(no_account)?;
     Ok(fresh(StatusCode::OK, &AccountBody::from(&account)))
@@ -181,7 +208,8 @@ async fn show(web: &WebInner, viewer: &Viewer, name: &AccountName) -> Result<Res
 mod tests {
     use std::collections::BTreeMap;
 
-    use kastrel_actors::model::{AccountKind, ProjectRole, ServerRole};
+    use kastrel_actors::model::{AccountKind, NewSecondFactor, Principal, ProjectRole, ServerRole};
+    use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
     use serde_json::{Value, json};
 
@@ -302,6 +330,7 @@ mod tests {
             role: ProjectRole::Owner,
             project: None,
             has_server_role: true,
+            networks: Vec::new(),
             days: None,
         };
         let (token, record) = web.access().create_token(&system, request).await.unwrap();
@@ -317,5 +346,27 @@ mod tests {
         assert_eq!(post("/api/accounts/ci/tokens").await.status(), 201, "an administrator, for another account");
         let whoami = json_of(app.send("GET", "/api/whoami", &headers, "").await).await;
         assert_eq!((&whoami["account"], &whoami["token"]), (&json!("ana"), &json!(record.id)));
+    }
+
+    #[tokio::test]
+    async fn second_factor_is_shown_and_removed_by_an_administrator() {
+        let app = TestApp::as_system();
+        app.post_json("/api/accounts", &[], &json!({ "name": "ana" })).await;
+        let factor = NewSecondFactor {
+            account: "ana".parse().unwrap(),
+            sealed_secret: "sealed".into(),
+            last_step: 0,
+            recovery_codes: Vec::new(),
+            created_at: app.web().now(),
+        };
+        assert!(app.memory.add_second_factor(factor, None, &Principal::System).await.unwrap());
+        let listed = json_of(app.get("/api/accounts").await).await;
+        assert_eq!(listed["accounts"][0]["has_second_factor"], true);
+        let path = "/api/accounts/ana/second-factor";
+        assert_eq!(app.send("DELETE", path, &[], "").await.status(), 204);
+        assert_eq!(json_of(app.get("/api/accounts/ana").await).await["has_second_factor"], false);
+        for missing in [path, "/api/accounts/bo/second-factor"] {
+            assert_eq!(app.send("DELETE", missing, &[], "").await.status(), 404, "{missing}");
+        }
     }
 }

@@ -3,41 +3,23 @@
 use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::{FieldError, OutboxKey, ScanId};
-use url::form_urlencoded;
+use kastrel_actors::model::OutboxKey;
 
 use super::scans::fresh;
 use crate::api_types::{AuditList, AuditParams, DeadLetterList, ProblemBody};
 use crate::web::error::{Problem, ProblemKind};
+use crate::web::query::AuditLogQuery;
 use crate::web::state::Web;
 use crate::web::viewer::Viewer;
 
 /// The number of entries without a `limit`.
 const DEFAULT_LIMIT: usize = 100;
 
-/// The largest `limit`.
-const MAX_LIMIT: usize = 1000;
+/// The number of dead letters.
+const MOST_LETTERS: usize = 1000;
 
-/// Reads the query by hand, so that each wrong parameter is named.
-fn params_of(query: Option<&str>) -> Result<AuditParams, Problem> {
-    let (mut params, mut errors) = (AuditParams::default(), Vec::new());
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        match &*name {
-            "scan" => match value.parse() {
-                Ok(number) if i64::try_from(number).is_ok() => params.scan = Some(number),
-                _ => errors.push(FieldError::new("scan", "expected a scan number")),
-            },
-            "limit" => match value.parse() {
-                Ok(number) if (1..=MAX_LIMIT as u64).contains(&number) => params.limit = Some(number),
-                _ => errors.push(FieldError::new("limit", format!("expected a number from 1 to {MAX_LIMIT}"))),
-            },
-            _ => {}
-        }
-    }
-    if errors.is_empty() { Ok(params) } else { Err(Problem::fields(ProblemKind::InvalidQuery, errors)) }
-}
-
-/// Lists the newest entries of the audit log. Each command and each end of an attempt has one.
+/// Lists the entries of the audit log, newest first. Each command, each end of an attempt, each
+/// sign-in and each download has one.
 #[utoipa::path(
     get, path = "/api/audit", tag = "server", params(AuditParams),
     responses(
@@ -51,10 +33,12 @@ pub(crate) async fn list_audit(
     viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let AuditParams { scan, limit } = params_of(query.as_deref())?;
-    let limit = limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
-    let entries = web.audit().entries(&viewer.context, scan.map(ScanId), limit).await?;
-    Ok(fresh(StatusCode::OK, &AuditList { entries: entries.into_iter().map(Into::into).collect() }))
+    let (query, errors) = AuditLogQuery::parse(query.as_deref());
+    if !errors.is_empty() {
+        return Err(Problem::fields(ProblemKind::InvalidQuery, errors));
+    }
+    let page = web.audit().entries(&viewer.context, &query.for_store(DEFAULT_LIMIT)).await?;
+    Ok(fresh(StatusCode::OK, &AuditList::from(page)))
 }
 
 /// Lists the events whose delivery was given up, with the reason.
@@ -66,7 +50,7 @@ pub(crate) async fn list_audit(
     )
 )]
 pub(crate) async fn list_dead_letters(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
-    let letters = web.audit().dead_letters(&viewer.context, MAX_LIMIT).await?;
+    let letters = web.audit().dead_letters(&viewer.context, MOST_LETTERS).await?;
     let dead_letters = letters.into_iter().map(Into::into).collect();
     Ok(fresh(StatusCode::OK, &DeadLetterList { dead_letters }))
 }
@@ -129,6 +113,45 @@ mod tests {
         assert_eq!(wrong.status(), 400);
         let fields = json_of(wrong).await["errors"].to_string();
         assert!(fields.contains("limit") && fields.contains("scan"), "{fields}");
+    }
+
+    #[tokio::test]
+    async fn audit_log_is_filtered_and_read_page_by_page() {
+        let app = TestApp::new();
+        for target in ["a.example.com", "b.example.com", "c.example.com"] {
+            app.submitted(target).await;
+        }
+        app.post_form("/queue/pause", "reason=upgrade").await;
+        let list = async |query: &str| json_of(app.get(&format!("/api/audit?{query}")).await).await;
+        let scans = |body: &serde_json::Value| {
+            body["entries"].as_array().unwrap().iter().map(|entry| entry["scan"].as_u64()).collect::<Vec<_>>()
+        };
+        let first = list("action=scan_submitted&limit=2").await;
+        assert_eq!((scans(&first), &first["is_partial"]), (vec![Some(3), Some(2)], &false.into()));
+        let next = first["next"].as_str().unwrap();
+        let second = list(&format!("action=scan_submitted&limit=2&before={next}")).await;
+        assert_eq!((scans(&second), &second["next"]), (vec![Some(1)], &serde_json::Value::Null));
+        assert_eq!(scans(&list("action=queue_paused").await), [None]);
+        assert_eq!(scans(&list("principal=system&scan=2").await), [Some(2)]);
+        // The clock of the tests stands at the beginning of 2026.
+        for (query, count) in [
+            ("principal=user%3Aana", 0),
+            ("principal=system", 3),
+            ("principal=anonymous", 1),
+            ("from=2026-01-01&to=2026-01-01", 4),
+            ("from=2026-01-02", 0),
+            ("to=2025-12-31", 0),
+            ("to=2026-01-01T00:00:00Z", 0),
+            ("from=2026-01-01&zone=Pacific%2FAuckland", 4),
+            ("from=2026-01-02&zone=Pacific%2FAuckland", 0),
+        ] {
+            assert_eq!(list(query).await["entries"].as_array().unwrap().len(), count, "{query}");
+        }
+        let wrong = app.get("/api/audit?principal=ana&action=scan_moved&from=x&to=y&zone=z&before=1").await;
+        assert_eq!(wrong.status(), 400);
+        let errors = json_of(wrong).await["errors"].as_array().unwrap().clone();
+        let fields: Vec<&str> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+        assert_eq!(fields, ["principal", "action", "zone", "before", "from", "to"]);
     }
 
     #[tokio::test]

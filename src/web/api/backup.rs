@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use kastrel_actors::model::DomainEvent;
@@ -40,7 +40,11 @@ type Chunk = Result<Option<Bytes>, BackupError>;
         (status = 503, description = "Another backup is running, or database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn download_backup(State(web): State<Web>, viewer: Viewer) -> Result<Response, Problem> {
+pub(crate) async fn download_backup(
+    State(web): State<Web>,
+    viewer: Viewer,
+    method: Method,
+) -> Result<Response, Problem> {
     let Ok(place) = Arc::clone(&web.backups).try_acquire_owned() else {
         return Err(Problem::new(ProblemKind::Busy, "another backup is running; try again when it has finished")
             .retry_after(10));
@@ -55,7 +59,7 @@ pub(crate) async fn download_backup(State(web): State<Web>, viewer: Viewer) -> R
         Some(Err(error)) => return Err(Problem::internal(error)),
         Some(Ok(None)) | None => return Err(Problem::internal(cut_off())),
     };
-    web.record_download(&viewer.context, DomainEvent::BackupDownloaded, None).await;
+    web.record_download(&viewer.context, &method, DomainEvent::BackupDownloaded, None).await?;
     let rest = stream::unfold(Some(chunks), async |chunks| {
         let mut chunks = chunks?;
         match chunks.recv().await {

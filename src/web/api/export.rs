@@ -3,7 +3,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use kastrel_actors::model::{DomainEvent, ListQuery, RequestContext, ScanId, ScanSnapshot};
@@ -75,9 +75,10 @@ enum Format {
 pub(crate) async fn export_csv(
     State(web): State<Web>,
     viewer: Viewer,
+    method: Method,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    export(web, viewer.context, query.as_deref(), Format::Csv).await
+    export(web, viewer.context, &method, query.as_deref(), Format::Csv).await
 }
 
 /// Exports scans as a JSON array. Each item has the fields of a scan in the list.
@@ -92,9 +93,10 @@ pub(crate) async fn export_csv(
 pub(crate) async fn export_json(
     State(web): State<Web>,
     viewer: Viewer,
+    method: Method,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    export(web, viewer.context, query.as_deref(), Format::Json).await
+    export(web, viewer.context, &method, query.as_deref(), Format::Json).await
 }
 
 /// The state of a running export.
@@ -107,7 +109,13 @@ struct Export {
     is_first: bool,
 }
 
-async fn export(web: Web, context: RequestContext, query: Option<&str>, format: Format) -> Result<Response, Problem> {
+async fn export(
+    web: Web,
+    context: RequestContext,
+    method: &Method,
+    query: Option<&str>,
+    format: Format,
+) -> Result<Response, Problem> {
     let (mut query, mut errors) = ScanListQuery::parse(query);
     errors.extend(query.take_unknown_project(web.access(), &context).await?);
     if !errors.is_empty() {
@@ -117,7 +125,7 @@ async fn export(web: Web, context: RequestContext, query: Option<&str>, format: 
         Export { web, context, query: Some(query.without_place().in_complete_order()), format, is_first: true };
     // Read the first page before the response starts, so that an error still gets an error status.
     let first = export.next().await?;
-    export.web.record_download(&export.context, DomainEvent::ScansExported, None).await;
+    export.web.record_download(&export.context, method, DomainEvent::ScansExported, None).await?;
     let chunks = stream::once(async move { Ok::<_, Problem>(first.unwrap_or_default()) });
     let rest = stream::unfold(export, async |mut export| match export.next().await {
         Ok(Some(chunk)) => Some((Ok(chunk), export)),

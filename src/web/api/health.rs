@@ -5,7 +5,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use kastrel_actors::model::{FaultKind, HeldBack, Operation};
+use jiff::SignedDuration;
+use kastrel_actors::model::{FaultKind, HeldBack, Operation, RequestContext};
 use kastrel_actors::policy::access::decide;
 use kastrel_actors::policy::waiting::StartBlocker;
 use kastrel_actors::ports::StoreError;
@@ -22,6 +23,9 @@ use crate::web::viewer::Context;
 const HIDDEN: &str = "failed; sign in with a role on the server to read why";
 
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The age of an entry of the audit log from which on its seal is late.
+const LATE_SEAL: SignedDuration = SignedDuration::from_secs(60);
 
 /// The liveness of the process.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,9 +52,11 @@ pub(crate) async fn livez() -> Response {
     )
 )]
 pub(crate) async fn readyz(State(web): State<Web>, Context(context): Context) -> Response {
-    let (store, queue, blockers) = tokio::join!(store_check(&web), queue_check(&web), web.queue().start_blockers());
+    let (store, queue, blockers, sealing) =
+        tokio::join!(store_check(&web), queue_check(&web), web.queue().start_blockers(), sealing_check(&web, &context));
     let mut checks = vec![store, queue, node_check(&web), starts_check(&blockers)];
     checks.extend(fault_checks(web.nodes().own_hold().as_ref()));
+    checks.extend(sealing);
     let ready = checks.iter().all(|check| check.ok || !check.required);
     // The details name folders, addresses and counts of all scans.
     let sees_details = !web.has_accounts() || decide(&context.grants, Operation::ReadServer, None).is_ok();
@@ -128,6 +134,23 @@ fn starts_check(blockers: &[StartBlocker]) -> Check {
         blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
     Check { name: "starts".into(), ok: blockers.is_empty(), required: false, detail }
+}
+
+/// Returns the check of the audit log, if its entries wait for long for their seal. It is not
+/// required: they are sealed later.
+async fn sealing_check(web: &WebInner, context: &RequestContext) -> Option<Check> {
+    let state = tokio::time::timeout(STORE_PATIENCE, web.audit().sealing(context)).await.ok()?.ok()?;
+    let age = web.now().duration_since(state.oldest?);
+    (age > LATE_SEAL).then(|| Check {
+        name: "audit_log".into(),
+        ok: false,
+        required: false,
+        detail: format!(
+            "entries of the audit log wait for their seal: {}, the oldest for {} s",
+            state.waiting,
+            age.as_secs()
+        ),
+    })
 }
 
 fn node_check(web: &WebInner) -> Check {
@@ -221,6 +244,21 @@ mod tests {
         }
         app.hold_nothing();
         assert_eq!(json_of(app.get("/readyz").await).await["checks"].as_array().map(Vec::len), Some(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn late_seals_of_the_audit_log_are_shown_and_do_not_make_the_process_unready() {
+        let app = TestApp::new();
+        app.snapshots.status.actor("node", jiff::Timestamp::UNIX_EPOCH, |view| view.state = "running".into());
+        app.submitted("example.com").await;
+        let late = async || json_of(app.get("/readyz").await).await["checks"].as_array().unwrap().get(4).cloned();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(late().await, None);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let detail = "entries of the audit log wait for their seal: 1, the oldest for 70 s";
+        let expected = serde_json::json!({ "name": "audit_log", "ok": false, "required": false, "detail": detail });
+        assert_eq!(late().await, Some(expected));
+        assert_eq!(app.get("/readyz").await.status(), 200);
     }
 
     #[tokio::test]

@@ -3,9 +3,11 @@
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod audit_export;
 pub(crate) mod backup;
 pub(crate) mod backups;
 pub(crate) mod changes;
+pub(crate) mod clearances;
 #[cfg(test)]
 mod coverage_tests;
 pub(crate) mod events;

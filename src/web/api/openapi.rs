@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use kastrel_actors::model::DomainEvent;
 use kastrel_actors::policy::access::Group;
 use serde_json::Value;
 use utoipa::OpenApi;
@@ -14,8 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    accounts, audit, backup, backups, changes, events, export, health, log, metrics, nodes, plugins, projects, proof,
-    queue, scans, stats, status, supervision, tokens, whoami,
+    accounts, audit, audit_export, backup, backups, changes, clearances, events, export, health, log, metrics, nodes,
+    plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Admin, routes!(backup::download_backup))
         .grouped(Auditor, routes!(backups::list_backups))
         .grouped(Auditor, routes!(audit::list_audit))
+        .grouped(Auditor, routes!(audit_export::export_audit))
         .grouped(Auditor, routes!(audit::list_dead_letters))
         .grouped(Admin, routes!(audit::resend_dead_letter))
         .grouped(Auditor, routes!(accounts::list_accounts))
@@ -66,12 +68,15 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Auditor, routes!(accounts::show_account))
         .grouped(Admin, routes!(accounts::change_account))
         .grouped(Admin, routes!(accounts::create_password_link))
+        .grouped(Admin, routes!(accounts::remove_second_factor))
         .grouped(Viewer, routes!(tokens::list_tokens, tokens::create_token))
         .grouped(Viewer, routes!(tokens::revoke_token))
         .grouped(Viewer, routes!(projects::list_projects))
         .grouped(Admin, routes!(projects::create_project))
         .grouped(Viewer, routes!(projects::list_members))
         .grouped(Viewer, routes!(projects::set_member, projects::remove_member))
+        .grouped(Viewer, routes!(clearances::list_clearances))
+        .grouped(Viewer, routes!(clearances::set_clearance, clearances::remove_clearance))
         .grouped(Viewer, routes!(whoami::whoami))
         .grouped(Viewer, routes!(stats::show_stats))
         .grouped(Auditor, routes!(supervision::show_supervision))
@@ -93,10 +98,13 @@ pub(crate) fn describe(mut api: utoipa::openapi::OpenApi, version: &str) -> Vec<
         let parameters = item.get.iter_mut().flat_map(|operation| operation.parameters.iter_mut().flatten());
         for parameter in parameters {
             if let RefOr::T(parameter) = parameter
-                && parameter.name == "zone"
                 && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
             {
-                schema.enum_values = Some(ZONES.clone());
+                match parameter.name.as_str() {
+                    "zone" => schema.enum_values = Some(ZONES.clone()),
+                    "action" => schema.enum_values = Some(actions()),
+                    _ => {}
+                }
             }
         }
     }
@@ -112,6 +120,11 @@ static ZONES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     names.dedup();
     names.into_iter().map(Value::from).collect()
 });
+
+/// The names of the actions of the audit log. The empty name means any.
+fn actions() -> Vec<Value> {
+    DomainEvent::ACTIONS.into_iter().chain([""]).map(Value::from).collect()
+}
 
 /// Returns the OpenAPI description of this API.
 #[utoipa::path(
@@ -154,14 +167,17 @@ mod tests {
             })
             .collect();
         let expected = [
+            "DELETE /api/accounts/{name}/second-factor",
             "DELETE /api/accounts/{name}/tokens/{id}",
             "DELETE /api/nodes/{id}/drain",
+            "DELETE /api/projects/{id}/clearances/{pattern}",
             "DELETE /api/projects/{id}/members/{name}",
             "DELETE /api/scans/{id}",
             "GET /api/accounts",
             "GET /api/accounts/{name}",
             "GET /api/accounts/{name}/tokens",
             "GET /api/audit",
+            "GET /api/audit/export",
             "GET /api/backup",
             "GET /api/backups",
             "GET /api/dead-letters",
@@ -170,6 +186,7 @@ mod tests {
             "GET /api/openapi.json",
             "GET /api/plugins",
             "GET /api/projects",
+            "GET /api/projects/{id}/clearances",
             "GET /api/projects/{id}/members",
             "GET /api/proof",
             "GET /api/queue",
@@ -198,6 +215,7 @@ mod tests {
             "POST /api/scans",
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/rerun",
+            "PUT /api/projects/{id}/clearances/{pattern}",
             "PUT /api/projects/{id}/members/{name}",
         ];
         assert_eq!(described, expected.map(String::from).into());
@@ -232,8 +250,9 @@ mod tests {
                 let response = app.send(method, &address, &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
-                // The account has no token.
-                assert!(path.contains("tokens/{id}") || response.status() != 404, "{method} {path}");
+                // The account has no token and no second factor.
+                let has_none = path.contains("tokens/{id}") || path.ends_with("/second-factor");
+                assert!(has_none || response.status() != 404, "{method} {path}");
             }
         }
     }

@@ -73,7 +73,7 @@ pub(crate) async fn list_scans(
         (status = 201, description = "Accepted and stored", body = AcceptedScan, content_type = "application/json", headers(("Location" = String, description = "The scan"))),
         (status = 200, description = "The scan of an earlier submission with this key", body = AcceptedScan, content_type = "application/json", headers(("Location" = String, description = "The scan"))),
         (status = 400, description = "Not a JSON object, or an invalid idempotency key", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Sent by another site", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Sent by another site, or a right or the clearance of the target is missing", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "Invalid fields, each listed; or an idempotency key that belongs to another request", body = ProblemBody, content_type = "application/problem+json"),

@@ -112,7 +112,7 @@ mod tests {
     async fn token_is_created_listed_without_its_secret_and_revoked() {
         let app = TestApp::as_system();
         app.post_json("/api/accounts", &[], &json!({ "name": "ci", "kind": "service" })).await;
-        let body = json!({ "label": "deploy", "role": "scanner", "days": 7 });
+        let body = json!({ "label": "deploy", "role": "scanner", "days": 7, "networks": ["192.0.2.0/24"] });
         let created = app.post_json(TOKENS, &[], &body).await;
         assert_eq!(created.status(), 201);
         let created = json_of(created).await;
@@ -120,6 +120,7 @@ mod tests {
         assert!(secret.starts_with(&format!("kst_{id}_")));
         let list = json_of(app.get(TOKENS).await).await;
         assert_eq!((&list["tokens"][0]["label"], &list["tokens"][0]["role"]), (&json!("deploy"), &json!("scanner")));
+        assert_eq!(list["tokens"][0]["networks"], json!(["192.0.2.0/24"]));
         assert!(!list.to_string().contains(secret));
         let path = format!("{TOKENS}/{id}");
         assert_eq!(app.send("DELETE", &path, &[], "").await.status(), 204);
@@ -135,6 +136,7 @@ mod tests {
         for (body, field) in [
             (json!({}), "label"),
             (json!({ "label": "x", "days": 0 }), "days"),
+            (json!({ "label": "x", "networks": ["10.0.0.1/8"] }), "networks"),
             (json!({ "label": "x", "project": "none" }), "project"),
             (json!({ "label": "x", "role": "king" }), "role"),
         ] {

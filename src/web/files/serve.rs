@@ -3,7 +3,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use kastrel_actors::model::{AttemptNumber, DomainEvent, ScanId};
@@ -31,6 +31,7 @@ pub(crate) async fn serve(
     viewer: Viewer,
     FilePath { id, attempt, path }: FilePath,
     RawQuery(query): RawQuery,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -41,10 +42,13 @@ pub(crate) async fn serve(
     let range = if is_opened { None } else { requested(&headers) };
     let is_download = query.as_deref() == Some("download=1");
     let file = web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await;
-    // A report loads its images and styles by itself. A part of a file counts like the file: it may
-    // leave out only the first byte.
-    if file.is_ok() && (is_download || !is_loaded_by_reports(&path)) {
-        web.record_download(&viewer.context, DomainEvent::FilesDownloaded, Some(id)).await;
+    // A report in a browser loads its images and styles by itself. A program with a token can send
+    // the same header, but shows no reports. A part of a file counts like the file: it may leave
+    // out only the first byte.
+    let is_browser = viewer.signed_in.as_ref().is_none_or(|who| who.token.is_none());
+    let is_of_report = is_browser && is_loaded_by_reports(&path) && is_part_of_page(&headers) && !is_download;
+    if file.is_ok() && !is_of_report {
+        web.record_download(&viewer.context, &method, DomainEvent::FilesDownloaded, Some(id)).await?;
     }
     let mut response = match file {
         Ok(file) if is_opened => content(opened(file), false, is_download, &path),
@@ -72,6 +76,12 @@ pub(crate) async fn serve(
 fn is_loaded_by_reports(path: &str) -> bool {
     let media_type = content_kind(path).media_type;
     media_type.starts_with("image/") || media_type.starts_with("text/css")
+}
+
+/// Returns whether the browser says that it loads an image or a style of a page, rather than a file
+/// that somebody opens. Browsers say so over https and on loopback.
+fn is_part_of_page(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-dest").is_some_and(|kind| kind == "image" || kind == "style")
 }
 
 /// Returns the content security policy of a file. The browser may show the file with the styles and

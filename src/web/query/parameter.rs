@@ -1,9 +1,9 @@
-//! The values of single parameters of a scan list's query. Each error completes the name of the
+//! The values of single parameters of a list's query. Each error completes the name of the
 //! parameter.
 
 use std::str::FromStr;
 
-use kastrel_actors::model::{Cursor, ProjectId, ScanId, ScanStatus, UnknownName};
+use kastrel_actors::model::{Cursor, Principal, ProjectId, ScanId, ScanStatus, UnknownName};
 
 use crate::web::zone::Zone;
 
@@ -59,6 +59,11 @@ pub(super) fn project(text: &str) -> Result<Option<ProjectId>, String> {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| NO_PROJECT.to_owned())
+}
+
+/// Parses a principal, such as `user:ana`.
+pub(super) fn principal(text: &str) -> Result<Option<Principal>, String> {
+    name_of(text)
 }
 
 pub(super) fn text(text: &str) -> Result<Option<String>, String> {

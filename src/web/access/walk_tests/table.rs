@@ -16,6 +16,8 @@ pub(super) const ACCOUNTS: [(char, &str); 7] = [
     ('a', "admin"),
 ];
 
+/// The pattern of a clearance that each project has.
+pub(super) const CLEARED: &str = "www.example.com";
 /// Clients that are not known, too.
 pub(super) const PUBLIC: &str = "*";
 const ANY: &str = "nvsowua";
@@ -28,8 +30,10 @@ const ADMIN: &str = "a";
 
 /// Each route and the accounts that it admits, for an object of the project `red`.
 pub(super) const TABLE: &[(&str, &str)] = &[
+    ("DELETE /api/accounts/{name}/second-factor", ADMIN),
     ("DELETE /api/accounts/{name}/tokens/{id}", ADMIN),
     ("DELETE /api/nodes/{id}/drain", ADMIN),
+    ("DELETE /api/projects/{id}/clearances/{pattern}", OWN),
     ("DELETE /api/projects/{id}/members/{name}", OWN),
     ("DELETE /api/scans/{id}", OPERATE),
     ("GET /", ANY),
@@ -39,6 +43,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /api/accounts/{name}", SERVER),
     ("GET /api/accounts/{name}/tokens", SERVER),
     ("GET /api/audit", SERVER),
+    ("GET /api/audit/export", SERVER),
     ("GET /api/backup", ADMIN),
     ("GET /api/backups", SERVER),
     ("GET /api/dead-letters", SERVER),
@@ -47,6 +52,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /api/openapi.json", PUBLIC),
     ("GET /api/plugins", ANY),
     ("GET /api/projects", ANY),
+    ("GET /api/projects/{id}/clearances", READ),
     ("GET /api/projects/{id}/members", READ),
     ("GET /api/proof", PUBLIC),
     ("GET /api/queue", SERVER),
@@ -61,11 +67,15 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /api/supervision", SERVER),
     ("GET /api/whoami", ANY),
     ("GET /assets/{name}", PUBLIC),
+    ("GET /audit", SERVER),
     ("GET /livez", PUBLIC),
     ("GET /login", PUBLIC),
+    ("GET /login/code", PUBLIC),
+    ("GET /login/second-factor", PUBLIC),
     ("GET /metrics", SERVER),
     ("GET /new", SCAN),
     ("GET /profile", ANY),
+    ("GET /profile/second-factor", ANY),
     ("GET /projects", ANY),
     ("GET /projects/{id}", READ),
     ("GET /readyz", PUBLIC),
@@ -90,6 +100,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /accounts/{name}/disable", ADMIN),
     ("POST /accounts/{name}/enable", ADMIN),
     ("POST /accounts/{name}/password-link", ADMIN),
+    ("POST /accounts/{name}/second-factor/remove", ADMIN),
     ("POST /accounts/{name}/server-role", ADMIN),
     ("POST /accounts/{name}/sessions/end", ADMIN),
     ("POST /accounts/{name}/tokens", ADMIN),
@@ -106,13 +117,21 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /api/scans/{id}/cancel", SCAN),
     ("POST /api/scans/{id}/rerun", SCAN),
     ("POST /login", PUBLIC),
+    ("POST /login/code", PUBLIC),
+    ("POST /login/second-factor", PUBLIC),
     ("POST /logout", ANY),
     ("POST /new/preview", SCAN),
     ("POST /profile/password", ANY),
+    ("POST /profile/second-factor", ANY),
+    ("POST /profile/second-factor/confirm", ANY),
+    ("POST /profile/second-factor/recovery-codes", ANY),
+    ("POST /profile/second-factor/remove", ANY),
     ("POST /profile/sessions/end", ANY),
     ("POST /profile/tokens", ANY),
     ("POST /profile/tokens/revoke", ANY),
     ("POST /projects", ADMIN),
+    ("POST /projects/{id}/clearances", OWN),
+    ("POST /projects/{id}/clearances/remove", OWN),
     ("POST /projects/{id}/members", OWN),
     ("POST /queue/pause", ADMIN),
     ("POST /queue/resume", ADMIN),
@@ -126,6 +145,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /setup", PUBLIC),
     ("POST /theme", PUBLIC),
     ("POST /zone", PUBLIC),
+    ("PUT /api/projects/{id}/clearances/{pattern}", OWN),
     ("PUT /api/projects/{id}/members/{name}", OWN),
 ];
 
@@ -172,7 +192,12 @@ pub(super) fn address(route: &str, scan: u64, project: &str) -> (String, String)
     } else {
         "spare"
     };
-    let path = path.replace("{id}", &id).replace("{name}", name).replace("{n}", "1").replace("{*path}", "report.txt");
+    let path = path
+        .replace("{id}", &id)
+        .replace("{name}", name)
+        .replace("{n}", "1")
+        .replace("{*path}", "report.txt")
+        .replace("{pattern}", CLEARED);
     (method.to_owned(), path)
 }
 
@@ -186,6 +211,9 @@ pub(super) fn body(route: &str, scan: u64) -> String {
         "POST /api/accounts/{name}/tokens" => r#"{"label":"new"}"#,
         "PATCH /api/accounts/{name}" => r#"{"disabled":true}"#,
         "PUT /api/projects/{id}/members/{name}" => r#"{"role":"scanner"}"#,
+        "PUT /api/projects/{id}/clearances/{pattern}" => r#"{"level":"none"}"#,
+        "POST /projects/{id}/clearances" => "pattern=new.example.com&level=passive",
+        "POST /projects/{id}/clearances/remove" => "pattern=www.example.com",
         "POST /projects/{id}/members" => "name=spare&role=scanner",
         "POST /projects" => "id=new&title=New",
         "POST /accounts" => "name=new&kind=user",

@@ -11,9 +11,9 @@ use axum::response::Response;
 use jiff::SignedDuration;
 use kastrel_actors::Client;
 use kastrel_actors::model::{
-    AccountChange, AccountChanged, AccountKind, AccountName, AttemptPhase, ListQuery, NewAccount, PluginResult,
-    PluginStatus, Principal, Project, ProjectId, ProjectRole, Resolution, ScanId, ScanRequestDraft, ServerRole,
-    Session, TokenRecord, TokenScope, Verdict,
+    AccountChange, AccountChanged, AccountKind, AccountName, AttemptPhase, AuditQuery, Clearance, ClearanceLevel,
+    ListQuery, NewAccount, PluginResult, PluginStatus, Principal, Project, ProjectId, ProjectRole, Resolution, ScanId,
+    ScanRequestDraft, ServerRole, Session, TokenRecord, TokenScope, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
@@ -96,6 +96,20 @@ impl World {
     async fn create_project(&self, id: &str) {
         let project = Project { id: project(id), title: format!("Team {id}"), created_at: self.app.web().now() };
         assert!(self.app.memory.create_project(project, &Principal::System).await.unwrap());
+        for (pattern, level) in
+            [(table::CLEARED.to_owned(), ClearanceLevel::Active), (format!("{id}-secret.test"), ClearanceLevel::None)]
+        {
+            let clearance = Clearance {
+                project: id.parse().unwrap(),
+                pattern: pattern.parse().unwrap(),
+                level,
+                authorised_by: Principal::System,
+                at: self.app.web().now(),
+                until: None,
+                text: format!("{id}-secret"),
+            };
+            self.app.memory.set_clearance(clearance).await.unwrap();
+        }
     }
 
     /// Creates a waiting, a running and a completed scan with a file, all with the name of their
@@ -204,6 +218,7 @@ impl World {
             account: name(account),
             label: sender.into(),
             scope,
+            networks: Vec::new(),
             created_at: now,
             expires_at: now + SignedDuration::from_hours(24),
             used_at: None,
@@ -266,6 +281,9 @@ impl World {
         let memory = &self.app.memory;
         let mut state = String::new();
         let scans = memory.list(ListQuery { limit: 1_000, ..ListQuery::default() }).await.unwrap().scans;
+        for project in memory.projects().await.unwrap() {
+            writeln!(state, "{:?}", memory.clearances(&project.id).await.unwrap()).unwrap();
+        }
         let (projects, paused) = (memory.projects().await.unwrap(), memory.paused().await.unwrap());
         writeln!(state, "{scans:?}\n{projects:?}\n{paused:?}").unwrap();
         for node in memory.all().await.unwrap() {
@@ -278,7 +296,7 @@ impl World {
             let tokens: Vec<_> = tokens.iter().map(|token| token.id.clone()).collect();
             writeln!(state, "{account:?} {sessions:?} {tokens:?}").unwrap();
         }
-        for entry in memory.audit(None, 10_000).await.unwrap() {
+        for entry in memory.audit(&AuditQuery::newest(10_000)).await.unwrap().entries {
             if entry.event.action() != "access_denied" {
                 writeln!(state, "{:?} {:?}", entry.scan, entry.event).unwrap();
             }
@@ -290,7 +308,7 @@ impl World {
     pub(super) async fn denials(&self, account: &str) -> usize {
         // The response does not wait for the entry.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let entries = self.app.memory.audit(None, 10_000).await.unwrap();
+        let entries = self.app.memory.audit(&AuditQuery::newest(10_000)).await.unwrap().entries;
         let is_denial = |entry: &&kastrel_actors::model::AuditEntry| {
             entry.event.action() == "access_denied"
                 && entry.principal.account().is_some_and(|name| name.as_str() == account)
