@@ -32,6 +32,7 @@ pub(super) async fn user(command: &UserCommand, context: &mut Context) -> Result
         UserCommand::Enable(args) => set_disabled(args, false, context).await,
         UserCommand::Role(args) => set_role(args, context).await,
         UserCommand::ResetPassword(args) => reset_password(args, context).await,
+        UserCommand::ResetSecondFactor(args) => reset_second_factor(args, context).await,
     }
 }
 
@@ -139,6 +140,26 @@ async fn reset_password(args: &AccountArgs, context: &mut Context) -> Result<Exi
     Ok(Exit::Done)
 }
 
+async fn reset_second_factor(args: &AccountArgs, context: &mut Context) -> Result<Exit, CliError> {
+    let question = async |session: &Session| -> Result<_, BackendError> {
+        let is_removed = session.backend.reset_second_factor(&args.name).await?;
+        Ok((is_removed, session.backend.account(&args.name).await?))
+    };
+    let Some((is_removed, account)) = ask(&args.common, context, question).await? else {
+        return Ok(Exit::Interrupted);
+    };
+    let account = account.ok_or_else(|| CliError::NoAccount(args.name.clone()))?;
+    print(&args.common, context, &account, |account, _, _| {
+        let name = plain(&account.name);
+        if is_removed {
+            format!("Second factor of {name} removed: its sessions have ended")
+        } else {
+            format!("Account {name} has no second factor")
+        }
+    })?;
+    Ok(Exit::Done)
+}
+
 fn created_text(created: &CreatedAccount, page: Option<&str>) -> String {
     let account = &created.account;
     let kind = match account.kind {
@@ -174,11 +195,22 @@ fn table(accounts: &[AccountBody], kind: AccountKind, now: Timestamp, style: Sty
             AccountKind::Service => "No service accounts. Create one: kastrel service-account create NAME".into(),
         };
     }
-    let columns =
-        [Column::new("Name", 0), Column::new("State", 0), Column::text("Roles", 1), Column::new("Created", 2)];
+    let columns = [
+        Column::new("Name", 0),
+        Column::new("State", 0),
+        Column::new("Second factor", 2),
+        Column::text("Roles", 1),
+        Column::new("Created", 2),
+    ];
     let row = |account: &AccountBody| {
         let roles = roles(account.server_role, account.memberships.iter().map(|(id, role)| (id, *role)));
-        vec![cell(&account.name), cell(state(account)), cell(&roles), cell(&relative(account.created_at.at(), now))]
+        vec![
+            cell(&account.name),
+            cell(state(account)),
+            cell(second_factor(account)),
+            cell(&roles),
+            cell(&relative(account.created_at.at(), now)),
+        ]
     };
     grid(style, &columns, accounts.iter().map(row).collect())
 }
@@ -188,6 +220,14 @@ const fn state(account: &AccountBody) -> &'static str {
         (true, _, _) => "disabled",
         (false, AccountKind::User, false) => "no password",
         (false, _, _) => "active",
+    }
+}
+
+const fn second_factor(account: &AccountBody) -> &'static str {
+    match (account.kind, account.has_second_factor) {
+        (_, true) => "yes",
+        (AccountKind::User, false) => "no",
+        (AccountKind::Service, false) => "-",
     }
 }
 
@@ -219,6 +259,7 @@ mod tests {
             server_role: None,
             disabled: false,
             has_password: kind == AccountKind::User,
+            has_second_factor: name == "cy",
             created_at: Moment::of(Timestamp::UNIX_EPOCH),
             memberships: [(ProjectId::default(), ProjectRole::Viewer)].into(),
         }
@@ -246,6 +287,7 @@ mod tests {
             &["user", "show", "bo", "--json"],
             &["user", "enable", "bo"],
             &["user", "reset-password", "bo"],
+            &["user", "reset-second-factor", "bo"],
             &["whoami"],
         ] {
             assert_eq!(world.run(words).await.unwrap(), Exit::Done, "{words:?}");
@@ -257,6 +299,7 @@ mod tests {
             r#""server_role": "auditor""#,
             r#""disabled": true"#,
             "Account bo enabled",
+            "Account bo has no second factor",
             "system\nRoles: admin, default: owner, shop: owner",
         ] {
             assert!(out.contains(part), "{part}: {out}");
@@ -267,6 +310,7 @@ mod tests {
             (&["user", "create", "ana"], 2),
             (&["user", "disable", "ana"], 1),
             (&["user", "reset-password", "ci"], 2),
+            (&["user", "reset-second-factor", "nobody"], 1),
             (&["project", "members", "none"], 1),
             (&["project", "grant", "none", "ana", "owner"], 1),
             (&["user", "create", "cy", "--password-file", "/does/not/exist"], 2),
@@ -290,11 +334,11 @@ mod tests {
         let gone = AccountBody { disabled: true, memberships: [].into(), ..account("di", AccountKind::User) };
         let now = Timestamp::from_second(7_500).unwrap();
         insta::assert_snapshot!(table(&[ana, admin, of_two, gone], AccountKind::User, now, Style::PLAIN), @"
-         Name  State        Roles                         Created
-         ana   active       viewer                        2 h ago
-         bo    no password  admin                         2 h ago
-         cy    active       default: viewer, shop: owner  2 h ago
-         di    disabled     -                             2 h ago
+         Name  State        Second factor  Roles                         Created
+         ana   active       no             viewer                        2 h ago
+         bo    no password  no             admin                         2 h ago
+         cy    active       yes            default: viewer, shop: owner  2 h ago
+         di    disabled     no             -                             2 h ago
         ");
         assert!(table(&[], AccountKind::User, now, Style::PLAIN).contains("kastrel user create"));
         assert!(table(&[], AccountKind::Service, now, Style::PLAIN).contains("kastrel service-account create"));

@@ -1,7 +1,7 @@
 //! `kastrel audit list`: shows who did what, newest first.
 
 use jiff::Timestamp;
-use kastrel_actors::model::ScanId;
+use kastrel_actors::model::{AuditQuery, DomainEvent};
 use kastrel_actors::service::Services;
 use serde_json::Value;
 
@@ -21,22 +21,44 @@ use crate::human_time::relative;
 /// # Errors
 /// Neither a server nor the database is available.
 pub(super) async fn list(args: &AuditArgs, context: &mut Context) -> Result<Exit, CliError> {
-    let (scan, limit) = (args.scan, args.limit);
-    let query = AuditParams { scan: scan.map(|scan| scan.0), limit: Some(limit.into()) };
-    let local = async move |services: &Services, _: Timestamp| local_list(services, scan, limit).await;
-    let text = |list: &AuditList, now: Timestamp, style: Style| text(&list.entries, now, style);
-    show(&args.common, context, &query, Shown { path: "api/audit", local, text }).await
+    let wanted = query(args);
+    let moment = |at: Timestamp| at.to_string();
+    let params = AuditParams {
+        scan: wanted.scan.map(|scan| scan.0),
+        principal: wanted.principal.as_ref().map(ToString::to_string),
+        action: wanted.action.map(str::to_owned),
+        from: wanted.from.map(moment),
+        to: wanted.to.map(moment),
+        limit: Some(args.limit.into()),
+        ..AuditParams::default()
+    };
+    let local = async move |services: &Services, _: Timestamp| local_list(services, &wanted).await;
+    show(&args.common, context, &params, Shown { path: "api/audit", local, text }).await
 }
 
-async fn local_list(services: &Services, scan: Option<ScanId>, limit: u32) -> Result<AuditList, BackendError> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let entries = services.audit.entries(&context(), scan, limit).await?;
-    Ok(AuditList { entries: entries.into_iter().map(Into::into).collect() })
+fn query(args: &AuditArgs) -> AuditQuery {
+    AuditQuery {
+        scan: args.scan,
+        principal: args.principal.clone(),
+        action: args.action.as_deref().and_then(|action| AuditQuery::action_named(action).ok()),
+        from: args.since,
+        to: args.until,
+        ..AuditQuery::newest(usize::try_from(args.limit).unwrap_or(usize::MAX))
+    }
 }
 
-fn text(entries: &[AuditBody], now: Timestamp, style: Style) -> String {
-    if entries.is_empty() {
-        return "No entries match.".into();
+async fn local_list(services: &Services, query: &AuditQuery) -> Result<AuditList, BackendError> {
+    Ok(services.audit.entries(&context(), query).await?.into())
+}
+
+fn text(list: &AuditList, now: Timestamp, style: Style) -> String {
+    let more = match (list.is_partial, &list.next) {
+        (true, _) => "The search stopped after many entries that do not match; narrow it with --since and --until",
+        (false, Some(_)) => "There may be older entries; see more with --limit",
+        (false, None) => "",
+    };
+    if list.entries.is_empty() {
+        return if more.is_empty() { "No entries match.".into() } else { more.into() };
     }
     let columns = [
         Column::new("When", 0),
@@ -54,12 +76,23 @@ fn text(entries: &[AuditBody], now: Timestamp, style: Style) -> String {
             cell(&details(&entry.event)),
         ]
     };
-    grid(style, &columns, entries.iter().map(row).collect())
+    let table = grid(style, &columns, list.entries.iter().map(row).collect());
+    if more.is_empty() { table } else { format!("{table}\n\n{more}") }
+}
+
+/// Says what happened, and from which address. An event that this version does not know is shown
+/// as its fields.
+fn details(event: &Value) -> String {
+    let Ok(event) = serde_json::from_value::<DomainEvent>(event.clone()) else { return fields(event) };
+    match event.address() {
+        Some(address) => format!("{}, from {address}", event.text()),
+        None => event.text(),
+    }
 }
 
 /// Formats the fields of an event: `status=failed project=team`. The time of the scan's end is left
 /// out, because it is that of the entry of the end, which has a column of its own.
-fn details(event: &Value) -> String {
+fn fields(event: &Value) -> String {
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let fields = event.as_object().into_iter().flatten().filter(|(name, _)| *name != "action" && *name != "at");
     fields.map(|(name, value)| format!("{name}={}", shown(value))).collect::<Vec<_>>().join(" ")
@@ -72,6 +105,10 @@ mod tests {
     use super::*;
     use crate::api_types::Moment;
 
+    fn list(entries: Vec<AuditBody>) -> AuditList {
+        AuditList { entries, next: None, is_partial: false }
+    }
+
     #[test]
     fn audit_log_is_listed_in_a_table() {
         let entry = |action: &str, scan, event| AuditBody {
@@ -81,24 +118,40 @@ mod tests {
             scan,
             event,
         };
-        let entries = [
+        let entries = vec![
             entry("drain_ordered", None, json!({ "action": "drain_ordered", "node": "a-1", "within_ms": 5 })),
             entry("queue_paused", None, json!({ "action": "queue_paused", "reason": "up\u{1b}[2Jgrade" })),
+            entry("signed_in", None, json!({ "action": "signed_in", "account": "ana", "address": "192.0.2.1" })),
             entry(
                 "scan_ended",
                 Some(12),
                 json!({ "action": "scan_ended", "status": "failed", "at": "1970-01-01T00:00:00.000000001Z" }),
             ),
-            entry("scan_submitted", Some(12), json!({ "action": "scan_submitted" })),
+            entry("scan_moved", Some(12), json!({ "action": "scan_moved", "to": "team", "at": 7 })),
         ];
         let now = Timestamp::from_second(7_500).unwrap();
-        insta::assert_snapshot!(text(&entries, now, Style::PLAIN), @"
-         When     Who        Action          Scan  Details
-         2 h ago  anonymous  drain_ordered   -     node=a-1 within_ms=5
-         2 h ago  anonymous  queue_paused    -     reason=upgrade
-         2 h ago  anonymous  scan_ended        12  status=failed
-         2 h ago  anonymous  scan_submitted    12
+        let mut list = list(entries);
+        insta::assert_snapshot!(text(&list, now, Style::PLAIN), @"
+         When     Who        Action         Scan  Details
+         2 h ago  anonymous  drain_ordered  -     Drain of node a-1 ordered, within 5 ms
+         2 h ago  anonymous  queue_paused   -     Queue paused: upgrade
+         2 h ago  anonymous  signed_in      -     Account ana signed in, from 192.0.2.1
+         2 h ago  anonymous  scan_ended       12  Scan ended: failed
+         2 h ago  anonymous  scan_moved       12  to=team
         ");
-        assert_eq!(text(&[], now, Style::PLAIN), "No entries match.");
+        list.next = Some("1.a".into());
+        assert!(text(&list, now, Style::PLAIN).ends_with("\n\nThere may be older entries; see more with --limit"));
+    }
+
+    #[test]
+    fn search_that_stopped_early_says_so() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(text(&list(vec![]), now, Style::PLAIN), "No entries match.");
+        let stopped = AuditList { next: Some("1.a".into()), is_partial: true, ..list(vec![]) };
+        let shown = text(&stopped, now, Style::PLAIN);
+        assert_eq!(
+            shown,
+            "The search stopped after many entries that do not match; narrow it with --since and --until"
+        );
     }
 }

@@ -4,13 +4,13 @@
 //! `database.url`, the server that holds the data folder, or the data folder itself.
 
 use jiff::Timestamp;
-use kastrel_actors::model::ScanId;
-use kastrel_actors::ports::{Clock as _, SystemClock};
+use kastrel_actors::model::{DomainEvent, ScanId};
+use kastrel_actors::ports::{Clock as _, StoreError, SystemClock};
 use serde::Serialize;
 use tokio::io::{AsyncWrite, BufWriter};
 
 use super::args::{BackupArgs, ServerArgs};
-use super::backend::RemoteBackend;
+use super::backend::{RemoteBackend, context as system};
 use super::context::{Context, Opener};
 use super::error::CliError;
 use super::exit::Exit;
@@ -18,7 +18,7 @@ use super::host::Role;
 use super::new_file::NewFile;
 use super::text::{bytes, count};
 use crate::adapters::surreal_store::SurrealStore;
-use crate::app::database_to_back_up;
+use crate::app::{access_of, database_to_back_up};
 use crate::backup::{self, BackupError, Summary};
 use crate::config::Config;
 
@@ -72,13 +72,17 @@ pub(super) async fn run(args: &BackupArgs, context: &mut Context) -> Result<Exit
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     let files = matches!(source, Source::Database(_)).then(|| place_of_files(&config));
+    let writing = async { (record(&source).await, write_file(&source, file).await) };
     let written = tokio::select! {
-        written = write_file(&source, file) => Some(written),
+        written = writing => Some(written),
         () = context.interrupts.next() => None,
     };
     source.close().await;
-    let Some(written) = written else { return Ok(Exit::Interrupted) };
+    let Some((recorded, written)) = written else { return Ok(Exit::Interrupted) };
     let summary = written?;
+    if let Err(error) = recorded {
+        context.output.note(&format!("The audit log has no entry of this backup: {error}"));
+    }
     let name = args.file.to_string_lossy();
     let text = if args.json { json(&name, &summary, files)? } else { text(&name, &summary, files) };
     // Standard output contains the backup.
@@ -103,6 +107,15 @@ pub(super) async fn source(opener: &Opener, server: &ServerArgs, config: &Config
     }
     let store = database_to_back_up(config).await?;
     Ok(Source::Database(store))
+}
+
+/// Writes the entry of a backup to the audit log of a database that this process opened; a server
+/// writes its own. It is written first, so that the backup has it too. A failure does not refuse
+/// the backup, unlike that of a server: this process can read the database anyway, and a backup may
+/// be what a full disk needs.
+async fn record(source: &Source) -> Result<(), StoreError> {
+    let Source::Database(store) = source else { return Ok(()) };
+    access_of(store).record_download(&system(), DomainEvent::BackupDownloaded, None).await
 }
 
 async fn write_file(source: &Source, file: Option<NewFile>) -> Result<Summary, CliError> {
@@ -174,7 +187,23 @@ pub(super) const fn is_or_are(missing: &[ScanId]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use kastrel_actors::model::{AuditQuery, Principal};
+    use kastrel_actors::ports::AuditLog as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn backup_of_an_opened_database_is_recorded_in_it_and_in_the_backup() {
+        let source = Source::Database(SurrealStore::in_memory().await.unwrap());
+        record(&source).await.unwrap();
+        let mut file = Vec::new();
+        write(&source, &mut file).await.unwrap();
+        assert!(String::from_utf8(file).unwrap().contains("backup_downloaded"));
+        let Source::Database(store) = source else { panic!("a database") };
+        let entries = store.audit(&AuditQuery::newest(9)).await.unwrap().entries;
+        let entries: Vec<_> = entries.into_iter().map(|entry| (entry.principal, entry.event)).collect();
+        assert_eq!(entries, [(Principal::System, DomainEvent::BackupDownloaded)]);
+    }
 
     #[test]
     fn backup_output_has_the_written_and_the_missing_scans() {

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::args::{ConfigArgs, ServerArgs};
 use super::backend::locate::{Place, ServerFile, locate};
-use super::backend::{Backend, BackendError, Holder, RemoteBackend};
+use super::backend::{AuditLines, Backend, BackendError, Holder, RemoteBackend};
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use super::interrupt::Interrupts;
@@ -283,6 +283,18 @@ impl Session {
         match &self.place {
             SessionPlace::Server(server) => server.read_at(path, query).await,
             SessionPlace::Here(app) => local(app.backend().services(), now).await,
+        }
+    }
+
+    /// Reads the audit log with its seals, as the file that can be verified. `is_recorded`: a log
+    /// that this process reads gets an entry about it. A server always writes one.
+    ///
+    /// # Errors
+    /// The server does not respond or refuses.
+    pub async fn audit_lines(&self, is_recorded: bool) -> Result<AuditLines, BackendError> {
+        match &self.place {
+            SessionPlace::Server(server) => server.audit_lines().await,
+            SessionPlace::Here(app) => app.backend().audit_lines(is_recorded).await,
         }
     }
 

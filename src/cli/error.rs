@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use kastrel_actors::model::{AccountName, NodeId, OutboxKey, ProjectId, ScanId, TokenId};
+use kastrel_actors::model::{AccountName, HostPattern, NodeId, OutboxKey, ProjectId, ScanId, TokenId};
 
 use super::backend::BackendError;
 use super::exit::Exit;
@@ -39,6 +39,9 @@ pub enum CliError {
     /// The project does not exist, or may not be seen.
     #[error("there is no project {0}; `kastrel project list` lists them")]
     NoProject(ProjectId),
+    /// The project has no such clearance, or may not be seen.
+    #[error("there is no clearance of {0} in project {1}; `kastrel clearance list` lists them")]
+    NoClearance(HostPattern, ProjectId),
     /// The account has no such token.
     #[error("there is no token {0} of this account; `kastrel token list` lists them")]
     NoToken(TokenId),
@@ -66,6 +69,7 @@ impl CliError {
             | Self::NoDeadLetter(_)
             | Self::NoAccount(_)
             | Self::NoProject(_)
+            | Self::NoClearance(..)
             | Self::NoToken(_)
             | Self::App(_)
             | Self::Output(_) => Exit::Failed,

@@ -19,6 +19,8 @@ pub enum Exit {
     Storage,
     /// The server needs an API token, or refuses the given one.
     Unauthorized,
+    /// The audit log fails its verification.
+    Tampered,
     /// The scan found an issue at or above the severity of `--fail-on`.
     Found,
     /// Checks that `--require-coverage` requires did not run.
@@ -37,6 +39,7 @@ impl Exit {
         Self::Unreachable,
         Self::Storage,
         Self::Unauthorized,
+        Self::Tampered,
         Self::Found,
         Self::Uncovered,
         Self::Interrupted,
@@ -53,6 +56,7 @@ impl Exit {
             Self::Unreachable => 4,
             Self::Storage => 5,
             Self::Unauthorized => 6,
+            Self::Tampered => 7,
             Self::Found => 10,
             Self::Uncovered => 11,
             Self::Interrupted => 130,
@@ -72,6 +76,7 @@ impl Exit {
             Self::Unreachable => "the server does not answer",
             Self::Storage => "the database has lost rows or is damaged; the message states the next step",
             Self::Unauthorized => "the server needs an API token, or refuses the given one",
+            Self::Tampered => "the audit log is not as it was sealed, or not by the required keys",
             Self::Found => "the scan found an issue at or above --fail-on, or of unknown severity",
             Self::Uncovered => "coverage is incomplete: not every check of --require-coverage ran",
             Self::Interrupted => "interrupted by Ctrl-C, SIGTERM or SIGHUP; the scan was cancelled",

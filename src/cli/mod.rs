@@ -10,10 +10,12 @@ mod app_host;
 pub mod args;
 mod ask;
 mod audit;
+mod audit_file;
 pub mod backend;
 mod backup;
 mod backups;
 mod cancel;
+mod clearances;
 mod config;
 pub mod context;
 mod dead_letters;
@@ -51,9 +53,9 @@ use std::sync::Arc;
 
 pub use app_host::KastrelHost;
 use args::{
-    AuditCommand, BackupArgs, BackupsArgs, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs, ListArgs,
-    OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs,
-    ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand, WorkerArgs,
+    AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs,
+    ListArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs,
+    ScanArgs, ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -98,7 +100,7 @@ pub enum Command {
     Pause(PauseArgs),
     /// Resume the queue
     Resume(ResumeArgs),
-    /// Show who did what
+    /// Show who did what, and verify that the log is as it was written
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Show the events that could not be delivered, and send one again
@@ -113,6 +115,9 @@ pub enum Command {
     /// Manage projects and their members
     #[command(subcommand)]
     Project(ProjectCommand),
+    /// Manage the clearances of targets, which active scans need where accounts are on
+    #[command(subcommand)]
+    Clearance(ClearanceCommand),
     /// Manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -201,11 +206,14 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Pause(args) => queue::pause(&args, context).await,
         Command::Resume(args) => queue::resume(&args, context).await,
         Command::Audit(AuditCommand::List(args)) => audit::list(&args, context).await,
+        Command::Audit(AuditCommand::Export(args)) => audit_file::export(&args, context).await,
+        Command::Audit(AuditCommand::Verify(args)) => audit_file::verify(&args, context).await,
         Command::DeadLetters(DeadLettersCommand::List(args)) => dead_letters::list(&args, context).await,
         Command::DeadLetters(DeadLettersCommand::Resend(args)) => dead_letters::resend(&args, context).await,
         Command::User(command) => accounts::user(&command, context).await,
         Command::ServiceAccount(command) => accounts::service_account(&command, context).await,
         Command::Project(command) => projects::run(&command, context).await,
+        Command::Clearance(command) => clearances::run(&command, context).await,
         Command::Token(command) => tokens::run(&command, context).await,
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,

@@ -103,11 +103,12 @@ fn table(tokens: &[TokenBody], now: Timestamp, style: Style) -> String {
     grid(style, &columns, tokens.iter().map(row).collect())
 }
 
-/// Formats the limits of a token: `scanner`, `viewer in shop, server role`.
+/// Formats the limits of a token: `scanner`, `viewer in shop, server role, from 192.0.2.0/24`.
 fn rights(token: &TokenBody) -> String {
     let project = token.project.as_ref().map(|project| format!(" in {project}")).unwrap_or_default();
     let server = if token.server_role { ", server role" } else { "" };
-    format!("{}{project}{server}", token.role)
+    let from = if token.networks.is_empty() { String::new() } else { format!(", from {}", token.networks.join(" ")) };
+    format!("{}{project}{server}{from}", token.role)
 }
 
 #[cfg(test)]
@@ -152,12 +153,15 @@ mod tests {
             role: ProjectRole::Scanner,
             project: None,
             server_role: false,
+            networks: Vec::new(),
             created_at: Moment::of(Timestamp::UNIX_EPOCH),
             expires_at: Moment::of(Timestamp::from_second(expires).unwrap()),
             used_at: used_at.map(|at| Moment::of(Timestamp::from_second(at).unwrap())),
         };
         let limited =
             TokenBody { project: "shop".parse().ok(), server_role: true, ..token("abcdefghi2", 100, Some(0)) };
+        let near = TokenBody { networks: vec!["192.0.2.0/24".into(), "::1".into()], ..token("abcdefghi3", 100, None) };
+        assert_eq!(rights(&near), "scanner, from 192.0.2.0/24 ::1");
         let now = Timestamp::from_second(7_500).unwrap();
         insta::assert_snapshot!(table(&[token("abcdefghi1", 7_500 + 86_400, None), limited], now, Style::PLAIN), @"
          Id          Label   Rights                        Expires  Last used

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
-use kastrel_actors::model::{AccountKind, AccountName, ProjectId, ProjectRole, ServerRole, TokenId};
+use kastrel_actors::model::{AccountKind, AccountName, Network, ProjectId, ProjectRole, ServerRole, TokenId};
 
 use super::common::{ReadArgs, names};
 use crate::api_types::{NewAccountBody, NewProjectBody, NewTokenBody};
@@ -29,6 +29,8 @@ pub enum UserCommand {
     Role(RoleArgs),
     /// Print a one-time link that sets a new password
     ResetPassword(AccountArgs),
+    /// Remove the second factor of a user who lost it: the sessions end
+    ResetSecondFactor(AccountArgs),
 }
 
 /// `kastrel service-account`
@@ -205,6 +207,10 @@ pub struct TokenCreateArgs {
     /// Give it the account's role on the server too
     #[arg(long)]
     pub server_role: bool,
+    /// Network from which it is accepted, as an address or a range (192.0.2.0/24); may be given
+    /// several times [default: everywhere]
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub networks: Vec<Network>,
     #[command(flatten)]
     pub common: ReadArgs,
 }
@@ -290,6 +296,7 @@ impl TokenCreateArgs {
             role: self.role,
             project: self.project.clone(),
             server_role: self.server_role,
+            networks: self.networks.iter().map(ToString::to_string).collect(),
             days: self.days,
         }
     }

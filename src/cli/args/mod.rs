@@ -1,6 +1,7 @@
 //! The arguments of the commands, and what they ask for: a file for each group of commands.
 
 mod accounts;
+mod clearances;
 mod cluster;
 mod common;
 mod data;
@@ -17,10 +18,11 @@ pub use accounts::{
     ServiceAccountCommand, ServiceAccountCreateArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs,
     UserCommand, UserCreateArgs,
 };
+pub use clearances::{ClearanceCommand, ClearanceListArgs, ClearanceRemoveArgs, ClearanceSetArgs};
 pub use cluster::{DrainArgs, PauseArgs, ResumeArgs};
 pub use common::{ConfigArgs, ReadArgs, ScannerArgs, ServerArgs};
 pub use data::{BackupArgs, BackupsArgs, RestoreArgs};
-pub use events::{AuditArgs, AuditCommand, DeadLettersCommand, ResendArgs};
+pub use events::{AuditArgs, AuditCommand, AuditExportArgs, AuditVerifyArgs, DeadLettersCommand, ResendArgs};
 pub use scan::ScanArgs;
 pub use scans::{ListArgs, OneScanArgs};
 pub use serve::{ReadyArgs, ServeArgs, WorkerArgs};

@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 
 use clap::CommandFactory as _;
 use clap::Parser as _;
-use kastrel_actors::model::{AccountKind, ProjectRole, ScanRequestDraft, ScanStatus, ServerRole, Severity};
+use kastrel_actors::model::{
+    AccountKind, ClearanceLevel, ProjectRole, ScanRequestDraft, ScanStatus, ServerRole, Severity,
+};
 
 use super::*;
-use crate::api_types::NewTokenBody;
+use crate::api_types::{NewClearanceBody, NewTokenBody};
 use crate::cli::exit::Exit;
 use crate::cli::gate::{Gate, Require};
 use crate::cli::{Cli, Command};
@@ -241,6 +243,25 @@ fn event_commands_take_scans_limits_and_ids() {
         }
         other => panic!("{other:?}"),
     }
+    let filters = [
+        "--principal",
+        "user:ana",
+        "--action",
+        "signed_in",
+        "--since",
+        "2026-11-23",
+        "--until",
+        "2026-11-23T08:00:00Z",
+    ];
+    match parsed(&[&["audit", "list"][..], &filters[..]].concat()) {
+        Ok(Command::Audit(AuditCommand::List(args))) => {
+            let (principal, action) = (args.principal.map(|principal| principal.to_string()), args.action);
+            assert_eq!((principal.as_deref(), action.as_deref()), (Some("user:ana"), Some("signed_in")));
+            let moment = |text: &str| Some(text.parse().unwrap());
+            assert_eq!((args.since, args.until), (moment("2026-11-23T00:00:00Z"), moment("2026-11-23T08:00:00Z")));
+        }
+        other => panic!("{other:?}"),
+    }
     match parsed(&["dead-letters", "resend", "12-3"]) {
         Ok(Command::DeadLetters(DeadLettersCommand::Resend(args))) => assert_eq!(args.id.to_string(), "12-3"),
         other => panic!("{other:?}"),
@@ -252,6 +273,10 @@ fn event_commands_take_scans_limits_and_ids() {
     for wrong in [
         &["audit", "list", "--scan", "0"][..],
         &["audit", "list", "--limit", "1001"],
+        &["audit", "list", "--principal", "ana"],
+        &["audit", "list", "--action", "scan_moved"],
+        &["audit", "list", "--since", "yesterday"],
+        &["audit", "list", "--until", "2026-13-01"],
         &["dead-letters", "resend", "12"],
         &["dead-letters", "resend"],
     ] {
@@ -317,15 +342,44 @@ fn token_is_what_the_words_say() {
         other => panic!("{other:?}"),
     };
     assert_eq!(token("token create --label x"), (None, NewTokenBody { label: "x".into(), ..NewTokenBody::default() }));
-    let (account, body) =
-        token("token create --account ci --label x --role scanner --project shop --days 7 --server-role");
+    let (account, body) = token(
+        "token create --account ci --label x --role scanner --project shop --days 7 --server-role --network 192.0.2.0/24 --network ::1",
+    );
     assert_eq!(account, "ci".parse().ok());
     let expected = NewTokenBody {
         label: "x".into(),
         role: Some(ProjectRole::Scanner),
         project: "shop".parse().ok(),
         server_role: true,
+        networks: vec!["192.0.2.0/24".into(), "::1".into()],
         days: Some(7),
     };
     assert_eq!(body, expected);
+}
+
+#[test]
+fn clearance_is_what_the_words_say() {
+    let set = |words: &str| match parsed(words).unwrap() {
+        Command::Clearance(ClearanceCommand::Set(args)) => {
+            (args.pattern.to_string(), args.project.to_string(), args.clearance())
+        }
+        other => panic!("{other:?}"),
+    };
+    let (host, project, body) = set("clearance set *.Example.com active --text contract --until 2026-12-31");
+    assert_eq!((host.as_str(), project.as_str()), ("*.example.com", "default"));
+    let (until, text) = (Some("2026-12-31".into()), Some("contract".into()));
+    assert_eq!(body, NewClearanceBody { level: Some(ClearanceLevel::Active), until, text });
+    let (host, project, body) = set("clearance set ::1 none --project shop");
+    assert_eq!((host.as_str(), project.as_str()), ("[::1]", "shop"));
+    assert_eq!(body, NewClearanceBody { level: Some(ClearanceLevel::None), ..NewClearanceBody::default() });
+    for wrong in [
+        "clearance set example.com",
+        "clearance set example.com king",
+        "clearance set * active",
+        "clearance set https://example.com active",
+        "clearance remove",
+        "clearance list --project Shop",
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
 }

@@ -40,6 +40,9 @@ pub trait AccessBackend: Send + Sync {
     /// account.
     async fn password_link(&self, name: &AccountName) -> Result<Option<PasswordLink>, BackendError>;
 
+    /// Removes the second factor of an account. Returns `false` if it does not exist or has none.
+    async fn reset_second_factor(&self, name: &AccountName) -> Result<bool, BackendError>;
+
     /// Returns the projects.
     async fn projects(&self) -> Result<ProjectList, BackendError>;
 
@@ -72,7 +75,7 @@ pub trait AccessBackend: Send + Sync {
 }
 
 /// Returns the result of an operation on a project; `None` if the project does not exist.
-fn visible<T>(result: Result<T, AccountError>) -> Result<Option<T>, BackendError> {
+pub(super) fn visible<T>(result: Result<T, AccountError>) -> Result<Option<T>, BackendError> {
     match result {
         Err(AccountError::Denied(Denial::NotVisible)) => Ok(None),
         result => Ok(Some(result?)),
@@ -107,6 +110,10 @@ impl AccessBackend for LocalBackend {
     async fn password_link(&self, name: &AccountName) -> Result<Option<PasswordLink>, BackendError> {
         let secret = self.access.password_link(&context(), name).await?;
         Ok(secret.map(|secret| PasswordLink::of(&secret, self.access.link_lifetime())))
+    }
+
+    async fn reset_second_factor(&self, name: &AccountName) -> Result<bool, BackendError> {
+        Ok(self.access.reset_second_factor(&context(), name).await?)
     }
 
     async fn projects(&self) -> Result<ProjectList, BackendError> {
@@ -183,6 +190,10 @@ impl AccessBackend for RemoteBackend {
         self.order(Method::POST, &format!("api/accounts/{name}/password-link"), &json!({})).await
     }
 
+    async fn reset_second_factor(&self, name: &AccountName) -> Result<bool, BackendError> {
+        self.done(Method::DELETE, &format!("api/accounts/{name}/second-factor"), &json!({})).await
+    }
+
     async fn projects(&self) -> Result<ProjectList, BackendError> {
         self.read_at("api/projects", &()).await
     }
@@ -229,7 +240,12 @@ impl AccessBackend for RemoteBackend {
 
 impl RemoteBackend {
     /// Sends a command whose response has no body. Returns `false` if its object does not exist.
-    async fn done(&self, method: Method, path: &str, body: &(impl Serialize + Sync)) -> Result<bool, BackendError> {
+    pub(super) async fn done(
+        &self,
+        method: Method,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<bool, BackendError> {
         let response = self.send(method, path, body).await?;
         match response.status() {
             StatusCode::NOT_FOUND if is_json(&response) => Ok(false),

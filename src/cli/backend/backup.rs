@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use reqwest::StatusCode;
+use reqwest::{Response, StatusCode};
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
@@ -37,13 +37,18 @@ impl RemoteBackend {
             }
             _ => return Err(self.problem(response).await),
         }
-        let chunks = stream::unfold(Box::pin(response.bytes_stream()), async |mut chunks| {
-            let chunk = match tokio::time::timeout(SILENCE, chunks.next()).await {
-                Ok(chunk) => chunk?.map_err(io::Error::other),
-                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
-            };
-            Some((chunk, chunks))
-        });
-        Ok(Box::pin(StreamReader::new(Box::pin(chunks))))
+        Ok(body_of(response))
     }
+}
+
+/// Reads the body of a response. A server that sends nothing for long is an error.
+pub(super) fn body_of(response: Response) -> Pin<Box<dyn AsyncRead + Send>> {
+    let chunks = stream::unfold(Box::pin(response.bytes_stream()), async |mut chunks| {
+        let chunk = match tokio::time::timeout(SILENCE, chunks.next()).await {
+            Ok(chunk) => chunk?.map_err(io::Error::other),
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        };
+        Some((chunk, chunks))
+    });
+    Box::pin(StreamReader::new(Box::pin(chunks)))
 }

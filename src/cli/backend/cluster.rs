@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::access::AccessBackend;
+use super::clearances::ClearanceBackend;
 use super::error::BackendError;
 use super::events::EventBackend;
 use super::local::{LocalBackend, context};
@@ -34,9 +35,9 @@ pub trait ClusterBackend: Send + Sync {
 }
 
 /// The scans, the nodes, the queue, the events and the accounts of a backend.
-pub trait Backend: ScanBackend + ClusterBackend + EventBackend + AccessBackend {}
+pub trait Backend: ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend {}
 
-impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend> Backend for T {}
+impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend> Backend for T {}
 
 /// How long to wait for the number of signals, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,7 +1,9 @@
 //! The backends of the commands: the scans of this process, or of a server.
 
 mod access;
+mod audit;
 mod backup;
+mod clearances;
 mod cluster;
 mod error;
 mod events;
@@ -13,6 +15,8 @@ mod scans;
 mod sse;
 
 pub use access::AccessBackend;
+pub use audit::AuditLines;
+pub use clearances::ClearanceBackend;
 pub use cluster::{Backend, ClusterBackend};
 pub use error::{BackendError, SentCredential};
 pub use events::EventBackend;

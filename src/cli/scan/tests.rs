@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use clap::Parser as _;
 use kastrel_actors::model::ScanStatus;
 use kastrel_actors::node::NodeHandle;
-use kastrel_actors::testing::{Cluster, PausedClock, Script, ScriptedRunner, fixtures};
+use kastrel_actors::ports::Stores;
+use kastrel_actors::testing::{Cluster, PausedClock, Script, ScriptedRunner, TestSealer, fixtures};
 use tokio::sync::mpsc;
 
 use crate::cli::Cli;
@@ -63,8 +64,9 @@ impl AppHost for FakeHost {
 impl RunningApp for FakeApp {
     fn backend(&self) -> LocalBackend {
         let artifacts = Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref()));
-        let access =
-            AccessService::new(self.cluster.store.clone(), Arc::new(PausedClock::default()), AccessSettings::default());
+        let stores = Stores::of(&self.cluster.store);
+        let (clock, sealer) = (Arc::new(PausedClock::default()), Arc::new(TestSealer));
+        let access = AccessService::new(&stores, clock, sealer, AccessSettings::default());
         LocalBackend::new(self.cluster.services.clone(), access, artifacts, Arc::new(NoPlugins))
     }
 

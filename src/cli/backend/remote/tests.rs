@@ -269,7 +269,7 @@ async fn audit_log_is_read_with_its_filters() {
     };
     let backend = serve(Router::new().route("/api/audit", get(entries))).await;
     let query = async |scan| {
-        let params = AuditParams { scan, limit: Some(5) };
+        let params = AuditParams { scan, limit: Some(5), ..AuditParams::default() };
         backend.read_at::<AuditList>("api/audit", &params).await.unwrap().entries.remove(0).principal
     };
     assert_eq!(query(None).await, "limit=5");
@@ -353,7 +353,7 @@ async fn server_of_the_folder_gets_a_new_proof_with_each_request() {
     let base = server.base.to_string();
     let backend = server.with_folder(folder.path()).unwrap();
     let _ = backend.get(ScanId(7)).await;
-    let _ = backend.read_at::<AuditList>("api/audit", &AuditParams { scan: Some(7), limit: None }).await;
+    let _ = backend.read_at::<AuditList>("api/audit", &AuditParams { scan: Some(7), ..AuditParams::default() }).await;
     let _ = backend.resend("7-3".parse().unwrap()).await;
     let seen = seen.lock().unwrap();
     let now = SystemClock.now();
