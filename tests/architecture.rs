@@ -94,6 +94,7 @@ const APPLICATION: Edges = &[
     ("config", &["actors"]),
     ("ports", &["actors"]),
     ("adapters/artifacts", &["actors", "ports"]),
+    ("adapters/audit_key", &["actors"]),
     ("adapters/kast_runner", &["actors", "descriptors", "error_chain", "node_fault", "ports", "terminal_text"]),
     ("adapters/node_health", &["actors", "node_fault"]),
     ("adapters/redis_queue", &["actors", "config", "ports"]),
@@ -127,6 +128,7 @@ const APPLICATION: Edges = &[
         &[
             "actors",
             "adapters/artifacts",
+            "adapters/audit_key",
             "adapters/kast_runner",
             "adapters/node_health",
             "adapters/redis_queue",
@@ -146,6 +148,7 @@ const APPLICATION: Edges = &[
         "cli",
         &[
             "actors",
+            "adapters/audit_key",
             "adapters/kast_runner",
             "adapters/secret_box",
             "adapters/surreal_store",

@@ -1,7 +1,8 @@
-//! Tests of a server with accounts in a browser: the set-up, the sign-in, what each role sees,
-//! sessions, tokens, and the accessibility of the pages.
+//! Tests of a server with accounts in a browser: the set-up, the sign-in, second factors, what each
+//! role sees, sessions, tokens, and the accessibility of the pages.
 
 use fantoccini::key::Key;
+use kastrel::identity::totp::{TotpSecret, step_at};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -86,6 +87,24 @@ async fn set_password(page: &Browser, button: &str) {
 async fn shown_once(page: &Browser, id: &str) -> String {
     page.until(&format!("document.getElementById('{id}') !== null")).await;
     page.js(&format!("document.getElementById('{id}').textContent")).await.as_str().unwrap().to_owned()
+}
+
+/// Returns the code of an app: that of the current step, or one `ahead`.
+async fn app_code(page: &Browser, secret: &TotpSecret, ahead: u64) -> String {
+    let milliseconds = page.js("Date.now()").await.as_i64().unwrap();
+    secret.code(step_at(jiff::Timestamp::from_millisecond(milliseconds).unwrap()) + ahead).to_string()
+}
+
+/// Returns the secret that the open page shows.
+async fn shown_secret(page: &Browser) -> TotpSecret {
+    TotpSecret::parse(&shown_once(page, "totp-secret").await.replace(' ', "")).unwrap()
+}
+
+/// Returns the recovery codes that the open page shows.
+async fn shown_codes(page: &Browser) -> Vec<String> {
+    let codes: Vec<String> = shown_once(page, "recovery-codes").await.lines().map(str::to_owned).collect();
+    assert_eq!(codes.len(), 10);
+    codes
 }
 
 /// Returns the link for the set-up from the server's log.
@@ -194,7 +213,7 @@ async fn new_viewer_sees_scans_and_no_controls() {
     }
     assert_eq!(
         page.js(NAVIGATION).await,
-        json!(["nav-home", "nav-scans", "nav-project", "nav-tree", "nav-account", "nav-sliders"])
+        json!(["nav-home", "nav-scans", "nav-project", "nav-tree", "nav-account", "nav-audit", "nav-sliders"])
     );
     assert_eq!(vera.js(NAVIGATION).await, json!(["nav-home", "nav-scans"]));
     open(&stage, &vera, "/scans").await;
@@ -202,7 +221,7 @@ async fn new_viewer_sees_scans_and_no_controls() {
         vera.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => [row.id, row.dataset.status])").await,
         json!([["row-2", "pending"], ["row-1", "completed"]])
     );
-    for path in ["/accounts", "/accounts/admin", "/new", "/supervision", "/settings"] {
+    for path in ["/accounts", "/accounts/admin", "/new", "/supervision", "/audit", "/settings"] {
         open(&stage, &vera, path).await;
         assert_eq!(vera.js(STATUS).await, 403, "{path}");
     }
@@ -283,6 +302,92 @@ async fn token_is_shown_once_and_refused_after_it_was_revoked() {
 }
 
 #[tokio::test]
+async fn second_factor_is_set_up_and_then_needed_at_each_sign_in() {
+    let stage = with_admin().await;
+    let page = &stage.browser;
+    sign_in(&stage, page, "admin").await;
+    let other = page.another().await;
+    sign_in(&stage, &other, "admin").await;
+    stage.open("/profile").await;
+    page.click("#manage-factor").await;
+    page.until("location.pathname === '/profile/second-factor'").await;
+    page.fill("#field-current_password", PASSWORD).await;
+    page.click("#set-up-factor").await;
+    let secret = shown_secret(page).await;
+    // The drawing is shown in spite of the policy of the page, and is dark on white.
+    let drawn = "[document.getElementById('qr').getBoundingClientRect().width > 100, getComputedStyle(document.querySelector('#qr rect')).fill, getComputedStyle(document.querySelector('#qr path')).fill]";
+    assert_eq!(page.js(drawn).await, json!([true, "rgb(255, 255, 255)", "rgb(0, 0, 0)"]));
+    page.fill("#field-code", "000").await;
+    page.click("#confirm-factor").await;
+    page.until("document.getElementById('wrong-code') !== null").await;
+    assert_eq!(shown_secret(page).await.base32(), secret.base32());
+    page.fill("#field-code", &app_code(page, &secret, 0).await).await;
+    page.click("#confirm-factor").await;
+    let codes = shown_codes(page).await;
+    page.click("#continue").await;
+    page.until("location.pathname === '/profile'").await;
+    assert!(page.text("#second-factor").await.contains("10 recovery codes left"));
+    open(&stage, &other, "/profile").await;
+    other.until("location.pathname === '/login'").await;
+
+    sign_in_here(&other, "admin", PASSWORD).await;
+    other.until("location.pathname === '/login/code'").await;
+    other.until("document.activeElement.id === 'field-code'").await;
+    open(&stage, &other, "/scans").await;
+    other.until("location.pathname === '/login'").await;
+    open(&stage, &other, "/login/code?next=/profile").await;
+    other.fill("#field-code", "000000").await;
+    other.click("#send-code").await;
+    other.until("document.getElementById('wrong-code') !== null").await;
+    assert_eq!(other.js(STATUS).await, 401);
+    // The code of the set-up was used, and the next one is accepted a step early.
+    other.fill("#field-code", &app_code(&other, &secret, 1).await).await;
+    other.click("#send-code").await;
+    other.until("location.pathname === '/profile'").await;
+
+    other.click("#sign-out").await;
+    other.until("location.pathname === '/login'").await;
+    sign_in_here(&other, "admin", PASSWORD).await;
+    other.until("location.pathname === '/login/code'").await;
+    other.click("#recovery summary").await;
+    other.fill("#field-recovery_code", &codes[0]).await;
+    other.click("#send-recovery-code").await;
+    until_signed_in(&other, "admin").await;
+    open(&stage, &other, "/profile").await;
+    assert!(other.text("#second-factor").await.contains("9 recovery codes left"));
+
+    // A command on the data folder needs no code, and opens the account again.
+    command(&stage, &["user", "reset-second-factor", "admin"]).await;
+    let third = page.another().await;
+    sign_in(&stage, &third, "admin").await;
+}
+
+#[tokio::test]
+async fn administrator_sets_up_the_required_factor_at_the_sign_in() {
+    let mut app = TestApp::prepare(ACCOUNTS);
+    let file = password_file(&app);
+    app.set("KASTREL_ADMIN_PASSWORD_FILE", &file);
+    app.set("KASTREL_AUTH__REQUIRE_SECOND_FACTOR", "admins");
+    app.restart().await;
+    let stage = Stage::of(Browser::start().await, app).await;
+    let page = &stage.browser;
+    stage.open("/scans").await;
+    page.until("location.pathname === '/login'").await;
+    sign_in_here(page, "admin", PASSWORD).await;
+    page.until("location.pathname === '/login/second-factor'").await;
+    let secret = shown_secret(page).await;
+    page.fill("#field-code", &app_code(page, &secret, 0).await).await;
+    page.click("#confirm-factor").await;
+    shown_codes(page).await;
+    page.click("#continue").await;
+    page.until("location.pathname === '/scans'").await;
+    stage.all_quiet().await;
+    create_user(&stage, "vera", "viewer").await;
+    let vera = page.another().await;
+    sign_in(&stage, &vera, "vera").await;
+}
+
+#[tokio::test]
 async fn login_form_works_with_the_keyboard_alone() {
     let stage = with_admin().await;
     let page = &stage.browser;
@@ -293,6 +398,54 @@ async fn login_form_works_with_the_keyboard_alone() {
     page.until("document.activeElement.id === 'field-password'").await;
     press(&format!("{PASSWORD}{}", Key::Enter)).await;
     until_signed_in(page, "admin").await;
+}
+
+#[tokio::test]
+async fn audit_log_is_filtered_with_the_keyboard_alone() {
+    let stage = with_admin().await;
+    create_user(&stage, "vera", "viewer").await;
+    let page = &stage.browser;
+    sign_in(&stage, page, "admin").await;
+    let press = async |keys: &str| page.client().active_element().await.unwrap().send_keys(keys).await.unwrap();
+    let focused = async |id: &str| page.until(&format!("document.activeElement.id === '{id}'")).await;
+    let actions = "[...document.querySelectorAll('#audit-table tbody tr')].map((row) => row.dataset.action)";
+    // The link that skips the navigation leads to the filter.
+    let to_filter = async || {
+        press(&Key::Tab.to_string()).await;
+        page.until("document.activeElement.classList.contains('skip')").await;
+        press(&Key::Enter.to_string()).await;
+        focused("main").await;
+        press(&Key::Tab.to_string()).await;
+        focused("field-principal").await;
+    };
+    page.click("#nav-audit").await;
+    page.until("location.pathname === '/audit' && document.getElementById('audit-table') !== null").await;
+    assert_ne!(page.js(actions).await, json!(["signed_in"]), "all entries are listed");
+    to_filter().await;
+    press(&format!("user:admin{}", Key::Enter)).await;
+    page.until("new URLSearchParams(location.search).get('principal') === 'user:admin'").await;
+    assert_eq!(page.js(actions).await, json!(["signed_in"]));
+    assert_eq!(page.js("document.getElementById('field-principal').value").await, "user:admin");
+    to_filter().await;
+    press(&Key::Tab.to_string()).await;
+    focused("field-action").await;
+    press("Backup").await;
+    for id in ["field-scan", "field-from", "field-to", "filter-apply"] {
+        press(&Key::Tab.to_string()).await;
+        focused(id).await;
+    }
+    press(&Key::Enter.to_string()).await;
+    page.until("new URLSearchParams(location.search).get('action') === 'backup_downloaded'").await;
+    assert_eq!(page.js("document.getElementById('audit-table')").await, Value::Null);
+    assert_eq!(page.text("#empty").await, "No entries match. Show all entries");
+    // The address has the complete state: another administrator sees the same.
+    let address = page.js("location.pathname + location.search").await.as_str().unwrap().to_owned();
+    let other = page.another().await;
+    sign_in(&stage, &other, "admin").await;
+    open(&stage, &other, &address).await;
+    let fields = "['principal', 'action'].map((name) => document.getElementById('field-' + name).value)";
+    assert_eq!(other.js(fields).await, json!(["user:admin", "backup_downloaded"]));
+    stage.all_quiet().await;
 }
 
 /// The faults that a browser finds in the pages that it opens.
@@ -345,7 +498,16 @@ async fn account_pages_are_accessible_and_fit_every_screen() {
     inspection.look("login with an error").await;
     sign_in(&stage, page, "admin").await;
 
-    for path in ["/profile", "/accounts", "/accounts/admin", "/projects", "/projects/default"] {
+    for path in [
+        "/profile",
+        "/accounts",
+        "/accounts/admin",
+        "/projects",
+        "/projects/default",
+        "/audit",
+        "/audit?action=queue_paused",
+        "/audit?principal=somebody&action=none&scan=x&from=y&to=z&before=1",
+    ] {
         stage.open(path).await;
         inspection.look(path).await;
     }
@@ -391,5 +553,36 @@ async fn account_pages_are_accessible_and_fit_every_screen() {
         stage.open(path).await;
         inspection.look(&format!("{path} with two projects")).await;
     }
+
+    stage.open("/profile/second-factor").await;
+    inspection.look("no second factor").await;
+    page.fill("#field-current_password", PASSWORD).await;
+    page.click("#set-up-factor").await;
+    let secret = shown_secret(page).await;
+    inspection.look("set-up of a second factor").await;
+    page.fill("#field-code", &app_code(page, &secret, 0).await).await;
+    page.click("#confirm-factor").await;
+    shown_codes(page).await;
+    inspection.look("recovery codes").await;
+    for path in ["/profile/second-factor", "/profile", "/accounts/admin"] {
+        stage.open(path).await;
+        inspection.look(&format!("{path} with a second factor")).await;
+    }
+    page.click("#sign-out").await;
+    page.until("location.pathname === '/login'").await;
+    sign_in_here(page, "admin", PASSWORD).await;
+    page.until("location.pathname === '/login/code'").await;
+    inspection.look("code of the second factor").await;
+    page.click("#recovery summary").await;
+    page.fill("#field-recovery_code", "abcd").await;
+    page.click("#send-recovery-code").await;
+    page.until("document.getElementById('wrong-recovery_code') !== null").await;
+    inspection.look("recovery code with an error").await;
+    page.fill("#field-recovery_code", "").await;
+    page.fill("#field-code", &app_code(page, &secret, 1).await).await;
+    page.click("#send-code").await;
+    page.until("location.pathname === '/'").await;
+    stage.open("/login/code").await;
+    inspection.look("sign-in that has ended").await;
     assert!(inspection.found.is_empty(), "{}", inspection.found.join("\n"));
 }

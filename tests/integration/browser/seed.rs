@@ -57,6 +57,7 @@ pub(super) const PAGES: &[&str] = &[
     "/scans/1/log",
     "/scans/1/delete",
     "/supervision",
+    "/audit",
     "/settings",
     "/nothing",
 ];

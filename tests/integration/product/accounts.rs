@@ -32,6 +32,11 @@ async fn accounts_are_created_on_the_data_folder_and_used_over_the_network() {
     assert_eq!(status(&app, "/api/scans", &format!("Bearer {token}")).await, 200);
     assert_eq!(status(&app, "/api/scans", &format!("Bearer {token}x")).await, 401);
 
+    for (network, expected) in [("192.0.2.0/24", 401), ("127.0.0.0/8", 200)] {
+        let words = ["token", "create", "--account", "ana", "--label", "near", "--network", network];
+        let near = done(app.run(&words).await);
+        assert_eq!(status(&app, "/api/scans", &format!("Bearer {}", near.trim())).await, expected, "{network}");
+    }
     // The same address without a token, and with one.
     let url = app.url();
     let refused = app.run(&["list", "--server", &url]).await;

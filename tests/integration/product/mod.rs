@@ -5,6 +5,7 @@ mod accounts;
 pub(crate) mod app;
 
 pub(crate) mod artifacts;
+mod audit;
 mod backups;
 mod behaviours;
 mod builtin;

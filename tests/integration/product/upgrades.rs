@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel::adapters::surreal_store::SurrealStore;
 use kastrel_actors::model::{
-    Command, DayOutcomes, FencingToken, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution, ScanId,
-    ScanRecord, ScanState, Verdict,
+    AuditQuery, Command, DayOutcomes, FencingToken, ListQuery, PluginResult, PluginStatus, ProjectFilter, Resolution,
+    ScanId, ScanRecord, ScanState, Verdict,
 };
 use kastrel_actors::policy::transition::{Transition, transition};
 use kastrel_actors::ports::store::prelude::*;
@@ -264,7 +264,7 @@ async fn upgrade_under_kills(mut app: TestApp, place: Place, records: &[ScanReco
     let expected: Vec<ScanId> =
         records.iter().rev().filter(|record| record.ended_at().is_some()).map(|record| record.id).collect();
     assert_eq!(listed, expected);
-    assert!(store.audit(None, 10).await.unwrap().is_empty(), "an upgrade is no command");
+    assert!(store.audit(&AuditQuery::newest(10)).await.unwrap().entries.is_empty(), "an upgrade is no command");
     assert!(store.lease_entries("test", 10, PATIENCE).await.unwrap().is_empty(), "and has no event");
     assert_eq!(store.paused().await.unwrap().and_then(|pause| pause.reason).as_deref(), Some("upgrade"));
     store.close().await;
