@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccountKind, AccountName, CancelledBy, ClearanceLevel, FencingToken, HostPattern, NodeId, Principal, ProjectId,
-    ProjectRole, ScanId, ScanStatus, ServerRole, TokenId,
+    ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole, TokenId,
 };
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
@@ -234,6 +234,32 @@ pub enum DomainEvent {
         /// The account.
         account: AccountName,
     },
+    /// A public link of a scan was created.
+    PublicLinkCreated {
+        /// The link.
+        link: PublicLinkId,
+        /// When it expires.
+        expires_at: Timestamp,
+    },
+    /// A public link of a scan was revoked.
+    PublicLinkRevoked {
+        /// The link.
+        link: PublicLinkId,
+    },
+    /// A scan was opened by its public link.
+    PublicLinkOpened {
+        /// The link.
+        link: PublicLinkId,
+        /// The network address of the client.
+        address: String,
+    },
+    /// A wrong password was entered for a public link.
+    PublicLinkRefused {
+        /// The link.
+        link: PublicLinkId,
+        /// The network address of the client.
+        address: String,
+    },
 }
 
 /// Why a stored event cannot be read.
@@ -249,7 +275,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 35] = [
+    pub const ACTIONS: [&'static str; 39] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -285,6 +311,10 @@ impl DomainEvent {
         "second_factor_removed",
         "recovery_code_used",
         "recovery_codes_created",
+        "public_link_created",
+        "public_link_revoked",
+        "public_link_opened",
+        "public_link_refused",
     ];
 
     /// Reads a stored event.
@@ -342,6 +372,10 @@ impl DomainEvent {
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::RecoveryCodesCreated { .. } => "recovery_codes_created",
+            Self::PublicLinkCreated { .. } => "public_link_created",
+            Self::PublicLinkRevoked { .. } => "public_link_revoked",
+            Self::PublicLinkOpened { .. } => "public_link_opened",
+            Self::PublicLinkRefused { .. } => "public_link_refused",
         }
     }
 }
@@ -479,6 +513,7 @@ mod tests {
         let node: NodeId = "a".parse().unwrap();
         let account = || "ana".parse::<AccountName>().unwrap();
         let token = || "a1B2c3D4e5".parse::<TokenId>().unwrap();
+        let link = || "a1B2c3D4e5".parse::<PublicLinkId>().unwrap();
         for event in [
             DomainEvent::ScanSubmitted { rerun_of: Some(ScanId(7)) },
             DomainEvent::CancelRequested { by: CancelledBy::User },
@@ -525,6 +560,10 @@ mod tests {
             DomainEvent::SecondFactorRemoved { account: account() },
             DomainEvent::RecoveryCodeUsed { account: account() },
             DomainEvent::RecoveryCodesCreated { account: account() },
+            DomainEvent::PublicLinkCreated { link: link(), expires_at: at },
+            DomainEvent::PublicLinkRevoked { link: link() },
+            DomainEvent::PublicLinkOpened { link: link(), address: "::1".into() },
+            DomainEvent::PublicLinkRefused { link: link(), address: "::1".into() },
         ] {
             let json = serde_json::to_value(&event).unwrap();
             assert_eq!(json["action"], event.action());

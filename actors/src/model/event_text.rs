@@ -65,7 +65,7 @@ impl DomainEvent {
             Self::FilesDownloaded => "Files of the scan downloaded".into(),
             Self::BackupDownloaded => "Backup downloaded".into(),
             Self::ClearanceSet { project, pattern, level, until, text } => {
-                let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                let until = until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
                 let text = if text.is_empty() { String::new() } else { format!(": {text}") };
                 format!("Clearance of {pattern} in project {project} set to {level}{until}{text}")
             }
@@ -83,6 +83,12 @@ impl DomainEvent {
             Self::SecondFactorRemoved { account } => format!("Second factor of account {account} removed"),
             Self::RecoveryCodeUsed { account } => format!("Recovery code of account {account} used"),
             Self::RecoveryCodesCreated { account } => format!("Recovery codes of account {account} replaced"),
+            Self::PublicLinkCreated { link, expires_at } => {
+                format!("Public link {link} of the scan created, valid until {expires_at:.0}")
+            }
+            Self::PublicLinkRevoked { link } => format!("Public link {link} of the scan revoked"),
+            Self::PublicLinkOpened { link, .. } => format!("Scan opened by the public link {link}"),
+            Self::PublicLinkRefused { link, .. } => format!("Wrong password entered for the public link {link}"),
         }
     }
 
@@ -90,7 +96,10 @@ impl DomainEvent {
     #[must_use]
     pub fn address(&self) -> Option<&str> {
         match self {
-            Self::SignedIn { address, .. } | Self::SignInFailed { address, .. } => Some(address),
+            Self::SignedIn { address, .. }
+            | Self::SignInFailed { address, .. }
+            | Self::PublicLinkOpened { address, .. }
+            | Self::PublicLinkRefused { address, .. } => Some(address),
             _ => None,
         }
     }
@@ -111,9 +120,40 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        AccountName, CancelledBy, ClearanceLevel, FencingToken, NodeId, ProjectRole, ScanId, ScanStatus, ServerRole,
-        TokenId,
+        AccountName, CancelledBy, ClearanceLevel, FencingToken, NodeId, ProjectRole, PublicLinkId, ScanId, ScanStatus,
+        ServerRole, TokenId,
     };
+
+    #[test]
+    fn events_of_public_links_name_the_link_and_have_the_address_of_the_visitor() {
+        let link: PublicLinkId = "a1B2c3D4e5".parse().unwrap();
+        let address = || "::1".to_owned();
+        for (event, text, of_visitor) in [
+            (
+                DomainEvent::PublicLinkCreated { link: link.clone(), expires_at: Timestamp::UNIX_EPOCH },
+                "Public link a1B2c3D4e5 of the scan created, valid until 1970-01-01T00:00:00Z",
+                false,
+            ),
+            (
+                DomainEvent::PublicLinkRevoked { link: link.clone() },
+                "Public link a1B2c3D4e5 of the scan revoked",
+                false,
+            ),
+            (
+                DomainEvent::PublicLinkOpened { link: link.clone(), address: address() },
+                "Scan opened by the public link a1B2c3D4e5",
+                true,
+            ),
+            (
+                DomainEvent::PublicLinkRefused { link, address: address() },
+                "Wrong password entered for the public link a1B2c3D4e5",
+                true,
+            ),
+        ] {
+            assert_eq!(event.text(), text);
+            assert_eq!(event.address(), of_visitor.then_some("::1"), "{event:?}");
+        }
+    }
 
     #[test]
     fn events_are_sentences_in_plain_words() {

@@ -35,6 +35,8 @@ named_enum! {
         ReadClearances = "read_clearances",
         /// Changes the clearances of targets in a project.
         ManageClearances = "manage_clearances",
+        /// Creates and revokes public links of scans, and reads which there are.
+        ShareScans = "share_scans",
     }
 }
 

@@ -24,7 +24,9 @@ impl IdempotencyKey {
     pub fn of(&self, principal: &Principal) -> String {
         match principal {
             Principal::Anonymous => self.0.clone(),
-            Principal::System | Principal::User(_) | Principal::Service(_) => format!("{principal} {}", self.0),
+            Principal::System | Principal::User(_) | Principal::Service(_) | Principal::Link(_) => {
+                format!("{principal} {}", self.0)
+            }
         }
     }
 }

@@ -33,6 +33,8 @@ mod plugin_status;
 mod principal;
 mod project;
 mod project_filter;
+mod public_link;
+mod public_link_id;
 mod record;
 mod request;
 mod roles;
@@ -84,6 +86,8 @@ pub use plugin_status::{PluginClass, PluginStatus, PluginText, PluginTone};
 pub use principal::{Principal, RequestContext};
 pub use project::{ParseProjectIdError, ProjectId};
 pub use project_filter::ProjectFilter;
+pub use public_link::PublicLink;
+pub use public_link_id::{ParsePublicLinkIdError, PublicLinkId};
 pub use record::{AttemptRecord, PendingReason, ScanRecord, ScanState, ScanStatus};
 pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,

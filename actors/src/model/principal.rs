@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountName, Grants, TraceContext, UnknownName};
+use super::{AccountName, Grants, PublicLinkId, TraceContext, UnknownName};
 
 /// The party for whom an operation runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum Principal {
     User(AccountName),
     /// A program with an account of its own.
     Service(AccountName),
+    /// A visitor who opened a public link of a scan.
+    Link(PublicLinkId),
 }
 
 impl Principal {
@@ -27,7 +29,7 @@ impl Principal {
     #[must_use]
     pub const fn account(&self) -> Option<&AccountName> {
         match self {
-            Self::System | Self::Anonymous => None,
+            Self::System | Self::Anonymous | Self::Link(_) => None,
             Self::User(name) | Self::Service(name) => Some(name),
         }
     }
@@ -42,6 +44,7 @@ impl std::fmt::Display for Principal {
             Self::Anonymous => f.pad("anonymous"),
             Self::User(name) => f.pad(&format!("user:{name}")),
             Self::Service(name) => f.pad(&format!("service:{name}")),
+            Self::Link(id) => f.pad(&format!("link:{id}")),
         }
     }
 }
@@ -52,13 +55,14 @@ impl FromStr for Principal {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unknown = || UnknownName {
             given: text.to_owned(),
-            expected: "system, anonymous, user:NAME, service:NAME".to_owned(),
+            expected: "system, anonymous, user:NAME, service:NAME, link:ID".to_owned(),
         };
         match text.split_once(':') {
             None if text == "system" => Ok(Self::System),
             None if text == "anonymous" => Ok(Self::Anonymous),
             Some(("user", name)) => name.parse().map(Self::User).map_err(|_| unknown()),
             Some(("service", name)) => name.parse().map(Self::Service).map_err(|_| unknown()),
+            Some(("link", id)) => id.parse().map(Self::Link).map_err(|_| unknown()),
             _ => Err(unknown()),
         }
     }
@@ -109,6 +113,7 @@ mod tests {
             (Principal::Anonymous, "anonymous"),
             (Principal::User(name.clone()), "user:ana"),
             (Principal::Service(name), "service:ana"),
+            (Principal::Link("a1B2c3D4e5".parse().unwrap()), "link:a1B2c3D4e5"),
         ] {
             assert_eq!((principal.to_string().as_str(), text.parse::<Principal>().as_ref()), (text, Ok(&principal)));
             let json = serde_json::to_string(&principal).unwrap();
@@ -116,8 +121,8 @@ mod tests {
             assert_eq!(serde_json::from_str::<Principal>(&json).unwrap(), principal);
         }
         let error = "somebody".parse::<Principal>().unwrap_err().to_string();
-        assert_eq!(error, "`somebody` is not one of system, anonymous, user:NAME, service:NAME");
-        for other in ["", "user:", "user:A", "user", "system:ana", "group:ana"] {
+        assert_eq!(error, "`somebody` is not one of system, anonymous, user:NAME, service:NAME, link:ID");
+        for other in ["", "user:", "user:A", "user", "system:ana", "group:ana", "link:ana"] {
             assert!(other.parse::<Principal>().is_err(), "{other}");
         }
     }

@@ -34,7 +34,7 @@ impl Operation {
         match self {
             Self::ReadScans | Self::ReadMembers | Self::ReadClearances => Needed::InProject(ProjectRole::Viewer),
             Self::SubmitPassive | Self::CancelScans => Needed::InProject(ProjectRole::Scanner),
-            Self::SubmitActive | Self::DeleteScans => Needed::InProject(ProjectRole::Operator),
+            Self::SubmitActive | Self::DeleteScans | Self::ShareScans => Needed::InProject(ProjectRole::Operator),
             Self::ManageMembers | Self::ManageClearances => Needed::InProject(ProjectRole::Owner),
             Self::ReadServer | Self::ReadAudit | Self::ReadAccounts => Needed::AnyServerRole,
             Self::ChangeServer | Self::ManageAccounts => Needed::Admin,
@@ -93,14 +93,14 @@ pub fn holds_everywhere(grants: &Grants, operation: Operation) -> bool {
 /// A group of routes that require the same right. The handlers' operations check the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
-    /// Requires no right: health checks, sign-in, the program's own assets, and data that a browser
-    /// stores for itself.
+    /// Requires no right: health checks, sign-in, the public links of scans, the program's own
+    /// assets, and data that a browser stores for itself.
     Public,
     /// Requires a known principal. Its lists have what it may see.
     Viewer,
     /// Requires a role in some project that submits and cancels scans.
     Scanner,
-    /// Requires a role in some project that deletes scans.
+    /// Requires a role in some project that deletes and shares scans.
     Operator,
     /// Requires the role of an administrator: changes the server itself.
     Admin,
@@ -189,13 +189,13 @@ mod tests {
     fn each_role_has_its_operations() {
         let server = |role| Grants::new(Some(role), BTreeMap::new());
         for (grants, in_own, in_other) in [
-            (Grants::none(), "-------nnnnn--", "-------nnnnn--"),
-            (member(ProjectRole::Viewer), "ynnnnynnnnnnyn", "-------nnnnn--"),
-            (member(ProjectRole::Scanner), "yynynynnnnnnyn", "-------nnnnn--"),
-            (member(ProjectRole::Operator), "yyyyyynnnnnnyn", "-------nnnnn--"),
-            (member(ProjectRole::Owner), "yyyyyyynnnnnyy", "-------nnnnn--"),
-            (server(ServerRole::Auditor), "ynnnnynyynynyn", "ynnnnynyynynyn"),
-            (server(ServerRole::Admin), "yyyyyyyyyyyyyy", "yyyyyyyyyyyyyy"),
+            (Grants::none(), "-------nnnnn---", "-------nnnnn---"),
+            (member(ProjectRole::Viewer), "ynnnnynnnnnnynn", "-------nnnnn---"),
+            (member(ProjectRole::Scanner), "yynynynnnnnnynn", "-------nnnnn---"),
+            (member(ProjectRole::Operator), "yyyyyynnnnnnyny", "-------nnnnn---"),
+            (member(ProjectRole::Owner), "yyyyyyynnnnnyyy", "-------nnnnn---"),
+            (server(ServerRole::Auditor), "ynnnnynyynynynn", "ynnnnynyynynynn"),
+            (server(ServerRole::Admin), "yyyyyyyyyyyyyyy", "yyyyyyyyyyyyyyy"),
         ] {
             assert_eq!(decisions(&grants, "own"), in_own, "{grants:?}");
             assert_eq!(decisions(&grants, "other"), in_other, "{grants:?}");
@@ -232,7 +232,7 @@ mod tests {
         let allowed = match operation {
             ReadScans | ReadMembers | ReadClearances => server.is_some() || own.is_some(),
             SubmitPassive | CancelScans => has(ProjectRole::Scanner),
-            SubmitActive | DeleteScans => has(ProjectRole::Operator),
+            SubmitActive | DeleteScans | ShareScans => has(ProjectRole::Operator),
             ManageMembers | ManageClearances => has(ProjectRole::Owner),
             ReadServer | ReadAudit | ReadAccounts => server.is_some(),
             ChangeServer | ManageAccounts => is_admin,

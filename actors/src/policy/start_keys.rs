@@ -37,7 +37,8 @@ pub fn submitter(record: &ScanRecord) -> Result<Option<Principal>, MissingKey> {
     match owner.parse::<Principal>() {
         Ok(Principal::System | Principal::Anonymous) => Ok(None),
         Ok(principal @ (Principal::User(_) | Principal::Service(_))) => Ok(Some(principal)),
-        Err(_) => Err(MissingKey::Account { submitter: owner.chars().take(100).collect() }),
+        // A public link submits nothing.
+        Ok(Principal::Link(_)) | Err(_) => Err(MissingKey::Account { submitter: owner.chars().take(100).collect() }),
     }
 }
 

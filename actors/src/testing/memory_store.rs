@@ -3,6 +3,7 @@
 mod access;
 mod chain;
 mod clearances;
+mod public_links;
 mod second_factors;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,7 @@ struct State {
     days: BTreeMap<Date, BTreeMap<ProjectId, [i64; 3]>>,
     access: access::AccessRows,
     clearances: clearances::ClearanceRows,
+    public_links: public_links::PublicLinkRows,
     chain: chain::ChainRows,
     history: Vec<ScanRecord>,
     forgetful: bool,
@@ -326,6 +328,7 @@ impl ScanRepository for MemoryStore {
         self.writes.send_replace(());
         state.scans.remove(&id);
         state.keys.retain(|_, scan| *scan != id);
+        state.public_links.retain(|_, link| link.scan != id);
         self.changed.notify_waiters();
         Ok(Deleted::Gone(record))
     }

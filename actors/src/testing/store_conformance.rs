@@ -11,6 +11,7 @@ pub mod coverage;
 pub mod dispatch_store;
 pub mod node_registry;
 pub mod outbox;
+pub mod public_links;
 pub mod queue_control;
 pub mod scan_queries;
 pub mod scan_repository;
@@ -39,7 +40,7 @@ use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
     AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer,
-    NodeRegistry, Outbox, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
+    NodeRegistry, Outbox, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -62,6 +63,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + AccessStore
         + ClearanceStore
         + SecondFactorStore
+        + PublicLinkStore
         + StoreHealth;
 
     /// Returns an empty store.
@@ -119,6 +121,7 @@ macro_rules! store_conformance_tests {
         $crate::access_cases! { $harness }
         $crate::clearances_cases! { $harness }
         $crate::second_factor_cases! { $harness }
+        $crate::public_links_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }
         $crate::audit_chain_cases! { $harness }

@@ -12,6 +12,7 @@ mod health;
 pub mod hooked;
 mod nodes;
 mod outbox;
+mod public_links;
 mod queries;
 mod queue;
 mod scans;
@@ -23,7 +24,7 @@ mod turns;
 pub mod prelude {
     pub use super::{
         AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _, DispatchStore as _,
-        NodeRegistry as _, Outbox as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
+        NodeRegistry as _, Outbox as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
         SecondFactorStore as _, StoreHealth as _,
     };
 }
@@ -37,6 +38,7 @@ pub use health::StoreHealth;
 pub use hooked::CallHook;
 pub use nodes::NodeRegistry;
 pub use outbox::{AuditLog, Outbox};
+pub use public_links::PublicLinkStore;
 pub use queries::ScanQueries;
 pub use queue::QueueControl;
 pub use scans::{Applied, ScanRepository};

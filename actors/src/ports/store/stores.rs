@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
 use super::{
-    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, NodeRegistry, Outbox, QueueControl,
-    ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
+    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, NodeRegistry, Outbox,
+    PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -36,6 +36,8 @@ pub struct Stores {
     pub clearances: Arc<dyn ClearanceStore>,
     /// Second factors and the sign-ins that wait for them.
     pub second_factors: Arc<dyn SecondFactorStore>,
+    /// The public links of scans.
+    pub public_links: Arc<dyn PublicLinkStore>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -57,6 +59,7 @@ impl Stores {
             + AccessStore
             + ClearanceStore
             + SecondFactorStore
+            + PublicLinkStore
             + StoreHealth,
     {
         Self {
@@ -72,6 +75,7 @@ impl Stores {
             access: Arc::<S>::clone(store),
             clearances: Arc::<S>::clone(store),
             second_factors: Arc::<S>::clone(store),
+            public_links: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -92,6 +96,7 @@ impl Stores {
             access: Arc::new(Hooked::new(self.access, hook)),
             clearances: Arc::new(Hooked::new(self.clearances, hook)),
             second_factors: Arc::new(Hooked::new(self.second_factors, hook)),
+            public_links: Arc::new(Hooked::new(self.public_links, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }

@@ -242,7 +242,9 @@ impl AccessStore for MemoryStore {
     }
 
     async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
-        let AccessRows { sessions, tokens, links, pending, .. } = &mut self.state().access;
+        let mut state = self.state();
+        state.public_links.retain(|_, link| link.expires_at > at);
+        let AccessRows { sessions, tokens, links, pending, .. } = &mut state.access;
         let before = sessions.len();
         sessions.retain(|_, session| session.expires_at > at && session.used_at >= idle_since);
         tokens.retain(|_, token| token.expires_at > at);
