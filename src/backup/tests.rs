@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use kastrel_actors::model::{
     AccountChange, AccountKind, AccountName, AuditQuery, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
     FailureKind, LinkPurpose, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, PendingSignIn, PluginResult,
-    PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole, Pruning, Resolution, ScanId,
-    ScanRecord, ScanState, SealContent, SecretDigest, ServerRole, Session, Submitted, TokenRecord, TokenScope, Verdict,
+    PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole, Pruning, PublicLink, Resolution,
+    ScanId, ScanRecord, ScanState, SealContent, SecretDigest, ServerRole, Session, Submitted, TokenRecord, TokenScope,
+    Verdict,
 };
 use kastrel_actors::policy::audit_chain::{ChainCheck, ChainReport, ChainTrust};
 use kastrel_actors::ports::store::prelude::*;
@@ -69,7 +70,7 @@ async fn full() -> SurrealStore {
 }
 
 /// Adds two accounts with a membership, a project, two clearances, tokens, a second factor, a
-/// session, a pending sign-in and links.
+/// session, a pending sign-in and one-time links.
 async fn add_accounts(store: &SurrealStore) {
     let by = Principal::System;
     let name = |text: &str| text.parse::<AccountName>().unwrap();
@@ -143,12 +144,31 @@ async fn add_accounts(store: &SurrealStore) {
     }
 }
 
+/// Adds a public link of scan 3, which was opened once.
+async fn add_public_link(store: &SurrealStore) {
+    let link = PublicLink {
+        id: "a1B2c3D4e5".parse().unwrap(),
+        key: SecretDigest::new([8; 32]),
+        scan: ScanId(3),
+        label: "For \"them\"".into(),
+        created_by: Principal::User("ana".parse().unwrap()),
+        created_at: at(),
+        expires_at: Timestamp::from_second(1_900_000_000).unwrap(),
+        password_hash: Some("$hash\"".into()),
+        opened: 0,
+        opened_at: None,
+    };
+    assert!(store.create_public_link(link.clone()).await.unwrap());
+    assert!(store.open_public_link(&link, at(), "::1").await.unwrap());
+}
+
 /// Also over several pages, of which each ends at another row.
 #[test]
 fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_links() {
     run(async {
         let store = full().await;
         add_accounts(&store).await;
+        add_public_link(&store).await;
         let (file, written) = backup(&store).await;
         let text = String::from_utf8(file.clone()).unwrap();
         assert!(!text.contains(&SecretDigest::new([1; 32]).to_string()), "it has no session");
@@ -172,6 +192,9 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         let team: ProjectId = "team".parse().unwrap();
         assert_eq!(restored.clearances(&team).await.unwrap(), store.clearances(&team).await.unwrap());
         assert_eq!(restored.clearances(&team).await.unwrap().len(), 2);
+        let links = restored.public_links(ScanId(3)).await.unwrap();
+        assert_eq!(links, store.public_links(ScanId(3)).await.unwrap());
+        assert_eq!(links.iter().map(|link| link.opened).collect::<Vec<_>>(), [1]);
         assert_eq!(restored.sessions(&ana).await.unwrap(), []);
         let factor = restored.second_factor(&ana).await.unwrap();
         assert_eq!(factor, store.second_factor(&ana).await.unwrap());
@@ -186,10 +209,10 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         while let Some(last) = rows.last().and_then(|page| page.last()).cloned() {
             rows.push(store.export_access(schema, Some(&last), 1).await.unwrap());
         }
-        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 2 + 3 + 1 + 2 + 2);
+        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 2 + 3 + 1 + 2 + 2 + 1);
         assert_eq!(rows[0], [whole]);
-        let of_14 = store.export_access(14, rows[rows.len() - 4].last(), 100).await.unwrap();
-        assert_eq!(of_14, [], "schema 14 has no clearances");
+        let of_14 = store.export_access(14, rows[rows.len() - 5].last(), 100).await.unwrap();
+        assert_eq!(of_14, [], "schema 14 has neither clearances nor public links");
         assert_eq!(store.export_access(10, None, 100).await.unwrap(), [], "an earlier schema has no accounts");
         let earlier = store.export_access(16, None, 100).await.unwrap();
         assert!(!earlier.is_empty() && earlier != rows[0], "a schema with accounts has no second factors");

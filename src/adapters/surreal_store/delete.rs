@@ -16,6 +16,7 @@ use super::{results, row};
 struct Arguments {
     key: RecordId,
     expected: i64,
+    number: i64,
     idempotency: Option<RecordId>,
     results: RecordId,
     ended: Ended,
@@ -37,6 +38,7 @@ const DELETE: &str = concat!(
         DELETE $ended.key RETURN NONE;
         FOR $one IN $ended.found { DELETE $one.key RETURN NONE; };
         IF $idempotency != NONE { DELETE $idempotency RETURN NONE; };
+        DELETE public_link WHERE scan = $number RETURN NONE;
         ",
     write_event!(),
     "
@@ -69,6 +71,7 @@ impl SurrealStore {
             let arguments = Arguments {
                 key: key.clone(),
                 expected: row::signed(read.record.version)?,
+                number,
                 idempotency,
                 results: results::of_scans(number, number),
                 ended,

@@ -275,6 +275,7 @@ const CLEAR: &str = "
     LET $seals = SELECT VALUE id FROM audit_seal LIMIT 500;
     LET $factors = SELECT VALUE id FROM second_factor LIMIT 500;
     LET $codes = SELECT VALUE id FROM recovery_code LIMIT 500;
+    LET $links = SELECT VALUE id FROM public_link LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -291,8 +292,9 @@ const CLEAR: &str = "
     DELETE $seals RETURN NONE;
     DELETE $factors RETURN NONE;
     DELETE $codes RETURN NONE;
+    DELETE $links RETURN NONE;
     RETURN {
-        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes)),
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $links)),
     };
     COMMIT;";
 

@@ -1,7 +1,7 @@
-//! Exports and imports accounts, memberships, projects, clearances, API tokens, second factors and
-//! recovery codes: their part of backup and restore. The secret of a second factor stays sealed.
-//! Sessions, pending sign-ins and one-time links are not exported: everybody signs in again after a
-//! restore.
+//! Exports and imports accounts, memberships, projects, clearances, API tokens, public links,
+//! second factors and recovery codes: their part of backup and restore. The secret of a second
+//! factor stays sealed. Sessions, pending sign-ins and one-time links are not exported: everybody
+//! signs in again after a restore.
 //!
 //! Rows that belong to an account are exported before the accounts. An account is never deleted, so
 //! each of them has its account in the backup, also if it is created during the export.
@@ -22,6 +22,8 @@ const FIRST_SCHEMA: i64 = 14;
 const FIRST_WITH_CLEARANCES: i64 = 15;
 /// The first schema with second factors.
 const FIRST_WITH_FACTORS: i64 = 17;
+/// The first schema with public links.
+const FIRST_WITH_LINKS: i64 = 19;
 
 /// A row of accounts or projects as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub enum ExportedAccess {
     SecondFactor(ExportedSecondFactor),
     /// A recovery code.
     RecoveryCode(ExportedRecoveryCode),
+    /// A public link of a scan.
+    PublicLink(ExportedPublicLink),
 }
 
 /// The row of an API token.
@@ -128,6 +132,24 @@ pub struct ExportedRecoveryCode {
     digest: String,
 }
 
+/// The row of a public link. It has the hash of its password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedPublicLink {
+    name: String,
+    digest: String,
+    scan: i64,
+    label: String,
+    created_by: String,
+    created_at: i64,
+    expires_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
+    opened: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    opened_at: Option<i64>,
+}
+
 /// The tables, in the order of the export.
 #[derive(Debug, Clone, Copy)]
 enum Table {
@@ -138,6 +160,7 @@ enum Table {
     Project,
     Account,
     Clearance,
+    PublicLink,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -161,6 +184,7 @@ struct ImportRows {
     clearances: Vec<ExportedClearance>,
     factors: Vec<ExportedSecondFactor>,
     codes: Vec<ExportedRecoveryCode>,
+    links: Vec<ExportedPublicLink>,
 }
 
 const SECOND_FACTORS: &str =
@@ -180,6 +204,9 @@ const ACCOUNTS: &str = "
 
 const CLEARANCES: &str = "
     RETURN { rows: (SELECT project, pattern, level, authorised_by, at, until, text FROM $range LIMIT $limit) };";
+
+const PUBLIC_LINKS: &str = "
+    RETURN { rows: (SELECT name, digest, scan, label, created_by, created_at, expires_at, password, opened, opened_at FROM $range LIMIT $limit) };";
 
 const IMPORT: &str = "
     BEGIN;
@@ -220,10 +247,17 @@ const IMPORT: &str = "
     FOR $row IN $codes {
         UPSERT type::record('recovery_code', [$row.account, $row.digest]) SET account = $row.account, digest = $row.digest RETURN NONE;
     };
+    FOR $row IN $links {
+        UPSERT type::record('public_link', [$row.digest]) SET
+            name = $row.name, digest = $row.digest, scan = $row.scan, label = $row.label, created_by = $row.created_by,
+            created_at = $row.created_at, expires_at = $row.expires_at, password = $row.password, opened = $row.opened,
+            opened_at = $row.opened_at, made_by = $run
+            RETURN NONE;
+    };
     COMMIT;";
 
 impl Table {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::SecondFactor,
         Self::RecoveryCode,
         Self::Token,
@@ -231,6 +265,7 @@ impl Table {
         Self::Project,
         Self::Account,
         Self::Clearance,
+        Self::PublicLink,
     ];
 
     const fn name(self) -> &'static str {
@@ -242,6 +277,7 @@ impl Table {
             Self::Project => "project",
             Self::Account => "account",
             Self::Clearance => "clearance",
+            Self::PublicLink => "public_link",
         }
     }
 
@@ -251,6 +287,7 @@ impl Table {
             Self::Token | Self::Membership | Self::Project | Self::Account => FIRST_SCHEMA,
             Self::Clearance => FIRST_WITH_CLEARANCES,
             Self::SecondFactor | Self::RecoveryCode => FIRST_WITH_FACTORS,
+            Self::PublicLink => FIRST_WITH_LINKS,
         }
     }
 
@@ -279,6 +316,7 @@ impl ExportedAccess {
             Self::Project(_) => Table::Project,
             Self::Account(_) => Table::Account,
             Self::Clearance(_) => Table::Clearance,
+            Self::PublicLink(_) => Table::PublicLink,
         }
     }
 
@@ -291,6 +329,7 @@ impl ExportedAccess {
             Self::Project(row) => vec![&row.name],
             Self::Account(row) => vec![&row.name],
             Self::Clearance(row) => vec![&row.project, &row.pattern],
+            Self::PublicLink(row) => vec![&row.digest],
         }
     }
 }
@@ -319,6 +358,7 @@ impl SurrealStore {
                 Table::Project => self.page_of(PROJECTS, page, ExportedAccess::Project).await?,
                 Table::Account => self.page_of(ACCOUNTS, page, ExportedAccess::Account).await?,
                 Table::Clearance => self.page_of(CLEARANCES, page, ExportedAccess::Clearance).await?,
+                Table::PublicLink => self.page_of(PUBLIC_LINKS, page, ExportedAccess::PublicLink).await?,
             };
             if !rows.is_empty() {
                 return Ok(rows);
@@ -353,6 +393,7 @@ impl Import<'_> {
             clearances: Vec::new(),
             factors: Vec::new(),
             codes: Vec::new(),
+            links: Vec::new(),
         };
         for row in rows.iter().cloned() {
             match row {
@@ -363,6 +404,7 @@ impl Import<'_> {
                 ExportedAccess::Clearance(row) => all.clearances.push(row),
                 ExportedAccess::SecondFactor(row) => all.factors.push(row),
                 ExportedAccess::RecoveryCode(row) => all.codes.push(row),
+                ExportedAccess::PublicLink(row) => all.links.push(row),
             }
         }
         calls::execute_again(&self.store.inner.db, IMPORT, all).await.map_err(refused)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kastrel_actors::model::{
     AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DomainEvent, Failure, FailureKind, ListQuery,
-    Principal, ProjectId, Pruning, Resolution, ScanId, ScanStatus, Submitted,
+    Principal, ProjectId, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest, Submitted,
 };
 use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
@@ -284,6 +284,38 @@ fn a_clearance_whose_answer_was_lost_was_set_and_removed_once() {
             .map(|entry| entry.event.action())
             .collect();
         assert_eq!(actions, ["clearance_removed", "clearance_set"]);
+    });
+}
+
+/// A revocation is a read and a write.
+#[test]
+fn a_public_link_whose_answer_was_lost_was_created_opened_and_revoked_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let scan = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        let link = PublicLink {
+            id: "a1B2c3D4e5".parse().unwrap(),
+            key: SecretDigest::new([1; 32]),
+            scan,
+            label: String::new(),
+            created_by: Principal::System,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            expires_at: jiff::Timestamp::from_second(1_900_000_000).unwrap(),
+            password_hash: None,
+            opened: 0,
+            opened_at: None,
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.create_public_link(link.clone()).await.unwrap());
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.open_public_link(&link, jiff::Timestamp::UNIX_EPOCH, "::1").await.unwrap());
+        assert_eq!(store.public_links(scan).await.unwrap()[0].opened, 1);
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.revoke_public_link(scan, &link.id, &Principal::System).await.unwrap());
+        assert_eq!(store.public_links(scan).await.unwrap(), []);
+        let audit = store.audit(&AuditQuery::of_scan(scan, 9)).await.unwrap();
+        let actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
+        assert_eq!(actions, ["public_link_revoked", "public_link_opened", "public_link_created", "scan_submitted"]);
     });
 }
 
