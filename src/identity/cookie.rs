@@ -1,5 +1,5 @@
-//! The cookie of a session, and that of a sign-in which waits for the second factor: their names,
-//! their attributes, and how they are read.
+//! The cookies of a session, of a sign-in which waits for the second factor, and of a public link
+//! with a password: their names, their attributes, and how they are read.
 //!
 //! The name has the strictest prefix that the address allows. A browser accepts a `__Host-` cookie
 //! only with `Secure`, `Path=/` and no domain, so neither another host below the same domain nor a
@@ -25,6 +25,9 @@ const SESSION: Names =
 
 const PENDING: Names =
     Names { plain: "kastrel-sign-in", at_root: "__Host-kastrel-sign-in", below: "__Secure-kastrel-sign-in" };
+
+/// The cookie belongs to the path of its link, which is never the root.
+const LINK: Names = Names { plain: "kastrel-link", at_root: "__Secure-kastrel-link", below: "__Secure-kastrel-link" };
 
 /// Returns the value of the `Set-Cookie` header that starts a session. `base_path` is the prefix of
 /// our paths, such as `/kastrel`; an empty text and `/` both mean the root. The cookie is valid for
@@ -53,6 +56,13 @@ pub fn cleared_pending_cookie(is_https: bool, base_path: &str) -> String {
     cookie(&PENDING, "", is_https, base_path, 0)
 }
 
+/// Returns the value of the `Set-Cookie` header with which a public link opens without its
+/// password. `path` is that of the link. Its other attributes are those of [`session_cookie`].
+#[must_use]
+pub fn link_cookie(pass: &RandomSecret, is_https: bool, path: &str, max_age: Duration) -> String {
+    cookie(&LINK, pass.expose(), is_https, path, max_age.as_secs())
+}
+
 /// Returns the first valid secret of a request's session cookies. Only the name of this kind of
 /// connection counts: a cookie without prefix has no effect on a connection with TLS.
 #[must_use]
@@ -64,6 +74,12 @@ pub fn read(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<Rand
 #[must_use]
 pub fn read_pending(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
     read_cookie(&PENDING, headers, is_https, base_path)
+}
+
+/// Returns the first valid secret of a request's cookies of the public link with this path.
+#[must_use]
+pub fn read_link(headers: &HeaderMap, is_https: bool, path: &str) -> Option<RandomSecret> {
+    read_cookie(&LINK, headers, is_https, path)
 }
 
 fn read_cookie(names: &Names, headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
@@ -175,6 +191,20 @@ mod tests {
                 let is_read = read(&sent, https, base).is_some();
                 assert_eq!(is_read, (https, base) == (set_https, set_base), "{https} {base} {set}");
             }
+        }
+    }
+
+    #[test]
+    fn cookie_of_a_public_link_belongs_to_its_path() {
+        let path = format!("/kastrel/shared/{}", "b".repeat(64));
+        let value = "a".repeat(64);
+        for (is_https, name, secure) in [(true, "__Secure-kastrel-link", "; Secure"), (false, "kastrel-link", "")] {
+            let set = link_cookie(&secret('a'), is_https, &path, Duration::from_secs(60));
+            assert_eq!(set, format!("{name}={value}; Path={path}; Max-Age=60; HttpOnly; SameSite=Lax{secure}"));
+            let sent = headers(&[&format!("{name}={value}")]);
+            assert_eq!(read_link(&sent, is_https, &path).unwrap().expose(), value);
+            assert!(read_link(&sent, !is_https, &path).is_none());
+            assert!(read(&sent, is_https, "/").is_none());
         }
     }
 

@@ -82,6 +82,15 @@ impl Password {
         Self(Zeroizing::new(text))
     }
 
+    /// Checks the length of a new password: the only rule for the password of a public link, which
+    /// belongs to no account.
+    ///
+    /// # Errors
+    /// The password is shorter than 12 or longer than 256 characters (of its normal form NFC).
+    pub fn check_length(&self) -> Result<(), PasswordFault> {
+        length_of(&self.normalized())
+    }
+
     /// Checks a password that somebody chooses for an account. `names` are the account's name, mail
     /// address and display name, as far as it has them. There are no rules for kinds of characters.
     /// The check takes some milliseconds of computation.
@@ -92,11 +101,7 @@ impl Password {
     /// and finds words, names, dates, repetitions and rows of keys.
     pub fn check_new(&self, names: &[&str]) -> Result<(), PasswordFault> {
         let text = self.normalized();
-        match text.chars().count() {
-            ..LEAST_LENGTH => return Err(PasswordFault::TooShort),
-            LEAST_LENGTH..=MOST_LENGTH => {}
-            _ => return Err(PasswordFault::TooLong),
-        }
+        length_of(&text)?;
         let names: Vec<String> = names
             .iter()
             .flat_map(|name| [*name, name.split('@').next().unwrap_or_default()])
@@ -125,6 +130,15 @@ impl Password {
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")
+    }
+}
+
+/// Checks the length of a password in its normal form.
+fn length_of(text: &str) -> Result<(), PasswordFault> {
+    match text.chars().count() {
+        ..LEAST_LENGTH => Err(PasswordFault::TooShort),
+        LEAST_LENGTH..=MOST_LENGTH => Ok(()),
+        _ => Err(PasswordFault::TooLong),
     }
 }
 

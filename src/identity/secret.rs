@@ -1,4 +1,4 @@
-//! Random secrets of sessions and one-time links, and the digests that are stored in their place.
+//! Random secrets of sessions and links, and the digests that are stored in their place.
 //!
 //! A secret has 256 random bits, so nobody can guess it from its digest, and a plain SHA-256 is
 //! enough: the slow functions of [`super::password`] exist for secrets that people choose. Who
@@ -6,8 +6,10 @@
 
 use std::fmt;
 
+use hmac::{Hmac, Mac as _};
 use kastrel_actors::model::SecretDigest;
 use rand::Rng as _;
+use rand::distr::{Alphanumeric, SampleString as _};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use sha2::{Digest as _, Sha256};
@@ -34,7 +36,15 @@ pub fn is_same(one: &SecretDigest, other: &SecretDigest) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-/// A random secret of 256 bits, for a session or a one-time link. Its text is 64 lower-case
+/// Returns a random id of this many letters and digits, which is not secret.
+#[must_use]
+pub fn random_id(length: usize) -> String {
+    let mut id = String::with_capacity(length);
+    Alphanumeric.append_string(&mut system_rng(), &mut id, length);
+    id
+}
+
+/// A random secret of 256 bits, for a session or a link. Its text is 64 lower-case
 /// hexadecimal digits, which need no escape in a cookie or a URL. `Debug` does not show it, and
 /// its memory is cleared when it is dropped.
 #[derive(Clone)]
@@ -73,6 +83,16 @@ impl RandomSecret {
         &self.0
     }
 
+    /// Returns a secret that follows from this one and a text: who lacks one of them cannot compute
+    /// it.
+    #[must_use]
+    pub fn bound_to(&self, text: &str) -> Self {
+        let mut mac = <Hmac<Sha256> as hmac::Mac>::new_from_slice(self.0.as_bytes())
+            .unwrap_or_else(|_| unreachable!("a key of any length will do"));
+        mac.update(text.as_bytes());
+        Self(Zeroizing::new(hex::encode(mac.finalize().into_bytes())))
+    }
+
     /// Returns what is stored in place of the secret.
     #[must_use]
     pub fn digest(&self) -> SecretDigest {
@@ -98,6 +118,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn bound_secret_follows_from_the_secret_and_the_text() {
+        let (one, other) = (RandomSecret::generate(), RandomSecret::generate());
+        let bound = one.bound_to("$hash");
+        assert_eq!(bound.digest(), one.bound_to("$hash").digest());
+        assert_eq!(RandomSecret::parse(bound.expose()).unwrap().digest(), bound.digest());
+        for different in [other.bound_to("$hash"), one.bound_to("$other"), one.bound_to(""), one.clone()] {
+            assert_ne!(different.digest(), bound.digest());
+        }
+    }
+
+    #[test]
+    fn random_ids_have_their_length_and_differ() {
+        let (one, other) = (random_id(10), random_id(10));
+        assert!(one.len() == 10 && one.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{one}");
+        assert_ne!(one, other);
+    }
 
     #[test]
     fn digest_is_the_sha_256_of_the_text() {

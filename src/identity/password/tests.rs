@@ -28,6 +28,14 @@ fn hash_with(text: &str, memory: u32, passes: u32) -> PasswordHash {
 }
 
 #[test]
+fn password_of_a_link_needs_the_length_alone() {
+    let check = |text: &str| Password::new(text.to_owned()).check_length();
+    assert_eq!(check("aaaaaaaaaaa"), Err(PasswordFault::TooShort));
+    assert_eq!(check("aaaaaaaaaaaa"), Ok(()));
+    assert_eq!(check(&"a".repeat(257)), Err(PasswordFault::TooLong));
+}
+
+#[test]
 fn length_of_a_new_password_is_12_to_256_characters_of_its_normal_form() {
     let long = "Zx9-kQ4 ".repeat(40);
     let of = |length: usize| long.chars().take(length).collect::<String>();

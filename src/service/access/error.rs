@@ -70,6 +70,23 @@ pub enum CodeFault {
     NoKey,
 }
 
+/// A password of a public link that was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkPasswordError {
+    /// It is wrong.
+    #[error("the password is wrong")]
+    Wrong,
+    /// There were too many attempts. The password was not looked at.
+    #[error("too many attempts: try again in {:.0} s", .retry_after.as_secs_f64().ceil())]
+    Throttled {
+        /// The time after which an attempt is let through; never zero.
+        retry_after: Duration,
+    },
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A sign-in that was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {

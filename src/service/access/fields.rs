@@ -4,7 +4,7 @@ use kastrel_actors::model::FieldError;
 
 use crate::terminal_text;
 
-/// The longest label of a token and title of a project, in characters.
+/// The longest label of a token or a link and title of a project, in characters.
 const MOST_OF_LABEL: usize = 100;
 
 /// Returns a text as one line without control characters, escape sequences and characters that
@@ -23,6 +23,11 @@ pub(super) fn label(field: &str, text: &str, errors: &mut Vec<FieldError>) -> St
     label
 }
 
+/// Returns a label that may be empty, or adds the error of its field.
+pub(super) fn optional_label(field: &str, text: &str, errors: &mut Vec<FieldError>) -> String {
+    if one_line(text).is_empty() { String::new() } else { label(field, text, errors) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +35,16 @@ mod tests {
     #[test]
     fn line_has_no_control_characters() {
         assert_eq!(one_line(" a\u{1b}[31mb\u{0}\r\nc\td\u{202e}e "), "ab c de");
+    }
+
+    #[test]
+    fn optional_label_may_be_empty() {
+        let mut errors = Vec::new();
+        assert_eq!(optional_label("label", " \u{0} ", &mut errors), "");
+        assert_eq!(optional_label("label", " a ", &mut errors), "a");
+        assert!(errors.is_empty());
+        optional_label("label", &"a".repeat(101), &mut errors);
+        assert_eq!(errors.len(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The access service: accounts, sign-in, second factors, sessions, API tokens, one-time links,
-//! projects and the clearances of targets. Web and command line reach them through it alone.
+//! projects, the clearances of targets and the public links of scans. Web and command line reach
+//! them through it alone.
 
 mod accounts;
 mod authenticate;
@@ -13,6 +14,7 @@ mod links;
 mod passwords;
 mod pending;
 mod projects;
+mod public_links;
 mod second_factor;
 mod service;
 mod sessions;
@@ -25,8 +27,9 @@ mod tokens;
 
 pub use accounts::AccountRequest;
 pub use enrolment::Enrolment;
-pub use error::{AccountError, CodeError, CodeFault, SignInError};
+pub use error::{AccountError, CodeError, CodeFault, LinkPasswordError, SignInError};
 pub use pending::{CodeAttempt, WaitingSignIn};
+pub use public_links::{LinkAccess, LinkPass, LinkVisit, PublicLinkRequest};
 pub use second_factor::FactorState;
 pub use service::{AccessService, AccessSettings};
 pub use sign_in::SignIn;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use kastrel_actors::model::{AccountName, FieldError, SecretDigest};
+use kastrel_actors::model::{AccountName, DomainEvent, FieldError, SecretDigest};
 use kastrel_actors::policy::access::Denial;
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
@@ -47,10 +47,18 @@ impl AccessService {
             .map_err(|refused| AccountError::field("current_password", refused.to_string()))?;
         let stored = self.store.password_hash(name).await?;
         if self.verify(current, stored.as_deref()).await == Verified::Wrong {
-            self.throttle.failed(name.as_str(), address, at());
+            self.reauthentication_failed(who, address).await;
             return Err(AccountError::field("current_password", "this is not the current password"));
         }
         Ok(address)
+    }
+
+    /// Counts a wrong password or code of somebody who has a session, and records it: the session
+    /// may be in other hands.
+    pub(super) async fn reauthentication_failed(&self, who: &SignedIn, address: IpAddr) {
+        self.throttle.failed(who.account.as_str(), address, Instant::now().into_std());
+        let event = DomainEvent::SignInFailed { account: Some(who.account.clone()), address: address.to_string() };
+        self.record_by(&who.principal, event, None).await;
     }
 
     /// Reports that the current password was right, and that no code follows it. The failures of an
@@ -151,6 +159,9 @@ mod tests {
         let refused = change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap_err();
         let AccountError::Invalid(errors) = refused else { panic!("{refused:?}") };
         assert!(errors[0].message.contains("Too many attempts"), "{errors:?}");
+        let failed = DomainEvent::SignInFailed { account: Some(ana.clone()), address: "192.0.2.1".into() };
+        let recorded = all.audit().await.into_iter().filter(|entry| *entry == (who.principal.clone(), failed.clone()));
+        assert_eq!(recorded.count(), 3, "an attempt that must wait is not looked at");
         tokio::time::advance(std::time::Duration::from_secs(30)).await;
         change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap();
     }

@@ -53,7 +53,7 @@ impl AccessService {
         let (address, used) = self.reauthenticate(who, &current, code).await?;
         let _change = self.cache.change();
         let removed = self.factors.remove_second_factor(&who.account, Some(used), who.session, &who.principal).await?;
-        self.changed(removed, who, address)
+        self.changed(removed, who, address).await
     }
 
     /// Replaces the recovery codes of the caller's account, ends the other sessions, and returns
@@ -73,7 +73,7 @@ impl AccessService {
         let _change = self.cache.change();
         let replaced =
             self.factors.replace_recovery_codes(&who.account, used, &digests, who.session, &who.principal).await?;
-        self.changed(replaced, who, address)?;
+        self.changed(replaced, who, address).await?;
         Ok(codes)
     }
 
@@ -109,19 +109,19 @@ impl AccessService {
         let address = self.check_current(who, current).await?;
         match self.read_use(&who.account, code).await? {
             Ok(used) => Ok((address, used)),
-            Err(fault) => Err(self.wrong_code(who, address, fault)),
+            Err(fault) => Err(self.wrong_code(who, address, fault).await),
         }
     }
 
     /// Reports the outcome of a change with a code.
-    fn changed(&self, change: FactorChange, who: &SignedIn, address: IpAddr) -> Result<(), AccountError> {
+    async fn changed(&self, change: FactorChange, who: &SignedIn, address: IpAddr) -> Result<(), AccountError> {
         let at = || Instant::now().into_std();
         match change {
             FactorChange::Changed => {
                 self.throttle.succeeded(who.account.as_str(), address, at());
                 Ok(())
             }
-            FactorChange::Refused => Err(self.wrong_code(who, address, CodeFault::Wrong)),
+            FactorChange::Refused => Err(self.wrong_code(who, address, CodeFault::Wrong).await),
             FactorChange::NoFactor => {
                 self.throttle.continued(who.account.as_str(), address, at());
                 Err(AccountError::field("second_factor", "this account has no second factor"))
@@ -129,9 +129,9 @@ impl AccessService {
         }
     }
 
-    /// Counts a wrong code.
-    fn wrong_code(&self, who: &SignedIn, address: IpAddr, fault: CodeFault) -> AccountError {
-        self.throttle.failed(who.account.as_str(), address, Instant::now().into_std());
+    /// Counts and records a wrong code.
+    async fn wrong_code(&self, who: &SignedIn, address: IpAddr, fault: CodeFault) -> AccountError {
+        self.reauthentication_failed(who, address).await;
         AccountError::field("code", fault.to_string())
     }
 }
@@ -212,6 +212,9 @@ mod tests {
         };
         assert_eq!(fields(remove().await), ["current_password"], "it must wait");
         assert_eq!(all.store.second_factor(&who.account).await.unwrap().unwrap().tries, 3);
+        let is_failure = |event: &DomainEvent| matches!(event, DomainEvent::SignInFailed { account: Some(_), .. });
+        let recorded = all.audit().await.into_iter().filter(|(by, event)| *by == who.principal && is_failure(event));
+        assert_eq!(recorded.count(), 3);
         advance(std::time::Duration::from_secs(1)).await;
         remove().await.unwrap();
     }

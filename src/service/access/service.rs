@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, ProjectId, RequestContext, ScanId};
 use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::second_factor::FactorRule;
-use kastrel_actors::ports::{AccessStore, ClearanceStore, Clock, SecondFactorStore, SecretSealer, StoreError, Stores};
+use kastrel_actors::ports::{
+    AccessStore, ClearanceStore, Clock, PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer, StoreError,
+    Stores,
+};
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
@@ -48,6 +51,9 @@ pub struct AccessService {
     pub(super) store: Arc<dyn AccessStore>,
     pub(super) clearances: Arc<dyn ClearanceStore>,
     pub(super) factors: Arc<dyn SecondFactorStore>,
+    pub(super) public_links: Arc<dyn PublicLinkStore>,
+    /// The scans of public links.
+    pub(super) scans: Arc<dyn ScanRepository>,
     /// Seals the secrets of second factors. All servers of one database have the same key.
     pub(super) sealer: Arc<dyn SecretSealer>,
     pub(super) clock: Arc<dyn Clock>,
@@ -70,6 +76,8 @@ impl AccessService {
             store: Arc::clone(&stores.access),
             clearances: Arc::clone(&stores.clearances),
             factors: Arc::clone(&stores.second_factors),
+            public_links: Arc::clone(&stores.public_links),
+            scans: Arc::clone(&stores.scans),
             sealer,
             clock,
             settings,
@@ -116,8 +124,8 @@ impl AccessService {
         }
     }
 
-    /// Deletes the sessions that ended, and the tokens, links and pending sign-ins that expired.
-    /// Returns how many sessions there were.
+    /// Deletes the sessions that ended, and the tokens, links, public links and pending sign-ins
+    /// that expired. Returns how many sessions there were.
     ///
     /// # Errors
     /// A failure of the store.
