@@ -14,8 +14,9 @@ use super::moment::Moment;
 pub struct AuditParams {
     /// Only the entries of the scan with this number.
     pub scan: Option<u64>,
-    /// Only the entries of this principal: `user:NAME`, `service:NAME`, `system` or `anonymous`.
-    #[param(pattern = "^ *(system|anonymous|(user|service):[a-z0-9][a-z0-9._@+-]{0,63})? *$")]
+    /// Only the entries of this principal: `user:NAME`, `service:NAME`, `link:ID` (a
+    /// public link), `system` or `anonymous`.
+    #[param(pattern = "^ *(system|anonymous|(user|service):[a-z0-9][a-z0-9._@+-]{0,63}|link:[a-zA-Z0-9]{10})? *$")]
     pub principal: Option<String>,
     /// Only the entries of this action.
     pub action: Option<String>,

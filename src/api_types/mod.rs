@@ -14,6 +14,7 @@ mod audit;
 mod backups;
 mod clearances;
 mod coverage;
+mod links;
 mod log;
 mod moment;
 mod nodes;
@@ -35,6 +36,7 @@ pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterLis
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
 pub use clearances::{ClearanceBody, ClearanceList, NewClearanceBody};
 pub use coverage::{CoverageBody, IssuesBody};
+pub use links::{CreatedPublicLink, NewPublicLinkBody, PublicLinkBody, PublicLinkList};
 pub use log::LogBody;
 pub use moment::{Moment, seconds};
 pub use nodes::{ActorBody, ActorFailureBody, DrainBody, FaultBody, HeldBody, NodeBody, NodeList};

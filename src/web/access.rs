@@ -87,7 +87,7 @@ mod tests {
     /// The only routes that a principal without any role may call.
     ///
     /// The handler of `POST /login` answers 401 by itself.
-    const PUBLIC: [&str; 16] = [
+    const PUBLIC: [&str; 20] = [
         "GET /api/openapi.json",
         "GET /api/proof",
         "GET /assets/{name}",
@@ -98,10 +98,14 @@ mod tests {
         "GET /readyz",
         "GET /set-password",
         "GET /setup",
+        "GET /shared/{secret}",
+        "GET /shared/{secret}/files/{n}/{*path}",
+        "GET /shared/{secret}/report",
         "POST /login/code",
         "POST /login/second-factor",
         "POST /set-password",
         "POST /setup",
+        "POST /shared/{secret}",
         "POST /theme",
         "POST /zone",
     ];
@@ -128,8 +132,9 @@ mod tests {
         let mut found = BTreeMap::new();
         for (method, path) in all() {
             // The guard runs before the handler looks up the resource.
-            let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x");
-            let address = address.replace("{name}", "x").replace("{pattern}", "x");
+            let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x").replace("{name}", "x");
+            let address = address.replace("{secret}", &"0".repeat(64)).replace("{link}", "0123456789");
+            let address = address.replace("{pattern}", "x");
             let response = app
                 .send(&method, &address, &[("sec-fetch-site", "same-origin"), ("accept", "application/json")], "")
                 .await;

@@ -50,6 +50,17 @@ pub(crate) fn with_secret_address(mut response: Response) -> Response {
     response
 }
 
+/// Sets the headers of each response below the path of a public link: the path is a secret, and the
+/// response is for its visitor alone. The page with the form for a password must send `Origin`, so
+/// it has the policy of [`with_secret_address`].
+pub(crate) fn set_link_headers(headers: &mut HeaderMap) {
+    set(headers, header::CACHE_CONTROL, "no-store");
+    set(headers, HeaderName::from_static("x-robots-tag"), "noindex");
+    if headers.get(header::REFERRER_POLICY).is_none_or(|policy| policy != "strict-origin") {
+        set(headers, header::REFERRER_POLICY, "no-referrer");
+    }
+}
+
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::{MOST_NAME, Problem, ProblemKind, is_for_programs, shortened};
+use super::headers::set_link_headers;
 use super::hosts::host_of;
 use super::identify::identify;
 use super::identity_watch::watched;
@@ -26,6 +27,7 @@ use super::problem_response::render;
 use super::request_span::{RequestSpan, method_name};
 use super::same_origin::{is_proven, may_be_seen};
 use super::sender::{Sender, UnknownSender, address_of};
+use super::shared_path::{is_shared, without_secret};
 use super::state::Web;
 use super::trace::{RequestTrace, TRACEPARENT};
 use super::viewer::Theme;
@@ -80,11 +82,14 @@ pub(crate) async fn middleware(State(web): State<Web>, mut request: Request, nex
     };
     let mut answer = answer.instrument(request_span.span.clone()).await;
     if let Some(sender) = &sender {
-        record_denial(&web, sender, trace, method, uri.path(), &answer);
+        record_denial(&web, sender, trace, method, without_secret(uri.path()), &answer);
         answer = watched(&web, sender, answer);
     }
     let reader = Reader { theme, sender: sender.as_deref(), has_accounts: web.has_accounts() };
-    let answer = request_span.span.in_scope(|| show(answer, &uri, &reader, || trace));
+    let mut answer = request_span.span.in_scope(|| show(answer, &uri, &reader, || trace));
+    if is_shared(uri.path()) {
+        set_link_headers(answer.headers_mut());
+    }
     request_span.end(&web.state.telemetry, answer.status(), began.elapsed());
     answer
 }
@@ -243,7 +248,7 @@ fn guard(web: &Web, request: &Request) -> Result<(), Problem> {
 fn show(mut response: Response, uri: &Uri, reader: &Reader<'_>, trace: impl FnOnce() -> RequestTrace) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     RequestSpan::note(&problem);
-    let rendered = render(&problem, uri.path(), &trace().0, reader);
+    let rendered = render(&problem, without_secret(uri.path()), &trace().0, reader);
     let (mut parts, _) = response.into_parts();
     let (rendered, body) = rendered.into_parts();
     // Keep the headers of the router, such as `Allow`, but not those of its empty body.

@@ -29,6 +29,7 @@ mod request_span;
 mod router;
 mod same_origin;
 mod sender;
+mod shared_path;
 mod sse;
 mod state;
 mod status_cache;

@@ -12,6 +12,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::error::Problem;
+use super::shared_path::without_secret;
 use super::trace::{RequestTrace, caller};
 use crate::telemetry::catalog::{attribute, event};
 use crate::telemetry::{self, Telemetry, is_traced};
@@ -38,7 +39,7 @@ impl RequestSpan {
         let caller = if telemetry.ignores_callers() { None } else { caller(request.headers()) };
         let is_poll = request.headers().contains_key(POLL);
         let span = if is_traced(method, pattern, is_poll) {
-            telemetry::request_span(method, pattern, request.uri().path(), caller)
+            telemetry::request_span(method, pattern, without_secret(request.uri().path()), caller)
         } else {
             Span::none()
         };

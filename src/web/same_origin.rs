@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use super::error::is_for_programs;
 use super::forwarded::FORWARDED_PROTO;
 use super::hosts::{HostRule, host_of, without_port};
+use super::shared_path::is_shared_file;
 
 /// The header in which a browser sends the relation between the requesting page and the requested
 /// site.
@@ -65,11 +66,10 @@ fn is_no_foreign_page(uri: &Uri, headers: &HeaderMap, hosts: &HostRule) -> bool 
 /// database.
 const BACKUP: &str = "/api/backup";
 
-/// Returns whether a path is that of a file of an attempt.
+/// Returns whether a path is that of a file of an attempt, also by a public link.
 pub(crate) fn is_file_of_attempt(path: &str) -> bool {
-    path.strip_prefix("/scans/")
-        .and_then(|rest| rest.split_once("/attempts/"))
-        .is_some_and(|(_, rest)| rest.contains("/files/"))
+    let of_scan = path.strip_prefix("/scans/").and_then(|rest| rest.split_once("/attempts/"));
+    of_scan.is_some_and(|(_, rest)| rest.contains("/files/")) || is_shared_file(path)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -13,6 +13,7 @@ mod coverage_tests;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod links;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod nodes;

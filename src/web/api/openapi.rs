@@ -15,8 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    accounts, audit, audit_export, backup, backups, changes, clearances, events, export, health, log, metrics, nodes,
-    plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
+    accounts, audit, audit_export, backup, backups, changes, clearances, events, export, health, links, log, metrics,
+    nodes, plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -47,6 +47,8 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Operator, routes!(scans::delete_scan))
         .grouped(Scanner, routes!(scans::cancel_scan))
         .grouped(Scanner, routes!(scans::rerun_scan))
+        .grouped(Operator, routes!(links::list_links, links::create_link))
+        .grouped(Operator, routes!(links::revoke_link))
         .grouped(Viewer, routes!(events::scan_events))
         .grouped(Viewer, routes!(log::scan_log))
         .grouped(Viewer, routes!(changes::changes))
@@ -173,6 +175,7 @@ mod tests {
             "DELETE /api/projects/{id}/clearances/{pattern}",
             "DELETE /api/projects/{id}/members/{name}",
             "DELETE /api/scans/{id}",
+            "DELETE /api/scans/{id}/links/{link}",
             "GET /api/accounts",
             "GET /api/accounts/{name}",
             "GET /api/accounts/{name}/tokens",
@@ -195,6 +198,7 @@ mod tests {
             "GET /api/scans/export.csv",
             "GET /api/scans/export.json",
             "GET /api/scans/{id}/events",
+            "GET /api/scans/{id}/links",
             "GET /api/scans/{id}/log",
             "GET /api/scans/{id}/status",
             "GET /api/stats",
@@ -214,6 +218,7 @@ mod tests {
             "POST /api/queue/resume",
             "POST /api/scans",
             "POST /api/scans/{id}/cancel",
+            "POST /api/scans/{id}/links",
             "POST /api/scans/{id}/rerun",
             "PUT /api/projects/{id}/clearances/{pattern}",
             "PUT /api/projects/{id}/members/{name}",
@@ -250,8 +255,10 @@ mod tests {
                 let response = app.send(method, &address, &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
-                // The account has no token and no second factor.
-                let has_none = path.contains("tokens/{id}") || path.ends_with("/second-factor");
+                // The account has no token and no second factor, and without accounts there are no
+                // public links.
+                let has_none =
+                    path.contains("tokens/{id}") || path.ends_with("/second-factor") || path.contains("/links");
                 assert!(has_none || response.status() != 404, "{method} {path}");
             }
         }

@@ -19,7 +19,7 @@ pub(crate) use inventory::PARTIAL;
 pub(crate) use inventory::{COMMAND, has, list, notice_of, reports_at_end, reports_of};
 pub(crate) use log::{log_end, log_since, log_tail};
 pub(crate) use read::head;
-pub(crate) use serve::{safe_name, serve};
+pub(crate) use serve::{FileRequest, respond, safe_name, serve};
 pub(crate) use tail::Tail;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use kastrel_actors::model::{AttemptNumber, DomainEvent, ScanId};
+use kastrel_actors::model::{AttemptNumber, DomainEvent, RequestContext, ScanRecord};
 
 use crate::config::BasePath;
 use crate::ports::{ArtifactError, AttemptKey, OpenArtifact, content_kind};
@@ -15,7 +15,7 @@ use crate::web::error::Problem;
 use crate::web::hosts::host_of;
 use crate::web::path::{FilePath, no_scan};
 use crate::web::range::requested;
-use crate::web::state::Web;
+use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
 
 /// A style sheet that shows the parts that KAST's report hides behind buttons. The buttons need
@@ -23,6 +23,21 @@ use crate::web::viewer::Viewer;
 const OPENED: &str = concat!("\n<style>\n", include_str!("../assets/report.css"), "</style>\n");
 /// The query that makes the server append that style sheet to a report.
 const OPENED_QUERY: &str = "opened=1";
+
+/// A request for a file of an attempt.
+pub(crate) struct FileRequest<'a> {
+    pub(crate) attempt: AttemptNumber,
+    /// The path of the file below the folder of the attempt.
+    pub(crate) path: &'a str,
+    /// The path of that folder on this site, with a slash at its end.
+    pub(crate) folder: String,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// True if a token authenticates the request, which no browser sends.
+    pub(crate) is_of_program: bool,
+}
 
 /// Serves a file of an attempt, or the part of it that a `Range` header requests. `?download=1`
 /// forces a download, and `?opened=1` shows the hidden parts of an HTML file.
@@ -35,24 +50,44 @@ pub(crate) async fn serve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let host = host_of(&uri, &headers).map(|host| web.state.hosts.in_policy(host));
-    let policy = file_policy(host.as_deref(), &base_path::current(), id, attempt);
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    let is_opened = query.as_deref() == Some(OPENED_QUERY) && path.ends_with(".html");
-    let range = if is_opened { None } else { requested(&headers) };
-    let is_download = query.as_deref() == Some("download=1");
-    let file = web.state.artifacts.open(&AttemptKey::of(&scan.record, attempt), &path, range).await;
+    let request = FileRequest {
+        attempt,
+        path: &path,
+        folder: format!("/scans/{id}/attempts/{attempt}/files/"),
+        query: query.as_deref(),
+        method: &method,
+        uri: &uri,
+        headers: &headers,
+        is_of_program: viewer.signed_in.as_ref().is_some_and(|who| who.token.is_some()),
+    };
+    respond(&web, &viewer.context, &scan.record, &request).await
+}
+
+/// Serves a file of a scan that the client may read.
+pub(crate) async fn respond(
+    web: &WebInner,
+    context: &RequestContext,
+    record: &ScanRecord,
+    request: &FileRequest<'_>,
+) -> Result<Response, Problem> {
+    let FileRequest { attempt, path, folder, query, method, uri, headers, is_of_program } = request;
+    let host = host_of(uri, headers).map(|host| web.state.hosts.in_policy(host));
+    let policy = file_policy(host.as_deref(), &base_path::current(), folder);
+    let is_opened = *query == Some(OPENED_QUERY) && path.ends_with(".html");
+    let range = if is_opened { None } else { requested(headers) };
+    let is_download = *query == Some("download=1");
+    let file = web.state.artifacts.open(&AttemptKey::of(record, *attempt), path, range).await;
     // A report in a browser loads its images and styles by itself. A program with a token can send
     // the same header, but shows no reports. A part of a file counts like the file: it may leave
     // out only the first byte.
-    let is_browser = viewer.signed_in.as_ref().is_none_or(|who| who.token.is_none());
-    let is_of_report = is_browser && is_loaded_by_reports(&path) && is_part_of_page(&headers) && !is_download;
+    let is_of_report = !is_of_program && is_loaded_by_reports(path) && is_part_of_page(headers) && !is_download;
     if file.is_ok() && !is_of_report {
-        web.record_download(&viewer.context, &method, DomainEvent::FilesDownloaded, Some(id)).await?;
+        web.record_download(context, method, DomainEvent::FilesDownloaded, Some(record.id)).await?;
     }
     let mut response = match file {
-        Ok(file) if is_opened => content(opened(file), false, is_download, &path),
-        Ok(file) => content(file, range.is_some(), is_download, &path),
+        Ok(file) if is_opened => content(opened(file), false, is_download, path),
+        Ok(file) => content(file, range.is_some(), is_download, path),
         Err(ArtifactError::OutOfRange { size }) => {
             (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{size}"))]).into_response()
         }
@@ -64,7 +99,7 @@ pub(crate) async fn serve(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if is_loaded_by_reports(&path) {
+    if is_loaded_by_reports(path) {
         headers
             .insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
     }
@@ -92,15 +127,12 @@ fn is_part_of_page(headers: &HeaderMap) -> bool {
 /// It has no scheme, so the scheme of the file itself applies, even behind a proxy that terminates
 /// TLS. If the policy syntax cannot express the host, such as an IPv6 address, the file may only
 /// use its embedded content.
-fn file_policy(host: Option<&str>, base: &BasePath, id: ScanId, attempt: AttemptNumber) -> String {
+fn file_policy(host: Option<&str>, base: &BasePath, folder: &str) -> String {
     let can_be_named = |host: &&str| {
         !host.is_empty()
             && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'*'))
     };
-    let beside = host
-        .filter(can_be_named)
-        .map(|host| format!("{host}{base}/scans/{id}/attempts/{attempt}/files/ "))
-        .unwrap_or_default();
+    let beside = host.filter(can_be_named).map(|host| format!("{host}{base}{folder} ")).unwrap_or_default();
     format!(
         "sandbox; default-src 'none'; style-src {beside}'unsafe-inline'; img-src {beside}data:; font-src {beside}data:; form-action 'none'; base-uri 'none'; \
          frame-ancestors 'self'"
@@ -231,7 +263,7 @@ mod tests {
             assert!(!policy.replace("frame-ancestors 'self'", "").contains("'self'"), "{policy}");
         }
         assert!(
-            !file_policy(Some("x;script-src *"), &BasePath::default(), ScanId(1), AttemptNumber(1))
+            !file_policy(Some("x;script-src *"), &BasePath::default(), "/scans/1/attempts/1/files/")
                 .contains("script-src")
         );
     }

@@ -334,7 +334,7 @@ mod tests {
     async fn wrong_filter_is_named_at_its_field_and_stays_typed() {
         let app = app_with_entries().await;
         for (name, value, error) in [
-            ("principal", "ana", "Expected one of system, anonymous, user:NAME, service:NAME"),
+            ("principal", "ana", "Expected one of system, anonymous, user:NAME, service:NAME, link:ID"),
             ("scan", "seven", "Expected a scan number"),
             ("from", "yesterday", "Expected a date such as 2026-11-23 or a time such as 2026-11-23T08:00:00Z"),
             ("to", "2026-02-30", "Expected a date such as 2026-11-23 or a time such as 2026-11-23T08:00:00Z"),

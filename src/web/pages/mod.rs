@@ -29,6 +29,7 @@ pub(crate) mod scan_list;
 mod scan_row;
 pub(crate) mod scan_trace;
 pub(crate) mod settings;
+pub(crate) mod shared_frame;
 pub(crate) mod supervision;
 pub(crate) mod theme;
 pub(crate) mod zone;

@@ -49,7 +49,11 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
     }))
 }
 
-async fn newest(web: &WebInner, record: &ScanRecord) -> Result<Option<(AttemptNumber, ReportFiles)>, Problem> {
+/// Returns the newest attempt that has a report, and its reports.
+pub(crate) async fn newest(
+    web: &WebInner,
+    record: &ScanRecord,
+) -> Result<Option<(AttemptNumber, ReportFiles)>, Problem> {
     for attempt in record.attempts.iter().rev().take(LOOK_BACK) {
         let found = reports_of(web, record, attempt.number).await?;
         if found.html || found.pdf {

@@ -13,6 +13,8 @@ pub(crate) struct ScanRights {
     /// Whether the viewer may submit it once more.
     pub(crate) can_rerun: bool,
     pub(crate) can_delete: bool,
+    /// Whether the viewer may create and revoke public links of it.
+    pub(crate) can_share: bool,
 }
 
 impl ScanRights {
@@ -22,6 +24,7 @@ impl ScanRights {
             can_cancel: may(Operation::CancelScans),
             can_rerun: may(permission::operation(scan.request.options.mode)),
             can_delete: may(Operation::DeleteScans),
+            can_share: may(Operation::ShareScans),
         }
     }
 }

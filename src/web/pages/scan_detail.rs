@@ -9,6 +9,7 @@ use kastrel_actors::model::{ReportFiles, ScanOverview, ScanRecord, ScanSnapshot,
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 
+use super::accounts::public_links::LinkSection;
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
@@ -31,6 +32,7 @@ use crate::web::zone::{WallClock, exact};
 pub(crate) mod actions;
 pub(crate) mod findings;
 pub(crate) mod rows;
+pub(crate) mod shared;
 pub(crate) mod stream;
 mod timeline;
 mod zap;
@@ -98,6 +100,8 @@ pub(crate) struct ScanDetailPage {
     can_render: bool,
     trace_id: String,
     trace_url: Option<String>,
+    /// The public links of the scan. They are outside of the parts that the event stream carries.
+    links: Option<LinkSection>,
 }
 
 /// The progress of a running scan.
@@ -153,7 +157,11 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    Ok(page(&ScanDetailPage::of(&web, &viewer, &scan, query.as_deref().unwrap_or_default()).await))
+    let (shown, links) = tokio::join!(
+        ScanDetailPage::of(&web, &viewer, &scan, query.as_deref().unwrap_or_default()),
+        LinkSection::of(&web, &viewer, &scan.record)
+    );
+    Ok(page(&ScanDetailPage { links, ..shown }))
 }
 
 impl ScanDetailPage {
@@ -246,6 +254,7 @@ impl ScanDetailPage {
             results,
             trace_url: web.trace_url(&record.trace.trace_id()),
             trace_id: record.trace.trace_id(),
+            links: None,
             layout,
         }
     }

@@ -139,6 +139,7 @@ impl ScanDetailPage {
             can_render: true,
             trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
             trace_url: Some("http://jaeger.test/trace/4bf92f3577b34da6a3ce929d0e0e4736".into()),
+            links: None,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) const ACCOUNTS: [(char, &str); 7] = [
 pub(super) const CLEARED: &str = "www.example.com";
 /// Clients that are not known, too.
 pub(super) const PUBLIC: &str = "*";
+/// The id of a public link that each scan has.
+pub(super) const LINK: &str = "0123456789";
 const ANY: &str = "nvsowua";
 const READ: &str = "vsowua";
 const SCAN: &str = "sowa";
@@ -36,6 +38,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("DELETE /api/projects/{id}/clearances/{pattern}", OWN),
     ("DELETE /api/projects/{id}/members/{name}", OWN),
     ("DELETE /api/scans/{id}", OPERATE),
+    ("DELETE /api/scans/{id}/links/{link}", OPERATE),
     ("GET /", ANY),
     ("GET /accounts", SERVER),
     ("GET /accounts/{name}", SERVER),
@@ -61,6 +64,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /api/scans/export.json", ANY),
     ("GET /api/scans/{id}", READ),
     ("GET /api/scans/{id}/events", READ),
+    ("GET /api/scans/{id}/links", OPERATE),
     ("GET /api/scans/{id}/log", READ),
     ("GET /api/scans/{id}/status", READ),
     ("GET /api/stats", ANY),
@@ -94,6 +98,9 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /set-password", PUBLIC),
     ("GET /settings", SERVER),
     ("GET /setup", PUBLIC),
+    ("GET /shared/{secret}", PUBLIC),
+    ("GET /shared/{secret}/files/{n}/{*path}", PUBLIC),
+    ("GET /shared/{secret}/report", PUBLIC),
     ("GET /supervision", SERVER),
     ("PATCH /api/accounts/{name}", ADMIN),
     ("POST /accounts", ADMIN),
@@ -115,6 +122,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /api/queue/resume", ADMIN),
     ("POST /api/scans", SCAN),
     ("POST /api/scans/{id}/cancel", SCAN),
+    ("POST /api/scans/{id}/links", OPERATE),
     ("POST /api/scans/{id}/rerun", SCAN),
     ("POST /login", PUBLIC),
     ("POST /login/code", PUBLIC),
@@ -139,10 +147,13 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /scans/bulk", OPERATE),
     ("POST /scans/{id}/cancel", SCAN),
     ("POST /scans/{id}/delete", OPERATE),
+    ("POST /scans/{id}/links", OPERATE),
+    ("POST /scans/{id}/links/revoke", OPERATE),
     ("POST /scans/{id}/render", SCAN),
     ("POST /scans/{id}/rerun", SCAN),
     ("POST /set-password", PUBLIC),
     ("POST /setup", PUBLIC),
+    ("POST /shared/{secret}", PUBLIC),
     ("POST /theme", PUBLIC),
     ("POST /zone", PUBLIC),
     ("PUT /api/projects/{id}/clearances/{pattern}", OWN),
@@ -197,7 +208,9 @@ pub(super) fn address(route: &str, scan: u64, project: &str) -> (String, String)
         .replace("{name}", name)
         .replace("{n}", "1")
         .replace("{*path}", "report.txt")
-        .replace("{pattern}", CLEARED);
+        .replace("{pattern}", CLEARED)
+        .replace("{link}", LINK)
+        .replace("{secret}", &"0".repeat(64));
     (method.to_owned(), path)
 }
 
@@ -222,6 +235,8 @@ pub(super) fn body(route: &str, scan: u64) -> String {
         "POST /profile/password" => "new_password=one&repeat=two",
         "POST /profile/sessions/end" | "POST /accounts/{name}/sessions/end" => "all=1",
         "POST /scans" | "POST /new/preview" => "target=new.example.com&mode=passive",
+        "POST /scans/{id}/links" => "label=new",
+        "POST /scans/{id}/links/revoke" => "id=0123456789",
         "POST /scans/bulk" => return format!("action=delete&scan={scan}"),
         _ if route.starts_with("POST /api/") => "{}",
         _ => "",

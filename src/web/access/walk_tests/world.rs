@@ -12,8 +12,8 @@ use jiff::SignedDuration;
 use kastrel_actors::Client;
 use kastrel_actors::model::{
     AccountChange, AccountChanged, AccountKind, AccountName, AttemptPhase, AuditQuery, Clearance, ClearanceLevel,
-    ListQuery, NewAccount, PluginResult, PluginStatus, Principal, Project, ProjectId, ProjectRole, Resolution, ScanId,
-    ScanRequestDraft, ServerRole, Session, TokenRecord, TokenScope, Verdict,
+    ListQuery, NewAccount, PluginResult, PluginStatus, Principal, Project, ProjectId, ProjectRole, PublicLink,
+    Resolution, ScanId, ScanRequestDraft, ServerRole, Session, TokenRecord, TokenScope, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
@@ -134,7 +134,28 @@ impl World {
         let plugin = PluginResult { message, ..PluginResult::new("whatweb", PluginStatus::Completed) };
         let verdict = Verdict { plugins: vec![plugin], dry_run: false };
         app.finish(&completed, Resolution::Complete(verdict)).await;
+        for scan in ids {
+            self.share(scan, &format!("{project}-secret")).await;
+        }
         ids.map(|id| id.0)
+    }
+
+    /// Creates a public link of a scan.
+    async fn share(&self, scan: ScanId, label: &str) {
+        let now = self.app.web().now();
+        let link = PublicLink {
+            id: table::LINK.parse().unwrap(),
+            key: RandomSecret::generate().digest(),
+            scan,
+            label: label.into(),
+            created_by: Principal::System,
+            created_at: now,
+            expires_at: now + SignedDuration::from_hours(24),
+            password_hash: None,
+            opened: 0,
+            opened_at: None,
+        };
+        assert!(self.app.memory.create_public_link(link).await.unwrap());
     }
 
     /// Submits a scan in a project.

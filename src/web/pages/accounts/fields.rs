@@ -154,20 +154,20 @@ pub(super) fn with_status(status: StatusCode, mut page: Response) -> Response {
 
 /// A field of a form, with its label and its error.
 #[derive(Debug, Clone)]
-pub(super) struct Input {
-    pub(super) name: &'static str,
-    pub(super) label: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) value: String,
-    pub(super) autocomplete: &'static str,
+pub(crate) struct Input {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) value: String,
+    pub(crate) autocomplete: &'static str,
     /// The kind of keyboard of a device without one; empty for the usual one.
-    pub(super) mode: &'static str,
-    pub(super) hint: &'static str,
-    pub(super) is_required: bool,
-    pub(super) is_focused: bool,
+    pub(crate) mode: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) is_required: bool,
+    pub(crate) is_focused: bool,
     /// The smallest and the largest number.
-    pub(super) bounds: Option<(u32, u32)>,
-    pub(super) error: Option<String>,
+    pub(crate) bounds: Option<(u32, u32)>,
+    pub(crate) error: Option<String>,
 }
 
 impl Input {

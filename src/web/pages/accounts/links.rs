@@ -37,17 +37,22 @@ impl NewLinkPage {
         name: &AccountName,
         secret: &RandomSecret,
     ) -> Self {
-        let scheme = if viewer.is_https { "https" } else { "http" };
-        let host = host_of(uri, headers).unwrap_or_default();
         let hours = web.access().link_lifetime().as_secs().div_ceil(60 * 60);
         Self {
             layout,
             name: name.to_string(),
             account_url: account_url(name),
-            link: clean(&format!("{scheme}://{host}{}/set-password?link={}", base_path::current(), secret.expose())),
+            link: full_address(viewer, (uri, headers), &format!("/set-password?link={}", secret.expose())),
             lifetime: counted(hours, "hour", "hours"),
         }
     }
+}
+
+/// Returns a path with the address under which the viewer reached the server.
+pub(super) fn full_address(viewer: &Viewer, (uri, headers): (&Uri, &HeaderMap), path: &str) -> String {
+    let scheme = if viewer.is_https { "https" } else { "http" };
+    let host = host_of(uri, headers).unwrap_or_default();
+    clean(&format!("{scheme}://{host}{}{path}", base_path::current()))
 }
 
 /// Returns the page of an account.

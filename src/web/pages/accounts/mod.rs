@@ -1,17 +1,20 @@
-//! The pages of accounts: sign-in, second factors, set-up, one's own profile, all accounts, and
-//! projects with their members and clearances. A server without accounts has none of them.
+//! The pages of accounts: sign-in, second factors, set-up, one's own profile, all accounts,
+//! projects with their members and clearances, and the public links of scans. A server without
+//! accounts has none of them.
 
 pub(crate) mod account_detail;
 pub(crate) mod account_list;
 mod clearances;
 mod enrolment;
 mod fields;
+pub(crate) mod link_password;
 mod links;
 pub(crate) mod login;
 pub(crate) mod login_code;
 pub(crate) mod profile;
 pub(crate) mod project_detail;
 pub(crate) mod project_list;
+pub(crate) mod public_links;
 mod qr;
 mod roles;
 pub(crate) mod second_factor;
@@ -23,6 +26,8 @@ mod sign_in;
 mod testing;
 mod tokens;
 
+pub(crate) use fields::Accounts;
+
 #[cfg(test)]
 mod account_tests;
 #[cfg(test)]
@@ -33,6 +38,8 @@ mod profile_tests;
 mod project_switcher_tests;
 #[cfg(test)]
 mod project_tests;
+#[cfg(test)]
+mod public_link_tests;
 #[cfg(test)]
 mod rights_tests;
 #[cfg(test)]
