@@ -13,9 +13,7 @@ use super::output::Style;
 use super::secret_file;
 use super::table::{Column, cell, grid};
 use super::text::plain;
-use crate::api_types::{
-    AccountBody, AccountChangeBody, AccountList, CreatedAccount, NewAccountBody, PasswordLink, SecretText,
-};
+use crate::api_types::{AccountBody, AccountChangeBody, AccountList, CreatedAccount, NewAccountBody, PasswordLink};
 use crate::human_time::relative;
 
 /// Runs `kastrel user`.
@@ -49,17 +47,10 @@ pub(super) async fn service_account(command: &ServiceAccountCommand, context: &m
 
 async fn create_user(args: &UserCreateArgs, context: &mut Context) -> Result<Exit, CliError> {
     let mut account = args.account();
-    if let Some(file) = args.password_file.clone() {
-        let read = secret_file::on_own_thread(move || secret_file::read(&file));
-        let read = tokio::select! {
-            read = read => read?,
-            () = context.interrupts.next() => return Ok(Exit::Interrupted),
-        };
-        // The name of the file is not repeated: people put the password in its place.
-        let password = read.map_err(|error| {
-            CliError::Usage(format!("--password-file: failed to read the file that is named there: {error}"))
-        })?;
-        account.password = Some(SecretText::new(password.trim_end_matches(['\r', '\n'])));
+    if let Some(file) = &args.password_file {
+        let password = secret_file::password(file, &mut context.interrupts).await?;
+        let Some(password) = password else { return Ok(Exit::Interrupted) };
+        account.password = Some(password);
     }
     create(account, &args.common, context).await
 }
@@ -249,7 +240,7 @@ mod tests {
     use kastrel_actors::testing::Script;
 
     use super::*;
-    use crate::api_types::Moment;
+    use crate::api_types::{Moment, SecretText};
     use crate::cli::scan::tests::World;
 
     fn account(name: &str, kind: AccountKind) -> AccountBody {

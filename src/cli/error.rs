@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use kastrel_actors::model::{AccountName, HostPattern, NodeId, OutboxKey, ProjectId, ScanId, TokenId};
+use kastrel_actors::model::{AccountName, HostPattern, NodeId, OutboxKey, ProjectId, PublicLinkId, ScanId, TokenId};
 
 use super::backend::BackendError;
 use super::exit::Exit;
@@ -45,6 +45,9 @@ pub enum CliError {
     /// The account has no such token.
     #[error("there is no token {0} of this account; `kastrel token list` lists them")]
     NoToken(TokenId),
+    /// The scan has no such public link, or may not be seen.
+    #[error("there is no public link {0} of scan {1}; `kastrel link list {1}` lists them")]
+    NoLink(PublicLinkId, ScanId),
     /// The application could not be started, or failed.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
@@ -71,6 +74,7 @@ impl CliError {
             | Self::NoProject(_)
             | Self::NoClearance(..)
             | Self::NoToken(_)
+            | Self::NoLink(..)
             | Self::App(_)
             | Self::Output(_) => Exit::Failed,
         }

@@ -25,6 +25,7 @@ pub mod exit;
 pub mod gate;
 pub mod host;
 pub mod interrupt;
+mod links;
 mod list;
 mod new_file;
 mod nodes;
@@ -54,8 +55,8 @@ use std::sync::Arc;
 pub use app_host::KastrelHost;
 use args::{
     AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs,
-    ListArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs,
-    ScanArgs, ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand, WorkerArgs,
+    LinkCommand, ListArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs,
+    ResumeArgs, ScanArgs, ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -121,6 +122,9 @@ pub enum Command {
     /// Manage API tokens
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Manage the public links of a scan, which open it without an account
+    #[command(subcommand)]
+    Link(LinkCommand),
     /// Show the account and the rights of your commands
     Whoami(ReadArgs),
     /// Back up the database to a file
@@ -215,6 +219,7 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Project(command) => projects::run(&command, context).await,
         Command::Clearance(command) => clearances::run(&command, context).await,
         Command::Token(command) => tokens::run(&command, context).await,
+        Command::Link(command) => links::run(&command, context).await,
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),

@@ -29,7 +29,7 @@ pub struct AuditArgs {
     /// Only the entries of the scan with this number
     #[arg(long, value_name = "NUMBER", value_parser = scan_number)]
     pub scan: Option<ScanId>,
-    /// Only the entries of this principal: user:NAME, service:NAME, system or anonymous
+    /// Only the entries of this principal: user:NAME, service:NAME, link:ID, system or anonymous
     #[arg(long, value_name = "PRINCIPAL", value_parser = principal)]
     pub principal: Option<Principal>,
     /// Only the entries of this action, such as signed_in

@@ -7,7 +7,7 @@ use kastrel_actors::model::{
 };
 
 use super::*;
-use crate::api_types::{NewClearanceBody, NewTokenBody};
+use crate::api_types::{NewClearanceBody, NewPublicLinkBody, NewTokenBody};
 use crate::cli::exit::Exit;
 use crate::cli::gate::{Gate, Require};
 use crate::cli::{Cli, Command};
@@ -379,6 +379,30 @@ fn clearance_is_what_the_words_say() {
         "clearance set https://example.com active",
         "clearance remove",
         "clearance list --project Shop",
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn public_link_is_what_the_words_say() {
+    let create = |words: &str| match parsed(words).unwrap() {
+        Command::Link(LinkCommand::Create(args)) => (args.scan.0, args.password_file.clone(), args.link()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(create("link create 7"), (7, None, NewPublicLinkBody::default()));
+    let (scan, file, body) = create("link create 7 --label x --days 365 --password-file -");
+    assert_eq!((scan, file.as_deref()), (7, Some("-")));
+    assert_eq!(body, NewPublicLinkBody { label: Some("x".into()), days: Some(365), password: None });
+    for wrong in [
+        "link create",
+        "link create 0",
+        "link create 7 --days 0",
+        "link create 7 --days 366",
+        "link list",
+        "link list first",
+        "link revoke 7",
+        "link revoke 7 short",
     ] {
         assert!(parsed(wrong).is_err(), "{wrong}");
     }

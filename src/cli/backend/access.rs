@@ -74,7 +74,7 @@ pub trait AccessBackend: Send + Sync {
     async fn whoami(&self) -> Result<Whoami, BackendError>;
 }
 
-/// Returns the result of an operation on a project; `None` if the project does not exist.
+/// Returns the result of an operation on a project or a scan; `None` if it does not exist.
 pub(super) fn visible<T>(result: Result<T, AccountError>) -> Result<Option<T>, BackendError> {
     match result {
         Err(AccountError::Denied(Denial::NotVisible)) => Ok(None),

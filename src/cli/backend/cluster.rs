@@ -12,6 +12,7 @@ use super::access::AccessBackend;
 use super::clearances::ClearanceBackend;
 use super::error::BackendError;
 use super::events::EventBackend;
+use super::links::LinkBackend;
 use super::local::{LocalBackend, context};
 use super::remote::RemoteBackend;
 use super::scans::ScanBackend;
@@ -34,10 +35,14 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueBody, BackendError>;
 }
 
-/// The scans, the nodes, the queue, the events and the accounts of a backend.
-pub trait Backend: ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend {}
+/// The scans with their public links, the nodes, the queue, the events and the accounts of a
+/// backend.
+pub trait Backend:
+    ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend + LinkBackend
+{
+}
 
-impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend> Backend for T {}
+impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend + LinkBackend> Backend for T {}
 
 /// How long to wait for the number of signals, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);

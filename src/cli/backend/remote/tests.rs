@@ -14,8 +14,11 @@ use kastrel_actors::testing::fixtures;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::api_types::{AccountChangeBody, AuditList, AuditParams, DeadLetterList, NewAccountBody, NewTokenBody};
-use crate::cli::backend::{AccessBackend as _, EventBackend as _};
+use crate::api_types::{
+    AccountChangeBody, AuditList, AuditParams, DeadLetterList, NewAccountBody, NewPublicLinkBody, NewTokenBody,
+    SecretText,
+};
+use crate::cli::backend::{AccessBackend as _, EventBackend as _, LinkBackend as _};
 
 fn status(word: &str) -> String {
     format!(r#"{{"scan_id":7,"status":"{word}","target":"example.com","results":[]}}"#)
@@ -423,4 +426,31 @@ async fn accounts_are_read_and_changed_over_the_api() {
     assert!(backend.revoke_token(&ana, &"abcdefghij".parse().unwrap()).await.unwrap());
     let error = backend.create_token(&ana, NewTokenBody::default()).await.unwrap_err();
     assert_eq!((error.to_string().as_str(), error.exit().code()), ("the request was not accepted:\n  label: empty", 2));
+}
+
+#[tokio::test]
+async fn public_links_are_managed_over_the_api() {
+    let link = r#"{"id":"a1B2c3D4e5","label":"","created_by":"user:ana","created_at":"2026-01-01T00:00:00Z","expires_at":"2026-01-02T00:00:00Z","has_password":true,"opened":0,"opened_at":null}"#;
+    let create = move |request: axum::extract::Request| async move {
+        let body = axum::body::to_bytes(request.into_body(), 1000).await.unwrap();
+        assert_eq!(std::str::from_utf8(&body).unwrap(), r#"{"days":1,"password":"correct horse battery"}"#);
+        json(201, format!(r#"{{"path":"/shared/ab","link":{link}}}"#))
+    };
+    let list = move || async move { json(200, format!(r#"{{"links":[{link}]}}"#)) };
+    let router = Router::new()
+        .route("/api/scans/7/links", get(list).post(create))
+        .route("/api/scans/7/links/a1B2c3D4e5", axum::routing::delete(|| async { StatusCode::NO_CONTENT }))
+        .route("/api/scans/8/status", get(|| async { json(200, status("completed")) }))
+        .fallback(|| async { json(404, "{}") });
+    let backend = serve(router).await;
+    let list = backend.public_links(ScanId(7)).await.unwrap().unwrap();
+    let password = Some(SecretText::new("correct horse battery"));
+    let new = NewPublicLinkBody { days: Some(1), password, ..NewPublicLinkBody::default() };
+    let created = backend.create_public_link(ScanId(7), new).await.unwrap().unwrap();
+    assert_eq!((created.path.expose(), &list.links[..]), ("/shared/ab", &[created.link.clone()][..]));
+    assert!(backend.revoke_public_link(ScanId(7), &created.link.id).await.unwrap());
+    assert!(!backend.revoke_public_link(ScanId(7), &"abcdefghij".parse().unwrap()).await.unwrap());
+    assert!(backend.public_links(ScanId(9)).await.unwrap().is_none(), "there is no such scan");
+    let without = backend.public_links(ScanId(8)).await.unwrap_err();
+    assert!(without.to_string().contains("it has no public links; its accounts are off"), "{without}");
 }
