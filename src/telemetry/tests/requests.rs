@@ -122,6 +122,20 @@ async fn polling_has_no_span_and_a_problem_has_its_kind() {
     );
 }
 
+#[tokio::test]
+async fn span_of_a_public_link_has_its_route_and_not_its_secret() {
+    let (telemetry, exporter) = Telemetry::in_memory();
+    let _guard = spans_of_this_thread(&telemetry);
+    let (app, secret) = (app(&telemetry), "5e".repeat(32));
+    for path in ["", "/report", "/files/1/a.txt", "/nothing"] {
+        assert_eq!(app.get(&format!("/shared/{secret}{path}")).await.status(), 404, "{path}");
+    }
+    let spans = exporter.get_finished_spans().unwrap();
+    assert_eq!(spans.len(), 4);
+    one(&spans, "GET /shared/{secret}/report");
+    assert!(!format!("{spans:?}").contains(&secret), "{spans:?}");
+}
+
 /// ractor opens a span for each actor, which lives as long as the actor.
 #[tokio::test]
 async fn spans_of_libraries_are_not_exported() {

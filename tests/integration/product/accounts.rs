@@ -1,10 +1,13 @@
 //! Tests of a server with accounts: the API, and the commands on its data folder and with a token.
 
+use std::time::Duration;
+
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::app::{Ended, TestApp};
+use crate::kast_runner::stage::PATIENCE;
 
 /// Checks that a command succeeded, and returns its output.
 fn done(ended: Ended) -> String {
@@ -61,6 +64,76 @@ async fn accounts_are_created_on_the_data_folder_and_used_over_the_network() {
     // The accounts outlive the server, and the command works on the folder itself.
     let shown = done(app.run(&["user", "show", "ana"]).await);
     assert!(shown.contains("disabled"), "{shown}");
+}
+
+#[tokio::test]
+async fn public_link_opens_a_scan_for_a_client_without_credentials() {
+    let app = TestApp::with(&[("KASTREL_AUTH_MODE", "local")]).await;
+    done(app.run(&["user", "create", "ana", "--admin"]).await);
+    let words = ["token", "create", "--account", "ana", "--label", "test", "--role", "owner", "--server-role"];
+    let bearer = format!("Bearer {}", done(app.run(&words).await).trim());
+    let ask = async |method: Method, path: &str, body: Option<Value>| {
+        let request = app.request(method, path).header("authorization", &bearer);
+        let request = if let Some(body) = body { request.json(&body) } else { request };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
+    };
+    let (status, submitted) = ask(Method::POST, "/api/scans", Some(json!({ "target": "ok-2p.test" }))).await;
+    assert_eq!(status, 201, "{submitted}");
+    let scan = format!("/api/scans/{}", submitted["scan_id"]);
+    let completed = async {
+        while ask(Method::GET, &scan, None).await.1["status"] != "completed" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, completed).await.expect("the scan did not complete");
+
+    let (status, created) = ask(Method::POST, &format!("{scan}/links"), Some(json!({ "label": "For them" }))).await;
+    assert_eq!(status, 201, "{created}");
+    let path = created["path"].as_str().unwrap();
+    let answer = app.get(path).await;
+    assert_eq!((answer.status().as_u16(), answer.headers()["referrer-policy"].to_str().unwrap()), (200, "no-referrer"));
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("ok-2p.test") && html.contains("Completed") && !html.contains("For them"), "{html}");
+    assert_eq!(app.get(&scan).await.status(), 401, "the link opens nothing else");
+    let listed = ask(Method::GET, &format!("{scan}/links"), None).await.1;
+    assert_eq!(listed["links"][0]["opened"], 1, "{listed}");
+    let link = format!("{scan}/links/{}", listed["links"][0]["id"].as_str().unwrap());
+    assert_eq!(ask(Method::DELETE, &link, None).await.0, 204);
+    assert_eq!(app.get(path).await.status(), 404);
+    let entries = done(app.run(&["audit", "list", "--json"]).await);
+    assert!(entries.contains("public_link_opened"), "{entries}");
+    assert!(!entries.contains(path.trim_start_matches("/shared/")), "the secret is not in the audit log");
+}
+
+#[tokio::test]
+async fn public_link_is_managed_with_commands() {
+    let app = TestApp::with(&[("KASTREL_AUTH_MODE", "local")]).await;
+    let scanned: Value = serde_json::from_str(&done(app.run(&["scan", "ok-2p.test", "--json"]).await)).unwrap();
+    let scan = scanned["scan_id"].to_string();
+    let created = app.run(&["link", "create", &scan, "--label", "For them", "--days", "1"]).await;
+    let said = format!("of scan {scan} is shown only now; it expires ");
+    assert!(created.stderr.contains(&said), "{}", created.stderr);
+    let page = done(created);
+    let path = page.trim_end().strip_prefix(app.url().as_str()).expect("the complete address alone is printed");
+    assert!(path.starts_with("/shared/"), "{page}");
+    let html = app.text(path).await;
+    assert!(html.contains("ok-2p.test") && !html.contains("For them"), "{html}");
+
+    let shown = done(app.run(&["link", "list", &scan]).await);
+    assert!(shown.contains("For them") && shown.contains("system"), "{shown}");
+    let listed: Value = serde_json::from_str(&done(app.run(&["link", "list", &scan, "--json"]).await)).unwrap();
+    assert_eq!(listed["links"][0]["opened"], 1, "{listed}");
+    let id = listed["links"][0]["id"].as_str().unwrap();
+    done(app.run(&["link", "revoke", &scan, id]).await);
+    assert_eq!(app.get(path).await.status(), 404);
+    for (words, why) in [
+        (&["link", "revoke", &scan, id][..], "There is no public link"),
+        (&["link", "list", "99"], "There is no scan 99"),
+    ] {
+        let refused = app.run(words).await;
+        assert!(refused.code == Some(1) && refused.stderr.contains(why), "{words:?}: {}", refused.stderr);
+    }
 }
 
 #[tokio::test]
