@@ -17,7 +17,7 @@ use super::super::store::SurrealStore;
 use super::keys::{account_key, factor_key, recovery_key};
 use super::{Changed, Key};
 
-/// A second factor as [`factor_columns`] reads it.
+/// A second factor as `factor_columns` reads it.
 #[derive(Debug, SurrealValue)]
 struct FactorRow {
     secret: String,
