@@ -68,6 +68,26 @@ pub(super) async fn call_text_again<T: SurrealValue>(
     }
 }
 
+/// Works like [`call_again`], and also returns whether a response was lost before. For deletions: a
+/// row that was there before the first call, and is missing in the last one, was then deleted by
+/// this operation.
+pub(super) async fn call_again_noting_loss<T: SurrealValue>(
+    db: &dyn Executor,
+    sql: &'static str,
+    variables: impl SurrealValue + Clone + 'static,
+) -> Result<(T, bool), CallError> {
+    let (mut tries, mut is_unanswered) = (Tries::default(), false);
+    loop {
+        match call(db, sql, variables.clone()).await {
+            Ok(answer) => return Ok((answer, is_unanswered)),
+            Err(error) => {
+                is_unanswered |= error.failure() == Failure::Lost;
+                tries.after(error).await?;
+            }
+        }
+    }
+}
+
 /// Runs [`call`] and retries it only after a conflict. For calls that must not run twice.
 pub(super) async fn call_once<T: SurrealValue>(
     db: &dyn Executor,

@@ -9,8 +9,7 @@ use kastrel_actors::model::{Clearance, DomainEvent, Host, HostPattern, Principal
 use kastrel_actors::ports::{ClearanceStore, StoreError};
 use surrealdb::types::{Array, RecordId, SurrealValue};
 
-use super::calls::{self, Tries};
-use super::error::Failure;
+use super::calls;
 use super::event::{EventRows, write_event};
 use super::row;
 use super::store::SurrealStore;
@@ -187,15 +186,7 @@ impl ClearanceStore for SurrealStore {
         }
         let event = DomainEvent::ClearanceRemoved { project: project.clone(), pattern: pattern.clone() };
         let arguments = RemoveArguments { key, event: EventRows::new(&event, by, None, self.inner.offset())? };
-        let (mut tries, mut is_unanswered) = (Tries::default(), false);
-        loop {
-            match calls::call::<Gone>(&self.inner.db, REMOVE, arguments.clone()).await {
-                Ok(answer) => return Ok(answer.gone > 0 || is_unanswered),
-                Err(error) => {
-                    is_unanswered |= error.failure() == Failure::Lost;
-                    tries.after(error).await?;
-                }
-            }
-        }
+        let (answer, is_unanswered) = calls::call_again_noting_loss::<Gone>(&self.inner.db, REMOVE, arguments).await?;
+        Ok(answer.gone > 0 || is_unanswered)
     }
 }

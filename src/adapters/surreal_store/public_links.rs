@@ -13,8 +13,7 @@ use kastrel_actors::model::{DomainEvent, Principal, PublicLink, PublicLinkId, Sc
 use kastrel_actors::ports::{PublicLinkStore, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::calls::{self, Tries};
-use super::error::Failure;
+use super::calls;
 use super::event::{EventRows, write_event};
 use super::row;
 use super::store::SurrealStore;
@@ -238,16 +237,8 @@ impl PublicLinkStore for SurrealStore {
         let Some(link) = links.iter().find(|link| link.id == *id) else { return Ok(false) };
         let event = DomainEvent::PublicLinkRevoked { link: id.clone() };
         let arguments = RevokeArguments { key: link_key(link.key), event: self.audited_about(&event, by, scan)? };
-        let (mut tries, mut is_unanswered) = (Tries::default(), false);
-        loop {
-            match calls::call::<Gone>(&self.inner.db, REVOKE, arguments.clone()).await {
-                Ok(answer) => return Ok(answer.gone > 0 || is_unanswered),
-                Err(error) => {
-                    is_unanswered |= error.failure() == Failure::Lost;
-                    tries.after(error).await?;
-                }
-            }
-        }
+        let (answer, is_unanswered) = calls::call_again_noting_loss::<Gone>(&self.inner.db, REVOKE, arguments).await?;
+        Ok(answer.gone > 0 || is_unanswered)
     }
 }
 

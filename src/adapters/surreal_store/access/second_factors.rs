@@ -9,8 +9,7 @@ use kastrel_actors::model::{
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::super::calls::{self, Tries};
-use super::super::error::Failure;
+use super::super::calls;
 use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
@@ -345,16 +344,9 @@ impl SurrealStore {
             keep: keep.map(|key| key.to_string()),
             events: self.all_audited(parts.event.into_iter().chain([removed]), by)?,
         };
-        let (mut attempts, mut is_unanswered) = (Tries::default(), false);
-        loop {
-            match calls::call::<ChangeAnswer>(&self.inner.db, REMOVE, arguments.clone()).await {
-                Ok(answer) => return Ok(answer.change(is_unanswered)),
-                Err(error) => {
-                    is_unanswered |= error.failure() == Failure::Lost;
-                    attempts.after(error).await?;
-                }
-            }
-        }
+        let (answer, is_unanswered) =
+            calls::call_again_noting_loss::<ChangeAnswer>(&self.inner.db, REMOVE, arguments).await?;
+        Ok(answer.change(is_unanswered))
     }
 
     pub(super) async fn replace_codes(

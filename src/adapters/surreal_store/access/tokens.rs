@@ -6,8 +6,7 @@ use kastrel_actors::model::{Account, AccountName, DomainEvent, Network, Principa
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
-use super::super::calls::{self, Tries};
-use super::super::error::Failure;
+use super::super::calls;
 use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
@@ -185,15 +184,7 @@ impl SurrealStore {
         let event = DomainEvent::TokenRevoked { account: name.clone(), token: id.clone() };
         let arguments =
             RevokeArguments { key: token_key(id), name: name.to_string(), event: self.audited(&event, by)? };
-        let (mut tries, mut is_unanswered) = (Tries::default(), false);
-        loop {
-            match calls::call::<Gone>(&self.inner.db, REVOKE, arguments.clone()).await {
-                Ok(answer) => return Ok(answer.gone > 0 || is_unanswered),
-                Err(error) => {
-                    is_unanswered |= error.failure() == Failure::Lost;
-                    tries.after(error).await?;
-                }
-            }
-        }
+        let (answer, is_unanswered) = calls::call_again_noting_loss::<Gone>(&self.inner.db, REVOKE, arguments).await?;
+        Ok(answer.gone > 0 || is_unanswered)
     }
 }
