@@ -12,7 +12,6 @@ use axum::http::{Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use kastrel_actors::model::DomainEvent;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -113,14 +112,13 @@ async fn note_sender(web: &Web, request: &mut Request) -> Option<Arc<Sender>> {
 /// Writes a denial of a known principal to the audit log. The response does not wait for it.
 fn record_denial(web: &Web, sender: &Sender, trace: RequestTrace, method: &'static str, path: &str, answer: &Response) {
     let is_denial = answer.extensions().get::<Problem>().is_some_and(|problem| problem.is_unrecorded_denial);
+    // The other clients have no entry, and need no task.
     if !is_denial || sender.identity.principal.account().is_none() {
         return;
     }
     let operation = format!("{method} {}", shortened(path, MOST_NAME));
     let (access, context) = (web.access().clone(), sender.context(trace));
-    tokio::spawn(async move {
-        access.record(&context, DomainEvent::AccessDenied { operation, project: None }, None).await;
-    });
+    tokio::spawn(async move { access.record_denial(&context, operation).await });
 }
 
 /// The middleware of the status route: the guards of every request, and nothing else that costs

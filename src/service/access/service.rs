@@ -99,6 +99,15 @@ impl AccessService {
         self.record_by(&context.principal, event, scan).await;
     }
 
+    /// Writes the denial of an operation to the audit log. That of a client without an account has
+    /// no entry: nobody could tell whose it is.
+    pub async fn record_denial(&self, context: &RequestContext, operation: impl Into<String>) {
+        if context.principal.account().is_some() {
+            let event = DomainEvent::AccessDenied { operation: operation.into(), project: None };
+            self.record(context, event, None).await;
+        }
+    }
+
     /// Writes the entry of a download or an export to the audit log, before anything is handed out.
     ///
     /// # Errors

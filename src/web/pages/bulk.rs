@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{CancelledBy, DomainEvent, ScanId, ScanSnapshot};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanSnapshot};
 use kastrel_actors::policy::access::Denial;
 use kastrel_actors::policy::permission;
 use kastrel_actors::service::{CancelOutcome, CommandError, SubmitError};
@@ -220,9 +220,8 @@ async fn carry_out(web: &WebInner, viewer: &Viewer, action: Action, form: BulkFo
         };
         done += usize::from(worked);
     }
-    if uncleared > 0 && viewer.context.principal.account().is_some() {
-        let event = DomainEvent::AccessDenied { operation: "POST /scans/bulk".into(), project: None };
-        web.access().record(&viewer.context, event, None).await;
+    if uncleared > 0 {
+        web.access().record_denial(&viewer.context, "POST /scans/bulk").await;
     }
     let not = scans.len() - done;
     let uncleared = if uncleared > 0 { format!("&uncleared={uncleared}") } else { String::new() };

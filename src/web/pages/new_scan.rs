@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{DomainEvent, FieldError, IdempotencyKey, Operation, ScanId, ScanRequestDraft, Target};
+use kastrel_actors::model::{FieldError, IdempotencyKey, Operation, ScanId, ScanRequestDraft, Target};
 use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::admission::QueueRefusal;
 use kastrel_actors::policy::clearance::NotCleared;
@@ -147,10 +147,7 @@ async fn submit_one(web: &WebInner, viewer: &Viewer, form: &SubmitForm, target: 
 
 /// Shows the form again, with the clearance that the target lacks.
 async fn not_cleared(web: &WebInner, viewer: &Viewer, form: &SubmitForm, missing: &NotCleared) -> Response {
-    if viewer.context.principal.account().is_some() {
-        let event = DomainEvent::AccessDenied { operation: "POST /scans".into(), project: None };
-        web.access().record(&viewer.context, event, None).await;
-    }
+    web.access().record_denial(&viewer.context, "POST /scans").await;
     let error = FieldError::new("target", missing.to_string());
     let mut response = render(web, viewer, form, &[error], None, None).await;
     *response.status_mut() = StatusCode::FORBIDDEN;
