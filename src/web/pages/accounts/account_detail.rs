@@ -175,19 +175,35 @@ pub(crate) async fn disable(
     if fields.text("confirmed") == "yes" {
         return changed(&web, &viewer, &name, AccountChange::Disable, "disabled").await;
     }
-    web.access().account(&viewer.context, &name).await?.ok_or_else(no_account)?;
     let question = format!("Disable the account {name}?");
+    let consequence = "It cannot sign in, its sessions end, and its tokens are refused. It can be enabled again.";
+    ask(&web, &viewer, &name, Question { question, consequence, button: "Disable account", path: "disable" }).await
+}
+
+/// A change of an account that is confirmed on a page of its own.
+struct Question {
+    question: String,
+    consequence: &'static str,
+    button: &'static str,
+    /// The path of the form, below the page of the account.
+    path: &'static str,
+}
+
+/// Asks before a change of an account.
+async fn ask(web: &WebInner, viewer: &Viewer, name: &AccountName, asked: Question) -> Result<Response, Problem> {
+    web.access().account(&viewer.context, name).await?.ok_or_else(no_account)?;
+    let Question { question, consequence, button, path } = asked;
     Ok(page(&ConfirmPage {
-        layout: Layout::of(&web, &viewer, Here::Accounts, question.clone()).await,
+        layout: Layout::of(web, viewer, Here::Accounts, question.clone()).await,
         question,
-        consequence: "It cannot sign in, its sessions end, and its tokens are refused. It can be enabled again.".into(),
-        button: "Disable account".into(),
+        consequence: consequence.into(),
+        button: button.into(),
         icon: "stop",
         is_dangerous: true,
         can_go_on: true,
         permission: Permission::NotNeeded,
-        post_url: format!("{}/disable", account_url(&name)),
-        back_url: account_url(&name),
+        post_url: format!("{}/{path}", account_url(name)),
+        back_url: account_url(name),
         returns: false,
         action: "",
         scans: Vec::new(),
@@ -215,29 +231,11 @@ pub(crate) async fn remove_second_factor(
             }
         };
     }
-    web.access().account(&viewer.context, &name).await?.ok_or_else(no_account)?;
     let question = format!("Remove the second factor of {name}?");
-    Ok(page(&ConfirmPage {
-        layout: Layout::of(&web, &viewer, Here::Accounts, question.clone()).await,
-        question,
-        consequence:
-            "Its recovery codes are deleted, and its sessions end. The password alone then opens the account, \
-                      unless the server requires a second factor. Do this only when you know that the user asks for it."
-                .into(),
-        button: "Remove second factor".into(),
-        icon: "stop",
-        is_dangerous: true,
-        can_go_on: true,
-        permission: Permission::NotNeeded,
-        post_url: format!("{}/second-factor/remove", account_url(&name)),
-        back_url: account_url(&name),
-        returns: false,
-        action: "",
-        scans: Vec::new(),
-        named: Vec::new(),
-        more: None,
-        left_out: None,
-    }))
+    let consequence = "Its recovery codes are deleted, and its sessions end. The password alone then opens the account, \
+                      unless the server requires a second factor. Do this only when you know that the user asks for it.";
+    let path = "second-factor/remove";
+    ask(&web, &viewer, &name, Question { question, consequence, button: "Remove second factor", path }).await
 }
 
 /// Enables an account.
