@@ -205,6 +205,12 @@ async fn renew_certificate(
     }
 }
 
+/// Returns the host names under which browsers may reach the server, besides its own.
+fn allowed_hosts(config: &Config) -> Vec<String> {
+    let public = config.server.public_url.as_ref().map(|url| url.host().to_owned());
+    config.server.allowed_hosts.iter().cloned().chain(public).collect()
+}
+
 /// Returns how many connections this process accepts.
 fn connections_of(config: &Config) -> usize {
     connections_within(descriptors::limit(), config.scans.concurrency, config.server.max_connections)
@@ -328,7 +334,7 @@ impl Server {
             trace_url: config.telemetry.trace_url.clone().map(Arc::new),
             hosts: HostRule {
                 loopback: self.address.ip().is_loopback(),
-                names: config.server.allowed_hosts.clone(),
+                names: allowed_hosts(config),
                 port: self.address.port(),
             },
             edge: Edge {

@@ -9,6 +9,7 @@ use toml::Value;
 use super::base_path::BasePath;
 use super::bucket::{BucketUrl, Endpoint};
 use super::key::Key;
+use super::public_url::PublicUrl;
 use super::resolver::Resolver;
 use super::secret::{SecretText, SecretUrl};
 use super::values::{
@@ -147,6 +148,10 @@ settings! {
         /// Base path of all pages and routes, such as /kastrel, if a proxy gives Kastrel no host
         /// name of its own. The proxy may remove the path from requests or keep it.
         base_path: BasePath = "";
+        /// Address under which browsers reach the server, with the base path, such as
+        /// https://scans.example.com. Its host is one of the allowed hosts. Sign-in with OpenID
+        /// Connect, passkeys and links in mails need it.
+        public_url: Option<PublicUrl> = "", env ["KASTREL_PUBLIC_URL"];
         /// PEM file with the certificate of the server, followed by its intermediate certificates.
         /// With it and tls_key, the server speaks https alone. A change of the files takes effect
         /// for new connections, without a restart. Empty: plain HTTP.

@@ -14,6 +14,7 @@ mod key;
 mod keys;
 mod layers;
 mod origin;
+mod public_url;
 mod redis_url;
 mod resolver;
 mod role;
@@ -34,6 +35,7 @@ pub use keys::{
 };
 pub use layers::{FlagValue, Resolved, Sources};
 pub use origin::Origin;
+pub use public_url::PublicUrl;
 pub use redis_url::{RedisUrlError, check_redis_url, parse_redis_url};
 pub use resolver::Effective;
 pub use role::Role;

@@ -186,6 +186,10 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
         ),
     );
     check(
+        config.server.public_url.as_ref().is_some_and(|url| *url.base_path() != config.server.base_path),
+        format!("{} must have the path {}", name("server.public_url"), name("server.base_path")),
+    );
+    check(
         (1..LEAST_KEEP_DAYS).contains(&config.audit.keep_days),
         format!("{} must be 0, or at least {LEAST_KEEP_DAYS}", name("audit.keep_days")),
     );
@@ -295,6 +299,23 @@ mod tests {
                     && text.contains("must be set together"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn public_address_has_the_base_path() {
+        let problem = |url: &str, base: &str| {
+            let env = [("KASTREL_PUBLIC_URL", url), ("KASTREL_SERVER__BASE_PATH", base)];
+            let env: BTreeMap<String, String> =
+                env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            Sources::of(&env).resolve().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for (url, base) in [("", "/kastrel"), ("https://a.example/", ""), ("https://a.example/kastrel", "/kastrel/")] {
+            assert_eq!(problem(url, base), "", "{url} {base}");
+        }
+        for (url, base) in [("https://a.example", "/kastrel"), ("https://a.example/kastrel", "")] {
+            let text = problem(url, base);
+            assert!(text.contains("server.public_url") && text.contains("server.base_path"), "{text}");
         }
     }
 

@@ -60,6 +60,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "server.max_connections" => "600",
             "server.trusted_proxies" => "127.0.0.1",
             "server.base_path" => "/kastrel",
+            "server.public_url" => "https://scans.example.com",
             "kast.file_folders" => "/srv/ca",
             "overrides.allow" | "overrides.deny" => "whatweb.timeout",
             "kast.scanner" => "builtin",
