@@ -73,6 +73,16 @@ pub struct Session {
     pub agent: String,
 }
 
+/// A new secret for a session that stays while the others of its account end. The session keeps
+/// its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionRenewal {
+    /// The digest of the secret that the session has had. It is valid no more.
+    pub old: SecretDigest,
+    /// The digest of the new secret.
+    pub new: SecretDigest,
+}
+
 /// The public part of an API token, which identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

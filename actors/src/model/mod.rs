@@ -61,8 +61,8 @@ pub use command::{CancelledBy, Command, Resolution};
 pub use count::{MAX_COUNT, bounded_count, grouped_count, total_count};
 pub use coverage::{Coverage, GapNames};
 pub use credential::{
-    LinkPurpose, OneTimeLink, ParseSecretDigestError, ParseTokenIdError, SecretDigest, Session, SetUpResult, TokenId,
-    TokenRecord,
+    LinkPurpose, OneTimeLink, ParseSecretDigestError, ParseTokenIdError, SecretDigest, Session, SessionRenewal,
+    SetUpResult, TokenId, TokenRecord,
 };
 pub use dispatch::{DueScan, RunningScan};
 pub use event::{

@@ -56,8 +56,9 @@ impl AccessService {
         }
     }
 
-    /// Confirms a set-up with a code of the app: adds the second factor, ends the other sessions,
-    /// and returns the recovery codes, which are shown once.
+    /// Confirms a set-up with a code of the app: adds the second factor, and ends the other
+    /// sessions. Returns the session with its new secret, and the recovery codes, which are shown
+    /// once.
     ///
     /// # Errors
     /// The set-up has expired, or the account has a second factor (field `second_factor`), the code
@@ -67,7 +68,7 @@ impl AccessService {
         who: &SignedIn,
         sealed: &str,
         code: &str,
-    ) -> Result<Vec<RecoveryCode>, AccountError> {
+    ) -> Result<(NewSession, Vec<RecoveryCode>), AccountError> {
         let Some(enrolment) = who.session.and_then(|session| self.enrolment(&who.account, session, sealed)) else {
             return Err(AccountError::field("second_factor", EXPIRED));
         };
@@ -75,9 +76,12 @@ impl AccessService {
             return Err(AccountError::field("code", WRONG_APP_CODE));
         };
         let (factor, codes) = self.new_factor(&enrolment, step).map_err(no_key)?;
+        let Some((session, renewal)) = self.renewal(who).await? else {
+            return Err(AccountError::field("second_factor", EXPIRED));
+        };
         let _change = self.cache.change();
-        if self.factors.add_second_factor(factor, who.session, &who.principal).await? {
-            Ok(codes)
+        if self.factors.add_second_factor(factor, Some(renewal), &who.principal).await? {
+            Ok((session, codes))
         } else {
             Err(AccountError::field("second_factor", HAS_FACTOR))
         }
@@ -216,15 +220,19 @@ mod tests {
         assert_eq!(fields(confirm(&all.wrong_code(&enrolment.secret)).await), ["code"]);
         assert_eq!(fields(confirm("").await), ["code"]);
         assert!(!all.read(&ana).await.has_second_factor, "it is not confirmed");
-        let codes = confirm(&all.code(&enrolment.secret)).await.unwrap();
+        let (renewed, codes) = confirm(&all.code(&enrolment.secret)).await.unwrap();
         assert_eq!(codes.len(), 10);
         assert!(all.read(&ana).await.has_second_factor);
-        assert_eq!(all.service.by_session(&own).await.unwrap().unwrap().account, ana);
-        assert_eq!(all.service.by_session(&other).await.unwrap(), None);
+        for ended in [&own, &other] {
+            assert_eq!(all.service.by_session(ended).await.unwrap(), None);
+        }
+        let with_old = confirm(&all.code(&enrolment.secret)).await;
+        assert_eq!(fields(with_old), ["second_factor"], "the session has another secret");
+        let who = all.service.by_session(&renewed.secret).await.unwrap().unwrap();
+        assert_eq!(who.account, ana);
         let added = DomainEvent::SecondFactorAdded { account: ana.clone() };
         assert_eq!(all.audit().await.last(), Some(&(Principal::User(ana), added)));
         assert_eq!(fields(begin(&who, PASSWORD).await), ["second_factor"], "it has one");
-        assert_eq!(fields(confirm(&all.code(&enrolment.secret)).await), ["second_factor"]);
         let pending = all.pending("ana").await;
         let replayed = all.enter(&pending, &all.code(&enrolment.secret)).await;
         assert!(replayed.is_err(), "the code that confirmed it was used: {replayed:?}");

@@ -7,17 +7,23 @@ use kastrel_actors::policy::access::Denial;
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
 
-use super::{AccessService, AccountError, SignedIn};
+use super::{AccessService, AccountError, NewSession, SignedIn};
 use crate::identity::password::{Password, Verified};
 
 impl AccessService {
-    /// Changes the password of the caller's account. Its session stays, the others end. A wrong
-    /// current password counts as an attempt to sign in from the address of the session.
+    /// Changes the password of the caller's account. Its session stays and gets the returned secret,
+    /// the others end. A wrong current password counts as an attempt to sign in from the address of
+    /// the session.
     ///
     /// # Errors
     /// The caller has no session (a token does not suffice), the current password is wrong, there
     /// were too many attempts, the new password breaks a rule, or a failure of the store.
-    pub async fn change_password(&self, who: &SignedIn, current: Password, new: Password) -> Result<(), AccountError> {
+    pub async fn change_password(
+        &self,
+        who: &SignedIn,
+        current: Password,
+        new: Password,
+    ) -> Result<NewSession, AccountError> {
         let name = &who.account;
         let address = self.check_current(who, &current).await?;
         self.current_was_right(name, address).await?;
@@ -27,9 +33,10 @@ impl AccessService {
             return Err(AccountError::Invalid(errors));
         }
         let hash = self.hasher.hash(&new).await;
+        let (session, renewal) = self.renewal(who).await?.ok_or_else(no_session)?;
         let _change = self.cache.change();
-        let is_known = self.store.set_password(name, hash.as_str(), who.session, &who.principal).await?;
-        if is_known { Ok(()) } else { Err(AccountError::Denied(Denial::NotVisible)) }
+        let is_known = self.store.set_password(name, hash.as_str(), Some(renewal), &who.principal).await?;
+        if is_known { Ok(session) } else { Err(AccountError::Denied(Denial::NotVisible)) }
     }
 
     /// Checks the current password of the caller's account, as an attempt from the address of the
@@ -39,7 +46,7 @@ impl AccessService {
     /// Those of [`change_password`](Self::change_password) for the current password.
     pub(super) async fn check_current(&self, who: &SignedIn, current: &Password) -> Result<IpAddr, AccountError> {
         let Some(address) = self.address_of(who.session).await? else {
-            return Err(AccountError::field("current_password", "this needs a session: sign in with the password"));
+            return Err(no_session());
         };
         let (name, at) = (&who.account, || Instant::now().into_std());
         self.throttle
@@ -82,6 +89,11 @@ impl AccessService {
     }
 }
 
+/// The error of a caller whose session has ended, or who has none.
+pub(super) fn no_session() -> AccountError {
+    AccountError::field("current_password", "this needs a session: sign in with the password")
+}
+
 /// Checks a new password for an account, and returns it. A broken rule is an error of `field`. The
 /// check takes milliseconds of computation, so it runs on a thread for blocking work.
 pub(super) async fn checked_password(
@@ -113,7 +125,7 @@ mod tests {
     use super::super::testing::{Fixture, OTHER_PASSWORD, PASSWORD, fields, password};
     use super::*;
 
-    async fn change(all: &Fixture, who: &SignedIn, current: &str, new: &str) -> Result<(), AccountError> {
+    async fn change(all: &Fixture, who: &SignedIn, current: &str, new: &str) -> Result<NewSession, AccountError> {
         all.service.change_password(who, password(current), password(new)).await
     }
 
@@ -124,10 +136,31 @@ mod tests {
         let (own, other) = (all.session(&ana).await, all.session(&ana).await);
         let who = all.service.by_session(&own).await.unwrap().unwrap();
         assert!(all.service.by_session(&other).await.unwrap().is_some());
-        change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap();
-        assert_eq!(all.service.by_session(&own).await.unwrap(), Some(who));
-        assert_eq!(all.service.by_session(&other).await.unwrap(), None);
+        tokio::time::advance(std::time::Duration::from_hours(6)).await;
+        let new = change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap();
+        assert_eq!(new.max_age, std::time::Duration::from_hours(7 * 24 - 6), "the limits of the session stay");
+        for ended in [&own, &other] {
+            assert_eq!(all.service.by_session(ended).await.unwrap(), None);
+        }
+        let expected = SignedIn { session: Some(new.secret.digest()), ..who };
+        assert_eq!(all.service.by_session(&new.secret).await.unwrap(), Some(expected));
         assert!(all.sign_in("ana", PASSWORD).await.is_err());
+        all.sign_in("ana", OTHER_PASSWORD).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn session_that_ended_during_a_change_does_not_come_back() {
+        let all = Fixture::new();
+        let ana = all.user_with_password("ana").await;
+        let secret = all.session(&ana).await;
+        let who = all.service.by_session(&secret).await.unwrap().unwrap();
+        let (store, name, key) = (std::sync::Arc::clone(&all.store), ana.clone(), secret.digest());
+        all.calls.run_before("set_password", async move {
+            store.end_sessions(&name, Some(key), None, &kastrel_actors::model::Principal::System).await.unwrap();
+        });
+        let new = change(&all, &who, PASSWORD, OTHER_PASSWORD).await.unwrap();
+        assert_eq!(all.service.by_session(&new.secret).await.unwrap(), None);
+        assert_eq!(fields(change(&all, &who, OTHER_PASSWORD, PASSWORD).await), ["current_password"]);
         all.sign_in("ana", OTHER_PASSWORD).await.unwrap();
     }
 

@@ -7,7 +7,8 @@ use kastrel_actors::model::{AccountName, FactorChange, FactorUse, Operation, Pri
 use tokio::time::Instant;
 
 use super::error::CodeFault;
-use super::{AccessService, AccountError, SignedIn};
+use super::passwords::no_session;
+use super::{AccessService, AccountError, NewSession, SignedIn};
 use crate::identity::password::Password;
 use crate::identity::recovery_code::RecoveryCode;
 
@@ -36,8 +37,8 @@ impl AccessService {
         Ok(factor.map(|factor| FactorState { created_at: factor.created_at, recovery_codes: factor.recovery_codes }))
     }
 
-    /// Removes the second factor of the caller's account, and ends the other sessions. If the
-    /// account must have one, this session ends too. Wrong passwords and codes count as at a
+    /// Removes the second factor of the caller's account, and ends the other sessions. Returns this
+    /// session with its new secret, which has no effect if the account must have a factor. Wrong passwords and codes count as at a
     /// sign-in.
     ///
     /// # Errors
@@ -49,15 +50,18 @@ impl AccessService {
         who: &SignedIn,
         current: Password,
         code: &str,
-    ) -> Result<(), AccountError> {
+    ) -> Result<NewSession, AccountError> {
         let (address, used) = self.reauthenticate(who, &current, code).await?;
+        let (session, renewal) = self.renewal(who).await?.ok_or_else(no_session)?;
         let _change = self.cache.change();
-        let removed = self.factors.remove_second_factor(&who.account, Some(used), who.session, &who.principal).await?;
-        self.changed(removed, who, address).await
+        let removed =
+            self.factors.remove_second_factor(&who.account, Some(used), Some(renewal), &who.principal).await?;
+        self.changed(removed, who, address).await?;
+        Ok(session)
     }
 
-    /// Replaces the recovery codes of the caller's account, ends the other sessions, and returns
-    /// the new codes, which are shown once.
+    /// Replaces the recovery codes of the caller's account, and ends the other sessions. Returns
+    /// this session with its new secret, and the new codes, which are shown once.
     ///
     /// # Errors
     /// The errors of [`remove_second_factor`](Self::remove_second_factor).
@@ -66,15 +70,16 @@ impl AccessService {
         who: &SignedIn,
         current: Password,
         code: &str,
-    ) -> Result<Vec<RecoveryCode>, AccountError> {
+    ) -> Result<(NewSession, Vec<RecoveryCode>), AccountError> {
         let (address, used) = self.reauthenticate(who, &current, code).await?;
         let codes = RecoveryCode::generate_all();
         let digests: Vec<_> = codes.iter().map(RecoveryCode::digest).collect();
+        let (session, renewal) = self.renewal(who).await?.ok_or_else(no_session)?;
         let _change = self.cache.change();
         let replaced =
-            self.factors.replace_recovery_codes(&who.account, used, &digests, who.session, &who.principal).await?;
+            self.factors.replace_recovery_codes(&who.account, used, &digests, Some(renewal), &who.principal).await?;
         self.changed(replaced, who, address).await?;
-        Ok(codes)
+        Ok((session, codes))
     }
 
     /// Removes the second factor of an account whose user lost it, and ends its sessions. Returns
@@ -169,10 +174,13 @@ mod tests {
         assert_eq!(fields(remove(&who, OTHER_PASSWORD, &code).await), ["current_password"]);
         assert_eq!(fields(remove(&who, PASSWORD, &all.wrong_code(&factor.secret)).await), ["code"]);
         assert!(all.read(&ana).await.has_second_factor);
-        remove(&who, PASSWORD, &code).await.unwrap();
+        let renewed = remove(&who, PASSWORD, &code).await.unwrap();
         assert!(!all.read(&ana).await.has_second_factor);
         assert_eq!(all.service.by_session(&other).await.unwrap(), None);
-        assert_eq!(all.store.sessions(&ana).await.unwrap().len(), 1);
+        let left: Vec<_> = all.store.sessions(&ana).await.unwrap().into_iter().map(|session| session.key).collect();
+        assert_eq!(left, [renewed.secret.digest()]);
+        assert_eq!(fields(remove(&who, PASSWORD, &code).await), ["current_password"], "the session has another secret");
+        let who = all.service.by_session(&renewed.secret).await.unwrap().unwrap();
         let removed = DomainEvent::SecondFactorRemoved { account: ana.clone() };
         assert_eq!(all.audit().await.last(), Some(&(Principal::User(ana), removed)));
         all.sign_in("ana", PASSWORD).await.unwrap();
@@ -184,14 +192,19 @@ mod tests {
         let (all, who, factor) = with_factor().await;
         let other = all.session(&who.account).await;
         assert!(all.service.by_session(&other).await.unwrap().is_some());
-        let create = async |text: &str, code: &str| all.service.new_recovery_codes(&who, password(text), code).await;
-        assert_eq!(fields(create(OTHER_PASSWORD, factor.codes[0].expose()).await), ["current_password"]);
-        assert_eq!(fields(create(PASSWORD, "abcd").await), ["code"]);
-        let codes = create(PASSWORD, factor.codes[0].expose()).await.unwrap();
+        let create = async |who: &SignedIn, text: &str, code: &str| {
+            all.service.new_recovery_codes(who, password(text), code).await
+        };
+        assert_eq!(fields(create(&who, OTHER_PASSWORD, factor.codes[0].expose()).await), ["current_password"]);
+        assert_eq!(fields(create(&who, PASSWORD, "abcd").await), ["code"]);
+        let (renewed, codes) = create(&who, PASSWORD, factor.codes[0].expose()).await.unwrap();
         assert_eq!(codes.len(), 10);
         assert!(!codes.iter().any(|code| factor.codes.contains(code)));
         assert_eq!(all.service.by_session(&other).await.unwrap(), None);
-        assert_eq!(fields(create(PASSWORD, factor.codes[1].expose()).await), ["code"], "it was replaced");
+        let with_old = create(&who, PASSWORD, factor.codes[1].expose()).await;
+        assert_eq!(fields(with_old), ["current_password"], "the session has another secret");
+        let who = all.service.by_session(&renewed.secret).await.unwrap().unwrap();
+        assert_eq!(fields(create(&who, PASSWORD, factor.codes[1].expose()).await), ["code"], "it was replaced");
         let pending = all.pending("ana").await;
         all.enter(&pending, codes[0].expose()).await.unwrap();
         let context = all.context(&who.account).await;
@@ -238,7 +251,8 @@ mod tests {
     async fn code_of_a_change_is_accepted_once() {
         let (all, who, factor) = with_factor().await;
         let code = all.code(&factor.secret);
-        all.service.new_recovery_codes(&who, password(PASSWORD), &code).await.unwrap();
+        let (renewed, _) = all.service.new_recovery_codes(&who, password(PASSWORD), &code).await.unwrap();
+        let who = all.service.by_session(&renewed.secret).await.unwrap().unwrap();
         let again = all.service.remove_second_factor(&who, password(PASSWORD), &code).await;
         assert_eq!(fields(again), ["code"]);
         let pending = all.pending("ana").await;

@@ -1,8 +1,12 @@
 //! The sessions of an account: the own one, or with the right another one.
 
-use kastrel_actors::model::{AccountName, Operation, RequestContext, SecretDigest, Session};
+use std::time::Duration;
 
-use super::{AccessService, AccountError};
+use kastrel_actors::model::{AccountName, Operation, RequestContext, SecretDigest, Session, SessionRenewal};
+use kastrel_actors::ports::StoreError;
+
+use super::{AccessService, AccountError, NewSession, SignedIn};
+use crate::identity::secret::RandomSecret;
 
 impl AccessService {
     /// Returns the sessions of an account that have not ended, newest first. Everybody may read
@@ -52,6 +56,22 @@ impl AccessService {
         self.allow_own(context, account, Operation::ManageAccounts).await?;
         let _change = self.cache.change();
         Ok(self.store.end_sessions(account, None, keep, &context.principal).await?)
+    }
+
+    /// Returns a new secret for the caller's session, and the renewal with which the store gives it
+    /// to the session in the transaction of a change. The limits of the session stay. `None`: the
+    /// caller has no session, or it has ended.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub(super) async fn renewal(&self, who: &SignedIn) -> Result<Option<(NewSession, SessionRenewal)>, StoreError> {
+        let Some(old) = who.session else { return Ok(None) };
+        let Some((session, account)) = self.store.session(old).await? else { return Ok(None) };
+        let secret = RandomSecret::generate();
+        let renewal = SessionRenewal { old, new: secret.digest() };
+        let left = session.expires_at.duration_since(self.clock.now());
+        let max_age = Duration::try_from(left).unwrap_or_default();
+        Ok(Some((NewSession { secret, account: account.name, max_age }, renewal)))
     }
 }
 

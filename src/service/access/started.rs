@@ -7,7 +7,8 @@ use kastrel_actors::policy::second_factor::SignInStep;
 
 use crate::identity::secret::RandomSecret;
 
-/// The session of a successful sign-in. Each sign-in has a new secret.
+/// The session of a successful sign-in, or one to which a change of the credentials of its account
+/// gave a new secret. Each of both has a secret that no session had before.
 #[derive(Debug)]
 pub struct NewSession {
     /// The secret, for the cookie.

@@ -7,7 +7,8 @@ use super::StoreError;
 use super::hooked::{CallHook, Hooked};
 use crate::model::{
     Account, AccountChange, AccountChanged, AccountName, DomainEvent, MemberChanged, NewAccount, OneTimeLink,
-    Principal, Project, ProjectId, ProjectRole, ScanId, SecretDigest, Session, SetUpResult, TokenId, TokenRecord,
+    Principal, Project, ProjectId, ProjectRole, ScanId, SecretDigest, Session, SessionRenewal, SetUpResult, TokenId,
+    TokenRecord,
 };
 
 /// Keeps accounts, projects, memberships, sessions, tokens and one-time links. Each change writes
@@ -38,13 +39,13 @@ pub trait AccessStore: Send + Sync + 'static {
         by: &Principal,
     ) -> Result<AccountChanged, StoreError>;
 
-    /// Sets the password of an account, ends its sessions except `keep`, and deletes its one-time
-    /// links. Returns `false` if there is no such account.
+    /// Sets the password of an account, ends its sessions except the one of `renewal`, which gets
+    /// its new secret, and deletes its one-time links. Returns `false` if there is no such account.
     async fn set_password(
         &self,
         name: &AccountName,
         hash: &str,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError>;
 
@@ -168,10 +169,10 @@ impl<S: AccessStore + ?Sized, H: CallHook> AccessStore for Hooked<S, H> {
         &self,
         name: &AccountName,
         hash: &str,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
-        self.hook.around("set_password", self.inner.set_password(name, hash, keep, by)).await
+        self.hook.around("set_password", self.inner.set_password(name, hash, renewal, by)).await
     }
 
     async fn rehash_password(&self, name: &AccountName, old: &str, new: &str) -> Result<(), StoreError> {

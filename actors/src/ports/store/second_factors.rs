@@ -7,7 +7,7 @@ use super::StoreError;
 use super::hooked::{CallHook, Hooked};
 use crate::model::{
     AccountName, FactorChange, FactorUse, NewSecondFactor, PendingSignIn, Principal, SecondFactor, SecretDigest,
-    Session, SignInEnd,
+    Session, SessionRenewal, SignInEnd,
 };
 
 /// Keeps the second factors of accounts, their recovery codes, and pending sign-ins. Each change
@@ -25,34 +25,34 @@ pub trait SecondFactorStore: Send + Sync + 'static {
     /// may be counted twice.
     async fn try_second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError>;
 
-    /// Adds a second factor to an account. Ends its sessions except `keep`, and its pending
-    /// sign-ins. Returns `false`, and changes nothing, if the account has one, or does not exist.
+    /// Adds a second factor to an account. Ends its pending sign-ins, and its sessions except the
+    /// one of `renewal`, which gets its new secret. Returns `false`, and changes nothing, if the account has one, or does not exist.
     async fn add_second_factor(
         &self,
         factor: NewSecondFactor,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError>;
 
-    /// Removes the second factor of an account and its recovery codes. Ends its sessions except
-    /// `keep`, and its pending sign-ins. With `used`, only if that use is accepted.
+    /// Removes the second factor of an account and its recovery codes. Ends its pending sign-ins,
+    /// and its sessions except the one of `renewal`, which gets its new secret. With `used`, only if that use is accepted.
     async fn remove_second_factor(
         &self,
         account: &AccountName,
         used: Option<FactorUse>,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError>;
 
     /// Replaces the recovery codes of an account, if the use of the factor is accepted, and sets
-    /// the number of tries to 0. Ends the sessions of the account except `keep`, and its pending
-    /// sign-ins.
+    /// the number of tries to 0. Ends the pending sign-ins of the account, and its sessions except
+    /// the one of `renewal`, which gets its new secret.
     async fn replace_recovery_codes(
         &self,
         account: &AccountName,
         used: FactorUse,
         codes: &[SecretDigest],
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError>;
 
@@ -102,20 +102,20 @@ impl<S: SecondFactorStore + ?Sized, H: CallHook> SecondFactorStore for Hooked<S,
     async fn add_second_factor(
         &self,
         factor: NewSecondFactor,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
-        self.hook.around("add_second_factor", self.inner.add_second_factor(factor, keep, by)).await
+        self.hook.around("add_second_factor", self.inner.add_second_factor(factor, renewal, by)).await
     }
 
     async fn remove_second_factor(
         &self,
         account: &AccountName,
         used: Option<FactorUse>,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
-        let removed = self.inner.remove_second_factor(account, used, keep, by);
+        let removed = self.inner.remove_second_factor(account, used, renewal, by);
         self.hook.around("remove_second_factor", removed).await
     }
 
@@ -124,10 +124,10 @@ impl<S: SecondFactorStore + ?Sized, H: CallHook> SecondFactorStore for Hooked<S,
         account: &AccountName,
         used: FactorUse,
         codes: &[SecretDigest],
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
-        let replaced = self.inner.replace_recovery_codes(account, used, codes, keep, by);
+        let replaced = self.inner.replace_recovery_codes(account, used, codes, renewal, by);
         self.hook.around("replace_recovery_codes", replaced).await
     }
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::model::{
     Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MemberChanged, NewAccount, OneTimeLink,
-    PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest, Session, SetUpResult, TokenId,
-    TokenRecord,
+    PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest, Session, SessionRenewal, SetUpResult,
+    TokenId, TokenRecord,
 };
 use crate::ports::AccessStore;
 
@@ -48,18 +48,24 @@ impl AccessRows {
     }
 
     /// Sets a password, ends the other sessions and deletes the links of an account.
-    fn set_password(&mut self, name: &AccountName, hash: &str, keep: Option<SecretDigest>) -> bool {
+    fn set_password(&mut self, name: &AccountName, hash: &str, renewal: Option<SessionRenewal>) -> bool {
         let Some(account) = self.accounts.get_mut(name) else { return false };
         account.has_password = true;
         self.passwords.insert(name.clone(), hash.to_owned());
-        self.end_sign_ins(name, keep);
+        self.end_sign_ins(name, renewal);
         self.links.retain(|_, link| link.purpose != LinkPurpose::SetPassword(name.clone()));
         true
     }
 
-    /// Ends the sessions of an account except `keep`, and its pending sign-ins.
-    pub(super) fn end_sign_ins(&mut self, name: &AccountName, keep: Option<SecretDigest>) {
-        self.sessions.retain(|key, session| session.account != *name || Some(*key) == keep);
+    /// Ends the pending sign-ins of an account, and its sessions except the one of `renewal`, which
+    /// gets its new secret.
+    pub(super) fn end_sign_ins(&mut self, name: &AccountName, renewal: Option<SessionRenewal>) {
+        let kept = renewal.and_then(|SessionRenewal { old, new }| {
+            let session = self.sessions.get(&old).filter(|session| session.account == *name)?;
+            Some(Session { key: new, ..session.clone() })
+        });
+        self.sessions.retain(|_, session| session.account != *name);
+        self.sessions.extend(kept.map(|session| (session.key, session)));
         self.pending.retain(|_, pending| pending.account != *name);
     }
 
@@ -130,11 +136,11 @@ impl AccessStore for MemoryStore {
         &self,
         name: &AccountName,
         hash: &str,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
         let mut state = self.state();
-        let is_known = state.access.set_password(name, hash, keep);
+        let is_known = state.access.set_password(name, hash, renewal);
         if is_known {
             state.note(self.clock.now(), by.clone(), None, DomainEvent::PasswordChanged { account: name.clone() });
         }

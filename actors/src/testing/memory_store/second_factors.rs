@@ -4,7 +4,7 @@ use super::access::AccessRows;
 use super::*;
 use crate::model::{
     AccountName, FactorChange, FactorUse, NewSecondFactor, PendingSignIn, SecondFactor, SecretDigest, Session,
-    SignInEnd,
+    SessionRenewal, SignInEnd,
 };
 use crate::ports::SecondFactorStore;
 
@@ -90,13 +90,13 @@ impl SecondFactorStore for MemoryStore {
     async fn add_second_factor(
         &self,
         factor: NewSecondFactor,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
         let mut state = self.state();
         let account = factor.account.clone();
         let Some(event) = state.access.add(factor) else { return Ok(false) };
-        state.access.end_sign_ins(&account, keep);
+        state.access.end_sign_ins(&account, renewal);
         state.note_all(self.clock.now(), by, [event]);
         Ok(true)
     }
@@ -105,7 +105,7 @@ impl SecondFactorStore for MemoryStore {
         &self,
         account: &AccountName,
         used: Option<FactorUse>,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
         let mut state = self.state();
@@ -115,7 +115,7 @@ impl SecondFactorStore for MemoryStore {
         let accepted = used.map_or(Some(Vec::new()), |used| state.access.accept(account, used));
         let Some(mut events) = accepted else { return Ok(FactorChange::Refused) };
         state.access.remove(account);
-        state.access.end_sign_ins(account, keep);
+        state.access.end_sign_ins(account, renewal);
         events.push(DomainEvent::SecondFactorRemoved { account: account.clone() });
         state.note_all(self.clock.now(), by, events);
         Ok(FactorChange::Changed)
@@ -126,7 +126,7 @@ impl SecondFactorStore for MemoryStore {
         account: &AccountName,
         used: FactorUse,
         codes: &[SecretDigest],
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
         let mut state = self.state();
@@ -136,7 +136,7 @@ impl SecondFactorStore for MemoryStore {
         let Some(mut events) = state.access.accept(account, used) else { return Ok(FactorChange::Refused) };
         state.access.recovery_codes.retain(|(of, _)| of != account);
         state.access.recovery_codes.extend(codes.iter().map(|digest| (account.clone(), *digest)));
-        state.access.end_sign_ins(account, keep);
+        state.access.end_sign_ins(account, renewal);
         events.push(DomainEvent::RecoveryCodesCreated { account: account.clone() });
         state.note_all(self.clock.now(), by, events);
         Ok(FactorChange::Changed)

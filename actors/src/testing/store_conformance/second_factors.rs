@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::model::{
     AccountChange, AccountKind, AccountName, AuditQuery, DomainEvent, FactorChange, FactorUse, LinkPurpose, NewAccount,
-    NewSecondFactor, OneTimeLink, PendingSignIn, SecondFactor, SecretDigest, Session, SignInEnd,
+    NewSecondFactor, OneTimeLink, PendingSignIn, SecondFactor, SecretDigest, Session, SessionRenewal, SignInEnd,
 };
 
 /// The cases of this suite.
@@ -60,6 +60,10 @@ fn session(byte: u8, account: &str, created: i64) -> Session {
         address: "192.0.2.7".into(),
         agent: "Browser".into(),
     }
+}
+
+fn renewal(old: u8, new: u8) -> SessionRenewal {
+    SessionRenewal { old: digest(old), new: digest(new) }
 }
 
 fn factor(account: &str, step: u64, codes: &[u8]) -> NewSecondFactor {
@@ -134,7 +138,7 @@ pub async fn a_factor_is_added_once_and_ends_the_other_sessions<H: StoreHarness>
     begin(&world, "bob", &[4]).await;
     assert_eq!(read(&world, "ana").await, None);
     let before = audited(&world, "ana").await.len();
-    assert!(world.store.add_second_factor(factor("ana", 40, &[5, 6]), Some(digest(2)), &by("ana")).await.unwrap());
+    assert!(world.store.add_second_factor(factor("ana", 40, &[5, 6]), Some(renewal(2, 12)), &by("ana")).await.unwrap());
     let expected = SecondFactor {
         sealed_secret: "sealed \"of\" ana".into(),
         created_at: at(7),
@@ -143,12 +147,14 @@ pub async fn a_factor_is_added_once_and_ends_the_other_sessions<H: StoreHarness>
         recovery_codes: 2,
     };
     assert_eq!(read(&world, "ana").await.as_ref(), Some(&expected));
-    assert_eq!((keys(&world, "ana").await, keys(&world, "bob").await), (BTreeSet::from([2]), BTreeSet::from([9])));
+    assert_eq!((keys(&world, "ana").await, keys(&world, "bob").await), (BTreeSet::from([12]), BTreeSet::from([9])));
+    let renewed = Session { key: digest(12), ..session(2, "ana", 0) };
+    assert_eq!(world.store.session(digest(12)).await.unwrap().unwrap().0, renewed, "it keeps its times");
     assert_eq!((has_pending(&world, 3).await, has_pending(&world, 4).await), (false, true));
     let other = NewSecondFactor { sealed_secret: "other".into(), ..factor("ana", 50, &[7]) };
     assert!(!world.store.add_second_factor(other, None, &by("ana")).await.unwrap());
     assert_eq!(read(&world, "ana").await, Some(expected));
-    assert_eq!(keys(&world, "ana").await, BTreeSet::from([2]));
+    assert_eq!(keys(&world, "ana").await, BTreeSet::from([12]));
     assert!(!world.store.add_second_factor(factor("eve", 1, &[8]), None, &by("eve")).await.unwrap());
     assert_eq!(read(&world, "eve").await, None);
     let added = DomainEvent::SecondFactorAdded { account: name("ana") };
@@ -219,7 +225,7 @@ pub async fn the_removal_with_a_code_needs_one_that_was_not_used<H: StoreHarness
     add(&world, "ana", 40, &[1]).await;
     world.store.create_session(session(7, "ana", 0)).await.unwrap();
     let remove = async |used: FactorUse| {
-        world.store.remove_second_factor(&name("ana"), Some(used), Some(digest(7)), &by("ana")).await.unwrap()
+        world.store.remove_second_factor(&name("ana"), Some(used), Some(renewal(7, 17)), &by("ana")).await.unwrap()
     };
     let before = (read(&world, "ana").await, audited(&world, "ana").await);
     for used in [FactorUse::Step(40), FactorUse::Step(39), FactorUse::RecoveryCode(digest(2))] {
@@ -227,7 +233,7 @@ pub async fn the_removal_with_a_code_needs_one_that_was_not_used<H: StoreHarness
     }
     assert_eq!((read(&world, "ana").await, audited(&world, "ana").await), before);
     assert_eq!(remove(FactorUse::RecoveryCode(digest(1))).await, FactorChange::Changed);
-    assert_eq!((read(&world, "ana").await, keys(&world, "ana").await), (None, BTreeSet::from([7])));
+    assert_eq!((read(&world, "ana").await, keys(&world, "ana").await), (None, BTreeSet::from([17])));
     assert_eq!(remove(FactorUse::Step(50)).await, FactorChange::NoFactor);
     add(&world, "ana", 40, &[]).await;
     assert_eq!(remove(FactorUse::Step(41)).await, FactorChange::Changed);
@@ -247,8 +253,8 @@ pub async fn recovery_codes_are_replaced_with_a_code_that_was_not_used<H: StoreH
     let before = audited(&world, "ana").await.len();
     let replace = async |account: &str, used: FactorUse, codes: &[u8]| {
         let codes: Vec<SecretDigest> = codes.iter().copied().map(digest).collect();
-        let keep = Some(digest(7));
-        world.store.replace_recovery_codes(&name(account), used, &codes, keep, &by("ana")).await.unwrap()
+        let renewal = Some(renewal(7, 17));
+        world.store.replace_recovery_codes(&name(account), used, &codes, renewal, &by("ana")).await.unwrap()
     };
     world.store.try_second_factor(&name("ana")).await.unwrap();
     for used in [FactorUse::Step(40), FactorUse::RecoveryCode(digest(3))] {
@@ -258,9 +264,11 @@ pub async fn recovery_codes_are_replaced_with_a_code_that_was_not_used<H: StoreH
     assert_eq!(replace("ana", FactorUse::Step(41), &[6, 3, 4]).await, FactorChange::Changed);
     let factor = read(&world, "ana").await.unwrap();
     assert_eq!((factor.last_step, factor.tries, factor.recovery_codes), (41, 0, 3));
-    assert_eq!(keys(&world, "ana").await, BTreeSet::from([7]));
+    assert_eq!(keys(&world, "ana").await, BTreeSet::from([17]));
     assert_eq!(replace("ana", FactorUse::RecoveryCode(digest(1)), &[5]).await, FactorChange::Refused);
+    assert_eq!(keys(&world, "ana").await, BTreeSet::from([17]));
     assert_eq!(replace("ana", FactorUse::RecoveryCode(digest(4)), &[5]).await, FactorChange::Changed);
+    assert_eq!(keys(&world, "ana").await, BTreeSet::new(), "the session to renew has ended");
     assert_eq!(read(&world, "ana").await.unwrap().recovery_codes, 1);
     assert_eq!(replace("bob", FactorUse::Step(41), &[5]).await, FactorChange::NoFactor);
     let account = || name("ana");

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Account, AccountChange, AccountChanged, AccountName, DomainEvent, NewAccount, Principal, SecretDigest, ServerRole,
+    Account, AccountChange, AccountChanged, AccountName, DomainEvent, NewAccount, Principal, ServerRole, SessionRenewal,
 };
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -13,6 +13,7 @@ use super::super::row;
 use super::super::store::SurrealStore;
 use super::keys::account_key;
 use super::projects::{MemberRow, NewMember, new_members};
+use super::sessions::{RenewalRow, end_sign_ins};
 use super::{Changed, Key};
 
 /// An account to create, as `$row` of [`write_account`].
@@ -84,7 +85,7 @@ struct PasswordArguments {
     key: RecordId,
     name: String,
     hash: String,
-    keep: Option<String>,
+    renewal: Option<RenewalRow>,
     event: EventRows,
 }
 
@@ -120,13 +121,14 @@ macro_rules! write_account {
 }
 pub(super) use write_account;
 
-/// Sets the password of the account `$key` within a transaction.
+/// Sets the password of the account `$key`, whose name is `$name`, within a block of a transaction.
 macro_rules! write_password {
     () => {
-        "UPDATE $key SET password = $hash RETURN NONE;
-        DELETE session WHERE account = $name AND digest != $keep RETURN NONE;
-        DELETE pending_sign_in WHERE account = $name RETURN NONE;
-        DELETE one_time_link WHERE account = $name RETURN NONE;"
+        concat!(
+            "UPDATE $key SET password = $hash RETURN NONE;",
+            end_sign_ins!(),
+            "DELETE one_time_link WHERE account = $name RETURN NONE;"
+        )
     };
 }
 pub(super) use write_password;
@@ -294,14 +296,14 @@ impl SurrealStore {
         &self,
         name: &AccountName,
         hash: &str,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
         let arguments = PasswordArguments {
             key: account_key(name),
             name: name.to_string(),
             hash: hash.to_owned(),
-            keep: keep.map(|key| key.to_string()),
+            renewal: renewal.map(RenewalRow::from),
             event: self.audited(&DomainEvent::PasswordChanged { account: name.clone() }, by)?,
         };
         let answer: Changed = calls::call_again(&self.inner.db, SET_PASSWORD, arguments).await?;

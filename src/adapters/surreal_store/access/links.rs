@@ -14,6 +14,7 @@ use super::super::store::SurrealStore;
 use super::Changed;
 use super::accounts::{NewAccountRow, write_account, write_password};
 use super::keys::{account_key, link_key};
+use super::sessions::{RenewalRow, end_sign_ins};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct SetUpLinkArguments {
@@ -56,7 +57,7 @@ struct PasswordArguments {
     key: RecordId,
     name: String,
     hash: String,
-    keep: Option<String>,
+    renewal: Option<RenewalRow>,
     event: EventRows,
 }
 
@@ -188,7 +189,7 @@ impl SurrealStore {
             key: account_key(&name),
             name: name.to_string(),
             hash: hash.to_owned(),
-            keep: None,
+            renewal: None,
             event: self.audited(&DomainEvent::PasswordChanged { account: name.clone() }, &by)?,
         };
         let answer: Changed = calls::call_again(&self.inner.db, REDEEM_PASSWORD, arguments).await?;
@@ -263,7 +264,7 @@ mod tests {
             key: account_key(&ana),
             name: ana.to_string(),
             hash: "$hash".into(),
-            keep: None,
+            renewal: None,
             event: store.audited(&event, &Principal::System).unwrap(),
         };
         for _ in 0..2 {

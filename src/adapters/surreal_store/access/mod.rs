@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use kastrel_actors::model::{
     Account, AccountChange, AccountChanged, AccountName, DomainEvent, FactorChange, FactorUse, MemberChanged,
     NewAccount, NewSecondFactor, OneTimeLink, PendingSignIn, Principal, Project, ProjectId, ProjectRole, ScanId,
-    SecondFactor, SecretDigest, Session, SetUpResult, SignInEnd, TokenId, TokenRecord,
+    SecondFactor, SecretDigest, Session, SessionRenewal, SetUpResult, SignInEnd, TokenId, TokenRecord,
 };
 use kastrel_actors::ports::{AccessStore, SecondFactorStore, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
@@ -120,10 +120,10 @@ impl AccessStore for SurrealStore {
         &self,
         name: &AccountName,
         hash: &str,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
-        self.write_password(name, hash, keep, by).await
+        self.write_password(name, hash, renewal, by).await
     }
 
     async fn rehash_password(&self, name: &AccountName, old: &str, new: &str) -> Result<(), StoreError> {
@@ -244,20 +244,20 @@ impl SecondFactorStore for SurrealStore {
     async fn add_second_factor(
         &self,
         factor: NewSecondFactor,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
-        self.add_factor(factor, keep, by).await
+        self.add_factor(factor, renewal, by).await
     }
 
     async fn remove_second_factor(
         &self,
         account: &AccountName,
         used: Option<FactorUse>,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
-        self.delete_factor(account, used, keep, by).await
+        self.delete_factor(account, used, renewal, by).await
     }
 
     async fn replace_recovery_codes(
@@ -265,10 +265,10 @@ impl SecondFactorStore for SurrealStore {
         account: &AccountName,
         used: FactorUse,
         codes: &[SecretDigest],
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
-        self.replace_codes(account, used, codes, keep, by).await
+        self.replace_codes(account, used, codes, renewal, by).await
     }
 
     async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError> {

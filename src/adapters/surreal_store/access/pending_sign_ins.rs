@@ -13,10 +13,8 @@ use super::super::row;
 use super::super::store::SurrealStore;
 use super::Key;
 use super::keys::{account_key, factor_key, pending_key, session_key};
-use super::second_factors::{
-    NewFactorRow, accept_use, end_sign_ins, tries, use_of, write_events, write_factor, write_use,
-};
-use super::sessions::{SessionRow, signed_in, write_session};
+use super::second_factors::{NewFactorRow, accept_use, tries, use_of, write_events, write_factor, write_use};
+use super::sessions::{RenewalRow, SessionRow, end_sign_ins, signed_in, write_session};
 
 /// The columns of a pending sign-in.
 #[derive(Debug, Clone, SurrealValue)]
@@ -65,7 +63,7 @@ struct EnrolArguments {
     factor: RecordId,
     name: String,
     new: NewFactorRow,
-    keep: Option<String>,
+    renewal: Option<RenewalRow>,
     key: RecordId,
     row: SessionRow,
     events: Vec<EventRows>,
@@ -240,7 +238,7 @@ impl SurrealStore {
             factor: factor_key(&session.account),
             name: session.account.to_string(),
             new: NewFactorRow::new(factor)?,
-            keep: None,
+            renewal: None,
             events: self.all_audited([added, signed_in(&session)], &by)?,
             key: session_key(session.key),
             row: SessionRow::new(session),
@@ -320,7 +318,7 @@ mod tests {
             factor: factor_key(&ana()),
             name: "ana".into(),
             new: NewFactorRow::new(factor()).unwrap(),
-            keep: None,
+            renewal: None,
             events: store.all_audited([signed_in(&session(7))], &by).unwrap(),
             key: session_key(digest(7)),
             row: SessionRow::new(session(7)),

@@ -5,6 +5,7 @@
 
 use kastrel_actors::model::{
     AccountName, DomainEvent, FactorChange, FactorUse, NewSecondFactor, Principal, SecondFactor, SecretDigest,
+    SessionRenewal,
 };
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -14,6 +15,7 @@ use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
 use super::keys::{account_key, factor_key, recovery_key};
+use super::sessions::{RenewalRow, end_sign_ins};
 use super::{Changed, Key};
 
 /// A second factor as `factor_columns` reads it.
@@ -54,7 +56,7 @@ struct AddArguments {
     factor: RecordId,
     name: String,
     new: NewFactorRow,
-    keep: Option<String>,
+    renewal: Option<RenewalRow>,
     events: Vec<EventRows>,
 }
 
@@ -65,7 +67,7 @@ struct RemoveArguments {
     is_forced: bool,
     step: Option<i64>,
     recovery: Option<RecordId>,
-    keep: Option<String>,
+    renewal: Option<RenewalRow>,
     events: Vec<EventRows>,
 }
 
@@ -76,7 +78,7 @@ struct ReplaceArguments {
     step: Option<i64>,
     recovery: Option<RecordId>,
     codes: Vec<NewCode>,
-    keep: Option<String>,
+    renewal: Option<RenewalRow>,
     events: Vec<EventRows>,
 }
 
@@ -127,16 +129,6 @@ macro_rules! write_use {
     };
 }
 pub(super) use write_use;
-
-/// Ends the sessions of the account `$name` except `$keep`, and its pending sign-ins, within a
-/// transaction.
-macro_rules! end_sign_ins {
-    () => {
-        "DELETE session WHERE account = $name AND digest != $keep RETURN NONE;
-        DELETE pending_sign_in WHERE account = $name RETURN NONE;"
-    };
-}
-pub(super) use end_sign_ins;
 
 /// Writes `$events` within a transaction.
 macro_rules! write_events {
@@ -309,7 +301,7 @@ impl SurrealStore {
     pub(super) async fn add_factor(
         &self,
         factor: NewSecondFactor,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<bool, StoreError> {
         let account = factor.account.clone();
@@ -318,7 +310,7 @@ impl SurrealStore {
             factor: factor_key(&account),
             name: account.to_string(),
             new: NewFactorRow::new(factor)?,
-            keep: keep.map(|key| key.to_string()),
+            renewal: renewal.map(RenewalRow::from),
             events: self.all_audited([DomainEvent::SecondFactorAdded { account }], by)?,
         };
         let answer: Changed = calls::call_again(&self.inner.db, ADD, arguments).await?;
@@ -329,7 +321,7 @@ impl SurrealStore {
         &self,
         account: &AccountName,
         used: Option<FactorUse>,
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
         let is_forced = used.is_none();
@@ -341,7 +333,7 @@ impl SurrealStore {
             is_forced,
             step: parts.step,
             recovery: parts.recovery,
-            keep: keep.map(|key| key.to_string()),
+            renewal: renewal.map(RenewalRow::from),
             events: self.all_audited(parts.event.into_iter().chain([removed]), by)?,
         };
         let (answer, is_unanswered) =
@@ -354,7 +346,7 @@ impl SurrealStore {
         account: &AccountName,
         used: FactorUse,
         codes: &[SecretDigest],
-        keep: Option<SecretDigest>,
+        renewal: Option<SessionRenewal>,
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
         let parts = use_of(account, used)?;
@@ -365,7 +357,7 @@ impl SurrealStore {
             step: parts.step,
             recovery: parts.recovery,
             codes: new_codes(account, codes),
-            keep: keep.map(|key| key.to_string()),
+            renewal: renewal.map(RenewalRow::from),
             events: self.all_audited(parts.event.into_iter().chain([created]), by)?,
         };
         let answer: ChangeAnswer = calls::call_again(&self.inner.db, REPLACE, arguments).await?;
@@ -376,10 +368,22 @@ impl SurrealStore {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use kastrel_actors::model::{AccountKind, AuditQuery, NewAccount};
+    use kastrel_actors::model::{AccountKind, AuditQuery, NewAccount, Session};
     use kastrel_actors::ports::{AccessStore as _, AuditLog as _, SecondFactorStore as _};
 
     use super::*;
+
+    fn session(account: &AccountName, byte: u8) -> Session {
+        Session {
+            key: SecretDigest::new([byte; 32]),
+            account: account.clone(),
+            created_at: Timestamp::UNIX_EPOCH,
+            used_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::from_second(1000).unwrap(),
+            address: "::1".into(),
+            agent: "Browser".into(),
+        }
+    }
 
     /// The same calls with the same arguments, as after a lost answer.
     #[tokio::test]
@@ -401,13 +405,18 @@ mod tests {
             recovery_codes: vec![SecretDigest::new([1; 32])],
             created_at: Timestamp::UNIX_EPOCH,
         };
+        store.create_session(session(&ana, 7)).await.unwrap();
+        let renewal = |old, new| {
+            let key = |byte| SecretDigest::new([byte; 32]);
+            Some(RenewalRow::from(SessionRenewal { old: key(old), new: key(new) }))
+        };
         let added = DomainEvent::SecondFactorAdded { account: ana.clone() };
         let arguments = AddArguments {
             of_account: account_key(&ana),
             factor: factor_key(&ana),
             name: "ana".into(),
             new: NewFactorRow::new(factor).unwrap(),
-            keep: None,
+            renewal: renewal(7, 8),
             events: store.all_audited([added], &Principal::System).unwrap(),
         };
         for _ in 0..2 {
@@ -421,7 +430,7 @@ mod tests {
             step: Some(41),
             recovery: None,
             codes: new_codes(&ana, &[SecretDigest::new([2; 32]), SecretDigest::new([3; 32])]),
-            keep: None,
+            renewal: renewal(8, 9),
             events: store.all_audited([created], &Principal::System).unwrap(),
         };
         for _ in 0..2 {
@@ -431,9 +440,10 @@ mod tests {
         assert_eq!(store.second_factor(&ana).await.unwrap().unwrap().recovery_codes, 2);
         assert_eq!(
             store.audit(&AuditQuery::newest(9)).await.unwrap().entries.len(),
-            3,
-            "account_created, and one entry of each change"
+            4,
+            "account_created, signed_in, and one entry of each change"
         );
+        assert_eq!(store.sessions(&ana).await.unwrap(), [session(&ana, 9)], "it was renewed once by each change");
         let gone = ChangeAnswer { is_known: false, is_changed: false };
         assert_eq!((gone.change(true), gone.change(false)), (FactorChange::Changed, FactorChange::NoFactor));
     }

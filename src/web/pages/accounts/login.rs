@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
-use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie};
-use crate::identity::cookie::{cleared_cookie, pending_cookie, session_cookie};
+use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie, with_session};
+use crate::identity::cookie::{cleared_cookie, pending_cookie};
 use crate::service::access::{SignIn, SignInError, SignInStart};
 use crate::web::base_path::of_cookies;
 use crate::web::error::Problem;
@@ -110,8 +110,7 @@ pub(crate) async fn sign_in(
             if let Some(earlier) = viewer.signed_in.as_ref().filter(|who| who.session.is_some()) {
                 web.access().sign_out(earlier).await?;
             }
-            let cookie = session_cookie(&session.secret, viewer.is_https, &of_cookies(), session.max_age);
-            Ok(with_cookie(Redirect::to(next).into_response(), &cookie))
+            Ok(with_session(Redirect::to(next).into_response(), &viewer, &session))
         }
         Err(SignInError::Wrong) => {
             let shown = render(&web, &viewer, &fields, next, Errors::of("password", WRONG)).await?;

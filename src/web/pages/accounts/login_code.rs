@@ -9,8 +9,8 @@ use kastrel_actors::policy::second_factor::SignInStep;
 
 use super::enrolment::{EnrolmentPage, RecoveryCodesPage, issuer};
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
-use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie};
-use crate::identity::cookie::{cleared_pending_cookie, read_pending, session_cookie};
+use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie, with_session};
+use crate::identity::cookie::{cleared_pending_cookie, read_pending};
 use crate::identity::secret::RandomSecret;
 use crate::service::access::{CodeAttempt, CodeError, NewSession, WaitingSignIn};
 use crate::web::base_path::of_cookies;
@@ -85,7 +85,7 @@ fn attempt(viewer: &Viewer, headers: &HeaderMap, pending: RandomSecret, code: &s
 }
 
 /// Replaces the session of the browser by a new one.
-async fn with_session(
+async fn with_new_session(
     web: &WebInner,
     viewer: &Viewer,
     session: &NewSession,
@@ -94,8 +94,7 @@ async fn with_session(
     if let Some(earlier) = viewer.signed_in.as_ref().filter(|who| who.session.is_some()) {
         web.access().sign_out(earlier).await?;
     }
-    let cookie = session_cookie(&session.secret, viewer.is_https, &of_cookies(), session.max_age);
-    Ok(without_pending(with_cookie(response, &cookie), viewer))
+    Ok(without_pending(with_session(response, viewer, session), viewer))
 }
 
 /// Returns the errors of a code that was not accepted, with the time after which another attempt is
@@ -156,7 +155,7 @@ pub(crate) async fn enter(
     let field = if fields.is_empty("code") && !fields.is_empty("recovery_code") { "recovery_code" } else { "code" };
     let sent = attempt(&viewer, &headers, secret, fields.text(field));
     let error = match web.access().sign_in_with_code(sent).await {
-        Ok(session) => return with_session(&web, &viewer, &session, Redirect::to(next).into_response()).await,
+        Ok(session) => return with_new_session(&web, &viewer, &session, Redirect::to(next).into_response()).await,
         Err(error) => error,
     };
     let Some((errors, retry_after)) = refused(error, field)? else { return Ok(gone(&viewer)) };
@@ -215,7 +214,7 @@ pub(crate) async fn enrol(
         Ok((session, codes)) => {
             let layout = Layout::public(&viewer, "Recovery codes");
             let shown = page(&RecoveryCodesPage::new(layout, "The second factor was added", &codes, next));
-            return with_session(&web, &viewer, &session, shown).await;
+            return with_new_session(&web, &viewer, &session, shown).await;
         }
         Err(error) => error,
     };

@@ -11,6 +11,7 @@ use super::roles::{ProjectLine, kind_text, project_lines, roles_text, server_rol
 use super::second_factor::FactorLine;
 use super::sessions::{SessionRow, ToEnd, session_rows};
 use super::set_up::new_password;
+use super::sign_in::with_session;
 use super::tokens::{NewTokenPage, TokenForm, TokenRow, read_token, read_token_id, token_rows};
 use crate::service::access::SignedIn;
 use crate::web::error::Problem;
@@ -128,7 +129,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
     })
 }
 
-/// Changes the password. The viewer's other sessions end.
+/// Changes the password. The viewer's other sessions end, and this one gets a new cookie.
 pub(crate) async fn change_password(
     Accounts(web): Accounts,
     viewer: Viewer,
@@ -138,7 +139,10 @@ pub(crate) async fn change_password(
     let who = own(&viewer)?;
     let errors = match fields.repeated("new_password", "repeat") {
         Ok(new) => match web.access().change_password(who, fields.password("current_password"), new).await {
-            Ok(()) => return Ok(Redirect::to("/profile?notice=password").into_response()),
+            Ok(session) => {
+                let changed = Redirect::to("/profile?notice=password").into_response();
+                return Ok(with_session(changed, &viewer, &session));
+            }
             Err(error) => Errors::from_service(error)?,
         },
         Err(errors) => errors,

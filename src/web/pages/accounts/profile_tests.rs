@@ -30,7 +30,7 @@ async fn profile_shows_who_one_is_without_projects_while_there_is_one() {
 async fn password_is_changed_with_the_current_one() {
     let app = TestApp::with_accounts();
     create_user(&app, "ana", None, &[]).await;
-    let (browser, other) = (Browser::of(&app, "ana").await, Browser::of(&app, "ana").await);
+    let (mut browser, other) = (Browser::of(&app, "ana").await, Browser::of(&app, "ana").await);
     let form = |current: &str, new: &str, repeat: &str| {
         url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs([("current_password", current), ("new_password", new), ("repeat", repeat)])
@@ -47,8 +47,11 @@ async fn password_is_changed_with_the_current_one() {
         assert!(html.contains(error) && html.contains(&format!("id=\"wrong-{field}\"")), "{error}: {html}");
         assert!(!html.contains(NEW) && !html.contains(PASSWORD), "{html}");
     }
-    let changed = browser.lead("/profile/password", &form(PASSWORD, NEW, NEW)).await;
-    assert_eq!(changed, (303, "/profile?notice=password".into()));
+    let changed = browser.post("/profile/password", &form(PASSWORD, NEW, NEW)).await;
+    assert_eq!((changed.status().as_u16(), header_of(&changed, "location")), (303, "/profile?notice=password"));
+    let before = Browser::with_cookie(&app, &browser.cookie);
+    browser.renew(&changed);
+    assert_eq!(before.get("/profile").await.status(), 303, "the session has a new secret");
     assert!(browser.text("/profile?notice=password").await.contains("The password was changed."));
     assert_eq!(other.get("/profile").await.status(), 303, "the other session ended");
 }

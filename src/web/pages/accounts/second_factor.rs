@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::enrolment::{EnrolmentPage, RecoveryCodesPage, issuer};
 use super::fields::{Accounts, Errors, Fields, Input, own, with_status, without_token};
-use crate::service::access::{AccountError, FactorState};
+use super::sign_in::with_session;
+use crate::service::access::FactorState;
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::pages::layout::{Here, Layout, Notice};
@@ -124,9 +125,10 @@ pub(crate) async fn confirm(
     let who = own(&viewer)?;
     let sealed = fields.text("sealed");
     let error = match web.access().confirm_enrolment(who, sealed, fields.text("code")).await {
-        Ok(codes) => {
+        Ok((session, codes)) => {
             let layout = Layout::of(&web, &viewer, Here::Elsewhere, "Recovery codes").await;
-            return Ok(page(&RecoveryCodesPage::new(layout, "The second factor was added", &codes, "/profile")));
+            let shown = page(&RecoveryCodesPage::new(layout, "The second factor was added", &codes, "/profile"));
+            return Ok(with_session(shown, &viewer, &session));
         }
         Err(error) => error,
     };
@@ -151,9 +153,10 @@ pub(crate) async fn new_codes(Accounts(web): Accounts, viewer: Viewer, fields: F
     }
     let password = fields.password("current_password");
     match web.access().new_recovery_codes(who, password, fields.text("code")).await {
-        Ok(codes) => {
+        Ok((session, codes)) => {
             let layout = Layout::of(&web, &viewer, Here::Elsewhere, "Recovery codes").await;
-            Ok(page(&RecoveryCodesPage::new(layout, "New recovery codes", &codes, "/profile")))
+            let shown = page(&RecoveryCodesPage::new(layout, "New recovery codes", &codes, "/profile"));
+            Ok(with_session(shown, &viewer, &session))
         }
         Err(error) => again(&web, &viewer, Errors::from_service(error)?).await,
     }
@@ -166,10 +169,12 @@ pub(crate) async fn remove(Accounts(web): Accounts, viewer: Viewer, fields: Fiel
     if let Some(errors) = missing(&fields, &[PASSWORD, CODE]) {
         return again(&web, &viewer, errors).await;
     }
-    let removed: Result<(), AccountError> =
-        web.access().remove_second_factor(who, fields.password("current_password"), fields.text("code")).await;
-    match removed {
-        Ok(()) => Ok(Redirect::to("/profile/second-factor?notice=removed").into_response()),
+    let password = fields.password("current_password");
+    match web.access().remove_second_factor(who, password, fields.text("code")).await {
+        Ok(session) => {
+            let removed = Redirect::to("/profile/second-factor?notice=removed").into_response();
+            Ok(with_session(removed, &viewer, &session))
+        }
         Err(error) => again(&web, &viewer, Errors::from_service(error)?).await,
     }
 }

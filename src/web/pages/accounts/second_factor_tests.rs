@@ -35,12 +35,13 @@ fn codes_on(html: &str) -> Vec<String> {
 }
 
 /// Sets up a second factor on the profile, and returns its secret and recovery codes.
-async fn set_up(app: &TestApp, browser: &Browser<'_>) -> (TotpSecret, Vec<String>) {
+async fn set_up(app: &TestApp, browser: &mut Browser<'_>) -> (TotpSecret, Vec<String>) {
     let asked = text_of(browser.post("/profile/second-factor", &form(&[("current_password", PASSWORD)])).await).await;
     let secret = secret_on(&asked);
     let body = form(&[("sealed", hidden(&asked, "sealed")), ("code", &code(app, &secret, 0))]);
-    let shown = text_of(browser.post("/profile/second-factor/confirm", &body).await).await;
-    (secret, codes_on(&shown))
+    let shown = browser.post("/profile/second-factor/confirm", &body).await;
+    browser.renew(&shown);
+    (secret, codes_on(&text_of(shown).await))
 }
 
 /// Enters name and password, and returns the browser with the pending sign-in and where it leads.
@@ -64,7 +65,7 @@ fn cookies(response: &axum::response::Response) -> Vec<String> {
 async fn factor_is_set_up_on_the_profile_with_password_and_code() {
     let app = TestApp::with_accounts();
     create_user(&app, "ana", None, &[]).await;
-    let (browser, other) = (Browser::of(&app, "ana").await, Browser::of(&app, "ana").await);
+    let (mut browser, other) = (Browser::of(&app, "ana").await, Browser::of(&app, "ana").await);
     let profile = browser.text("/profile").await;
     assert!(profile.contains(r#"<dd id="second-factor">None"#), "{profile}");
     for (body, error) in [
@@ -95,8 +96,11 @@ async fn factor_is_set_up_on_the_profile_with_password_and_code() {
     let right = form(&[("sealed", sealed), ("code", &code(&app, &secret, 0))]);
     let shown = browser.post("/profile/second-factor/confirm", &right).await;
     assert_eq!((shown.status().as_u16(), header_of(&shown, "cache-control")), (200, "no-store"));
+    let before = Browser::with_cookie(&app, &browser.cookie);
+    browser.renew(&shown);
     assert_eq!(codes_on(&text_of(shown).await).len(), 10);
     assert_eq!(other.get("/profile").await.status(), 303, "the other session ended");
+    assert_eq!(before.get("/profile").await.status(), 303, "this one has a new secret");
     let profile = browser.text("/profile").await;
     assert!(profile.contains("10 recovery codes left"), "{profile}");
     let expired = browser.post("/profile/second-factor/confirm", &form(&[("sealed", "x"), ("code", "123456")])).await;
@@ -108,7 +112,7 @@ async fn factor_is_set_up_on_the_profile_with_password_and_code() {
 async fn sign_in_with_a_factor_needs_the_code() {
     let app = TestApp::with_accounts();
     create_user(&app, "ana", None, &[]).await;
-    let (secret, codes) = set_up(&app, &Browser::of(&app, "ana").await).await;
+    let (secret, codes) = set_up(&app, &mut Browser::of(&app, "ana").await).await;
     let (browser, location) = enter_password(&app, "ana", "/scans?status=failed").await;
     assert_eq!(location, "/login/code?next=%2Fscans%3Fstatus%3Dfailed");
     assert_eq!(browser.get("/scans").await.status(), 303, "there is no session yet");
@@ -140,7 +144,7 @@ async fn sign_in_with_a_factor_needs_the_code() {
 async fn recovery_code_signs_in_and_the_profile_counts_those_left() {
     let app = TestApp::with_accounts();
     create_user(&app, "ana", None, &[]).await;
-    let (_, codes) = set_up(&app, &Browser::of(&app, "ana").await).await;
+    let (_, codes) = set_up(&app, &mut Browser::of(&app, "ana").await).await;
     let (browser, _) = enter_password(&app, "ana", "/").await;
     let wrong = browser.post("/login/code", &form(&[("code", ""), ("recovery_code", "abcd")])).await;
     assert_eq!(wrong.status(), 401);
@@ -208,8 +212,8 @@ async fn account_that_must_have_a_factor_sets_it_up_at_its_sign_in() {
 async fn recovery_codes_are_replaced_and_the_factor_is_removed_with_password_and_code() {
     let app = TestApp::with_accounts();
     create_user(&app, "ana", None, &[]).await;
-    let browser = Browser::of(&app, "ana").await;
-    let (_, codes) = set_up(&app, &browser).await;
+    let mut browser = Browser::of(&app, "ana").await;
+    let (_, codes) = set_up(&app, &mut browser).await;
     let page = browser.text("/profile/second-factor").await;
     assert!(page.contains(r#"formaction="/profile/second-factor/remove""#), "{page}");
     let body = |typed: &str| form(&[("current_password", PASSWORD), ("code", typed)]);
@@ -223,11 +227,18 @@ async fn recovery_codes_are_replaced_and_the_factor_is_removed_with_password_and
             assert!(html.contains(&format!("id=\"wrong-{field}\"")) && !html.contains(PASSWORD), "{html}");
         }
     }
-    let shown = text_of(browser.post("/profile/second-factor/recovery-codes", &body(&codes[0])).await).await;
+    let shown = browser.post("/profile/second-factor/recovery-codes", &body(&codes[0])).await;
+    let before = Browser::with_cookie(&app, &browser.cookie);
+    browser.renew(&shown);
+    assert_eq!(before.get("/profile").await.status(), 303, "the session has a new secret");
+    let shown = text_of(shown).await;
     let new = codes_on(&shown);
     assert!(new.len() == 10 && new.iter().all(|code| !codes.contains(code)), "{shown}");
-    let removed = browser.lead("/profile/second-factor/remove", &body(&new[0])).await;
-    assert_eq!(removed, (303, "/profile/second-factor?notice=removed".into()));
+    let removed = browser.post("/profile/second-factor/remove", &body(&new[0])).await;
+    assert_eq!(header_of(&removed, "location"), "/profile/second-factor?notice=removed");
+    let before = Browser::with_cookie(&app, &browser.cookie);
+    browser.renew(&removed);
+    assert_eq!(before.get("/profile").await.status(), 303, "the session has a new secret");
     assert!(browser.text("/profile/second-factor?notice=removed").await.contains("The second factor was removed."));
     assert!(!app.memory.account(&name("ana")).await.unwrap().unwrap().has_second_factor);
     let none = browser.post("/profile/second-factor/remove", &body(&new[1])).await;
@@ -240,9 +251,9 @@ async fn administrator_removes_a_lost_factor_after_a_question() {
     create_user(&app, "chief", Some(ServerRole::Admin), &[]).await;
     create_user(&app, "ana", None, &[]).await;
     create(&app, "ci", AccountKind::Service, None, &[]).await;
-    let (admin, user) = (Browser::of(&app, "chief").await, Browser::of(&app, "ana").await);
-    set_up(&app, &user).await;
-    set_up(&app, &admin).await;
+    let (mut admin, mut user) = (Browser::of(&app, "chief").await, Browser::of(&app, "ana").await);
+    set_up(&app, &mut user).await;
+    set_up(&app, &mut admin).await;
     assert!(admin.text("/accounts").await.contains(r#"data-label="Second factor" class="small">Yes<"#));
     let page = admin.text("/accounts/ana").await;
     assert_eq!(element(&page, "second-factor"), "Yes");

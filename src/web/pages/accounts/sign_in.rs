@@ -6,6 +6,11 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use kastrel_actors::policy::second_factor::SignInStep;
 
+use crate::identity::cookie::session_cookie;
+use crate::service::access::NewSession;
+use crate::web::base_path::of_cookies;
+use crate::web::viewer::Viewer;
+
 /// Returns a path of this site; `/` if the text is anything else.
 pub(super) fn local(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//");
@@ -38,6 +43,11 @@ pub(super) fn with_cookie(mut response: Response, cookie: &str) -> Response {
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Adds the cookie of a session to a response. The browser replaces the one that it had.
+pub(super) fn with_session(response: Response, viewer: &Viewer, session: &NewSession) -> Response {
+    with_cookie(response, &session_cookie(&session.secret, viewer.is_https, &of_cookies(), session.max_age))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use kastrel_actors::ports::AccessStore as _;
 
 use crate::identity::password::{Password, PasswordHasher};
 use crate::identity::secret::RandomSecret;
-use crate::web::testing::{TestApp, text_of};
+use crate::web::testing::{TestApp, header_of, text_of};
 
 pub(super) const PASSWORD: &str = "seven green ladders under rain";
 
@@ -131,6 +131,13 @@ impl<'a> Browser<'a> {
             ("sec-fetch-site", "same-origin"),
         ];
         self.app.send("POST", path, &headers, body).await
+    }
+
+    /// Takes the cookie of the session that a response sets.
+    pub(super) fn renew(&mut self, response: &Response) {
+        let set = header_of(response, "set-cookie");
+        assert!(set.starts_with("kastrel-session="), "{set}");
+        self.cookie = set.split(';').next().unwrap().to_owned();
     }
 
     /// Sends a form, and returns the status and the page to which the response leads.
