@@ -6,6 +6,10 @@ use crate::model::{Account, AccountKind, ServerRole};
 /// How many codes may be tried in one pending sign-in.
 pub const MOST_TRIES_OF_SIGN_IN: u32 = 5;
 
+/// How many pending sign-ins an account may have. Each takes a right password; a further one ends
+/// the oldest.
+pub const MOST_PENDING_SIGN_INS: usize = 10;
+
 /// How many codes of an app may be tried for an account in a row. After them only recovery codes
 /// are accepted, and the first one that is right resets the number. The limit is for all sign-ins,
 /// addresses and servers together: a code has 6 digits, and three of them are valid at any moment,

@@ -56,7 +56,9 @@ pub trait SecondFactorStore: Send + Sync + 'static {
         by: &Principal,
     ) -> Result<FactorChange, StoreError>;
 
-    /// Stores a pending sign-in.
+    /// Stores a pending sign-in. An account may have
+    /// [`MOST_PENDING_SIGN_INS`](crate::policy::second_factor::MOST_PENDING_SIGN_INS): of the earlier
+    /// ones, those that expire first end. Calls at once may leave more of them until the next call.
     async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError>;
 
     /// Returns a pending sign-in that is valid at `at`.

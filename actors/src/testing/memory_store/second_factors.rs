@@ -1,11 +1,14 @@
 //! Second factors and pending sign-ins in memory.
 
+use std::cmp::Reverse;
+
 use super::access::AccessRows;
 use super::*;
 use crate::model::{
     AccountName, FactorChange, FactorUse, NewSecondFactor, PendingSignIn, SecondFactor, SecretDigest, Session,
     SessionRenewal, SignInEnd,
 };
+use crate::policy::second_factor::MOST_PENDING_SIGN_INS;
 use crate::ports::SecondFactorStore;
 
 impl AccessRows {
@@ -143,7 +146,14 @@ impl SecondFactorStore for MemoryStore {
     }
 
     async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError> {
-        self.state().access.pending.insert(pending.key, pending);
+        let rows = &mut self.state().access.pending;
+        let is_other = |row: &&PendingSignIn| row.account == pending.account && row.key != pending.key;
+        let mut others: Vec<_> = rows.values().filter(is_other).map(|row| (Reverse(row.expires_at), row.key)).collect();
+        others.sort_unstable();
+        for (_, key) in others.into_iter().skip(MOST_PENDING_SIGN_INS - 1) {
+            rows.remove(&key);
+        }
+        rows.insert(pending.key, pending);
         Ok(())
     }
 

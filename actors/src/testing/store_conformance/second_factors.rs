@@ -7,6 +7,7 @@ use crate::model::{
     AccountChange, AccountKind, AccountName, AuditQuery, DomainEvent, FactorChange, FactorUse, LinkPurpose, NewAccount,
     NewSecondFactor, OneTimeLink, PendingSignIn, SecondFactor, SecretDigest, Session, SessionRenewal, SignInEnd,
 };
+use crate::policy::second_factor::MOST_PENDING_SIGN_INS;
 
 /// The cases of this suite.
 #[macro_export]
@@ -28,6 +29,7 @@ macro_rules! second_factor_cases {
             a_recovery_code_finishes_one_sign_in
             two_sign_ins_with_one_code_at_once_start_one_session
             an_enrolment_finishes_the_sign_in_that_needed_it
+            the_oldest_pending_sign_in_of_an_account_makes_room
             pending_sign_ins_that_expired_are_deleted
             second_factors_outlive_the_process
         }
@@ -435,6 +437,24 @@ pub async fn pending_sign_ins_that_expired_are_deleted<H: StoreHarness>(world: W
     world.store.create_pending_sign_in(late).await.unwrap();
     world.store.delete_expired(at(300), at(0)).await.unwrap();
     assert_eq!((has_pending(&world, 1).await, has_pending(&world, 2).await), (false, true));
+}
+
+/// Those of another account stay.
+pub async fn the_oldest_pending_sign_in_of_an_account_makes_room<H: StoreHarness>(world: World<H>) {
+    with_accounts(&world, &["ana", "bob"]).await;
+    begin(&world, "bob", &[1]).await;
+    let most = u8::try_from(MOST_PENDING_SIGN_INS).unwrap();
+    // The later ones have the smaller keys.
+    for (key, minute) in (100..=100 + most).rev().zip(5..) {
+        let one = PendingSignIn { expires_at: at(60 * minute), ..pending(key, "ana") };
+        world.store.create_pending_sign_in(one).await.unwrap();
+        assert!(has_pending(&world, key).await, "{key}");
+    }
+    assert!(!has_pending(&world, 100 + most).await, "it was the oldest");
+    for key in 100..100 + most {
+        assert!(has_pending(&world, key).await, "{key}");
+    }
+    assert!(has_pending(&world, 1).await);
 }
 
 /// A store that is closed and opened again has the same rows.

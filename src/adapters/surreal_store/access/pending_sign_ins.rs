@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kastrel_actors::model::{
     DomainEvent, FactorUse, NewSecondFactor, PendingSignIn, Principal, SecretDigest, Session, SignInEnd,
 };
+use kastrel_actors::policy::second_factor::MOST_PENDING_SIGN_INS;
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -34,6 +35,7 @@ struct OnePending {
 struct CreateArguments {
     pending: RecordId,
     row: PendingRow,
+    others: i64,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -76,11 +78,14 @@ struct EndAnswer {
 }
 
 /// The secret of a pending sign-in is random, so a row with its digest is that of an earlier, equal
-/// call.
+/// call. The new one stays, and of the others of the account the latest `$others`.
 const CREATE: &str = "
     BEGIN;
     IF (SELECT VALUE digest FROM ONLY $pending) = NONE {
         CREATE $pending SET digest = $row.digest, account = $row.account, expires_at = $row.expires_at, tries = $row.tries RETURN NONE;
+        LET $rows = SELECT id, expires_at FROM pending_sign_in WHERE account = $row.account AND digest != $row.digest
+            ORDER BY expires_at DESC LIMIT 1000 START $others;
+        FOR $old IN $rows { DELETE $old.id RETURN NONE; };
     };
     COMMIT;";
 
@@ -166,13 +171,14 @@ impl EndAnswer {
 impl SurrealStore {
     pub(super) async fn add_pending(&self, pending: PendingSignIn) -> Result<(), StoreError> {
         let PendingSignIn { key, account, expires_at, tries } = pending;
-        let row = PendingRow {
+        let new = PendingRow {
             digest: key.to_string(),
             account: account.to_string(),
             expires_at: row::nanoseconds(expires_at),
             tries: tries.into(),
         };
-        let arguments = CreateArguments { pending: pending_key(key), row };
+        let arguments =
+            CreateArguments { pending: pending_key(key), row: new, others: row::at_most(MOST_PENDING_SIGN_INS - 1) };
         Ok(calls::execute_again(&self.inner.db, CREATE, arguments).await?)
     }
 
