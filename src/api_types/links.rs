@@ -8,7 +8,7 @@ use super::accounts::SecretText;
 use super::moment::Moment;
 use crate::identity::password::Password;
 use crate::identity::secret::RandomSecret;
-use crate::service::access::PublicLinkRequest;
+use crate::service::access::{ListedLink, PublicLinkRequest};
 
 /// A public link of a scan, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +31,10 @@ pub struct PublicLinkBody {
     pub opened: u64,
     /// When it was last opened; null if it was not.
     pub opened_at: Option<Moment>,
+    /// Why it opens nothing at the moment, although it has not expired: `creator_disabled`, or
+    /// `creator_lacks_role` to share scans of the project; null if it opens the scan.
+    #[serde(default)]
+    pub paused: Option<String>,
 }
 
 impl From<&PublicLink> for PublicLinkBody {
@@ -44,7 +48,14 @@ impl From<&PublicLink> for PublicLinkBody {
             has_password: link.password_hash.is_some(),
             opened: link.opened,
             opened_at: link.opened_at.map(Moment::of),
+            paused: None,
         }
+    }
+}
+
+impl From<&ListedLink> for PublicLinkBody {
+    fn from(listed: &ListedLink) -> Self {
+        Self { paused: listed.pause.map(|pause| pause.as_str().to_owned()), ..(&listed.link).into() }
     }
 }
 
@@ -58,7 +69,7 @@ pub struct PublicLinkList {
 impl PublicLinkList {
     /// Shows links.
     #[must_use]
-    pub fn of(links: &[PublicLink]) -> Self {
+    pub fn of(links: &[ListedLink]) -> Self {
         Self { links: links.iter().map(Into::into).collect() }
     }
 }

@@ -94,7 +94,11 @@ fn table(links: &[PublicLinkBody], scan: ScanId, now: Timestamp, style: Style) -
     ];
     let row = |link: &PublicLinkBody| {
         let expires = link.expires_at.at();
-        let expiry = if expires <= now { "expired".into() } else { relative(expires, now) };
+        let expiry = match &link.paused {
+            _ if expires <= now => "expired".into(),
+            Some(_) => format!("{}, paused", relative(expires, now)),
+            None => relative(expires, now),
+        };
         let opened = link.opened_at.map_or_else(|| "never".into(), |opened| relative(opened.at(), now));
         vec![
             cell(link.id.as_str()),
@@ -132,6 +136,7 @@ mod tests {
             has_password: true,
             opened: if opened_at.is_some() { 2 } else { 0 },
             opened_at: opened_at.map(moment),
+            paused: None,
         }
     }
 
@@ -176,11 +181,13 @@ mod tests {
             ..link("abcdefghi2", 100, None)
         };
         let now = Timestamp::from_second(7_500).unwrap();
-        let links = [link("a1B2c3D4e5", 7_500 + 86_400, Some(0)), open];
+        let paused = PublicLinkBody { paused: Some("creator_disabled".into()), ..link("c3D4e5f6g7", 11_100, None) };
+        let links = [link("a1B2c3D4e5", 7_500 + 86_400, Some(0)), open, paused];
         insta::assert_snapshot!(table(&links, ScanId(7), now, Style::PLAIN), @"
-         Id          Label     Expires  Opened  Last opened  Password  Created by  Created
-         a1B2c3D4e5  For them  in 1 d        2  2 h ago      yes       user:ana    2 h ago
-         abcdefghi2            expired       0  never        no        system      2 h ago
+         Id          Label     Expires         Opened  Last opened  Password  Created by  Created
+         a1B2c3D4e5  For them  in 1 d               2  2 h ago      yes       user:ana    2 h ago
+         abcdefghi2            expired              0  never        no        system      2 h ago
+         c3D4e5f6g7  For them  in 1 h, paused       0  never        yes       user:ana    2 h ago
         ");
         assert!(table(&[], ScanId(7), now, Style::PLAIN).contains("kastrel link create 7"));
     }

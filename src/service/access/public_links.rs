@@ -17,7 +17,7 @@ use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
 
 use super::fields::optional_label;
-use super::{AccessService, AccountError, LinkPasswordError};
+use super::{AccessService, AccountError, LinkPasswordError, ListedLink};
 use crate::identity::password::{Password, Verified};
 use crate::identity::secret::{RandomSecret, is_same, random_id};
 
@@ -70,9 +70,10 @@ impl AccessService {
     /// # Errors
     /// The caller may not see the scan or it does not exist, the caller lacks
     /// [`Operation::ShareScans`], or a failure of the store.
-    pub async fn public_links(&self, context: &RequestContext, scan: ScanId) -> Result<Vec<PublicLink>, AccountError> {
-        self.shareable(context, scan).await?;
-        Ok(self.public_links.public_links(scan).await?)
+    pub async fn public_links(&self, context: &RequestContext, scan: ScanId) -> Result<Vec<ListedLink>, AccountError> {
+        let record = self.shareable(context, scan).await?;
+        let links = self.public_links.public_links(scan).await?;
+        Ok(self.listed(links, &record.project).await?)
     }
 
     /// Creates a public link of a scan that runs or has ended, and returns its secret.
@@ -146,7 +147,8 @@ impl AccessService {
     }
 
     /// Returns what a public link gives to a visitor with this cookie. `None`: there is no such
-    /// link, it has expired or was revoked, or its scan was deleted.
+    /// link, it has expired or was revoked, its scan was deleted, or its creator may not share the
+    /// scan at the moment.
     ///
     /// # Errors
     /// A failure of the store.
@@ -221,7 +223,9 @@ impl AccessService {
             return Ok(None);
         };
         let record = self.scans.get(link.scan).await?;
-        Ok(record.filter(|record| record.created_at <= link.created_at).map(|record| (link, record)))
+        let Some(record) = record.filter(|record| record.created_at <= link.created_at) else { return Ok(None) };
+        let pause = self.pause_of(&link, &record.project).await?;
+        Ok(pause.is_none().then_some((link, record)))
     }
 
     /// Returns a scan whose public links the caller manages.
@@ -238,11 +242,12 @@ fn new_id() -> PublicLinkId {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{CancelledBy, Command, Deleted};
+    use kastrel_actors::model::{AccountChange, CancelledBy, Command, Deleted, ServerRole};
     use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
     use tokio::time::advance;
 
+    use super::super::LinkPause;
     use super::super::testing::{Fixture, OTHER_PASSWORD, PASSWORD, fields, password};
     use super::*;
 
@@ -299,7 +304,7 @@ mod tests {
         assert_eq!(found.context.grants.server_role(), None);
         assert!(all.service.record_visit(&found, address()).await.unwrap());
         let listed = all.service.public_links(&context, scan).await.unwrap();
-        assert_eq!((listed.len(), listed[0].opened, listed[0].opened_at), (1, 1, Some(link.created_at)));
+        assert_eq!((listed.len(), listed[0].link.opened, listed[0].link.opened_at), (1, 1, Some(link.created_at)));
         let event = DomainEvent::PublicLinkOpened { link: link.id.clone(), address: ADDRESS.into() };
         assert_eq!(all.audit().await.last(), Some(&(Principal::Link(link.id), event)));
         advance(Duration::from_hours(7 * 24) - Duration::from_millis(1)).await;
@@ -346,7 +351,8 @@ mod tests {
         }
         let missing = all.service.public_links(&context, ScanId(99)).await.unwrap_err();
         assert!(matches!(missing, AccountError::Denied(Denial::NotVisible)));
-        assert_eq!(all.service.public_links(&context, scan).await.unwrap(), [link]);
+        let expected = ListedLink { link, pause: None };
+        assert_eq!(all.service.public_links(&context, scan).await.unwrap(), [expected]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -390,6 +396,47 @@ mod tests {
         assert!(enter(PASSWORD).await.unwrap().is_none());
     }
 
+    /// As for a token: at most the rights of the account at the moment of use.
+    #[tokio::test(start_paused = true)]
+    async fn public_link_opens_nothing_while_its_creator_may_not_share_the_scan() {
+        let all = Fixture::new();
+        let (context, scan) = (operator(&all).await, ended(&all).await);
+        let chief = all.context_of("chief", ServerRole::Admin).await;
+        let system = RequestContext { principal: Principal::System, ..chief.clone() };
+        let request = || PublicLinkRequest { password: Some(password(PASSWORD)), ..PublicLinkRequest::default() };
+        let (secret, _) = all.service.create_public_link(&context, scan, PublicLinkRequest::default()).await.unwrap();
+        let (locked, _) = all.service.create_public_link(&context, scan, request()).await.unwrap();
+        let (of_system, _) = all.service.create_public_link(&system, scan, PublicLinkRequest::default()).await.unwrap();
+        let ana = context.principal.account().unwrap();
+        let project = &"default".parse().unwrap();
+        let change = async |change| all.store.change_account(ana, change, &Principal::System).await.unwrap();
+        let role = async |role| all.store.set_member(project, ana, role, &Principal::System).await.unwrap();
+        for (expected, step) in [
+            (None, 0),
+            (Some(LinkPause::CreatorDisabled), 1),
+            (None, 2),
+            (Some(LinkPause::CreatorLacksRole), 3),
+            (Some(LinkPause::CreatorLacksRole), 4),
+            (None, 5),
+        ] {
+            match step {
+                1 => drop(change(AccountChange::Disable).await),
+                2 => drop(change(AccountChange::Enable).await),
+                3 => drop(role(Some(ProjectRole::Scanner)).await),
+                4 => drop(role(None).await),
+                5 => drop(role(Some(ProjectRole::Owner)).await),
+                _ => {}
+            }
+            assert_eq!(opened(&all, &secret).await.is_some(), expected.is_none(), "{step}");
+            let entered = all.service.enter_link_password(&locked, &password(PASSWORD), address()).await.unwrap();
+            assert_eq!(entered.is_some(), expected.is_none(), "{step}");
+            assert!(opened(&all, &of_system).await.is_some(), "{step}");
+            let listed = all.service.public_links(&chief, scan).await.unwrap();
+            let pauses = listed.iter().filter(|listed| listed.link.created_by == context.principal);
+            assert_eq!(pauses.map(|listed| listed.pause).collect::<Vec<_>>(), [expected, expected], "{step}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn public_link_does_not_open_a_later_scan_with_the_same_number() {
         let all = Fixture::new();
@@ -397,6 +444,7 @@ mod tests {
         let (secret, link) =
             all.service.create_public_link(&context, scan, PublicLinkRequest::default()).await.unwrap();
         let restored = Fixture::new();
+        operator(&restored).await;
         advance(Duration::from_secs(1)).await;
         assert_eq!(ended(&restored).await, scan);
         assert!(restored.store.create_public_link(link).await.unwrap());

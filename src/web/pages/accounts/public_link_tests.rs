@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use kastrel_actors::model::{
-    AuditQuery, Deleted, DomainEvent, PluginResult, PluginStatus, Principal, ProjectRole, PublicLink, Resolution,
-    ScanId, Verdict,
+    AccountChange, AuditQuery, Deleted, DomainEvent, PluginResult, PluginStatus, Principal, ProjectRole, PublicLink,
+    Resolution, ScanId, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use serde_json::json;
 
-use super::testing::{Browser, element};
+use super::testing::{Browser, element, name};
 use crate::web::files::{PDF_REPORT, REPORT};
 use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
@@ -127,6 +127,32 @@ async fn link_that_opens_nothing_has_one_page() {
         assert_eq!(text_of(response).await, expected, "{path}");
     }
     assert_eq!(text_of(visitor.post(&unknown, "password=x").await).await, expected);
+}
+
+#[tokio::test]
+async fn link_of_a_disabled_creator_opens_nothing_and_its_list_says_why() {
+    let app = stage().await;
+    let ana = Browser::of_new(&app, "ana", None, OPERATOR).await;
+    let boss = Browser::of_new(&app, "boss", None, OPERATOR).await;
+    let path = link(&ana, "").await;
+    let visitor = Browser::new(&app);
+    assert!(!boss.text("/scans/1").await.contains("paused"));
+    let disable = AccountChange::Disable;
+    app.memory.change_account(&name("ana"), disable, &Principal::System).await.unwrap();
+    let unknown = text_of(visitor.get(&format!("/shared/{}", "0".repeat(64))).await).await;
+    for below in ["", "/report", "/files/1/raw%20data.json"] {
+        let response = visitor.get(&format!("{path}{below}")).await;
+        assert_eq!((response.status().as_u16(), text_of(response).await), (404, unknown.clone()), "{below}");
+    }
+    assert!(boss.text("/scans/1").await.contains("paused: its creator is disabled"));
+    let listed = json_of(boss.get("/api/scans/1/links").await).await;
+    assert_eq!(listed["links"][0]["paused"], "creator_disabled");
+    app.memory.change_account(&name("ana"), AccountChange::Enable, &Principal::System).await.unwrap();
+    assert_eq!(visitor.get(&path).await.status(), 200);
+    let (project, role) = ("default".parse().unwrap(), Some(ProjectRole::Viewer));
+    app.memory.set_member(&project, &name("ana"), role, &Principal::System).await.unwrap();
+    assert_eq!(visitor.get(&path).await.status(), 404);
+    assert!(boss.text("/scans/1").await.contains("paused: its creator may not share scans here any more"));
 }
 
 #[tokio::test]

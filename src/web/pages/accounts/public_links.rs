@@ -4,12 +4,12 @@
 use askama::Template;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{PublicLink, PublicLinkId, ScanRecord, ScanStatus};
+use kastrel_actors::model::{PublicLinkId, ScanRecord, ScanStatus};
 
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
 use super::link_password::link_path;
 use super::links::full_address;
-use crate::service::access::PublicLinkRequest;
+use crate::service::access::{LinkPause, ListedLink, PublicLinkRequest};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::headers::page;
 use crate::web::pages::layout::{Here, Layout, Notice};
@@ -33,6 +33,8 @@ pub(crate) struct LinkRow {
     pub(crate) created: MomentText,
     pub(crate) expires: MomentText,
     pub(crate) is_expired: bool,
+    /// Why it opens nothing although it has not expired.
+    pub(crate) pause: Option<&'static str>,
     pub(crate) has_password: bool,
     /// How often it was opened: `3 times`.
     pub(crate) opened: String,
@@ -68,7 +70,7 @@ impl LinkSection {
         Some(Self::new(&links, record, &web.clock(viewer), &Fields::default(), &mut Errors::default()))
     }
 
-    fn new(links: &[PublicLink], record: &ScanRecord, clock: &WallClock, typed: &Fields, errors: &mut Errors) -> Self {
+    fn new(links: &[ListedLink], record: &ScanRecord, clock: &WallClock, typed: &Fields, errors: &mut Errors) -> Self {
         let form = (record.status() != ScanStatus::Pending).then(|| LinkForm::new(typed, errors));
         Self {
             url: format!("/scans/{}/links", record.id),
@@ -79,14 +81,20 @@ impl LinkSection {
 }
 
 impl LinkRow {
-    fn new(link: &PublicLink, clock: &WallClock) -> Self {
+    fn new(listed: &ListedLink, clock: &WallClock) -> Self {
+        let ListedLink { link, pause } = listed;
+        let is_expired = link.expires_at <= clock.now;
         Self {
             id: link.id.to_string(),
             label: clean(&link.label),
             created_by: link.created_by.to_string(),
             created: clock.moment(link.created_at),
             expires: clock.moment(link.expires_at),
-            is_expired: link.expires_at <= clock.now,
+            is_expired,
+            pause: pause.filter(|_| !is_expired).map(|pause| match pause {
+                LinkPause::CreatorDisabled => "paused: its creator is disabled",
+                LinkPause::CreatorLacksRole => "paused: its creator may not share scans here any more",
+            }),
             has_password: link.password_hash.is_some(),
             opened: counted(link.opened, "time", "times"),
             opened_at: link.opened_at.map(|at| clock.moment(at)),
