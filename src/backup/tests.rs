@@ -159,7 +159,7 @@ async fn add_public_link(store: &SurrealStore) {
         opened_at: None,
     };
     assert!(store.create_public_link(link.clone()).await.unwrap());
-    assert!(store.open_public_link(&link, at(), "::1").await.unwrap());
+    assert!(store.open_public_link(&link, at(), Some("::1")).await.unwrap());
 }
 
 /// Also over several pages, of which each ends at another row.

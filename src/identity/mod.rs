@@ -1,8 +1,10 @@
 //! Credentials as pure code: passwords, second factors, API tokens, the secrets of sessions and
-//! one-time links, the cookies, and the throttle of logins. Nothing here reads a file, a row or a
+//! one-time links, the cookies, the throttle of logins, and which openings of links
+//! are recorded. Nothing here reads a file, a row or a
 //! clock; the callers store what they get and pass the time.
 
 pub mod cookie;
+pub mod openings;
 pub mod password;
 mod recent;
 pub mod recovery_code;

@@ -357,7 +357,7 @@ fn address(network: IpAddr) -> IpAddr {
 }
 
 /// The network of an address that one owner often has: a /24 of IPv4, or a /56 of IPv6.
-fn wide(address: IpAddr) -> IpAddr {
+pub(super) fn wide(address: IpAddr) -> IpAddr {
     masked(address, 24, 56)
 }
 

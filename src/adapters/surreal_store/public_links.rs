@@ -66,6 +66,7 @@ struct CreateArguments {
 struct OpenArguments {
     key: RecordId,
     now: i64,
+    is_recorded: bool,
     event: EventRows,
 }
 
@@ -122,9 +123,9 @@ const OPEN: &str = concat!(
     LET $maker = SELECT VALUE made_by FROM ONLY $key WHERE expires_at > $now;
     IF $maker != NONE AND $maker != $event.nonce {
         UPDATE $key SET opened += 1, opened_at = $now, made_by = $event.nonce RETURN NONE;
-        ",
+        IF $is_recorded { ",
     write_event!(),
-    "
+    " };
     };
     RETURN { changed: $maker != NONE };
     COMMIT;"
@@ -218,12 +219,19 @@ impl PublicLinkStore for SurrealStore {
 
     /// A call whose response was lost counts twice if another opening was committed meanwhile. The
     /// number is only for people.
-    async fn open_public_link(&self, link: &PublicLink, at: Timestamp, address: &str) -> Result<bool, StoreError> {
-        let event = DomainEvent::PublicLinkOpened { link: link.id.clone(), address: address.to_owned() };
+    async fn open_public_link(
+        &self,
+        link: &PublicLink,
+        at: Timestamp,
+        address: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let event =
+            DomainEvent::PublicLinkOpened { link: link.id.clone(), address: address.unwrap_or_default().to_owned() };
         let by = Principal::Link(link.id.clone());
         let arguments = OpenArguments {
             key: link_key(link.key),
             now: row::nanoseconds(at),
+            is_recorded: address.is_some(),
             event: self.audited_about(&event, &by, link.scan)?,
         };
         let answer: Changed = calls::call_again(&self.inner.db, OPEN, arguments).await?;
@@ -272,6 +280,7 @@ mod tests {
         let arguments = OpenArguments {
             key: link_key(link.key),
             now: row::nanoseconds(Timestamp::from_second(1).unwrap()),
+            is_recorded: true,
             event: store.audited_about(&event, &Principal::Link(link.id.clone()), scan).unwrap(),
         };
         for _ in 0..2 {

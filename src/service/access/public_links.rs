@@ -171,13 +171,19 @@ impl AccessService {
         Ok(Some(LinkAccess::Open(Box::new(LinkVisit { link, context }))))
     }
 
-    /// Counts and records that a visitor opened the scan of a link. Returns `false` if the link is
-    /// not valid any more.
+    /// Counts that a visitor opened the scan of a link, and records it, once a minute for each link
+    /// and network. Returns `false` if the link is not valid any more.
     ///
     /// # Errors
     /// The store failed to write the entry. The scan must not be shown then.
     pub async fn record_visit(&self, visit: &LinkVisit, address: IpAddr) -> Result<bool, StoreError> {
-        self.public_links.open_public_link(&visit.link, self.clock.now(), &address.to_string()).await
+        let (key, now) = (visit.link.key, Instant::now().into_std());
+        let recorded = self.openings.is_due(key, address, now).then(|| address.to_string());
+        let is_open = self.public_links.open_public_link(&visit.link, self.clock.now(), recorded.as_deref()).await?;
+        if is_open && recorded.is_some() {
+            self.openings.recorded(key, address, now);
+        }
+        Ok(is_open)
     }
 
     /// Checks the password of a public link. Attempts are throttled by the link and by the network
@@ -303,8 +309,11 @@ mod tests {
         assert_eq!((&found.link, &found.context.principal), (&link, &Principal::Link(link.id.clone())));
         assert_eq!(found.context.grants.server_role(), None);
         assert!(all.service.record_visit(&found, address()).await.unwrap());
+        let entries = all.audit().await.len();
+        assert!(all.service.record_visit(&found, "192.0.2.9".parse().unwrap()).await.unwrap());
+        assert_eq!(all.audit().await.len(), entries, "one entry a minute for each link and network");
         let listed = all.service.public_links(&context, scan).await.unwrap();
-        assert_eq!((listed.len(), listed[0].link.opened, listed[0].link.opened_at), (1, 1, Some(link.created_at)));
+        assert_eq!((listed.len(), listed[0].link.opened, listed[0].link.opened_at), (1, 2, Some(link.created_at)));
         let event = DomainEvent::PublicLinkOpened { link: link.id.clone(), address: ADDRESS.into() };
         assert_eq!(all.audit().await.last(), Some(&(Principal::Link(link.id), event)));
         advance(Duration::from_hours(7 * 24) - Duration::from_millis(1)).await;

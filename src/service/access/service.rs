@@ -14,6 +14,7 @@ use kastrel_actors::ports::{
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
+use crate::identity::openings::RecordedOpenings;
 use crate::identity::password::PasswordHasher;
 use crate::identity::throttle::LoginThrottle;
 
@@ -60,6 +61,8 @@ pub struct AccessService {
     pub(super) settings: AccessSettings,
     pub(super) hasher: PasswordHasher,
     pub(super) throttle: Arc<LoginThrottle>,
+    /// Which openings of public links are in the audit log.
+    pub(super) openings: Arc<RecordedOpenings>,
     pub(super) cache: Arc<IdentityCache>,
 }
 
@@ -83,6 +86,7 @@ impl AccessService {
             settings,
             hasher: PasswordHasher::new(settings.parallel_hashes),
             throttle: Arc::default(),
+            openings: Arc::default(),
             cache: Arc::default(),
         }
     }

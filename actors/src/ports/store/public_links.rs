@@ -7,8 +7,8 @@ use super::StoreError;
 use super::hooked::{CallHook, Hooked};
 use crate::model::{Principal, PublicLink, PublicLinkId, ScanId, SecretDigest};
 
-/// Keeps the public links of scans. Each change and each opening writes its entry of the audit log
-/// in the same transaction. The callers give the times, by their own clocks.
+/// Keeps the public links of scans. Each change, and each opening that is to be recorded, writes its
+/// entry of the audit log in the same transaction. The callers give the times, by their own clocks.
 ///
 /// The deletion of a scan deletes its links in the same transaction. Links that have expired are
 /// deleted by [`AccessStore::delete_expired`](super::AccessStore::delete_expired).
@@ -24,9 +24,14 @@ pub trait PublicLinkStore: Send + Sync + 'static {
     /// Returns the link with a secret, if it has not expired at `at`.
     async fn public_link(&self, key: SecretDigest, at: Timestamp) -> Result<Option<PublicLink>, StoreError>;
 
-    /// Counts an opening of a link by a client at `address`. Returns `false`, and writes no entry,
-    /// if there is no such link, or if it has expired at `at`.
-    async fn open_public_link(&self, link: &PublicLink, at: Timestamp, address: &str) -> Result<bool, StoreError>;
+    /// Counts an opening of a link. With the address of the client, it also writes an entry.
+    /// Returns `false`, and does neither, if there is no such link, or if it has expired at `at`.
+    async fn open_public_link(
+        &self,
+        link: &PublicLink,
+        at: Timestamp,
+        address: Option<&str>,
+    ) -> Result<bool, StoreError>;
 
     /// Deletes a link of a scan. Returns `false`, and writes no entry, if the scan has no such
     /// link.
@@ -47,7 +52,12 @@ impl<S: PublicLinkStore + ?Sized, H: CallHook> PublicLinkStore for Hooked<S, H> 
         self.hook.around("public_link", self.inner.public_link(key, at)).await
     }
 
-    async fn open_public_link(&self, link: &PublicLink, at: Timestamp, address: &str) -> Result<bool, StoreError> {
+    async fn open_public_link(
+        &self,
+        link: &PublicLink,
+        at: Timestamp,
+        address: Option<&str>,
+    ) -> Result<bool, StoreError> {
         self.hook.around("open_public_link", self.inner.open_public_link(link, at, address)).await
     }
 

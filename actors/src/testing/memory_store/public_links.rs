@@ -40,15 +40,22 @@ impl PublicLinkStore for MemoryStore {
         Ok(self.state().public_links.get(&key).filter(|link| link.expires_at > at).cloned())
     }
 
-    async fn open_public_link(&self, link: &PublicLink, at: Timestamp, address: &str) -> Result<bool, StoreError> {
+    async fn open_public_link(
+        &self,
+        link: &PublicLink,
+        at: Timestamp,
+        address: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let mut state = self.state();
         let Some(found) = state.public_links.get_mut(&link.key).filter(|found| found.expires_at > at) else {
             return Ok(false);
         };
         found.opened += 1;
         found.opened_at = found.opened_at.max(Some(at));
-        let event = DomainEvent::PublicLinkOpened { link: link.id.clone(), address: address.to_owned() };
-        state.note_about(self.clock.now(), Principal::Link(link.id.clone()), link.scan, event);
+        if let Some(address) = address {
+            let event = DomainEvent::PublicLinkOpened { link: link.id.clone(), address: address.to_owned() };
+            state.note_about(self.clock.now(), Principal::Link(link.id.clone()), link.scan, event);
+        }
         Ok(true)
     }
 

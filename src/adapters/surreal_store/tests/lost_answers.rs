@@ -308,7 +308,7 @@ fn a_public_link_whose_answer_was_lost_was_created_opened_and_revoked_once() {
         relay.let_pass(0, Fate::LoseAnswer).await;
         assert!(store.create_public_link(link.clone()).await.unwrap());
         relay.let_pass(0, Fate::LoseAnswer).await;
-        assert!(store.open_public_link(&link, jiff::Timestamp::UNIX_EPOCH, "::1").await.unwrap());
+        assert!(store.open_public_link(&link, jiff::Timestamp::UNIX_EPOCH, Some("::1")).await.unwrap());
         assert_eq!(store.public_links(scan).await.unwrap()[0].opened, 1);
         relay.let_pass(1, Fate::LoseAnswer).await;
         assert!(store.revoke_public_link(scan, &link.id, &Principal::System).await.unwrap());
