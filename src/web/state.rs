@@ -211,7 +211,7 @@ impl WebInner {
 
     /// Writes a download to the audit log, once a request, before its first byte is sent. A client
     /// of a server without accounts has no entry, which would say nothing; nor has a request for
-    /// the headers alone.
+    /// the headers alone. Returns whether there is one.
     ///
     /// # Errors
     /// The store failed to write the entry: the download is refused.
@@ -221,11 +221,12 @@ impl WebInner {
         method: &Method,
         event: DomainEvent,
         scan: Option<ScanId>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         if context.principal == Principal::Anonymous || method == Method::HEAD {
-            return Ok(());
+            return Ok(false);
         }
-        self.access().record_download(context, event, scan).await
+        self.access().record_download(context, event, scan).await?;
+        Ok(true)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -557,7 +557,7 @@ impl AuditChain for SurrealStore {
     }
 
     async fn seals(&self, after: u64, limit: usize) -> Result<Vec<SealContent>, StoreError> {
-        let mut is_repeated = false;
+        let mut repeated_at = 0;
         loop {
             let mut seals = self.seal_rows(after, limit).await?;
             let mut entries = 0;
@@ -572,10 +572,11 @@ impl AuditChain for SurrealStore {
             let keys: Vec<RecordId> = keys.collect();
             let (mut rows, pruned) = if keys.is_empty() { Default::default() } else { self.log_entries(keys).await? };
             let pruned = row::unsigned(pruned)?;
-            // Their entries were deleted between the two reads.
+            // Their entries were deleted between the two reads. The number is compared, so that one
+            // that somebody has set does not keep this going.
             let is_late = seals.iter().any(|(seal, list)| seal.number <= pruned && !list.is_empty());
-            if is_late && !is_repeated {
-                is_repeated = true;
+            if is_late && pruned > repeated_at {
+                repeated_at = pruned;
                 continue;
             }
             let mut found = Vec::with_capacity(seals.len());
@@ -612,14 +613,26 @@ impl AuditChain for SurrealStore {
         }
         let seal_of = |row: &EntryRow| row.seal.and_then(|seal| u64::try_from(seal).ok());
         let listed = self.listed_by(rows.iter().filter_map(seal_of).collect()).await?;
+        let unlisted = rows.iter().filter(|row| {
+            let key = row.key().zip(seal_of(row));
+            key.is_some_and(|((at, nonce), seal)| !listed.contains(&(seal, at, nonce.to_owned())))
+        });
+        let unlisted: Vec<RecordId> =
+            unlisted.filter_map(EntryRow::key).map(|(at, nonce)| log_key(at, nonce)).collect();
+        let (still, _) = if unlisted.is_empty() { Default::default() } else { self.log_entries(unlisted).await? };
         let mut entries = Vec::new();
         for row in rows {
             let key = row.key().map(|(at, nonce)| (at, nonce.to_owned()));
             let waits = match (seal_of(&row), key) {
                 (_, None) => false,
                 (Some(seal), Some((at, nonce))) => {
-                    let is_listed = listed.contains(&(seal, at, nonce));
+                    let is_listed = listed.contains(&(seal, at, nonce.clone()));
                     if is_listed && seal <= upto {
+                        continue;
+                    }
+                    // It was deleted because of its age, with the list of its seal, between the
+                    // reads.
+                    if !is_listed && !still.contains_key(&(at, nonce.clone())) {
                         continue;
                     }
                     // A listed one was sealed after the last seal that the caller knows. Otherwise

@@ -45,9 +45,10 @@ impl AuditLines {
 impl LocalBackend {
     /// Reads the audit log of this process. `is_recorded`: an entry says that it was exported.
     pub(crate) async fn audit_lines(&self, is_recorded: bool) -> Result<AuditLines, BackendError> {
-        let export = self.services.audit.export(&context())?;
+        let mut export = self.services.audit.export(&context())?;
         if is_recorded {
             self.access.record_download(&context(), DomainEvent::AuditExported, None).await?;
+            export.end_before_own_entry(&context().principal);
         }
         Ok(AuditLines::Here(Box::new(export)))
     }

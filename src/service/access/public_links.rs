@@ -248,7 +248,9 @@ fn new_id() -> PublicLinkId {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{AccountChange, CancelledBy, Command, Deleted, ServerRole};
+    use kastrel_actors::model::{
+        AccountChange, AccountChanged, CancelledBy, Command, Deleted, MemberChanged, ServerRole,
+    };
     use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
     use tokio::time::advance;
@@ -418,8 +420,14 @@ mod tests {
         let (of_system, _) = all.service.create_public_link(&system, scan, PublicLinkRequest::default()).await.unwrap();
         let ana = context.principal.account().unwrap();
         let project = &"default".parse().unwrap();
-        let change = async |change| all.store.change_account(ana, change, &Principal::System).await.unwrap();
-        let role = async |role| all.store.set_member(project, ana, role, &Principal::System).await.unwrap();
+        let change = async |change| {
+            let changed = all.store.change_account(ana, change, &Principal::System).await.unwrap();
+            assert_eq!(changed, AccountChanged::Changed);
+        };
+        let role = async |role| {
+            let changed = all.store.set_member(project, ana, role, &Principal::System).await.unwrap();
+            assert_eq!(changed, MemberChanged::Changed);
+        };
         for (expected, step) in [
             (None, 0),
             (Some(LinkPause::CreatorDisabled), 1),
@@ -429,11 +437,11 @@ mod tests {
             (None, 5),
         ] {
             match step {
-                1 => drop(change(AccountChange::Disable).await),
-                2 => drop(change(AccountChange::Enable).await),
-                3 => drop(role(Some(ProjectRole::Scanner)).await),
-                4 => drop(role(None).await),
-                5 => drop(role(Some(ProjectRole::Owner)).await),
+                1 => change(AccountChange::Disable).await,
+                2 => change(AccountChange::Enable).await,
+                3 => role(Some(ProjectRole::Scanner)).await,
+                4 => role(None).await,
+                5 => role(Some(ProjectRole::Owner)).await,
                 _ => {}
             }
             assert_eq!(opened(&all, &secret).await.is_some(), expected.is_none(), "{step}");

@@ -25,7 +25,9 @@ pub(crate) async fn export_audit(State(web): State<Web>, method: Method, viewer:
     let mut export = web.audit().export(&viewer.context)?;
     // If the store does not respond, the response is a problem: no byte has been sent yet.
     let first = export.next().await?.unwrap_or_default();
-    web.record_download(&viewer.context, &method, DomainEvent::AuditExported, None).await?;
+    if web.record_download(&viewer.context, &method, DomainEvent::AuditExported, None).await? {
+        export.end_before_own_entry(&viewer.context.principal);
+    }
     let name = format!("kastrel-audit-{}.ndjson", web.now().strftime("%Y%m%dT%H%M%SZ"));
     let rest = stream::unfold(Some(export), async |export| {
         let mut export = export?;
@@ -56,9 +58,10 @@ pub(crate) async fn export_audit(State(web): State<Web>, method: Method, viewer:
 mod tests {
     use std::sync::Arc;
 
+    use kastrel_actors::model::AuditQuery;
     use kastrel_actors::policy::audit_chain::{ChainFault, ChainReport, ChainTrust};
     use kastrel_actors::policy::audit_file::AuditFileCheck;
-    use kastrel_actors::ports::SystemClock;
+    use kastrel_actors::ports::{AuditLog as _, SystemClock};
     use kastrel_actors::service::AuditSealer;
     use kastrel_actors::testing::{MemoryStore, TestSigner};
 
@@ -92,7 +95,13 @@ mod tests {
         );
         let report = verified(&text_of(response).await);
         assert!(report.is_verified(), "{report:?}");
-        assert_eq!((report.seals, report.entries, report.waiting), (1, 2, 1), "the export itself is an entry");
+        assert_eq!(
+            (report.seals, report.entries, report.waiting),
+            (1, 2, 0),
+            "the file ends before the entry of the export"
+        );
+        let newest = app.memory.audit(&AuditQuery::newest(1)).await.unwrap().entries;
+        assert_eq!(newest[0].event, DomainEvent::AuditExported);
         app.memory.overwrite_audit(1, DomainEvent::QueueResumed);
         let faults = verified(&text_of(app.get("/api/audit/export").await).await).faults;
         assert!(matches!(&faults[..], [ChainFault::EntryChanged { seal: 1, .. }]), "{faults:?}");

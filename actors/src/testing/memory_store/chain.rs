@@ -26,6 +26,18 @@ impl MemoryStore {
     pub fn overwrite_audit(&self, place: usize, event: DomainEvent) {
         self.state().audit[place].event = event;
     }
+
+    /// Makes a seal look pruned, as somebody does who can write to the database. Its entries stay.
+    ///
+    /// # Panics
+    /// There is no such seal.
+    pub fn pretend_pruned(&self, number: u64) {
+        let at = self.clock.now();
+        let mut state = self.state();
+        let (seal, entries) = state.chain.seals.iter_mut().find(|(seal, _)| seal.number == number).unwrap();
+        seal.pruned_at = Some(at);
+        entries.clear();
+    }
 }
 
 impl State {
