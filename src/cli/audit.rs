@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::output::Style;
 use super::show::{Shown, show};
 use super::table::{Column, cell, grid, numeric};
+use super::text::plain;
 use crate::api_types::{AuditBody, AuditList, AuditParams};
 use crate::human_time::relative;
 
@@ -29,6 +30,7 @@ pub(super) async fn list(args: &AuditArgs, context: &mut Context) -> Result<Exit
         action: wanted.action.map(str::to_owned),
         from: wanted.from.map(moment),
         to: wanted.to.map(moment),
+        before: wanted.before.as_ref().map(ToString::to_string),
         limit: Some(args.limit.into()),
         ..AuditParams::default()
     };
@@ -43,6 +45,7 @@ fn query(args: &AuditArgs) -> AuditQuery {
         action: args.action.as_deref().and_then(|action| AuditQuery::action_named(action).ok()),
         from: args.since,
         to: args.until,
+        before: args.before.clone(),
         ..AuditQuery::newest(usize::try_from(args.limit).unwrap_or(usize::MAX))
     }
 }
@@ -52,13 +55,17 @@ async fn local_list(services: &Services, query: &AuditQuery) -> Result<AuditList
 }
 
 fn text(list: &AuditList, now: Timestamp, style: Style) -> String {
-    let more = match (list.is_partial, &list.next) {
-        (true, _) => "The search stopped after many entries that do not match; narrow it with --since and --until",
-        (false, Some(_)) => "There may be older entries; see more with --limit",
-        (false, None) => "",
+    let before = list.next.as_deref().map(|next| format!("--before {}", plain(next)));
+    let more = match (list.is_partial, before) {
+        (true, before) => format!(
+            "The search stopped after many entries that do not match; narrow it with --since and --until{}",
+            before.map(|before| format!(", or continue it with {before}")).unwrap_or_default()
+        ),
+        (false, Some(before)) => format!("There may be older entries; see more with --limit or {before}"),
+        (false, None) => String::new(),
     };
     if list.entries.is_empty() {
-        return if more.is_empty() { "No entries match.".into() } else { more.into() };
+        return if more.is_empty() { "No entries match.".into() } else { more };
     }
     let columns = [
         Column::new("When", 0),
@@ -140,7 +147,10 @@ mod tests {
          2 h ago  anonymous  scan_moved       12  to=team
         ");
         list.next = Some("1.a".into());
-        assert!(text(&list, now, Style::PLAIN).ends_with("\n\nThere may be older entries; see more with --limit"));
+        assert!(
+            text(&list, now, Style::PLAIN)
+                .ends_with("\n\nThere may be older entries; see more with --limit or --before 1.a")
+        );
     }
 
     #[test]
@@ -151,7 +161,7 @@ mod tests {
         let shown = text(&stopped, now, Style::PLAIN);
         assert_eq!(
             shown,
-            "The search stopped after many entries that do not match; narrow it with --since and --until"
+            "The search stopped after many entries that do not match; narrow it with --since and --until, or continue it with --before 1.a"
         );
     }
 }

@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use kastrel_actors::model::{ChainDigest, DomainEvent, OutboxKey, Principal, ScanId, SealKey, UnknownName};
+use kastrel_actors::model::{
+    AuditCursor, ChainDigest, DomainEvent, OutboxKey, Principal, ScanId, SealKey, UnknownName,
+};
 
 use super::common::{ReadArgs, names};
 use super::scans::scan_number;
@@ -46,6 +48,9 @@ pub struct AuditArgs {
     /// Only the entries until this day in UTC, which is included, or before this time
     #[arg(long, value_name = "TIME", value_parser = until)]
     pub until: Option<Timestamp>,
+    /// Continue an earlier list: the value that its last line names
+    #[arg(long, value_name = "PLACE")]
+    pub before: Option<AuditCursor>,
     /// Maximum number of entries
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub limit: u32,

@@ -252,11 +252,14 @@ fn event_commands_take_scans_limits_and_ids() {
         "2026-11-23",
         "--until",
         "2026-11-23T08:00:00Z",
+        "--before",
+        "10000000000.4f-2a",
     ];
     match parsed(&[&["audit", "list"][..], &filters[..]].concat()) {
         Ok(Command::Audit(AuditCommand::List(args))) => {
             let (principal, action) = (args.principal.map(|principal| principal.to_string()), args.action);
             assert_eq!((principal.as_deref(), action.as_deref()), (Some("user:ana"), Some("signed_in")));
+            assert_eq!(args.before.unwrap().to_string(), "10000000000.4f-2a");
             let moment = |text: &str| Some(text.parse().unwrap());
             assert_eq!((args.since, args.until), (moment("2026-11-23T00:00:00Z"), moment("2026-11-23T08:00:00Z")));
         }
@@ -277,6 +280,7 @@ fn event_commands_take_scans_limits_and_ids() {
         &["audit", "list", "--action", "scan_moved"],
         &["audit", "list", "--since", "yesterday"],
         &["audit", "list", "--until", "2026-13-01"],
+        &["audit", "list", "--before", "2026-11-23"],
         &["dead-letters", "resend", "12"],
         &["dead-letters", "resend"],
     ] {
