@@ -17,6 +17,10 @@ text_id!(ProjectId);
 pub struct ParseProjectIdError(String);
 
 impl ProjectId {
+    /// The error text for a project that does not exist, or that the caller may not see: the same
+    /// for both.
+    pub const UNKNOWN: &str = "there is no such project";
+
     /// The largest length, in characters.
     const MAX: usize = 40;
 

@@ -131,7 +131,7 @@ impl ScanService {
         let Some(text) = draft.project.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(default_project(own));
         };
-        let unknown = || Err(FieldError::new("project", "there is no such project"));
+        let unknown = || Err(FieldError::new("project", ProjectId::UNKNOWN));
         let Ok(project) = text.parse::<ProjectId>() else { return Ok(unknown()) };
         if context.grants.role_in(&project).is_none() {
             return Ok(unknown());

@@ -109,8 +109,7 @@ impl AccessService {
     /// # Errors
     /// A failure of the store.
     pub async fn needs_set_up(&self) -> Result<bool, StoreError> {
-        let accounts = self.store.accounts().await?;
-        Ok(!accounts.iter().any(|account| account.is_active_admin() && account.has_password))
+        Ok(!self.store.has_admin_with_password().await?)
     }
 
     /// Creates the link for the set-up, and returns its secret. Earlier ones end.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use kastrel_actors::model::{
     ConfigOverride, FieldError, Grants, HIDDEN_VALUE, IdempotencyKey, KeptSecret, MAX_OVERRIDES, MAX_WORKERS,
-    Operation, PluginInfo, PluginKind, Priority, Project, ReportFormat, SECRET_MARK, ScanMode, ScanRequest,
+    Operation, PluginInfo, PluginKind, Priority, Project, ProjectId, ReportFormat, SECRET_MARK, ScanMode, ScanRequest,
     ScanRequestDraft, SettingValue,
 };
 use kastrel_actors::policy::access::decide;
@@ -363,7 +363,7 @@ impl MaySubmit {
         let is_known = project.is_empty()
             || self.projects.is_empty()
             || self.projects.iter().any(|known| known.id.as_str() == project);
-        (!is_known).then(|| FieldError::new("project", "there is no such project"))
+        (!is_known).then(|| FieldError::new("project", ProjectId::UNKNOWN))
     }
 
     fn field(&self, chosen: &str, error: Option<String>) -> Option<ProjectField> {

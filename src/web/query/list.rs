@@ -7,7 +7,6 @@ use kastrel_actors::model::{
 use kastrel_actors::policy::listing::search_text;
 
 use super::day::Day;
-use super::parameter::NO_PROJECT;
 use crate::service::access::{AccessService, AccountError};
 use crate::web::zone::Zone;
 
@@ -98,7 +97,7 @@ impl ScanListQuery {
             return Ok(None);
         }
         self.project = None;
-        Ok(Some(FieldError::new("project", NO_PROJECT)))
+        Ok(Some(FieldError::new("project", ProjectId::UNKNOWN)))
     }
 
     /// Returns whether the query has a filter.

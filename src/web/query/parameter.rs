@@ -8,8 +8,6 @@ use kastrel_actors::model::{Cursor, Principal, ProjectId, ScanId, ScanStatus, Un
 use crate::web::zone::Zone;
 
 const MAX_TEXT: usize = 280;
-/// The error of a project that does not exist, or that the caller does not see.
-pub(super) const NO_PROJECT: &str = "there is no such project";
 
 pub(super) fn place(text: &str) -> Result<Option<Cursor>, String> {
     if text.is_empty() {
@@ -58,7 +56,7 @@ pub(super) fn project(text: &str) -> Result<Option<ProjectId>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| NO_PROJECT.to_owned())
+    text.parse().map(Some).map_err(|_| ProjectId::UNKNOWN.to_owned())
 }
 
 /// Parses a principal, such as `user:ana`.

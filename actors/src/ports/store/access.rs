@@ -24,6 +24,9 @@ pub trait AccessStore: Send + Sync + 'static {
     /// Returns all accounts, by name.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
 
+    /// Returns true if an active administrator exists who has a password.
+    async fn has_admin_with_password(&self) -> Result<bool, StoreError>;
+
     /// Returns an account.
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError>;
 
@@ -146,6 +149,10 @@ impl<S: AccessStore + ?Sized, H: CallHook> AccessStore for Hooked<S, H> {
 
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         self.hook.around("accounts", self.inner.accounts()).await
+    }
+
+    async fn has_admin_with_password(&self) -> Result<bool, StoreError> {
+        self.hook.around("has_admin_with_password", self.inner.has_admin_with_password()).await
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {

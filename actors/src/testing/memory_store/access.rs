@@ -87,6 +87,10 @@ impl AccessStore for MemoryStore {
         Ok(self.state().access.accounts.values().cloned().collect())
     }
 
+    async fn has_admin_with_password(&self) -> Result<bool, StoreError> {
+        Ok(self.state().access.accounts.values().any(|account| account.is_active_admin() && account.has_password))
+    }
+
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
         Ok(self.state().access.accounts.get(name).cloned())
     }

@@ -20,6 +20,7 @@ macro_rules! access_cases {
             accounts_are_returned_by_name
             a_change_of_an_account_ends_its_sessions_unless_it_enables_it
             the_last_active_administrator_is_neither_disabled_nor_demoted
+            only_an_active_administrator_with_a_password_counts_as_one
             two_changes_that_meet_leave_an_administrator
             a_new_password_ends_the_other_sessions_and_deletes_the_links
             a_rehash_replaces_only_the_hash_that_it_expects
@@ -282,6 +283,32 @@ pub async fn two_changes_that_meet_leave_an_administrator<H: StoreHarness>(world
             world.store.change_account(account, change, &by).await.unwrap();
         }
     }
+}
+
+/// Others are not asked for at the first start.
+pub async fn only_an_active_administrator_with_a_password_counts_as_one<H: StoreHarness>(world: World<H>) {
+    let admin = Some(ServerRole::Admin);
+    let has_one = async || world.store.has_admin_with_password().await.unwrap();
+    assert!(!has_one().await);
+    with_accounts(&world, &[("bob", None), ("eve", Some(ServerRole::Auditor))]).await;
+    let service = NewAccount { kind: AccountKind::Service, ..user("ci", admin) };
+    let without = NewAccount { password_hash: None, ..user("ana", admin) };
+    for account in [service, without] {
+        assert!(world.store.create_account(account, at(0), &Principal::System).await.unwrap());
+    }
+    assert!(!has_one().await);
+    let change = async |change| world.store.change_account(&name("bob"), change, &Principal::System).await.unwrap();
+    for (made, expected) in [
+        (AccountChange::SetServerRole(admin), true),
+        (AccountChange::Disable, false),
+        (AccountChange::Enable, true),
+        (AccountChange::SetServerRole(None), false),
+    ] {
+        assert_eq!(change(made).await, AccountChanged::Changed);
+        assert_eq!(has_one().await, expected, "{made:?}");
+    }
+    assert!(world.store.set_password(&name("ana"), "$new", None, &boss()).await.unwrap());
+    assert!(has_one().await);
 }
 
 /// A session that the caller keeps gets its new secret, with the times that it had; a session of

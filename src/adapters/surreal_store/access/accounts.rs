@@ -58,6 +58,11 @@ struct OneAccount {
 }
 
 #[derive(Debug, SurrealValue)]
+struct Found {
+    is_found: bool,
+}
+
+#[derive(Debug, SurrealValue)]
 struct Password {
     password: Option<String>,
 }
@@ -147,6 +152,12 @@ const CREATE: &str = concat!(
 );
 
 const ACCOUNTS: &str = concat!("RETURN { rows: (SELECT ", account_columns!(), " FROM account ORDER BY name) };");
+
+/// The sign-in page of everybody asks this, so it ends at the first one.
+const ADMIN_WITH_PASSWORD: &str = "
+    LET $found = SELECT VALUE name FROM account
+        WHERE kind = 'user' AND server_role = 'admin' AND is_disabled = false AND password != NONE LIMIT 1;
+    RETURN { is_found: array::len($found) > 0 };";
 
 const ACCOUNT: &str = concat!("RETURN { found: (SELECT ", account_columns!(), " FROM ONLY $key) };");
 
@@ -249,6 +260,11 @@ impl SurrealStore {
     pub(super) async fn all_accounts(&self) -> Result<Vec<Account>, StoreError> {
         let Accounts { rows } = calls::call_again(&self.inner.db, ACCOUNTS, Nothing {}).await?;
         rows.into_iter().map(AccountRow::into_account).collect()
+    }
+
+    pub(super) async fn find_admin_with_password(&self) -> Result<bool, StoreError> {
+        let found: Found = calls::call_again(&self.inner.db, ADMIN_WITH_PASSWORD, Nothing {}).await?;
+        Ok(found.is_found)
     }
 
     pub(super) async fn read_account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {

@@ -99,6 +99,10 @@ impl AccessStore for SurrealStore {
         self.all_accounts().await
     }
 
+    async fn has_admin_with_password(&self) -> Result<bool, StoreError> {
+        self.find_admin_with_password().await
+    }
+
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, StoreError> {
         self.read_account(name).await
     }
