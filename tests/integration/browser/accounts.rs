@@ -15,21 +15,26 @@ use crate::product::app::TestApp;
 /// The environment of a server with accounts.
 const ACCOUNTS: &[(&str, &str)] = &[("KASTREL_AUTH_MODE", "local")];
 /// The password of each account.
-const PASSWORD: &str = "seven green ladders under rain";
+pub(super) const PASSWORD: &str = "seven green ladders under rain";
 /// The HTTP status of the open page.
-const STATUS: &str = "performance.getEntriesByType('navigation')[0].responseStatus";
+pub(super) const STATUS: &str = "performance.getEntriesByType('navigation')[0].responseStatus";
 /// The links of the navigation.
 const NAVIGATION: &str = "[...document.querySelectorAll('.nav a')].map((link) => link.id)";
 /// The controls of the open page that change scans or the queue.
 const CONTROLS: &str = "[...document.querySelectorAll('#new-scan, #queue-resume, #queue-pause, #bulk, #clone, #delete, main [data-act]')].map((one) => one.id || one.dataset.act)";
 
 /// Starts a server with the administrator `admin`.
-async fn with_admin() -> Stage {
+pub(super) async fn with_admin() -> Stage {
+    with_admin_in(Browser::start().await).await
+}
+
+/// The same, with this browser.
+pub(super) async fn with_admin_in(browser: Browser) -> Stage {
     let mut app = TestApp::prepare(ACCOUNTS);
     let file = password_file(&app);
     app.set("KASTREL_ADMIN_PASSWORD_FILE", &file);
     app.restart().await;
-    Stage::of(Browser::start().await, app).await
+    Stage::of(browser, app).await
 }
 
 /// Writes the password to a file. Returns its path.
@@ -47,20 +52,20 @@ async fn command(stage: &Stage, args: &[&str]) -> String {
 }
 
 /// Creates a user with the password and a role in the default project.
-async fn create_user(stage: &Stage, name: &str, role: &str) {
+pub(super) async fn create_user(stage: &Stage, name: &str, role: &str) {
     let file = password_file(&stage.app);
     command(stage, &["user", "create", name, "--role", role, "--password-file", &file]).await;
 }
 
 /// Signs in on the open login page.
-async fn sign_in_here(page: &Browser, name: &str, password: &str) {
+pub(super) async fn sign_in_here(page: &Browser, name: &str, password: &str) {
     page.fill("#field-name", name).await;
     page.fill("#field-password", password).await;
     page.click("#sign-in").await;
 }
 
 /// Opens the login page, signs in, and waits for the overview.
-async fn sign_in(stage: &Stage, page: &Browser, name: &str) {
+pub(super) async fn sign_in(stage: &Stage, page: &Browser, name: &str) {
     open(stage, page, "/login").await;
     sign_in_here(page, name, PASSWORD).await;
     until_signed_in(page, name).await;
@@ -72,7 +77,7 @@ async fn until_signed_in(page: &Browser, name: &str) {
 }
 
 /// Opens a page of the server in any browser.
-async fn open(stage: &Stage, page: &Browser, path: &str) {
+pub(super) async fn open(stage: &Stage, page: &Browser, path: &str) {
     page.open(&format!("{}{path}", stage.proxy.url())).await;
 }
 
@@ -84,13 +89,13 @@ async fn set_password(page: &Browser, button: &str) {
 }
 
 /// Returns the text that the open page shows once.
-async fn shown_once(page: &Browser, id: &str) -> String {
+pub(super) async fn shown_once(page: &Browser, id: &str) -> String {
     page.until(&format!("document.getElementById('{id}') !== null")).await;
     page.js(&format!("document.getElementById('{id}').textContent")).await.as_str().unwrap().to_owned()
 }
 
 /// Returns the code of an app: that of the current step, or one `ahead`.
-async fn app_code(page: &Browser, secret: &TotpSecret, ahead: u64) -> String {
+pub(super) async fn app_code(page: &Browser, secret: &TotpSecret, ahead: u64) -> String {
     let milliseconds = page.js("Date.now()").await.as_i64().unwrap();
     secret.code(step_at(jiff::Timestamp::from_millisecond(milliseconds).unwrap()) + ahead).to_string()
 }

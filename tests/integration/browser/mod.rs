@@ -1,5 +1,6 @@
 //! Tests of the dashboard with a real browser and the real program.
 
+mod access;
 mod accessibility;
 mod accounts;
 mod base_path;
