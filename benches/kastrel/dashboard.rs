@@ -18,7 +18,7 @@ use crate::server::{self, Server};
 const FEW: (u64, &str) = (100_000, "20 ms");
 const MANY: (u64, &str) = (1_000_000, "30 ms");
 /// The number of timed requests.
-const ANSWERS: usize = 100;
+pub(crate) const ANSWERS: usize = 100;
 /// The number of open pages that show the same change.
 const VIEWERS: usize = 200;
 /// The number of open streams.
@@ -40,8 +40,8 @@ pub(crate) async fn million(report: &mut Report) {
 async fn pages_of(report: &mut Report, (scans, target): (u64, &'static str)) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("kastrel.backup");
-    write_past(&pattern(dir.path()).await, scans, &file);
-    let server = Server::start_restored(&file).await;
+    write_past(&pattern(dir.path()).await, scans, &file, |_| "default".into());
+    let server = Server::start_restored(&file, &[]).await;
     server.settle().await;
     for (name, path) in [
         ("overview", "/"),
@@ -121,7 +121,7 @@ async fn until_text(stream: &mut TcpStream, wanted: &str) -> Option<()> {
 }
 
 /// Returns the backup of a server with one completed and one failed scan.
-async fn pattern(dir: &Path) -> String {
+pub(crate) async fn pattern(dir: &Path) -> String {
     let server = Server::start(2).await;
     server.settle().await;
     for target in ["6p.test", "usage-1p.test"] {
@@ -142,9 +142,9 @@ async fn pattern(dir: &Path) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-/// Writes a backup that repeats the scans of `pattern` for 200 targets: seven times the first, then
-/// the second.
-fn write_past(pattern: &str, scans: u64, to: &Path) {
+/// Writes a backup that repeats the scans of `pattern` for 200 targets, each in the project that
+/// `project_of` returns for its number: seven times the first, then the second.
+pub(crate) fn write_past(pattern: &str, scans: u64, to: &Path, project_of: impl Fn(u64) -> String) {
     let mut lines = pattern.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut header = lines.next().unwrap();
     // Each scan with the plugins that follow it.
@@ -168,6 +168,7 @@ fn write_past(pattern: &str, scans: u64, to: &Path) {
     for id in 1..=scans {
         let (scan, plugins) = &mut past[usize::from(id % 8 == 0)];
         scan["id"] = json!(id);
+        scan["project"] = json!(project_of(id));
         scan["request"]["target"] = json!(format!("host-{}.example.com", id % 200));
         put(format!("{}\n", json!({ "scan": scan })));
         for plugin in plugins {
@@ -185,7 +186,7 @@ fn write_past(pattern: &str, scans: u64, to: &Path) {
 }
 
 /// Returns a number with a comma between its groups of three digits.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();

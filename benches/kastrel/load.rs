@@ -16,7 +16,13 @@ const CONNECTIONS: usize = 32;
 
 /// Returns the requests per second.
 pub(crate) async fn run(address: SocketAddr, path: &str, length: Duration) -> f64 {
-    let request: Arc<[u8]> = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes().into();
+    run_as(address, path, None, length).await
+}
+
+/// Returns the requests per second, each with this API token.
+pub(crate) async fn run_as(address: SocketAddr, path: &str, token: Option<&str>, length: Duration) -> f64 {
+    let credential = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let request: Arc<[u8]> = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{credential}\r\n").into_bytes().into();
     let count = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let tasks: Vec<_> = (0..CONNECTIONS)

@@ -11,6 +11,7 @@
     reason = "a program for developers: it prints, and it stops at the first surprise"
 )]
 
+mod accounts;
 mod cluster;
 mod dashboard;
 mod load;
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
     if only.as_deref() == Some("dashboard::million") {
         runtime.block_on(dashboard::million(&mut report));
     }
-    take! { idle_memory latency burst progress restart status telemetry::cost crowd dashboard::pages dashboard::streams cluster::latency cluster::fleet }
+    take! { idle_memory latency burst progress restart status telemetry::cost crowd dashboard::pages dashboard::streams accounts::lists accounts::token accounts::sign_ins cluster::latency cluster::fleet }
     println!("{}", report.table());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");
     std::fs::write(&path, report.json()).unwrap();

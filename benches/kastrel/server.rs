@@ -13,6 +13,8 @@ pub(crate) struct Server {
     process: Child,
     client: reqwest::Client,
     dir: TempDir,
+    /// The API token of the requests to a server with accounts.
+    token: Option<String>,
 }
 
 /// Returns milliseconds since the epoch, from the clock that the fake KAST also uses.
@@ -27,13 +29,13 @@ impl Server {
         Self::serve(&["--concurrency", &concurrency.to_string()], &[]).await
     }
 
-    /// Starts `kastrel serve` with the rows of a backup.
-    pub(crate) async fn start_restored(backup: &Path) -> Self {
+    /// Starts `kastrel serve` with the rows of a backup and with more environment variables.
+    pub(crate) async fn start_restored(backup: &Path, variables: &[(&str, String)]) -> Self {
         let dir = folder();
         let status =
             command(dir.path(), "data", &[]).arg("restore").arg(backup).stdout(Stdio::null()).status().await.unwrap();
         assert!(status.success(), "the backup could not be restored");
-        Self::serve_in(dir, &["--concurrency", "4"], &[]).await
+        Self::serve_in(dir, &["--concurrency", "4"], variables).await
     }
 
     /// Starts `kastrel serve` with more arguments and environment variables.
@@ -51,7 +53,37 @@ impl Server {
         let address = until(|| address(&data)).await;
         // A reqwest client needs a TLS provider even for plain HTTP.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { address, process, client: reqwest::Client::new(), dir }
+        Self { address, process, client: reqwest::Client::new(), dir, token: None }
+    }
+
+    /// Runs a command on the data folder. Returns its output without the line end.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> String {
+        let output =
+            command(self.dir.path(), "data", &[]).args(arguments).stderr(Stdio::piped()).output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// Sends this API token with the requests from now on.
+    pub(crate) fn use_token(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
+    }
+
+    /// Signs in with the form of the login page.
+    pub(crate) async fn sign_in(&self, name: &str, password: &str) {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("name", name), ("password", password)])
+            .finish();
+        let answer = client
+            .post(self.url("/login"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .body(form)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status().as_u16(), 303, "{name}");
     }
 
     /// Starts `kastrel worker` beside this server, with its own data folder.
@@ -68,7 +100,7 @@ impl Server {
     /// Waits until `count` nodes are registered.
     pub(crate) async fn nodes(&self, count: usize) {
         loop {
-            let answer = self.client.get(self.url("/api/nodes")).send().await.unwrap();
+            let answer = self.get("/api/nodes").send().await.unwrap();
             let list: serde_json::Value = answer.json().await.unwrap();
             if list["nodes"].as_array().is_some_and(|nodes| nodes.len() == count) {
                 return;
@@ -79,7 +111,7 @@ impl Server {
 
     /// Returns the number of completed scans.
     pub(crate) async fn completed(&self) -> u64 {
-        let answer = self.client.get(self.url("/api/stats")).send().await.unwrap();
+        let answer = self.get("/api/stats").send().await.unwrap();
         let stats: serde_json::Value = answer.json().await.unwrap();
         stats["scans"]["completed"].as_u64().unwrap()
     }
@@ -88,7 +120,7 @@ impl Server {
     pub(crate) async fn settle(&self) {
         for path in ["/readyz", "/api/plugins"] {
             loop {
-                if self.client.get(self.url(path)).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                if self.get(path).send().await.is_ok_and(|answer| answer.status().is_success()) {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -99,13 +131,7 @@ impl Server {
     /// Submits a scan. Returns its id and the time of the request.
     pub(crate) async fn submit(&self, target: &str) -> (u64, f64) {
         let sent = now_ms();
-        let answer = self
-            .client
-            .post(self.url("/api/scans"))
-            .json(&serde_json::json!({ "target": target }))
-            .send()
-            .await
-            .unwrap();
+        let answer = self.post("/api/scans").json(&serde_json::json!({ "target": target })).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 201, "{}", answer.text().await.unwrap());
         let id = answer.headers()["location"].to_str().unwrap().rsplit('/').next().unwrap().parse().unwrap();
         (id, sent)
@@ -130,7 +156,7 @@ impl Server {
 
     pub(crate) async fn ended(&self, id: u64) {
         loop {
-            let answer = self.client.get(self.url(&format!("/api/scans/{id}/status"))).send().await.unwrap();
+            let answer = self.get(&format!("/api/scans/{id}/status")).send().await.unwrap();
             let status: serde_json::Value = answer.json().await.unwrap();
             if !matches!(status["status"].as_str(), Some("pending" | "running")) {
                 return;
@@ -141,7 +167,7 @@ impl Server {
 
     pub(crate) async fn cancel_all(&self, ids: &[u64]) {
         for id in ids {
-            let answer = self.client.post(self.url(&format!("/api/scans/{id}/cancel"))).send().await.unwrap();
+            let answer = self.post(&format!("/api/scans/{id}/cancel")).send().await.unwrap();
             assert!(answer.status().is_success(), "{}", answer.status());
         }
         for id in ids {
@@ -152,7 +178,7 @@ impl Server {
     /// Requests a page. Returns the time until the complete response, in milliseconds.
     pub(crate) async fn page(&self, path: &str) -> f64 {
         let start = now_ms();
-        let answer = self.client.get(self.url(path)).send().await.unwrap();
+        let answer = self.get(path).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         answer.bytes().await.unwrap();
         now_ms() - start
@@ -167,7 +193,7 @@ impl Server {
     }
 
     async fn part(&self, path: &str) {
-        let request = self.client.get(self.url(path)).header("x-kastrel-poll", "1").header("x-kastrel-part", "live");
+        let request = self.get(path).header("x-kastrel-poll", "1").header("x-kastrel-part", "live");
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{path}");
         answer.bytes().await.unwrap();
@@ -176,6 +202,16 @@ impl Server {
     /// Returns the resident memory of the server, without its scanners.
     pub(crate) fn resident_mb(&self) -> f64 {
         resident_mb(&self.process)
+    }
+
+    /// Forgets the peak of the server's memory so far.
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.process.id().unwrap()), "5").unwrap();
+    }
+
+    /// Returns the peak of the server's resident memory.
+    pub(crate) fn peak_mb(&self) -> f64 {
+        memory_mb(&self.process, "VmHWM:")
     }
 
     /// Returns the bytes that the server has passed to the system to write to files, in kilobytes.
@@ -211,8 +247,23 @@ impl Server {
 
     /// Sends a request without a body.
     pub(crate) async fn order(&self, path: &str) {
-        let answer = self.client.post(self.url(path)).send().await.unwrap();
+        let answer = self.post(path).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.with_token(self.client.get(self.url(path)))
+    }
+
+    fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.with_token(self.client.post(self.url(path)))
+    }
+
+    fn with_token(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     fn url(&self, path: &str) -> String {
@@ -222,10 +273,14 @@ impl Server {
 
 /// Returns the resident memory of a process.
 pub(crate) fn resident_mb(process: &Child) -> f64 {
+    memory_mb(process, "VmRSS:")
+}
+
+fn memory_mb(process: &Child, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
     let kilobytes: f64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .unwrap()
         .trim()
         .trim_end_matches(" kB")
