@@ -51,7 +51,8 @@ impl AccessService {
         Ok(pause(self.store.account(name).await?.as_ref(), project))
     }
 
-    /// Adds to the links of a scan of this project why they open nothing. Each creator is read once.
+    /// Adds to the links of a scan of this project why they open nothing. Each creator is read
+    /// once.
     pub(super) async fn listed(
         &self,
         links: Vec<PublicLink>,
@@ -77,8 +78,8 @@ impl AccessService {
     }
 }
 
-/// Decides about a creator with this account. Accounts are not deleted, so one that is missing is
-/// treated as disabled.
+/// Decides about a creator with this account. Accounts are not deleted, so one that is missing
+/// counts as disabled.
 fn pause(account: Option<&Account>, project: &ProjectId) -> Option<LinkPause> {
     match account {
         None => Some(LinkPause::CreatorDisabled),

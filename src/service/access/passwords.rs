@@ -11,9 +11,9 @@ use super::{AccessService, AccountError, NewSession, SignedIn};
 use crate::identity::password::{Password, Verified};
 
 impl AccessService {
-    /// Changes the password of the caller's account. Its session stays and gets the returned secret,
-    /// the others end. A wrong current password counts as an attempt to sign in from the address of
-    /// the session.
+    /// Changes the password of the caller's account. Its session stays and gets the returned
+    /// secret, the others end. A wrong current password counts as an attempt to sign in from the
+    /// address of the session.
     ///
     /// # Errors
     /// The caller has no session (a token does not suffice), the current password is wrong, there

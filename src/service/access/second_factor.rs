@@ -38,8 +38,8 @@ impl AccessService {
     }
 
     /// Removes the second factor of the caller's account, and ends the other sessions. Returns this
-    /// session with its new secret, which has no effect if the account must have a factor. Wrong passwords and codes count as at a
-    /// sign-in.
+    /// session with its new secret, which has no effect if the account must have a factor. Wrong
+    /// passwords and codes count as at a sign-in.
     ///
     /// # Errors
     /// The caller has no session, the current password is wrong or there were too many attempts

@@ -110,7 +110,7 @@ async fn second_tab_has_the_new_cookie_of_the_first_one_and_the_end_of_its_sessi
     page.fill("#field-repeat", "nine red boats behind snow").await;
     page.click("#change-password").await;
     page.until("location.search === '?notice=password' && document.getElementById('notice') !== null").await;
-    // Who copied the cookie has nothing any more; the other tab goes on with the new one.
+    // Who copied the cookie has nothing any more; the other tab has the new one.
     let after = cookie().await;
     assert_eq!((status(&before).await, status(&after).await), (401, 200));
     page.client().switch_to_window(first.clone()).await.unwrap();

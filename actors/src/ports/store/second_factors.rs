@@ -26,7 +26,8 @@ pub trait SecondFactorStore: Send + Sync + 'static {
     async fn try_second_factor(&self, account: &AccountName) -> Result<Option<SecondFactor>, StoreError>;
 
     /// Adds a second factor to an account. Ends its pending sign-ins, and its sessions except the
-    /// one of `renewal`, which gets its new secret. Returns `false`, and changes nothing, if the account has one, or does not exist.
+    /// one of `renewal`, which gets its new secret. Returns `false`, and changes nothing, if the
+    /// account has one, or does not exist.
     async fn add_second_factor(
         &self,
         factor: NewSecondFactor,
@@ -35,7 +36,8 @@ pub trait SecondFactorStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Removes the second factor of an account and its recovery codes. Ends its pending sign-ins,
-    /// and its sessions except the one of `renewal`, which gets its new secret. With `used`, only if that use is accepted.
+    /// and its sessions except the one of `renewal`, which gets its new secret. With `used`, only if
+    /// that use is accepted.
     async fn remove_second_factor(
         &self,
         account: &AccountName,
@@ -57,8 +59,9 @@ pub trait SecondFactorStore: Send + Sync + 'static {
     ) -> Result<FactorChange, StoreError>;
 
     /// Stores a pending sign-in. An account may have
-    /// [`MOST_PENDING_SIGN_INS`](crate::policy::second_factor::MOST_PENDING_SIGN_INS): of the earlier
-    /// ones, those that expire first end. Calls at once may leave more of them until the next call.
+    /// [`MOST_PENDING_SIGN_INS`](crate::policy::second_factor::MOST_PENDING_SIGN_INS): of the
+    /// earlier ones, those that expire first end. Calls at once may leave more of them until the
+    /// next call.
     async fn create_pending_sign_in(&self, pending: PendingSignIn) -> Result<(), StoreError>;
 
     /// Returns a pending sign-in that is valid at `at`.

@@ -285,7 +285,7 @@ pub async fn two_changes_that_meet_leave_an_administrator<H: StoreHarness>(world
     }
 }
 
-/// Others are not asked for at the first start.
+/// With any other account, the server still needs its first administrator.
 pub async fn only_an_active_administrator_with_a_password_counts_as_one<H: StoreHarness>(world: World<H>) {
     let admin = Some(ServerRole::Admin);
     let has_one = async || world.store.has_admin_with_password().await.unwrap();
