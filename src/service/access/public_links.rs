@@ -248,14 +248,11 @@ fn new_id() -> PublicLinkId {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{
-        AccountChange, AccountChanged, CancelledBy, Command, Deleted, MemberChanged, ServerRole,
-    };
+    use kastrel_actors::model::{CancelledBy, Command, Deleted};
     use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
     use tokio::time::advance;
 
-    use super::super::LinkPause;
     use super::super::testing::{Fixture, OTHER_PASSWORD, PASSWORD, fields, password};
     use super::*;
 
@@ -405,53 +402,6 @@ mod tests {
         all.service.revoke_public_link(&context, scan, &link.id).await.unwrap();
         assert!(visit(&all, &secret, Some(&pass.secret)).await.is_none());
         assert!(enter(PASSWORD).await.unwrap().is_none());
-    }
-
-    /// As for a token: at most the rights of the account at the moment of use.
-    #[tokio::test(start_paused = true)]
-    async fn public_link_opens_nothing_while_its_creator_may_not_share_the_scan() {
-        let all = Fixture::new();
-        let (context, scan) = (operator(&all).await, ended(&all).await);
-        let chief = all.context_of("chief", ServerRole::Admin).await;
-        let system = RequestContext { principal: Principal::System, ..chief.clone() };
-        let request = || PublicLinkRequest { password: Some(password(PASSWORD)), ..PublicLinkRequest::default() };
-        let (secret, _) = all.service.create_public_link(&context, scan, PublicLinkRequest::default()).await.unwrap();
-        let (locked, _) = all.service.create_public_link(&context, scan, request()).await.unwrap();
-        let (of_system, _) = all.service.create_public_link(&system, scan, PublicLinkRequest::default()).await.unwrap();
-        let ana = context.principal.account().unwrap();
-        let project = &"default".parse().unwrap();
-        let change = async |change| {
-            let changed = all.store.change_account(ana, change, &Principal::System).await.unwrap();
-            assert_eq!(changed, AccountChanged::Changed);
-        };
-        let role = async |role| {
-            let changed = all.store.set_member(project, ana, role, &Principal::System).await.unwrap();
-            assert_eq!(changed, MemberChanged::Changed);
-        };
-        for (expected, step) in [
-            (None, 0),
-            (Some(LinkPause::CreatorDisabled), 1),
-            (None, 2),
-            (Some(LinkPause::CreatorLacksRole), 3),
-            (Some(LinkPause::CreatorLacksRole), 4),
-            (None, 5),
-        ] {
-            match step {
-                1 => change(AccountChange::Disable).await,
-                2 => change(AccountChange::Enable).await,
-                3 => role(Some(ProjectRole::Scanner)).await,
-                4 => role(None).await,
-                5 => role(Some(ProjectRole::Owner)).await,
-                _ => {}
-            }
-            assert_eq!(opened(&all, &secret).await.is_some(), expected.is_none(), "{step}");
-            let entered = all.service.enter_link_password(&locked, &password(PASSWORD), address()).await.unwrap();
-            assert_eq!(entered.is_some(), expected.is_none(), "{step}");
-            assert!(opened(&all, &of_system).await.is_some(), "{step}");
-            let listed = all.service.public_links(&chief, scan).await.unwrap();
-            let pauses = listed.iter().filter(|listed| listed.link.created_by == context.principal);
-            assert_eq!(pauses.map(|listed| listed.pause).collect::<Vec<_>>(), [expected, expected], "{step}");
-        }
     }
 
     #[tokio::test(start_paused = true)]

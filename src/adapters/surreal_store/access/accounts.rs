@@ -384,6 +384,55 @@ mod tests {
         }
     }
 
+    /// The same call with the same arguments, as after a lost answer: the browser has the new cookie
+    /// in any case.
+    #[tokio::test]
+    async fn repeated_change_of_a_password_renews_the_session_once() {
+        use kastrel_actors::model::{SecretDigest, Session};
+        use kastrel_actors::ports::AuditLog as _;
+
+        let store = SurrealStore::in_memory().await.unwrap();
+        let ana: AccountName = "ana".parse().unwrap();
+        let new = NewAccount {
+            name: ana.clone(),
+            kind: AccountKind::User,
+            server_role: None,
+            password_hash: None,
+            memberships: BTreeMap::new(),
+        };
+        assert!(store.create_account(new, Timestamp::UNIX_EPOCH, &Principal::System).await.unwrap());
+        let session = |byte| Session {
+            key: SecretDigest::new([byte; 32]),
+            account: ana.clone(),
+            created_at: Timestamp::UNIX_EPOCH,
+            used_at: Timestamp::from_second(1).unwrap(),
+            expires_at: Timestamp::from_second(1000).unwrap(),
+            address: "::1".into(),
+            agent: "Browser".into(),
+        };
+        for byte in [1, 2] {
+            store.create_session(session(byte)).await.unwrap();
+        }
+        let event = DomainEvent::PasswordChanged { account: ana.clone() };
+        let arguments = PasswordArguments {
+            key: account_key(&ana),
+            name: ana.to_string(),
+            hash: "$hash".into(),
+            renewal: Some(RenewalRow::from(SessionRenewal { old: session(1).key, new: session(3).key })),
+            event: store.audited(&event, &Principal::System).unwrap(),
+        };
+        for _ in 0..2 {
+            let answer: Changed = calls::call_again(&store.inner.db, SET_PASSWORD, arguments.clone()).await.unwrap();
+            assert!(answer.changed);
+            assert_eq!(store.sessions(&ana).await.unwrap(), [session(3)]);
+        }
+        assert_eq!(
+            store.audit(&AuditQuery::newest(9)).await.unwrap().entries.len(),
+            4,
+            "account_created, two times signed_in, password_changed"
+        );
+    }
+
     #[tokio::test]
     async fn repeated_creation_finds_its_own_account_and_is_audited_once() {
         use kastrel_actors::ports::AuditLog as _;
