@@ -8,7 +8,8 @@ use super::hooked::{CallHook, Hooked};
 use crate::model::{Principal, PublicLink, PublicLinkId, ScanId, SecretDigest};
 
 /// Keeps the public links of scans. Each change, and each opening that is to be recorded, writes
-/// its entry of the audit log in the same transaction. The callers give the times, by their own clocks.
+/// its entry of the audit log in the same transaction. The callers give the times, by their own
+/// clocks.
 ///
 /// The deletion of a scan deletes its links in the same transaction. Links that have expired are
 /// deleted by [`AccessStore::delete_expired`](super::AccessStore::delete_expired).

@@ -36,8 +36,8 @@ pub trait SecondFactorStore: Send + Sync + 'static {
     ) -> Result<bool, StoreError>;
 
     /// Removes the second factor of an account and its recovery codes. Ends its pending sign-ins,
-    /// and its sessions except the one of `renewal`, which gets its new secret. With `used`, only if
-    /// that use is accepted.
+    /// and its sessions except the one of `renewal`, which gets its new secret. With `used`, only
+    /// if that use is accepted.
     async fn remove_second_factor(
         &self,
         account: &AccountName,

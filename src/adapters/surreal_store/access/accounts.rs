@@ -384,8 +384,8 @@ mod tests {
         }
     }
 
-    /// The same call with the same arguments, as after a lost answer: the browser has the new cookie
-    /// in any case.
+    /// The same call with the same arguments, as after a lost answer: the browser has the new
+    /// cookie in any case.
     #[tokio::test]
     async fn repeated_change_of_a_password_renews_the_session_once() {
         use kastrel_actors::model::{SecretDigest, Session};
