@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{AccountName, Grants, Principal, ProjectId, ProjectRole, ServerRole};
+use super::{AccountName, Grants, MailAddress, Principal, ProjectId, ProjectRole, ServerRole};
 
 named_enum! {
     /// What an account belongs to.
@@ -31,6 +31,8 @@ pub struct Account {
     pub has_password: bool,
     /// True if a sign-in needs a second factor after the password.
     pub has_second_factor: bool,
+    /// The mail address to which links for a new password and notices are sent.
+    pub mail: Option<MailAddress>,
     /// When it was created.
     pub created_at: Timestamp,
     /// Its role in each project of which it is a member.
@@ -71,6 +73,8 @@ pub struct NewAccount {
     pub server_role: Option<ServerRole>,
     /// The hash of its password, if it has one.
     pub password_hash: Option<String>,
+    /// Its mail address, if it has one.
+    pub mail: Option<MailAddress>,
     /// Its role in each project of which it is a member.
     pub memberships: BTreeMap<ProjectId, ProjectRole>,
 }
@@ -140,6 +144,7 @@ mod tests {
             is_disabled: false,
             has_password: true,
             has_second_factor: false,
+            mail: None,
             created_at: Timestamp::UNIX_EPOCH,
             memberships: BTreeMap::from([(ProjectId::default(), ProjectRole::Owner)]),
         };

@@ -117,6 +117,24 @@ pub enum DomainEvent {
         /// The account.
         account: AccountName,
     },
+    /// A one-time link was mailed with which the password of an account can be set.
+    PasswordLinkMailed {
+        /// The account.
+        account: AccountName,
+        /// The network address of the client that requested it on the login page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// A new mail address of an account was entered. It counts when it is confirmed.
+    MailRequested {
+        /// The account.
+        account: AccountName,
+    },
+    /// The mail address of an account was changed or removed.
+    MailChanged {
+        /// The account.
+        account: AccountName,
+    },
     /// A project was created.
     ProjectCreated {
         /// The project.
@@ -275,7 +293,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 39] = [
+    pub const ACTIONS: [&'static str; 42] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -292,6 +310,9 @@ impl DomainEvent {
         "server_role_changed",
         "password_changed",
         "password_link_created",
+        "password_link_mailed",
+        "mail_requested",
+        "mail_changed",
         "project_created",
         "member_changed",
         "signed_in",
@@ -353,6 +374,9 @@ impl DomainEvent {
             Self::ServerRoleChanged { .. } => "server_role_changed",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordLinkCreated { .. } => "password_link_created",
+            Self::PasswordLinkMailed { .. } => "password_link_mailed",
+            Self::MailRequested { .. } => "mail_requested",
+            Self::MailChanged { .. } => "mail_changed",
             Self::ProjectCreated { .. } => "project_created",
             Self::MemberChanged { .. } => "member_changed",
             Self::SignedIn { .. } => "signed_in",
@@ -531,6 +555,10 @@ mod tests {
             DomainEvent::ServerRoleChanged { account: account(), role: None },
             DomainEvent::PasswordChanged { account: account() },
             DomainEvent::PasswordLinkCreated { account: account() },
+            DomainEvent::PasswordLinkMailed { account: account(), address: Some("::1".into()) },
+            DomainEvent::PasswordLinkMailed { account: account(), address: None },
+            DomainEvent::MailRequested { account: account() },
+            DomainEvent::MailChanged { account: account() },
             DomainEvent::ProjectCreated { project: ProjectId::default() },
             DomainEvent::MemberChanged {
                 project: ProjectId::default(),

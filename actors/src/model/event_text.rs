@@ -43,6 +43,13 @@ impl DomainEvent {
             Self::PasswordLinkCreated { account } => {
                 format!("One-time link for the password of account {account} created")
             }
+            Self::PasswordLinkMailed { account, .. } => {
+                format!("One-time link for the password of account {account} mailed")
+            }
+            Self::MailRequested { account } => {
+                format!("New mail address of account {account} entered; it waits for its confirmation")
+            }
+            Self::MailChanged { account } => format!("Mail address of account {account} changed"),
             Self::ProjectCreated { project } => format!("Project {project} created"),
             Self::MemberChanged { project, account, role: None } => {
                 format!("Account {account} removed from project {project}")
@@ -100,6 +107,7 @@ impl DomainEvent {
             | Self::SignInFailed { address, .. }
             | Self::PublicLinkOpened { address, .. }
             | Self::PublicLinkRefused { address, .. } => Some(address),
+            Self::PasswordLinkMailed { address, .. } => address.as_deref(),
             _ => None,
         }
     }
@@ -152,6 +160,28 @@ mod tests {
         ] {
             assert_eq!(event.text(), text);
             assert_eq!(event.address(), of_visitor.then_some("::1"), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn events_of_mail_name_the_account_and_have_the_address_of_the_client() {
+        let account = || "ana".parse::<AccountName>().unwrap();
+        let mailed = |address: Option<&str>| DomainEvent::PasswordLinkMailed {
+            account: account(),
+            address: address.map(str::to_owned),
+        };
+        let text = "One-time link for the password of account ana mailed";
+        for (event, text, address) in [
+            (mailed(Some("::1")), text, Some("::1")),
+            (mailed(None), text, None),
+            (
+                DomainEvent::MailRequested { account: account() },
+                "New mail address of account ana entered; it waits for its confirmation",
+                None,
+            ),
+            (DomainEvent::MailChanged { account: account() }, "Mail address of account ana changed", None),
+        ] {
+            assert_eq!((event.text().as_str(), event.address()), (text, address));
         }
     }
 

@@ -24,6 +24,7 @@ mod issues;
 mod labels;
 mod list_query;
 mod listing;
+mod mail_address;
 mod network;
 mod node;
 mod node_fault;
@@ -76,6 +77,7 @@ pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, Severit
 pub use labels::{AttemptOutcome, ExitClass, LeaseResult};
 pub use list_query::{Cursor, ListQuery, ScanPage};
 pub use listing::ScanOrder;
+pub use mail_address::{MailAddress, MailRequest, MailedLink, ParseMailAddressError};
 pub use names::UnknownName;
 pub use network::{Network, ParseNetworkError};
 pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, QueuePause};

@@ -20,6 +20,7 @@ pub mod fairness;
 pub mod infrastructure;
 pub mod lease;
 pub mod listing;
+pub mod mailed_links;
 pub mod operator;
 pub mod override_policy;
 pub mod overrides;

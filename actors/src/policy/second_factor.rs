@@ -99,6 +99,7 @@ mod tests {
             is_disabled: false,
             has_password: kind == AccountKind::User,
             has_second_factor,
+            mail: None,
             created_at: Timestamp::UNIX_EPOCH,
             memberships: BTreeMap::new(),
         }

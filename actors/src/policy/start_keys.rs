@@ -83,6 +83,7 @@ mod tests {
             is_disabled: false,
             has_password: true,
             has_second_factor: false,
+            mail: None,
             created_at: at(0),
             memberships: role.map(|role| (ProjectId::default(), role)).into_iter().collect::<BTreeMap<_, _>>(),
         }

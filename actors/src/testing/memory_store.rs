@@ -3,6 +3,7 @@
 mod access;
 mod chain;
 mod clearances;
+mod mail;
 mod public_links;
 mod second_factors;
 

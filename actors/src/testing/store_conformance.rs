@@ -9,6 +9,7 @@ pub mod clearances;
 pub mod coordination;
 pub mod coverage;
 pub mod dispatch_store;
+pub mod mail;
 pub mod node_registry;
 pub mod outbox;
 pub mod public_links;
@@ -39,7 +40,7 @@ use crate::model::{
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
-    AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer,
+    AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer, MailStore,
     NodeRegistry, Outbox, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
@@ -63,6 +64,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + AccessStore
         + ClearanceStore
         + SecondFactorStore
+        + MailStore
         + PublicLinkStore
         + StoreHealth;
 
@@ -121,6 +123,7 @@ macro_rules! store_conformance_tests {
         $crate::access_cases! { $harness }
         $crate::clearances_cases! { $harness }
         $crate::second_factor_cases! { $harness }
+        $crate::mail_cases! { $harness }
         $crate::public_links_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }

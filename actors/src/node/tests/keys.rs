@@ -31,6 +31,7 @@ async fn with_ana(cluster: &Cluster, role: ProjectRole) {
         kind: AccountKind::User,
         server_role: None,
         password_hash: None,
+        mail: None,
         memberships: BTreeMap::from([(ProjectId::default(), role)]),
     };
     assert!(cluster.store.create_account(new, cluster.now(), &Principal::System).await.unwrap());

@@ -10,6 +10,7 @@ mod dispatch;
 mod error;
 mod health;
 pub mod hooked;
+mod mail;
 mod nodes;
 mod outbox;
 mod public_links;
@@ -24,8 +25,8 @@ mod turns;
 pub mod prelude {
     pub use super::{
         AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _, DispatchStore as _,
-        NodeRegistry as _, Outbox as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
-        SecondFactorStore as _, StoreHealth as _,
+        MailStore as _, NodeRegistry as _, Outbox as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _,
+        ScanRepository as _, SecondFactorStore as _, StoreHealth as _,
     };
 }
 
@@ -36,6 +37,7 @@ pub use dispatch::DispatchStore;
 pub use error::StoreError;
 pub use health::StoreHealth;
 pub use hooked::CallHook;
+pub use mail::MailStore;
 pub use nodes::NodeRegistry;
 pub use outbox::{AuditLog, Outbox};
 pub use public_links::PublicLinkStore;

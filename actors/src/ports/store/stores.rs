@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
 use super::{
-    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, NodeRegistry, Outbox,
+    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, MailStore, NodeRegistry, Outbox,
     PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 
@@ -36,6 +36,8 @@ pub struct Stores {
     pub clearances: Arc<dyn ClearanceStore>,
     /// Second factors and the sign-ins that wait for them.
     pub second_factors: Arc<dyn SecondFactorStore>,
+    /// The mail addresses of accounts.
+    pub mail: Arc<dyn MailStore>,
     /// The public links of scans.
     pub public_links: Arc<dyn PublicLinkStore>,
     /// The health of the store.
@@ -59,6 +61,7 @@ impl Stores {
             + AccessStore
             + ClearanceStore
             + SecondFactorStore
+            + MailStore
             + PublicLinkStore
             + StoreHealth,
     {
@@ -75,6 +78,7 @@ impl Stores {
             access: Arc::<S>::clone(store),
             clearances: Arc::<S>::clone(store),
             second_factors: Arc::<S>::clone(store),
+            mail: Arc::<S>::clone(store),
             public_links: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
@@ -96,6 +100,7 @@ impl Stores {
             access: Arc::new(Hooked::new(self.access, hook)),
             clearances: Arc::new(Hooked::new(self.clearances, hook)),
             second_factors: Arc::new(Hooked::new(self.second_factors, hook)),
+            mail: Arc::new(Hooked::new(self.mail, hook)),
             public_links: Arc::new(Hooked::new(self.public_links, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }

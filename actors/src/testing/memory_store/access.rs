@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::model::{
-    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MemberChanged, NewAccount, OneTimeLink,
-    PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest, Session, SessionRenewal, SetUpResult,
+    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MailRequest, MemberChanged, NewAccount, OneTimeLink, PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest, Session, SessionRenewal, SetUpResult,
     TokenId, TokenRecord,
 };
 use crate::ports::AccessStore;
@@ -17,7 +16,11 @@ pub(super) struct AccessRows {
     projects: BTreeMap<ProjectId, Project>,
     pub(super) sessions: BTreeMap<SecretDigest, Session>,
     tokens: BTreeMap<TokenId, TokenRecord>,
-    links: BTreeMap<SecretDigest, OneTimeLink>,
+    pub(super) links: BTreeMap<SecretDigest, OneTimeLink>,
+    /// The links that were mailed.
+    pub(super) mailed: BTreeSet<SecretDigest>,
+    /// The mail addresses that wait for their confirmation.
+    pub(super) mail_requests: BTreeMap<SecretDigest, MailRequest>,
     /// The second factors; the number of recovery codes is counted.
     pub(super) factors: BTreeMap<AccountName, SecondFactor>,
     pub(super) recovery_codes: BTreeSet<(AccountName, SecretDigest)>,
@@ -27,7 +30,7 @@ pub(super) struct AccessRows {
 impl AccessRows {
     /// Creates an account unless its name is taken.
     fn create(&mut self, account: NewAccount, at: Timestamp) -> Option<DomainEvent> {
-        let NewAccount { name, kind, server_role, password_hash, memberships } = account;
+        let NewAccount { name, kind, server_role, password_hash, mail, memberships } = account;
         if self.accounts.contains_key(&name) {
             return None;
         }
@@ -40,6 +43,7 @@ impl AccessRows {
             is_disabled: false,
             has_password,
             has_second_factor: false,
+            mail,
             created_at: at,
             memberships,
         };
@@ -54,6 +58,7 @@ impl AccessRows {
         self.passwords.insert(name.clone(), hash.to_owned());
         self.end_sign_ins(name, renewal);
         self.links.retain(|_, link| link.purpose != LinkPurpose::SetPassword(name.clone()));
+        self.mail_requests.retain(|_, request| request.account != *name);
         true
     }
 
@@ -128,6 +133,9 @@ impl AccessStore for MemoryStore {
         }
         if after != before {
             state.access.accounts.insert(name.clone(), after);
+            if change == AccountChange::Disable {
+                state.access.mail_requests.retain(|_, request| request.account != *name);
+            }
             if change != AccountChange::Enable {
                 state.access.end_sign_ins(name, None);
             }
@@ -254,12 +262,13 @@ impl AccessStore for MemoryStore {
     async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.state();
         state.public_links.retain(|_, link| link.expires_at > at);
-        let AccessRows { sessions, tokens, links, pending, .. } = &mut state.access;
+        let AccessRows { sessions, tokens, links, pending, mail_requests, .. } = &mut state.access;
         let before = sessions.len();
         sessions.retain(|_, session| session.expires_at > at && session.used_at >= idle_since);
         tokens.retain(|_, token| token.expires_at > at);
         links.retain(|_, link| link.expires_at > at);
         pending.retain(|_, pending| pending.expires_at > at);
+        mail_requests.retain(|_, request| request.expires_at > at);
         Ok((before - sessions.len()) as u64)
     }
 

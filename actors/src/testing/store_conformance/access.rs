@@ -69,6 +69,7 @@ fn user(text: &str, server_role: Option<ServerRole>) -> NewAccount {
         kind: AccountKind::User,
         server_role,
         password_hash: Some(format!("$hash of {text}")),
+        mail: None,
         memberships: BTreeMap::new(),
     }
 }
@@ -158,6 +159,7 @@ pub async fn an_account_is_created_once_and_read_as_it_was_written<H: StoreHarne
         is_disabled: false,
         has_password: true,
         has_second_factor: false,
+        mail: None,
         created_at: at(5),
         memberships,
     };
@@ -181,6 +183,7 @@ pub async fn accounts_are_returned_by_name<H: StoreHarness>(world: World<H>) {
         let account = NewAccount {
             kind: AccountKind::Service,
             password_hash: None,
+            mail: None,
             memberships: BTreeMap::from([(project(&text.replace('+', "")), ProjectRole::Operator)]),
             ..user(text, None)
         };

@@ -89,6 +89,7 @@ async fn with_accounts<H: StoreHarness>(world: &World<H>, accounts: &[&str]) {
             kind: AccountKind::User,
             server_role: None,
             password_hash: Some("$hash".into()),
+            mail: None,
             memberships: BTreeMap::new(),
         };
         assert!(world.store.create_account(new, at(0), &Principal::System).await.unwrap());
