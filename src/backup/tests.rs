@@ -81,6 +81,7 @@ async fn add_accounts(store: &SurrealStore) {
             kind: AccountKind::User,
             server_role,
             password_hash: server_role.map(|_| "$hash\"".to_owned()),
+            mail: server_role.map(|_| "Ana@example.com".parse().unwrap()),
             memberships: BTreeMap::from([(team.clone(), ProjectRole::Owner)]),
         };
         assert!(store.create_account(account, at(), &by).await.unwrap());

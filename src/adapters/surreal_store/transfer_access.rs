@@ -1,7 +1,7 @@
 //! Exports and imports accounts, memberships, projects, clearances, API tokens, public links,
 //! second factors and recovery codes: their part of backup and restore. The secret of a second
-//! factor stays sealed. Sessions, pending sign-ins and one-time links are not exported: everybody
-//! signs in again after a restore.
+//! factor stays sealed. Sessions, pending sign-ins, one-time links and mail addresses that
+//! wait for their confirmation are not exported: everybody signs in again after a restore.
 //!
 //! Rows that belong to an account are exported before the accounts. An account is never deleted, so
 //! each of them has its account in the backup, also if it is created during the export.
@@ -96,6 +96,8 @@ pub struct ExportedAccount {
     is_disabled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     password: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mail: Option<String>,
     created_at: i64,
 }
 
@@ -200,7 +202,7 @@ const MEMBERSHIPS: &str = "RETURN { rows: (SELECT account, project, role FROM $r
 const PROJECTS: &str = "RETURN { rows: (SELECT name, title, created_at FROM $range LIMIT $limit) };";
 
 const ACCOUNTS: &str = "
-    RETURN { rows: (SELECT name, kind, server_role, is_disabled, password, created_at FROM $range LIMIT $limit) };";
+    RETURN { rows: (SELECT name, kind, server_role, is_disabled, password, mail, created_at FROM $range LIMIT $limit) };";
 
 const CLEARANCES: &str = "
     RETURN { rows: (SELECT project, pattern, level, authorised_by, at, until, text FROM $range LIMIT $limit) };";
@@ -229,7 +231,7 @@ const IMPORT: &str = "
     FOR $row IN $accounts {
         UPSERT type::record('account', [$row.name]) SET
             name = $row.name, kind = $row.kind, server_role = $row.server_role, is_disabled = $row.is_disabled, password = $row.password,
-            created_at = $row.created_at, made_by = $run
+            mail = $row.mail, created_at = $row.created_at, made_by = $run
             RETURN NONE;
     };
     FOR $row IN $clearances {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{
-    Account, AccountChange, AccountChanged, AccountName, DomainEvent, NewAccount, Principal, ServerRole, SessionRenewal,
+    Account, AccountChange, AccountChanged, AccountName, DomainEvent, MailAddress, NewAccount, Principal, ServerRole,
+    SessionRenewal,
 };
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
@@ -24,6 +25,7 @@ pub(super) struct NewAccountRow {
     kind: String,
     server_role: Option<String>,
     password: Option<String>,
+    mail: Option<String>,
     created_at: i64,
     members: Vec<NewMember>,
 }
@@ -37,6 +39,7 @@ pub(super) struct AccountRow {
     is_disabled: bool,
     has_password: bool,
     has_second_factor: bool,
+    mail: Option<String>,
     created_at: i64,
     members: Vec<MemberRow>,
 }
@@ -105,7 +108,7 @@ struct RehashArguments {
 /// range has the memberships of this account alone.
 macro_rules! account_columns {
     () => {
-        "name, kind, server_role, is_disabled, password != NONE AS has_password, created_at,
+        "name, kind, server_role, is_disabled, password != NONE AS has_password, mail, created_at,
         (SELECT VALUE account FROM ONLY second_factor:[$parent.name]) != NONE AS has_second_factor,
         (SELECT project, role FROM membership:[$parent.name]..[$parent.name + '!']) AS members"
     };
@@ -117,7 +120,7 @@ macro_rules! write_account {
     () => {
         "CREATE $row.key SET
             name = $row.name, kind = $row.kind, server_role = $row.server_role, is_disabled = false, password = $row.password,
-            created_at = $row.created_at, made_by = $event.nonce
+            mail = $row.mail, created_at = $row.created_at, made_by = $event.nonce
             RETURN NONE;
         FOR $member IN $row.members {
             CREATE $member.key SET account = $row.name, project = $member.project, role = $member.role RETURN NONE;
@@ -132,7 +135,8 @@ macro_rules! write_password {
         concat!(
             "UPDATE $key SET password = $hash RETURN NONE;",
             end_sign_ins!(),
-            "DELETE one_time_link WHERE account = $name RETURN NONE;"
+            "DELETE one_time_link WHERE account = $name RETURN NONE;
+            DELETE mail_request WHERE account = $name RETURN NONE;"
         )
     };
 }
@@ -185,6 +189,7 @@ const CHANGE: &str = concat!(
             DELETE session WHERE account = $name RETURN NONE;
             DELETE pending_sign_in WHERE account = $name RETURN NONE;
         };
+        IF $disabled { DELETE mail_request WHERE account = $name RETURN NONE; };
         ",
     write_event!(),
     "
@@ -210,13 +215,14 @@ const REHASH: &str = "BEGIN; UPDATE $key SET password = $new WHERE password = $o
 
 impl NewAccountRow {
     pub(super) fn new(account: NewAccount, at: Timestamp) -> (Self, DomainEvent) {
-        let NewAccount { name, kind, server_role, password_hash, memberships } = account;
+        let NewAccount { name, kind, server_role, password_hash, mail, memberships } = account;
         let row = Self {
             key: account_key(&name),
             name: name.to_string(),
             kind: kind.to_string(),
             server_role: server_role.map(|role| role.to_string()),
             password: password_hash,
+            mail: mail.map(|mail| mail.to_string()),
             created_at: row::nanoseconds(at),
             members: new_members(&name, &memberships),
         };
@@ -238,6 +244,7 @@ impl AccountRow {
             is_disabled: self.is_disabled,
             has_password: self.has_password,
             has_second_factor: self.has_second_factor,
+            mail: self.mail.map(|mail| mail.parse::<MailAddress>()).transpose().map_err(row::corrupt)?,
             created_at: row::timestamp(self.created_at)?,
             memberships: self.members.into_iter().map(MemberRow::into_membership).collect::<Result<_, _>>()?,
         })
@@ -352,6 +359,7 @@ mod tests {
                 kind: AccountKind::User,
                 server_role: Some(ServerRole::Admin),
                 password_hash: None,
+                mail: None,
                 memberships: BTreeMap::new(),
             };
             assert!(store.create_account(account, Timestamp::UNIX_EPOCH, &Principal::System).await.unwrap());
@@ -443,6 +451,7 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: BTreeMap::new(),
         };
         let (row, event) = NewAccountRow::new(new, Timestamp::UNIX_EPOCH);

@@ -25,6 +25,11 @@ pub(super) fn link_key(key: SecretDigest) -> RecordId {
     row::text_key("one_time_link", &key.to_string())
 }
 
+/// The key of the row of a mail address that waits for its confirmation.
+pub(super) fn mail_request_key(key: SecretDigest) -> RecordId {
+    row::text_key("mail_request", &key.to_string())
+}
+
 /// The key of the row of a second factor.
 pub(super) fn factor_key(account: &AccountName) -> RecordId {
     row::text_key("second_factor", account.as_str())

@@ -14,7 +14,7 @@ use super::super::store::SurrealStore;
 use super::Changed;
 use super::accounts::{NewAccountRow, write_account, write_password};
 use super::keys::{account_key, link_key};
-use super::sessions::{RenewalRow, end_sign_ins};
+use super::renewal::{RenewalRow, end_sign_ins};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct SetUpLinkArguments {
@@ -240,6 +240,7 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: std::collections::BTreeMap::new(),
         };
         let (row, event) = NewAccountRow::new(new, at);

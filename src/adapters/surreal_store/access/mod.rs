@@ -1,4 +1,5 @@
-//! Accounts, projects and credentials: the ports [`AccessStore`] and [`SecondFactorStore`].
+//! Accounts, projects and credentials: the ports [`AccessStore`], [`SecondFactorStore`] and
+//! [`MailStore`](kastrel_actors::ports::MailStore).
 //!
 //! Each change and its entry of the audit log are one transaction. A change that is called again
 //! after a lost response recognizes its own earlier effect, each method in its own way:
@@ -15,6 +16,7 @@
 mod accounts;
 mod keys;
 mod links;
+mod mail;
 mod pending_sign_ins;
 mod projects;
 mod second_factors;

@@ -302,6 +302,7 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: std::collections::BTreeMap::new(),
         };
         assert!(store.create_account(new, at(0), &Principal::System).await.unwrap());

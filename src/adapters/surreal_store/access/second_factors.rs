@@ -395,6 +395,7 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: std::collections::BTreeMap::new(),
         };
         assert!(store.create_account(new, Timestamp::UNIX_EPOCH, &Principal::System).await.unwrap());

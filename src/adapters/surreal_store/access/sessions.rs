@@ -150,6 +150,7 @@ const DELETE_EXPIRED: &str = "
     DELETE token WHERE expires_at <= $until RETURN NONE;
     DELETE one_time_link WHERE expires_at <= $until RETURN NONE;
     DELETE pending_sign_in WHERE expires_at <= $until RETURN NONE;
+    DELETE mail_request WHERE expires_at <= $until RETURN NONE;
     DELETE public_link WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";
