@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod audit_key;
 pub mod kast_runner;
+pub mod mail;
 pub mod node_health;
 pub mod redis_queue;
 pub mod secret_box;

@@ -92,6 +92,8 @@ pub async fn prepare_first_admin(access: &AccessService, config: &Config, url: &
             kind: AccountKind::User,
             server_role: Some(ServerRole::Admin),
             password: Some(read_password(path)?),
+            mail: None,
+            send_link: false,
             memberships: BTreeMap::new(),
         };
         access.create_account(&RequestContext::system(telemetry::current_or_new()), request).await?;

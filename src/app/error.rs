@@ -7,6 +7,7 @@ use kastrel_actors::ports::StoreError;
 
 use crate::adapters::artifacts::ConnectError;
 use crate::adapters::kast_runner::{KastConfigError, RunAsError};
+use crate::adapters::mail::SmtpError;
 use crate::adapters::surreal_store::OpenError;
 use crate::config::{AddressError, ConfigError, RedisUrlError};
 
@@ -57,6 +58,9 @@ pub enum AppError {
     /// The database did not respond.
     #[error("failed to read the installation id of the database")]
     Installation(#[from] StoreError),
+    /// The mail server or the sender cannot be used.
+    #[error("mail.smtp_url or mail.from cannot be used")]
+    Mail(#[from] SmtpError),
     /// The Redis URL is invalid.
     #[error("redis.url or redis.prefix cannot be used")]
     RedisUrl(#[from] RedisUrlError),

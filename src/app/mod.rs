@@ -13,6 +13,7 @@ mod database;
 mod error;
 mod identity;
 mod links;
+mod mail;
 mod node;
 mod reports;
 mod scanner;
@@ -29,6 +30,7 @@ use tracing::warn;
 
 use self::audit::Sealing;
 use self::common::{absolute, sealer};
+use self::mail::RunningMails;
 use crate::adapters::kast_runner::RunAs;
 use crate::adapters::surreal_store::{FolderLock, SurrealStore};
 use crate::backup::{AutomaticBackups, BackupSource, BackupStatus, RunningBackups};
@@ -43,6 +45,7 @@ pub use artifacts::artifacts;
 pub use database::{RestoreTarget, backup_folder, database_to_back_up};
 pub use error::AppError;
 use links::Links;
+pub use mail::mailer;
 use node::{Folders, RunningNode};
 pub(crate) use scanner::isolation;
 
@@ -85,6 +88,8 @@ pub struct App {
     _readings: Option<AbortOnDropHandle<()>>,
     _mirror: Option<AbortOnDropHandle<()>>,
     _queue_watch: Option<AbortOnDropHandle<()>>,
+    /// The sending of mails, if it is configured.
+    mails: Option<RunningMails>,
     _upkeep: Option<AbortOnDropHandle<()>>,
     _lock: Option<FolderLock>,
 }
@@ -137,6 +142,7 @@ impl App {
                 Arc::clone(&ports.sealer),
                 accounts::settings(config),
             );
+            let (access, mails) = RunningMails::start(config, access)?;
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
                 let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
@@ -194,6 +200,7 @@ impl App {
                 _readings: readings,
                 _mirror: replica_sync,
                 _queue_watch: queue_watch,
+                mails,
                 _upkeep: upkeep,
                 _lock: links.lock,
             })
@@ -260,9 +267,12 @@ impl App {
         }
     }
 
-    /// Closes the database, after everything else has stopped. Returns when all commits are written
-    /// to disk and the files are released.
+    /// Sends the mails that are left, and closes the database, after everything else has stopped.
+    /// Returns when all commits are written to disk and the files are released.
     pub async fn close(&self) {
+        if let Some(mails) = &self.mails {
+            mails.stop().await;
+        }
         if let Some(sealing) = &self.sealing {
             sealing.stop().await;
         }

@@ -12,6 +12,7 @@ use super::key::Key;
 use super::public_url::PublicUrl;
 use super::resolver::Resolver;
 use super::secret::{SecretText, SecretUrl};
+use super::sender::Sender;
 use super::values::{
     AuthMode, FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, RequiredFactor, ScannerChoice, ScopeRules,
     Setting, SettingPatterns, TraceUrl, UserText, VariableNames,
@@ -178,6 +179,19 @@ settings! {
         /// role `admin`. all: all. A user without one sets it up at the next sign-in. API tokens
         /// and commands on the data folder are not affected.
         require_second_factor: RequiredFactor = "off";
+    }
+
+    /// Mails: links for new passwords, confirmations of mail addresses, and notices of changes.
+    mail: MailConfig {
+        /// URL of the mail server: smtps://user:password@host:465, or
+        /// smtp://user:password@host:587?tls=required. Without TLS, only a mail server on this
+        /// machine: smtp://localhost:25. Special characters of the password are percent-encoded.
+        /// It needs mail.from and server.public_url. Empty: no mails are sent.
+        smtp_url: Option<SecretUrl> = "", secret true;
+        /// Sender of the mails, such as `Kastrel <kastrel@example.com>`.
+        from: Option<Sender> = "";
+        /// Time limit for handing a mail to the mail server, in seconds.
+        timeout_seconds: Duration = 20, within 1 to 600;
     }
 
     /// Folders.

@@ -19,6 +19,8 @@ mod redis_url;
 mod resolver;
 mod role;
 mod secret;
+mod sender;
+mod smtp_url;
 mod suggest;
 mod typed;
 mod values;
@@ -40,6 +42,8 @@ pub use redis_url::{RedisUrlError, check_redis_url, parse_redis_url};
 pub use resolver::Effective;
 pub use role::Role;
 pub use secret::{SecretText, SecretUrl, redact};
+pub use sender::Sender;
+pub use smtp_url::{SmtpUrlError, check_smtp_url};
 pub use values::{
     AuthMode, LogFormat, LogLevel, ProxyRules, RequiredFactor, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl,
     UserText, VariableNames,

@@ -16,6 +16,7 @@ use super::error::Problem;
 use super::keys::Config;
 use super::redis_url::check_redis_url;
 use super::resolver::Effective;
+use super::smtp_url::check_smtp_url;
 
 /// The shortest time for which entries of the audit log are kept, in days.
 const LEAST_KEEP_DAYS: u32 = 30;
@@ -125,8 +126,8 @@ impl Config {
     }
 }
 
-/// Validates the database and Redis URLs with the adapters' own parsers, and the path of the key
-/// file.
+/// Validates the database and Redis URLs with the adapters' own parsers, the URL of the mail server,
+/// and the path of the key file.
 pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let database = config
         .database
@@ -136,6 +137,8 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
         .map(|error| error.to_string());
     let redis =
         config.redis.url.as_ref().and_then(|url| check_redis_url(url.expose()).err()).map(|error| error.to_string());
+    let mail =
+        config.mail.smtp_url.as_ref().and_then(|url| check_smtp_url(url.expose()).err()).map(|error| error.to_string());
     let problem = |(key, why): (&str, Option<String>)| {
         let one = effective.iter().find(|one| one.key.name == key)?;
         Some(Problem::Unusable { key: one.key.name, origin: one.origin.clone(), why: why? })
@@ -145,7 +148,7 @@ pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem>
     let key_file = config.secrets.key_file.as_ref().is_some_and(|path| is_hex(path.to_string_lossy().trim()));
     let key_file = key_file
         .then(|| "it is 64 hexadecimal digits, so it is a key and not a file; write them to a file that only its owner can read, and set the path of that file".to_owned());
-    [("database.url", database), ("redis.url", redis), ("secrets.key_file", key_file)]
+    [("database.url", database), ("redis.url", redis), ("mail.smtp_url", mail), ("secrets.key_file", key_file)]
         .into_iter()
         .filter_map(problem)
         .collect()
@@ -189,6 +192,11 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
         config.server.public_url.as_ref().is_some_and(|url| *url.base_path() != config.server.base_path),
         format!("{} must have the path {}", name("server.public_url"), name("server.base_path")),
     );
+    for (missing, key) in
+        [(config.mail.from.is_none(), "mail.from"), (config.server.public_url.is_none(), "server.public_url")]
+    {
+        check(config.mail.smtp_url.is_some() && missing, format!("{} needs {key}", name("mail.smtp_url")));
+    }
     check(
         (1..LEAST_KEEP_DAYS).contains(&config.audit.keep_days),
         format!("{} must be 0, or at least {LEAST_KEEP_DAYS}", name("audit.keep_days")),
@@ -317,6 +325,27 @@ mod tests {
             let text = problem(url, base);
             assert!(text.contains("server.public_url") && text.contains("server.base_path"), "{text}");
         }
+    }
+
+    #[test]
+    fn mails_need_a_sender_and_the_address_of_the_server() {
+        let problem = |pairs: &[(&str, &str)]| {
+            let env: BTreeMap<String, String> =
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Sources::of(&env).resolve().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let url = ("KASTREL_MAIL__SMTP_URL", "smtps://kastrel:hunter2@mail.example.com");
+        let (from, public) =
+            (("KASTREL_MAIL__FROM", "kastrel@example.com"), ("KASTREL_PUBLIC_URL", "https://scans.example.com"));
+        assert_eq!((problem(&[url, from, public]), problem(&[from]), problem(&[])), Default::default());
+        for (given, missing) in [([url, from], "server.public_url"), ([url, public], "mail.from")] {
+            let text = problem(&given);
+            assert!(text.contains("mail.smtp_url") && text.contains(&format!("needs {missing}")), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let plain = ("KASTREL_MAIL__SMTP_URL", "smtp://kastrel:hunter2@mail.example.com");
+        let text = problem(&[plain, from, public]);
+        assert!(text.contains("mail.smtp_url") && text.contains("tls=required") && !text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -62,6 +62,10 @@ const MOST_KNOWN: usize = 16;
 pub struct RetryAfter(Duration);
 
 impl RetryAfter {
+    pub(super) const fn new(wait: Duration) -> Self {
+        Self(wait)
+    }
+
     /// Returns the time from now until the attempt may be repeated; never zero.
     #[must_use]
     pub const fn wait(self) -> Duration {

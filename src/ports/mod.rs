@@ -1,5 +1,5 @@
 //! The outside world of the application as traits, in addition to the ports of the actors: the
-//! files of attempts, the scanner's catalogue and the report renderer. Adapters implement them; web
+//! files of attempts, the scanner's catalogue, the report renderer and the sender of mails. Adapters implement them; web
 //! server and command line use them.
 
 mod artifact_error;
@@ -9,6 +9,9 @@ mod attempt_key;
 mod attempt_layout;
 mod byte_range;
 mod content_type;
+mod mailer;
+#[cfg(test)]
+mod memory_mailer;
 mod redis_health;
 mod report_renderer;
 mod scanner_catalog;
@@ -26,6 +29,9 @@ pub use attempt_layout::{
 pub use byte_range::ByteRange;
 pub(crate) use byte_range::resolve;
 pub use content_type::{ContentKind, content_kind};
+pub use mailer::{Mail, MailError, Mailer};
+#[cfg(test)]
+pub(crate) use memory_mailer::MemoryMailer;
 pub use redis_health::{RedisHealth, RedisState};
 pub use report_renderer::ReportRenderer;
 pub use scanner_catalog::{IssueText, ScannerCatalog};

@@ -69,6 +69,8 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "auth.mode" => "local",
             "auth.require_second_factor" => "all",
             "audit.keep_days" => "30",
+            "mail.smtp_url" => "smtps://mail.example.com",
+            "mail.from" => "kastrel@example.com",
             "log.level" => "debug",
             "scans.egress_limit"
             | "scope.allow_private"
@@ -88,6 +90,9 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             let pair = ["KASTREL_SERVER__TLS_CERTIFICATE", "KASTREL_SERVER__TLS_KEY"];
             let is_half = pair.contains(&name.as_str());
             let others = pair.into_iter().filter(|other| is_half && *other != name).map(|other| (other, "7"));
+            // The mail server needs the sender and the address of the server.
+            let of_mail = [("KASTREL_MAIL__FROM", "kastrel@example.com"), ("KASTREL_PUBLIC_URL", "http://localhost")];
+            let others = others.chain(of_mail.into_iter().filter(|_| name == "KASTREL_MAIL__SMTP_URL"));
             let vars = env(&others.chain([(name.as_str(), value)]).collect::<Vec<_>>());
             let resolved = Sources::of(&vars).resolve().unwrap_or_else(|error| panic!("{name}={value}: {error}"));
             let one = resolved.effective.iter().find(|one| one.key == key).unwrap();

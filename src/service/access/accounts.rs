@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use kastrel_actors::model::{
-    Account, AccountChange, AccountChanged, AccountKind, AccountName, FieldError, NewAccount, Operation, ProjectId,
-    ProjectRole, RequestContext, ServerRole,
+    Account, AccountChange, AccountChanged, AccountKind, AccountName, FieldError, MailAddress, NewAccount, Operation,
+    ProjectId, ProjectRole, RequestContext, ServerRole,
 };
 
+use super::mail_addresses::OF_A_PROGRAM;
+use super::mail_worker::NO_MAIL;
 use super::passwords::checked_password;
 use super::{AccessService, AccountError};
 use crate::identity::password::Password;
@@ -23,6 +25,10 @@ pub struct AccountRequest {
     pub server_role: Option<ServerRole>,
     /// Its password. A user without one gets a one-time link; a service account has none.
     pub password: Option<Password>,
+    /// Its mail address, as it was typed. It counts without a confirmation.
+    pub mail: Option<String>,
+    /// Whether the one-time link of a user without a password is mailed and not returned.
+    pub send_link: bool,
     /// Its role in each project of which it is a member.
     pub memberships: BTreeMap<ProjectId, ProjectRole>,
 }
@@ -47,19 +53,23 @@ impl AccessService {
         Ok(self.store.account(name).await?)
     }
 
-    /// Creates an account. A user without a password gets a one-time link: its secret is returned.
+    /// Creates an account. A user without a password gets a one-time link: its secret is returned,
+    /// or with `send_link` mailed. If the mail server does not accept the mail, the secret is
+    /// returned all the same.
     ///
     /// # Errors
     /// The caller lacks [`Operation::ManageAccounts`], a failure of the store, or fields are
     /// invalid: `name` (its form, or it is taken), `password` (it breaks a rule, or the account is
-    /// a service account), `project` (there is no such project).
+    /// a service account), `mail` (its form, or the account is a service account), `send_link` (the
+    /// server sends no mails, or there is no address or no need of a link), `project` (there is no
+    /// such project).
     pub async fn create_account(
         &self,
         context: &RequestContext,
         request: AccountRequest,
     ) -> Result<(Account, Option<RandomSecret>), AccountError> {
         self.allow(context, Operation::ManageAccounts, None).await?;
-        let AccountRequest { name, kind, server_role, password, memberships } = request;
+        let AccountRequest { name, kind, server_role, password, mail, send_link, memberships } = request;
         let mut errors = Vec::new();
         let parsed = self.new_name(&name, &mut errors).await?;
         let password = match (kind, password) {
@@ -72,6 +82,10 @@ impl AccessService {
             }
             (_, None) => None,
         };
+        let mail = new_mail(kind, mail, &mut errors);
+        if send_link {
+            self.check_send_link(kind, mail.is_some(), password.is_some(), &mut errors);
+        }
         if !memberships.is_empty() {
             let known = self.store.projects().await?;
             let unknown = memberships.keys().filter(|id| known.iter().all(|project| project.id != **id));
@@ -90,10 +104,11 @@ impl AccessService {
             is_disabled: false,
             has_password: password_hash.is_some(),
             has_second_factor: false,
+            mail: mail.clone(),
             created_at,
             memberships: memberships.clone(),
         };
-        let new = NewAccount { name, kind, server_role, password_hash, memberships };
+        let new = NewAccount { name, kind, server_role, password_hash, mail, memberships };
         let change = self.cache.change();
         let is_created = self.store.create_account(new, created_at, &context.principal).await?;
         drop(change);
@@ -101,6 +116,11 @@ impl AccessService {
             return Err(AccountError::Invalid(vec![name_taken()]));
         }
         let needs_link = account.kind == AccountKind::User && !account.has_password;
+        if let (true, Some(mails), Some(to)) = (send_link && needs_link, &self.mails, &account.mail)
+            && self.mail_first_link(context, mails, &account.name, to).await?
+        {
+            return Ok((account, None));
+        }
         let link = if needs_link { Some(self.new_password_link(context, &account.name).await?) } else { None };
         Ok((account, link))
     }
@@ -126,6 +146,20 @@ impl AccessService {
         }
     }
 
+    /// Checks whether the link of a new account can be mailed, or adds the error of the field.
+    fn check_send_link(&self, kind: AccountKind, has_mail: bool, has_password: bool, errors: &mut Vec<FieldError>) {
+        let fault = if self.mails.is_none() {
+            NO_MAIL
+        } else if kind == AccountKind::Service || has_password {
+            "there is no link to send: only a user without a password gets one"
+        } else if !has_mail {
+            "the account has no mail address to which the link could be sent"
+        } else {
+            return;
+        };
+        errors.push(FieldError::new("send_link", fault));
+    }
+
     /// Returns the name of a new account, or adds the error of its field.
     async fn new_name(&self, text: &str, errors: &mut Vec<FieldError>) -> Result<Option<AccountName>, AccountError> {
         let name = match text.parse::<AccountName>() {
@@ -139,6 +173,22 @@ impl AccessService {
             errors.push(name_taken());
         }
         Ok(Some(name))
+    }
+}
+
+/// Returns the mail address of a new account, or adds the error of its field.
+fn new_mail(kind: AccountKind, typed: Option<String>, errors: &mut Vec<FieldError>) -> Option<MailAddress> {
+    let typed = typed.filter(|text| !text.trim().is_empty())?;
+    if kind == AccountKind::Service {
+        errors.push(FieldError::new("mail", OF_A_PROGRAM));
+        return None;
+    }
+    match typed.trim().parse::<MailAddress>() {
+        Ok(mail) => Some(mail),
+        Err(error) => {
+            errors.push(FieldError::new("mail", error.to_string()));
+            None
+        }
     }
 }
 
@@ -161,6 +211,8 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password: None,
+            mail: None,
+            send_link: false,
             memberships: BTreeMap::new(),
         }
     }
@@ -239,6 +291,7 @@ mod tests {
                 kind: AccountKind::User,
                 server_role: None,
                 password_hash: None,
+                mail: None,
                 memberships: BTreeMap::new(),
             };
             store.create_account(new, jiff::Timestamp::UNIX_EPOCH, &Principal::System).await.unwrap();

@@ -12,6 +12,7 @@ use kastrel_actors::policy::second_factor::SignInStep;
 use zeroize::Zeroizing;
 
 use super::error::CodeFault;
+use super::mail_texts::Notice;
 use super::service::after;
 use super::{AccessService, AccountError, CodeAttempt, CodeError, NewSession, SignedIn};
 use crate::identity::password::Password;
@@ -79,12 +80,14 @@ impl AccessService {
         let Some((session, renewal)) = self.renewal(who).await? else {
             return Err(AccountError::field("second_factor", EXPIRED));
         };
-        let _change = self.cache.change();
-        if self.factors.add_second_factor(factor, Some(renewal), &who.principal).await? {
-            Ok((session, codes))
-        } else {
-            Err(AccountError::field("second_factor", HAS_FACTOR))
+        let change = self.cache.change();
+        let is_added = self.factors.add_second_factor(factor, Some(renewal), &who.principal).await?;
+        drop(change);
+        if !is_added {
+            return Err(AccountError::field("second_factor", HAS_FACTOR));
         }
+        self.notify(&who.account, Notice::FactorAdded).await;
+        Ok((session, codes))
     }
 
     /// Begins the set-up that a pending sign-in needs. `None`: the pending sign-in has ended, or
@@ -126,6 +129,7 @@ impl AccessService {
         let end = self.factors.finish_enrolment(tried.key, factor, session).await?;
         drop(change);
         self.ended(end, &tried, address).await?;
+        self.notify(&tried.account, Notice::FactorAdded).await;
         Ok((new, codes))
     }
 

@@ -8,6 +8,7 @@ use kastrel_actors::model::{
 };
 use kastrel_actors::ports::StoreError;
 
+use super::mail_texts::Notice;
 use super::passwords::checked_password;
 use super::service::after;
 use super::{AccessService, AccountError};
@@ -66,8 +67,13 @@ impl AccessService {
             return Err(AccountError::Invalid(errors));
         }
         let hash = self.hasher.hash(&new).await;
-        let _change = self.cache.change();
-        Ok(self.store.redeem_password_link(secret.digest(), hash.as_str(), self.clock.now()).await?)
+        let change = self.cache.change();
+        let name = self.store.redeem_password_link(secret.digest(), hash.as_str(), self.clock.now()).await?;
+        drop(change);
+        if let Some(name) = &name {
+            self.notify(name, Notice::PasswordChanged).await;
+        }
+        Ok(name)
     }
 
     /// Uses the link for the set-up: creates the first administrator.
@@ -98,6 +104,7 @@ impl AccessService {
             kind: AccountKind::User,
             server_role: Some(ServerRole::Admin),
             password_hash: Some(self.hasher.hash(&password).await.as_str().to_owned()),
+            mail: None,
             memberships: BTreeMap::new(),
         };
         let _change = self.cache.change();

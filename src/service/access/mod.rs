@@ -1,5 +1,5 @@
 //! The access service: accounts, sign-in, second factors, sessions, API tokens, one-time links,
-//! projects, the clearances of targets and the public links of scans. Web and command line reach
+//! mail addresses, projects, the clearances of targets and the public links of scans. Web and command line reach
 //! them through it alone.
 
 mod accounts;
@@ -12,6 +12,13 @@ mod fields;
 mod identity_cache;
 mod link_creator;
 mod links;
+mod mail_addresses;
+#[cfg(test)]
+mod mail_tests;
+mod mail_texts;
+mod mail_worker;
+mod mails;
+mod password_reset;
 mod passwords;
 mod pending;
 mod projects;
@@ -30,6 +37,8 @@ pub use accounts::AccountRequest;
 pub use enrolment::Enrolment;
 pub use error::{AccountError, CodeError, CodeFault, LinkPasswordError, SignInError};
 pub use link_creator::{LinkPause, ListedLink};
+pub use mail_addresses::MailChange;
+pub use mails::{MailJobs, MailSettings};
 pub use pending::{CodeAttempt, WaitingSignIn};
 pub use public_links::{LinkAccess, LinkPass, LinkVisit, PublicLinkRequest};
 pub use second_factor::FactorState;

@@ -7,6 +7,7 @@ use kastrel_actors::policy::access::Denial;
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
 
+use super::mail_texts::Notice;
 use super::{AccessService, AccountError, NewSession, SignedIn};
 use crate::identity::password::{Password, Verified};
 
@@ -34,9 +35,14 @@ impl AccessService {
         }
         let hash = self.hasher.hash(&new).await;
         let (session, renewal) = self.renewal(who).await?.ok_or_else(no_session)?;
-        let _change = self.cache.change();
+        let change = self.cache.change();
         let is_known = self.store.set_password(name, hash.as_str(), Some(renewal), &who.principal).await?;
-        if is_known { Ok(session) } else { Err(AccountError::Denied(Denial::NotVisible)) }
+        drop(change);
+        if !is_known {
+            return Err(AccountError::Denied(Denial::NotVisible));
+        }
+        self.notify(name, Notice::PasswordChanged).await;
+        Ok(session)
     }
 
     /// Checks the current password of the caller's account, as an attempt from the address of the

@@ -7,6 +7,7 @@ use kastrel_actors::model::{AccountName, FactorChange, FactorUse, Operation, Pri
 use tokio::time::Instant;
 
 use super::error::CodeFault;
+use super::mail_texts::Notice;
 use super::passwords::no_session;
 use super::{AccessService, AccountError, NewSession, SignedIn};
 use crate::identity::password::Password;
@@ -53,10 +54,12 @@ impl AccessService {
     ) -> Result<NewSession, AccountError> {
         let (address, used) = self.reauthenticate(who, &current, code).await?;
         let (session, renewal) = self.renewal(who).await?.ok_or_else(no_session)?;
-        let _change = self.cache.change();
+        let change = self.cache.change();
         let removed =
             self.factors.remove_second_factor(&who.account, Some(used), Some(renewal), &who.principal).await?;
+        drop(change);
         self.changed(removed, who, address).await?;
+        self.notify(&who.account, Notice::FactorRemoved).await;
         Ok(session)
     }
 
@@ -98,9 +101,14 @@ impl AccessService {
             let why = "the own second factor is removed on the profile, with the password and a code";
             return Err(AccountError::field("name", why));
         }
-        let _change = self.cache.change();
+        let change = self.cache.change();
         let removed = self.factors.remove_second_factor(name, None, None, &context.principal).await?;
-        Ok(removed == FactorChange::Changed)
+        drop(change);
+        let is_removed = removed == FactorChange::Changed;
+        if is_removed {
+            self.notify(name, Notice::FactorRemoved).await;
+        }
+        Ok(is_removed)
     }
 
     /// Checks the current password and a code of the caller's account. The attempt stays open until

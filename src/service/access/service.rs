@@ -8,12 +8,13 @@ use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, Proj
 use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::second_factor::FactorRule;
 use kastrel_actors::ports::{
-    AccessStore, ClearanceStore, Clock, PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer, StoreError,
-    Stores,
+    AccessStore, ClearanceStore, Clock, MailStore, PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer,
+    StoreError, Stores,
 };
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
+use super::mails::Mails;
 use crate::identity::openings::RecordedOpenings;
 use crate::identity::password::PasswordHasher;
 use crate::identity::throttle::LoginThrottle;
@@ -52,6 +53,7 @@ pub struct AccessService {
     pub(super) store: Arc<dyn AccessStore>,
     pub(super) clearances: Arc<dyn ClearanceStore>,
     pub(super) factors: Arc<dyn SecondFactorStore>,
+    pub(super) mail: Arc<dyn MailStore>,
     pub(super) public_links: Arc<dyn PublicLinkStore>,
     /// The scans of public links.
     pub(super) scans: Arc<dyn ScanRepository>,
@@ -64,6 +66,8 @@ pub struct AccessService {
     /// Which openings of public links are in the audit log.
     pub(super) openings: Arc<RecordedOpenings>,
     pub(super) cache: Arc<IdentityCache>,
+    /// The sender of mails; `None` if the server sends none.
+    pub(super) mails: Option<Arc<Mails>>,
 }
 
 impl AccessService {
@@ -79,6 +83,7 @@ impl AccessService {
             store: Arc::clone(&stores.access),
             clearances: Arc::clone(&stores.clearances),
             factors: Arc::clone(&stores.second_factors),
+            mail: Arc::clone(&stores.mail),
             public_links: Arc::clone(&stores.public_links),
             scans: Arc::clone(&stores.scans),
             sealer,
@@ -88,6 +93,7 @@ impl AccessService {
             throttle: Arc::default(),
             openings: Arc::default(),
             cache: Arc::default(),
+            mails: None,
         }
     }
 
@@ -137,8 +143,8 @@ impl AccessService {
         }
     }
 
-    /// Deletes the sessions that ended, and the tokens, links, public links and pending sign-ins
-    /// that expired. Returns how many sessions there were.
+    /// Deletes the sessions that ended, and the tokens, links, public links, pending sign-ins and
+    /// waiting mail addresses that expired. Returns how many sessions there were.
     ///
     /// # Errors
     /// A failure of the store.

@@ -136,7 +136,7 @@ impl Fixture {
     ) -> AccountName {
         let memberships: BTreeMap<_, _> = memberships.iter().map(|(id, role)| (project(id), *role)).collect();
         let name: AccountName = name.parse().unwrap();
-        let new = NewAccount { name: name.clone(), kind, server_role, password_hash: None, memberships };
+        let new = NewAccount { name: name.clone(), kind, server_role, password_hash: None, mail: None, memberships };
         assert!(self.store.create_account(new, self.clock.now(), &Principal::System).await.unwrap());
         name
     }
