@@ -5,8 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    Account, AccountChange, AccountKind, AccountName, FieldError, Project, ProjectId, ProjectRole, RequestContext,
-    ServerRole, TokenId, TokenRecord,
+    Account, AccountChange, AccountKind, AccountName, FieldError, MailAddress, Project, ProjectId, ProjectRole,
+    RequestContext, ServerRole, TokenId, TokenRecord,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -58,6 +58,11 @@ pub struct AccountBody {
     /// Whether a sign-in needs a second factor after the password.
     #[serde(default)]
     pub has_second_factor: bool,
+    /// The mail address, to which links for a new password and notices are sent; null if it has
+    /// none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub mail: Option<MailAddress>,
     /// When it was created.
     pub created_at: Moment,
     /// Its role in each project of which it is a member.
@@ -74,6 +79,7 @@ impl From<&Account> for AccountBody {
             disabled: account.is_disabled,
             has_password: account.has_password,
             has_second_factor: account.has_second_factor,
+            mail: account.mail.clone(),
             created_at: Moment::of(account.created_at),
             memberships: account.memberships.clone(),
         }
@@ -126,6 +132,13 @@ pub struct NewAccountBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub password: Option<SecretText>,
+    /// The mail address of a user. It counts without a confirmation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<String>,
+    /// Whether the one-time link is mailed, and left out of the response. It needs `mail`, no
+    /// `password`, and a server that sends mails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub send_link: bool,
     /// The role in each project.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, ProjectRole>)]
@@ -139,6 +152,8 @@ impl From<NewAccountBody> for AccountRequest {
             kind: body.kind.unwrap_or(AccountKind::User),
             server_role: body.server_role,
             password: body.password.map(|password| Password::new(password.0)),
+            mail: body.mail,
+            send_link: body.send_link,
             memberships: body.memberships,
         }
     }
@@ -149,8 +164,9 @@ impl From<NewAccountBody> for AccountRequest {
 pub struct CreatedAccount {
     /// The account.
     pub account: AccountBody,
-    /// The one-time link with which its user sets a password; null for an account with a password
-    /// and for a program.
+    /// The one-time link with which its user sets a password; null for an account with a password,
+    /// for a program, and for a link that was mailed. If the mail server did not accept the mail,
+    /// the link is here.
     pub link: Option<PasswordLink>,
 }
 
@@ -187,27 +203,40 @@ pub struct AccountChangeBody {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schema(value_type = Option<ServerRole>)]
     pub server_role: Option<Option<ServerRole>>,
+    /// Sets the mail address of a user, which counts without a confirmation; null removes it. The
+    /// earlier address gets a notice.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub mail: Option<Option<String>>,
+}
+
+/// The one change that a body requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestedChange {
+    /// A change of the account's state or role.
+    Account(AccountChange),
+    /// A change of its mail address.
+    Mail(Option<String>),
 }
 
 impl AccountChangeBody {
     /// Returns the change.
     ///
     /// # Errors
-    /// The body has none of the fields, or both.
-    pub fn change(&self) -> Result<AccountChange, FieldError> {
-        match (self.disabled, self.server_role) {
-            (Some(true), None) => Ok(AccountChange::Disable),
-            (Some(false), None) => Ok(AccountChange::Enable),
-            (None, Some(role)) => Ok(AccountChange::SetServerRole(role)),
-            (None, None) | (Some(_), Some(_)) => {
-                Err(FieldError::new("disabled", "send exactly one of `disabled` and `server_role`"))
-            }
+    /// The body has none of the fields, or several.
+    pub fn change(&self) -> Result<RequestedChange, FieldError> {
+        match (self.disabled, self.server_role, &self.mail) {
+            (Some(true), None, None) => Ok(RequestedChange::Account(AccountChange::Disable)),
+            (Some(false), None, None) => Ok(RequestedChange::Account(AccountChange::Enable)),
+            (None, Some(role), None) => Ok(RequestedChange::Account(AccountChange::SetServerRole(role))),
+            (None, None, Some(mail)) => Ok(RequestedChange::Mail(mail.clone())),
+            _ => Err(FieldError::new("disabled", "send exactly one of `disabled`, `server_role` and `mail`")),
         }
     }
 }
 
 /// Reads a field that is present, so that null differs from a missing field.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<ServerRole>>, D::Error> {
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -473,19 +502,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn change_has_exactly_one_field_and_null_removes_the_role() {
+    fn change_has_exactly_one_field_and_null_removes_the_role_or_the_address() {
         let read = |body| serde_json::from_value::<AccountChangeBody>(body).unwrap();
         for (body, change) in [
-            (json!({ "disabled": true }), AccountChange::Disable),
-            (json!({ "disabled": false }), AccountChange::Enable),
-            (json!({ "server_role": "auditor" }), AccountChange::SetServerRole(Some(ServerRole::Auditor))),
-            (json!({ "server_role": null }), AccountChange::SetServerRole(None)),
+            (json!({ "disabled": true }), RequestedChange::Account(AccountChange::Disable)),
+            (json!({ "disabled": false }), RequestedChange::Account(AccountChange::Enable)),
+            (
+                json!({ "server_role": "auditor" }),
+                RequestedChange::Account(AccountChange::SetServerRole(Some(ServerRole::Auditor))),
+            ),
+            (json!({ "server_role": null }), RequestedChange::Account(AccountChange::SetServerRole(None))),
+            (json!({ "mail": "ana@example.com" }), RequestedChange::Mail(Some("ana@example.com".into()))),
+            (json!({ "mail": null }), RequestedChange::Mail(None)),
         ] {
             let read = read(body.clone());
             assert_eq!(read.change().unwrap(), change);
             assert_eq!(serde_json::to_value(&read).unwrap(), body, "it is written as it is read");
         }
-        for body in [json!({}), json!({ "disabled": true, "server_role": null })] {
+        for body in
+            [json!({}), json!({ "disabled": true, "server_role": null }), json!({ "disabled": true, "mail": null })]
+        {
             assert!(read(body.clone()).change().is_err(), "{body}");
         }
         assert!(serde_json::from_value::<AccountChangeBody>(json!({ "role": "admin" })).is_err());

@@ -29,8 +29,8 @@ mod stats;
 
 pub use accounts::{
     AccountBody, AccountChangeBody, AccountList, AccountParams, CreatedAccount, CreatedToken, MemberBody, MemberList,
-    MemberRoleBody, NewAccountBody, NewProjectBody, NewTokenBody, PasswordLink, ProjectBody, ProjectList, SecretText,
-    TokenBody, TokenList, Whoami,
+    MemberRoleBody, NewAccountBody, NewProjectBody, NewTokenBody, PasswordLink, ProjectBody, ProjectList,
+    RequestedChange, SecretText, TokenBody, TokenList, Whoami,
 };
 pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterList};
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};

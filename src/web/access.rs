@@ -87,10 +87,12 @@ mod tests {
     /// The only routes that a principal without any role may call.
     ///
     /// The handler of `POST /login` answers 401 by itself.
-    const PUBLIC: [&str; 20] = [
+    const PUBLIC: [&str; 24] = [
         "GET /api/openapi.json",
         "GET /api/proof",
         "GET /assets/{name}",
+        "GET /confirm-mail",
+        "GET /forgot-password",
         "GET /livez",
         "GET /login",
         "GET /login/code",
@@ -101,6 +103,8 @@ mod tests {
         "GET /shared/{secret}",
         "GET /shared/{secret}/files/{n}/{*path}",
         "GET /shared/{secret}/report",
+        "POST /confirm-mail",
+        "POST /forgot-password",
         "POST /login/code",
         "POST /login/second-factor",
         "POST /set-password",

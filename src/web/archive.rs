@@ -215,7 +215,7 @@ fn entry_name(path: &str) -> String {
         path.push_str(&folder);
         path.push('/');
     }
-    path + &file
+    path + file.as_str()
 }
 
 /// Returns a safe name for one part of a path, in at most `most` bytes.

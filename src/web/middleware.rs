@@ -292,6 +292,7 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: [(ProjectId::default(), ProjectRole::Viewer)].into_iter().collect(),
         };
         assert!(app.memory.create_account(account, now, &Principal::System).await.unwrap());

@@ -79,7 +79,7 @@ mod tests {
         let app = TestApp::new();
         let long = "\u{1f600}<&\"".repeat(10_000);
         let encoded: String = url::form_urlencoded::byte_serialize(long.as_bytes()).take(5_000).collect();
-        let many = format!("status={encoded}&") + &"page=x&".repeat(5000);
+        let many = format!("status={encoded}&") + "page=x&".repeat(5000).as_str();
         let body = serde_json::json!({ "target": long, long.as_str(): 1, "plugins": vec![long.as_str(); 3], "overrides": vec![long.as_str(); 3] }).to_string();
         let origin = format!("http://{}", "x".repeat(10_000));
         let json = [("content-type", "application/json")];

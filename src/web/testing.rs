@@ -39,11 +39,11 @@ use super::{AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, We
 use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
-use crate::ports::{ArtifactStore, AttemptPaths};
+use crate::ports::{ArtifactStore, AttemptPaths, MemoryMailer};
 use crate::ports::{IssueText, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
-use crate::service::access::{AccessService, AccessSettings};
+use crate::service::access::{AccessService, AccessSettings, MailSettings};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -129,6 +129,19 @@ impl TestApp {
     /// An app with accounts, none of which exists yet. They are in `memory`.
     pub(crate) fn with_accounts() -> Self {
         Self::with_anonymous(None)
+    }
+
+    /// An app with accounts that sends mails, which the sender keeps.
+    pub(crate) fn with_mails() -> (Self, Arc<MemoryMailer>) {
+        let mut app = Self::with_accounts();
+        let mailer = Arc::<MemoryMailer>::default();
+        let settings =
+            MailSettings { mailer: Arc::<MemoryMailer>::clone(&mailer), url: "https://scans.test".to_owned() };
+        let (access, jobs) = app.state.access.clone().with_mail(settings);
+        tokio::spawn(access.clone().carry_out(jobs));
+        app.state.access = access;
+        app.router = router(app.state.clone(), RequestLimits::default());
+        (app, mailer)
     }
 
     /// An app with accounts, of which some must have a second factor.

@@ -12,7 +12,7 @@ use super::scans::fresh;
 use super::submission::read_object;
 use crate::api_types::{
     AccountBody, AccountChangeBody, AccountList, AccountParams, CreatedAccount, NewAccountBody, PasswordLink,
-    ProblemBody,
+    ProblemBody, RequestedChange,
 };
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::manager::Manager;
@@ -70,7 +70,8 @@ pub(crate) async fn list_accounts(
     Ok(fresh(StatusCode::OK, &AccountList::of(&accounts, kind)))
 }
 
-/// Creates an account. A user without a password gets a one-time link that sets it.
+/// Creates an account. A user without a password gets a one-time link that sets it, in the response
+/// or by mail.
 #[utoipa::path(
     post, path = "/api/accounts", tag = "accounts",
     request_body(content = NewAccountBody, content_type = "application/json"),
@@ -115,8 +116,8 @@ pub(crate) async fn show_account(
     show(&web, &viewer, &account_name(&path)?).await
 }
 
-/// Disables or enables an account, or sets its role on the server. Each change except the enabling
-/// ends the sessions of the account.
+/// Disables or enables an account, or sets its role on the server or its mail address. Disabling and
+/// another role end the sessions of the account.
 #[utoipa::path(
     patch, path = "/api/accounts/{name}", tag = "accounts",
     params(("name" = String, Path, description = "The account's name")),
@@ -143,7 +144,11 @@ pub(crate) async fn change_account(
     let body: AccountChangeBody = read_object(&headers, body)?;
     let change = body.change().map_err(|error| Problem::fields(ProblemKind::InvalidFields, vec![error]))?;
     let name = account_name(&path)?;
-    if !web.access().change_account(&viewer.context, &name, change).await? {
+    let is_known = match change {
+        RequestedChange::Account(change) => web.access().change_account(&viewer.context, &name, change).await?,
+        RequestedChange::Mail(mail) => web.access().set_mail(&viewer.context, &name, mail.as_deref()).await?,
+    };
+    if !is_known {
         return Err(no_account());
     }
     show(&web, &viewer, &name).await
@@ -303,6 +308,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn mail_address_is_set_removed_and_checked() {
+        let app = TestApp::as_system();
+        let body = json!({ "name": "ana", "mail": "ana@example.com" });
+        let created = json_of(app.post_json("/api/accounts", &[], &body).await).await;
+        assert_eq!(created["account"]["mail"], "ana@example.com");
+        app.post_json("/api/accounts", &[], &json!({ "name": "ci", "kind": "service" })).await;
+        let path = "/api/accounts/ana";
+        for mail in [json!("a@example.org"), Value::Null] {
+            let changed = json_of(patch(&app, path, &json!({ "mail": mail })).await).await;
+            assert_eq!(changed["mail"], mail);
+        }
+        for (path, mail) in [(path, json!("ana")), (path, json!("")), ("/api/accounts/ci", json!("ci@example.com"))] {
+            let refused = patch(&app, path, &json!({ "mail": mail })).await;
+            assert_eq!(refused.status(), 422, "{mail}");
+            assert_eq!(json_of(refused).await["errors"][0]["field"], "mail");
+        }
+        assert_eq!(patch(&app, "/api/accounts/nobody", &json!({ "mail": null })).await.status(), 404);
+        for (body, field) in [
+            (json!({ "name": "bo", "mail": "bo" }), "mail"),
+            (json!({ "name": "bo", "mail": "bo@example.com", "send_link": true }), "send_link"),
+            (json!({ "name": "bo", "kind": "service", "mail": "bo@example.com" }), "mail"),
+        ] {
+            let refused = app.post_json("/api/accounts", &[], &body).await;
+            assert_eq!(refused.status(), 422, "{body}");
+            assert_eq!(json_of(refused).await["errors"][0]["field"], field, "{body}");
+        }
+    }
+
+    #[tokio::test]
     async fn password_link_is_only_for_a_user() {
         let app = TestApp::as_system();
         app.post_json("/api/accounts", &[], &json!({ "name": "ana" })).await;
@@ -320,8 +354,15 @@ mod tests {
         let (web, system) = (app.web(), fixtures::context());
         for (name, kind) in [("ana", AccountKind::User), ("ci", AccountKind::Service)] {
             let server_role = Some(ServerRole::Admin);
-            let request =
-                AccountRequest { name: name.into(), kind, server_role, password: None, memberships: BTreeMap::new() };
+            let request = AccountRequest {
+                name: name.into(),
+                kind,
+                server_role,
+                password: None,
+                mail: None,
+                send_link: false,
+                memberships: BTreeMap::new(),
+            };
             web.access().create_account(&system, request).await.unwrap();
         }
         let request = TokenRequest {

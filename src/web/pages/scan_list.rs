@@ -425,7 +425,7 @@ fn notice_of(query: &str) -> Option<Notice> {
         rest += &format!(" {scans} skipped: the state had changed, or the scan was refused.");
     }
     let kind = if not > 0 || left > 0 { "warning" } else { "done" };
-    Some(Notice::new(kind, text + &rest))
+    Some(Notice::new(kind, text + rest.as_str()))
 }
 
 #[cfg(test)]

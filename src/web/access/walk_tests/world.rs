@@ -174,7 +174,7 @@ impl World {
         roles: &[(&str, ProjectRole)],
     ) {
         let memberships = roles.iter().map(|(id, role)| (project(id), *role)).collect();
-        let new = NewAccount { name: name(account), kind, server_role, password_hash: None, memberships };
+        let new = NewAccount { name: name(account), kind, server_role, password_hash: None, mail: None, memberships };
         let now = self.app.web().now();
         assert!(self.app.memory.create_account(new, now, &Principal::System).await.unwrap());
     }

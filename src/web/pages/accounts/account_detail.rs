@@ -5,10 +5,10 @@ use askama::Template;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::model::{AccountChange, AccountKind, AccountName, Operation};
+use kastrel_actors::model::{Account, AccountChange, AccountKind, AccountName, Operation};
 use kastrel_actors::policy::access::decide;
 
-use super::fields::{Accounts, Errors, Fields, Select, with_status, without_token};
+use super::fields::{Accounts, Errors, Fields, Input, Select, with_status, without_token};
 use super::links::{NewLinkPage, account_url};
 use super::roles::{
     NO_ROLE, ProjectLine, kind_text, project_lines, read_role, roles_text, second_factor_text, server_role_field,
@@ -24,7 +24,7 @@ use crate::web::pages::layout::{Here, Layout, Notice};
 use crate::web::pages::project_names::has_named_project;
 use crate::web::path::{AccountPath, no_account};
 use crate::web::state::WebInner;
-use crate::web::text::MomentText;
+use crate::web::text::{MomentText, clean};
 use crate::web::viewer::Viewer;
 
 /// The page of an account.
@@ -40,6 +40,8 @@ pub(crate) struct AccountDetailPage {
     created: MomentText,
     server_role: &'static str,
     second_factor: &'static str,
+    /// The mail address; empty if the account has none.
+    mail: String,
     /// The role in the default project, if there is no other project.
     role: String,
     projects: Vec<ProjectLine>,
@@ -61,6 +63,8 @@ pub(crate) struct Actions {
     has_password_link: bool,
     has_factor_reset: bool,
     server_role: Select,
+    /// The field of the mail address; none for the viewer's own account and for programs.
+    mail: Option<Input>,
 }
 
 /// What a form that was not carried out shows again.
@@ -90,6 +94,8 @@ fn notice_of(name: &str) -> Option<Notice> {
         "server-role" => "The server role was changed.",
         "sessions" => "The sessions were ended.",
         "revoked" => "The token was revoked.",
+        "mailed" => "The account was created. A one-time link was sent to its mail address.",
+        "mail" => "The mail address was changed.",
         "second-factor" => "The second factor was removed. The sessions were ended.",
         _ => return None,
     };
@@ -107,11 +113,13 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
     let Again { mut errors, typed } = again;
     let may_change = decide(&context.grants, Operation::ManageAccounts, None).is_ok();
     let chosen = account.server_role.map_or(NO_ROLE, |role| role.as_str());
+    let has_mail_field = account.kind == AccountKind::User && context.principal.account() != Some(name);
     let actions = may_change.then(|| Actions {
         is_disabled: account.is_disabled,
         has_password_link: account.kind == AccountKind::User && !account.is_disabled,
         has_factor_reset: account.has_second_factor && context.principal.account() != Some(name),
         server_role: server_role_field(chosen, &mut errors),
+        mail: has_mail_field.then(|| mail_field(&account, &typed, &mut errors)),
     });
     let creates_tokens = may_change && account.kind == AccountKind::Service;
     let token_form = creates_tokens.then(|| TokenForm::new(&account, &projects, &typed, &mut errors));
@@ -127,6 +135,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
         created: clock.moment(account.created_at),
         server_role: server_role_text(account.server_role),
         second_factor: second_factor_text(&account),
+        mail: account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default(),
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
         actions,
@@ -257,6 +266,34 @@ pub(crate) async fn set_server_role(
     match read_role(&fields, "server_role") {
         Ok(role) => changed(&web, &viewer, &name, AccountChange::SetServerRole(role), "server-role").await,
         Err(errors) => again(&web, &viewer, &name, Again { errors, ..Again::default() }).await,
+    }
+}
+
+/// Returns the field for the mail address, with the present one unless another was typed.
+fn mail_field(account: &Account, typed: &Fields, errors: &mut Errors) -> Input {
+    let field = Input::text("mail", "Mail address", typed, errors).optional();
+    let own = account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default();
+    let value = if field.value.is_empty() { own } else { field.value.clone() };
+    Input { kind: "email", value, ..field }
+        .with_hint("For new passwords and notices. It counts without a confirmation.")
+}
+
+/// Sets the mail address, or removes it.
+pub(crate) async fn set_mail(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    AccountPath(name): AccountPath,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    without_token(&viewer)?;
+    let mail = Some(fields.text("mail")).filter(|mail| !mail.is_empty());
+    match web.access().set_mail(&viewer.context, &name, mail).await {
+        Ok(true) => Ok(Redirect::to(&format!("{}?notice=mail", account_url(&name))).into_response()),
+        Ok(false) => Err(no_account()),
+        Err(error) => {
+            let errors = Errors::from_service(error)?;
+            again(&web, &viewer, &name, Again { errors, typed: fields }).await
+        }
     }
 }
 

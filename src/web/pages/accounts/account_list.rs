@@ -72,10 +72,15 @@ pub(crate) struct AccountForm {
     server_role: Select,
     role: Select,
     password: Input,
+    mail: Input,
+    /// Whether the tick is shown that mails the link: the server sends mails.
+    can_send: bool,
+    sends_link: bool,
+    send_error: Option<String>,
 }
 
 impl AccountForm {
-    fn new(has_projects: bool, typed: &Fields, errors: &mut Errors) -> Self {
+    fn new(has_projects: bool, can_send: bool, typed: &Fields, errors: &mut Errors) -> Self {
         let kinds = AccountKind::ALL.iter().map(|kind| (kind.to_string(), kind_text(*kind).to_owned()));
         let role_label = if has_projects { "Role in the project default" } else { "Role" };
         Self {
@@ -87,6 +92,11 @@ impl AccountForm {
             password: new_password("password", "Password (optional)", errors)
                 .optional()
                 .with_hint("Without a password, the next page shows a one-time link with which the user sets it."),
+            mail: Input { kind: "email", ..Input::text("mail", "Mail address (optional)", typed, errors).optional() }
+                .with_hint("For new passwords and notices."),
+            can_send,
+            sends_link: typed.text("send_link") == "yes",
+            send_error: errors.take("send_link"),
         }
     }
 }
@@ -103,7 +113,7 @@ async fn read(web: &WebInner, viewer: &Viewer, typed: &Fields, mut errors: Error
     let layout = Layout::of(web, viewer, Here::Accounts, "Accounts").await;
     let clock = web.clock(viewer);
     let may_create = decide(&viewer.context.grants, Operation::ManageAccounts, None).is_ok();
-    let form = may_create.then(|| AccountForm::new(has_projects, typed, &mut errors));
+    let form = may_create.then(|| AccountForm::new(has_projects, web.access().has_mail(), typed, &mut errors));
     Ok(AccountListPage {
         layout,
         notice: errors.notice(),
@@ -124,6 +134,8 @@ fn read_form(fields: &Fields) -> Result<AccountRequest, Errors> {
         kind,
         server_role: read_role(fields, "server_role")?,
         password: (!fields.is_empty("password")).then(|| fields.password("password")),
+        mail: Some(fields.text("mail").to_owned()).filter(|mail| !mail.is_empty()),
+        send_link: fields.text("send_link") == "yes",
         memberships: role.map(|role| (ProjectId::default(), role)).into_iter().collect::<BTreeMap<_, _>>(),
     })
 }
@@ -143,7 +155,8 @@ pub(crate) async fn create(
                 return Ok(page(&NewLinkPage::new(&web, &viewer, layout, (&uri, &headers), &account.name, &link)));
             }
             Ok((account, None)) => {
-                return Ok(Redirect::to(&format!("{}?notice=created", account_url(&account.name))).into_response());
+                let notice = if fields.text("send_link") == "yes" { "mailed" } else { "created" };
+                return Ok(Redirect::to(&format!("{}?notice={notice}", account_url(&account.name))).into_response());
             }
             Err(error) => Errors::from_service(error)?,
         },

@@ -27,6 +27,8 @@ pub(crate) struct LoginPage {
     notice: Option<Notice>,
     /// Whether the server has no administrator yet.
     needs_set_up: bool,
+    /// Whether a link for a new password can be requested.
+    has_mail: bool,
     /// The path to which the sign-in leads.
     next: String,
     name: Input,
@@ -34,7 +36,13 @@ pub(crate) struct LoginPage {
 }
 
 impl LoginPage {
-    fn new(layout: Layout, needs_set_up: bool, typed: &Fields, next: &str, mut errors: Errors) -> Self {
+    fn new(
+        layout: Layout,
+        (needs_set_up, has_mail): (bool, bool),
+        typed: &Fields,
+        next: &str,
+        mut errors: Errors,
+    ) -> Self {
         let name = Input::user(typed, &mut errors);
         let password = Input::password("password", "Password", "current-password", &mut errors);
         let is_again = password.error.is_some();
@@ -42,6 +50,7 @@ impl LoginPage {
             layout,
             notice: None,
             needs_set_up,
+            has_mail,
             next: clean(next),
             name: if is_again { name } else { name.focused() },
             password: if is_again { password.focused() } else { password },
@@ -72,7 +81,8 @@ async fn render(
     errors: Errors,
 ) -> Result<LoginPage, Problem> {
     let needs_set_up = web.access().needs_set_up().await?;
-    Ok(LoginPage::new(Layout::public(viewer, "Sign in"), needs_set_up, typed, next, errors))
+    let shown = (needs_set_up, web.access().has_mail());
+    Ok(LoginPage::new(Layout::public(viewer, "Sign in"), shown, typed, next, errors))
 }
 
 fn notice_of(name: &str) -> Option<Notice> {

@@ -21,6 +21,9 @@ async fn server_without_accounts_says_how_to_turn_them_on() {
         "/profile/second-factor",
         "/setup",
         "/set-password",
+        "/forgot-password",
+        "/confirm-mail",
+        "/profile/mail",
         "/profile",
         "/accounts",
         "/accounts/ana",
@@ -44,7 +47,9 @@ async fn sign_in_leads_to_the_page_and_sign_out_ends_it() {
     assert!(header_of(&asked, "location").starts_with("/login?next="), "{asked:?}");
     let page = anonymous.text(header_of(&asked, "location")).await;
     assert!(page.contains(r#"name="next" value="/scans?status=failed""#), "{page}");
-    for part in [r#"autocomplete="username""#, r#"autocomplete="current-password""#, r#"<label for="field-name">"#] {
+    for part in
+        [r#"autocomplete="username webauthn""#, r#"autocomplete="current-password""#, r#"<label for="field-name">"#]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains("<nav") && !page.contains("0.0.0-test"), "it shows nothing of the server: {page}");

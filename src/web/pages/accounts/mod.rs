@@ -1,4 +1,5 @@
-//! The pages of accounts: sign-in, second factors, set-up, one's own profile, all accounts,
+//! The pages of accounts: sign-in, forgotten passwords, second factors, set-up, one's own
+//! profile with its mail address, all accounts,
 //! projects with their members and clearances, and the public links of scans. A server without
 //! accounts has none of them.
 
@@ -7,10 +8,12 @@ pub(crate) mod account_list;
 mod clearances;
 mod enrolment;
 mod fields;
+pub(crate) mod forgot_password;
 pub(crate) mod link_password;
 mod links;
 pub(crate) mod login;
 pub(crate) mod login_code;
+pub(crate) mod mail;
 pub(crate) mod profile;
 pub(crate) mod project_detail;
 pub(crate) mod project_list;
@@ -32,6 +35,8 @@ pub(crate) use fields::Accounts;
 mod account_tests;
 #[cfg(test)]
 mod login_tests;
+#[cfg(test)]
+mod mail_tests;
 #[cfg(test)]
 mod profile_tests;
 #[cfg(test)]

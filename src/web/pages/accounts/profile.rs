@@ -19,6 +19,7 @@ use crate::web::headers::page;
 use crate::web::pages::layout::{Here, Layout, Notice};
 use crate::web::pages::project_names::has_named_project;
 use crate::web::state::WebInner;
+use crate::web::text::clean;
 use crate::web::viewer::Viewer;
 
 /// The page of the viewer's own account.
@@ -35,6 +36,8 @@ pub(crate) struct ProfilePage {
     projects: Vec<ProjectLine>,
     password: Option<PasswordForm>,
     factor: Option<FactorLine>,
+    /// The mail address; empty if the account has none.
+    mail: String,
     sessions: Vec<SessionRow>,
     has_other_sessions: bool,
     sessions_url: String,
@@ -83,6 +86,7 @@ pub(crate) async fn show(
 fn notice_of(name: &str) -> Option<Notice> {
     let text = match name {
         "password" => "The password was changed. Your other sessions were ended.",
+        "mail-removed" => "The mail address was removed.",
         "sessions" => "The sessions were ended.",
         "revoked" => "The token was revoked.",
         _ => return None,
@@ -118,6 +122,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
         password: form,
+        mail: account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default(),
         factor: factor.map(|factor| FactorLine::new(&factor, &clock)),
         has_other_sessions: sessions.iter().any(|session| Some(session.key) != who.session),
         sessions: session_rows(&sessions, who.session, &clock),

@@ -64,7 +64,8 @@ async fn create_with(
     memberships: &[(&str, ProjectRole)],
     password_hash: Option<String>,
 ) {
-    let account = NewAccount { name: name(account), kind, server_role, password_hash, memberships: roles(memberships) };
+    let memberships = roles(memberships);
+    let account = NewAccount { name: name(account), kind, server_role, password_hash, mail: None, memberships };
     assert!(app.memory.create_account(account, app.web().now(), &Principal::System).await.unwrap());
 }
 
