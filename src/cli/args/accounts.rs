@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
-use kastrel_actors::model::{AccountKind, AccountName, Network, ProjectId, ProjectRole, ServerRole, TokenId};
+use kastrel_actors::model::{
+    AccountKind, AccountName, MailAddress, Network, ProjectId, ProjectRole, ServerRole, TokenId,
+};
 
 use super::common::{ReadArgs, names};
 use crate::api_types::{NewAccountBody, NewProjectBody, NewTokenBody};
@@ -31,6 +33,8 @@ pub enum UserCommand {
     ResetPassword(AccountArgs),
     /// Remove the second factor of a user who lost it: the sessions end
     ResetSecondFactor(AccountArgs),
+    /// Set or remove the mail address of a user, for new passwords and notices
+    Mail(UserMailArgs),
 }
 
 /// `kastrel service-account`
@@ -96,6 +100,28 @@ pub struct UserCreateArgs {
     /// File with the password; `-` is the standard input
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<String>,
+    /// Mail address, for new passwords and notices
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail: Option<MailAddress>,
+    /// Mail the one-time link to --mail and do not print it
+    #[arg(long, requires = "mail", conflicts_with = "password_file")]
+    pub send_link: bool,
+    #[command(flatten)]
+    pub common: ReadArgs,
+}
+
+/// `kastrel user mail`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct UserMailArgs {
+    /// Name of the account
+    pub name: AccountName,
+    /// New address
+    #[arg(value_name = "ADDRESS", required_unless_present = "remove")]
+    pub address: Option<MailAddress>,
+    /// Remove the address
+    #[arg(long, conflicts_with = "address")]
+    pub remove: bool,
     #[command(flatten)]
     pub common: ReadArgs,
 }
@@ -251,7 +277,13 @@ impl RightsArgs {
         if self.project.is_some() || self.role.is_some() {
             memberships.insert(self.project.clone().unwrap_or_default(), self.role.unwrap_or(ProjectRole::Viewer));
         }
-        NewAccountBody { name: name.to_string(), kind: Some(kind), server_role, password: None, memberships }
+        NewAccountBody {
+            name: name.to_string(),
+            kind: Some(kind),
+            server_role,
+            memberships,
+            ..NewAccountBody::default()
+        }
     }
 }
 
@@ -259,7 +291,8 @@ impl UserCreateArgs {
     /// Returns the account to create, without its password.
     #[must_use]
     pub fn account(&self) -> NewAccountBody {
-        self.rights.account(&self.name, AccountKind::User)
+        let mail = self.mail.as_ref().map(ToString::to_string);
+        NewAccountBody { mail, send_link: self.send_link, ..self.rights.account(&self.name, AccountKind::User) }
     }
 }
 

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 pub use accounts::{
     AccountArgs, GrantArgs, MembersArgs, ProjectCommand, ProjectCreateArgs, RevokeMemberArgs, RightsArgs, RoleArgs,
     ServiceAccountCommand, ServiceAccountCreateArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs,
-    UserCommand, UserCreateArgs,
+    UserCommand, UserCreateArgs, UserMailArgs,
 };
 pub use clearances::{ClearanceCommand, ClearanceListArgs, ClearanceRemoveArgs, ClearanceSetArgs};
 pub use cluster::{DrainArgs, PauseArgs, ResumeArgs};

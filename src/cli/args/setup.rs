@@ -1,6 +1,7 @@
 //! `plugins`, `doctor` and `config`: what this machine has.
 
 use clap::{Args, Subcommand};
+use kastrel_actors::model::MailAddress;
 
 use super::common::{ConfigArgs, ScannerArgs, ServerArgs};
 use super::serve::ServeArgs;
@@ -31,6 +32,9 @@ pub struct DoctorArgs {
     /// Read every row of the database too; takes minutes for a large one
     #[arg(long)]
     pub deep: bool,
+    /// Send a test mail to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail: Option<MailAddress>,
     #[command(flatten)]
     pub serve: ServeArgs,
 }

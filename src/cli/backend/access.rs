@@ -12,8 +12,8 @@ use super::local::{LocalBackend, context};
 use super::remote::{RemoteBackend, is_json};
 use crate::api_types::{
     AccountBody, AccountChangeBody, AccountList, AccountParams, CreatedAccount, CreatedToken, MemberList,
-    MemberRoleBody, NewAccountBody, NewProjectBody, NewTokenBody, PasswordLink, ProjectBody, ProjectList, SecretText,
-    TokenBody, TokenList, Whoami,
+    MemberRoleBody, NewAccountBody, NewProjectBody, NewTokenBody, PasswordLink, ProjectBody, ProjectList,
+    RequestedChange, SecretText, TokenBody, TokenList, Whoami,
 };
 use crate::service::access::AccountError;
 
@@ -104,7 +104,11 @@ impl AccessBackend for LocalBackend {
         change: AccountChangeBody,
     ) -> Result<Option<AccountBody>, BackendError> {
         let change = change.change().map_err(|error| BackendError::Invalid(vec![error]))?;
-        if self.access.change_account(&context(), name, change).await? { self.account(name).await } else { Ok(None) }
+        let is_known = match change {
+            RequestedChange::Account(change) => self.access.change_account(&context(), name, change).await?,
+            RequestedChange::Mail(mail) => self.access.set_mail(&context(), name, mail.as_deref()).await?,
+        };
+        if is_known { self.account(name).await } else { Ok(None) }
     }
 
     async fn password_link(&self, name: &AccountName) -> Result<Option<PasswordLink>, BackendError> {

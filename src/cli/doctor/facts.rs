@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kastrel_actors::model::{AccountKind, FaultKind, ListQuery, ServerRole, SettingValue};
+use kastrel_actors::model::{AccountKind, FaultKind, ListQuery, MailAddress, ServerRole, SettingValue};
 use kastrel_actors::policy::backups::BackupMark;
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use kastrel_actors::service::{NodeService, ScanService, Services};
@@ -57,7 +57,7 @@ pub(super) async fn gather(
     env: &BTreeMap<String, String>,
     opener: &Opener,
     host: &Arc<dyn AppHost>,
-    deep: bool,
+    (deep, mail_to): (bool, Option<&MailAddress>),
 ) -> Facts {
     // Read the permissions before anything opens the folder.
     let allowed = if config.scans.run_as.is_some() { private::PASSAGE } else { 0 };
@@ -117,6 +117,7 @@ pub(super) async fn gather(
             Some(url) => Some(probes::redis(url.expose()).await),
             None => None,
         },
+        mail: probes::mail(config, mail_to).await,
         collector: probes::collector(env).await,
         // Leftover processes (`leftovers`) are not counted while a server runs or a worker holds
         // the data folder: the processes are its own.

@@ -30,8 +30,9 @@ struct Report<'a> {
 pub(super) async fn run(args: &DoctorArgs, context: &mut Context) -> Result<Exit, CliError> {
     let config = context.resolve(&args.serve.config, args.serve.flags(), None)?.config;
     let opener = context.opener();
+    let more = (args.deep, args.mail.as_ref());
     let checks = tokio::select! {
-        facts = facts::gather(&config, &context.env, &opener, &context.host, args.deep) => check::judge(&config, &facts),
+        facts = facts::gather(&config, &context.env, &opener, &context.host, more) => check::judge(&config, &facts),
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
     let ok = checks.iter().all(|check| check.level != Level::Failure);

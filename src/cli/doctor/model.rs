@@ -138,6 +138,9 @@ pub(super) struct Facts {
     pub(super) server_file: ServerFileFact,
     /// The facts about Redis; `None` if no Redis is configured.
     pub(super) redis: Option<Result<RedisFacts, String>>,
+    /// The result of the mail server's check, and of a test mail if one was requested; `None` if no
+    /// mail server is configured.
+    pub(super) mail: Option<Result<(), String>>,
     pub(super) collector: Collector,
     /// The number of scan processes that no node owns.
     pub(super) leftovers: usize,

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use kastrel_actors::model::{NodeActivity, NodeHold, NodeId, NodeRegistration};
+use kastrel_actors::model::{MailAddress, NodeActivity, NodeHold, NodeId, NodeRegistration};
 use kastrel_actors::ports::{Clock as _, SystemClock};
 use kastrel_actors::service::NodeService;
 
 use super::model::{Collector, Probe, RedisFacts, Tried};
 use crate::adapters::kast_runner::count_leftovers;
+use crate::app::mailer;
 use crate::cli::backend::context;
 use crate::config::Config;
+use crate::ports::Mail;
 use crate::telemetry::variables::Plan;
 use crate::telemetry::{Signal, try_collector};
 
@@ -74,6 +76,25 @@ pub(super) async fn redis(url: &str) -> Result<RedisFacts, String> {
         Ok(answer) => answer.map_err(|error: redis::RedisError| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
+}
+
+/// Checks the mail server: signs in to it, or sends a test mail to `to`. Returns `None` if no mail
+/// server is configured and no mail was requested.
+pub(super) async fn mail(config: &Config, to: Option<&MailAddress>) -> Option<Result<(), String>> {
+    let mailer = match mailer(config) {
+        Ok(Some(mailer)) => mailer,
+        Ok(None) => return to.map(|_| Err("no mail server is configured".to_owned())),
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let answer = match to {
+        None => mailer.check().await,
+        Some(to) => {
+            let url = config.server.public_url.as_ref().map(ToString::to_string).unwrap_or_default();
+            let text = format!("This is a test: the mails of this Kastrel arrive.\n\n-- \nKastrel, {url}\n");
+            mailer.send(Mail { to: to.clone(), subject: "Kastrel: test", text }).await
+        }
+    };
+    Some(answer.map_err(|error| error.to_string()))
 }
 
 /// Parses the relevant lines of `INFO`. Valkey reports its own version in addition to Redis's.

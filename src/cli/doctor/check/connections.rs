@@ -1,6 +1,7 @@
 //! The checks of Redis, of the database's clock and of the telemetry export.
 
 use crate::cli::doctor::model::{Check, Collector, Facts, Probe, RedisFacts, Store};
+use crate::config::Config;
 use crate::telemetry::Signal;
 use crate::telemetry::variables::Silence;
 
@@ -40,6 +41,22 @@ pub(super) fn redis(url: &str, fact: &Result<RedisFacts, String>) -> Vec<Check> 
         }
     }
     checks
+}
+
+/// Checks the mail server. Where accounts have no mails, only a requested test mail is a failure.
+pub(super) fn mail(config: &Config, fact: Option<&Result<(), String>>) -> Option<Check> {
+    let fact = fact?;
+    let shown = config.mail.smtp_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    Some(match fact {
+        Ok(()) => Check::ok("mail", format!("the mail server at {shown} accepts mails")),
+        Err(why) if shown.is_empty() => {
+            Check::failure("mail", why.clone(), "set mail.smtp_url, mail.from and server.public_url")
+        }
+        Err(why) => {
+            let message = format!("the mail server at {shown} cannot be used: {why}; links and notices are lost");
+            Check::failure("mail", message, "check mail.smtp_url, its password, and mail.from")
+        }
+    })
 }
 
 /// Checks the clock skew. Leases use the database's clock; certificates, schedules and displayed
@@ -101,6 +118,22 @@ mod tests {
     use super::super::testing::{config, good};
     use super::*;
     use crate::cli::doctor::model::{Engine, Level, Tried};
+
+    #[test]
+    fn mail_server_is_checked_where_one_is_set_or_a_test_mail_was_requested() {
+        let with_mail = config(&[
+            ("KASTREL_MAIL__SMTP_URL", "smtps://kastrel:hunter2@mail.example.com"),
+            ("KASTREL_MAIL__FROM", "kastrel@example.com"),
+            ("KASTREL_PUBLIC_URL", "https://scans.example.com"),
+        ]);
+        assert_eq!(mail(&with_mail, None), None);
+        assert_eq!(mail(&with_mail, Some(&Ok(()))).unwrap().level, Level::Ok);
+        let refused = mail(&with_mail, Some(&Err("the mail server refused: 535".into()))).unwrap();
+        assert!(refused.level == Level::Failure && refused.message.contains("535"), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        let unset = mail(&config(&[]), Some(&Err("no mail server is configured".into()))).unwrap();
+        assert!(unset.level == Level::Failure && unset.fix.unwrap().contains("mail.smtp_url"));
+    }
 
     #[test]
     fn redis_and_the_clock_of_the_database_are_checked() {

@@ -43,6 +43,7 @@ pub(super) fn good() -> Facts {
         backups: BackupFacts { files: Ok(vec![made(2, 1_799_996_400), made(1, 1_799_910_000)]), failure: None },
         rows: None,
         redis: None,
+        mail: None,
         collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
         leftovers: 0,
         surroundings: None,

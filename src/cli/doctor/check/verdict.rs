@@ -1,6 +1,6 @@
 //! Returns the checks for all facts, in the order in which people read them.
 
-use super::connections::{redis, skew, telemetry};
+use super::connections::{mail, redis, skew, telemetry};
 use super::machine::{accounts, clock, deliveries, held, leftovers, limit, listen, server_file, tls};
 use super::scanner::scanner;
 use super::storage::{self, backups, database, folder, open_folder, secrets};
@@ -40,6 +40,7 @@ pub(in crate::cli::doctor) fn judge(config: &Config, facts: &Facts) -> Vec<Check
     if let (Some(url), Some(fact)) = (&config.redis.url, &facts.redis) {
         checks.extend(redis(&url.to_string(), fact));
     }
+    checks.extend(mail(config, facts.mail.as_ref()));
     checks.extend(facts.isolation.iter().map(isolation::judge));
     checks.extend(facts.surroundings.iter().flat_map(surroundings::judge));
     checks.extend(skew(facts));
