@@ -355,7 +355,7 @@ mod tests {
         for cut in 0..whole.len() {
             let first = safe_end(&whole[..cut]);
             let text = |bytes: &[u8]| plain(std::str::from_utf8(bytes).unwrap());
-            assert_eq!(text(&whole[..first]) + &text(&whole[first..]), "ared büc⚿", "{cut}");
+            assert_eq!(text(&whole[..first]) + text(&whole[first..]).as_str(), "ared büc⚿", "{cut}");
         }
     }
 }

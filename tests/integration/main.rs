@@ -22,6 +22,8 @@ mod pypi;
 mod redis_server;
 #[path = "../helpers/s3_server.rs"]
 mod s3_server;
+#[path = "../helpers/smtp_server.rs"]
+mod smtp_server;
 #[expect(clippy::print_stdout, reason = "a long run says how far it is")]
 mod storage;
 #[path = "../helpers/surreal_server.rs"]

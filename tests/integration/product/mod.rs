@@ -16,6 +16,7 @@ mod described;
 mod gate;
 mod hostile;
 mod isolation;
+mod mail;
 mod privacy;
 mod queue;
 mod repairs;
