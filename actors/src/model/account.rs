@@ -29,7 +29,7 @@ pub struct Account {
     pub is_disabled: bool,
     /// True if it can sign in with a password.
     pub has_password: bool,
-    /// True if a sign-in needs a second factor after the password.
+    /// True if it has an authenticator app or a passkey: the password alone starts no session.
     pub has_second_factor: bool,
     /// The mail address to which links for a new password and notices are sent.
     pub mail: Option<MailAddress>,

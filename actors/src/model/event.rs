@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountKind, AccountName, CancelledBy, ClearanceLevel, FencingToken, HostPattern, NodeId, Principal, ProjectId,
-    ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole, TokenId,
+    AccountKind, AccountName, CancelledBy, ClearanceLevel, FencingToken, HostPattern, NodeId, PasskeyId, Principal,
+    ProjectId, ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole, TokenId,
 };
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
@@ -252,6 +252,42 @@ pub enum DomainEvent {
         /// The account.
         account: AccountName,
     },
+    /// A passkey was added to an account.
+    PasskeyAdded {
+        /// The account.
+        account: AccountName,
+        /// The passkey.
+        passkey: PasskeyId,
+    },
+    /// A passkey got another label.
+    PasskeyRenamed {
+        /// The account.
+        account: AccountName,
+        /// The passkey.
+        passkey: PasskeyId,
+    },
+    /// A passkey was removed from an account.
+    PasskeyRemoved {
+        /// The account.
+        account: AccountName,
+        /// The passkey.
+        passkey: PasskeyId,
+    },
+    /// A sign-in was made with a passkey.
+    PasskeyUsed {
+        /// The account.
+        account: AccountName,
+        /// The passkey.
+        passkey: PasskeyId,
+    },
+    /// A right signature of a passkey was refused because its counter went back: there may be a
+    /// copy of it.
+    PasskeyRefused {
+        /// The account.
+        account: AccountName,
+        /// The passkey.
+        passkey: PasskeyId,
+    },
     /// A public link of a scan was created.
     PublicLinkCreated {
         /// The link.
@@ -293,7 +329,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 42] = [
+    pub const ACTIONS: [&'static str; 47] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -332,6 +368,11 @@ impl DomainEvent {
         "second_factor_removed",
         "recovery_code_used",
         "recovery_codes_created",
+        "passkey_added",
+        "passkey_renamed",
+        "passkey_removed",
+        "passkey_used",
+        "passkey_refused",
         "public_link_created",
         "public_link_revoked",
         "public_link_opened",
@@ -396,6 +437,11 @@ impl DomainEvent {
             Self::SecondFactorRemoved { .. } => "second_factor_removed",
             Self::RecoveryCodeUsed { .. } => "recovery_code_used",
             Self::RecoveryCodesCreated { .. } => "recovery_codes_created",
+            Self::PasskeyAdded { .. } => "passkey_added",
+            Self::PasskeyRenamed { .. } => "passkey_renamed",
+            Self::PasskeyRemoved { .. } => "passkey_removed",
+            Self::PasskeyUsed { .. } => "passkey_used",
+            Self::PasskeyRefused { .. } => "passkey_refused",
             Self::PublicLinkCreated { .. } => "public_link_created",
             Self::PublicLinkRevoked { .. } => "public_link_revoked",
             Self::PublicLinkOpened { .. } => "public_link_opened",
@@ -538,6 +584,7 @@ mod tests {
         let account = || "ana".parse::<AccountName>().unwrap();
         let token = || "a1B2c3D4e5".parse::<TokenId>().unwrap();
         let link = || "a1B2c3D4e5".parse::<PublicLinkId>().unwrap();
+        let passkey = || "0123456789abcdef0123456789abcdef".parse::<PasskeyId>().unwrap();
         for event in [
             DomainEvent::ScanSubmitted { rerun_of: Some(ScanId(7)) },
             DomainEvent::CancelRequested { by: CancelledBy::User },
@@ -588,6 +635,11 @@ mod tests {
             DomainEvent::SecondFactorRemoved { account: account() },
             DomainEvent::RecoveryCodeUsed { account: account() },
             DomainEvent::RecoveryCodesCreated { account: account() },
+            DomainEvent::PasskeyAdded { account: account(), passkey: passkey() },
+            DomainEvent::PasskeyRenamed { account: account(), passkey: passkey() },
+            DomainEvent::PasskeyRemoved { account: account(), passkey: passkey() },
+            DomainEvent::PasskeyUsed { account: account(), passkey: passkey() },
+            DomainEvent::PasskeyRefused { account: account(), passkey: passkey() },
             DomainEvent::PublicLinkCreated { link: link(), expires_at: at },
             DomainEvent::PublicLinkRevoked { link: link() },
             DomainEvent::PublicLinkOpened { link: link(), address: "::1".into() },

@@ -90,6 +90,13 @@ impl DomainEvent {
             Self::SecondFactorRemoved { account } => format!("Second factor of account {account} removed"),
             Self::RecoveryCodeUsed { account } => format!("Recovery code of account {account} used"),
             Self::RecoveryCodesCreated { account } => format!("Recovery codes of account {account} replaced"),
+            Self::PasskeyAdded { account, passkey } => format!("Passkey {passkey} of account {account} added"),
+            Self::PasskeyRenamed { account, passkey } => format!("Passkey {passkey} of account {account} renamed"),
+            Self::PasskeyRemoved { account, passkey } => format!("Passkey {passkey} of account {account} removed"),
+            Self::PasskeyUsed { account, passkey } => format!("Passkey {passkey} of account {account} used"),
+            Self::PasskeyRefused { account, passkey } => {
+                format!("Passkey {passkey} of account {account} refused: its counter went back, so there may be a copy")
+            }
             Self::PublicLinkCreated { link, expires_at } => {
                 format!("Public link {link} of the scan created, valid until {expires_at:.0}")
             }
@@ -131,6 +138,25 @@ mod tests {
         AccountName, CancelledBy, ClearanceLevel, FencingToken, NodeId, ProjectRole, PublicLinkId, ScanId, ScanStatus,
         ServerRole, TokenId,
     };
+
+    #[test]
+    fn events_of_passkeys_name_the_passkey_and_its_account() {
+        let account = || "ana".parse::<AccountName>().unwrap();
+        let passkey = || "0123456789abcdef0123456789abcdef".parse().unwrap();
+        for (event, text) in [
+            (DomainEvent::PasskeyAdded { account: account(), passkey: passkey() }, "added"),
+            (DomainEvent::PasskeyRenamed { account: account(), passkey: passkey() }, "renamed"),
+            (DomainEvent::PasskeyRemoved { account: account(), passkey: passkey() }, "removed"),
+            (DomainEvent::PasskeyUsed { account: account(), passkey: passkey() }, "used"),
+            (
+                DomainEvent::PasskeyRefused { account: account(), passkey: passkey() },
+                "refused: its counter went back, so there may be a copy",
+            ),
+        ] {
+            assert_eq!(event.text(), format!("Passkey 0123456789abcdef0123456789abcdef of account ana {text}"));
+            assert_eq!(event.address(), None, "{event:?}");
+        }
+    }
 
     #[test]
     fn events_of_public_links_name_the_link_and_have_the_address_of_the_visitor() {

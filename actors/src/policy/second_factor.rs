@@ -34,13 +34,55 @@ pub enum FactorRule {
 pub enum SignInStep {
     /// The session starts.
     Session,
-    /// A code of the second factor, or a recovery code.
+    /// The second factor: what [`second_step`] says.
     Code,
     /// The account must add a second factor first.
     Enrolment,
 }
 
-/// Returns what follows the right password of an account.
+/// What the second step of a sign-in takes, and what confirms a change of the factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum SecondStep {
+    /// A code of the app, or a recovery code.
+    Code,
+    /// A passkey.
+    Passkey,
+    /// Either of them.
+    CodeOrPasskey,
+    /// Nothing: the account has passkeys alone, and this server accepts none. An administrator can
+    /// remove them.
+    Nothing,
+}
+
+impl SecondStep {
+    /// Returns true if a code is accepted.
+    #[must_use]
+    pub const fn takes_code(self) -> bool {
+        matches!(self, Self::Code | Self::CodeOrPasskey)
+    }
+
+    /// Returns true if a passkey is accepted.
+    #[must_use]
+    pub const fn takes_passkey(self) -> bool {
+        matches!(self, Self::Passkey | Self::CodeOrPasskey)
+    }
+}
+
+/// Returns what the second step of an account takes. `accepts_passkeys` is about this server. An
+/// account with a passkey and without an app gets no set-up of an app in its place: the password
+/// alone would then suffice.
+pub const fn second_step(has_app: bool, has_passkey: bool, accepts_passkeys: bool) -> SecondStep {
+    match (has_app, has_passkey && accepts_passkeys) {
+        (true, true) => SecondStep::CodeOrPasskey,
+        (true, false) => SecondStep::Code,
+        (false, true) => SecondStep::Passkey,
+        (false, false) => SecondStep::Nothing,
+    }
+}
+
+/// Returns what follows the right password of an account. A sign-in with a passkey alone has no
+/// second step: the device verified its user, so the passkey is two factors.
 pub const fn next_step(rule: FactorRule, account: &Account) -> SignInStep {
     if account.has_second_factor {
         SignInStep::Code
@@ -121,6 +163,24 @@ mod tests {
             assert_eq!([Off, Admins, All].map(|rule| next_step(rule, &user)), steps, "{role:?} {has_factor}");
             let may = [Off, Admins, All].map(|rule| may_have_session(rule, &user));
             assert_eq!(may, steps.map(|step| step != Enrolment), "{role:?} {has_factor}");
+        }
+    }
+
+    #[test]
+    fn second_step_takes_what_the_account_has_and_the_server_accepts() {
+        use SecondStep::{Code, CodeOrPasskey, Nothing, Passkey};
+        for (has_app, has_passkey, accepts_passkeys, step) in [
+            (true, true, true, CodeOrPasskey),
+            (true, true, false, Code),
+            (true, false, true, Code),
+            (true, false, false, Code),
+            (false, true, true, Passkey),
+            (false, true, false, Nothing),
+            (false, false, true, Nothing),
+            (false, false, false, Nothing),
+        ] {
+            assert_eq!(second_step(has_app, has_passkey, accepts_passkeys), step);
+            assert_eq!((step.takes_code(), step.takes_passkey()), (has_app, has_passkey && accepts_passkeys));
         }
     }
 

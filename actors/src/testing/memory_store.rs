@@ -4,6 +4,7 @@ mod access;
 mod chain;
 mod clearances;
 mod mail;
+mod passkeys;
 mod public_links;
 mod second_factors;
 

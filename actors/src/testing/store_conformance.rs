@@ -12,6 +12,7 @@ pub mod dispatch_store;
 pub mod mail;
 pub mod node_registry;
 pub mod outbox;
+pub mod passkeys;
 pub mod public_links;
 pub mod queue_control;
 pub mod scan_queries;
@@ -41,7 +42,8 @@ use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
     AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer, MailStore,
-    NodeRegistry, Outbox, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
+    NodeRegistry, Outbox, PasskeyStore, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore,
+    StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -65,6 +67,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + ClearanceStore
         + SecondFactorStore
         + MailStore
+        + PasskeyStore
         + PublicLinkStore
         + StoreHealth;
 
@@ -124,6 +127,7 @@ macro_rules! store_conformance_tests {
         $crate::clearances_cases! { $harness }
         $crate::second_factor_cases! { $harness }
         $crate::mail_cases! { $harness }
+        $crate::passkey_cases! { $harness }
         $crate::public_links_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }

@@ -46,6 +46,15 @@ pub trait SecondFactorStore: Send + Sync + 'static {
         by: &Principal,
     ) -> Result<FactorChange, StoreError>;
 
+    /// Accepts a use of the second factor that confirms a change, without another effect. After a
+    /// lost response a use that was accepted may count as refused.
+    async fn use_second_factor(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError>;
+
     /// Replaces the recovery codes of an account, if the use of the factor is accepted, and sets
     /// the number of tries to 0. Ends the pending sign-ins of the account, and its sessions except
     /// the one of `renewal`, which gets its new secret.
@@ -122,6 +131,15 @@ impl<S: SecondFactorStore + ?Sized, H: CallHook> SecondFactorStore for Hooked<S,
     ) -> Result<FactorChange, StoreError> {
         let removed = self.inner.remove_second_factor(account, used, renewal, by);
         self.hook.around("remove_second_factor", removed).await
+    }
+
+    async fn use_second_factor(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        self.hook.around("use_second_factor", self.inner.use_second_factor(account, used, by)).await
     }
 
     async fn replace_recovery_codes(

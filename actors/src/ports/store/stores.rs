@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::hooked::{CallHook, Hooked};
 use super::{
     AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, MailStore, NodeRegistry, Outbox,
-    PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
+    PasskeyStore, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -38,6 +38,8 @@ pub struct Stores {
     pub second_factors: Arc<dyn SecondFactorStore>,
     /// The mail addresses of accounts.
     pub mail: Arc<dyn MailStore>,
+    /// The passkeys of accounts.
+    pub passkeys: Arc<dyn PasskeyStore>,
     /// The public links of scans.
     pub public_links: Arc<dyn PublicLinkStore>,
     /// The health of the store.
@@ -62,6 +64,7 @@ impl Stores {
             + ClearanceStore
             + SecondFactorStore
             + MailStore
+            + PasskeyStore
             + PublicLinkStore
             + StoreHealth,
     {
@@ -79,6 +82,7 @@ impl Stores {
             clearances: Arc::<S>::clone(store),
             second_factors: Arc::<S>::clone(store),
             mail: Arc::<S>::clone(store),
+            passkeys: Arc::<S>::clone(store),
             public_links: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
@@ -101,6 +105,7 @@ impl Stores {
             clearances: Arc::new(Hooked::new(self.clearances, hook)),
             second_factors: Arc::new(Hooked::new(self.second_factors, hook)),
             mail: Arc::new(Hooked::new(self.mail, hook)),
+            passkeys: Arc::new(Hooked::new(self.passkeys, hook)),
             public_links: Arc::new(Hooked::new(self.public_links, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::model::{
-    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MailRequest, MemberChanged, NewAccount, OneTimeLink, PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest, Session, SessionRenewal, SetUpResult,
-    TokenId, TokenRecord,
+    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MailRequest, MemberChanged, NewAccount,
+    OneTimeLink, Passkey, PasskeyId, PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest,
+    Session, SessionRenewal, SetUpResult, TokenId, TokenRecord,
 };
 use crate::ports::AccessStore;
 
@@ -25,6 +26,9 @@ pub(super) struct AccessRows {
     pub(super) factors: BTreeMap<AccountName, SecondFactor>,
     pub(super) recovery_codes: BTreeSet<(AccountName, SecretDigest)>,
     pub(super) pending: BTreeMap<SecretDigest, PendingSignIn>,
+    pub(super) passkeys: BTreeMap<PasskeyId, Passkey>,
+    /// The challenges that were used, with the time at which they expire.
+    pub(super) challenges: BTreeMap<SecretDigest, Timestamp>,
 }
 
 impl AccessRows {
@@ -262,13 +266,14 @@ impl AccessStore for MemoryStore {
     async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.state();
         state.public_links.retain(|_, link| link.expires_at > at);
-        let AccessRows { sessions, tokens, links, pending, mail_requests, .. } = &mut state.access;
+        let AccessRows { sessions, tokens, links, pending, mail_requests, challenges, .. } = &mut state.access;
         let before = sessions.len();
         sessions.retain(|_, session| session.expires_at > at && session.used_at >= idle_since);
         tokens.retain(|_, token| token.expires_at > at);
         links.retain(|_, link| link.expires_at > at);
         pending.retain(|_, pending| pending.expires_at > at);
         mail_requests.retain(|_, request| request.expires_at > at);
+        challenges.retain(|_, expires_at| *expires_at > at);
         Ok((before - sessions.len()) as u64)
     }
 

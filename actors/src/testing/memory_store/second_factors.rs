@@ -41,27 +41,27 @@ impl AccessRows {
     /// Adds a factor, unless the account has one or does not exist.
     fn add(&mut self, new: NewSecondFactor) -> Option<DomainEvent> {
         let NewSecondFactor { account, sealed_secret, last_step, recovery_codes, created_at } = new;
-        let row = self.accounts.get_mut(&account).filter(|row| !row.has_second_factor)?;
-        row.has_second_factor = true;
+        if !self.accounts.contains_key(&account) || self.factors.contains_key(&account) {
+            return None;
+        }
         let factor = SecondFactor { sealed_secret, created_at, last_step, tries: 0, recovery_codes: 0 };
         self.factors.insert(account.clone(), factor);
+        self.count_factors(&account);
         self.recovery_codes.extend(recovery_codes.into_iter().map(|digest| (account.clone(), digest)));
         Some(DomainEvent::SecondFactorAdded { account })
     }
 
-    fn remove(&mut self, account: &AccountName) {
+    pub(super) fn remove(&mut self, account: &AccountName) {
         self.factors.remove(account);
         self.recovery_codes.retain(|(of, _)| of != account);
-        if let Some(row) = self.accounts.get_mut(account) {
-            row.has_second_factor = false;
-        }
+        self.count_factors(account);
     }
 
-    fn valid_pending(&mut self, key: SecretDigest, at: Timestamp) -> Option<&mut PendingSignIn> {
+    pub(super) fn valid_pending(&mut self, key: SecretDigest, at: Timestamp) -> Option<&mut PendingSignIn> {
         self.pending.get_mut(&key).filter(|pending| pending.expires_at > at)
     }
 
-    fn start(&mut self, session: Session) -> DomainEvent {
+    pub(super) fn start(&mut self, session: Session) -> DomainEvent {
         let event = DomainEvent::SignedIn { account: session.account.clone(), address: session.address.clone() };
         self.sessions.insert(session.key, session);
         event
@@ -69,7 +69,7 @@ impl AccessRows {
 }
 
 impl State {
-    fn note_all(&mut self, now: Timestamp, by: &Principal, events: impl IntoIterator<Item = DomainEvent>) {
+    pub(super) fn note_all(&mut self, now: Timestamp, by: &Principal, events: impl IntoIterator<Item = DomainEvent>) {
         for event in events {
             self.note(now, by.clone(), None, event);
         }
@@ -120,6 +120,21 @@ impl SecondFactorStore for MemoryStore {
         state.access.remove(account);
         state.access.end_sign_ins(account, renewal);
         events.push(DomainEvent::SecondFactorRemoved { account: account.clone() });
+        state.note_all(self.clock.now(), by, events);
+        Ok(FactorChange::Changed)
+    }
+
+    async fn use_second_factor(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        let mut state = self.state();
+        if !state.access.factors.contains_key(account) {
+            return Ok(FactorChange::NoFactor);
+        }
+        let Some(events) = state.access.accept(account, used) else { return Ok(FactorChange::Refused) };
         state.note_all(self.clock.now(), by, events);
         Ok(FactorChange::Changed)
     }
