@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel_actors::model::{
     AccountChange, AccountKind, AccountName, AuditQuery, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
-    FailureKind, LinkPurpose, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, PendingSignIn, PluginResult,
-    PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole, Pruning, PublicLink, Resolution,
-    ScanId, ScanRecord, ScanState, SealContent, SecretDigest, ServerRole, Session, Submitted, TokenRecord, TokenScope,
-    Verdict,
+    FailureKind, LinkPurpose, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, Passkey, PasskeyAddition,
+    PendingSignIn, PluginResult, PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole,
+    Pruning, PublicLink, Resolution, ScanId, ScanRecord, ScanState, SealContent, SecretDigest, ServerRole, Session,
+    SignedChallenge, Submitted, TokenRecord, TokenScope, Verdict,
 };
 use kastrel_actors::policy::audit_chain::{ChainCheck, ChainReport, ChainTrust};
 use kastrel_actors::ports::store::prelude::*;
@@ -127,6 +127,17 @@ async fn add_accounts(store: &SurrealStore) {
     };
     assert!(store.add_second_factor(factor, None, &by).await.unwrap());
     store.try_second_factor(&name("ana")).await.unwrap();
+    let passkey = Passkey {
+        id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+        account: name("ana"),
+        label: "The \"phone\"".into(),
+        user_handle: "handle".into(),
+        credential: "{\"counter\":7}".into(),
+        created_at: at(),
+        used_at: Some(at()),
+    };
+    let challenge = SignedChallenge { digest: SecretDigest::new([10; 32]), expires_at: at() };
+    assert_eq!(store.add_passkey(passkey, challenge, None, &by).await.unwrap(), PasskeyAddition::Added);
     let pending = PendingSignIn { key: SecretDigest::new([6; 32]), account: name("ana"), expires_at: at(), tries: 0 };
     store.create_pending_sign_in(pending).await.unwrap();
     let session = Session {
@@ -175,6 +186,7 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         assert!(!text.contains(&SecretDigest::new([1; 32]).to_string()), "it has no session");
         assert!(!text.contains(&SecretDigest::new([3; 32]).to_string()), "it has no link");
         assert!(!text.contains(&SecretDigest::new([6; 32]).to_string()), "it has no pending sign-in");
+        assert!(!text.contains(&SecretDigest::new([10; 32]).to_string()), "it has no challenge");
         assert!(text.contains("v1.sealed"), "the secret of a second factor stays sealed");
         let restored = SurrealStore::in_memory().await.unwrap();
         let set_up = OneTimeLink {
@@ -200,6 +212,9 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         let factor = restored.second_factor(&ana).await.unwrap();
         assert_eq!(factor, store.second_factor(&ana).await.unwrap());
         assert_eq!(factor.map(|factor| (factor.last_step, factor.recovery_codes)), Some((41, 2)));
+        let passkeys = restored.passkeys(&ana).await.unwrap();
+        assert_eq!((passkeys.len(), &passkeys), (1, &store.passkeys(&ana).await.unwrap()));
+        assert_eq!(restored.passkey(&passkeys[0].id).await.unwrap().as_ref(), passkeys.first());
         for byte in [2, 3, 9] {
             let link = restored.link(SecretDigest::new([byte; 32]), Timestamp::UNIX_EPOCH).await.unwrap();
             assert_eq!(link, None, "{byte}");
@@ -210,7 +225,7 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         while let Some(last) = rows.last().and_then(|page| page.last()).cloned() {
             rows.push(store.export_access(schema, Some(&last), 1).await.unwrap());
         }
-        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 2 + 3 + 1 + 2 + 2 + 1);
+        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 1 + 2 + 3 + 1 + 2 + 2 + 1);
         assert_eq!(rows[0], [whole]);
         let of_14 = store.export_access(14, rows[rows.len() - 5].last(), 100).await.unwrap();
         assert_eq!(of_14, [], "schema 14 has neither clearances nor public links");

@@ -1,7 +1,8 @@
 //! Exports and imports accounts, memberships, projects, clearances, API tokens, public links,
-//! second factors and recovery codes: their part of backup and restore. The secret of a second
-//! factor stays sealed. Sessions, pending sign-ins, one-time links and mail addresses that
-//! wait for their confirmation are not exported: everybody signs in again after a restore.
+//! second factors, recovery codes and passkeys: their part of backup and restore. The secret of a
+//! second factor stays sealed. Sessions, pending sign-ins, used challenges, one-time links and mail
+//! addresses that wait for their confirmation are not exported: everybody signs in again after a
+//! restore.
 //!
 //! Rows that belong to an account are exported before the accounts. An account is never deleted, so
 //! each of them has its account in the backup, also if it is created during the export.
@@ -24,6 +25,8 @@ const FIRST_WITH_CLEARANCES: i64 = 15;
 const FIRST_WITH_FACTORS: i64 = 17;
 /// The first schema with public links.
 const FIRST_WITH_LINKS: i64 = 19;
+/// The first schema with passkeys.
+const FIRST_WITH_PASSKEYS: i64 = 22;
 
 /// A row of accounts or projects as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,8 @@ pub enum ExportedAccess {
     SecondFactor(ExportedSecondFactor),
     /// A recovery code.
     RecoveryCode(ExportedRecoveryCode),
+    /// A passkey.
+    Passkey(ExportedPasskey),
     /// A public link of a scan.
     PublicLink(ExportedPublicLink),
 }
@@ -134,6 +139,20 @@ pub struct ExportedRecoveryCode {
     digest: String,
 }
 
+/// The row of a passkey. It has the public key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedPasskey {
+    name: String,
+    account: String,
+    label: String,
+    user_handle: String,
+    credential: String,
+    created_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    used_at: Option<i64>,
+}
+
 /// The row of a public link. It has the hash of its password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
 #[serde(deny_unknown_fields)]
@@ -157,6 +176,7 @@ pub struct ExportedPublicLink {
 enum Table {
     SecondFactor,
     RecoveryCode,
+    Passkey,
     Token,
     Membership,
     Project,
@@ -186,6 +206,7 @@ struct ImportRows {
     clearances: Vec<ExportedClearance>,
     factors: Vec<ExportedSecondFactor>,
     codes: Vec<ExportedRecoveryCode>,
+    passkeys: Vec<ExportedPasskey>,
     links: Vec<ExportedPublicLink>,
 }
 
@@ -193,6 +214,9 @@ const SECOND_FACTORS: &str =
     "RETURN { rows: (SELECT account, secret, created_at, last_step, tries FROM $range LIMIT $limit) };";
 
 const RECOVERY_CODES: &str = "RETURN { rows: (SELECT account, digest FROM $range LIMIT $limit) };";
+
+const PASSKEYS: &str = "
+    RETURN { rows: (SELECT name, account, label, user_handle, credential, created_at, used_at FROM $range LIMIT $limit) };";
 
 const TOKENS: &str = "
     RETURN { rows: (SELECT name, digest, account, label, role, project, has_server_role, networks, created_at, expires_at, used_at FROM $range LIMIT $limit) };";
@@ -249,6 +273,13 @@ const IMPORT: &str = "
     FOR $row IN $codes {
         UPSERT type::record('recovery_code', [$row.account, $row.digest]) SET account = $row.account, digest = $row.digest RETURN NONE;
     };
+    FOR $row IN $passkeys {
+        UPSERT type::record('passkey_owner', [$row.name]) SET account = $row.account RETURN NONE;
+        UPSERT type::record('passkey', [$row.account, $row.name]) SET
+            name = $row.name, account = $row.account, label = $row.label, user_handle = $row.user_handle, credential = $row.credential,
+            created_at = $row.created_at, used_at = $row.used_at, made_by = $run
+            RETURN NONE;
+    };
     FOR $row IN $links {
         UPSERT type::record('public_link', [$row.digest]) SET
             name = $row.name, digest = $row.digest, scan = $row.scan, label = $row.label, created_by = $row.created_by,
@@ -259,9 +290,10 @@ const IMPORT: &str = "
     COMMIT;";
 
 impl Table {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::SecondFactor,
         Self::RecoveryCode,
+        Self::Passkey,
         Self::Token,
         Self::Membership,
         Self::Project,
@@ -274,6 +306,7 @@ impl Table {
         match self {
             Self::SecondFactor => "second_factor",
             Self::RecoveryCode => "recovery_code",
+            Self::Passkey => "passkey",
             Self::Token => "token",
             Self::Membership => "membership",
             Self::Project => "project",
@@ -290,6 +323,7 @@ impl Table {
             Self::Clearance => FIRST_WITH_CLEARANCES,
             Self::SecondFactor | Self::RecoveryCode => FIRST_WITH_FACTORS,
             Self::PublicLink => FIRST_WITH_LINKS,
+            Self::Passkey => FIRST_WITH_PASSKEYS,
         }
     }
 
@@ -313,6 +347,7 @@ impl ExportedAccess {
         match self {
             Self::SecondFactor(_) => Table::SecondFactor,
             Self::RecoveryCode(_) => Table::RecoveryCode,
+            Self::Passkey(_) => Table::Passkey,
             Self::Token(_) => Table::Token,
             Self::Membership(_) => Table::Membership,
             Self::Project(_) => Table::Project,
@@ -326,6 +361,7 @@ impl ExportedAccess {
         match self {
             Self::SecondFactor(row) => vec![&row.account],
             Self::RecoveryCode(row) => vec![&row.account, &row.digest],
+            Self::Passkey(row) => vec![&row.account, &row.name],
             Self::Token(row) => vec![&row.name],
             Self::Membership(row) => vec![&row.account, &row.project],
             Self::Project(row) => vec![&row.name],
@@ -355,6 +391,7 @@ impl SurrealStore {
             let rows = match table {
                 Table::SecondFactor => self.page_of(SECOND_FACTORS, page, ExportedAccess::SecondFactor).await?,
                 Table::RecoveryCode => self.page_of(RECOVERY_CODES, page, ExportedAccess::RecoveryCode).await?,
+                Table::Passkey => self.page_of(PASSKEYS, page, ExportedAccess::Passkey).await?,
                 Table::Token => self.page_of(TOKENS, page, ExportedAccess::Token).await?,
                 Table::Membership => self.page_of(MEMBERSHIPS, page, ExportedAccess::Membership).await?,
                 Table::Project => self.page_of(PROJECTS, page, ExportedAccess::Project).await?,
@@ -395,6 +432,7 @@ impl Import<'_> {
             clearances: Vec::new(),
             factors: Vec::new(),
             codes: Vec::new(),
+            passkeys: Vec::new(),
             links: Vec::new(),
         };
         for row in rows.iter().cloned() {
@@ -406,6 +444,7 @@ impl Import<'_> {
                 ExportedAccess::Clearance(row) => all.clearances.push(row),
                 ExportedAccess::SecondFactor(row) => all.factors.push(row),
                 ExportedAccess::RecoveryCode(row) => all.codes.push(row),
+                ExportedAccess::Passkey(row) => all.passkeys.push(row),
                 ExportedAccess::PublicLink(row) => all.links.push(row),
             }
         }

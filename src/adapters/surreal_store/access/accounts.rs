@@ -105,11 +105,12 @@ struct RehashArguments {
 }
 
 /// The columns of an [`AccountRow`]. `!` is less than each character of an account name, so the
-/// range has the memberships of this account alone.
+/// ranges have the memberships and the passkeys of this account alone.
 macro_rules! account_columns {
     () => {
         "name, kind, server_role, is_disabled, password != NONE AS has_password, mail, created_at,
-        (SELECT VALUE account FROM ONLY second_factor:[$parent.name]) != NONE AS has_second_factor,
+((SELECT VALUE account FROM ONLY second_factor:[$parent.name]) != NONE
+OR array::len((SELECT VALUE name FROM passkey:[$parent.name]..[$parent.name + '!'])) > 0) AS has_second_factor,
         (SELECT project, role FROM membership:[$parent.name]..[$parent.name + '!']) AS members"
     };
 }

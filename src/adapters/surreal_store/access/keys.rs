@@ -1,6 +1,6 @@
 //! The keys of the rows of accounts and credentials.
 
-use kastrel_actors::model::{AccountName, SecretDigest, TokenId};
+use kastrel_actors::model::{AccountName, PasskeyId, SecretDigest, TokenId};
 use surrealdb::types::{Array, RecordId, SurrealValue as _};
 
 use super::super::row;
@@ -39,6 +39,22 @@ pub(super) fn factor_key(account: &AccountName) -> RecordId {
 pub(super) fn recovery_key(account: &AccountName, code: SecretDigest) -> RecordId {
     let parts = vec![account.to_string().into_value(), code.to_string().into_value()];
     RecordId::new("recovery_code", Array::from(parts))
+}
+
+/// The key of the row of a passkey.
+pub(super) fn passkey_key(account: &AccountName, id: &PasskeyId) -> RecordId {
+    let parts = vec![account.to_string().into_value(), id.to_string().into_value()];
+    RecordId::new("passkey", Array::from(parts))
+}
+
+/// The key of the row with the account of a passkey.
+pub(super) fn passkey_owner_key(id: &PasskeyId) -> RecordId {
+    row::text_key("passkey_owner", id.as_str())
+}
+
+/// The key of the row of a challenge that was used.
+pub(super) fn challenge_key(digest: SecretDigest) -> RecordId {
+    row::text_key("signed_challenge", &digest.to_string())
 }
 
 /// The key of the row of a pending sign-in.

@@ -1,5 +1,6 @@
-//! Accounts, projects and credentials: the ports [`AccessStore`], [`SecondFactorStore`] and
-//! [`MailStore`](kastrel_actors::ports::MailStore).
+//! Accounts, projects and credentials: the ports [`AccessStore`], [`SecondFactorStore`],
+//! [`MailStore`](kastrel_actors::ports::MailStore) and
+//! [`PasskeyStore`](kastrel_actors::ports::PasskeyStore).
 //!
 //! Each change and its entry of the audit log are one transaction. A change that is called again
 //! after a lost response recognizes its own earlier effect, each method in its own way:
@@ -11,12 +12,13 @@
 //!
 //! Of two transactions that must not both succeed, each writes the same row, so that the engine
 //! fails one of them, which is then repeated. That is a row that both change anyway, or one of
-//! `counter:admins` and `counter:setup`.
+//! `counter:admins`, `counter:setup` and `counter:passkeys`.
 
 mod accounts;
 mod keys;
 mod links;
 mod mail;
+mod passkeys;
 mod pending_sign_ins;
 mod projects;
 mod second_factors;
@@ -264,6 +266,15 @@ impl SecondFactorStore for SurrealStore {
         by: &Principal,
     ) -> Result<FactorChange, StoreError> {
         self.delete_factor(account, used, renewal, by).await
+    }
+
+    async fn use_second_factor(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        self.use_factor(account, used, by).await
     }
 
     async fn replace_recovery_codes(

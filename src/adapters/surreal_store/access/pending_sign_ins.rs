@@ -71,8 +71,9 @@ struct EnrolArguments {
     events: Vec<EventRows>,
 }
 
+/// How a sign-in ended.
 #[derive(Debug, SurrealValue)]
-struct EndAnswer {
+pub(super) struct EndAnswer {
     has_sign_in: bool,
     is_started: bool,
 }
@@ -159,7 +160,7 @@ impl PendingRow {
 }
 
 impl EndAnswer {
-    const fn end(&self) -> SignInEnd {
+    pub(super) const fn end(&self) -> SignInEnd {
         match self {
             Self { is_started: true, .. } => SignInEnd::Started,
             Self { has_sign_in: true, .. } => SignInEnd::Refused,

@@ -15,7 +15,7 @@ use super::super::event::{EventRows, write_event};
 use super::super::row;
 use super::super::store::SurrealStore;
 use super::keys::{account_key, factor_key, recovery_key};
-use super::sessions::{RenewalRow, end_sign_ins};
+use super::renewal::{RenewalRow, end_sign_ins};
 use super::{Changed, Key};
 
 /// A second factor as `factor_columns` reads it.
@@ -68,6 +68,14 @@ struct RemoveArguments {
     step: Option<i64>,
     recovery: Option<RecordId>,
     renewal: Option<RenewalRow>,
+    events: Vec<EventRows>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct UseArguments {
+    factor: RecordId,
+    step: Option<i64>,
+    recovery: Option<RecordId>,
     events: Vec<EventRows>,
 }
 
@@ -182,6 +190,20 @@ const REMOVE: &str = concat!(
     "
     };
     RETURN { is_known: $last_step != NONE, is_changed: $is_changed };
+    COMMIT;"
+);
+
+const USE: &str = concat!(
+    "
+    BEGIN;
+    ",
+    accept_use!(),
+    "
+    IF $is_accepted { ",
+    write_use!(),
+    write_events!(),
+    " };
+    RETURN { is_known: $last_step != NONE, is_changed: $is_accepted };
     COMMIT;"
 );
 
@@ -341,6 +363,19 @@ impl SurrealStore {
         Ok(answer.change(is_unanswered))
     }
 
+    pub(super) async fn use_factor(
+        &self,
+        account: &AccountName,
+        used: FactorUse,
+        by: &Principal,
+    ) -> Result<FactorChange, StoreError> {
+        let UseParts { step, recovery, event } = use_of(account, used)?;
+        let events = self.all_audited(event, by)?;
+        let arguments = UseArguments { factor: factor_key(account), step, recovery, events };
+        let answer: ChangeAnswer = calls::call_again(&self.inner.db, USE, arguments).await?;
+        Ok(answer.change(false))
+    }
+
     pub(super) async fn replace_codes(
         &self,
         account: &AccountName,
@@ -382,6 +417,7 @@ mod tests {
             expires_at: Timestamp::from_second(1000).unwrap(),
             address: "::1".into(),
             agent: "Browser".into(),
+            with_provider: false,
         }
     }
 

@@ -151,6 +151,7 @@ const DELETE_EXPIRED: &str = "
     DELETE one_time_link WHERE expires_at <= $until RETURN NONE;
     DELETE pending_sign_in WHERE expires_at <= $until RETURN NONE;
     DELETE mail_request WHERE expires_at <= $until RETURN NONE;
+    DELETE signed_challenge WHERE expires_at <= $until RETURN NONE;
     DELETE public_link WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";

@@ -1,13 +1,15 @@
 //! Tests of lost responses, one by one. A relay between the store and the server cuts the
 //! connection on request.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DomainEvent, Failure, FailureKind, ListQuery,
-    Principal, ProjectId, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest, Submitted,
+    AccountKind, AccountName, AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
+    FailureKind, ListQuery, NewAccount, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, Principal, ProjectId, Pruning,
+    PublicLink, Resolution, ScanId, ScanStatus, SecretDigest, Session, SignInEnd, SignedChallenge, Submitted,
 };
 use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
@@ -284,6 +286,69 @@ fn a_clearance_whose_answer_was_lost_was_set_and_removed_once() {
             .map(|entry| entry.event.action())
             .collect();
         assert_eq!(actions, ["clearance_removed", "clearance_set"]);
+    });
+}
+
+/// A removal is a read and a write.
+#[test]
+fn a_passkey_whose_answer_was_lost_was_added_used_and_removed_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let ana: AccountName = "ana".parse().unwrap();
+        let (id, start) = ("0".repeat(32).parse::<PasskeyId>().unwrap(), jiff::Timestamp::UNIX_EPOCH);
+        let new = NewAccount {
+            name: ana.clone(),
+            kind: AccountKind::User,
+            server_role: None,
+            password_hash: None,
+            memberships: std::collections::BTreeMap::new(),
+        };
+        assert!(store.create_account(new, start, &Principal::System).await.unwrap());
+        let passkey = Passkey {
+            id: id.clone(),
+            account: ana.clone(),
+            label: "Phone".into(),
+            user_handle: "handle".into(),
+            credential: "{}".into(),
+            created_at: start,
+            used_at: None,
+        };
+        let challenge = |byte: u8| SignedChallenge {
+            digest: SecretDigest::new([byte; 32]),
+            expires_at: jiff::Timestamp::from_second(1_900_000_000).unwrap(),
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        let added = store.add_passkey(passkey, challenge(1), None, &Principal::System).await.unwrap();
+        assert_eq!(added, PasskeyAddition::Added);
+        let used = |byte: u8| PasskeyUse {
+            id: id.clone(),
+            account: ana.clone(),
+            challenge: challenge(byte),
+            before: "{}".into(),
+            after: "{}".into(),
+            at: start,
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.use_passkey(used(2)).await.unwrap());
+        let session = Session {
+            key: SecretDigest::new([3; 32]),
+            account: ana.clone(),
+            created_at: start,
+            used_at: start,
+            expires_at: start,
+            address: "::1".into(),
+            agent: String::new(),
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.sign_in_with_passkey(used(3), None, session).await.unwrap(), SignInEnd::Started);
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.remove_passkey(&ana, &id, None, &Principal::System).await.unwrap());
+        assert!(!store.remove_passkey(&ana, &id, None, &Principal::System).await.unwrap());
+        let entries = store.audit(&AuditQuery::newest(9)).await.unwrap().entries;
+        let actions: Vec<&str> = entries.iter().map(|entry| entry.event.action()).collect();
+        let expected = ["passkey_removed", "signed_in", "passkey_used", "passkey_added", "account_created"];
+        assert_eq!(BTreeSet::from_iter(actions.clone()), BTreeSet::from(expected));
+        assert_eq!(actions.len(), expected.len());
     });
 }
 
