@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::adapters::surreal_store::SurrealStore;
 use crate::config::{AuthMode, Config, RequiredFactor};
+use crate::identity::passkey::{NoPasskeys, RelyingParty};
 use crate::identity::password::Password;
 use crate::service::access::{AccessService, AccessSettings, AccountError, AccountRequest};
 use crate::telemetry;
@@ -57,6 +58,18 @@ pub(super) fn settings(config: &Config) -> AccessSettings {
             RequiredFactor::All => FactorRule::All,
         },
         ..AccessSettings::default()
+    }
+}
+
+/// Returns the relying party of the passkeys. Its name comes from the configuration, and never from
+/// a request.
+pub(super) fn relying_party(config: &Config) -> Result<RelyingParty, NoPasskeys> {
+    match &config.server.public_url {
+        Some(url) => RelyingParty::new(&url.origin()),
+        None if config.server.listen.ip().is_loopback() => {
+            RelyingParty::on_loopback(config.server.tls_certificate.is_some())
+        }
+        None => Err(NoPasskeys::NoAddress),
     }
 }
 
@@ -129,4 +142,30 @@ pub(super) fn keep_clean(access: AccessService) -> AbortOnDropHandle<()> {
             }
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn passkeys_belong_to_the_configured_host_or_to_localhost_on_loopback() {
+        for (url, listen, host) in [
+            ("", "127.0.0.1:5000", Ok("localhost")),
+            ("", "[::1]:5000", Ok("localhost")),
+            ("", "0.0.0.0:5000", Err(NoPasskeys::NoAddress)),
+            ("https://scans.example.com", "0.0.0.0:5000", Ok("scans.example.com")),
+            ("https://scans.example.com:8443", "127.0.0.1:5000", Ok("scans.example.com")),
+            ("http://scans.example.com", "127.0.0.1:5000", Err(NoPasskeys::NotSecure)),
+            ("https://192.0.2.1", "0.0.0.0:5000", Err(NoPasskeys::NoName)),
+        ] {
+            let env = [("KASTREL_PUBLIC_URL", url), ("KASTREL_LISTEN", listen), ("KASTREL_AUTH_MODE", "local")];
+            let env: BTreeMap<String, String> =
+                env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            let config = Sources::of(&env).resolve().unwrap().config;
+            let party = relying_party(&config);
+            assert_eq!(party.as_ref().map(RelyingParty::host), host.as_ref().map(|host| *host), "{url} {listen}");
+        }
+    }
 }

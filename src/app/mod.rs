@@ -141,7 +141,8 @@ impl App {
                 Arc::clone(&ports.clock),
                 Arc::clone(&ports.sealer),
                 accounts::settings(config),
-            );
+            )
+            .with_passkeys(accounts::relying_party(config));
             let (access, mails) = RunningMails::start(config, access)?;
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
                 let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;

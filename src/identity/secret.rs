@@ -26,7 +26,7 @@ pub(super) const fn system_rng() -> UnwrapErr<SysRng> {
 }
 
 /// Returns the SHA-256 of a secret's text, which is stored in its place.
-pub(super) fn digest_of(text: &str) -> SecretDigest {
+pub(crate) fn digest_of(text: &str) -> SecretDigest {
     SecretDigest::new(Sha256::digest(text.as_bytes()).into())
 }
 

@@ -14,8 +14,7 @@ use zeroize::Zeroizing;
 use super::error::CodeFault;
 use super::mail_texts::Notice;
 use super::service::after;
-use super::{AccessService, AccountError, CodeAttempt, CodeError, NewSession, SignedIn};
-use crate::identity::password::Password;
+use super::{AccessService, AccountError, CodeAttempt, CodeError, Confirmation, NewSession, SignedIn};
 use crate::identity::recovery_code::RecoveryCode;
 use crate::identity::secret::RandomSecret;
 use crate::identity::totp::{TotpSecret, step_at};
@@ -24,7 +23,7 @@ use crate::identity::totp::{TotpSecret, step_at};
 const SET_UP_FOR: Duration = Duration::from_mins(10);
 
 const EXPIRED: &str = "the set-up has expired: begin again";
-const HAS_FACTOR: &str = "this account has a second factor: remove it first";
+const HAS_FACTOR: &str = "this account has an authenticator app: remove it first";
 
 /// A second factor to confirm.
 #[derive(Debug)]
@@ -38,20 +37,29 @@ pub struct Enrolment {
 }
 
 impl AccessService {
-    /// Begins the set-up of a second factor for the caller's account. The current password counts
-    /// as at its change.
+    /// Begins the set-up of a second factor for the caller's account. An account with a passkey
+    /// confirms it with one.
     ///
     /// # Errors
-    /// The errors of [`change_password`](Self::change_password) for the current password, the
-    /// account has a second factor or none is possible (field `second_factor`), or a failure of the
-    /// store.
-    pub async fn begin_enrolment(&self, who: &SignedIn, current: Password) -> Result<Enrolment, AccountError> {
-        let address = self.check_current(who, &current).await?;
-        self.current_was_right(&who.account, address).await?;
+    /// The change is not confirmed (fields `current_password` and `passkey`), the account has an
+    /// authenticator app or none is possible (field `second_factor`), or a failure of the store.
+    pub async fn begin_enrolment(
+        &self,
+        who: &SignedIn,
+        confirmation: impl Into<Confirmation>,
+    ) -> Result<Enrolment, AccountError> {
+        let confirmation = confirmation.into();
+        let has_app = self.factors.second_factor(&who.account).await?.is_some();
+        if has_app {
+            let address = self.check_current(who, &confirmation.current).await?;
+            self.current_was_right(&who.account, address).await?;
+        } else {
+            self.confirm(who, confirmation).await?;
+        }
         let account = self.store.account(&who.account).await?.ok_or(AccountError::Denied(Denial::NotVisible))?;
         let session = who.session.filter(|_| account.kind == AccountKind::User);
         match session {
-            Some(_) if account.has_second_factor => Err(AccountError::field("second_factor", HAS_FACTOR)),
+            Some(_) if has_app => Err(AccountError::field("second_factor", HAS_FACTOR)),
             Some(session) => self.new_enrolment(&who.account, session).map_err(no_key),
             None => Err(AccountError::field("second_factor", "only a person has a second factor")),
         }

@@ -59,6 +59,9 @@ pub enum CodeFault {
     /// It is wrong, or it was used before.
     #[error("this code is wrong, or it was used before")]
     Wrong,
+    /// A passkey is not accepted, or its answer was used before.
+    #[error("this passkey was not accepted: try again")]
+    Passkey,
     /// Too many codes of the app were tried; recovery codes are accepted.
     #[error("too many wrong codes were entered for this account: use a recovery code, or ask an administrator")]
     TooMany,

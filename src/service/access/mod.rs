@@ -1,11 +1,12 @@
-//! The access service: accounts, sign-in, second factors, sessions, API tokens, one-time links,
-//! mail addresses, projects, the clearances of targets and the public links of scans. Web and command line reach
-//! them through it alone.
+//! The access service: accounts, sign-in, second factors, passkeys, sessions, API tokens, one-time
+//! mail addresses, links, projects, the clearances of targets and the public links of scans. Web and command line
+//! reach them through it alone.
 
 mod accounts;
 mod authenticate;
 mod clearances;
 mod codes;
+mod confirmation;
 mod enrolment;
 mod error;
 mod fields;
@@ -18,11 +19,16 @@ mod mail_tests;
 mod mail_texts;
 mod mail_worker;
 mod mails;
+mod passkey_sign_in;
+#[cfg(test)]
+mod passkey_tests;
+mod passkeys;
 mod password_reset;
 mod passwords;
 mod pending;
 mod projects;
 mod public_links;
+mod sealed_ceremony;
 mod second_factor;
 mod service;
 mod sessions;
@@ -34,11 +40,14 @@ mod testing;
 mod tokens;
 
 pub use accounts::AccountRequest;
+pub use confirmation::{Confirmation, PasskeyAnswer};
 pub use enrolment::Enrolment;
 pub use error::{AccountError, CodeError, CodeFault, LinkPasswordError, SignInError};
 pub use link_creator::{LinkPause, ListedLink};
 pub use mail_addresses::MailChange;
 pub use mails::{MailJobs, MailSettings};
+pub use passkey_sign_in::PasskeySignIn;
+pub use passkeys::PasskeyRequest;
 pub use pending::{CodeAttempt, WaitingSignIn};
 pub use public_links::{LinkAccess, LinkPass, LinkVisit, PublicLinkRequest};
 pub use second_factor::FactorState;

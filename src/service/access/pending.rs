@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use kastrel_actors::model::{AccountName, DomainEvent, PendingSignIn, Principal, SignInEnd};
-use kastrel_actors::policy::second_factor::{MOST_TRIES_OF_SIGN_IN, SignInStep, next_step, takes_try};
+use kastrel_actors::policy::second_factor::{MOST_TRIES_OF_SIGN_IN, SecondStep, SignInStep, next_step, takes_try};
 use kastrel_actors::ports::StoreError;
 use tokio::time::Instant;
 
@@ -24,6 +24,8 @@ pub struct WaitingSignIn {
     pub account: AccountName,
     /// What the sign-in needs.
     pub step: SignInStep,
+    /// What is accepted as the second factor.
+    pub takes: SecondStep,
 }
 
 /// A code for a pending sign-in. `Debug` does not show the code.
@@ -72,7 +74,11 @@ impl AccessService {
         };
         let account = self.store.account(&pending.account).await?.filter(|account| !account.is_disabled);
         let step = account.map_or(SignInStep::Session, |account| next_step(self.settings.second_factor, &account));
-        Ok((step != SignInStep::Session).then_some(WaitingSignIn { account: pending.account, step }))
+        if step == SignInStep::Session {
+            return Ok(None);
+        }
+        let takes = self.second_step(&pending.account).await?;
+        Ok(Some(WaitingSignIn { account: pending.account, step, takes }))
     }
 
     /// Ends a pending sign-in with a code of the second factor, and starts the session. A wrong
@@ -179,7 +185,10 @@ mod tests {
         let pending = all.pending(" Ana ").await;
         assert_eq!((pending.step, pending.max_age), (SignInStep::Code, Duration::from_mins(5)));
         let waiting = all.service.waiting_sign_in(&pending.secret).await.unwrap();
-        assert_eq!(waiting, Some(WaitingSignIn { account: ana.clone(), step: SignInStep::Code }));
+        assert_eq!(
+            waiting,
+            Some(WaitingSignIn { account: ana.clone(), step: SignInStep::Code, takes: SecondStep::Code })
+        );
         assert_eq!(all.service.by_session(&pending.secret).await.unwrap(), None, "it is no session");
         assert_eq!((all.store.sessions(&ana).await.unwrap(), all.audit().await.len()), (Vec::new(), before));
         let new = all.enter(&pending, &all.code(&factor.secret)).await.unwrap();

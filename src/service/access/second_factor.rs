@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::error::CodeFault;
 use super::mail_texts::Notice;
 use super::passwords::no_session;
-use super::{AccessService, AccountError, NewSession, SignedIn};
+use super::{AccessService, AccountError, Confirmation, NewSession, PasskeyAnswer, SignedIn};
 use crate::identity::password::Password;
 use crate::identity::recovery_code::RecoveryCode;
 
@@ -63,6 +63,34 @@ impl AccessService {
         Ok(session)
     }
 
+    /// Removes the authenticator app of the caller's account, confirmed with a passkey, which
+    /// stays. The other sessions end.
+    ///
+    /// # Errors
+    /// The change is not confirmed (fields `current_password` and `passkey`), the account has no
+    /// app (field `second_factor`), or a failure of the store.
+    pub async fn remove_app_with_passkey(
+        &self,
+        who: &SignedIn,
+        current: Password,
+        passkey: PasskeyAnswer,
+    ) -> Result<NewSession, AccountError> {
+        self.confirm(who, Confirmation { current, code: String::new(), passkey: Some(passkey) }).await?;
+        let (session, renewal) = self.renewal(who).await?.ok_or_else(no_session)?;
+        let change = self.cache.change();
+        let removed = self.factors.remove_second_factor(&who.account, None, Some(renewal), &who.principal).await?;
+        drop(change);
+        match removed {
+            FactorChange::Changed => {
+                self.notify(&who.account, Notice::FactorRemoved).await;
+                Ok(session)
+            }
+            FactorChange::NoFactor | FactorChange::Refused => {
+                Err(AccountError::field("second_factor", "this account has no authenticator app"))
+            }
+        }
+    }
+
     /// Replaces the recovery codes of the caller's account, and ends the other sessions. Returns
     /// this session with its new secret, and the new codes, which are shown once.
     ///
@@ -85,8 +113,8 @@ impl AccessService {
         Ok((session, codes))
     }
 
-    /// Removes the second factor of an account whose user lost it, and ends its sessions. Returns
-    /// `false` if there is no such account, or if it has no second factor.
+    /// Removes the authenticator app and all passkeys of an account whose user lost them, and ends
+    /// its sessions. Returns `false` if there is no such account, or if it has none of them.
     ///
     /// # Errors
     /// The caller lacks [`Operation::ManageAccounts`], it is the caller's own account (field
@@ -102,16 +130,16 @@ impl AccessService {
             return Err(AccountError::field("name", why));
         }
         let change = self.cache.change();
-        let removed = self.factors.remove_second_factor(name, None, None, &context.principal).await?;
+        let is_removed = self.passkeys.remove_all_factors(name, &context.principal).await?;
         drop(change);
-        let is_removed = removed == FactorChange::Changed;
         if is_removed {
             self.notify(name, Notice::FactorRemoved).await;
         }
         Ok(is_removed)
     }
 
-    /// Checks the current password and a code of the caller's account. The attempt stays open until
+    /// Checks the current password and a code of the caller's account, for a change that the store
+    /// makes only if it accepts the code. The attempt stays open until
     /// the store accepted the code.
     async fn reauthenticate(
         &self,
@@ -127,7 +155,12 @@ impl AccessService {
     }
 
     /// Reports the outcome of a change with a code.
-    async fn changed(&self, change: FactorChange, who: &SignedIn, address: IpAddr) -> Result<(), AccountError> {
+    pub(super) async fn changed(
+        &self,
+        change: FactorChange,
+        who: &SignedIn,
+        address: IpAddr,
+    ) -> Result<(), AccountError> {
         let at = || Instant::now().into_std();
         match change {
             FactorChange::Changed => {
@@ -143,7 +176,7 @@ impl AccessService {
     }
 
     /// Counts and records a wrong code.
-    async fn wrong_code(&self, who: &SignedIn, address: IpAddr, fault: CodeFault) -> AccountError {
+    pub(super) async fn wrong_code(&self, who: &SignedIn, address: IpAddr, fault: CodeFault) -> AccountError {
         self.reauthentication_failed(who, address).await;
         AccountError::field("code", fault.to_string())
     }

@@ -8,14 +8,15 @@ use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, Proj
 use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::second_factor::FactorRule;
 use kastrel_actors::ports::{
-    AccessStore, ClearanceStore, Clock, MailStore, PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer,
-    StoreError, Stores,
+    AccessStore, ClearanceStore, Clock, MailStore, PasskeyStore, PublicLinkStore, ScanRepository, SecondFactorStore,
+    SecretSealer, StoreError, Stores,
 };
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
 use super::mails::Mails;
 use crate::identity::openings::RecordedOpenings;
+use crate::identity::passkey::{NoPasskeys, RelyingParty};
 use crate::identity::password::PasswordHasher;
 use crate::identity::throttle::LoginThrottle;
 
@@ -54,6 +55,9 @@ pub struct AccessService {
     pub(super) clearances: Arc<dyn ClearanceStore>,
     pub(super) factors: Arc<dyn SecondFactorStore>,
     pub(super) mail: Arc<dyn MailStore>,
+    pub(super) passkeys: Arc<dyn PasskeyStore>,
+    /// To whom the passkeys belong, or why this server accepts none.
+    pub(super) relying_party: Result<Arc<RelyingParty>, NoPasskeys>,
     pub(super) public_links: Arc<dyn PublicLinkStore>,
     /// The scans of public links.
     pub(super) scans: Arc<dyn ScanRepository>,
@@ -84,6 +88,8 @@ impl AccessService {
             clearances: Arc::clone(&stores.clearances),
             factors: Arc::clone(&stores.second_factors),
             mail: Arc::clone(&stores.mail),
+            passkeys: Arc::clone(&stores.passkeys),
+            relying_party: Err(NoPasskeys::NoAddress),
             public_links: Arc::clone(&stores.public_links),
             scans: Arc::clone(&stores.scans),
             sealer,
@@ -95,6 +101,12 @@ impl AccessService {
             cache: Arc::default(),
             mails: None,
         }
+    }
+
+    /// Accepts passkeys of this relying party, or says why the server accepts none.
+    #[must_use]
+    pub fn with_passkeys(self, party: Result<RelyingParty, NoPasskeys>) -> Self {
+        Self { relying_party: party.map(Arc::new), ..self }
     }
 
     /// Returns how long a one-time link is valid.
@@ -144,7 +156,7 @@ impl AccessService {
     }
 
     /// Deletes the sessions that ended, and the tokens, links, public links, pending sign-ins and
-    /// waiting mail addresses that expired. Returns how many sessions there were.
+    /// waiting mail addresses and challenges that expired. Returns how many sessions there were.
     ///
     /// # Errors
     /// A failure of the store.

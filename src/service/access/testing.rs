@@ -17,9 +17,11 @@ use kastrel_actors::ports::{
 use kastrel_actors::testing::{MemoryStore, PausedClock, TestSealer, fixtures};
 
 use super::{
-    AccessService, AccessSettings, AccountError, CodeAttempt, CodeError, NewPendingSignIn, NewSession, SignIn,
-    SignInError, SignInStart,
+    AccessService, AccessSettings, AccountError, CodeAttempt, CodeError, Confirmation, NewPendingSignIn, NewSession,
+    PasskeyAnswer, PasskeySignIn, SignIn, SignInError, SignInStart, SignedIn,
 };
+use crate::identity::passkey::RelyingParty;
+use crate::identity::passkey::testing::Authenticator;
 use crate::identity::password::Password;
 use crate::identity::recovery_code::RecoveryCode;
 use crate::identity::secret::RandomSecret;
@@ -30,6 +32,8 @@ use crate::identity::totp::{TotpSecret, step_at};
 pub(super) const PASSWORD: &str = "seven lamps behind the harbour";
 /// Another one.
 pub(super) const OTHER_PASSWORD: &str = "a violet tram climbs slowly";
+/// The origin of the pages.
+pub(super) const ORIGIN: &str = "https://scans.example.com";
 
 pub(super) fn password(text: &str) -> Password {
     Password::new(text.to_owned())
@@ -122,7 +126,8 @@ impl Fixture {
         let clock = Arc::new(PausedClock::default());
         let store = Arc::new(MemoryStore::new(Arc::<PausedClock>::clone(&clock)));
         let hooked = Stores::of(&store).hooked(&calls);
-        let service = AccessService::new(&hooked, Arc::<PausedClock>::clone(&clock), Arc::new(TestSealer), settings);
+        let service = AccessService::new(&hooked, Arc::<PausedClock>::clone(&clock), Arc::new(TestSealer), settings)
+            .with_passkeys(RelyingParty::new(ORIGIN));
         Self { store, calls, service, clock }
     }
 
@@ -241,6 +246,42 @@ impl Fixture {
         Factor { secret, codes }
     }
 
+    /// Returns who has a new session of an account.
+    pub(super) async fn signed_in(&self, account: &AccountName) -> SignedIn {
+        let session = self.session(account).await;
+        self.service.by_session(&session).await.unwrap().unwrap()
+    }
+
+    /// Adds a passkey to an account that has [`PASSWORD`] and no other factor.
+    pub(super) async fn passkey(&self, who: &SignedIn) -> Authenticator {
+        self.passkey_confirmed(who, password(PASSWORD).into(), Authenticator::new(ORIGIN)).await
+    }
+
+    /// Adds the passkey of a device.
+    pub(super) async fn passkey_confirmed(
+        &self,
+        who: &SignedIn,
+        confirmation: Confirmation,
+        mut device: Authenticator,
+    ) -> Authenticator {
+        let asked = self.service.begin_passkey(who, confirmation, "Phone").await.unwrap();
+        let created = PasskeyAnswer { answer: device.create(&asked.options), state: asked.state };
+        self.service.finish_passkey(who, &created).await.unwrap();
+        device
+    }
+
+    /// Has a device sign a new request.
+    pub(super) fn answer(&self, device: &mut Authenticator) -> PasskeyAnswer {
+        let asked = self.service.passkey_request().unwrap();
+        PasskeyAnswer { answer: device.sign(&asked.options), state: asked.state }
+    }
+
+    /// Signs in with the passkey of a device.
+    pub(super) async fn enter_passkey(&self, device: &mut Authenticator) -> Result<NewSession, SignInError> {
+        let answer = self.answer(device);
+        self.service.sign_in_with_passkey(passkey_attempt(answer)).await
+    }
+
     /// Returns the code that an app shows now.
     pub(super) fn code(&self, secret: &TotpSecret) -> String {
         secret.code(step_at(self.clock.now())).to_string()
@@ -299,6 +340,20 @@ pub(super) fn code_attempt(pending: &RandomSecret, code: &str) -> CodeAttempt {
         address: "192.0.2.1".parse().unwrap(),
         agent: "test".into(),
     }
+}
+
+pub(super) fn passkey_attempt(answer: PasskeyAnswer) -> PasskeySignIn {
+    PasskeySignIn { answer, address: "192.0.2.1".parse().unwrap(), agent: "test".into() }
+}
+
+/// The right password with a passkey.
+pub(super) fn with_passkey(answer: PasskeyAnswer) -> Confirmation {
+    Confirmation { passkey: Some(answer), ..password(PASSWORD).into() }
+}
+
+/// The right password with a code.
+pub(super) fn with_code(code: &str) -> Confirmation {
+    Confirmation { code: code.into(), ..password(PASSWORD).into() }
 }
 
 /// Lets the tasks run that were spawned.
