@@ -55,7 +55,7 @@ pub struct AccountBody {
     pub disabled: bool,
     /// Whether it can sign in with a password.
     pub has_password: bool,
-    /// Whether a sign-in needs a second factor after the password.
+    /// Whether the account has a second factor: an authenticator app, or a passkey.
     #[serde(default)]
     pub has_second_factor: bool,
     /// The mail address, to which links for a new password and notices are sent; null if it has

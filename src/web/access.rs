@@ -86,8 +86,8 @@ mod tests {
 
     /// The only routes that a principal without any role may call.
     ///
-    /// The handler of `POST /login` answers 401 by itself.
-    const PUBLIC: [&str; 24] = [
+    /// The handlers of `POST /login` and `POST /login/passkey` answer 401 by themselves.
+    const PUBLIC: [&str; 26] = [
         "GET /api/openapi.json",
         "GET /api/proof",
         "GET /assets/{name}",
@@ -106,6 +106,8 @@ mod tests {
         "POST /confirm-mail",
         "POST /forgot-password",
         "POST /login/code",
+        "POST /login/code/passkey",
+        "POST /login/passkey/options",
         "POST /login/second-factor",
         "POST /set-password",
         "POST /setup",

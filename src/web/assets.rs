@@ -21,6 +21,11 @@ const ASSETS: &[Asset] = &[
     Asset { name: "live.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/live.js") },
     Asset { name: "form.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/form.js") },
     Asset { name: "log.js", content_type: "text/javascript; charset=utf-8", content: include_str!("assets/log.js") },
+    Asset {
+        name: "passkey.js",
+        content_type: "text/javascript; charset=utf-8",
+        content: include_str!("assets/passkey.js"),
+    },
     Asset { name: "icon.svg", content_type: "image/svg+xml", content: include_str!("assets/icon.svg") },
 ];
 

@@ -57,7 +57,8 @@ pub(crate) fn routed(uri: &Uri, base: &BasePath) -> Option<Uri> {
 }
 
 /// The attributes of our pages that contain a URL.
-const ATTRIBUTES: &[&str] = &["href", "src", "action", "formaction", "data-events", "data-log-url", "data-preview-url"];
+const ATTRIBUTES: &[&str] =
+    &["href", "src", "action", "formaction", "data-events", "data-log-url", "data-passkey-url", "data-preview-url"];
 
 /// Adds the base path to each URL of a page that begins at the root. Quotes in text of users or
 /// scanned sites are escaped, so `="/` occurs only where a template has it.

@@ -39,6 +39,7 @@ use super::{AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, We
 use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
 use crate::config::TraceUrl;
+use crate::identity::passkey::RelyingParty;
 use crate::ports::{ArtifactStore, AttemptPaths, MemoryMailer};
 use crate::ports::{IssueText, ScannerCatalog};
 use crate::server_proof::ServerKey;
@@ -61,6 +62,7 @@ pub(crate) use test_store::TestStore;
 fn access_service(memory: &Arc<MemoryStore>, clock: Arc<dyn Clock>, rule: FactorRule) -> AccessService {
     let settings = AccessSettings { second_factor: rule, ..AccessSettings::default() };
     AccessService::new(&Stores::of(memory), clock, Arc::new(TestSealer), settings)
+        .with_passkeys(RelyingParty::on_loopback(false))
 }
 
 /// The server and its dependencies.

@@ -116,8 +116,8 @@ pub(crate) async fn show_account(
     show(&web, &viewer, &account_name(&path)?).await
 }
 
-/// Disables or enables an account, or sets its role on the server or its mail address. Disabling and
-/// another role end the sessions of the account.
+/// Disables or enables an account, or sets its role on the server or its mail address. Disabling
+/// and another role end the sessions of the account.
 #[utoipa::path(
     patch, path = "/api/accounts/{name}", tag = "accounts",
     params(("name" = String, Path, description = "The account's name")),
@@ -177,8 +177,8 @@ pub(crate) async fn create_password_link(
     Ok(fresh(StatusCode::CREATED, &PasswordLink::of(&secret, web.access().link_lifetime())))
 }
 
-/// Removes the second factor of an account whose user lost it, with its recovery codes. The
-/// sessions of the account end.
+/// Removes the second factor of an account whose user lost it: the authenticator app with its
+/// recovery codes, and all passkeys. The sessions of the account end.
 #[utoipa::path(
     delete, path = "/api/accounts/{name}/second-factor", tag = "accounts",
     params(("name" = String, Path, description = "The account's name")),

@@ -10,6 +10,7 @@ use kastrel_actors::policy::access::decide;
 
 use super::fields::{Accounts, Errors, Fields, Input, Select, with_status, without_token};
 use super::links::{NewLinkPage, account_url};
+use super::passkeys::count_text;
 use super::roles::{
     NO_ROLE, ProjectLine, kind_text, project_lines, read_role, roles_text, second_factor_text, server_role_field,
     server_role_text, state_badge,
@@ -42,6 +43,8 @@ pub(crate) struct AccountDetailPage {
     second_factor: &'static str,
     /// The mail address; empty if the account has none.
     mail: String,
+    /// How many passkeys it has, if it has any.
+    passkeys: Option<String>,
     /// The role in the default project, if there is no other project.
     role: String,
     projects: Vec<ProjectLine>,
@@ -96,7 +99,7 @@ fn notice_of(name: &str) -> Option<Notice> {
         "revoked" => "The token was revoked.",
         "mailed" => "The account was created. A one-time link was sent to its mail address.",
         "mail" => "The mail address was changed.",
-        "second-factor" => "The second factor was removed. The sessions were ended.",
+        "second-factor" => "The second factor and the passkeys were removed. The sessions were ended.",
         _ => return None,
     };
     Some(Notice::new("done", text))
@@ -108,6 +111,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
     let projects = access.projects(context).await?;
     let sessions = access.sessions(context, name).await?;
     let tokens = access.tokens(context, name).await?;
+    let passkeys = access.passkeys(context, name).await?;
     let layout = Layout::of(web, viewer, Here::Accounts, format!("Account {name}")).await;
     let clock = web.clock(viewer);
     let Again { mut errors, typed } = again;
@@ -136,6 +140,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
         server_role: server_role_text(account.server_role),
         second_factor: second_factor_text(&account),
         mail: account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default(),
+        passkeys: (!passkeys.is_empty()).then(|| count_text(&passkeys)),
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
         actions,
@@ -222,7 +227,8 @@ async fn ask(web: &WebInner, viewer: &Viewer, name: &AccountName, asked: Questio
     }))
 }
 
-/// Removes the second factor of an account whose user lost it, after a confirmation.
+/// Removes the second factor and the passkeys of an account whose user lost them, after a
+/// confirmation.
 pub(crate) async fn remove_second_factor(
     Accounts(web): Accounts,
     viewer: Viewer,
@@ -241,8 +247,9 @@ pub(crate) async fn remove_second_factor(
         };
     }
     let question = format!("Remove the second factor of {name}?");
-    let consequence = "Its recovery codes are deleted, and its sessions end. The password alone then opens the account, \
-                      unless the server requires a second factor. Do this only when you know that the user asks for it.";
+    let consequence = "Its authenticator app, its recovery codes and its passkeys are removed, and its sessions end. \
+                      The password alone then opens the account, unless the server requires a second factor. Do this \
+                      only when you know that the user asks for it.";
     let path = "second-factor/remove";
     ask(&web, &viewer, &name, Question { question, consequence, button: "Remove second factor", path }).await
 }

@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
+use super::passkey_prompt::{PasskeyPrompt, answer_of};
 use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie, with_session};
 use crate::identity::cookie::{cleared_cookie, pending_cookie};
-use crate::service::access::{SignIn, SignInError, SignInStart};
+use crate::service::access::{NewSession, PasskeyAnswer, PasskeySignIn, SignIn, SignInError, SignInStart};
 use crate::web::base_path::of_cookies;
 use crate::web::error::Problem;
 use crate::web::headers::page;
@@ -18,6 +19,7 @@ use crate::web::text::{clean, counted};
 use crate::web::viewer::Viewer;
 
 const WRONG: &str = "The name or the password is wrong.";
+const WRONG_PASSKEY: &str = "This passkey was not accepted. Try again, or sign in with the password.";
 
 /// The page for the sign-in.
 #[derive(Template)]
@@ -33,6 +35,9 @@ pub(crate) struct LoginPage {
     next: String,
     name: Input,
     password: Input,
+    /// The button for a passkey, if the server accepts passkeys.
+    passkey: Option<PasskeyPrompt>,
+    passkey_error: Option<String>,
 }
 
 impl LoginPage {
@@ -42,8 +47,13 @@ impl LoginPage {
         typed: &Fields,
         next: &str,
         mut errors: Errors,
+        passkey: Option<PasskeyPrompt>,
     ) -> Self {
-        let name = Input::user(typed, &mut errors);
+        let mut name = Input::user(typed, &mut errors);
+        if passkey.is_some() {
+            // The browser offers passkeys among the names.
+            name.autocomplete = "username webauthn";
+        }
         let password = Input::password("password", "Password", "current-password", &mut errors);
         let is_again = password.error.is_some();
         Self {
@@ -54,6 +64,8 @@ impl LoginPage {
             next: clean(next),
             name: if is_again { name } else { name.focused() },
             password: if is_again { password.focused() } else { password },
+            passkey,
+            passkey_error: errors.take("passkey"),
         }
     }
 }
@@ -82,7 +94,8 @@ async fn render(
 ) -> Result<LoginPage, Problem> {
     let needs_set_up = web.access().needs_set_up().await?;
     let shown = (needs_set_up, web.access().has_mail());
-    Ok(LoginPage::new(Layout::public(viewer, "Sign in"), shown, typed, next, errors))
+    let passkey = PasskeyPrompt::of(web);
+    Ok(LoginPage::new(Layout::public(viewer, "Sign in"), shown, typed, next, errors, passkey))
 }
 
 fn notice_of(name: &str) -> Option<Notice> {
@@ -115,26 +128,58 @@ pub(crate) async fn sign_in(
             let cookie = pending_cookie(&pending.secret, viewer.is_https, &of_cookies(), pending.max_age);
             Ok(with_cookie(Redirect::to(&step_url(pending.step, next)).into_response(), &cookie))
         }
-        Ok(SignInStart::Session(session)) => {
-            // The cookie of an earlier session in this browser is replaced.
-            if let Some(earlier) = viewer.signed_in.as_ref().filter(|who| who.session.is_some()) {
-                web.access().sign_out(earlier).await?;
-            }
-            Ok(with_session(Redirect::to(next).into_response(), &viewer, &session))
-        }
-        Err(SignInError::Wrong) => {
-            let shown = render(&web, &viewer, &fields, next, Errors::of("password", WRONG)).await?;
+        Ok(SignInStart::Session(session)) => started(&web, &viewer, &session, next).await,
+        Err(error) => refused(&web, &viewer, &fields, error, ("password", WRONG)).await,
+    }
+}
+
+/// Starts a session with a passkey, which needs neither a password nor a code.
+pub(crate) async fn sign_in_with_passkey(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let answer = answer_of(&fields).unwrap_or_else(|| PasskeyAnswer { state: String::new(), answer: String::new() });
+    let attempt = PasskeySignIn { answer, address: viewer.address, agent: agent_of(&headers) };
+    match web.access().sign_in_with_passkey(attempt).await {
+        Ok(session) => started(&web, &viewer, &session, local(fields.text("next"))).await,
+        Err(error) => refused(&web, &viewer, &fields, error, ("passkey", WRONG_PASSKEY)).await,
+    }
+}
+
+/// Gives the browser its session. The cookie of an earlier session in this browser is replaced.
+async fn started(web: &WebInner, viewer: &Viewer, session: &NewSession, next: &str) -> Result<Response, Problem> {
+    if let Some(earlier) = viewer.signed_in.as_ref().filter(|who| who.session.is_some()) {
+        web.access().sign_out(earlier).await?;
+    }
+    Ok(with_session(Redirect::to(next).into_response(), &viewer, &session))
+}
+
+/// Shows the page again after a sign-in that was refused. `wrong` is the field and the text of a
+/// wrong credential.
+async fn refused(
+    web: &WebInner,
+    viewer: &Viewer,
+    fields: &Fields,
+    error: SignInError,
+    (field, wrong): (&str, &str),
+) -> Result<Response, Problem> {
+    let next = local(fields.text("next"));
+    match error {
+        SignInError::Wrong => {
+            let shown = render(web, viewer, fields, next, Errors::of(field, wrong)).await?;
             Ok(with_status(StatusCode::UNAUTHORIZED, page(&shown)))
         }
-        Err(SignInError::Throttled { retry_after }) => {
+        SignInError::Throttled { retry_after } => {
             let seconds = whole_seconds(retry_after);
-            let errors = Errors::of("password", &format!("Try again in {}.", counted(seconds, "second", "seconds")));
-            let shown = render(&web, &viewer, &fields, next, errors).await?;
+            let errors = Errors::of(field, &format!("Try again in {}.", counted(seconds, "second", "seconds")));
+            let shown = render(web, viewer, fields, next, errors).await?;
             let mut response = with_status(StatusCode::TOO_MANY_REQUESTS, page(&shown));
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
-        Err(SignInError::Store(error)) => Err(error.into()),
+        SignInError::Store(error) => Err(error.into()),
     }
 }
 

@@ -1,27 +1,28 @@
-//! The second step of a sign-in: the code of the second factor, or its set-up if the account must
-//! have one. The browser has the secret of the pending sign-in in a cookie of its own.
+//! The second step of a sign-in: the code of the second factor, a passkey, or the set-up if the
+//! account must have one. The browser has the secret of the pending sign-in in a cookie of its own.
 
 use askama::Template;
 use axum::extract::RawQuery;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use kastrel_actors::policy::second_factor::SignInStep;
+use kastrel_actors::policy::second_factor::{SecondStep, SignInStep};
 
 use super::enrolment::{EnrolmentPage, RecoveryCodesPage, issuer};
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
+use super::passkey_prompt::{PasskeyPrompt, answer_of};
 use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie, with_session};
 use crate::identity::cookie::{cleared_pending_cookie, read_pending};
 use crate::identity::secret::RandomSecret;
-use crate::service::access::{CodeAttempt, CodeError, NewSession, WaitingSignIn};
+use crate::service::access::{CodeAttempt, CodeError, NewSession, PasskeyAnswer, PasskeySignIn, WaitingSignIn};
 use crate::web::base_path::of_cookies;
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::pages::layout::Layout;
 use crate::web::state::WebInner;
-use crate::web::text::{clean, counted};
+use crate::web::text::{clean, counted, sentence};
 use crate::web::viewer::Viewer;
 
-/// The page for the code.
+/// The page for the code or the passkey.
 #[derive(Template)]
 #[template(path = "accounts/login_code.html")]
 pub(crate) struct CodePage {
@@ -33,10 +34,24 @@ pub(crate) struct CodePage {
     recovery: Input,
     /// Whether the form for a recovery code is open.
     is_recovery: bool,
+    takes_code: bool,
+    /// The button for a passkey, if one is accepted.
+    passkey: Option<PasskeyPrompt>,
+    passkey_error: Option<String>,
+    /// Why nothing is accepted.
+    refusal: Option<String>,
 }
 
 impl CodePage {
-    fn new(viewer: &Viewer, waiting: &WaitingSignIn, next: &str, mut errors: Errors, is_recovery: bool) -> Self {
+    fn new(
+        web: &WebInner,
+        viewer: &Viewer,
+        waiting: &WaitingSignIn,
+        next: &str,
+        mut errors: Errors,
+        is_recovery: bool,
+    ) -> Self {
+        let refusal = web.access().relying_party().err().filter(|_| waiting.takes == SecondStep::Nothing);
         let code = Input::code(&mut errors);
         let recovery = Input::text("recovery_code", "Recovery code", &Fields::default(), &mut errors);
         Self {
@@ -46,6 +61,10 @@ impl CodePage {
             code: if is_recovery { code } else { code.focused() },
             recovery: if is_recovery { recovery.focused() } else { recovery },
             is_recovery,
+            takes_code: waiting.takes.takes_code(),
+            passkey: PasskeyPrompt::of_step(web, waiting.takes),
+            passkey_error: errors.take("passkey"),
+            refusal: refusal.map(|reason| sentence(&reason.to_string())),
         }
     }
 }
@@ -139,7 +158,7 @@ pub(crate) async fn show(
         Some(waiting) if waiting.step == SignInStep::Enrolment => {
             Ok(Redirect::to(&step_url(waiting.step, next)).into_response())
         }
-        Some(waiting) => Ok(page(&CodePage::new(&viewer, &waiting, next, Errors::default(), false))),
+        Some(waiting) => Ok(page(&CodePage::new(&web, &viewer, &waiting, next, Errors::default(), false))),
     }
 }
 
@@ -160,7 +179,28 @@ pub(crate) async fn enter(
     };
     let Some((errors, retry_after)) = refused(error, field)? else { return Ok(gone(&viewer)) };
     let Some(waiting) = waiting(&web, &viewer, &headers).await? else { return Ok(gone(&viewer)) };
-    let shown = CodePage::new(&viewer, &waiting, next, errors, field == "recovery_code");
+    let shown = CodePage::new(&web, &viewer, &waiting, next, errors, field == "recovery_code");
+    Ok(answered(page(&shown), retry_after))
+}
+
+/// Ends the sign-in with a passkey.
+pub(crate) async fn enter_passkey(
+    Accounts(web): Accounts,
+    viewer: Viewer,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let next = local(fields.text("next"));
+    let Some(secret) = secret_of(&viewer, &headers) else { return Ok(gone(&viewer)) };
+    let answer = answer_of(&fields).unwrap_or_else(|| PasskeyAnswer { state: String::new(), answer: String::new() });
+    let sent = PasskeySignIn { answer, address: viewer.address, agent: agent_of(&headers) };
+    let error = match web.access().finish_with_passkey(&secret, sent).await {
+        Ok(session) => return with_new_session(&web, &viewer, &session, Redirect::to(next).into_response()).await,
+        Err(error) => error,
+    };
+    let Some((errors, retry_after)) = refused(error, "passkey")? else { return Ok(gone(&viewer)) };
+    let Some(waiting) = waiting(&web, &viewer, &headers).await? else { return Ok(gone(&viewer)) };
+    let shown = CodePage::new(&web, &viewer, &waiting, next, errors, false);
     Ok(answered(page(&shown), retry_after))
 }
 

@@ -1,7 +1,7 @@
-//! The pages of accounts: sign-in, forgotten passwords, second factors, set-up, one's own
-//! profile with its mail address, all accounts,
-//! projects with their members and clearances, and the public links of scans. A server without
-//! accounts has none of them.
+//! The pages of accounts: sign-in, forgotten passwords, second factors, passkeys, set-up, one's own
+//! profile with its mail address, all
+//! accounts, projects with their members and clearances, and the public links of scans. A server
+//! without accounts has none of them.
 
 pub(crate) mod account_detail;
 pub(crate) mod account_list;
@@ -14,6 +14,8 @@ mod links;
 pub(crate) mod login;
 pub(crate) mod login_code;
 pub(crate) mod mail;
+pub(crate) mod passkey_prompt;
+pub(crate) mod passkeys;
 pub(crate) mod profile;
 pub(crate) mod project_detail;
 pub(crate) mod project_list;
@@ -37,6 +39,7 @@ mod account_tests;
 mod login_tests;
 #[cfg(test)]
 mod mail_tests;
+mod passkey_tests;
 #[cfg(test)]
 mod profile_tests;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The viewer's own account: who one is, the password, the second factor, the sessions and the API
-//! tokens.
+//! The viewer's own account: who one is, the password, the second factor, the passkeys, the
+//! sessions and the API tokens.
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{Account, AccountKind, Project};
 
 use super::fields::{Accounts, Errors, Fields, Input, own, with_status, without_token};
+use super::passkeys::count_text;
 use super::roles::{ProjectLine, kind_text, project_lines, roles_text, server_role_text};
 use super::second_factor::FactorLine;
 use super::sessions::{SessionRow, ToEnd, session_rows};
@@ -38,6 +39,8 @@ pub(crate) struct ProfilePage {
     factor: Option<FactorLine>,
     /// The mail address; empty if the account has none.
     mail: String,
+    /// How many passkeys the account has.
+    passkeys: String,
     sessions: Vec<SessionRow>,
     has_other_sessions: bool,
     sessions_url: String,
@@ -107,6 +110,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
     let sessions = web.access().sessions(&viewer.context, &who.account).await?;
     let tokens = web.access().tokens(&viewer.context, &who.account).await?;
     let factor = web.access().second_factor(&viewer.context, &who.account).await?;
+    let passkeys = web.access().passkeys(&viewer.context, &who.account).await?;
     let layout = Layout::of(web, viewer, Here::Elsewhere, "Your account").await;
     let clock = web.clock(viewer);
     let Again { mut password, token: mut token_errors, typed } = again;
@@ -124,6 +128,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
         password: form,
         mail: account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default(),
         factor: factor.map(|factor| FactorLine::new(&factor, &clock)),
+        passkeys: count_text(&passkeys),
         has_other_sessions: sessions.iter().any(|session| Some(session.key) != who.session),
         sessions: session_rows(&sessions, who.session, &clock),
         sessions_url: "/profile/sessions/end".into(),

@@ -6,9 +6,11 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::enrolment::{EnrolmentPage, RecoveryCodesPage, issuer};
-use super::fields::{Accounts, Errors, Fields, Input, own, with_status, without_token};
+use super::fields::{Accounts, Errors, Fields, own, with_status, without_token};
+use super::passkey_prompt::{answer_of, confirmation_of};
+use super::passkeys::ConfirmationForm;
 use super::sign_in::with_session;
-use crate::service::access::FactorState;
+use crate::service::access::{AccountError, FactorState, NewSession};
 use crate::web::error::Problem;
 use crate::web::headers::page;
 use crate::web::pages::layout::{Here, Layout, Notice};
@@ -26,10 +28,8 @@ const FEW_CODES: u64 = 3;
 pub(crate) struct SecondFactorPage {
     layout: Layout,
     notice: Option<Notice>,
-    name: String,
     factor: Option<FactorLine>,
-    password: Input,
-    code: Input,
+    confirmation: ConfirmationForm,
 }
 
 /// A second factor, as the pages show it.
@@ -53,13 +53,12 @@ impl FactorLine {
 async fn read(web: &WebInner, viewer: &Viewer, mut errors: Errors) -> Result<SecondFactorPage, Problem> {
     let who = own(viewer)?;
     let factor = web.access().second_factor(&viewer.context, &who.account).await?;
+    let step = web.access().second_step(&who.account).await?;
     let clock = web.clock(viewer);
     Ok(SecondFactorPage {
         layout: Layout::of(web, viewer, Here::Elsewhere, "Second factor").await,
-        name: who.account.to_string(),
         factor: factor.map(|factor| FactorLine::new(&factor, &clock)),
-        password: Input::password("current_password", "Current password", "current-password", &mut errors),
-        code: Input::any_code(&mut errors),
+        confirmation: ConfirmationForm::new(web, who.account.to_string(), step, &mut errors),
         notice: errors.notice(),
     })
 }
@@ -90,7 +89,7 @@ fn missing(fields: &Fields, names: &[(&str, &str)]) -> Option<Errors> {
 const PASSWORD: (&str, &str) = ("current_password", "enter the current password");
 const CODE: (&str, &str) = ("code", "enter a code");
 
-/// Begins the set-up, after the password.
+/// Begins the set-up, after the password, and after a passkey if the account has one.
 pub(crate) async fn begin(
     Accounts(web): Accounts,
     viewer: Viewer,
@@ -103,7 +102,7 @@ pub(crate) async fn begin(
     if let Some(errors) = missing(&fields, &[PASSWORD]) {
         return again(&web, &viewer, errors).await;
     }
-    match web.access().begin_enrolment(who, fields.password("current_password")).await {
+    match web.access().begin_enrolment(who, confirmation_of(&fields)).await {
         Ok(enrolment) => {
             let layout = Layout::of(&web, &viewer, Here::Elsewhere, "Set up a second factor").await;
             let name = issuer(&uri, &headers);
@@ -162,15 +161,21 @@ pub(crate) async fn new_codes(Accounts(web): Accounts, viewer: Viewer, fields: F
     }
 }
 
-/// Removes the second factor, after the password and a code.
+/// Removes the app, after the password and a code or a passkey.
 pub(crate) async fn remove(Accounts(web): Accounts, viewer: Viewer, fields: Fields) -> Result<Response, Problem> {
     without_token(&viewer)?;
     let who = own(&viewer)?;
-    if let Some(errors) = missing(&fields, &[PASSWORD, CODE]) {
+    let passkey = answer_of(&fields);
+    let needed: &[(&str, &str)] = if passkey.is_some() { &[PASSWORD] } else { &[PASSWORD, CODE] };
+    if let Some(errors) = missing(&fields, needed) {
         return again(&web, &viewer, errors).await;
     }
     let password = fields.password("current_password");
-    match web.access().remove_second_factor(who, password, fields.text("code")).await {
+    let removed: Result<NewSession, AccountError> = match passkey {
+        Some(passkey) => web.access().remove_app_with_passkey(who, password, passkey).await,
+        None => web.access().remove_second_factor(who, password, fields.text("code")).await,
+    };
+    match removed {
         Ok(session) => {
             let removed = Redirect::to("/profile/second-factor?notice=removed").into_response();
             Ok(with_session(removed, &viewer, &session))
