@@ -31,7 +31,7 @@ pub enum UserCommand {
     Role(RoleArgs),
     /// Print a one-time link that sets a new password
     ResetPassword(AccountArgs),
-    /// Remove the second factor of a user who lost it: the sessions end
+    /// Remove the second factor of a user who lost it, with all passkeys: the sessions end
     ResetSecondFactor(AccountArgs),
     /// Set or remove the mail address of a user, for new passwords and notices
     Mail(UserMailArgs),
