@@ -196,6 +196,21 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
+    /// Gives the browser an authenticator whose user is always there and verified. It keeps its
+    /// passkeys with their accounts.
+    pub(crate) async fn virtual_authenticator(&self) {
+        let body = json!({
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": true,
+            "hasUserVerification": true,
+            "isUserVerified": true,
+            "isUserConsenting": true,
+        });
+        let added = self.client.issue_cmd(Extension { path: "webauthn/authenticator", body }).await;
+        added.unwrap_or_else(|error| panic!("no virtual authenticator: {error}"));
+    }
+
     /// Returns the console entries since the last call: failures, and violations of a policy.
     pub(crate) async fn said(&self) -> Vec<Said> {
         let entries =
@@ -279,7 +294,7 @@ fn capabilities(profile: &Path, preferences: &Value) -> Capabilities {
         "--disable-breakpad",
         "--disable-background-networking",
         "--disable-component-update",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
         "--window-size=1280,900",
         "--force-color-profile=srgb",
         "--lang=en-GB",

@@ -45,7 +45,7 @@ fn password_file(app: &TestApp) -> String {
 }
 
 /// Runs a command on the data folder. Returns its output.
-async fn command(stage: &Stage, args: &[&str]) -> String {
+pub(super) async fn command(stage: &Stage, args: &[&str]) -> String {
     let ended = stage.app.run(args).await;
     assert_eq!(ended.code, Some(0), "{args:?}: {}{}", ended.stdout, ended.stderr);
     ended.stdout
@@ -71,7 +71,7 @@ pub(super) async fn sign_in(stage: &Stage, page: &Browser, name: &str) {
     until_signed_in(page, name).await;
 }
 
-async fn until_signed_in(page: &Browser, name: &str) {
+pub(super) async fn until_signed_in(page: &Browser, name: &str) {
     let shown = format!("document.getElementById('viewer').textContent === 'Your account: {name}'");
     page.until(&format!("location.pathname === '/' && {shown}")).await;
 }
@@ -505,6 +505,7 @@ async fn account_pages_are_accessible_and_fit_every_screen() {
 
     for path in [
         "/profile",
+        "/profile/passkeys",
         "/accounts",
         "/accounts/admin",
         "/projects",
