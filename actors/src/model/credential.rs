@@ -71,6 +71,8 @@ pub struct Session {
     pub address: String,
     /// The `User-Agent` of the client at its sign-in, shortened.
     pub agent: String,
+    /// True if it began with the identity provider.
+    pub with_provider: bool,
 }
 
 /// A new secret for a session that stays while the others of its account end. The session keeps

@@ -166,6 +166,37 @@ pub enum DomainEvent {
         /// The network address of the client.
         address: String,
     },
+    /// Somebody signed in with the identity provider.
+    SignedInWithProvider {
+        /// The account.
+        account: AccountName,
+        /// The network address of the client.
+        address: String,
+    },
+    /// A sign-in with the identity provider was refused.
+    ProviderSignInFailed {
+        /// The account, if the person has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountName>,
+        /// The reason, in our own words.
+        reason: String,
+        /// The network address of the client.
+        address: String,
+    },
+    /// An identity of the provider was linked to an account: its person signs in to it.
+    IdentityLinked {
+        /// The account.
+        account: AccountName,
+        /// The issuer of the identity.
+        issuer: String,
+        /// The id of the person at the issuer.
+        subject: String,
+    },
+    /// The identity of an account was unlinked.
+    IdentityUnlinked {
+        /// The account.
+        account: AccountName,
+    },
     /// Sessions of an account were ended.
     SessionsEnded {
         /// The account.
@@ -329,7 +360,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 47] = [
+    pub const ACTIONS: [&'static str; 51] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -353,6 +384,10 @@ impl DomainEvent {
         "member_changed",
         "signed_in",
         "sign_in_failed",
+        "signed_in_with_provider",
+        "provider_sign_in_failed",
+        "identity_linked",
+        "identity_unlinked",
         "sessions_ended",
         "token_created",
         "token_revoked",
@@ -422,6 +457,10 @@ impl DomainEvent {
             Self::MemberChanged { .. } => "member_changed",
             Self::SignedIn { .. } => "signed_in",
             Self::SignInFailed { .. } => "sign_in_failed",
+            Self::SignedInWithProvider { .. } => "signed_in_with_provider",
+            Self::ProviderSignInFailed { .. } => "provider_sign_in_failed",
+            Self::IdentityLinked { .. } => "identity_linked",
+            Self::IdentityUnlinked { .. } => "identity_unlinked",
             Self::SessionsEnded { .. } => "sessions_ended",
             Self::TokenCreated { .. } => "token_created",
             Self::TokenRevoked { .. } => "token_revoked",
@@ -614,6 +653,14 @@ mod tests {
             },
             DomainEvent::SignedIn { account: account(), address: "::1".into() },
             DomainEvent::SignInFailed { account: None, address: "::1".into() },
+            DomainEvent::SignedInWithProvider { account: account(), address: "::1".into() },
+            DomainEvent::ProviderSignInFailed { account: None, reason: "refused".into(), address: "::1".into() },
+            DomainEvent::IdentityLinked {
+                account: account(),
+                issuer: "https://id.example".into(),
+                subject: "7".into(),
+            },
+            DomainEvent::IdentityUnlinked { account: account() },
             DomainEvent::SessionsEnded { account: account(), count: 2 },
             DomainEvent::TokenCreated { account: account(), token: token() },
             DomainEvent::TokenRevoked { account: account(), token: token() },

@@ -60,6 +60,19 @@ impl DomainEvent {
             Self::SignedIn { account, .. } => format!("Account {account} signed in"),
             Self::SignInFailed { account: Some(account), .. } => format!("Sign-in to account {account} failed"),
             Self::SignInFailed { account: None, .. } => "Sign-in failed: there is no such account".into(),
+            Self::SignedInWithProvider { account, .. } => {
+                format!("Account {account} signed in with the identity provider")
+            }
+            Self::ProviderSignInFailed { account: Some(account), reason, .. } => {
+                format!("Sign-in to account {account} with the identity provider failed: {reason}")
+            }
+            Self::ProviderSignInFailed { account: None, reason, .. } => {
+                format!("Sign-in with the identity provider failed: {reason}")
+            }
+            Self::IdentityLinked { account, issuer, subject } => {
+                format!("Identity {subject} of {issuer} linked to account {account}")
+            }
+            Self::IdentityUnlinked { account } => format!("Identity of account {account} unlinked"),
             Self::SessionsEnded { account, count: 1 } => format!("1 session of account {account} ended"),
             Self::SessionsEnded { account, count } => format!("{count} sessions of account {account} ended"),
             Self::TokenCreated { account, token } => format!("API token {token} of account {account} created"),
@@ -112,6 +125,8 @@ impl DomainEvent {
         match self {
             Self::SignedIn { address, .. }
             | Self::SignInFailed { address, .. }
+            | Self::SignedInWithProvider { address, .. }
+            | Self::ProviderSignInFailed { address, .. }
             | Self::PublicLinkOpened { address, .. }
             | Self::PublicLinkRefused { address, .. } => Some(address),
             Self::PasswordLinkMailed { address, .. } => address.as_deref(),
@@ -208,6 +223,42 @@ mod tests {
             (DomainEvent::MailChanged { account: account() }, "Mail address of account ana changed", None),
         ] {
             assert_eq!((event.text().as_str(), event.address()), (text, address));
+        }
+    }
+
+    #[test]
+    fn events_of_the_identity_provider_name_the_account_and_the_reason() {
+        let account = || "ana".parse::<AccountName>().unwrap();
+        let (reason, address) = (|| "the account is disabled".to_owned(), || "::1".to_owned());
+        for (event, text, of_client) in [
+            (
+                DomainEvent::SignedInWithProvider { account: account(), address: address() },
+                "Account ana signed in with the identity provider",
+                true,
+            ),
+            (
+                DomainEvent::ProviderSignInFailed { account: Some(account()), reason: reason(), address: address() },
+                "Sign-in to account ana with the identity provider failed: the account is disabled",
+                true,
+            ),
+            (
+                DomainEvent::ProviderSignInFailed { account: None, reason: reason(), address: address() },
+                "Sign-in with the identity provider failed: the account is disabled",
+                true,
+            ),
+            (
+                DomainEvent::IdentityLinked {
+                    account: account(),
+                    issuer: "https://id.example".into(),
+                    subject: "7".into(),
+                },
+                "Identity 7 of https://id.example linked to account ana",
+                false,
+            ),
+            (DomainEvent::IdentityUnlinked { account: account() }, "Identity of account ana unlinked", false),
+        ] {
+            assert_eq!(event.text(), text);
+            assert_eq!(event.address(), of_client.then_some("::1"), "{event:?}");
         }
     }
 

@@ -17,6 +17,7 @@ pub mod directives;
 pub mod estimate;
 pub mod events;
 pub mod fairness;
+pub mod group_roles;
 pub mod infrastructure;
 pub mod lease;
 pub mod listing;

@@ -5,6 +5,7 @@ mod chain;
 mod clearances;
 mod mail;
 mod passkeys;
+mod provider_identities;
 mod public_links;
 mod second_factors;
 
@@ -85,6 +86,7 @@ struct State {
     days: BTreeMap<Date, BTreeMap<ProjectId, [i64; 3]>>,
     access: access::AccessRows,
     clearances: clearances::ClearanceRows,
+    identities: provider_identities::IdentityRows,
     public_links: public_links::PublicLinkRows,
     chain: chain::ChainRows,
     history: Vec<ScanRecord>,

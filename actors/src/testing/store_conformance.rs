@@ -13,6 +13,7 @@ pub mod mail;
 pub mod node_registry;
 pub mod outbox;
 pub mod passkeys;
+pub mod provider_identities;
 pub mod public_links;
 pub mod queue_control;
 pub mod scan_queries;
@@ -42,8 +43,8 @@ use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
     AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer, MailStore,
-    NodeRegistry, Outbox, PasskeyStore, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore,
-    StoreHealth,
+    NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
+    ScanRepository, SecondFactorStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -68,6 +69,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + SecondFactorStore
         + MailStore
         + PasskeyStore
+        + ProviderIdentityStore
         + PublicLinkStore
         + StoreHealth;
 
@@ -128,6 +130,7 @@ macro_rules! store_conformance_tests {
         $crate::second_factor_cases! { $harness }
         $crate::mail_cases! { $harness }
         $crate::passkey_cases! { $harness }
+        $crate::provider_identities_cases! { $harness }
         $crate::public_links_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }

@@ -14,6 +14,7 @@ mod mail;
 mod nodes;
 mod outbox;
 mod passkeys;
+mod provider_identities;
 mod public_links;
 mod queries;
 mod queue;
@@ -26,8 +27,9 @@ mod turns;
 pub mod prelude {
     pub use super::{
         AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _, DispatchStore as _,
-        MailStore as _, NodeRegistry as _, Outbox as _, PasskeyStore as _, PublicLinkStore as _, QueueControl as _,
-        ScanQueries as _, ScanRepository as _, SecondFactorStore as _, StoreHealth as _,
+        MailStore as _, NodeRegistry as _, Outbox as _, PasskeyStore as _, ProviderIdentityStore as _,
+        PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _, SecondFactorStore as _,
+        StoreHealth as _,
     };
 }
 
@@ -42,6 +44,7 @@ pub use mail::MailStore;
 pub use nodes::NodeRegistry;
 pub use outbox::{AuditLog, Outbox};
 pub use passkeys::PasskeyStore;
+pub use provider_identities::ProviderIdentityStore;
 pub use public_links::PublicLinkStore;
 pub use queries::ScanQueries;
 pub use queue::QueueControl;

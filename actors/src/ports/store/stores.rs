@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::hooked::{CallHook, Hooked};
 use super::{
     AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, MailStore, NodeRegistry, Outbox,
-    PasskeyStore, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
+    PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore,
+    StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -40,6 +41,8 @@ pub struct Stores {
     pub mail: Arc<dyn MailStore>,
     /// The passkeys of accounts.
     pub passkeys: Arc<dyn PasskeyStore>,
+    /// The identities of an identity provider, and the sign-ins that wait for it.
+    pub identities: Arc<dyn ProviderIdentityStore>,
     /// The public links of scans.
     pub public_links: Arc<dyn PublicLinkStore>,
     /// The health of the store.
@@ -65,6 +68,7 @@ impl Stores {
             + SecondFactorStore
             + MailStore
             + PasskeyStore
+            + ProviderIdentityStore
             + PublicLinkStore
             + StoreHealth,
     {
@@ -83,6 +87,7 @@ impl Stores {
             second_factors: Arc::<S>::clone(store),
             mail: Arc::<S>::clone(store),
             passkeys: Arc::<S>::clone(store),
+            identities: Arc::<S>::clone(store),
             public_links: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
@@ -106,6 +111,7 @@ impl Stores {
             second_factors: Arc::new(Hooked::new(self.second_factors, hook)),
             mail: Arc::new(Hooked::new(self.mail, hook)),
             passkeys: Arc::new(Hooked::new(self.passkeys, hook)),
+            identities: Arc::new(Hooked::new(self.identities, hook)),
             public_links: Arc::new(Hooked::new(self.public_links, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }

@@ -33,7 +33,7 @@ pub(super) struct AccessRows {
 
 impl AccessRows {
     /// Creates an account unless its name is taken.
-    fn create(&mut self, account: NewAccount, at: Timestamp) -> Option<DomainEvent> {
+    pub(super) fn create(&mut self, account: NewAccount, at: Timestamp) -> Option<DomainEvent> {
         let NewAccount { name, kind, server_role, password_hash, mail, memberships } = account;
         if self.accounts.contains_key(&name) {
             return None;
@@ -213,10 +213,9 @@ impl AccessStore for MemoryStore {
 
     async fn create_session(&self, session: Session) -> Result<(), StoreError> {
         let mut state = self.state();
-        let (account, address) = (session.account.clone(), session.address.clone());
+        let (by, event) = (Principal::User(session.account.clone()), session.signed_in());
         state.access.sessions.insert(session.key, session);
-        let by = Principal::User(account.clone());
-        state.note(self.clock.now(), by, None, DomainEvent::SignedIn { account, address });
+        state.note(self.clock.now(), by, None, event);
         Ok(())
     }
 
@@ -266,6 +265,7 @@ impl AccessStore for MemoryStore {
     async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError> {
         let mut state = self.state();
         state.public_links.retain(|_, link| link.expires_at > at);
+        state.identities.waiting.retain(|_, waiting| waiting.expires_at > at);
         let AccessRows { sessions, tokens, links, pending, mail_requests, challenges, .. } = &mut state.access;
         let before = sessions.len();
         sessions.retain(|_, session| session.expires_at > at && session.used_at >= idle_since);

@@ -62,7 +62,7 @@ impl AccessRows {
     }
 
     pub(super) fn start(&mut self, session: Session) -> DomainEvent {
-        let event = DomainEvent::SignedIn { account: session.account.clone(), address: session.address.clone() };
+        let event = session.signed_in();
         self.sessions.insert(session.key, session);
         event
     }

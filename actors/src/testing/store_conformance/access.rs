@@ -83,6 +83,7 @@ fn session(byte: u8, account: &str, created: i64) -> Session {
         expires_at: at(1000),
         address: "192.0.2.7".into(),
         agent: "Browser \"1\"".into(),
+        with_provider: false,
     }
 }
 
