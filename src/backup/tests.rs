@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kastrel_actors::model::{
     AccountChange, AccountKind, AccountName, AuditQuery, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
-    FailureKind, LinkPurpose, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, Passkey, PasskeyAddition,
-    PendingSignIn, PluginResult, PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId, ProjectRole,
-    Pruning, PublicLink, Resolution, ScanId, ScanRecord, ScanState, SealContent, SecretDigest, ServerRole, Session,
-    SignedChallenge, Submitted, TokenRecord, TokenScope, Verdict,
+    FailureKind, LinkPurpose, LinkResult, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, Passkey,
+    PasskeyAddition, PendingSignIn, PluginResult, PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId,
+    ProjectRole, ProviderIdentity, ProviderSignIn, Pruning, PublicLink, Resolution, ScanId, ScanRecord, ScanState,
+    SealContent, SecretDigest, ServerRole, Session, SignedChallenge, Submitted, TokenRecord, TokenScope, Verdict,
 };
 use kastrel_actors::policy::audit_chain::{ChainCheck, ChainReport, ChainTrust};
 use kastrel_actors::ports::store::prelude::*;
@@ -148,12 +148,29 @@ async fn add_accounts(store: &SurrealStore) {
         expires_at: at(),
         address: "::1".into(),
         agent: String::new(),
+        with_provider: false,
     };
     store.create_session(session).await.unwrap();
     for (byte, purpose) in [(2, LinkPurpose::SetUp), (3, LinkPurpose::SetPassword(name("ana")))] {
         let link = OneTimeLink { key: SecretDigest::new([byte; 32]), purpose, expires_at: at() };
         store.create_link(link, &by).await.unwrap();
     }
+}
+
+/// Links an identity to an account, and adds a sign-in that waits for the provider.
+async fn add_identity(store: &SurrealStore) {
+    let ana: AccountName = "ana".parse().unwrap();
+    assert_eq!(store.link_identity(&ana, &identity(), at(), &Principal::System).await.unwrap(), LinkResult::Linked);
+    let waiting = ProviderSignIn {
+        key: SecretDigest::new([10; 32]),
+        next: "/".into(),
+        expires_at: Timestamp::from_second(1_900_000_000).unwrap(),
+    };
+    store.create_provider_sign_in(waiting).await.unwrap();
+}
+
+fn identity() -> ProviderIdentity {
+    ProviderIdentity::new("https://id.example", "auth0|\"7'").unwrap()
 }
 
 /// Adds a public link of scan 3, which was opened once.
@@ -181,6 +198,7 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         let store = full().await;
         add_accounts(&store).await;
         add_public_link(&store).await;
+        add_identity(&store).await;
         let (file, written) = backup(&store).await;
         let text = String::from_utf8(file.clone()).unwrap();
         assert!(!text.contains(&SecretDigest::new([1; 32]).to_string()), "it has no session");
@@ -208,6 +226,10 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         let links = restored.public_links(ScanId(3)).await.unwrap();
         assert_eq!(links, store.public_links(ScanId(3)).await.unwrap());
         assert_eq!(links.iter().map(|link| link.opened).collect::<Vec<_>>(), [1]);
+        assert_eq!(restored.identity_of(&ana).await.unwrap(), store.identity_of(&ana).await.unwrap());
+        assert_eq!(restored.account_of_identity(&identity()).await.unwrap(), Some(ana.clone()));
+        let waiting = restored.take_provider_sign_in(SecretDigest::new([10; 32]), at()).await.unwrap();
+        assert_eq!(waiting, None, "sign-ins are not exported");
         assert_eq!(restored.sessions(&ana).await.unwrap(), []);
         let factor = restored.second_factor(&ana).await.unwrap();
         assert_eq!(factor, store.second_factor(&ana).await.unwrap());

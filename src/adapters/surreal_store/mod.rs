@@ -4,10 +4,10 @@
 //!   `ended`, `found`, `day`, `outbox`, `dead_letter`, `audit`, `node`, `pause`, `backfill`,
 //!   `restore`, `high_water`, `storage_event`, `account`, `membership`, `project`, `session`,
 //!   `token`, `one_time_link`, `clearance`, `audit_open`, `audit_seal`, `audit_key`, `audit_head`,
-//! `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `mail_request`, `passkey`, `passkey_owner`,
-//! `signed_challenge` and
-//! `migration` of one database: embedded, with the lock of the data folder,
-//! or on a server, with one connection.
+//!   `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `mail_request`, `passkey`,
+//!   `passkey_owner`, `signed_challenge`, `provider_identity`, `provider_subject`,
+//!   `provider_sign_in` and `migration` of one database: embedded, with the lock of the data
+//!   folder, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
 //!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old
@@ -87,8 +87,8 @@ pub use replace::Replacement;
 pub use store::SurrealStore;
 pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};
 pub use transfer_access::{
-    ExportedAccess, ExportedAccount, ExportedClearance, ExportedMembership, ExportedPasskey, ExportedProject,
-    ExportedPublicLink, ExportedRecoveryCode, ExportedSecondFactor, ExportedToken,
+    ExportedAccess, ExportedAccount, ExportedClearance, ExportedIdentity, ExportedMembership, ExportedPasskey,
+    ExportedProject, ExportedPublicLink, ExportedRecoveryCode, ExportedSecondFactor, ExportedToken,
 };
 pub use transfer_audit::ExportedEntry;
 pub use transfer_chain::{ExportedChain, ExportedHead, ExportedSeal, ExportedSealKey};

@@ -277,6 +277,8 @@ const CLEAR: &str = "
     LET $factors = SELECT VALUE id FROM second_factor LIMIT 500;
     LET $codes = SELECT VALUE id FROM recovery_code LIMIT 500;
     LET $links = SELECT VALUE id FROM public_link LIMIT 500;
+    LET $identities = SELECT VALUE id FROM provider_identity LIMIT 500;
+    LET $subjects = SELECT VALUE id FROM provider_subject LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -294,8 +296,10 @@ const CLEAR: &str = "
     DELETE $factors RETURN NONE;
     DELETE $codes RETURN NONE;
     DELETE $links RETURN NONE;
+    DELETE $identities RETURN NONE;
+    DELETE $subjects RETURN NONE;
     RETURN {
-        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $links)),
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $links, $identities, $subjects)),
     };
     COMMIT;";
 

@@ -1,8 +1,8 @@
 //! Exports and imports accounts, memberships, projects, clearances, API tokens, public links,
-//! second factors, recovery codes and passkeys: their part of backup and restore. The secret of a
-//! second factor stays sealed. Sessions, pending sign-ins, used challenges, one-time links and mail
-//! addresses that wait for their confirmation are not exported: everybody signs in again after a
-//! restore.
+//! second factors, recovery codes, passkeys and the identities of an identity provider: their part
+//! of backup and restore. The secret of a second factor stays sealed. Sessions, pending sign-ins,
+//! used challenges, one-time links and mail addresses that wait for their confirmation are not
+//! exported: everybody signs in again after a restore.
 //!
 //! Rows that belong to an account are exported before the accounts. An account is never deleted, so
 //! each of them has its account in the backup, also if it is created during the export.
@@ -27,6 +27,8 @@ const FIRST_WITH_FACTORS: i64 = 17;
 const FIRST_WITH_LINKS: i64 = 19;
 /// The first schema with passkeys.
 const FIRST_WITH_PASSKEYS: i64 = 22;
+/// The first schema with identities of an identity provider.
+const FIRST_WITH_IDENTITIES: i64 = 21;
 
 /// A row of accounts or projects as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub enum ExportedAccess {
     RecoveryCode(ExportedRecoveryCode),
     /// A passkey.
     Passkey(ExportedPasskey),
+    /// The identity of an account at the identity provider.
+    ProviderIdentity(ExportedIdentity),
     /// A public link of a scan.
     PublicLink(ExportedPublicLink),
 }
@@ -153,6 +157,16 @@ pub struct ExportedPasskey {
     used_at: Option<i64>,
 }
 
+/// The row of the identity of an account at the identity provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedIdentity {
+    account: String,
+    issuer: String,
+    subject: String,
+    linked_at: i64,
+}
+
 /// The row of a public link. It has the hash of its password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +191,7 @@ enum Table {
     SecondFactor,
     RecoveryCode,
     Passkey,
+    ProviderIdentity,
     Token,
     Membership,
     Project,
@@ -207,6 +222,7 @@ struct ImportRows {
     factors: Vec<ExportedSecondFactor>,
     codes: Vec<ExportedRecoveryCode>,
     passkeys: Vec<ExportedPasskey>,
+    identities: Vec<ExportedIdentity>,
     links: Vec<ExportedPublicLink>,
 }
 
@@ -217,6 +233,8 @@ const RECOVERY_CODES: &str = "RETURN { rows: (SELECT account, digest FROM $range
 
 const PASSKEYS: &str = "
     RETURN { rows: (SELECT name, account, label, user_handle, credential, created_at, used_at FROM $range LIMIT $limit) };";
+const PROVIDER_IDENTITIES: &str =
+    "RETURN { rows: (SELECT account, issuer, subject, linked_at FROM $range LIMIT $limit) };";
 
 const TOKENS: &str = "
     RETURN { rows: (SELECT name, digest, account, label, role, project, has_server_role, networks, created_at, expires_at, used_at FROM $range LIMIT $limit) };";
@@ -280,6 +298,13 @@ const IMPORT: &str = "
             created_at = $row.created_at, used_at = $row.used_at, made_by = $run
             RETURN NONE;
     };
+
+    FOR $row IN $identities {
+        UPSERT type::record('provider_identity', [$row.account]) SET
+            account = $row.account, issuer = $row.issuer, subject = $row.subject, linked_at = $row.linked_at, made_by = $run RETURN NONE;
+        LET $digest = crypto::sha256($row.issuer + '\n' + $row.subject);
+        UPSERT type::record('provider_subject', [$digest]) SET digest = $digest, account = $row.account RETURN NONE;
+    };
     FOR $row IN $links {
         UPSERT type::record('public_link', [$row.digest]) SET
             name = $row.name, digest = $row.digest, scan = $row.scan, label = $row.label, created_by = $row.created_by,
@@ -294,6 +319,7 @@ impl Table {
         Self::SecondFactor,
         Self::RecoveryCode,
         Self::Passkey,
+        Self::ProviderIdentity,
         Self::Token,
         Self::Membership,
         Self::Project,
@@ -307,6 +333,7 @@ impl Table {
             Self::SecondFactor => "second_factor",
             Self::RecoveryCode => "recovery_code",
             Self::Passkey => "passkey",
+            Self::ProviderIdentity => "provider_identity",
             Self::Token => "token",
             Self::Membership => "membership",
             Self::Project => "project",
@@ -324,6 +351,7 @@ impl Table {
             Self::SecondFactor | Self::RecoveryCode => FIRST_WITH_FACTORS,
             Self::PublicLink => FIRST_WITH_LINKS,
             Self::Passkey => FIRST_WITH_PASSKEYS,
+            Self::ProviderIdentity => FIRST_WITH_IDENTITIES,
         }
     }
 
@@ -348,6 +376,7 @@ impl ExportedAccess {
             Self::SecondFactor(_) => Table::SecondFactor,
             Self::RecoveryCode(_) => Table::RecoveryCode,
             Self::Passkey(_) => Table::Passkey,
+            Self::ProviderIdentity(_) => Table::ProviderIdentity,
             Self::Token(_) => Table::Token,
             Self::Membership(_) => Table::Membership,
             Self::Project(_) => Table::Project,
@@ -362,6 +391,7 @@ impl ExportedAccess {
             Self::SecondFactor(row) => vec![&row.account],
             Self::RecoveryCode(row) => vec![&row.account, &row.digest],
             Self::Passkey(row) => vec![&row.account, &row.name],
+            Self::ProviderIdentity(row) => vec![&row.account],
             Self::Token(row) => vec![&row.name],
             Self::Membership(row) => vec![&row.account, &row.project],
             Self::Project(row) => vec![&row.name],
@@ -392,6 +422,9 @@ impl SurrealStore {
                 Table::SecondFactor => self.page_of(SECOND_FACTORS, page, ExportedAccess::SecondFactor).await?,
                 Table::RecoveryCode => self.page_of(RECOVERY_CODES, page, ExportedAccess::RecoveryCode).await?,
                 Table::Passkey => self.page_of(PASSKEYS, page, ExportedAccess::Passkey).await?,
+                Table::ProviderIdentity => {
+                    self.page_of(PROVIDER_IDENTITIES, page, ExportedAccess::ProviderIdentity).await?
+                }
                 Table::Token => self.page_of(TOKENS, page, ExportedAccess::Token).await?,
                 Table::Membership => self.page_of(MEMBERSHIPS, page, ExportedAccess::Membership).await?,
                 Table::Project => self.page_of(PROJECTS, page, ExportedAccess::Project).await?,
@@ -433,6 +466,7 @@ impl Import<'_> {
             factors: Vec::new(),
             codes: Vec::new(),
             passkeys: Vec::new(),
+            identities: Vec::new(),
             links: Vec::new(),
         };
         for row in rows.iter().cloned() {
@@ -445,6 +479,7 @@ impl Import<'_> {
                 ExportedAccess::SecondFactor(row) => all.factors.push(row),
                 ExportedAccess::RecoveryCode(row) => all.codes.push(row),
                 ExportedAccess::Passkey(row) => all.passkeys.push(row),
+                ExportedAccess::ProviderIdentity(row) => all.identities.push(row),
                 ExportedAccess::PublicLink(row) => all.links.push(row),
             }
         }

@@ -1,6 +1,7 @@
 //! Accounts, projects and credentials: the ports [`AccessStore`], [`SecondFactorStore`],
-//! [`MailStore`](kastrel_actors::ports::MailStore) and
-//! [`PasskeyStore`](kastrel_actors::ports::PasskeyStore).
+//! [`MailStore`](kastrel_actors::ports::MailStore),
+//! [`PasskeyStore`](kastrel_actors::ports::PasskeyStore) and, in `provider_identities`,
+//! `ProviderIdentityStore`.
 //!
 //! Each change and its entry of the audit log are one transaction. A change that is called again
 //! after a lost response recognizes its own earlier effect, each method in its own way:
@@ -21,6 +22,7 @@ mod mail;
 mod passkeys;
 mod pending_sign_ins;
 mod projects;
+mod provider_identities;
 mod second_factors;
 mod sessions;
 mod tokens;

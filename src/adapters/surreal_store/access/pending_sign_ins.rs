@@ -14,8 +14,9 @@ use super::super::row;
 use super::super::store::SurrealStore;
 use super::Key;
 use super::keys::{account_key, factor_key, pending_key, session_key};
+use super::renewal::{RenewalRow, end_sign_ins};
 use super::second_factors::{NewFactorRow, accept_use, tries, use_of, write_events, write_factor, write_use};
-use super::sessions::{RenewalRow, SessionRow, end_sign_ins, signed_in, write_session};
+use super::sessions::{SessionRow, write_session};
 
 /// The columns of a pending sign-in.
 #[derive(Debug, Clone, SurrealValue)]
@@ -222,7 +223,7 @@ impl SurrealStore {
             name: session.account.to_string(),
             step: parts.step,
             recovery: parts.recovery,
-            events: self.all_audited(parts.event.into_iter().chain([signed_in(&session)]), &by)?,
+            events: self.all_audited(parts.event.into_iter().chain([session.signed_in()]), &by)?,
             key: session_key(session.key),
             row: SessionRow::new(session),
         };
@@ -246,7 +247,7 @@ impl SurrealStore {
             name: session.account.to_string(),
             new: NewFactorRow::new(factor)?,
             renewal: None,
-            events: self.all_audited([added, signed_in(&session)], &by)?,
+            events: self.all_audited([added, session.signed_in()], &by)?,
             key: session_key(session.key),
             row: SessionRow::new(session),
         };
@@ -293,6 +294,7 @@ mod tests {
             expires_at: at(1000),
             address: "::1".into(),
             agent: String::new(),
+            with_provider: false,
         }
     }
 
@@ -327,7 +329,7 @@ mod tests {
             name: "ana".into(),
             new: NewFactorRow::new(factor()).unwrap(),
             renewal: None,
-            events: store.all_audited([signed_in(&session(7))], &by).unwrap(),
+            events: store.all_audited([session(7).signed_in()], &by).unwrap(),
             key: session_key(digest(7)),
             row: SessionRow::new(session(7)),
         };
@@ -345,7 +347,7 @@ mod tests {
             name: "ana".into(),
             step: parts.step,
             recovery: parts.recovery,
-            events: store.all_audited([signed_in(&session(8))], &by).unwrap(),
+            events: store.all_audited([session(8).signed_in()], &by).unwrap(),
             key: session_key(digest(8)),
             row: SessionRow::new(session(8)),
         };

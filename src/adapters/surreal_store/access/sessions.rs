@@ -26,6 +26,8 @@ pub(super) struct SessionRow {
     expires_at: i64,
     address: String,
     agent: String,
+    /// `None` in rows of earlier versions.
+    with_provider: Option<bool>,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -62,11 +64,6 @@ pub(super) struct RenewalRow {
     key: RecordId,
 }
 
-/// The event of a new session.
-pub(super) fn signed_in(session: &Session) -> DomainEvent {
-    DomainEvent::SignedIn { account: session.account.clone(), address: session.address.clone() }
-}
-
 #[derive(Debug, Clone, SurrealValue)]
 struct ExpiredArguments {
     until: i64,
@@ -75,7 +72,7 @@ struct ExpiredArguments {
 
 macro_rules! session_columns {
     () => {
-        "digest, account, created_at, used_at, expires_at, address, agent"
+        "digest, account, created_at, used_at, expires_at, address, agent, with_provider"
     };
 }
 
@@ -84,7 +81,7 @@ macro_rules! write_session {
     () => {
         "CREATE $key SET
             digest = $row.digest, account = $row.account, created_at = $row.created_at, used_at = $row.used_at, expires_at = $row.expires_at,
-            address = $row.address, agent = $row.agent
+            address = $row.address, agent = $row.agent, with_provider = $row.with_provider
             RETURN NONE;"
     };
 }
@@ -152,6 +149,7 @@ const DELETE_EXPIRED: &str = "
     DELETE pending_sign_in WHERE expires_at <= $until RETURN NONE;
     DELETE mail_request WHERE expires_at <= $until RETURN NONE;
     DELETE signed_challenge WHERE expires_at <= $until RETURN NONE;
+    DELETE provider_sign_in WHERE expires_at <= $until RETURN NONE;
     DELETE public_link WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";
@@ -165,7 +163,7 @@ impl From<SessionRenewal> for RenewalRow {
 
 impl SessionRow {
     pub(super) fn new(session: Session) -> Self {
-        let Session { key, account, created_at, used_at, expires_at, address, agent } = session;
+        let Session { key, account, created_at, used_at, expires_at, address, agent, with_provider } = session;
         Self {
             digest: key.to_string(),
             account: account.to_string(),
@@ -174,6 +172,7 @@ impl SessionRow {
             expires_at: row::nanoseconds(expires_at),
             address,
             agent,
+            with_provider: Some(with_provider),
         }
     }
 
@@ -186,6 +185,7 @@ impl SessionRow {
             expires_at: row::timestamp(self.expires_at)?,
             address: self.address,
             agent: self.agent,
+            with_provider: self.with_provider.unwrap_or_default(),
         })
     }
 }
@@ -193,7 +193,7 @@ impl SessionRow {
 impl SurrealStore {
     pub(super) async fn add_session(&self, session: Session) -> Result<(), StoreError> {
         let by = Principal::User(session.account.clone());
-        let event = self.audited(&signed_in(&session), &by)?;
+        let event = self.audited(&session.signed_in(), &by)?;
         let arguments = CreateArguments { key: session_key(session.key), row: SessionRow::new(session), event };
         Ok(calls::execute_again(&self.inner.db, CREATE, arguments).await?)
     }

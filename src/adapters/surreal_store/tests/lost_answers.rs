@@ -1,6 +1,7 @@
 //! Tests of lost responses, one by one. A relay between the store and the server cuts the
 //! connection on request.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 
 use kastrel_actors::model::{
     AccountKind, AccountName, AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
-    FailureKind, ListQuery, NewAccount, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, Principal, ProjectId, Pruning,
-    PublicLink, Resolution, ScanId, ScanStatus, SecretDigest, Session, SignInEnd, SignedChallenge, Submitted,
+    FailureKind, LinkResult, ListQuery, NewAccount, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, Principal,
+    ProjectId, ProviderIdentity, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest, Session, SignInEnd,
+    SignedChallenge, Submitted,
 };
 use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
@@ -349,6 +351,36 @@ fn a_passkey_whose_answer_was_lost_was_added_used_and_removed_once() {
         let expected = ["passkey_removed", "signed_in", "passkey_used", "passkey_added", "account_created"];
         assert_eq!(BTreeSet::from_iter(actions.clone()), BTreeSet::from(expected));
         assert_eq!(actions.len(), expected.len());
+    });
+}
+
+/// An unlinking is a read and a write.
+#[test]
+fn an_identity_whose_answer_was_lost_was_linked_and_unlinked_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let (by, at) = (Principal::System, jiff::Timestamp::UNIX_EPOCH);
+        let identity = ProviderIdentity::new("https://id.example", "7").unwrap();
+        let account = |name: &str| NewAccount {
+            name: name.parse().unwrap(),
+            kind: AccountKind::User,
+            server_role: None,
+            password_hash: None,
+            memberships: BTreeMap::new(),
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        let created = store.create_with_identity(account("ana"), &identity, at, &by).await.unwrap();
+        assert_eq!(created, LinkResult::Linked);
+        let ana = "ana".parse().unwrap();
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.unlink_identity(&ana, &by).await.unwrap());
+        assert_eq!(store.identity_of(&ana).await.unwrap(), None);
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.link_identity(&ana, &identity, at, &by).await.unwrap(), LinkResult::Linked);
+        let audit = store.audit(&AuditQuery::newest(9)).await.unwrap();
+        let mut actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
+        actions.sort_unstable();
+        assert_eq!(actions, ["account_created", "identity_linked", "identity_linked", "identity_unlinked"]);
     });
 }
 
