@@ -77,7 +77,7 @@ pub(super) fn relying_party(config: &Config) -> Result<RelyingParty, NoPasskeys>
 pub(super) fn clearance(config: &Config) -> ClearanceRule {
     match config.auth.mode {
         AuthMode::Off => ClearanceRule::NotRequired,
-        AuthMode::Local => ClearanceRule::Required,
+        AuthMode::Local | AuthMode::Oidc => ClearanceRule::Required,
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
                 env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             let config = Sources::of(&env).resolve().unwrap().config;
             let party = relying_party(&config);
-            assert_eq!(party.as_ref().map(RelyingParty::host), host.as_ref().map(|host| *host), "{url} {listen}");
+            assert_eq!(party.as_ref().map(RelyingParty::host), host.as_ref().copied(), "{url} {listen}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::adapters::kast_runner::{KastConfigError, RunAsError};
 use crate::adapters::mail::SmtpError;
 use crate::adapters::surreal_store::OpenError;
 use crate::config::{AddressError, ConfigError, RedisUrlError};
+use crate::ports::ProviderError;
 
 /// The application could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,17 @@ pub enum AppError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The file with the client secret cannot be read.
+    #[error("oidc.client_secret_file: failed to read {}", path.display())]
+    ClientSecret {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The identity provider cannot be used.
+    #[error("the settings of the identity provider (oidc) cannot be used")]
+    Provider(#[source] ProviderError),
     /// `kast.scanner` is `kast`, but KAST is missing.
     #[error("kast.scanner is `kast`, but no KAST was found: set KAST_CLI_PATH, or put `kast` on the PATH")]
     NoKast,

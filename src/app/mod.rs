@@ -15,6 +15,7 @@ mod identity;
 mod links;
 mod mail;
 mod node;
+mod provider;
 mod reports;
 mod scanner;
 
@@ -47,6 +48,7 @@ pub use error::AppError;
 use links::Links;
 pub use mail::mailer;
 use node::{Folders, RunningNode};
+pub use provider::identity_provider;
 pub(crate) use scanner::isolation;
 
 /// Why the application cannot continue.
@@ -144,6 +146,7 @@ impl App {
             )
             .with_passkeys(accounts::relying_party(config));
             let (access, mails) = RunningMails::start(config, access)?;
+            let access = provider::with_provider(access, config)?;
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
                 let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());

@@ -8,14 +8,15 @@ use toml::Value;
 
 use super::base_path::BasePath;
 use super::bucket::{BucketUrl, Endpoint};
+use super::issuer::Issuer;
 use super::key::Key;
 use super::public_url::PublicUrl;
 use super::resolver::Resolver;
 use super::secret::{SecretText, SecretUrl};
 use super::sender::Sender;
 use super::values::{
-    AuthMode, FolderList, LogFormat, LogLevel, ProxyRules, RedisPrefix, RequiredFactor, ScannerChoice, ScopeRules,
-    Setting, SettingPatterns, TraceUrl, UserText, VariableNames,
+    AuthMode, FolderList, GroupRules, LogFormat, LogLevel, ProxyRules, RedisPrefix, RequiredFactor, ScannerChoice,
+    ScopeRules, Setting, SettingPatterns, TraceUrl, UserText, VariableNames,
 };
 
 impl Key {
@@ -150,7 +151,7 @@ settings! {
         /// name of its own. The proxy may remove the path from requests or keep it.
         base_path: BasePath = "";
         /// Address under which browsers reach the server, with the base path, such as
-        /// https://scans.example.com. Its host is one of the allowed hosts. Sign-in with OpenID
+        /// `https://scans.example.com`. Its host is one of the allowed hosts. Sign-in with OpenID
         /// Connect, passkeys and links in mails need it.
         public_url: Option<PublicUrl> = "", env ["KASTREL_PUBLIC_URL"];
         /// PEM file with the certificate of the server, followed by its intermediate certificates.
@@ -165,8 +166,9 @@ settings! {
     /// Accounts.
     auth: AuthConfig {
         /// How clients say who they are. off: not at all, every client has all rights, and the
-        /// server listens on a loopback address only. local: accounts of this server. Workers need
-        /// the mode of their servers: it also decides whether scans need clearances.
+        /// server listens on a loopback address only. local: accounts of this server. oidc: these,
+        /// and sign-in with an identity provider. Workers need the mode of their servers: it also
+        /// decides whether scans need clearances.
         mode: AuthMode = "off", env ["KASTREL_AUTH_MODE"];
         /// A session ends when it was not used for this long, in hours.
         session_idle_hours: u32 = 12, within 1 to 8760;
@@ -192,6 +194,36 @@ settings! {
         from: Option<Sender> = "";
         /// Time limit for handing a mail to the mail server, in seconds.
         timeout_seconds: Duration = 20, within 1 to 600;
+    }
+
+    /// Sign-in with an identity provider through OpenID Connect, where auth.mode is oidc.
+    oidc: OidcConfig {
+        /// Issuer of the provider, byte by byte as it writes it: an https address, such as
+        /// `https://login.example.com/realms/team`. http is allowed for a loopback address alone.
+        issuer: Option<Issuer> = "";
+        /// Client id of this server at the provider.
+        client_id: Option<String> = "";
+        /// File with the client secret; line ends at its end do not count. Empty, and without
+        /// client_secret: a public client, which PKCE alone protects.
+        client_secret_file: Option<PathBuf> = "";
+        /// Client secret. A file is better: it is not in the environment of the process.
+        client_secret: Option<SecretText> = "", concealed true;
+        /// Name of the provider on the button of the login page. Empty: the host of the issuer.
+        provider_name: Option<String> = "";
+        /// Scopes that are requested beside openid, profile and email.
+        scopes: Vec<String> = none();
+        /// Claim from which the name of a new account is made. If it is missing: email.
+        account_claim: String = "preferred_username";
+        /// Claim with the groups of a person: a list of texts.
+        groups_claim: String = "groups";
+        /// Roles that groups give: group=auditor or group=admin for a role on the server,
+        /// group=project:role for a role in a project. These roles are set at each sign-in: the
+        /// highest one of the groups, or none. Other roles stay as they are.
+        groups: GroupRules = none();
+        /// Whether a person without an account gets one at the first sign-in.
+        create_accounts: bool = true;
+        /// Whether accounts with a password or a passkey may still use it to sign in.
+        local_sign_in: bool = true;
     }
 
     /// Folders.

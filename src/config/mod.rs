@@ -10,6 +10,7 @@ mod bucket;
 mod database_url;
 mod error;
 mod file;
+mod issuer;
 mod key;
 mod keys;
 mod layers;
@@ -30,10 +31,12 @@ pub use bucket::{BucketUrl, Endpoint};
 pub use database_url::{AddressError, AuthLevel, RemoteDatabase};
 pub use error::{ConfigError, Problem};
 pub use file::{DEFAULT_FILE, document, find_file, process_environment};
+pub use issuer::Issuer;
 pub use key::Key;
 pub use keys::{
-    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, LogConfig, NodeConfig, OverridesConfig,
-    RedisConfig, ScansConfig, ScopeConfig, SecretsConfig, ServerConfig, SupervisionConfig, TelemetryConfig,
+    ArtifactsConfig, Config, DataConfig, DatabaseConfig, KEYS, KastConfig, LogConfig, NodeConfig, OidcConfig,
+    OverridesConfig, RedisConfig, ScansConfig, ScopeConfig, SecretsConfig, ServerConfig, SupervisionConfig,
+    TelemetryConfig,
 };
 pub use layers::{FlagValue, Resolved, Sources};
 pub use origin::Origin;
@@ -45,6 +48,6 @@ pub use secret::{SecretText, SecretUrl, redact};
 pub use sender::Sender;
 pub use smtp_url::{SmtpUrlError, check_smtp_url};
 pub use values::{
-    AuthMode, LogFormat, LogLevel, ProxyRules, RequiredFactor, ScannerChoice, ScopeRules, SettingPatterns, TraceUrl,
-    UserText, VariableNames,
+    AuthMode, GroupRules, LogFormat, LogLevel, ProxyRules, RequiredFactor, ScannerChoice, ScopeRules, SettingPatterns,
+    TraceUrl, UserText, VariableNames,
 };

@@ -13,10 +13,11 @@ use kastrel_actors::policy::scope::ScopePolicy;
 
 use super::database_url::RemoteDatabase;
 use super::error::Problem;
-use super::keys::Config;
+use super::keys::{Config, OidcConfig};
 use super::redis_url::check_redis_url;
 use super::resolver::Effective;
 use super::smtp_url::check_smtp_url;
+use super::values::AuthMode;
 
 /// The shortest time for which entries of the audit log are kept, in days.
 const LEAST_KEEP_DAYS: u32 = 30;
@@ -126,8 +127,8 @@ impl Config {
     }
 }
 
-/// Validates the database and Redis URLs with the adapters' own parsers, the URL of the mail server,
-/// and the path of the key file.
+/// Validates the database and Redis URLs with the adapters' own parsers, the URL of the mail
+/// server, and the path of the key file.
 pub(super) fn unusable(config: &Config, effective: &[Effective]) -> Vec<Problem> {
     let database = config
         .database
@@ -197,6 +198,19 @@ pub(super) fn contradictions(config: &Config, effective: &[Effective]) -> Vec<Pr
     {
         check(config.mail.smtp_url.is_some() && missing, format!("{} needs {key}", name("mail.smtp_url")));
     }
+    let OidcConfig { issuer, client_id, client_secret_file, client_secret, .. } = &config.oidc;
+    let is_oidc = config.auth.mode == AuthMode::Oidc;
+    for (key, is_missing) in [
+        ("oidc.issuer", issuer.is_none()),
+        ("oidc.client_id", client_id.is_none()),
+        ("server.public_url", config.server.public_url.is_none()),
+    ] {
+        check(is_oidc && is_missing, format!("{} needs {}, which is not set", name("auth.mode"), name(key)));
+    }
+    check(
+        client_secret_file.is_some() && client_secret.is_some(),
+        format!("{} and {} must not both be set", name("oidc.client_secret_file"), name("oidc.client_secret")),
+    );
     check(
         (1..LEAST_KEEP_DAYS).contains(&config.audit.keep_days),
         format!("{} must be 0, or at least {LEAST_KEEP_DAYS}", name("audit.keep_days")),
@@ -346,6 +360,36 @@ mod tests {
         let plain = ("KASTREL_MAIL__SMTP_URL", "smtp://kastrel:hunter2@mail.example.com");
         let text = problem(&[plain, from, public]);
         assert!(text.contains("mail.smtp_url") && text.contains("tls=required") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn sign_in_with_a_provider_needs_the_provider_and_the_public_address() {
+        let problem = |pairs: &[(&str, &str)]| {
+            let env: BTreeMap<String, String> =
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            Sources::of(&env).resolve().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let all = [
+            ("KASTREL_AUTH_MODE", "oidc"),
+            ("KASTREL_OIDC__ISSUER", "https://id.example"),
+            ("KASTREL_OIDC__CLIENT_ID", "kastrel"),
+            ("KASTREL_PUBLIC_URL", "https://scans.example.com"),
+        ];
+        assert_eq!(problem(&all), "");
+        assert_eq!(problem(&[("KASTREL_AUTH_MODE", "local")]), "");
+        let none = problem(&all[..1]);
+        for key in ["auth.mode", "oidc.issuer", "oidc.client_id", "server.public_url"] {
+            assert!(none.contains(key), "{none}");
+        }
+        assert!(!problem(&all[..2]).contains("oidc.issuer"));
+        let secrets = [("KASTREL_OIDC__CLIENT_SECRET", "hunter2"), ("KASTREL_OIDC__CLIENT_SECRET_FILE", "/x")];
+        let both = problem(&secrets);
+        assert!(both.contains("must not both be set") && !both.contains("hunter2"), "{both}");
+        assert_eq!((problem(&secrets[..1]), problem(&secrets[1..])), (String::new(), String::new()));
+        let plain = problem(&[("KASTREL_OIDC__ISSUER", "http://id.example")]);
+        assert!(plain.contains("oidc.issuer") && plain.contains("loopback"), "{plain}");
+        let wrong = problem(&[("KASTREL_OIDC__GROUPS", "sec-admins=king")]);
+        assert!(wrong.contains("oidc.groups") && wrong.contains("web:operator"), "{wrong}");
     }
 
     #[test]

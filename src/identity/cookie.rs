@@ -1,5 +1,6 @@
-//! The cookies of a session, of a sign-in which waits for the second factor, and of a public link
-//! with a password: their names, their attributes, and how they are read.
+//! The cookies of a session, of a sign-in which waits for the second factor or for the identity
+//! provider, and of a public link with a password: their names, their attributes, and how they are
+//! read.
 //!
 //! The name has the strictest prefix that the address allows. A browser accepts a `__Host-` cookie
 //! only with `Secure`, `Path=/` and no domain, so neither another host below the same domain nor a
@@ -25,6 +26,9 @@ const SESSION: Names =
 
 const PENDING: Names =
     Names { plain: "kastrel-sign-in", at_root: "__Host-kastrel-sign-in", below: "__Secure-kastrel-sign-in" };
+
+const PROVIDER: Names =
+    Names { plain: "kastrel-provider", at_root: "__Host-kastrel-provider", below: "__Secure-kastrel-provider" };
 
 /// The cookie belongs to the path of its link, which is never the root.
 const LINK: Names = Names { plain: "kastrel-link", at_root: "__Secure-kastrel-link", below: "__Secure-kastrel-link" };
@@ -56,6 +60,21 @@ pub fn cleared_pending_cookie(is_https: bool, base_path: &str) -> String {
     cookie(&PENDING, "", is_https, base_path, 0)
 }
 
+/// Returns the value of the `Set-Cookie` header of a sign-in that waits for the identity provider.
+/// Its attributes are those of [`session_cookie`]: with `SameSite=Lax`, the browser sends it when
+/// the provider sends the browser back.
+#[must_use]
+pub fn provider_cookie(secret: &RandomSecret, is_https: bool, base_path: &str, max_age: Duration) -> String {
+    cookie(&PROVIDER, secret.expose(), is_https, base_path, max_age.as_secs())
+}
+
+/// Returns the value of the `Set-Cookie` header that removes the cookie of a sign-in that waits for
+/// the identity provider.
+#[must_use]
+pub fn cleared_provider_cookie(is_https: bool, base_path: &str) -> String {
+    cookie(&PROVIDER, "", is_https, base_path, 0)
+}
+
 /// Returns the value of the `Set-Cookie` header with which a public link opens without its
 /// password. `path` is that of the link. Its other attributes are those of [`session_cookie`].
 #[must_use]
@@ -74,6 +93,13 @@ pub fn read(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<Rand
 #[must_use]
 pub fn read_pending(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
     read_cookie(&PENDING, headers, is_https, base_path)
+}
+
+/// Returns the first valid secret of a request's cookies of a sign-in that waits for the identity
+/// provider.
+#[must_use]
+pub fn read_provider(headers: &HeaderMap, is_https: bool, base_path: &str) -> Option<RandomSecret> {
+    read_cookie(&PROVIDER, headers, is_https, base_path)
 }
 
 /// Returns the first valid secret of a request's cookies of the public link with this path.
@@ -221,6 +247,20 @@ mod tests {
             assert!(read_pending(&headers(&[session.split(';').next().unwrap()]), is_https, base_path).is_none());
             let cleared = cleared_pending_cookie(is_https, base_path);
             assert!(cleared.starts_with(&format!("{prefix}kastrel-sign-in=;")) && cleared.contains("Max-Age=0"));
+        }
+    }
+
+    #[test]
+    fn cookie_of_a_sign_in_with_the_provider_is_no_session_and_returns_with_the_browser() {
+        for (is_https, base_path, prefix) in [(true, "/", "__Host-"), (true, "/x", "__Secure-"), (false, "/", "")] {
+            let set = provider_cookie(&secret('d'), is_https, base_path, Duration::from_secs(600));
+            assert!(set.starts_with(&format!("{prefix}kastrel-provider=dddd")), "{set}");
+            assert!(set.contains("; Max-Age=600; HttpOnly; SameSite=Lax"), "{set}");
+            let sent = headers(&[set.split(';').next().unwrap()]);
+            assert!(read(&sent, is_https, base_path).is_none() && read_pending(&sent, is_https, base_path).is_none());
+            assert_eq!(read_provider(&sent, is_https, base_path).unwrap().digest(), secret('d').digest());
+            let cleared = cleared_provider_cookie(is_https, base_path);
+            assert!(cleared.starts_with(&format!("{prefix}kastrel-provider=;")) && cleared.contains("Max-Age=0"));
         }
     }
 

@@ -1,10 +1,12 @@
-//! Credentials as pure code: passwords, second factors, passkeys, API tokens, the secrets of
+//! Credentials as pure code: passwords, second factors, passkeys, API tokens, the claims of an identity
+//! provider, the secrets of
 //! sessions and one-time links, the cookies, the throttle of logins, the limit of requests that send mails, and
 //! which openings of links are recorded. Nothing here reads a file,
 //! a row or a clock; the callers
 //! store what they get and pass the time.
 
 pub mod cookie;
+pub mod oidc;
 pub mod openings;
 pub mod passkey;
 pub mod password;

@@ -26,7 +26,8 @@ pub(super) const fn system_rng() -> UnwrapErr<SysRng> {
 }
 
 /// Returns the SHA-256 of a secret's text, which is stored in its place.
-pub(crate) fn digest_of(text: &str) -> SecretDigest {
+#[must_use]
+pub fn digest_of(text: &str) -> SecretDigest {
     SecretDigest::new(Sha256::digest(text.as_bytes()).into())
 }
 

@@ -1,6 +1,6 @@
 //! The outside world of the application as traits, in addition to the ports of the actors: the
-//! files of attempts, the scanner's catalogue, the report renderer and the sender of mails. Adapters implement them; web
-//! server and command line use them.
+//! files of attempts, the scanner's catalogue, the report renderer, the sender of mails and the
+//! identity provider. Adapters implement them; web server and command line use them.
 
 mod artifact_error;
 mod artifact_sink;
@@ -9,6 +9,7 @@ mod attempt_key;
 mod attempt_layout;
 mod byte_range;
 mod content_type;
+mod identity_provider;
 mod mailer;
 #[cfg(test)]
 mod memory_mailer;
@@ -29,6 +30,7 @@ pub use attempt_layout::{
 pub use byte_range::ByteRange;
 pub(crate) use byte_range::resolve;
 pub use content_type::{ContentKind, content_kind};
+pub use identity_provider::{IdentityProvider, ProviderError, ProviderPerson, ProviderRequest};
 pub use mailer::{Mail, MailError, Mailer};
 #[cfg(test)]
 pub(crate) use memory_mailer::MemoryMailer;

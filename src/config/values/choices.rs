@@ -72,11 +72,13 @@ choice! {
 
 choice! {
     /// How clients say who they are.
-    AuthMode, "off or local" {
+    AuthMode, "off, local or oidc" {
         /// Not at all: every client has all rights.
         Off = "off",
         /// Accounts of this server: passwords, sessions and API tokens.
         Local = "local",
+        /// Accounts of this server, to which people also sign in with an identity provider.
+        Oidc = "oidc",
     }
 }
 

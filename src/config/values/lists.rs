@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kastrel_actors::policy::group_roles::GroupRule;
 use kastrel_actors::policy::override_policy::SettingPattern;
 use kastrel_actors::policy::scope::ScopeRule;
 use toml::Value;
@@ -138,6 +139,30 @@ impl TextList for ProxyRules {
     }
 }
 
+/// The roles that groups of the identity provider give.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupRules(Vec<GroupRule>);
+
+impl GroupRules {
+    /// Returns the rules.
+    #[must_use]
+    pub fn rules(&self) -> &[GroupRule] {
+        &self.0
+    }
+}
+
+impl TextList for GroupRules {
+    const EXPECTED: &'static str = "a list of groups, each with a role on the server, such as `sec-admins=admin`, or in a project, such as `sec-team=web:operator`";
+
+    fn of(texts: Vec<String>) -> Option<Self> {
+        texts.iter().map(|text| text.parse().ok()).collect::<Option<_>>().map(Self)
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.0.iter().map(ToString::to_string).collect()
+    }
+}
+
 /// A list of folders, as absolute paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FolderList(Vec<PathBuf>);
@@ -205,6 +230,11 @@ mod tests {
         assert_eq!(read::<SettingPatterns>("zap"), None);
         assert_eq!(read::<ProxyRules>("127.0.0.1, 2001:db8::/32").map(|rules| rules.rules().len()), Some(2));
         assert_eq!(read::<ProxyRules>("proxy.example"), None);
+        let groups = read::<GroupRules>("sec-admins=admin, sec-team=web:operator").unwrap();
+        assert_eq!(groups.texts(), ["sec-admins=admin", "sec-team=web:operator"]);
+        for wrong in ["sec-admins", "sec-admins=owner", "sec-team=web:admin"] {
+            assert_eq!(read::<GroupRules>(wrong), None, "{wrong}");
+        }
         assert_eq!(read::<VariableNames>("API_KEY=secret"), None);
         assert_eq!(
             read::<VariableNames>("API_KEY").map(|names| names.names().to_vec()),

@@ -13,7 +13,7 @@ mod words;
 
 pub use choices::{AuthMode, LogFormat, RequiredFactor, ScannerChoice};
 pub(super) use lists::FolderList;
-pub use lists::{ProxyRules, ScopeRules, SettingPatterns, VariableNames};
+pub use lists::{GroupRules, ProxyRules, ScopeRules, SettingPatterns, VariableNames};
 pub(super) use setting::Setting;
 pub(super) use words::RedisPrefix;
 pub use words::{LogLevel, TraceUrl, UserText};

@@ -93,6 +93,9 @@ pub enum LinkPasswordError {
 /// A sign-in that was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
+    /// People sign in with the identity provider alone.
+    #[error("passwords are not accepted here: sign in with the identity provider")]
+    NoPasswords,
     /// The name or the password is wrong, or the account is disabled or has no password. The caller
     /// learns no more.
     #[error("the name or the password is wrong")]

@@ -111,12 +111,23 @@ impl AccessService {
         Ok(self.store.redeem_setup_link(secret.digest(), account, self.clock.now()).await?)
     }
 
-    /// Returns true while no active administrator exists who can sign in with a password.
+    /// Returns true while no active administrator exists who can sign in, with a password or with
+    /// the identity provider. Where passwords are not accepted, a set-up would help nobody.
     ///
     /// # Errors
     /// A failure of the store.
     pub async fn needs_set_up(&self) -> Result<bool, StoreError> {
-        Ok(!self.store.has_admin_with_password().await?)
+        if !self.allows_passwords() || self.store.has_admin_with_password().await? {
+            return Ok(false);
+        }
+        if self.provider.is_some() {
+            for account in self.store.accounts().await?.iter().filter(|account| account.is_active_admin()) {
+                if self.identities.identity_of(&account.name).await?.is_some() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Creates the link for the set-up, and returns its secret. Earlier ones end.

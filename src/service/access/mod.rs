@@ -1,6 +1,6 @@
-//! The access service: accounts, sign-in, second factors, passkeys, sessions, API tokens, one-time
-//! mail addresses, links, projects, the clearances of targets and the public links of scans. Web and command line
-//! reach them through it alone.
+//! The access service: accounts, sign-in with a password, a passkey or an identity provider, second
+//! factors, sessions, API tokens, one-time links, mail addresses, projects, the clearances of
+//! targets and the public links of scans. Web and command line reach them through it alone.
 
 mod accounts;
 mod authenticate;
@@ -10,6 +10,7 @@ mod confirmation;
 mod enrolment;
 mod error;
 mod fields;
+mod identities;
 mod identity_cache;
 mod link_creator;
 mod links;
@@ -27,7 +28,14 @@ mod password_reset;
 mod passwords;
 mod pending;
 mod projects;
+mod provider;
+mod provider_session;
+mod provider_sign_in;
+#[cfg(test)]
+mod provider_tests;
 mod public_links;
+#[cfg(test)]
+pub(crate) mod scripted_provider;
 mod sealed_ceremony;
 mod second_factor;
 mod service;
@@ -49,6 +57,8 @@ pub use mails::{MailJobs, MailSettings};
 pub use passkey_sign_in::PasskeySignIn;
 pub use passkeys::PasskeyRequest;
 pub use pending::{CodeAttempt, WaitingSignIn};
+pub use provider::ProviderSettings;
+pub use provider_sign_in::{ProviderCallback, ProviderRefusal, ProviderSignInError, ProviderStart};
 pub use public_links::{LinkAccess, LinkPass, LinkVisit, PublicLinkRequest};
 pub use second_factor::FactorState;
 pub use service::{AccessService, AccessSettings};

@@ -8,13 +8,14 @@ use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, Proj
 use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::second_factor::FactorRule;
 use kastrel_actors::ports::{
-    AccessStore, ClearanceStore, Clock, MailStore, PasskeyStore, PublicLinkStore, ScanRepository, SecondFactorStore,
-    SecretSealer, StoreError, Stores,
+    AccessStore, ClearanceStore, Clock, MailStore, PasskeyStore, ProviderIdentityStore, PublicLinkStore,
+    ScanRepository, SecondFactorStore, SecretSealer, StoreError, Stores,
 };
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
 use super::mails::Mails;
+use super::provider::Provider;
 use crate::identity::openings::RecordedOpenings;
 use crate::identity::passkey::{NoPasskeys, RelyingParty};
 use crate::identity::password::PasswordHasher;
@@ -58,6 +59,7 @@ pub struct AccessService {
     pub(super) passkeys: Arc<dyn PasskeyStore>,
     /// To whom the passkeys belong, or why this server accepts none.
     pub(super) relying_party: Result<Arc<RelyingParty>, NoPasskeys>,
+    pub(super) identities: Arc<dyn ProviderIdentityStore>,
     pub(super) public_links: Arc<dyn PublicLinkStore>,
     /// The scans of public links.
     pub(super) scans: Arc<dyn ScanRepository>,
@@ -72,6 +74,8 @@ pub struct AccessService {
     pub(super) cache: Arc<IdentityCache>,
     /// The sender of mails; `None` if the server sends none.
     pub(super) mails: Option<Arc<Mails>>,
+    /// The identity provider; `None` if people sign in with passwords alone.
+    pub(super) provider: Option<Arc<Provider>>,
 }
 
 impl AccessService {
@@ -90,6 +94,7 @@ impl AccessService {
             mail: Arc::clone(&stores.mail),
             passkeys: Arc::clone(&stores.passkeys),
             relying_party: Err(NoPasskeys::NoAddress),
+            identities: Arc::clone(&stores.identities),
             public_links: Arc::clone(&stores.public_links),
             scans: Arc::clone(&stores.scans),
             sealer,
@@ -100,6 +105,7 @@ impl AccessService {
             openings: Arc::default(),
             cache: Arc::default(),
             mails: None,
+            provider: None,
         }
     }
 

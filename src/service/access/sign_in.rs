@@ -37,8 +37,12 @@ impl AccessService {
     /// has a second factor.
     ///
     /// # Errors
-    /// The name or the password is wrong, there were too many attempts, or a failure of the store.
+    /// The name or the password is wrong, passwords are not accepted, there were too many attempts,
+    /// or a failure of the store.
     pub async fn sign_in(&self, attempt: SignIn) -> Result<SignInStart, SignInError> {
+        if !self.allows_passwords() {
+            return Err(SignInError::NoPasswords);
+        }
         let SignIn { name, password, address, agent } = attempt;
         self.throttle
             .check(&name, address, Instant::now().into_std())
@@ -146,6 +150,7 @@ impl AccessService {
             expires_at: after(now, self.settings.session_lifetime),
             address: address.to_string(),
             agent: one_line(agent).chars().take(MOST_OF_AGENT).collect(),
+            with_provider: false,
         };
         (NewSession { secret, account: account.clone(), max_age: self.settings.session_lifetime }, session)
     }
@@ -204,6 +209,7 @@ mod tests {
             expires_at: now + SignedDuration::from_hours(7 * 24),
             address: "192.0.2.1".into(),
             agent: format!("Browser {}", "é".repeat(112)),
+            with_provider: false,
         };
         assert_eq!(all.store.sessions(&ana).await.unwrap(), [expected]);
         let signed_in = DomainEvent::SignedIn { account: ana.clone(), address: "192.0.2.1".into() };

@@ -180,6 +180,7 @@ impl Fixture {
             expires_at: super::service::after(now, Duration::from_hours(7 * 24)),
             address: "192.0.2.1".into(),
             agent: "test".into(),
+            with_provider: false,
         };
         self.store.create_session(session).await.unwrap();
         secret
@@ -253,20 +254,21 @@ impl Fixture {
     }
 
     /// Adds a passkey to an account that has [`PASSWORD`] and no other factor.
-    pub(super) async fn passkey(&self, who: &SignedIn) -> Authenticator {
+    pub(super) async fn passkey(&self, who: &mut SignedIn) -> Authenticator {
         self.passkey_confirmed(who, password(PASSWORD).into(), Authenticator::new(ORIGIN)).await
     }
 
-    /// Adds the passkey of a device.
+    /// Adds the passkey of a device. The session gets its new secret.
     pub(super) async fn passkey_confirmed(
         &self,
-        who: &SignedIn,
+        who: &mut SignedIn,
         confirmation: Confirmation,
         mut device: Authenticator,
     ) -> Authenticator {
         let asked = self.service.begin_passkey(who, confirmation, "Phone").await.unwrap();
         let created = PasskeyAnswer { answer: device.create(&asked.options), state: asked.state };
-        self.service.finish_passkey(who, &created).await.unwrap();
+        let session = self.service.finish_passkey(who, &created).await.unwrap();
+        *who = self.service.by_session(&session.secret).await.unwrap().unwrap();
         device
     }
 
