@@ -14,6 +14,7 @@ mod audit;
 mod backups;
 mod clearances;
 mod coverage;
+mod identities;
 mod links;
 mod log;
 mod moment;
@@ -36,6 +37,7 @@ pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterLis
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
 pub use clearances::{ClearanceBody, ClearanceList, NewClearanceBody};
 pub use coverage::{CoverageBody, IssuesBody};
+pub use identities::{IdentityBody, NewIdentityBody};
 pub use links::{CreatedPublicLink, NewPublicLinkBody, PublicLinkBody, PublicLinkList};
 pub use log::LogBody;
 pub use moment::{Moment, seconds};

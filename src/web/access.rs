@@ -87,7 +87,7 @@ mod tests {
     /// The only routes that a principal without any role may call.
     ///
     /// The handlers of `POST /login` and `POST /login/passkey` answer 401 by themselves.
-    const PUBLIC: [&str; 26] = [
+    const PUBLIC: [&str; 28] = [
         "GET /api/openapi.json",
         "GET /api/proof",
         "GET /assets/{name}",
@@ -96,6 +96,7 @@ mod tests {
         "GET /livez",
         "GET /login",
         "GET /login/code",
+        "GET /login/oidc/callback",
         "GET /login/second-factor",
         "GET /readyz",
         "GET /set-password",
@@ -108,6 +109,7 @@ mod tests {
         "POST /login/code",
         "POST /login/code/passkey",
         "POST /login/passkey/options",
+        "POST /login/oidc",
         "POST /login/second-factor",
         "POST /set-password",
         "POST /setup",
@@ -195,12 +197,14 @@ mod tests {
         assert_eq!(
             denied,
             [
+                "DELETE /api/accounts/{name}/identity",
                 "DELETE /api/accounts/{name}/second-factor",
                 "DELETE /api/accounts/{name}/tokens/{id}",
                 "DELETE /api/projects/{id}/clearances/{pattern}",
                 "DELETE /api/projects/{id}/members/{name}",
                 "GET /api/accounts",
                 "GET /api/accounts/{name}",
+                "GET /api/accounts/{name}/identity",
                 "GET /api/accounts/{name}/tokens",
                 "GET /api/projects",
                 "GET /api/projects/{id}/clearances",
@@ -210,6 +214,7 @@ mod tests {
                 "POST /api/accounts/{name}/password-link",
                 "POST /api/accounts/{name}/tokens",
                 "POST /api/projects",
+                "PUT /api/accounts/{name}/identity",
                 "PUT /api/projects/{id}/clearances/{pattern}",
                 "PUT /api/projects/{id}/members/{name}",
             ]

@@ -305,6 +305,7 @@ mod tests {
             expires_at: now + SignedDuration::from_hours(1),
             address: "192.0.2.7".into(),
             agent: String::new(),
+            with_provider: false,
         };
         app.memory.create_session(session).await.unwrap();
         let cookie = format!("kastrel-session={}", secret.expose());

@@ -44,7 +44,8 @@ use crate::ports::{ArtifactStore, AttemptPaths, MemoryMailer};
 use crate::ports::{IssueText, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
-use crate::service::access::{AccessService, AccessSettings, MailSettings};
+use crate::service::access::scripted_provider::ScriptedProvider;
+use crate::service::access::{AccessService, AccessSettings, MailSettings, ProviderSettings};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -150,6 +151,14 @@ impl TestApp {
     pub(crate) fn with_factor_rule(rule: FactorRule) -> Self {
         let mut app = Self::with_accounts();
         app.state.access = access_service(&app.memory, Arc::new(PausedClock::default()), rule);
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
+    }
+
+    /// An app with accounts and an identity provider.
+    pub(crate) fn with_provider(provider: Arc<ScriptedProvider>, settings: ProviderSettings) -> Self {
+        let mut app = Self::with_accounts();
+        app.state.access = app.state.access.with_provider(provider, settings);
         app.router = router(app.state.clone(), RequestLimits::default());
         app
     }

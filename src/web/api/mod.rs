@@ -13,6 +13,7 @@ mod coverage_tests;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod identities;
 pub(crate) mod links;
 pub(crate) mod log;
 pub(crate) mod metrics;

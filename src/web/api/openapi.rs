@@ -15,8 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    accounts, audit, audit_export, backup, backups, changes, clearances, events, export, health, links, log, metrics,
-    nodes, plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
+    accounts, audit, audit_export, backup, backups, changes, clearances, events, export, health, identities, links,
+    log, metrics, nodes, plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -71,6 +71,8 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Admin, routes!(accounts::change_account))
         .grouped(Admin, routes!(accounts::create_password_link))
         .grouped(Admin, routes!(accounts::remove_second_factor))
+        .grouped(Auditor, routes!(identities::show_identity))
+        .grouped(Admin, routes!(identities::link_identity, identities::unlink_identity))
         .grouped(Viewer, routes!(tokens::list_tokens, tokens::create_token))
         .grouped(Viewer, routes!(tokens::revoke_token))
         .grouped(Viewer, routes!(projects::list_projects))
@@ -169,6 +171,7 @@ mod tests {
             })
             .collect();
         let expected = [
+            "DELETE /api/accounts/{name}/identity",
             "DELETE /api/accounts/{name}/second-factor",
             "DELETE /api/accounts/{name}/tokens/{id}",
             "DELETE /api/nodes/{id}/drain",
@@ -178,6 +181,7 @@ mod tests {
             "DELETE /api/scans/{id}/links/{link}",
             "GET /api/accounts",
             "GET /api/accounts/{name}",
+            "GET /api/accounts/{name}/identity",
             "GET /api/accounts/{name}/tokens",
             "GET /api/audit",
             "GET /api/audit/export",
@@ -220,6 +224,7 @@ mod tests {
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/links",
             "POST /api/scans/{id}/rerun",
+            "PUT /api/accounts/{name}/identity",
             "PUT /api/projects/{id}/clearances/{pattern}",
             "PUT /api/projects/{id}/members/{name}",
         ];
@@ -255,10 +260,12 @@ mod tests {
                 let response = app.send(method, &address, &[("sec-fetch-site", "same-origin")], "").await;
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
-                // The account has no token and no second factor, and without accounts there are no
-                // public links.
-                let has_none =
-                    path.contains("tokens/{id}") || path.ends_with("/second-factor") || path.contains("/links");
+                // The account has no token, no second factor and no identity, and without accounts
+                // there are no public links.
+                let has_none = path.contains("tokens/{id}")
+                    || path.ends_with("/second-factor")
+                    || path.ends_with("/identity")
+                    || path.contains("/links");
                 assert!(has_none || response.status() != 404, "{method} {path}");
             }
         }

@@ -32,6 +32,7 @@ const ADMIN: &str = "a";
 
 /// Each route and the accounts that it admits, for an object of the project `red`.
 pub(super) const TABLE: &[(&str, &str)] = &[
+    ("DELETE /api/accounts/{name}/identity", ADMIN),
     ("DELETE /api/accounts/{name}/second-factor", ADMIN),
     ("DELETE /api/accounts/{name}/tokens/{id}", ADMIN),
     ("DELETE /api/nodes/{id}/drain", ADMIN),
@@ -44,6 +45,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /accounts/{name}", SERVER),
     ("GET /api/accounts", SERVER),
     ("GET /api/accounts/{name}", SERVER),
+    ("GET /api/accounts/{name}/identity", SERVER),
     ("GET /api/accounts/{name}/tokens", SERVER),
     ("GET /api/audit", SERVER),
     ("GET /api/audit/export", SERVER),
@@ -77,6 +79,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /livez", PUBLIC),
     ("GET /login", PUBLIC),
     ("GET /login/code", PUBLIC),
+    ("GET /login/oidc/callback", PUBLIC),
     ("GET /login/second-factor", PUBLIC),
     ("GET /metrics", SERVER),
     ("GET /new", SCAN),
@@ -112,6 +115,8 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /accounts/{name}/disable", ADMIN),
     ("POST /accounts/{name}/enable", ADMIN),
     ("POST /accounts/{name}/mail", ADMIN),
+    ("POST /accounts/{name}/identity", ADMIN),
+    ("POST /accounts/{name}/identity/unlink", ADMIN),
     ("POST /accounts/{name}/password-link", ADMIN),
     ("POST /accounts/{name}/second-factor/remove", ADMIN),
     ("POST /accounts/{name}/server-role", ADMIN),
@@ -137,6 +142,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /login/code/passkey", PUBLIC),
     ("POST /login/passkey", PUBLIC),
     ("POST /login/passkey/options", PUBLIC),
+    ("POST /login/oidc", PUBLIC),
     ("POST /login/second-factor", PUBLIC),
     ("POST /logout", ANY),
     ("POST /new/preview", SCAN),
@@ -172,6 +178,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /shared/{secret}", PUBLIC),
     ("POST /theme", PUBLIC),
     ("POST /zone", PUBLIC),
+    ("PUT /api/accounts/{name}/identity", ADMIN),
     ("PUT /api/projects/{id}/clearances/{pattern}", OWN),
     ("PUT /api/projects/{id}/members/{name}", OWN),
 ];
@@ -239,6 +246,8 @@ pub(super) fn body(route: &str, scan: u64) -> String {
         "POST /api/projects" => r#"{"id":"new"}"#,
         "POST /api/accounts/{name}/tokens" => r#"{"label":"new"}"#,
         "PATCH /api/accounts/{name}" => r#"{"disabled":true}"#,
+        "PUT /api/accounts/{name}/identity" => r#"{"subject":"7","issuer":"https://id.example"}"#,
+        "POST /accounts/{name}/identity" => "subject=7",
         "PUT /api/projects/{id}/members/{name}" => r#"{"role":"scanner"}"#,
         "PUT /api/projects/{id}/clearances/{pattern}" => r#"{"level":"none"}"#,
         "POST /projects/{id}/clearances" => "pattern=new.example.com&level=passive",

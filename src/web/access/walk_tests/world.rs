@@ -226,6 +226,7 @@ impl World {
             expires_at: now + lifetime,
             address: "192.0.2.7".into(),
             agent: "A browser".into(),
+            with_provider: false,
         };
         self.app.memory.create_session(session).await.unwrap();
         self.senders.insert(user, ("cookie", format!("kastrel-session={}", secret.expose())));

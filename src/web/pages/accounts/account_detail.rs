@@ -9,6 +9,7 @@ use kastrel_actors::model::{Account, AccountChange, AccountKind, AccountName, Op
 use kastrel_actors::policy::access::decide;
 
 use super::fields::{Accounts, Errors, Fields, Input, Select, with_status, without_token};
+use super::identity::{IdentityLine, subject_field};
 use super::links::{NewLinkPage, account_url};
 use super::passkeys::count_text;
 use super::roles::{
@@ -45,6 +46,8 @@ pub(crate) struct AccountDetailPage {
     mail: String,
     /// How many passkeys it has, if it has any.
     passkeys: Option<String>,
+    /// The identity at the identity provider.
+    identity: Option<IdentityLine>,
     /// The role in the default project, if there is no other project.
     role: String,
     projects: Vec<ProjectLine>,
@@ -65,6 +68,9 @@ pub(crate) struct Actions {
     is_disabled: bool,
     has_password_link: bool,
     has_factor_reset: bool,
+    /// The field of the form that links the account; `None` if it is linked, or nothing can be
+    /// linked.
+    subject: Option<Input>,
     server_role: Select,
     /// The field of the mail address; none for the viewer's own account and for programs.
     mail: Option<Input>,
@@ -100,6 +106,8 @@ fn notice_of(name: &str) -> Option<Notice> {
         "mailed" => "The account was created. A one-time link was sent to its mail address.",
         "mail" => "The mail address was changed.",
         "second-factor" => "The second factor and the passkeys were removed. The sessions were ended.",
+        "linked" => "The account was linked. Its person signs in with the identity provider.",
+        "unlinked" => "The account was unlinked. The sessions were ended.",
         _ => return None,
     };
     Some(Notice::new("done", text))
@@ -112,16 +120,20 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
     let sessions = access.sessions(context, name).await?;
     let tokens = access.tokens(context, name).await?;
     let passkeys = access.passkeys(context, name).await?;
+    let identity = access.identity(context, name).await?;
     let layout = Layout::of(web, viewer, Here::Accounts, format!("Account {name}")).await;
     let clock = web.clock(viewer);
     let Again { mut errors, typed } = again;
     let may_change = decide(&context.grants, Operation::ManageAccounts, None).is_ok();
     let chosen = account.server_role.map_or(NO_ROLE, |role| role.as_str());
     let has_mail_field = account.kind == AccountKind::User && context.principal.account() != Some(name);
+    let can_be_linked = may_change && account.kind == AccountKind::User && identity.is_none();
+    let subject = if can_be_linked { subject_field(access, &typed, &mut errors) } else { None };
     let actions = may_change.then(|| Actions {
         is_disabled: account.is_disabled,
         has_password_link: account.kind == AccountKind::User && !account.is_disabled,
         has_factor_reset: account.has_second_factor && context.principal.account() != Some(name),
+        subject,
         server_role: server_role_field(chosen, &mut errors),
         mail: has_mail_field.then(|| mail_field(&account, &typed, &mut errors)),
     });
@@ -141,6 +153,7 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
         second_factor: second_factor_text(&account),
         mail: account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default(),
         passkeys: (!passkeys.is_empty()).then(|| count_text(&passkeys)),
+        identity: identity.map(|linked| IdentityLine::new(&linked, &clock)),
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
         actions,
@@ -159,6 +172,17 @@ async fn read(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again)
 async fn again(web: &WebInner, viewer: &Viewer, name: &AccountName, again: Again) -> Result<Response, Problem> {
     let status = again.errors.status();
     Ok(with_status(status, page(&read(web, viewer, name, again).await?)))
+}
+
+/// Shows the page with the errors of a form of another file.
+pub(super) async fn with_errors(
+    web: &WebInner,
+    viewer: &Viewer,
+    name: &AccountName,
+    errors: Errors,
+    typed: Fields,
+) -> Result<Response, Problem> {
+    again(web, viewer, name, Again { errors, typed }).await
 }
 
 /// Returns the response to a change of an account.
@@ -195,16 +219,21 @@ pub(crate) async fn disable(
 }
 
 /// A change of an account that is confirmed on a page of its own.
-struct Question {
-    question: String,
-    consequence: &'static str,
-    button: &'static str,
+pub(super) struct Question {
+    pub(super) question: String,
+    pub(super) consequence: &'static str,
+    pub(super) button: &'static str,
     /// The path of the form, below the page of the account.
-    path: &'static str,
+    pub(super) path: &'static str,
 }
 
 /// Asks before a change of an account.
-async fn ask(web: &WebInner, viewer: &Viewer, name: &AccountName, asked: Question) -> Result<Response, Problem> {
+pub(super) async fn ask(
+    web: &WebInner,
+    viewer: &Viewer,
+    name: &AccountName,
+    asked: Question,
+) -> Result<Response, Problem> {
     web.access().account(&viewer.context, name).await?.ok_or_else(no_account)?;
     let Question { question, consequence, button, path } = asked;
     Ok(page(&ConfirmPage {

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::fields::{Accounts, Errors, Fields, Input, with_status};
+use super::login_provider::LeavePage;
 use super::passkey_prompt::{PasskeyPrompt, answer_of};
 use super::sign_in::{agent_of, local, step_url, whole_seconds, with_cookie, with_session};
 use crate::identity::cookie::{cleared_cookie, pending_cookie};
@@ -31,6 +32,10 @@ pub(crate) struct LoginPage {
     needs_set_up: bool,
     /// Whether a link for a new password can be requested.
     has_mail: bool,
+    /// The name of the identity provider.
+    provider: Option<String>,
+    /// Whether a password may be used.
+    has_passwords: bool,
     /// The path to which the sign-in leads.
     next: String,
     name: Input,
@@ -41,14 +46,8 @@ pub(crate) struct LoginPage {
 }
 
 impl LoginPage {
-    fn new(
-        layout: Layout,
-        (needs_set_up, has_mail): (bool, bool),
-        typed: &Fields,
-        next: &str,
-        mut errors: Errors,
-        passkey: Option<PasskeyPrompt>,
-    ) -> Self {
+    fn new(layout: Layout, web: &WebInner, needs_set_up: bool, typed: &Fields, next: &str, mut errors: Errors) -> Self {
+        let passkey = PasskeyPrompt::of(web);
         let mut name = Input::user(typed, &mut errors);
         if passkey.is_some() {
             // The browser offers passkeys among the names.
@@ -60,7 +59,9 @@ impl LoginPage {
             layout,
             notice: None,
             needs_set_up,
-            has_mail,
+            has_mail: web.access().mails_password_links(),
+            provider: web.access().provider_name().map(clean),
+            has_passwords: web.access().allows_passwords(),
             next: clean(next),
             name: if is_again { name } else { name.focused() },
             password: if is_again { password.focused() } else { password },
@@ -93,9 +94,7 @@ async fn render(
     errors: Errors,
 ) -> Result<LoginPage, Problem> {
     let needs_set_up = web.access().needs_set_up().await?;
-    let shown = (needs_set_up, web.access().has_mail());
-    let passkey = PasskeyPrompt::of(web);
-    Ok(LoginPage::new(Layout::public(viewer, "Sign in"), shown, typed, next, errors, passkey))
+    Ok(LoginPage::new(Layout::public(viewer, "Sign in"), web, needs_set_up, typed, next, errors))
 }
 
 fn notice_of(name: &str) -> Option<Notice> {
@@ -153,7 +152,7 @@ async fn started(web: &WebInner, viewer: &Viewer, session: &NewSession, next: &s
     if let Some(earlier) = viewer.signed_in.as_ref().filter(|who| who.session.is_some()) {
         web.access().sign_out(earlier).await?;
     }
-    Ok(with_session(Redirect::to(next).into_response(), &viewer, &session))
+    Ok(with_session(Redirect::to(next).into_response(), viewer, session))
 }
 
 /// Shows the page again after a sign-in that was refused. `wrong` is the field and the text of a
@@ -179,17 +178,31 @@ async fn refused(
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
+        error @ SignInError::NoPasswords => Err(Problem::denied(error.to_string())),
         SignInError::Store(error) => Err(error.into()),
     }
 }
 
-/// Ends the session, and removes its cookie and the pages that the browser keeps.
+/// Ends the session, and removes its cookie and the pages that the browser keeps. Where the session
+/// began with the identity provider, the browser is sent there, so that its session ends, too.
 pub(crate) async fn sign_out(Accounts(web): Accounts, viewer: Viewer) -> Result<Response, Problem> {
+    let mut is_of_provider = false;
     if let Some(who) = &viewer.signed_in {
+        is_of_provider = web.access().began_with_provider(who).await?;
         web.access().sign_out(who).await?;
     }
+    // The provider may take seconds to respond, and the browser may not wait for it: our session
+    // has ended by then.
+    let at_provider = if is_of_provider { web.access().provider_sign_out_url().await } else { None };
     let cookie = cleared_cookie(viewer.is_https, &of_cookies());
-    let mut response = with_cookie(Redirect::to("/login").into_response(), &cookie);
+    let shown = match at_provider {
+        Some(url) => {
+            let name = web.access().provider_name().unwrap_or_default();
+            LeavePage::answer(&viewer, "Signed out", name, &url)
+        }
+        None => Redirect::to("/login").into_response(),
+    };
+    let mut response = with_cookie(shown, &cookie);
     let name = HeaderName::from_static("clear-site-data");
     response.headers_mut().insert(name, HeaderValue::from_static("\"cache\""));
     Ok(response)

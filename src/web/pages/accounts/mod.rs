@@ -1,18 +1,21 @@
-//! The pages of accounts: sign-in, forgotten passwords, second factors, passkeys, set-up, one's own
-//! profile with its mail address, all
-//! accounts, projects with their members and clearances, and the public links of scans. A server
-//! without accounts has none of them.
+//! The pages of accounts: sign-in with its ways and steps, forgotten passwords, set-up, one's own
+//! profile with its mail address, second factors and passkeys, all accounts, projects with their
+//! members and clearances, and the public links of scans. A server without accounts has none of
+//! them.
 
 pub(crate) mod account_detail;
+pub(crate) mod account_identity;
 pub(crate) mod account_list;
 mod clearances;
 mod enrolment;
 mod fields;
 pub(crate) mod forgot_password;
+mod identity;
 pub(crate) mod link_password;
 mod links;
 pub(crate) mod login;
 pub(crate) mod login_code;
+pub(crate) mod login_provider;
 pub(crate) mod mail;
 pub(crate) mod passkey_prompt;
 pub(crate) mod passkeys;
@@ -35,6 +38,8 @@ pub(crate) use fields::Accounts;
 
 #[cfg(test)]
 mod account_tests;
+#[cfg(test)]
+mod login_provider_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]

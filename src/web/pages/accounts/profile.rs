@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{Account, AccountKind, Project};
 
 use super::fields::{Accounts, Errors, Fields, Input, own, with_status, without_token};
+use super::identity::IdentityLine;
 use super::passkeys::count_text;
 use super::roles::{ProjectLine, kind_text, project_lines, roles_text, server_role_text};
 use super::second_factor::FactorLine;
@@ -35,6 +36,8 @@ pub(crate) struct ProfilePage {
     /// The role in the default project, if there is no other project.
     role: String,
     projects: Vec<ProjectLine>,
+    /// The identity at the identity provider.
+    identity: Option<IdentityLine>,
     password: Option<PasswordForm>,
     factor: Option<FactorLine>,
     /// The mail address; empty if the account has none.
@@ -111,11 +114,14 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
     let tokens = web.access().tokens(&viewer.context, &who.account).await?;
     let factor = web.access().second_factor(&viewer.context, &who.account).await?;
     let passkeys = web.access().passkeys(&viewer.context, &who.account).await?;
+    let identity = web.access().identity(&viewer.context, &who.account).await?;
     let layout = Layout::of(web, viewer, Here::Elsewhere, "Your account").await;
     let clock = web.clock(viewer);
     let Again { mut password, token: mut token_errors, typed } = again;
     let has_projects = has_named_project(&projects);
-    let form = (account.kind == AccountKind::User).then(|| PasswordForm::new(&mut password));
+    // An account that only signs in with the identity provider has no password to change.
+    let has_password = account.kind == AccountKind::User && (account.has_password || identity.is_none());
+    let form = has_password.then(|| PasswordForm::new(&mut password));
     let token_form = TokenForm::new(&account, &projects, &typed, &mut token_errors);
     Ok(ProfilePage {
         layout,
@@ -125,6 +131,7 @@ async fn read(web: &WebInner, viewer: &Viewer, again: Again) -> Result<ProfilePa
         server_role: server_role_text(account.server_role),
         role: if has_projects { String::new() } else { roles_text(&account, false) },
         projects: if has_projects { project_lines(&account, &projects) } else { Vec::new() },
+        identity: identity.map(|linked| IdentityLine::new(&linked, &clock)),
         password: form,
         mail: account.mail.as_ref().map(|mail| clean(mail.as_str())).unwrap_or_default(),
         factor: factor.map(|factor| FactorLine::new(&factor, &clock)),

@@ -101,6 +101,7 @@ impl<'a> Browser<'a> {
             expires_at: now + SignedDuration::from_hours(24),
             address: "192.0.2.7".into(),
             agent: agent.into(),
+            with_provider: false,
         };
         app.memory.create_session(session).await.unwrap();
         Self { app, cookie: format!("kastrel-session={}", secret.expose()) }
