@@ -9,6 +9,7 @@ use super::backend::BackendError;
 use super::context::{Context, Session};
 use super::error::CliError;
 use super::exit::Exit;
+use super::identities;
 use super::output::Style;
 use super::secret_file;
 use super::table::{Column, cell, grid};
@@ -32,6 +33,8 @@ pub(super) async fn user(command: &UserCommand, context: &mut Context) -> Result
         UserCommand::ResetPassword(args) => reset_password(args, context).await,
         UserCommand::ResetSecondFactor(args) => reset_second_factor(args, context).await,
         UserCommand::Mail(args) => set_mail(args, context).await,
+        UserCommand::Link(args) => identities::link(args, context).await,
+        UserCommand::Unlink(args) => identities::unlink(args, context).await,
     }
 }
 
@@ -366,15 +369,16 @@ mod tests {
     fn new_account_is_printed_with_its_link() {
         let link = PasswordLink { path: SecretText::new("/set-password?link=ab"), lifetime_seconds: 86_400 };
         let created = |kind, link| CreatedAccount { account: account("ana", kind), link };
-        let text = created_text(&created(AccountKind::User, Some(link.clone())), Some("http://a/set-password?link=ab"));
+        let text =
+            created_text(&created(AccountKind::User, Some(link.clone())), Some("http://a/set-password?link=ab"), None);
         assert_eq!(
             text,
             "User ana created\nOne-time link to set the password, valid for 24 h:\nhttp://a/set-password?link=ab"
         );
         let text = link_text(&link, None);
         assert!(text.contains("append it to the address") && text.ends_with("\n/set-password?link=ab"), "{text}");
-        assert_eq!(created_text(&created(AccountKind::User, None), None), "User ana created");
-        let text = created_text(&created(AccountKind::Service, None), None);
+        assert_eq!(created_text(&created(AccountKind::User, None), None, None), "User ana created");
+        let text = created_text(&created(AccountKind::Service, None), None, None);
         assert!(text.starts_with("Service account ana created; `kastrel token create --account ana"), "{text}");
     }
 }

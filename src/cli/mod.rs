@@ -24,6 +24,7 @@ pub mod error;
 pub mod exit;
 pub mod gate;
 pub mod host;
+mod identities;
 pub mod interrupt;
 mod links;
 mod list;

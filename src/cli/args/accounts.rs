@@ -35,6 +35,10 @@ pub enum UserCommand {
     ResetSecondFactor(AccountArgs),
     /// Set or remove the mail address of a user, for new passwords and notices
     Mail(UserMailArgs),
+    /// Link a person of the identity provider to an account: the person signs in to it
+    Link(LinkIdentityArgs),
+    /// Unlink the person of the identity provider from an account: the sessions end
+    Unlink(AccountArgs),
 }
 
 /// `kastrel service-account`
@@ -144,6 +148,22 @@ pub struct ServiceAccountCreateArgs {
 pub struct AccountArgs {
     /// Name of the account
     pub name: AccountName,
+    #[command(flatten)]
+    pub common: ReadArgs,
+}
+
+/// `kastrel user link`
+#[derive(Debug, Clone, Args)]
+#[expect(missing_docs, reason = "the help texts say it")]
+pub struct LinkIdentityArgs {
+    /// Name of the account
+    pub name: AccountName,
+    /// Id of the person at the provider (the claim `sub`), which is no name and no mail address
+    #[arg(long, value_name = "SUBJECT")]
+    pub subject: String,
+    /// Issuer of the provider [default: oidc.issuer]
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
     #[command(flatten)]
     pub common: ReadArgs,
 }

@@ -15,9 +15,9 @@ mod setup;
 use std::ffi::OsString;
 
 pub use accounts::{
-    AccountArgs, GrantArgs, MembersArgs, ProjectCommand, ProjectCreateArgs, RevokeMemberArgs, RightsArgs, RoleArgs,
-    ServiceAccountCommand, ServiceAccountCreateArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs,
-    UserCommand, UserCreateArgs, UserMailArgs,
+    AccountArgs, GrantArgs, LinkIdentityArgs, MembersArgs, ProjectCommand, ProjectCreateArgs, RevokeMemberArgs,
+    RightsArgs, RoleArgs, ServiceAccountCommand, ServiceAccountCreateArgs, TokenCommand, TokenCreateArgs,
+    TokenListArgs, TokenRevokeArgs, UserCommand, UserCreateArgs, UserMailArgs,
 };
 pub use clearances::{ClearanceCommand, ClearanceListArgs, ClearanceRemoveArgs, ClearanceSetArgs};
 pub use cluster::{DrainArgs, PauseArgs, ResumeArgs};

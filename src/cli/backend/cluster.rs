@@ -12,6 +12,7 @@ use super::access::AccessBackend;
 use super::clearances::ClearanceBackend;
 use super::error::BackendError;
 use super::events::EventBackend;
+use super::identities::IdentityBackend;
 use super::links::LinkBackend;
 use super::local::{LocalBackend, context};
 use super::remote::RemoteBackend;
@@ -38,11 +39,14 @@ pub trait ClusterBackend: Send + Sync {
 /// The scans with their public links, the nodes, the queue, the events and the accounts of a
 /// backend.
 pub trait Backend:
-    ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend + LinkBackend
+    ScanBackend + ClusterBackend + EventBackend + AccessBackend + IdentityBackend + ClearanceBackend + LinkBackend
 {
 }
 
-impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend + ClearanceBackend + LinkBackend> Backend for T {}
+impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend + IdentityBackend + ClearanceBackend + LinkBackend>
+    Backend for T
+{
+}
 
 /// How long to wait for the number of signals, in case the queue is down.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(2);

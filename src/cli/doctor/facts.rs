@@ -19,7 +19,7 @@ use crate::adapters::surreal_store::FolderLock;
 use crate::api_types::{AccountBody, Check, DeadLetterList};
 use crate::app::backup_folder;
 use crate::cli::backend::locate::ServerFile;
-use crate::cli::backend::{AccessBackend, RemoteBackend, context};
+use crate::cli::backend::{AccessBackend, IdentityBackend, RemoteBackend, context};
 use crate::cli::context::Opener;
 use crate::cli::host::{AppHost, Role};
 use crate::config::Config;
@@ -118,6 +118,7 @@ pub(super) async fn gather(
             None => None,
         },
         mail: probes::mail(config, mail_to).await,
+        provider: probes::provider(config).await,
         collector: probes::collector(env).await,
         // Leftover processes (`leftovers`) are not counted while a server runs or a worker holds
         // the data folder: the processes are its own.
@@ -162,11 +163,21 @@ async fn dead_letters_of_the_server(server: &RemoteBackend) -> Option<u64> {
 
 /// Returns whether there are users, but no administrator who can sign in. Without users, nobody has
 /// to sign in, or the server shows the link for its set-up.
-async fn lacks_admin(backend: &dyn AccessBackend) -> Option<bool> {
+async fn lacks_admin(backend: &(impl AccessBackend + IdentityBackend)) -> Option<bool> {
     let users = backend.accounts(AccountKind::User).await.ok()?.accounts;
-    let is_admin =
-        |user: &AccountBody| !user.disabled && user.has_password && user.server_role == Some(ServerRole::Admin);
-    Some(!users.is_empty() && !users.iter().any(is_admin))
+    let is_admin = |user: &AccountBody| !user.disabled && user.server_role == Some(ServerRole::Admin);
+    let (with_password, others): (Vec<_>, Vec<_>) =
+        users.iter().filter(|user| is_admin(user)).partition(|user| user.has_password);
+    if users.is_empty() || !with_password.is_empty() {
+        return Some(false);
+    }
+    for user in others {
+        // Such an administrator signs in with the identity provider.
+        if backend.identity(&user.name.parse().ok()?).await.ok()?.is_some() {
+            return Some(false);
+        }
+    }
+    Some(true)
 }
 
 /// Returns the holds in the rows of living nodes.

@@ -141,6 +141,8 @@ pub(super) struct Facts {
     /// The result of the mail server's check, and of a test mail if one was requested; `None` if no
     /// mail server is configured.
     pub(super) mail: Option<Result<(), String>>,
+    /// Whether the identity provider responds; `None` without one.
+    pub(super) provider: Option<Result<(), String>>,
     pub(super) collector: Collector,
     /// The number of scan processes that no node owns.
     pub(super) leftovers: usize,

@@ -11,7 +11,7 @@ use kastrel_actors::service::NodeService;
 
 use super::model::{Collector, Probe, RedisFacts, Tried};
 use crate::adapters::kast_runner::count_leftovers;
-use crate::app::mailer;
+use crate::app::{identity_provider, mailer};
 use crate::cli::backend::context;
 use crate::config::Config;
 use crate::ports::Mail;
@@ -45,6 +45,15 @@ pub(super) async fn write_and_read(nodes: &NodeService, is_shared: bool) -> Resu
         .map_err(|error| error.to_string())?
         .ok_or("the test record was not there when it was read back")?;
     Ok(Probe { skew: is_shared.then(|| skew.as_secs_f64()) })
+}
+
+/// Asks the identity provider for its document; `None` if people do not sign in with one.
+pub(super) async fn provider(config: &Config) -> Option<Result<(), String>> {
+    match identity_provider(config) {
+        Ok(None) => None,
+        Ok(Some(provider)) => Some(provider.probe().await.map_err(|error| error.to_string())),
+        Err(error) => Some(Err(error.to_string())),
+    }
 }
 
 /// Returns the version of the server at a `ws://` or `wss://` URL.

@@ -59,6 +59,19 @@ pub(super) fn mail(config: &Config, fact: Option<&Result<(), String>>) -> Option
     })
 }
 
+/// Checks that the identity provider responds.
+pub(super) fn provider(issuer: &str, fact: &Result<(), String>) -> Check {
+    const NAME: &str = "sign-in";
+    match fact {
+        Ok(()) => Check::ok(NAME, format!("the identity provider {issuer} responds")),
+        Err(why) => Check::failure(
+            NAME,
+            format!("nobody can sign in with the identity provider {issuer}: {why}"),
+            "check oidc.issuer, and that this machine reaches it; docs/access.md has the settings of two providers",
+        ),
+    }
+}
+
 /// Checks the clock skew. Leases use the database's clock; certificates, schedules and displayed
 /// times use this machine's.
 pub(super) fn skew(facts: &Facts) -> Option<Check> {

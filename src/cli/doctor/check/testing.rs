@@ -44,6 +44,7 @@ pub(super) fn good() -> Facts {
         rows: None,
         redis: None,
         mail: None,
+        provider: None,
         collector: Collector { tried: Vec::new(), silence: Some(Silence::NotAsked), warnings: Vec::new() },
         leftovers: 0,
         surroundings: None,

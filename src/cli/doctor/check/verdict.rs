@@ -1,6 +1,6 @@
 //! Returns the checks for all facts, in the order in which people read them.
 
-use super::connections::{mail, redis, skew, telemetry};
+use super::connections::{mail, provider, redis, skew, telemetry};
 use super::machine::{accounts, clock, deliveries, held, leftovers, limit, listen, server_file, tls};
 use super::scanner::scanner;
 use super::storage::{self, backups, database, folder, open_folder, secrets};
@@ -41,6 +41,9 @@ pub(in crate::cli::doctor) fn judge(config: &Config, facts: &Facts) -> Vec<Check
         checks.extend(redis(&url.to_string(), fact));
     }
     checks.extend(mail(config, facts.mail.as_ref()));
+    if let (Some(issuer), Some(fact)) = (&config.oidc.issuer, &facts.provider) {
+        checks.push(provider(issuer.as_str(), fact));
+    }
     checks.extend(facts.isolation.iter().map(isolation::judge));
     checks.extend(facts.surroundings.iter().flat_map(surroundings::judge));
     checks.extend(skew(facts));
@@ -84,6 +87,25 @@ mod tests {
         ok       telemetry    Nothing is exported: no OTEL_EXPORTER_OTLP_ENDPOINT is set
         ok       deliveries   No event was given up
         "##);
+    }
+
+    #[test]
+    fn identity_provider_is_checked_where_people_sign_in_with_it() {
+        let config = config(&[
+            ("KASTREL_AUTH_MODE", "oidc"),
+            ("KASTREL_OIDC__ISSUER", "https://id.example"),
+            ("KASTREL_OIDC__CLIENT_ID", "kastrel"),
+            ("KASTREL_PUBLIC_URL", "https://scans.example.com"),
+        ]);
+        let found = |fact: Option<Result<(), String>>| {
+            let checks = judge(&config, &Facts { provider: fact, ..good() });
+            checks.into_iter().find(|check| check.name == "sign-in").map(|check| (check.level, check.message))
+        };
+        assert_eq!(found(None), None);
+        let (level, message) = found(Some(Ok(()))).unwrap();
+        assert!(level == Level::Ok && message.contains("https://id.example"), "{message}");
+        let (level, message) = found(Some(Err("no response".into()))).unwrap();
+        assert!(level == Level::Failure && message.contains("no response"), "{message}");
     }
 
     #[test]
