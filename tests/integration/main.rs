@@ -12,6 +12,10 @@ mod cluster;
 mod deploy;
 mod docs;
 mod kast_runner;
+#[path = "../helpers/npm.rs"]
+mod npm;
+#[path = "../helpers/oidc_provider.rs"]
+mod oidc_provider;
 #[path = "../helpers/private_network.rs"]
 mod private_network;
 mod product;

@@ -136,6 +136,17 @@ async fn span_of_a_public_link_has_its_route_and_not_its_secret() {
     assert!(!format!("{spans:?}").contains(&secret), "{spans:?}");
 }
 
+#[tokio::test]
+async fn span_of_a_sign_in_with_the_provider_has_neither_code_nor_state() {
+    let (telemetry, exporter) = Telemetry::in_memory();
+    let _guard = spans_of_this_thread(&telemetry);
+    let app = app(&telemetry);
+    assert_eq!(app.get("/login/oidc/callback?code=code-hunter2&state=state-hunter2").await.status(), 404);
+    let spans = exporter.get_finished_spans().unwrap();
+    one(&spans, "GET /login/oidc/callback");
+    assert!(!format!("{spans:?}").contains("hunter2"), "{spans:?}");
+}
+
 /// ractor opens a span for each actor, which lives as long as the actor.
 #[tokio::test]
 async fn spans_of_libraries_are_not_exported() {

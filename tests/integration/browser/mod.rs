@@ -10,6 +10,7 @@ mod list;
 mod live;
 mod look;
 mod new_scan;
+mod oidc;
 mod passkeys;
 mod proxy;
 mod scan;

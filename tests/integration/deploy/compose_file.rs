@@ -178,6 +178,44 @@ fn dashboard_has_accounts_and_may_get_the_password_of_the_first_administrator() 
     assert_eq!(config(compose.service("worker")).auth.mode, AuthMode::Local, "workers check clearances again");
 }
 
+#[test]
+fn dashboard_gets_the_mail_server_and_the_identity_provider() {
+    let plain = config(Compose::read(&[]).service("web"));
+    assert!(plain.mail.smtp_url.is_none() && plain.mail.from.is_none() && plain.server.public_url.is_none());
+    assert!(plain.oidc.issuer.is_none() && plain.oidc.create_accounts && plain.oidc.local_sign_in);
+    assert_eq!((plain.oidc.account_claim.as_str(), plain.oidc.groups_claim.as_str()), ("preferred_username", "groups"));
+    let compose = Compose::read(&[
+        ("KASTREL_AUTH_MODE", "oidc"),
+        ("KASTREL_PUBLIC_URL", "https://scans.example.com"),
+        ("KASTREL_MAIL__SMTP_URL", "smtps://kastrel:secret@mail.example.com"),
+        ("KASTREL_MAIL__FROM", "kastrel@example.com"),
+        ("KASTREL_OIDC__ISSUER", "https://login.example.com/realms/team"),
+        ("KASTREL_OIDC__CLIENT_ID", "kastrel"),
+        ("KASTREL_OIDC__CLIENT_SECRET_FILE", "/run/secrets/oidc"),
+        ("KASTREL_OIDC__PROVIDER_NAME", "Team login"),
+        ("KASTREL_OIDC__SCOPES", "groups"),
+        ("KASTREL_OIDC__ACCOUNT_CLAIM", "login"),
+        ("KASTREL_OIDC__GROUPS_CLAIM", "teams"),
+        ("KASTREL_OIDC__GROUPS", "sec=admin"),
+        ("KASTREL_OIDC__CREATE_ACCOUNTS", "false"),
+        ("KASTREL_OIDC__LOCAL_SIGN_IN", "false"),
+    ]);
+    let web = config(compose.service("web"));
+    assert_eq!(web.auth.mode, AuthMode::Oidc);
+    assert!(web.mail.smtp_url.is_some() && web.mail.from.is_some() && web.server.public_url.is_some());
+    let oidc = web.oidc;
+    assert!(oidc.issuer.is_some());
+    assert_eq!(oidc.client_id.as_deref(), Some("kastrel"));
+    assert_eq!(oidc.client_secret_file, Some("/run/secrets/oidc".into()));
+    assert_eq!(oidc.provider_name.as_deref(), Some("Team login"));
+    assert_eq!(oidc.scopes, ["groups"]);
+    assert_eq!((oidc.account_claim.as_str(), oidc.groups_claim.as_str()), ("login", "teams"));
+    assert!(!oidc.create_accounts && !oidc.local_sign_in);
+    let worker = config(compose.service("worker"));
+    assert_eq!(worker.auth.mode, AuthMode::Local);
+    assert!(worker.oidc.client_secret_file.is_none() && worker.mail.smtp_url.is_none(), "it needs no secret of them");
+}
+
 /// Its `is-ready` queries the latest version online unless this is disabled.
 #[test]
 fn the_database_is_ready_without_internet() {

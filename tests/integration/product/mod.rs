@@ -17,6 +17,7 @@ mod gate;
 mod hostile;
 mod isolation;
 mod mail;
+mod oidc;
 mod privacy;
 mod queue;
 mod repairs;
