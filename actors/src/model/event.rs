@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountKind, AccountName, CancelledBy, ClearanceLevel, FencingToken, HostPattern, NodeId, PasskeyId, Principal,
-    ProjectId, ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole, TokenId,
+    AccountKind, AccountName, CancelledBy, ClearanceLevel, DeviceDecision, DeviceLogin, FencingToken, HostPattern,
+    NodeId, PasskeyId, Principal, ProjectId, ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole, TokenId,
 };
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
@@ -319,6 +319,25 @@ pub enum DomainEvent {
         /// The passkey.
         passkey: PasskeyId,
     },
+
+    /// An account allowed a command line to have a token.
+    DeviceLoginAllowed {
+        /// The account.
+        account: AccountName,
+        /// The machine, in the words of the command line.
+        label: String,
+        /// The network address of the command line.
+        address: String,
+    },
+    /// An account denied a command line a token.
+    DeviceLoginDenied {
+        /// The account.
+        account: AccountName,
+        /// The machine, in the words of the command line.
+        label: String,
+        /// The network address of the command line.
+        address: String,
+    },
     /// A public link of a scan was created.
     PublicLinkCreated {
         /// The link.
@@ -360,7 +379,7 @@ pub struct EventError {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 51] = [
+    pub const ACTIONS: [&'static str; 53] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -408,6 +427,8 @@ impl DomainEvent {
         "passkey_removed",
         "passkey_used",
         "passkey_refused",
+        "device_login_allowed",
+        "device_login_denied",
         "public_link_created",
         "public_link_revoked",
         "public_link_opened",
@@ -428,6 +449,16 @@ impl DomainEvent {
             is_of_newer_version: serde_json::from_str::<Named>(text)
                 .is_ok_and(|named| !Self::ACTIONS.contains(&named.action.as_str())),
         })
+    }
+
+    /// The event of the decision of an account about a device login.
+    #[must_use]
+    pub fn of_device_decision(login: &DeviceLogin, account: &AccountName, decision: DeviceDecision) -> Self {
+        let (account, label, address) = (account.clone(), login.label.clone(), login.address.clone());
+        match decision {
+            DeviceDecision::Allow => Self::DeviceLoginAllowed { account, label, address },
+            DeviceDecision::Deny => Self::DeviceLoginDenied { account, label, address },
+        }
     }
 
     /// The name of what happened, as in the stored event.
@@ -481,6 +512,8 @@ impl DomainEvent {
             Self::PasskeyRemoved { .. } => "passkey_removed",
             Self::PasskeyUsed { .. } => "passkey_used",
             Self::PasskeyRefused { .. } => "passkey_refused",
+            Self::DeviceLoginAllowed { .. } => "device_login_allowed",
+            Self::DeviceLoginDenied { .. } => "device_login_denied",
             Self::PublicLinkCreated { .. } => "public_link_created",
             Self::PublicLinkRevoked { .. } => "public_link_revoked",
             Self::PublicLinkOpened { .. } => "public_link_opened",
@@ -687,6 +720,8 @@ mod tests {
             DomainEvent::PasskeyRemoved { account: account(), passkey: passkey() },
             DomainEvent::PasskeyUsed { account: account(), passkey: passkey() },
             DomainEvent::PasskeyRefused { account: account(), passkey: passkey() },
+            DomainEvent::DeviceLoginAllowed { account: account(), label: "laptop".into(), address: "::1".into() },
+            DomainEvent::DeviceLoginDenied { account: account(), label: String::new(), address: "::1".into() },
             DomainEvent::PublicLinkCreated { link: link(), expires_at: at },
             DomainEvent::PublicLinkRevoked { link: link() },
             DomainEvent::PublicLinkOpened { link: link(), address: "::1".into() },

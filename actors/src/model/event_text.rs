@@ -110,6 +110,13 @@ impl DomainEvent {
             Self::PasskeyRefused { account, passkey } => {
                 format!("Passkey {passkey} of account {account} refused: its counter went back, so there may be a copy")
             }
+
+            Self::DeviceLoginAllowed { account, label, .. } => {
+                format!("Account {account} allowed the login of the command line on {label}")
+            }
+            Self::DeviceLoginDenied { account, label, .. } => {
+                format!("Account {account} denied the login of the command line on {label}")
+            }
             Self::PublicLinkCreated { link, expires_at } => {
                 format!("Public link {link} of the scan created, valid until {expires_at:.0}")
             }
@@ -127,6 +134,8 @@ impl DomainEvent {
             | Self::SignInFailed { address, .. }
             | Self::SignedInWithProvider { address, .. }
             | Self::ProviderSignInFailed { address, .. }
+            | Self::DeviceLoginAllowed { address, .. }
+            | Self::DeviceLoginDenied { address, .. }
             | Self::PublicLinkOpened { address, .. }
             | Self::PublicLinkRefused { address, .. } => Some(address),
             Self::PasswordLinkMailed { address, .. } => address.as_deref(),
@@ -259,6 +268,24 @@ mod tests {
         ] {
             assert_eq!(event.text(), text);
             assert_eq!(event.address(), of_client.then_some("::1"), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn decisions_about_a_device_login_name_the_account_and_the_machine() {
+        let ana: AccountName = "ana".parse().unwrap();
+        let (label, address) = (|| "ana@laptop".to_owned(), || "::1".to_owned());
+        for (event, text) in [
+            (
+                DomainEvent::DeviceLoginAllowed { account: ana.clone(), label: label(), address: address() },
+                "Account ana allowed the login of the command line on ana@laptop",
+            ),
+            (
+                DomainEvent::DeviceLoginDenied { account: ana, label: label(), address: address() },
+                "Account ana denied the login of the command line on ana@laptop",
+            ),
+        ] {
+            assert_eq!((event.text().as_str(), event.address()), (text, Some("::1")));
         }
     }
 

@@ -14,6 +14,7 @@ mod command;
 mod count;
 mod coverage;
 mod credential;
+mod device_login;
 mod dispatch;
 mod event;
 mod event_text;
@@ -66,6 +67,10 @@ pub use coverage::{Coverage, GapNames};
 pub use credential::{
     LinkPurpose, OneTimeLink, ParseSecretDigestError, ParseTokenIdError, SecretDigest, Session, SessionRenewal,
     SetUpResult, TokenId, TokenRecord,
+};
+pub use device_login::{
+    DeviceDecision, DeviceLogin, DeviceLoginCreated, DeviceLoginLimits, DeviceLoginState, DevicePolls,
+    DeviceTokenRequest,
 };
 pub use dispatch::{DueScan, RunningScan};
 pub use event::{

@@ -13,6 +13,7 @@ pub mod classify;
 pub mod clearance;
 pub mod deadline;
 pub mod delivery;
+pub mod device_login;
 pub mod directives;
 pub mod estimate;
 pub mod events;

@@ -28,7 +28,7 @@ pub use scan_runner::{
 pub use seal_signer::SealSigner;
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};
 pub use store::{
-    AccessStore, Applied, AuditChain, AuditLog, CallHook, ClearanceStore, Coordination, DispatchStore, MailStore,
-    NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
-    ScanRepository, SecondFactorStore, StoreError, StoreHealth, Stores,
+    AccessStore, Applied, AuditChain, AuditLog, CallHook, ClearanceStore, Coordination, DeviceLoginStore,
+    DispatchStore, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl,
+    ScanQueries, ScanRepository, SecondFactorStore, StoreError, StoreHealth, Stores,
 };

@@ -3,6 +3,7 @@
 mod access;
 mod chain;
 mod clearances;
+mod device_logins;
 mod mail;
 mod passkeys;
 mod provider_identities;

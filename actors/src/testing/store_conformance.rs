@@ -8,6 +8,7 @@ pub mod audit_chain;
 pub mod clearances;
 pub mod coordination;
 pub mod coverage;
+pub mod device_logins;
 pub mod dispatch_store;
 pub mod mail;
 pub mod node_registry;
@@ -42,9 +43,9 @@ use crate::model::{
 use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
-    AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, EventConsumer, MailStore,
-    NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
-    ScanRepository, SecondFactorStore, StoreHealth,
+    AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore,
+    EventConsumer, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl,
+    ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -71,6 +72,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + PasskeyStore
         + ProviderIdentityStore
         + PublicLinkStore
+        + DeviceLoginStore
         + StoreHealth;
 
     /// Returns an empty store.
@@ -132,6 +134,7 @@ macro_rules! store_conformance_tests {
         $crate::passkey_cases! { $harness }
         $crate::provider_identities_cases! { $harness }
         $crate::public_links_cases! { $harness }
+        $crate::device_logins_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }
         $crate::audit_chain_cases! { $harness }

@@ -6,6 +6,7 @@
 mod access;
 mod chain;
 mod clearances;
+mod device_logins;
 mod dispatch;
 mod error;
 mod health;
@@ -26,16 +27,17 @@ mod turns;
 /// The methods of all store ports, for callers that hold an adapter.
 pub mod prelude {
     pub use super::{
-        AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _, DispatchStore as _,
-        MailStore as _, NodeRegistry as _, Outbox as _, PasskeyStore as _, ProviderIdentityStore as _,
-        PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _, SecondFactorStore as _,
-        StoreHealth as _,
+        AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _,
+        DeviceLoginStore as _, DispatchStore as _, MailStore as _, NodeRegistry as _, Outbox as _, PasskeyStore as _,
+        ProviderIdentityStore as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
+        SecondFactorStore as _, StoreHealth as _,
     };
 }
 
 pub use access::AccessStore;
 pub use chain::AuditChain;
 pub use clearances::ClearanceStore;
+pub use device_logins::DeviceLoginStore;
 pub use dispatch::DispatchStore;
 pub use error::StoreError;
 pub use health::StoreHealth;

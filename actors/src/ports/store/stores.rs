@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
 use super::{
-    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DispatchStore, MailStore, NodeRegistry, Outbox,
-    PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries, ScanRepository, SecondFactorStore,
-    StoreHealth,
+    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore, MailStore,
+    NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
+    ScanRepository, SecondFactorStore, StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -45,6 +45,8 @@ pub struct Stores {
     pub identities: Arc<dyn ProviderIdentityStore>,
     /// The public links of scans.
     pub public_links: Arc<dyn PublicLinkStore>,
+    /// Device logins.
+    pub device_logins: Arc<dyn DeviceLoginStore>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -70,6 +72,7 @@ impl Stores {
             + PasskeyStore
             + ProviderIdentityStore
             + PublicLinkStore
+            + DeviceLoginStore
             + StoreHealth,
     {
         Self {
@@ -89,6 +92,7 @@ impl Stores {
             passkeys: Arc::<S>::clone(store),
             identities: Arc::<S>::clone(store),
             public_links: Arc::<S>::clone(store),
+            device_logins: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -113,6 +117,7 @@ impl Stores {
             passkeys: Arc::new(Hooked::new(self.passkeys, hook)),
             identities: Arc::new(Hooked::new(self.identities, hook)),
             public_links: Arc::new(Hooked::new(self.public_links, hook)),
+            device_logins: Arc::new(Hooked::new(self.device_logins, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }

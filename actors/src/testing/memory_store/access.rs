@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::model::{
-    Account, AccountChange, AccountChanged, AccountName, LinkPurpose, MailRequest, MemberChanged, NewAccount,
-    OneTimeLink, Passkey, PasskeyId, PendingSignIn, Project, ProjectId, ProjectRole, SecondFactor, SecretDigest,
-    Session, SessionRenewal, SetUpResult, TokenId, TokenRecord,
+    Account, AccountChange, AccountChanged, AccountName, DeviceLogin, DeviceLoginState, LinkPurpose, MailRequest,
+    MemberChanged, NewAccount, OneTimeLink, Passkey, PasskeyId, PendingSignIn, Project, ProjectId, ProjectRole,
+    SecondFactor, SecretDigest, Session, SessionRenewal, SetUpResult, TokenId, TokenRecord,
 };
 use crate::ports::AccessStore;
 
@@ -16,7 +16,7 @@ pub(super) struct AccessRows {
     /// The projects except the default one.
     projects: BTreeMap<ProjectId, Project>,
     pub(super) sessions: BTreeMap<SecretDigest, Session>,
-    tokens: BTreeMap<TokenId, TokenRecord>,
+    pub(super) tokens: BTreeMap<TokenId, TokenRecord>,
     pub(super) links: BTreeMap<SecretDigest, OneTimeLink>,
     /// The links that were mailed.
     pub(super) mailed: BTreeSet<SecretDigest>,
@@ -29,6 +29,7 @@ pub(super) struct AccessRows {
     pub(super) passkeys: BTreeMap<PasskeyId, Passkey>,
     /// The challenges that were used, with the time at which they expire.
     pub(super) challenges: BTreeMap<SecretDigest, Timestamp>,
+    pub(super) device_logins: BTreeMap<SecretDigest, DeviceLogin>,
 }
 
 impl AccessRows {
@@ -66,8 +67,8 @@ impl AccessRows {
         true
     }
 
-    /// Ends the pending sign-ins of an account, and its sessions except the one of `renewal`, which
-    /// gets its new secret.
+    /// Ends the pending sign-ins of an account, the device logins that it allowed, and its sessions
+    /// except the one of `renewal`, which gets its new secret.
     pub(super) fn end_sign_ins(&mut self, name: &AccountName, renewal: Option<SessionRenewal>) {
         let kept = renewal.and_then(|SessionRenewal { old, new }| {
             let session = self.sessions.get(&old).filter(|session| session.account == *name)?;
@@ -76,6 +77,7 @@ impl AccessRows {
         self.sessions.retain(|_, session| session.account != *name);
         self.sessions.extend(kept.map(|session| (session.key, session)));
         self.pending.retain(|_, pending| pending.account != *name);
+        self.device_logins.retain(|_, login| login.state != DeviceLoginState::Allowed(name.clone()));
     }
 
     fn valid_link(&self, key: SecretDigest, at: Timestamp) -> Option<OneTimeLink> {
@@ -266,7 +268,8 @@ impl AccessStore for MemoryStore {
         let mut state = self.state();
         state.public_links.retain(|_, link| link.expires_at > at);
         state.identities.waiting.retain(|_, waiting| waiting.expires_at > at);
-        let AccessRows { sessions, tokens, links, pending, mail_requests, challenges, .. } = &mut state.access;
+        let AccessRows { sessions, tokens, links, pending, mail_requests, challenges, device_logins, .. } =
+            &mut state.access;
         let before = sessions.len();
         sessions.retain(|_, session| session.expires_at > at && session.used_at >= idle_since);
         tokens.retain(|_, token| token.expires_at > at);
@@ -274,6 +277,7 @@ impl AccessStore for MemoryStore {
         pending.retain(|_, pending| pending.expires_at > at);
         mail_requests.retain(|_, request| request.expires_at > at);
         challenges.retain(|_, expires_at| *expires_at > at);
+        device_logins.retain(|_, login| login.expires_at > at);
         Ok((before - sessions.len()) as u64)
     }
 
