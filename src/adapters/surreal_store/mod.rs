@@ -6,8 +6,8 @@
 //!   `token`, `one_time_link`, `clearance`, `audit_open`, `audit_seal`, `audit_key`, `audit_head`,
 //!   `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `mail_request`, `passkey`,
 //!   `passkey_owner`, `signed_challenge`, `provider_identity`, `provider_subject`,
-//!   `provider_sign_in` and `migration` of one database: embedded, with the lock of the data
-//!   folder, or on a server, with one connection.
+//!   `provider_sign_in`, `device_login` and `migration` of one database: embedded, with the lock of
+//!   the data folder, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
 //!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old

@@ -34,6 +34,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 21, sql: include_str!("migrations/0021_provider_identities.surql") },
     Step { version: 22, sql: include_str!("migrations/0022_passkeys.surql") },
     Step { version: 24, sql: include_str!("migrations/0024_mail.surql") },
+    Step { version: 23, sql: include_str!("migrations/0023_device_logins.surql") },
 ];
 
 /// The schema version of this program.

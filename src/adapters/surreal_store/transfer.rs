@@ -250,6 +250,7 @@ const BEGIN: &str = "
         UPSERT audit_head:chain SET number = 0, digest = $no_digest, pruned = 0, walked = false, walk_at = NONE, walk_nonce = NONE RETURN NONE;
         DELETE pending_sign_in RETURN NONE;
         DELETE mail_request RETURN NONE;
+        DELETE device_login RETURN NONE;
         UPSERT restore:running SET since = $now, run = $run RETURN NONE;
         DELETE backfill RETURN NONE;
     };

@@ -14,7 +14,7 @@ use super::super::row;
 use super::super::store::SurrealStore;
 use super::keys::account_key;
 use super::projects::{MemberRow, NewMember, new_members};
-use super::sessions::{RenewalRow, end_sign_ins};
+use super::renewal::{RenewalRow, end_sign_ins};
 use super::{Changed, Key};
 
 /// An account to create, as `$row` of [`write_account`].
@@ -109,8 +109,8 @@ struct RehashArguments {
 macro_rules! account_columns {
     () => {
         "name, kind, server_role, is_disabled, password != NONE AS has_password, mail, created_at,
-((SELECT VALUE account FROM ONLY second_factor:[$parent.name]) != NONE
-OR array::len((SELECT VALUE name FROM passkey:[$parent.name]..[$parent.name + '!'])) > 0) AS has_second_factor,
+        ((SELECT VALUE account FROM ONLY second_factor:[$parent.name]) != NONE
+            OR array::len((SELECT VALUE name FROM passkey:[$parent.name]..[$parent.name + '!'])) > 0) AS has_second_factor,
         (SELECT project, role FROM membership:[$parent.name]..[$parent.name + '!']) AS members"
     };
 }
@@ -189,6 +189,7 @@ const CHANGE: &str = concat!(
         IF $ends_sessions {
             DELETE session WHERE account = $name RETURN NONE;
             DELETE pending_sign_in WHERE account = $name RETURN NONE;
+            DELETE device_login WHERE account = $name RETURN NONE;
         };
         IF $disabled { DELETE mail_request WHERE account = $name RETURN NONE; };
         ",
@@ -407,6 +408,7 @@ mod tests {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: BTreeMap::new(),
         };
         assert!(store.create_account(new, Timestamp::UNIX_EPOCH, &Principal::System).await.unwrap());
@@ -418,6 +420,7 @@ mod tests {
             expires_at: Timestamp::from_second(1000).unwrap(),
             address: "::1".into(),
             agent: "Browser".into(),
+            with_provider: false,
         };
         for byte in [1, 2] {
             store.create_session(session(byte)).await.unwrap();

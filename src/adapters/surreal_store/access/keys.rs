@@ -20,6 +20,11 @@ pub(super) fn token_key(id: &TokenId) -> RecordId {
     row::text_key("token", id.as_str())
 }
 
+/// The key of the row of a device login.
+pub(super) fn device_login_key(key: SecretDigest) -> RecordId {
+    row::text_key("device_login", &key.to_string())
+}
+
 /// The key of the row of a one-time link.
 pub(super) fn link_key(key: SecretDigest) -> RecordId {
     row::text_key("one_time_link", &key.to_string())

@@ -1,7 +1,6 @@
-//! Accounts, projects and credentials: the ports [`AccessStore`], [`SecondFactorStore`],
-//! [`MailStore`](kastrel_actors::ports::MailStore),
-//! [`PasskeyStore`](kastrel_actors::ports::PasskeyStore) and, in `provider_identities`,
-//! `ProviderIdentityStore`.
+//! Accounts, projects and credentials: the ports [`AccessStore`] and [`SecondFactorStore`], and in
+//! modules of their own `MailStore`, `PasskeyStore`, `ProviderIdentityStore` and
+//! `DeviceLoginStore`.
 //!
 //! Each change and its entry of the audit log are one transaction. A change that is called again
 //! after a lost response recognizes its own earlier effect, each method in its own way:
@@ -16,6 +15,7 @@
 //! `counter:admins`, `counter:setup` and `counter:passkeys`.
 
 mod accounts;
+mod device_logins;
 mod keys;
 mod links;
 mod mail;
@@ -23,6 +23,7 @@ mod passkeys;
 mod pending_sign_ins;
 mod projects;
 mod provider_identities;
+mod renewal;
 mod second_factors;
 mod sessions;
 mod tokens;

@@ -91,13 +91,15 @@ pub(super) use write_session;
 /// which gets its new secret, within a block of a transaction.
 macro_rules! end_sign_ins {
     () => {
-        "LET $kept = SELECT created_at, used_at, expires_at, address, agent FROM session WHERE account = $name AND digest = $renewal.old;
+        "LET $kept = SELECT created_at, used_at, expires_at, address, agent, with_provider FROM session WHERE account = $name AND digest = $renewal.old;
         DELETE session WHERE account = $name RETURN NONE;
         DELETE pending_sign_in WHERE account = $name RETURN NONE;
+        DELETE device_login WHERE account = $name RETURN NONE;
         FOR $session_row IN $kept {
             CREATE $renewal.key SET
                 digest = $renewal.new, account = $name, created_at = $session_row.created_at, used_at = $session_row.used_at,
-                expires_at = $session_row.expires_at, address = $session_row.address, agent = $session_row.agent
+                expires_at = $session_row.expires_at, address = $session_row.address, agent = $session_row.agent,
+                with_provider = $session_row.with_provider
                 RETURN NONE;
         };"
     };
@@ -150,6 +152,7 @@ const DELETE_EXPIRED: &str = "
     DELETE mail_request WHERE expires_at <= $until RETURN NONE;
     DELETE signed_challenge WHERE expires_at <= $until RETURN NONE;
     DELETE provider_sign_in WHERE expires_at <= $until RETURN NONE;
+    DELETE device_login WHERE expires_at <= $until RETURN NONE;
     DELETE public_link WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";

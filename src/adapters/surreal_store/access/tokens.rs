@@ -16,7 +16,7 @@ use super::{Changed, Gone, Key, OfAccount};
 
 /// The columns of a token.
 #[derive(Debug, Clone, SurrealValue)]
-struct TokenRow {
+pub(super) struct TokenRow {
     name: String,
     digest: String,
     account: String,
@@ -63,6 +63,18 @@ macro_rules! token_columns {
     };
 }
 
+/// Creates the token `$row` with the key `$key` within a transaction.
+macro_rules! write_token {
+    () => {
+        "CREATE $key SET
+            name = $row.name, digest = $row.digest, account = $row.account, label = $row.label, role = $row.role, project = $row.project,
+            has_server_role = $row.has_server_role, networks = $row.networks, created_at = $row.created_at, expires_at = $row.expires_at,
+            used_at = $row.used_at
+            RETURN NONE;"
+    };
+}
+pub(super) use write_token;
+
 /// The id of a token is random. A row with the same digest is that of an earlier, equal call; one
 /// with another digest makes this call fail.
 const CREATE: &str = concat!(
@@ -70,12 +82,8 @@ const CREATE: &str = concat!(
     BEGIN;
     LET $has_account = (SELECT VALUE name FROM ONLY $of_account) != NONE;
     IF $has_account AND (SELECT VALUE digest FROM ONLY $key) != $row.digest {
-        CREATE $key SET
-            name = $row.name, digest = $row.digest, account = $row.account, label = $row.label, role = $row.role, project = $row.project,
-            has_server_role = $row.has_server_role, networks = $row.networks, created_at = $row.created_at, expires_at = $row.expires_at,
-            used_at = $row.used_at
-            RETURN NONE;
         ",
+    write_token!(),
     write_event!(),
     "
     };
@@ -106,7 +114,7 @@ const REVOKE: &str = concat!(
 );
 
 impl TokenRow {
-    fn new(record: TokenRecord) -> Self {
+    pub(super) fn new(record: TokenRecord) -> Self {
         let TokenRecord { id, digest, account, label, scope, networks, created_at, expires_at, used_at } = record;
         Self {
             name: id.to_string(),

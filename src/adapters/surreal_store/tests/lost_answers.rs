@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kastrel_actors::model::{
-    AccountKind, AccountName, AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DomainEvent, Failure,
+    AccountKind, AccountName, AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DeviceDecision, DeviceLogin,
+    DeviceLoginCreated, DeviceLoginLimits, DeviceLoginState, DevicePolls, DeviceTokenRequest, DomainEvent, Failure,
     FailureKind, LinkResult, ListQuery, NewAccount, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, Principal,
-    ProjectId, ProviderIdentity, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest, Session, SignInEnd,
-    SignedChallenge, Submitted,
+    ProjectId, ProjectRole, ProviderIdentity, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest,
+    Session, SignInEnd, SignedChallenge, Submitted, TokenRecord, TokenScope,
 };
 use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
@@ -413,6 +414,60 @@ fn a_public_link_whose_answer_was_lost_was_created_opened_and_revoked_once() {
         let audit = store.audit(&AuditQuery::of_scan(scan, 9)).await.unwrap();
         let actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
         assert_eq!(actions, ["public_link_revoked", "public_link_opened", "public_link_created", "scan_submitted"]);
+    });
+}
+
+#[test]
+fn a_device_login_whose_answer_was_lost_was_created_allowed_and_used_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let (ana, now): (AccountName, _) = ("ana".parse().unwrap(), jiff::Timestamp::UNIX_EPOCH);
+        let new = NewAccount {
+            name: ana.clone(),
+            kind: AccountKind::User,
+            server_role: None,
+            password_hash: None,
+            memberships: std::collections::BTreeMap::new(),
+        };
+        assert!(store.create_account(new, now, &Principal::System).await.unwrap());
+        let login = DeviceLogin {
+            key: SecretDigest::new([1; 32]),
+            user_code: SecretDigest::new([2; 32]),
+            label: "laptop".into(),
+            address: "::1".into(),
+            network: "::".into(),
+            request: DeviceTokenRequest { role: ProjectRole::Viewer, has_server_role: false, days: 1 },
+            created_at: now,
+            expires_at: jiff::Timestamp::from_second(600).unwrap(),
+            state: DeviceLoginState::Pending,
+            polls: DevicePolls { last_at: None, interval: 5 },
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        let limits = DeviceLoginLimits { of_network: 1, total: 1 };
+        let created = store.create_device_login(login.clone(), limits).await.unwrap();
+        assert_eq!(created, DeviceLoginCreated::Created);
+        relay.shared.cut.notified().await;
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.decide_device_login(&login, &ana, DeviceDecision::Allow, now).await.unwrap());
+        relay.shared.cut.notified().await;
+        let token = TokenRecord {
+            id: "a1B2c3D4e5".parse().unwrap(),
+            digest: SecretDigest::new([3; 32]),
+            account: ana.clone(),
+            label: "laptop".into(),
+            scope: TokenScope { role: ProjectRole::Viewer, project: None, has_server_role: false },
+            networks: Vec::new(),
+            created_at: now,
+            expires_at: jiff::Timestamp::from_second(900).unwrap(),
+            used_at: None,
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.finish_device_login(login.key, token.clone()).await.unwrap());
+        relay.shared.cut.notified().await;
+        assert_eq!(store.tokens(&ana).await.unwrap(), [token]);
+        let entries = store.audit(&AuditQuery::newest(9)).await.unwrap().entries;
+        let actions: Vec<&str> = entries.iter().map(|entry| entry.event.action()).collect();
+        assert_eq!(actions, ["token_created", "device_login_allowed", "account_created"]);
     });
 }
 
