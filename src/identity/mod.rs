@@ -1,9 +1,8 @@
-//! Credentials as pure code: passwords, second factors, passkeys, API tokens, the claims of an identity
-//! provider, the secrets of
-//! sessions and one-time links, the cookies, the throttle of logins, the limit of requests that send mails, and
-//! which openings of links are recorded. Nothing here reads a file,
-//! a row or a clock; the callers
-//! store what they get and pass the time.
+//! Credentials as pure code: passwords, second factors, passkeys, API tokens, the claims of an
+//! identity provider, the secrets of sessions and one-time links, the codes of device logins, the
+//! cookies, the throttle of logins, the limit of requests that send mails, and which openings of
+//! links are recorded. Nothing here reads a file, a row or a clock; the callers store what they get
+//! and pass the time.
 
 pub mod cookie;
 pub mod oidc;
@@ -17,4 +16,5 @@ pub mod secret;
 pub mod throttle;
 pub mod token;
 pub mod totp;
+pub mod user_code;
 mod werkzeug;

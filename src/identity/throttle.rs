@@ -360,6 +360,12 @@ fn address(network: IpAddr) -> IpAddr {
     masked(network, 32, 64)
 }
 
+/// Returns the network of an address that counts as one client: a /24 of IPv4, or a /56 of IPv6.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
+    wide(address)
+}
+
 /// The network of an address that one owner often has: a /24 of IPv4, or a /56 of IPv6.
 pub(super) fn wide(address: IpAddr) -> IpAddr {
     masked(address, 24, 56)

@@ -90,11 +90,45 @@ pub enum LinkPasswordError {
     Store(#[from] StoreError),
 }
 
+/// A device login that was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceLoginError {
+    /// Fields are invalid: all that are wrong.
+    #[error("the request has invalid fields")]
+    Invalid(Vec<FieldError>),
+    /// There are too many, of the network of the client or at all.
+    #[error("too many logins wait for a decision: try again in {} s", .retry_after.as_secs())]
+    Full {
+        /// The time after which there is room; at least a second.
+        retry_after: Duration,
+    },
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A code of a device login that leads to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceCodeError {
+    /// It is wrong, was used or has expired. The caller learns no more.
+    #[error("this code is not valid: it is wrong, was used or has expired")]
+    NotValid,
+    /// There were too many attempts. The code was not looked at.
+    #[error("too many attempts: try again in {:.0} s", .retry_after.as_secs_f64().ceil())]
+    Throttled {
+        /// The time after which an attempt is let through; never zero.
+        retry_after: Duration,
+    },
+    /// The store did not respond.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A sign-in that was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// People sign in with the identity provider alone.
-    #[error("passwords are not accepted here: sign in with the identity provider")]
+    #[error("passwords and passkeys are not accepted here: sign in with the identity provider")]
     NoPasswords,
     /// The name or the password is wrong, or the account is disabled or has no password. The caller
     /// learns no more.

@@ -1,12 +1,14 @@
 //! The access service: accounts, sign-in with a password, a passkey or an identity provider, second
-//! factors, sessions, API tokens, one-time links, mail addresses, projects, the clearances of
-//! targets and the public links of scans. Web and command line reach them through it alone.
+//! factors, sessions, API tokens, one-time links, mail addresses, device logins, projects, the clearances of
+//! targets and the public links of scans. Web and
+//! command line reach them through it alone.
 
 mod accounts;
 mod authenticate;
 mod clearances;
 mod codes;
 mod confirmation;
+mod device_login;
 mod enrolment;
 mod error;
 mod fields;
@@ -49,8 +51,11 @@ mod tokens;
 
 pub use accounts::AccountRequest;
 pub use confirmation::{Confirmation, PasskeyAnswer};
+pub use device_login::{DevicePoll, DeviceRequest, NewDeviceLogin};
 pub use enrolment::Enrolment;
-pub use error::{AccountError, CodeError, CodeFault, LinkPasswordError, SignInError};
+pub use error::{
+    AccountError, CodeError, CodeFault, DeviceCodeError, DeviceLoginError, LinkPasswordError, SignInError,
+};
 pub use link_creator::{LinkPause, ListedLink};
 pub use mail_addresses::MailChange;
 pub use mails::{MailJobs, MailSettings};

@@ -8,9 +8,10 @@ use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, Proj
 use kastrel_actors::policy::access::{Denial, decide};
 use kastrel_actors::policy::second_factor::FactorRule;
 use kastrel_actors::ports::{
-    AccessStore, ClearanceStore, Clock, MailStore, PasskeyStore, ProviderIdentityStore, PublicLinkStore,
-    ScanRepository, SecondFactorStore, SecretSealer, StoreError, Stores,
+    AccessStore, ClearanceStore, Clock, DeviceLoginStore, MailStore, PasskeyStore, ProviderIdentityStore,
+    PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer, StoreError, Stores,
 };
+use tokio::sync::Mutex;
 
 use super::AccountError;
 use super::identity_cache::IdentityCache;
@@ -61,6 +62,7 @@ pub struct AccessService {
     pub(super) relying_party: Result<Arc<RelyingParty>, NoPasskeys>,
     pub(super) identities: Arc<dyn ProviderIdentityStore>,
     pub(super) public_links: Arc<dyn PublicLinkStore>,
+    pub(super) device_logins: Arc<dyn DeviceLoginStore>,
     /// The scans of public links.
     pub(super) scans: Arc<dyn ScanRepository>,
     /// Seals the secrets of second factors. All servers of one database have the same key.
@@ -71,6 +73,10 @@ pub struct AccessService {
     pub(super) throttle: Arc<LoginThrottle>,
     /// Which openings of public links are in the audit log.
     pub(super) openings: Arc<RecordedOpenings>,
+    /// Throttles the codes of device logins. No name that is typed at the sign-in counts here.
+    pub(super) device_throttle: Arc<LoginThrottle>,
+    /// Held while a device login is created, so that parallel requests cannot exceed the limits.
+    pub(super) creates_device_login: Arc<Mutex<()>>,
     pub(super) cache: Arc<IdentityCache>,
     /// The sender of mails; `None` if the server sends none.
     pub(super) mails: Option<Arc<Mails>>,
@@ -96,6 +102,7 @@ impl AccessService {
             relying_party: Err(NoPasskeys::NoAddress),
             identities: Arc::clone(&stores.identities),
             public_links: Arc::clone(&stores.public_links),
+            device_logins: Arc::clone(&stores.device_logins),
             scans: Arc::clone(&stores.scans),
             sealer,
             clock,
@@ -103,6 +110,8 @@ impl AccessService {
             hasher: PasswordHasher::new(settings.parallel_hashes),
             throttle: Arc::default(),
             openings: Arc::default(),
+            device_throttle: Arc::default(),
+            creates_device_login: Arc::default(),
             cache: Arc::default(),
             mails: None,
             provider: None,
@@ -162,7 +171,8 @@ impl AccessService {
     }
 
     /// Deletes the sessions that ended, and the tokens, links, public links, pending sign-ins and
-    /// waiting mail addresses and challenges that expired. Returns how many sessions there were.
+    /// device logins, waiting mail addresses and challenges that expired. Returns how many sessions
+    /// there were.
     ///
     /// # Errors
     /// A failure of the store.

@@ -12,8 +12,8 @@ use super::{AccessService, AccountError};
 use crate::identity::token::ApiToken;
 
 /// The validity of a token, in days.
-const DEFAULT_DAYS: u32 = 90;
-const MOST_DAYS: u32 = 366;
+pub(super) const DEFAULT_DAYS: u32 = 90;
+pub(super) const MOST_DAYS: u32 = 366;
 /// The most networks of a token.
 const MOST_NETWORKS: usize = 32;
 
@@ -160,7 +160,7 @@ fn read_networks(texts: &[String]) -> Result<Vec<Network>, String> {
 }
 
 /// Returns the id of a new token.
-fn id_of(token: &ApiToken) -> TokenId {
+pub(super) fn id_of(token: &ApiToken) -> TokenId {
     token.id().parse().unwrap_or_else(|_| unreachable!("a generated token has a valid id"))
 }
 
