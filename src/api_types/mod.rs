@@ -14,6 +14,7 @@ mod audit;
 mod backups;
 mod clearances;
 mod coverage;
+mod device;
 mod identities;
 mod links;
 mod log;
@@ -37,6 +38,7 @@ pub use audit::{AuditBody, AuditList, AuditParams, DeadLetterBody, DeadLetterLis
 pub use backups::{BackupBody, BackupFailureBody, BackupsBody};
 pub use clearances::{ClearanceBody, ClearanceList, NewClearanceBody};
 pub use coverage::{CoverageBody, IssuesBody};
+pub use device::{DeviceCode, DeviceCodeBody, DeviceToken, NewDeviceLoginBody};
 pub use identities::{IdentityBody, NewIdentityBody};
 pub use links::{CreatedPublicLink, NewPublicLinkBody, PublicLinkBody, PublicLinkList};
 pub use log::LogBody;

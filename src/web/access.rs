@@ -87,7 +87,7 @@ mod tests {
     /// The only routes that a principal without any role may call.
     ///
     /// The handlers of `POST /login` and `POST /login/passkey` answer 401 by themselves.
-    const PUBLIC: [&str; 28] = [
+    const PUBLIC: [&str; 31] = [
         "GET /api/openapi.json",
         "GET /api/proof",
         "GET /assets/{name}",
@@ -106,6 +106,9 @@ mod tests {
         "GET /shared/{secret}/report",
         "POST /confirm-mail",
         "POST /forgot-password",
+        "POST /api/device/cancel",
+        "POST /api/device/code",
+        "POST /api/device/token",
         "POST /login/code",
         "POST /login/code/passkey",
         "POST /login/passkey/options",

@@ -18,7 +18,7 @@ use kastrel_actors::service::{CommandError, SubmitError};
 
 use crate::ports::ArtifactError;
 use crate::service::DeletionError;
-use crate::service::access::AccountError;
+use crate::service::access::{AccountError, DeviceLoginError};
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
@@ -60,6 +60,15 @@ pub(crate) enum ProblemKind {
     InvalidFields,
     KeyReused,
     ClientShare,
+    /// Nobody has decided about a device login.
+    AuthorizationPending,
+    /// A poll of a device login came too early.
+    SlowDown,
+    /// A device login was denied.
+    AccessDenied,
+    /// A device login is not valid any more.
+    ExpiredToken,
+    TooManyLogins,
     QueueFull,
     Internal,
     Busy,
@@ -103,6 +112,12 @@ impl ProblemKind {
             Self::ClientShare => {
                 (StatusCode::TOO_MANY_REQUESTS, "client-share", "Too many queued scans of this client")
             }
+            // The words and the status of RFC 8628, 3.5.
+            Self::AuthorizationPending => (StatusCode::BAD_REQUEST, "authorization-pending", "Not allowed yet"),
+            Self::SlowDown => (StatusCode::BAD_REQUEST, "slow-down", "Polled too often"),
+            Self::AccessDenied => (StatusCode::BAD_REQUEST, "access-denied", "Login denied"),
+            Self::ExpiredToken => (StatusCode::BAD_REQUEST, "expired-token", "Login not valid any more"),
+            Self::TooManyLogins => (StatusCode::TOO_MANY_REQUESTS, "too-many-logins", "Too many logins wait"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests at once"),
@@ -324,6 +339,18 @@ impl From<AccountError> for Problem {
             AccountError::Denied(denial) => Self { is_unrecorded_denial: false, ..denial.into() },
             AccountError::LastAdmin => Self::new(ProblemKind::LastAdmin, error.to_string()),
             AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeviceLoginError> for Problem {
+    fn from(error: DeviceLoginError) -> Self {
+        let detail = error.to_string();
+        match error {
+            DeviceLoginError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
+            DeviceLoginError::Full { retry_after } => Self::new(ProblemKind::TooManyLogins, detail)
+                .retry_after(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX)),
+            DeviceLoginError::Store(error) => error.into(),
         }
     }
 }

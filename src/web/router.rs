@@ -147,6 +147,7 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Viewer, "/profile/sessions/end", post(accounts::profile::end_sessions)),
         (Viewer, "/profile/tokens", post(accounts::profile::create_token)),
         (Viewer, "/profile/tokens/revoke", post(accounts::profile::revoke_token)),
+        (Viewer, "/device", get(accounts::device::show).post(accounts::device::decide)),
         (Auditor, "/accounts", get(accounts::account_list::show)),
         (Admin, "/accounts", post(accounts::account_list::create)),
         (Auditor, "/accounts/{name}", get(accounts::account_detail::show)),

@@ -20,7 +20,7 @@ use super::status_cache::StatusCache;
 use super::viewer::Viewer;
 use super::zone::WallClock;
 use crate::backup::{BackupSource, BackupStatus};
-use crate::config::TraceUrl;
+use crate::config::{PublicUrl, TraceUrl};
 use crate::connections::ReservedUse;
 use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
@@ -94,6 +94,8 @@ pub struct WebState {
     pub trace_url: Option<Arc<TraceUrl>>,
     /// Accounts, sessions, tokens and projects.
     pub access: AccessService,
+    /// The address under which browsers reach this server; `None` if none is configured.
+    pub public_url: Option<Arc<PublicUrl>>,
     /// The rights of a client that does not say who it is; `None` if a client must.
     pub anonymous: Option<Arc<Grants>>,
     /// The accepted `Host` headers.

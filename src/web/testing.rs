@@ -38,7 +38,7 @@ use super::state::{Web, WebInner};
 use super::{AppInfo, Edge, HostRule, RequestLimits, ServerProof, SettingLine, WebState, router};
 use crate::adapters::artifacts::FolderArtifacts;
 use crate::backup::BackupStatus;
-use crate::config::TraceUrl;
+use crate::config::{PublicUrl, TraceUrl};
 use crate::identity::passkey::RelyingParty;
 use crate::ports::{ArtifactStore, AttemptPaths, MemoryMailer};
 use crate::ports::{IssueText, ScannerCatalog};
@@ -147,6 +147,14 @@ impl TestApp {
         (app, mailer)
     }
 
+    /// An app with accounts, which browsers reach at this address.
+    pub(crate) fn with_public_url(text: &str) -> Self {
+        let mut app = Self::with_accounts();
+        app.state.public_url = Some(Arc::new(PublicUrl::parse(text).unwrap()));
+        app.router = router(app.state.clone(), RequestLimits::default());
+        app
+    }
+
     /// An app with accounts, of which some must have a second factor.
     pub(crate) fn with_factor_rule(rule: FactorRule) -> Self {
         let mut app = Self::with_accounts();
@@ -246,6 +254,7 @@ impl TestApp {
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
             access,
+            public_url: None,
             anonymous: Some(Arc::new(Grants::all())),
             proof: None,
             edge: Edge::default(),

@@ -279,6 +279,8 @@ async fn token_has_at_most_the_rights_of_its_scope() {
             "POST /profile/passkeys/confirm",
             "POST /profile/passkeys/remove",
             "POST /profile/passkeys/rename",
+            "GET /device",
+            "POST /device",
             "POST /profile/password",
             "POST /profile/second-factor",
             "POST /profile/second-factor/confirm",

@@ -10,6 +10,7 @@ pub(crate) mod changes;
 pub(crate) mod clearances;
 #[cfg(test)]
 mod coverage_tests;
+pub(crate) mod device;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod health;

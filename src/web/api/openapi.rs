@@ -15,8 +15,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    accounts, audit, audit_export, backup, backups, changes, clearances, events, export, health, identities, links,
-    log, metrics, nodes, plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
+    accounts, audit, audit_export, backup, backups, changes, clearances, device, events, export, health, identities,
+    links, log, metrics, nodes, plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -81,6 +81,9 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Viewer, routes!(projects::set_member, projects::remove_member))
         .grouped(Viewer, routes!(clearances::list_clearances))
         .grouped(Viewer, routes!(clearances::set_clearance, clearances::remove_clearance))
+        .grouped(Public, routes!(device::create_code))
+        .grouped(Public, routes!(device::create_device_token))
+        .grouped(Public, routes!(device::cancel_device_login))
         .grouped(Viewer, routes!(whoami::whoami))
         .grouped(Viewer, routes!(stats::show_stats))
         .grouped(Auditor, routes!(supervision::show_supervision))
@@ -216,6 +219,9 @@ mod tests {
             "POST /api/accounts/{name}/password-link",
             "POST /api/accounts/{name}/tokens",
             "POST /api/dead-letters/{id}/resend",
+            "POST /api/device/cancel",
+            "POST /api/device/code",
+            "POST /api/device/token",
             "POST /api/nodes/{id}/drain",
             "POST /api/projects",
             "POST /api/queue/pause",
@@ -261,11 +267,10 @@ mod tests {
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
                 // The account has no token, no second factor and no identity, and without accounts
-                // there are no public links.
-                let has_none = path.contains("tokens/{id}")
-                    || path.ends_with("/second-factor")
-                    || path.ends_with("/identity")
-                    || path.contains("/links");
+                // there are no public links and no device logins.
+                let has_none = ["tokens/{id}", "/second-factor", "/identity", "/links", "/device/"]
+                    .iter()
+                    .any(|part| path.contains(part));
                 assert!(has_none || response.status() != 404, "{method} {path}");
             }
         }

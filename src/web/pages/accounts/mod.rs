@@ -1,12 +1,13 @@
 //! The pages of accounts: sign-in with its ways and steps, forgotten passwords, set-up, one's own
-//! profile with its mail address, second factors and passkeys, all accounts, projects with their
-//! members and clearances, and the public links of scans. A server without accounts has none of
-//! them.
+//! profile with its mail address, second factors and passkeys, device logins, all accounts,
+//! projects with their members and clearances, and the public links of scans. A server without
+//! accounts has none of them.
 
 pub(crate) mod account_detail;
 pub(crate) mod account_identity;
 pub(crate) mod account_list;
 mod clearances;
+pub(crate) mod device;
 mod enrolment;
 mod fields;
 pub(crate) mod forgot_password;
@@ -38,6 +39,7 @@ pub(crate) use fields::Accounts;
 
 #[cfg(test)]
 mod account_tests;
+mod device_tests;
 #[cfg(test)]
 mod login_provider_tests;
 #[cfg(test)]

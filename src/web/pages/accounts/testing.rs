@@ -118,6 +118,11 @@ impl<'a> Browser<'a> {
         Self::of(app, account).await
     }
 
+    /// The `Cookie` header of the browser.
+    pub(super) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     pub(super) async fn get(&self, path: &str) -> Response {
         self.app.send("GET", path, &[("cookie", self.cookie.as_str())], "").await
     }
