@@ -17,6 +17,7 @@ use url::Url;
 use super::args::{ConfigArgs, ServerArgs};
 use super::backend::locate::{Place, ServerFile, locate};
 use super::backend::{AuditLines, Backend, BackendError, Holder, RemoteBackend};
+use super::credentials;
 use super::error::CliError;
 use super::host::{AppHost, Role, RunningApp};
 use super::interrupt::Interrupts;
@@ -89,6 +90,7 @@ impl Context {
         Opener {
             server: variable("KASTREL_SERVER"),
             token: variable("KASTREL_TOKEN"),
+            credentials: credentials::path_of(&self.env),
             directory: self.directory.clone(),
             host: self.host.clone(),
         }
@@ -100,6 +102,8 @@ pub struct Opener {
     server: Option<String>,
     /// The API token of the environment.
     token: Option<String>,
+    /// The file with the tokens that `kastrel login` stored.
+    credentials: Option<PathBuf>,
     directory: PathBuf,
     host: Arc<dyn AppHost>,
 }
@@ -135,13 +139,33 @@ impl Opener {
         }
     }
 
-    /// Returns a client of the server that the user named, with the user's token if there is one.
-    /// No other server gets the token.
+    /// Returns the URL of the server that the user named, for a command that needs one.
+    ///
+    /// # Errors
+    /// The URL is invalid or missing.
+    pub fn address(&self, flag: Option<&str>) -> Result<Url, CliError> {
+        match locate(flag, self.server.as_deref(), None)? {
+            Place::Named(url) => Ok(url),
+            Place::Found { .. } | Place::Here => {
+                Err(CliError::Usage("name the server, with --server or KASTREL_SERVER".into()))
+            }
+        }
+    }
+
+    /// Returns a client of the server that the user named, with the user's token if there is one:
+    /// that of a file, of the environment, or the one that `kastrel login` stored for exactly this
+    /// server. No other server gets the token.
     fn connect(&self, url: Url, args: &ServerArgs) -> Result<RemoteBackend, CliError> {
         let (source, text) = match (&args.token_file, &self.token) {
             (Some(file), _) => ("--token-file", read_token(&self.directory.join(file))?),
             (None, Some(token)) => ("KASTREL_TOKEN", token.clone()),
-            (None, None) => return Ok(RemoteBackend::new(url)?),
+            (None, None) => {
+                let stored = self.credentials.as_deref().map(|path| credentials::find(path, &url)).transpose()?;
+                return Ok(match stored.flatten() {
+                    Some(stored) => RemoteBackend::with_stored_token(url, stored.token)?,
+                    None => RemoteBackend::new(url)?,
+                });
+            }
         };
         // The text is not repeated: it may be another secret.
         let token = ApiToken::parse(text.trim()).map_err(|fault| CliError::Usage(format!("{source}: {fault}")))?;
@@ -376,6 +400,35 @@ mod tests {
         assert_eq!((error.exit(), error.to_string().contains("--server")), (Exit::Usage, true));
         let error = opener.named(&args(Some("http://scans.example"), None)).unwrap_err();
         assert!(error.exit() == Exit::Usage && error.to_string().contains("without https"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn stored_token_is_for_exactly_its_server_and_comes_last() {
+        let (mut opener, folder) = opener(None);
+        let path = folder.path().join("kastrel/credentials.toml");
+        let (server, stored) = ("http://127.0.0.1:9".to_owned(), ApiToken::generate());
+        let entry =
+            credentials::StoredToken { account: "ana".into(), token: stored.clone(), expires_at: String::new() };
+        credentials::store(&path, &format!("{server}/").parse().unwrap(), &entry).await.unwrap();
+        opener.credentials = Some(path.clone());
+        let has = |opener: &Opener, server: &str, file: Option<&str>| {
+            let server = opener.named(&args(Some(server), file)).unwrap().unwrap();
+            format!("{server:?}").contains("Stored")
+        };
+        assert!(has(&opener, &server, None) && has(&opener, "http://127.0.0.1:9/", None));
+        for other in ["http://127.0.0.1:8", "http://localhost:9", "https://127.0.0.1:9", "http://127.0.0.1:9/tools"] {
+            assert!(!has(&opener, other, None), "{other}");
+        }
+        std::fs::write(folder.path().join("token"), ApiToken::generate().expose()).unwrap();
+        assert!(!has(&opener, &server, Some("token")));
+        opener.token = Some(ApiToken::generate().expose().to_owned());
+        assert!(!has(&opener, &server, None));
+        // A file that is not read is not checked.
+        std::fs::write(&path, "servers = 7").unwrap();
+        assert!(!has(&opener, &server, None));
+        opener.token = None;
+        let error = opener.named(&args(Some(&server), None)).unwrap_err();
+        assert!(error.exit() == Exit::Usage && error.to_string().contains("credentials.toml"), "{error}");
     }
 
     #[tokio::test]

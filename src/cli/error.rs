@@ -6,6 +6,7 @@ use std::io;
 use kastrel_actors::model::{AccountName, HostPattern, NodeId, OutboxKey, ProjectId, PublicLinkId, ScanId, TokenId};
 
 use super::backend::BackendError;
+use super::credentials::CredentialsError;
 use super::exit::Exit;
 use super::text::plain;
 use crate::app::{AppError, AppFailure};
@@ -48,6 +49,20 @@ pub enum CliError {
     /// The scan has no such public link, or may not be seen.
     #[error("there is no public link {0} of scan {1}; `kastrel link list {1}` lists them")]
     NoLink(PublicLinkId, ScanId),
+    /// The stored API tokens cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// Nobody allowed the login: the server at this address says that it was denied.
+    #[error("the login to {0} was denied")]
+    LoginDenied(String),
+    /// The login to the server at this address was not allowed in time.
+    #[error(
+        "the login to {0} is not valid any more: nobody allowed it in time, or its token was sent and did not arrive; run `kastrel login` again"
+    )]
+    LoginExpired(String),
+    /// No API token is stored for the server at this address.
+    #[error("no API token is stored for {0}")]
+    NotLoggedIn(String),
     /// The application could not be started, or failed.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
@@ -64,7 +79,7 @@ impl CliError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Usage(_) => Exit::Usage,
+            Self::Config(_) | Self::Usage(_) | Self::Credentials(_) => Exit::Usage,
             Self::Backend(error) => error.exit(),
             Self::Storage(_) => Exit::Storage,
             Self::NoScan(_)
@@ -75,6 +90,9 @@ impl CliError {
             | Self::NoClearance(..)
             | Self::NoToken(_)
             | Self::NoLink(..)
+            | Self::LoginDenied(_)
+            | Self::LoginExpired(_)
+            | Self::NotLoggedIn(_)
             | Self::App(_)
             | Self::Output(_) => Exit::Failed,
         }

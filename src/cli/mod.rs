@@ -18,6 +18,7 @@ mod cancel;
 mod clearances;
 mod config;
 pub mod context;
+mod credentials;
 mod dead_letters;
 mod doctor;
 pub mod error;
@@ -28,6 +29,7 @@ mod identities;
 pub mod interrupt;
 mod links;
 mod list;
+mod login;
 mod new_file;
 mod nodes;
 pub mod output;
@@ -56,8 +58,9 @@ use std::sync::Arc;
 pub use app_host::KastrelHost;
 use args::{
     AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs,
-    LinkCommand, ListArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs,
-    ResumeArgs, ScanArgs, ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand, WorkerArgs,
+    LinkCommand, ListArgs, LoginArgs, LogoutArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs,
+    ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand,
+    WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -126,6 +129,10 @@ pub enum Command {
     /// Manage the public links of a scan, which open it without an account
     #[command(subcommand)]
     Link(LinkCommand),
+    /// Get an API token for a server, which its page in a browser allows, and store it
+    Login(LoginArgs),
+    /// Revoke the stored API token of a server and remove it
+    Logout(LogoutArgs),
     /// Show the account and the rights of your commands
     Whoami(ReadArgs),
     /// Back up the database to a file
@@ -221,6 +228,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Clearance(command) => clearances::run(&command, context).await,
         Command::Token(command) => tokens::run(&command, context).await,
         Command::Link(command) => links::run(&command, context).await,
+        Command::Login(args) => login::login(&args, context).await,
+        Command::Logout(args) => login::logout(&args, context).await,
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),

@@ -359,6 +359,6 @@ fn server_roles() -> impl Iterator<Item = &'static str> {
     ServerRole::ALL.iter().map(|one| one.as_str()).chain([NO_ROLE])
 }
 
-fn project_role() -> impl TypedValueParser<Value = ProjectRole> {
+pub(super) fn project_role() -> impl TypedValueParser<Value = ProjectRole> {
     names(ProjectRole::ALL.iter().map(|one| one.as_str())).try_map(|text| text.parse::<ProjectRole>())
 }

@@ -36,7 +36,7 @@ pub enum BackendError {
         what: String,
     },
     /// The server does not know who makes the request.
-    #[error("the server at {url} {sent}")]
+    #[error("the server at {url} {}", .sent.text(.url))]
     Unauthorized {
         /// The URL of the server.
         url: String,
@@ -64,26 +64,34 @@ pub enum SentCredential {
     None,
     /// An API token.
     Token,
+    /// An API token that `kastrel login` stored.
+    Stored,
     /// The proof of a command of its data folder.
     Folder,
 }
 
-impl std::fmt::Display for SentCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "needs an API token: set KASTREL_TOKEN, or name a file with --token-file",
+impl SentCredential {
+    /// Formats what the server at `url` says about it, and what to do.
+    fn text(self, url: &str) -> String {
+        match self {
+            Self::None => format!(
+                "needs an API token: run `kastrel login --server {url}`, set KASTREL_TOKEN, or name a file with --token-file"
+            ),
             Self::Token => {
-                "does not accept the API token of KASTREL_TOKEN or --token-file: it has expired or was revoked, or its account is disabled"
+                "does not accept the API token of KASTREL_TOKEN or --token-file: it has expired or was revoked, or its account is disabled".into()
             }
-            Self::Folder => "does not accept commands of its data folder: restart it, and try again",
-        })
+            Self::Stored => format!(
+                "does not accept the stored API token: it has expired or was revoked, or its account is disabled; run `kastrel login --server {url}` again"
+            ),
+            Self::Folder => "does not accept commands of its data folder: restart it, and try again".into(),
+        }
     }
 }
 
 impl BackendError {
     /// Returns true if the same request may succeed later: the server did not respond, is
     /// overloaded or failed.
-    pub(super) const fn may_pass(&self) -> bool {
+    pub(in crate::cli) const fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Problem(problem) => matches!(problem.status, 429 | 500..),

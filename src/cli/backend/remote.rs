@@ -62,10 +62,19 @@ pub struct RemoteBackend {
 /// What a client proves its rights with. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]
 enum Credential {
-    /// An API token.
-    Token(ApiToken),
+    /// An API token, and whether `kastrel login` stored it.
+    Token(ApiToken, TokenSource),
     /// The key of the data folder.
     Folder(ServerKey),
+}
+
+/// Where an API token comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TokenSource {
+    /// The environment, or a file that the user named.
+    Named,
+    /// The credentials file.
+    Stored,
 }
 
 /// The certificates of an https server that a client accepts.
@@ -117,11 +126,31 @@ impl RemoteBackend {
     /// The token would cross a network without encryption, or the certificates of this machine
     /// cannot be used.
     pub fn with_token(base: Url, token: ApiToken) -> Result<Self, BackendError> {
+        let credential = Some(Credential::Token(token, TokenSource::Named));
+        Ok(Self { credential, ..Self::without_redirects(base)? })
+    }
+
+    /// The same, for a token that `kastrel login` stored for exactly this server.
+    ///
+    /// # Errors
+    /// Those of [`with_token`](Self::with_token).
+    pub fn with_stored_token(base: Url, token: ApiToken) -> Result<Self, BackendError> {
+        let credential = Some(Credential::Token(token, TokenSource::Stored));
+        Ok(Self { credential, ..Self::without_redirects(base)? })
+    }
+
+    /// Creates a client without a credential that exchanges secrets with the server: it follows no
+    /// redirects either.
+    ///
+    /// # Errors
+    /// A secret would cross a network without encryption, or the certificates of this machine
+    /// cannot be used.
+    pub fn without_redirects(base: Url) -> Result<Self, BackendError> {
         if base.scheme() != "https" && !is_loopback(&base) {
             return Err(BackendError::OpenToken { url: shown(&base) });
         }
-        let (trust, credential) = (Trust::System, Some(Credential::Token(token)));
-        Ok(Self { client: client(&base, trust, Policy::none())?, base, trust, credential })
+        let trust = Trust::System;
+        Ok(Self { client: client(&base, trust, Policy::none())?, base, trust, credential: None })
     }
 
     /// Returns a client that proves with each request that it can read the data folder. Only for a
@@ -213,7 +242,7 @@ impl RemoteBackend {
     /// repeated request gets another one.
     fn authorization(&self, request: &Request) -> Option<HeaderValue> {
         let text = match self.credential.as_ref()? {
-            Credential::Token(token) => format!("Bearer {}", token.expose()),
+            Credential::Token(token, _) => format!("Bearer {}", token.expose()),
             Credential::Folder(key) => {
                 let path = &request.url()[Position::BeforePath..Position::AfterQuery];
                 key.prove_command(self.base.as_str(), request.method().as_str(), path, SystemClock.now())
@@ -230,7 +259,8 @@ impl RemoteBackend {
         if status == StatusCode::UNAUTHORIZED {
             let sent = match self.credential {
                 None => SentCredential::None,
-                Some(Credential::Token(_)) => SentCredential::Token,
+                Some(Credential::Token(_, TokenSource::Named)) => SentCredential::Token,
+                Some(Credential::Token(_, TokenSource::Stored)) => SentCredential::Stored,
                 Some(Credential::Folder(_)) => SentCredential::Folder,
             };
             return BackendError::Unauthorized { url: shown(&self.base), sent };
@@ -239,17 +269,22 @@ impl RemoteBackend {
         ProblemBody::read(status.as_u16(), &body).into()
     }
 
-    /// Returns the URL of a page: the path follows the address of the server.
+    /// Returns the URL of a page: the path follows the address of the server, without credentials:
+    /// it is printed, and passed on.
     #[must_use]
     pub fn page_at(&self, path: &str) -> String {
-        format!("{}{}", self.base, path.trim_start_matches('/'))
+        let mut base = self.base.clone();
+        // Only a URL without a host refuses that, and it has none to remove.
+        let _ = base.set_username("");
+        let _ = base.set_password(None);
+        format!("{base}{}", path.trim_start_matches('/'))
     }
 
     fn url(&self, path: &str) -> Result<Url, BackendError> {
         self.base.join(path).map_err(|_| self.strange("its address cannot be extended"))
     }
 
-    pub(super) fn strange(&self, what: impl Into<String>) -> BackendError {
+    pub(in crate::cli) fn strange(&self, what: impl Into<String>) -> BackendError {
         BackendError::Strange { url: shown(&self.base), what: what.into() }
     }
 
@@ -325,7 +360,7 @@ impl RemoteBackend {
         }
     }
 
-    async fn body<T: DeserializeOwned>(&self, response: Response) -> Result<T, BackendError> {
+    pub(super) async fn body<T: DeserializeOwned>(&self, response: Response) -> Result<T, BackendError> {
         let bytes = response.bytes().await.map_err(|error| self.unreachable(error))?;
         self.read(&bytes)
     }
