@@ -560,6 +560,13 @@ async fn account_pages_are_accessible_and_fit_every_screen() {
         inspection.look(&format!("{path} with two projects")).await;
     }
 
+    let (_, new) = stage.post("/api/device/code", &json!({ "label": "ana@laptop", "server_role": true })).await;
+    let code = new["user_code"].as_str().unwrap();
+    for path in ["/device", "/device?code=x", &format!("/device?code={code}"), "/device?notice=allowed"] {
+        stage.open(path).await;
+        inspection.look(path).await;
+    }
+
     stage.open("/profile/second-factor").await;
     inspection.look("no second factor").await;
     page.fill("#field-current_password", PASSWORD).await;

@@ -4,6 +4,7 @@ mod access;
 mod accessibility;
 mod accounts;
 mod base_path;
+mod device_login;
 mod first_page;
 mod hostile;
 mod list;

@@ -208,6 +208,8 @@ impl TestApp {
             .current_dir(self.dir.path())
             .env_remove("KASTREL_SERVER")
             .env("KASTREL_DATA_DIR", self.data())
+            // No command reads the stored tokens of the user who runs the tests.
+            .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
             .env("NO_COLOR", "1");
         command.envs(self.variables.iter().map(|(name, value)| (*name, value))).stdin(Stdio::null()).kill_on_drop(true);
         command

@@ -16,6 +16,7 @@ mod described;
 mod gate;
 mod hostile;
 mod isolation;
+mod login;
 mod mail;
 mod oidc;
 mod privacy;
