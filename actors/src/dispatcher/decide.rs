@@ -26,7 +26,12 @@ pub(crate) fn decide(answer: Applied) -> Dispatch {
         Applied::Refused(Refusal::NotDue(wait), _) => Dispatch::Later(wait),
         Applied::Refused(Refusal::NodeLeaseEnded | Refusal::NodeDraining | Refusal::QueuePaused, _) => Dispatch::NotNow,
         Applied::Refused(
-            Refusal::NotPending(_) | Refusal::StaleToken | Refusal::AlreadyEnded(_) | Refusal::AlreadyDone,
+            Refusal::NotPending(_)
+            | Refusal::StaleToken
+            | Refusal::AlreadyEnded(_)
+            | Refusal::NotEnded(_)
+            | Refusal::InOtherProject
+            | Refusal::AlreadyDone,
             _,
         )
         | Applied::Missing => Dispatch::Drop,

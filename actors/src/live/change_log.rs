@@ -25,8 +25,18 @@ struct Inner {
     revision: u64,
     /// Changes up to this revision may have been dropped.
     forgotten: u64,
-    by_revision: BTreeMap<u64, (ScanId, Option<ProjectId>)>,
+    by_revision: BTreeMap<u64, Change>,
     by_scan: HashMap<ScanId, u64>,
+}
+
+/// The last change of a scan.
+#[derive(Debug)]
+struct Change {
+    scan: ScanId,
+    /// The project of the scan; `None` if it is unknown.
+    project: Option<ProjectId>,
+    /// The project that the scan left with this change.
+    left: Option<ProjectId>,
 }
 
 /// The changes after a revision.
@@ -47,18 +57,21 @@ impl Default for ChangeLog {
 }
 
 impl ChangeLog {
-    /// Records that a scan changed. The project may be unknown if the scan was deleted.
+    /// Records that a scan changed. The project may be unknown if the scan was deleted. If it is
+    /// another one than at the last change, the readers of both projects get this change.
     pub(crate) fn note(&self, id: ScanId, project: Option<&ProjectId>) {
         let revision = {
             let mut inner = self.inner();
             inner.revision += 1;
             let revision = inner.revision;
             let before = inner.by_scan.insert(id, revision).and_then(|before| inner.by_revision.remove(&before));
-            let project = project.cloned().or_else(|| before.and_then(|(_, project)| project));
-            inner.by_revision.insert(revision, (id, project));
+            let before = before.and_then(|before| before.project);
+            let left = before.clone().filter(|before| project.is_some_and(|project| project != before));
+            let change = Change { scan: id, project: project.cloned().or(before), left };
+            inner.by_revision.insert(revision, change);
             while inner.by_revision.len() > KEPT {
-                let Some((oldest, (id, _))) = inner.by_revision.pop_first() else { break };
-                inner.by_scan.remove(&id);
+                let Some((oldest, change)) = inner.by_revision.pop_first() else { break };
+                inner.by_scan.remove(&change.scan);
                 inner.forgotten = oldest;
             }
             revision
@@ -93,12 +106,12 @@ impl ChangeLog {
         if revision < inner.forgotten || revision > inner.revision {
             return Changed { scans: Vec::new(), all: true, revision: inner.revision };
         }
-        let admits = |project: Option<&ProjectId>| match project {
-            Some(project) => projects.holds(project),
+        let admits = |change: &Change| match &change.project {
+            Some(project) => projects.holds(project) || change.left.as_ref().is_some_and(|left| projects.holds(left)),
             None => *projects == ProjectFilter::All,
         };
         let changed = inner.by_revision.range(revision + 1..).map(|(_, changed)| changed);
-        let scans = changed.filter(|(_, project)| admits(project.as_ref())).map(|(id, _)| *id).collect();
+        let scans = changed.filter(|change| admits(change)).map(|change| change.scan).collect();
         Changed { scans, all: false, revision: inner.revision }
     }
 
@@ -137,6 +150,17 @@ mod tests {
         assert_eq!(of(&ProjectFilter::of(team)), [ScanId(1)]);
         assert_eq!(of(&ProjectFilter::All), [ScanId(2), ScanId(1), ScanId(3)]);
         assert_eq!(of(&ProjectFilter::Only(Default::default())), []);
+    }
+
+    #[test]
+    fn readers_of_both_projects_get_a_transfer_and_no_later_change() {
+        let (changes, team): (_, ProjectId) = (ChangeLog::default(), "team".parse().unwrap());
+        changes.note(ScanId(1), Some(&ProjectId::default()));
+        changes.note(ScanId(1), Some(&team));
+        let of = |project: ProjectId| changes.since(0, &ProjectFilter::of(project)).scans;
+        assert_eq!((of(ProjectId::default()), of(team.clone())), (vec![ScanId(1)], vec![ScanId(1)]));
+        changes.note(ScanId(1), None);
+        assert_eq!((of(ProjectId::default()), of(team.clone())), (vec![], vec![ScanId(1)]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, FencingToken, Interruption, NodeId, PluginResult, Principal, ScannerInfo, Verdict};
+use super::{Failure, FencingToken, Interruption, NodeId, PluginResult, Principal, ProjectId, ScannerInfo, Verdict};
 
 named_enum! {
     /// The origin of a cancel.
@@ -77,6 +77,15 @@ pub enum Command {
         /// Who requests it.
         principal: Principal,
     },
+    /// Transfers a scan that has ended to another project.
+    Transfer {
+        /// The project in which it must still be: the right to transfer it was decided there.
+        from: ProjectId,
+        /// The project in which it is then.
+        to: ProjectId,
+        /// Who requests it.
+        principal: Principal,
+    },
     /// Takes a running scan from a node whose lease has ended, or that is known to be dead.
     Rescue {
         /// The node that must still run the scan.
@@ -97,6 +106,7 @@ impl Command {
             Self::Progress { .. } => "progress",
             Self::Finish { .. } => "finish",
             Self::Cancel { .. } => "cancel",
+            Self::Transfer { .. } => "transfer",
             Self::Rescue { .. } => "rescue",
         }
     }

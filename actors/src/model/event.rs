@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountKind, AccountName, CancelledBy, ClearanceLevel, DeviceDecision, DeviceLogin, FencingToken, HostPattern,
-    NodeId, PasskeyId, Principal, ProjectId, ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole, TokenId,
+    AccountKind, AccountName, CancelledBy, ClearanceLevel, DeviceDecision, DeviceLogin, FencingToken, Grantee,
+    HostPattern, NodeId, PasskeyId, Principal, ProjectId, ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole,
+    Session, ShareRight, TokenId,
 };
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
@@ -53,6 +54,17 @@ pub enum DomainEvent {
         /// Its project.
         #[serde(default, skip_serializing_if = "ProjectId::is_default")]
         project: ProjectId,
+    },
+    /// A scan that had ended was transferred to another project.
+    ScanTransferred {
+        /// The state in which it ended.
+        status: ScanStatus,
+        /// The time of its end.
+        at: Timestamp,
+        /// Its project before.
+        from: ProjectId,
+        /// Its project now.
+        to: ProjectId,
     },
     /// The queue was paused.
     QueuePaused {
@@ -364,6 +376,21 @@ pub enum DomainEvent {
         /// The network address of the client.
         address: String,
     },
+    /// A scan was shared, or its share with the same grantee was replaced.
+    ScanShared {
+        /// Who gets the right.
+        grantee: Grantee,
+        /// The right.
+        right: ShareRight,
+        /// When the share expires.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
+    },
+    /// A share of a scan was revoked.
+    ShareRevoked {
+        /// Who had the right.
+        grantee: Grantee,
+    },
 }
 
 /// Why a stored event cannot be read.
@@ -377,14 +404,28 @@ pub struct EventError {
     pub is_of_newer_version: bool,
 }
 
+impl Session {
+    /// Returns the event of the sign-in.
+    #[must_use]
+    pub fn signed_in(&self) -> DomainEvent {
+        let (account, address) = (self.account.clone(), self.address.clone());
+        if self.with_provider {
+            DomainEvent::SignedInWithProvider { account, address }
+        } else {
+            DomainEvent::SignedIn { account, address }
+        }
+    }
+}
+
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 53] = [
+    pub const ACTIONS: [&'static str; 56] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
         "scan_ended",
         "scan_deleted",
+        "scan_transferred",
         "queue_paused",
         "queue_resumed",
         "drain_ordered",
@@ -433,6 +474,8 @@ impl DomainEvent {
         "public_link_revoked",
         "public_link_opened",
         "public_link_refused",
+        "scan_shared",
+        "share_revoked",
     ];
 
     /// Reads a stored event.
@@ -470,6 +513,7 @@ impl DomainEvent {
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::ScanEnded { .. } => "scan_ended",
             Self::ScanDeleted { .. } => "scan_deleted",
+            Self::ScanTransferred { .. } => "scan_transferred",
             Self::QueuePaused { .. } => "queue_paused",
             Self::QueueResumed => "queue_resumed",
             Self::DrainOrdered { .. } => "drain_ordered",
@@ -518,6 +562,8 @@ impl DomainEvent {
             Self::PublicLinkRevoked { .. } => "public_link_revoked",
             Self::PublicLinkOpened { .. } => "public_link_opened",
             Self::PublicLinkRefused { .. } => "public_link_refused",
+            Self::ScanShared { .. } => "scan_shared",
+            Self::ShareRevoked { .. } => "share_revoked",
         }
     }
 }
@@ -726,6 +772,18 @@ mod tests {
             DomainEvent::PublicLinkRevoked { link: link() },
             DomainEvent::PublicLinkOpened { link: link(), address: "::1".into() },
             DomainEvent::PublicLinkRefused { link: link(), address: "::1".into() },
+            DomainEvent::ScanShared {
+                grantee: "user:ana".parse().unwrap(),
+                right: ShareRight::Edit,
+                expires_at: Some(at),
+            },
+            DomainEvent::ShareRevoked { grantee: "project:team".parse().unwrap() },
+            DomainEvent::ScanTransferred {
+                status: ScanStatus::Failed,
+                at,
+                from: ProjectId::default(),
+                to: "team".parse().unwrap(),
+            },
         ] {
             let json = serde_json::to_value(&event).unwrap();
             assert_eq!(json["action"], event.action());

@@ -1,6 +1,6 @@
 //! Domain events in words, for pages and terminals.
 
-use super::{AccountKind, DomainEvent, ProjectId};
+use super::{AccountKind, DomainEvent, Grantee, ProjectId};
 
 impl DomainEvent {
     /// Returns what happened, as a sentence without a full stop. It does not name the scan, the
@@ -17,6 +17,7 @@ impl DomainEvent {
             Self::ScanDeleted { status, project, .. } => {
                 format!("Scan deleted; it had ended: {status}{}", beside_default(project))
             }
+            Self::ScanTransferred { from, to, .. } => format!("Scan transferred from project {from} to project {to}"),
             Self::QueuePaused { reason: None } => "Queue paused".into(),
             Self::QueuePaused { reason: Some(reason) } => format!("Queue paused: {reason}"),
             Self::QueueResumed => "Queue resumed".into(),
@@ -123,6 +124,11 @@ impl DomainEvent {
             Self::PublicLinkRevoked { link } => format!("Public link {link} of the scan revoked"),
             Self::PublicLinkOpened { link, .. } => format!("Scan opened by the public link {link}"),
             Self::PublicLinkRefused { link, .. } => format!("Wrong password entered for the public link {link}"),
+            Self::ScanShared { grantee, right, expires_at } => {
+                let until = expires_at.map(|at| format!(", valid until {at:.0}")).unwrap_or_default();
+                format!("Scan shared with {} with the right {right}{until}", named(grantee))
+            }
+            Self::ShareRevoked { grantee } => format!("Share of the scan with {} revoked", named(grantee)),
         }
     }
 
@@ -144,6 +150,14 @@ impl DomainEvent {
     }
 }
 
+/// Names the grantee of a share.
+fn named(grantee: &Grantee) -> String {
+    match grantee {
+        Grantee::User(name) => format!("user {name}"),
+        Grantee::Project(id) => format!("project {id}"),
+    }
+}
+
 /// Names a project beside the default one.
 fn beside_default(project: &ProjectId) -> String {
     if project.is_default() { String::new() } else { format!(" (project {project})") }
@@ -160,7 +174,7 @@ mod tests {
     use super::*;
     use crate::model::{
         AccountName, CancelledBy, ClearanceLevel, FencingToken, NodeId, ProjectRole, PublicLinkId, ScanId, ScanStatus,
-        ServerRole, TokenId,
+        ServerRole, ShareRight, TokenId,
     };
 
     #[test]
@@ -286,6 +300,32 @@ mod tests {
             ),
         ] {
             assert_eq!((event.text().as_str(), event.address()), (text, Some("::1")));
+        }
+    }
+
+    #[test]
+    fn events_of_shares_name_the_grantee_and_those_of_a_transfer_both_projects() {
+        let at = Timestamp::UNIX_EPOCH;
+        let grantee = |text: &str| text.parse::<Grantee>().unwrap();
+        let shared = |with, right, expires_at| DomainEvent::ScanShared { grantee: grantee(with), right, expires_at };
+        for (event, text) in [
+            (shared("user:ana", ShareRight::View, None), "Scan shared with user ana with the right view"),
+            (
+                shared("project:team", ShareRight::Edit, Some(at)),
+                "Scan shared with project team with the right edit, valid until 1970-01-01T00:00:00Z",
+            ),
+            (DomainEvent::ShareRevoked { grantee: grantee("user:ana") }, "Share of the scan with user ana revoked"),
+            (
+                DomainEvent::ScanTransferred {
+                    status: ScanStatus::Failed,
+                    at,
+                    from: ProjectId::default(),
+                    to: "team".parse().unwrap(),
+                },
+                "Scan transferred from project default to project team",
+            ),
+        ] {
+            assert_eq!((event.text().as_str(), event.address()), (text, None));
         }
     }
 

@@ -1,53 +1,50 @@
-//! The operations that principals do, and the rights of a principal at the moment of a request.
+//! The rights of a principal at the moment of a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ProjectFilter, ProjectId, ProjectRole, ServerRole};
+use jiff::Timestamp;
 
-named_enum! {
-    /// What a principal wants to do.
-    pub enum Operation {
-        /// Reads the scans of a project, their results and their files.
-        ReadScans = "read_scans",
-        /// Submits a scan that runs passive plugins only.
-        SubmitPassive = "submit_passive",
-        /// Submits a scan that can run active plugins.
-        SubmitActive = "submit_active",
-        /// Cancels scans, and renders their reports again.
-        CancelScans = "cancel_scans",
-        /// Deletes scans.
-        DeleteScans = "delete_scans",
-        /// Reads the members of a project.
-        ReadMembers = "read_members",
-        /// Changes the members of a project.
-        ManageMembers = "manage_members",
-        /// Reads the state of the server: its settings, nodes, queue and backups.
-        ReadServer = "read_server",
-        /// Reads the audit log.
-        ReadAudit = "read_audit",
-        /// Changes the state of the server: pauses the queue, drains nodes, takes backups.
-        ChangeServer = "change_server",
-        /// Reads all accounts.
-        ReadAccounts = "read_accounts",
-        /// Changes accounts, and creates projects.
-        ManageAccounts = "manage_accounts",
-        /// Reads the clearances of targets in a project.
-        ReadClearances = "read_clearances",
-        /// Changes the clearances of targets in a project.
-        ManageClearances = "manage_clearances",
-        /// Creates and revokes public links of scans, and reads which there are.
-        ShareScans = "share_scans",
-    }
-}
+use super::{ProjectFilter, ProjectId, ProjectRole, ScanId, ServerRole, ShareRight};
 
-/// What a principal may do: its role on the server, and its role in each project.
-/// [`policy::access`](crate::policy::access) decides by them.
+/// What a principal may do: its role on the server, its role in each project, and the scans that
+/// are shared with it. [`policy::access`](crate::policy::access) decides by them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Grants {
     server_role: Option<ServerRole>,
     /// The role in all projects.
     everywhere: Option<ProjectRole>,
     projects: BTreeMap<ProjectId, ProjectRole>,
+    shares: BTreeMap<ScanId, SharedScan>,
+}
+
+/// The rights that shares give on one scan. Each share gives a right on a scan that is not younger
+/// than the share, because after a restore a later scan can have the number of an earlier one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct SharedScan {
+    /// The time of the newest share.
+    view: Option<Timestamp>,
+    /// The time of the newest share with the right `edit`.
+    edit: Option<Timestamp>,
+}
+
+impl SharedScan {
+    /// Adds the right of a share that was created at this time.
+    pub fn add(&mut self, right: ShareRight, created_at: Timestamp) {
+        self.view = self.view.max(Some(created_at));
+        if right == ShareRight::Edit {
+            self.edit = self.edit.max(Some(created_at));
+        }
+    }
+
+    /// Returns the right on the scan if it was submitted at this time.
+    #[must_use]
+    pub fn right_on(&self, submitted_at: Timestamp) -> Option<ShareRight> {
+        if self.edit >= Some(submitted_at) {
+            Some(ShareRight::Edit)
+        } else {
+            (self.view >= Some(submitted_at)).then_some(ShareRight::View)
+        }
+    }
 }
 
 /// The limits of a token: its requests have at most these rights of its account.
@@ -69,7 +66,13 @@ impl Grants {
             ServerRole::Admin => ProjectRole::Owner,
             ServerRole::Auditor => ProjectRole::Viewer,
         });
-        Self { server_role, everywhere, projects }
+        Self { server_role, everywhere, projects, shares: BTreeMap::new() }
+    }
+
+    /// Returns these rights with those that shares give.
+    #[must_use]
+    pub fn with_shares(self, shares: BTreeMap<ScanId, SharedScan>) -> Self {
+        Self { shares, ..self }
     }
 
     /// Returns all rights: those of the system, and of every client of a server without accounts.
@@ -84,7 +87,8 @@ impl Grants {
         Self::default()
     }
 
-    /// Returns the rights that a token with these limits has.
+    /// Returns the rights that a token with these limits has, without shares: which ones it has
+    /// depends on their grantees ([`policy::shares`](crate::policy::shares)).
     #[must_use]
     pub fn within(&self, scope: &TokenScope) -> Self {
         let limited = |role: ProjectRole| role.min(scope.role);
@@ -96,12 +100,14 @@ impl Grants {
                     server_role,
                     everywhere: None,
                     projects: role.map(|role| (project.clone(), role)).into_iter().collect(),
+                    shares: BTreeMap::new(),
                 }
             }
             None => Self {
                 server_role,
                 everywhere: self.everywhere.map(limited),
                 projects: self.projects.iter().map(|(project, role)| (project.clone(), limited(*role))).collect(),
+                shares: BTreeMap::new(),
             },
         }
     }
@@ -116,6 +122,24 @@ impl Grants {
     #[must_use]
     pub fn role_in(&self, project: &ProjectId) -> Option<ProjectRole> {
         self.projects.get(project).copied().max(self.everywhere)
+    }
+
+    /// Returns the right that shares give on a scan that was submitted at this time.
+    #[must_use]
+    pub fn share_of(&self, scan: ScanId, submitted_at: Timestamp) -> Option<ShareRight> {
+        self.shares.get(&scan)?.right_on(submitted_at)
+    }
+
+    /// Returns true if any scan is shared.
+    #[must_use]
+    pub fn has_shares(&self) -> bool {
+        !self.shares.is_empty()
+    }
+
+    /// Returns true if any scan is shared with the right `edit`.
+    #[must_use]
+    pub fn has_edit_share(&self) -> bool {
+        self.shares.values().any(|shared| shared.edit.is_some())
     }
 
     /// Returns the highest role in any project.

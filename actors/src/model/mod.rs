@@ -29,6 +29,7 @@ mod mail_address;
 mod network;
 mod node;
 mod node_fault;
+mod operation;
 mod outcome;
 mod passkey;
 mod plugin;
@@ -41,6 +42,7 @@ mod public_link;
 mod public_link_id;
 mod record;
 mod request;
+mod request_context;
 mod roles;
 mod scan_overview;
 mod scan_target;
@@ -50,6 +52,7 @@ mod second_factor;
 mod setting_nature;
 mod setting_schema;
 mod setting_value;
+mod share;
 mod snapshot;
 mod stats;
 mod trace_context;
@@ -77,7 +80,7 @@ pub use event::{
     AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, EventError, LeasedEntries, OutboxEntry, OutboxKey,
     UnreadableEntry,
 };
-pub use grants::{Grants, Operation, TokenScope};
+pub use grants::{Grants, SharedScan, TokenScope};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};
 pub use ids::{AttemptNumber, FencingToken, NodeId, ParseNodeIdError, ScanId};
 pub use issues::{IssueCollector, IssueRef, MOST_LISTED_ISSUES, Severity, SeverityCounts};
@@ -89,11 +92,12 @@ pub use names::UnknownName;
 pub use network::{Network, ParseNetworkError};
 pub use node::{NodeActivity, NodeLease, NodeLeaseRefused, NodeRecord, NodeRegistration, QueuePause};
 pub use node_fault::{FaultKind, HeldBack, NodeFault, NodeHold, TargetHold};
+pub use operation::Operation;
 pub use outcome::{AttemptEnd, ClassifiedEnd, Failure, FailureKind, Interruption, ResultSummary, Verdict};
 pub use passkey::{ParsePasskeyIdError, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, SignedChallenge};
 pub use plugin::{PluginResult, end_with_attempt};
 pub use plugin_status::{PluginClass, PluginStatus, PluginText, PluginTone};
-pub use principal::{Principal, RequestContext};
+pub use principal::Principal;
 pub use project::{ParseProjectIdError, ProjectId};
 pub use project_filter::ProjectFilter;
 pub use provider_identity::{LinkResult, LinkedIdentity, ProviderIdentity, ProviderIdentityError, ProviderSignIn};
@@ -104,6 +108,7 @@ pub use request::{
     ConfigOverride, DraftFields, FieldError, KeptSecret, MAX_OVERRIDES, MAX_WORKERS, NewScan, Priority, ReportFiles,
     ReportFormat, SECRET_MARK, ScanMode, ScanOptions, ScanRequest, ScanRequestDraft,
 };
+pub use request_context::RequestContext;
 pub use roles::{ProjectRole, ServerRole};
 pub use scan_overview::ScanOverview;
 pub use scan_target::{Host, Scheme, Target, TargetError};
@@ -118,6 +123,7 @@ pub use setting_schema::{SettingRule, SettingsSchema, ValueKind};
 pub use setting_value::{
     HIDDEN_VALUE, SettingValue, holds_a_password, is_secret_name, is_secret_value, json_texts, texts, words,
 };
+pub use share::{Grantee, Share, ShareCreated, ShareRight};
 pub use snapshot::{AttemptPhase, ScanSnapshot};
 pub use stats::{DayOutcomes, EndedFloors, PastRun, RunsLike, StoreStats};
 pub use trace_context::{TraceContext, TraceContextError};

@@ -1,12 +1,10 @@
-//! Who acts, with which rights and in which trace: the context that every operation of a service
-//! takes.
+//! The party for whom an operation runs.
 
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountName, Grants, PublicLinkId, TraceContext, UnknownName};
+use super::{AccountName, PublicLinkId, UnknownName};
 
 /// The party for whom an operation runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,25 +77,6 @@ impl TryFrom<String> for Principal {
 impl From<Principal> for String {
     fn from(principal: Principal) -> Self {
         principal.to_string()
-    }
-}
-
-/// Who acts, with which rights, and the trace that the operation belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestContext {
-    /// Who acts.
-    pub principal: Principal,
-    /// What it may do.
-    pub grants: Arc<Grants>,
-    /// The trace of the request or of the command.
-    pub trace: TraceContext,
-}
-
-impl RequestContext {
-    /// Returns the context of Kastrel itself, which has all rights.
-    #[must_use]
-    pub fn system(trace: TraceContext) -> Self {
-        Self { principal: Principal::System, grants: Arc::new(Grants::all()), trace }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::clearance::NotCleared;
-use crate::model::{Grants, Operation, Principal, ProjectId, ProjectRole, ServerRole};
+use crate::model::{Grants, Operation, Principal, ProjectId, ProjectRole, ScanRecord, ServerRole};
 
 /// The right that an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,20 @@ pub fn decide(grants: &Grants, operation: Operation, project: Option<&ProjectId>
     if is_allowed { Ok(()) } else { Err(Denial::Lacks { needed }) }
 }
 
+/// Decides whether a principal with these rights may do an operation on a scan: by its role in the
+/// project of the scan, or by a share of the scan.
+///
+/// # Errors
+/// It may not. A scan that it may not read is [`NotVisible`](Denial::NotVisible).
+pub fn decide_scan(grants: &Grants, operation: Operation, scan: &ScanRecord) -> Result<(), Denial> {
+    let Err(denial) = decide(grants, operation, Some(&scan.project)) else { return Ok(()) };
+    match grants.share_of(scan.id, scan.created_at) {
+        None => Err(denial),
+        Some(right) if right.includes(operation) => Ok(()),
+        Some(_) => Err(Denial::Lacks { needed: operation.needs() }),
+    }
+}
+
 /// Returns true if a principal with these rights may do an operation in every project.
 #[must_use]
 pub fn holds_everywhere(grants: &Grants, operation: Operation) -> bool {
@@ -98,9 +112,11 @@ pub enum Group {
     Public,
     /// Requires a known principal. Its lists have what it may see.
     Viewer,
-    /// Requires a role in some project that submits and cancels scans.
+    /// Requires a right to cancel some scan: a role that does, or a share with the right `edit`.
+    Editor,
+    /// Requires a role in some project that submits scans.
     Scanner,
-    /// Requires a role in some project that deletes and shares scans.
+    /// Requires a role in some project that deletes, shares and transfers scans.
     Operator,
     /// Requires the role of an administrator: changes the server itself.
     Admin,
@@ -109,12 +125,13 @@ pub enum Group {
 }
 
 impl Group {
-    /// Returns the group's name, which is also that of the lowest role that has it.
+    /// Returns the group's name. That of a group for a role is the name of the lowest such role.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
             Self::Viewer => "viewer",
+            Self::Editor => "editor",
             Self::Scanner => "scanner",
             Self::Operator => "operator",
             Self::Admin => "admin",
@@ -147,6 +164,7 @@ pub fn may(grants: Option<&Grants>, group: Group) -> bool {
     let Some(grants) = grants else { return group == Group::Public };
     match group {
         Group::Public | Group::Viewer => true,
+        Group::Editor => may(Some(grants), Group::Scanner) || grants.has_edit_share(),
         Group::Scanner => grants.highest_role() >= Some(ProjectRole::Scanner),
         Group::Operator => grants.highest_role() >= Some(ProjectRole::Operator),
         Group::Auditor => grants.server_role().is_some(),
@@ -161,9 +179,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{ScanId, ShareRight, SharedScan};
 
-    const GROUPS: [Group; 6] =
-        [Group::Public, Group::Viewer, Group::Scanner, Group::Operator, Group::Admin, Group::Auditor];
+    const GROUPS: [Group; 7] =
+        [Group::Public, Group::Viewer, Group::Editor, Group::Scanner, Group::Operator, Group::Admin, Group::Auditor];
 
     fn project(id: &str) -> ProjectId {
         id.parse().unwrap()
@@ -204,14 +223,21 @@ mod tests {
 
     #[test]
     fn each_role_has_its_groups() {
+        let shared = |right| {
+            let mut scan = SharedScan::default();
+            scan.add(right, jiff::Timestamp::UNIX_EPOCH);
+            Grants::none().with_shares(BTreeMap::from([(ScanId(1), scan)]))
+        };
         for (grants, rights) in [
-            (member(ProjectRole::Viewer), [true, true, false, false, false, false]),
-            (member(ProjectRole::Scanner), [true, true, true, false, false, false]),
-            (member(ProjectRole::Operator), [true, true, true, true, false, false]),
-            (member(ProjectRole::Owner), [true, true, true, true, false, false]),
-            (Grants::none(), [true, true, false, false, false, false]),
-            (Grants::all(), [true; 6]),
-            (Grants::new(Some(ServerRole::Auditor), BTreeMap::new()), [true, true, false, false, false, true]),
+            (member(ProjectRole::Viewer), [true, true, false, false, false, false, false]),
+            (member(ProjectRole::Scanner), [true, true, true, true, false, false, false]),
+            (member(ProjectRole::Operator), [true, true, true, true, true, false, false]),
+            (member(ProjectRole::Owner), [true, true, true, true, true, false, false]),
+            (Grants::none(), [true, true, false, false, false, false, false]),
+            (shared(ShareRight::View), [true, true, false, false, false, false, false]),
+            (shared(ShareRight::Edit), [true, true, true, false, false, false, false]),
+            (Grants::all(), [true; 7]),
+            (Grants::new(Some(ServerRole::Auditor), BTreeMap::new()), [true, true, false, false, false, false, true]),
         ] {
             assert_eq!(GROUPS.map(|group| may(Some(&grants), group)), rights, "{grants:?}");
         }

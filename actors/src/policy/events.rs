@@ -24,15 +24,21 @@ pub fn event_of(before: &ScanRecord, after: &ScanRecord) -> Option<DomainEvent> 
         (ScanState::Running { .. }, ScanState::Running { .. }) if before.cancel_requested.is_none() => {
             after.cancel_requested.map(|by| DomainEvent::CancelRequested { by })
         }
+        _ if before.project != after.project => after.ended_at().map(|at| DomainEvent::ScanTransferred {
+            status: after.status(),
+            at,
+            from: before.project.clone(),
+            to: after.project.clone(),
+        }),
         _ => None,
     }
 }
 
-/// Returns who makes a change: the principal of a cancel, otherwise Kastrel itself.
+/// Returns who makes a change: the principal of a cancel or a transfer, otherwise Kastrel itself.
 #[must_use]
 pub fn principal_of(command: &Command) -> Principal {
     match command {
-        Command::Cancel { principal, .. } => principal.clone(),
+        Command::Cancel { principal, .. } | Command::Transfer { principal, .. } => principal.clone(),
         Command::Lease { .. } | Command::Progress { .. } | Command::Finish { .. } | Command::Rescue { .. } => {
             Principal::System
         }
@@ -72,22 +78,23 @@ pub struct OutcomeChange<'a> {
     pub status: ScanStatus,
     /// The time of its end.
     pub at: Timestamp,
-    /// How many such ends there are more: 1, or -1 after a deletion.
+    /// How many such ends there are more: 1, or -1 after a deletion or a transfer away.
     pub more: i64,
 }
 
-/// Returns what an event changes about the outcomes; `None` for an event that is no end and no
-/// deletion.
+/// Returns what an event changes about the outcomes: one change for an end and for a deletion, one
+/// in each project for a transfer, and none for other events.
 #[must_use]
-pub const fn counted(event: &DomainEvent) -> Option<OutcomeChange<'_>> {
+pub fn counted(event: &DomainEvent) -> Vec<OutcomeChange<'_>> {
+    let change =
+        |project, status: &ScanStatus, at: &Timestamp, more| OutcomeChange { project, status: *status, at: *at, more };
     match event {
-        DomainEvent::ScanEnded { status, at, project } => {
-            Some(OutcomeChange { project, status: *status, at: *at, more: 1 })
+        DomainEvent::ScanEnded { status, at, project } => vec![change(project, status, at, 1)],
+        DomainEvent::ScanDeleted { status, at, project } => vec![change(project, status, at, -1)],
+        DomainEvent::ScanTransferred { status, at, from, to } => {
+            vec![change(from, status, at, -1), change(to, status, at, 1)]
         }
-        DomainEvent::ScanDeleted { status, at, project } => {
-            Some(OutcomeChange { project, status: *status, at: *at, more: -1 })
-        }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -95,7 +102,10 @@ pub const fn counted(event: &DomainEvent) -> Option<OutcomeChange<'_>> {
 /// other events.
 #[must_use]
 pub const fn is_delivered(event: &DomainEvent) -> bool {
-    matches!(event, DomainEvent::ScanEnded { .. } | DomainEvent::ScanDeleted { .. })
+    matches!(
+        event,
+        DomainEvent::ScanEnded { .. } | DomainEvent::ScanDeleted { .. } | DomainEvent::ScanTransferred { .. }
+    )
 }
 
 #[cfg(test)]
@@ -151,6 +161,25 @@ mod tests {
         ] {
             assert_eq!(event_of(before, &changed(before, &command, 3)), expected, "{command:?}");
         }
+    }
+
+    #[test]
+    fn transfer_is_an_event_of_its_principal_that_is_counted_in_both_projects() {
+        let (from, to): (ProjectId, ProjectId) = (ProjectId::default(), "team".parse().unwrap());
+        let cancel = Command::Cancel { by: CancelledBy::User, principal: Principal::Anonymous };
+        let ended = changed(&fixtures::record(1, at(0)), &cancel, 3);
+        let by = Principal::User("ana".parse().unwrap());
+        let command = Command::Transfer { from: from.clone(), to: to.clone(), principal: by.clone() };
+        let event = event_of(&ended, &changed(&ended, &command, 9)).unwrap();
+        let (status, at) = (ScanStatus::Cancelled, at(3));
+        assert_eq!(event, DomainEvent::ScanTransferred { status, at, from: from.clone(), to: to.clone() });
+        assert!(is_delivered(&event));
+        assert_eq!(principal_of(&command), by);
+        let change = |project, more| OutcomeChange { project, status, at, more };
+        assert_eq!(counted(&event), [change(&from, -1), change(&to, 1)]);
+        let end = DomainEvent::ScanEnded { status, at, project: to.clone() };
+        assert_eq!(counted(&end), [change(&to, 1)]);
+        assert!(counted(&DomainEvent::QueueResumed).is_empty());
     }
 
     #[test]

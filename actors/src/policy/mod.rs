@@ -34,6 +34,7 @@ pub mod scope;
 pub mod second_factor;
 pub mod selection;
 mod setting_hosts;
+pub mod shares;
 pub mod start_keys;
 pub mod starts;
 pub mod succession;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::infrastructure::is_repetition;
 use crate::model::{
     AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, PluginResult,
-    Resolution, ResultSummary, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
+    ProjectId, Resolution, ResultSummary, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
 };
 
 /// The reason why a command changed nothing.
@@ -41,6 +41,12 @@ pub enum Refusal {
     /// A cancel of a scan that has ended.
     #[error("the scan has already ended as {0}")]
     AlreadyEnded(ScanStatus),
+    /// A transfer of a scan that has not ended.
+    #[error("the scan has not ended; it is {0}")]
+    NotEnded(ScanStatus),
+    /// A transfer of a scan that is in another project than its sender read.
+    #[error("the scan is in another project now")]
+    InOtherProject,
     /// The change was already made: a repeated cancel.
     #[error("already done")]
     AlreadyDone,
@@ -84,6 +90,7 @@ pub fn transition(record: &ScanRecord, command: &Command, now: Timestamp) -> Tra
             _ => Err(Refusal::StaleToken),
         }),
         Command::Cancel { by, .. } => cancel(&mut next, *by, now),
+        Command::Transfer { from, to, .. } => transfer(&mut next, from, to),
     };
     match result {
         Ok(()) => {
@@ -206,6 +213,20 @@ fn cancel(record: &mut ScanRecord, by: CancelledBy, now: Timestamp) -> Result<()
             Err(Refusal::AlreadyEnded(record.status()))
         }
     }
+}
+
+fn transfer(record: &mut ScanRecord, from: &ProjectId, to: &ProjectId) -> Result<(), Refusal> {
+    if !record.status().is_terminal() {
+        return Err(Refusal::NotEnded(record.status()));
+    }
+    if record.project != *from {
+        return Err(Refusal::InOtherProject);
+    }
+    if from == to {
+        return Err(Refusal::AlreadyDone);
+    }
+    record.project = to.clone();
+    Ok(())
 }
 
 #[cfg(test)]
@@ -582,6 +603,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn only_a_scan_that_has_ended_is_transferred_and_only_from_its_project() {
+        let project = |id: &str| id.parse::<ProjectId>().unwrap();
+        let transfer = |from: &str, to: &str| Command::Transfer {
+            from: project(from),
+            to: project(to),
+            principal: crate::model::Principal::System,
+        };
+        let (waiting, running) = (fixtures::record(1, at(0)), leased());
+        assert_eq!(refused(&waiting, transfer("default", "team"), 2), Refusal::NotEnded(ScanStatus::Pending));
+        assert_eq!(refused(&running, transfer("default", "team"), 2), Refusal::NotEnded(ScanStatus::Running));
+        for resolution in [Resolution::Complete(Verdict::default()), Resolution::Fail(crash())] {
+            let ended = changed(&running, finish(1, resolution), 3);
+            assert_eq!(refused(&ended, transfer("other", "team"), 4), Refusal::InOtherProject);
+            assert_eq!(refused(&ended, transfer("default", "default"), 4), Refusal::AlreadyDone);
+            let moved = changed(&ended, transfer("default", "team"), 4);
+            let expected = ScanRecord { project: project("team"), version: ended.version + 1, ..ended.clone() };
+            assert_eq!(moved, expected, "nothing else changes");
+            assert_eq!(refused(&moved, transfer("default", "team"), 5), Refusal::InOtherProject);
+        }
+    }
+
     fn any_command() -> impl Strategy<Value = Command> {
         let resolution = || {
             prop_oneof![
@@ -599,6 +642,11 @@ mod tests {
             1 => (0..6_u64).prop_map(|token| Command::Progress { token: FencingToken(token), scanner: None, plugins: vec![] }),
             2 => (0..6_u64, resolution()).prop_map(|(token, resolution)| finish(token, resolution)),
             1 => Just(Command::Cancel { by: CancelledBy::User, principal: crate::model::Principal::Anonymous }),
+            1 => "[ab]".prop_map(|to| Command::Transfer {
+                from: ProjectId::default(),
+                to: to.parse().unwrap(),
+                principal: crate::model::Principal::Anonymous,
+            }),
             1 => ("[ab]", 0..6_u64, resolution()).prop_map(|(from, token, resolution)| Command::Rescue { from: node(&from), token: FencingToken(token), resolution }),
         ]
     }
@@ -609,7 +657,9 @@ mod tests {
             let mut record = fixtures::record(1, at(0));
             for (second, command) in commands.into_iter().enumerate() {
                 if let Transition::Changed(next) = transition(&record, &command, at(i64::try_from(second).unwrap())) {
-                    prop_assert!(!record.status().is_terminal(), "{command:?} changed an ended scan");
+                    let is_transfer = matches!(command, Command::Transfer { .. });
+                    prop_assert_eq!(record.status().is_terminal(), is_transfer, "{:?}", command);
+                    prop_assert!(!is_transfer || next.state == record.state);
                     prop_assert!(next.token >= record.token);
                     prop_assert_eq!(next.version, record.version + 1);
                     prop_assert!(next.attempts.windows(2).all(|pair| pair[0].number < pair[1].number && pair[0].token < pair[1].token));

@@ -30,5 +30,5 @@ pub use secret_sealer::{NoSealer, SealError, SecretSealer};
 pub use store::{
     AccessStore, Applied, AuditChain, AuditLog, CallHook, ClearanceStore, Coordination, DeviceLoginStore,
     DispatchStore, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl,
-    ScanQueries, ScanRepository, SecondFactorStore, StoreError, StoreHealth, Stores,
+    ScanQueries, ScanRepository, SecondFactorStore, ShareStore, StoreError, StoreHealth, Stores,
 };

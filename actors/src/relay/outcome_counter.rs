@@ -29,7 +29,7 @@ impl EventConsumer for OutcomeCounter {
     }
 
     fn wants(&self, event: &DomainEvent) -> bool {
-        counted(event).is_some()
+        !counted(event).is_empty()
     }
 
     async fn consume(&self, entries: &[OutboxEntry]) -> Result<(), DeliveryError> {

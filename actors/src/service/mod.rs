@@ -21,6 +21,7 @@ mod sealing;
 mod services;
 mod setting_rules;
 mod submission;
+mod transfer;
 #[cfg(test)]
 mod visibility_tests;
 
@@ -37,3 +38,4 @@ pub use sealing::{AuditSealer, SEAL_EVERY};
 pub use services::Services;
 pub use setting_rules::SettingRules;
 pub use submission::{Accepted, SubmitError};
+pub use transfer::TransferOutcome;

@@ -19,7 +19,7 @@ use crate::model::{
     CancelledBy, Command, Cursor, Deleted, HeldBack, ListQuery, Operation, RequestContext, ScanId, ScanOrder,
     ScanRecord, ScanRequest, ScanSnapshot, ScanState,
 };
-use crate::policy::access::{decide, holds_everywhere};
+use crate::policy::access::{decide_scan, holds_everywhere};
 use crate::policy::transition::Refusal;
 use crate::policy::waiting::Waiting;
 use crate::ports::{Applied, Control, StoreError};
@@ -93,7 +93,7 @@ impl ScanService {
             return Ok(true);
         }
         let Some(scan) = self.scan(context, id).await? else { return Ok(false) };
-        decide(&context.grants, operation, Some(&scan.record.project))?;
+        decide_scan(&context.grants, operation, &scan.record)?;
         Ok(true)
     }
 
@@ -141,16 +141,15 @@ impl ScanService {
     /// # Errors
     /// A failure of the store.
     pub async fn scan(&self, context: &RequestContext, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
-        let may_read = |scan: &Arc<ScanSnapshot>| {
-            decide(&context.grants, Operation::ReadScans, Some(&scan.record.project)).is_ok()
-        };
+        let may_read =
+            |scan: &Arc<ScanSnapshot>| decide_scan(&context.grants, Operation::ReadScans, &scan.record).is_ok();
         Ok(self.find(id).await?.filter(may_read))
     }
 
     async fn find(&self, id: ScanId) -> Result<Option<Arc<ScanSnapshot>>, StoreError> {
         let mut too_old = None;
         if let Some((snapshot, age)) = self.ports.snapshots.get_with_age(id) {
-            // An ended scan does not change any more, but another process may have deleted it.
+            // Another process may have deleted or transferred an ended scan.
             if self.is_mine(&snapshot.record) {
                 return Ok(Some(snapshot));
             }
@@ -313,6 +312,16 @@ impl ScanService {
     pub async fn delete_row(&self, context: &RequestContext, id: ScanId) -> Result<Deleted, CommandError> {
         if !self.authorize(context, id, Operation::DeleteScans).await? {
             return Ok(Deleted::Missing);
+        }
+        // Another process may have transferred the scan since the snapshot, so the row decides,
+        // too.
+        if !holds_everywhere(&context.grants, Operation::DeleteScans)
+            && let Some(record) = self.ports.store.scans.get(id).await?
+        {
+            if decide_scan(&context.grants, Operation::ReadScans, &record).is_err() {
+                return Ok(Deleted::Missing);
+            }
+            decide_scan(&context.grants, Operation::DeleteScans, &record)?;
         }
         let deleted = self.ports.store.scans.delete(id, &context.principal).await?;
         match &deleted {

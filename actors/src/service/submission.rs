@@ -13,7 +13,7 @@ use crate::model::{
     RequestContext, ScanId, ScanMode, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted,
     Target, TargetError,
 };
-use crate::policy::access::{Denial, decide};
+use crate::policy::access::{Denial, decide, decide_scan};
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
 use crate::policy::selection::{Selection, select, unknown};
@@ -131,6 +131,15 @@ impl ScanService {
         let Some(text) = draft.project.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(default_project(own));
         };
+        self.named_project(context, text).await
+    }
+
+    /// Returns the project with this id, if there is one and the principal may see it.
+    pub(super) async fn named_project(
+        &self,
+        context: &RequestContext,
+        text: &str,
+    ) -> Result<Result<ProjectId, FieldError>, StoreError> {
         let unknown = || Err(FieldError::new("project", ProjectId::UNKNOWN));
         let Ok(project) = text.parse::<ProjectId>() else { return Ok(unknown()) };
         if context.grants.role_in(&project).is_none() {
@@ -138,7 +147,7 @@ impl ScanService {
         }
         // A role in all projects says nothing about whether one exists.
         let exists = project.is_default()
-            || own.is_some()
+            || context.grants.projects_with(ProjectRole::Scanner).is_some()
             || self.ports.store.access.projects().await?.iter().any(|known| known.id == project);
         Ok(if exists { Ok(project) } else { unknown() })
     }
@@ -256,7 +265,7 @@ impl ScanService {
     ) -> Result<Option<Accepted>, SubmitError> {
         let Some(scan) = self.scan(context, id).await? else { return Ok(None) };
         let operation = permission::operation(scan.record.request.options.mode);
-        decide(&context.grants, operation, Some(&scan.record.project))?;
+        decide_scan(&context.grants, operation, &scan.record)?;
         self.check_clearance(&scan.record.project, &scan.record.request).await?;
         if !scan.status().is_terminal() {
             return Err(SubmitError::NotEnded(id, scan.status()));

@@ -1,5 +1,6 @@
 //! Property test: each read of a principal is that of a slow filter over all scans, in which
-//! `policy::access` decides about each scan.
+//! `policy::access` decides about each scan. Shares open their scans alone: lists, counts and the
+//! change log are those of the projects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use proptest::prelude::*;
 
 use crate::model::{
     CancelledBy, Command, Grants, ListQuery, NewScan, Operation, Principal, ProjectFilter, ProjectId, ProjectRole,
-    RequestContext, ScanId, ScanRecord, ScanStatus, ServerRole, StoreStats, TokenScope,
+    RequestContext, ScanId, ScanRecord, ScanStatus, ServerRole, ShareRight, SharedScan, StoreStats, TokenScope,
 };
-use crate::policy::access::decide;
+use crate::policy::access::{decide, decide_scan};
 use crate::ports::{Applied, NodeRegistry as _, ScanRepository as _};
 use crate::testing::{Cluster, Script, ScriptedRunner, fixtures};
 
@@ -33,21 +34,28 @@ fn roles() -> impl Strategy<Value = ProjectRole> {
     prop::sample::select(ProjectRole::ALL)
 }
 
-/// The rights of a random account, or of a token of it.
+/// The rights of a random account, or of a token of it, to which random scans are shared.
 fn grants() -> impl Strategy<Value = Grants> {
     let server_role = prop::option::weighted(0.2, prop::sample::select(ServerRole::ALL));
     let members = prop::collection::btree_map(0..PROJECTS.len(), roles(), 0..PROJECTS.len());
     let scope = prop::option::of((roles(), prop::option::of(0..PROJECTS.len()), any::<bool>()));
-    (server_role, members, scope).prop_map(|(server_role, members, scope)| {
+    let shares = prop::collection::btree_map(1..22_u64, prop::sample::select(ShareRight::ALL), 0..4);
+    (server_role, members, scope, shares).prop_map(|(server_role, members, scope, shares)| {
         let members: BTreeMap<ProjectId, ProjectRole> =
             members.into_iter().map(|(index, role)| (project(index), role)).collect();
         let account = Grants::new(server_role, members);
-        match scope {
+        let account = match scope {
             None => account,
             Some((role, only, has_server_role)) => {
                 account.within(&TokenScope { role, project: only.map(project), has_server_role })
             }
-        }
+        };
+        let shares = shares.into_iter().map(|(id, right)| {
+            let mut shared = SharedScan::default();
+            shared.add(right, jiff::Timestamp::MAX);
+            (ScanId(id), shared)
+        });
+        account.with_shares(shares.collect())
     })
 }
 
@@ -97,6 +105,9 @@ async fn check(scans: &[(usize, Fate, bool)], principals: Vec<Grants>) {
     let may_read = |context: &RequestContext, record: &ScanRecord| {
         decide(&context.grants, Operation::ReadScans, Some(&record.project)).is_ok()
     };
+    let may_open = |context: &RequestContext, record: &ScanRecord| {
+        decide_scan(&context.grants, Operation::ReadScans, record).is_ok()
+    };
     // The changes come first: a read of a scan puts it into the cache, which is a change.
     for context in &contexts {
         let changed = cluster.service.changes_since(context, 0);
@@ -121,7 +132,7 @@ async fn check(scans: &[(usize, Fate, bool)], principals: Vec<Grants>) {
         };
         assert_eq!(stats, expected, "{:?}", context.grants);
         for (record, _) in &all {
-            let is_visible = may_read(context, record);
+            let is_visible = may_open(context, record);
             let found = cluster.service.scan(context, record.id).await.unwrap();
             assert_eq!(found.map(|scan| scan.record.id), is_visible.then_some(record.id), "{:?}", context.grants);
             assert_eq!(cluster.service.watch(context, record.id).await.unwrap().is_some(), is_visible);

@@ -9,6 +9,7 @@ mod passkeys;
 mod provider_identities;
 mod public_links;
 mod second_factors;
+mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,6 +90,7 @@ struct State {
     clearances: clearances::ClearanceRows,
     identities: provider_identities::IdentityRows,
     public_links: public_links::PublicLinkRows,
+    shares: shares::ShareRows,
     chain: chain::ChainRows,
     history: Vec<ScanRecord>,
     forgetful: bool,
@@ -176,6 +178,12 @@ impl State {
     /// Returns an entry that `holder` holds.
     fn held(&mut self, holder: &str, key: OutboxKey) -> Option<&mut Waiting> {
         self.outbox.get_mut(&key).filter(|waiting| waiting.holder.as_deref() == Some(holder))
+    }
+
+    /// Deletes the public links and the shares of a scan.
+    fn forget_sharing(&mut self, scan: ScanId) {
+        self.public_links.retain(|_, link| link.scan != scan);
+        self.shares.retain(|_, share| share.scan != scan);
     }
 
     fn count(&mut self, call: &'static str) {
@@ -313,6 +321,9 @@ impl ScanRepository for MemoryStore {
             Transition::Changed(next) => {
                 let written = event_of(&record, &next)
                     .is_some_and(|event| state.note(now, principal_of(&command), Some(key_of(&next)), event));
+                if matches!(command, Command::Transfer { .. }) {
+                    state.forget_sharing(id);
+                }
                 state.commit((*next).clone());
                 if written {
                     self.writes.send_replace(());
@@ -333,7 +344,7 @@ impl ScanRepository for MemoryStore {
         self.writes.send_replace(());
         state.scans.remove(&id);
         state.keys.retain(|_, scan| *scan != id);
-        state.public_links.retain(|_, link| link.scan != id);
+        state.forget_sharing(id);
         self.changed.notify_waiters();
         Ok(Deleted::Gone(record))
     }
@@ -675,14 +686,15 @@ impl Outbox for MemoryStore {
                 continue;
             }
             waiting.accepted_by.push(OUTCOMES.to_owned());
-            let Some(OutcomeChange { project, status, at, more }) = counted(&entry.event) else { continue };
-            let day = state.days.entry(at.to_zoned_datetime(TimeZone::UTC).date()).or_default();
-            let counts = day.entry(project.clone()).or_default();
-            match status {
-                ScanStatus::Completed => counts[0] += more,
-                ScanStatus::Failed => counts[1] += more,
-                ScanStatus::Cancelled => counts[2] += more,
-                ScanStatus::Pending | ScanStatus::Running => {}
+            for OutcomeChange { project, status, at, more } in counted(&entry.event) {
+                let day = state.days.entry(at.to_zoned_datetime(TimeZone::UTC).date()).or_default();
+                let counts = day.entry(project.clone()).or_default();
+                match status {
+                    ScanStatus::Completed => counts[0] += more,
+                    ScanStatus::Failed => counts[1] += more,
+                    ScanStatus::Cancelled => counts[2] += more,
+                    ScanStatus::Pending | ScanStatus::Running => {}
+                }
             }
         }
         Ok(())

@@ -20,6 +20,7 @@ pub mod queue_control;
 pub mod scan_queries;
 pub mod scan_repository;
 pub mod second_factors;
+pub mod shares;
 pub mod store_health;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ use crate::policy::transition::Refusal;
 use crate::ports::{
     AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore,
     EventConsumer, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl,
-    ScanQueries, ScanRepository, SecondFactorStore, StoreHealth,
+    ScanQueries, ScanRepository, SecondFactorStore, ShareStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -73,6 +74,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + ProviderIdentityStore
         + PublicLinkStore
         + DeviceLoginStore
+        + ShareStore
         + StoreHealth;
 
     /// Returns an empty store.
@@ -135,6 +137,7 @@ macro_rules! store_conformance_tests {
         $crate::provider_identities_cases! { $harness }
         $crate::public_links_cases! { $harness }
         $crate::device_logins_cases! { $harness }
+        $crate::shares_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }
         $crate::audit_chain_cases! { $harness }

@@ -93,9 +93,10 @@ pub trait AccessStore: Send + Sync + 'static {
         by: &Principal,
     ) -> Result<u64, StoreError>;
 
-    /// Deletes the sessions, tokens, links, public links, pending sign-ins, device logins and
-    /// sign-ins that wait for the identity provider which expired before `at`, and the sessions
-    /// that were not used since `idle_since`. Returns how many sessions there were.
+    /// Deletes what expired before `at`: sessions, tokens, links, public links, shares, pending
+    /// sign-ins, sign-ins that wait for the identity provider, device logins, mail addresses that
+    /// wait for their confirmation, and used challenges. Deletes also the sessions that were not
+    /// used since `idle_since`. Returns how many sessions there were.
     async fn delete_expired(&self, at: Timestamp, idle_since: Timestamp) -> Result<u64, StoreError>;
 
     /// Stores a token. Returns `false` if there is no such account.

@@ -21,6 +21,7 @@ mod queries;
 mod queue;
 mod scans;
 mod second_factors;
+mod shares;
 mod stores;
 mod turns;
 
@@ -30,7 +31,7 @@ pub mod prelude {
         AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _,
         DeviceLoginStore as _, DispatchStore as _, MailStore as _, NodeRegistry as _, Outbox as _, PasskeyStore as _,
         ProviderIdentityStore as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
-        SecondFactorStore as _, StoreHealth as _,
+        SecondFactorStore as _, ShareStore as _, StoreHealth as _,
     };
 }
 
@@ -52,5 +53,6 @@ pub use queries::ScanQueries;
 pub use queue::QueueControl;
 pub use scans::{Applied, ScanRepository};
 pub use second_factors::SecondFactorStore;
+pub use shares::ShareStore;
 pub use stores::Stores;
 pub use turns::Coordination;

@@ -5,19 +5,20 @@ use jiff::Timestamp;
 
 use super::StoreError;
 use super::hooked::{CallHook, Hooked};
-use crate::model::{Principal, PublicLink, PublicLinkId, ScanId, SecretDigest};
+use crate::model::{Principal, ProjectId, PublicLink, PublicLinkId, ScanId, SecretDigest};
 
 /// Keeps the public links of scans. Each change, and each opening that is to be recorded, writes
 /// its entry of the audit log in the same transaction. The callers give the times, by their own
 /// clocks.
 ///
-/// The deletion of a scan deletes its links in the same transaction. Links that have expired are
+/// The deletion of a scan and its transfer to another project delete its links in the same
+/// transaction. Links that have expired are
 /// deleted by [`AccessStore::delete_expired`](super::AccessStore::delete_expired).
 #[async_trait]
 pub trait PublicLinkStore: Send + Sync + 'static {
-    /// Stores a link, on behalf of its creator. Returns `false`, and changes nothing, if there is
-    /// no such scan.
-    async fn create_public_link(&self, link: PublicLink) -> Result<bool, StoreError>;
+    /// Stores a link of a scan that is in `project`, on behalf of its creator. Returns `false`, and
+    /// changes nothing, if there is no such scan, or if it is in another project now.
+    async fn create_public_link(&self, link: PublicLink, project: &ProjectId) -> Result<bool, StoreError>;
 
     /// Returns the links of a scan, newest first; expired ones until they are deleted.
     async fn public_links(&self, scan: ScanId) -> Result<Vec<PublicLink>, StoreError>;
@@ -41,8 +42,8 @@ pub trait PublicLinkStore: Send + Sync + 'static {
 
 #[async_trait]
 impl<S: PublicLinkStore + ?Sized, H: CallHook> PublicLinkStore for Hooked<S, H> {
-    async fn create_public_link(&self, link: PublicLink) -> Result<bool, StoreError> {
-        self.hook.around("create_public_link", self.inner.create_public_link(link)).await
+    async fn create_public_link(&self, link: PublicLink, project: &ProjectId) -> Result<bool, StoreError> {
+        self.hook.around("create_public_link", self.inner.create_public_link(link, project)).await
     }
 
     async fn public_links(&self, scan: ScanId) -> Result<Vec<PublicLink>, StoreError> {

@@ -27,6 +27,7 @@ pub enum Applied {
 /// - [`Command::Lease`] additionally checks, in the same transaction, that the queue is not paused
 ///   ([`Refusal::QueuePaused`]), that the node's lease is valid ([`Refusal::NodeLeaseEnded`] if
 ///   not) and that the node is not draining ([`Refusal::NodeDraining`]).
+/// - [`Command::Transfer`] additionally deletes the public links and the shares of the scan.
 #[async_trait]
 pub trait ScanRepository: Send + Sync + 'static {
     /// Accepts a scan and assigns the next id.

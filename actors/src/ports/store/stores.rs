@@ -6,7 +6,7 @@ use super::hooked::{CallHook, Hooked};
 use super::{
     AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore, MailStore,
     NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
-    ScanRepository, SecondFactorStore, StoreHealth,
+    ScanRepository, SecondFactorStore, ShareStore, StoreHealth,
 };
 
 /// The store ports. One adapter implements all of them; a caller takes only the port that it needs.
@@ -47,6 +47,8 @@ pub struct Stores {
     pub public_links: Arc<dyn PublicLinkStore>,
     /// Device logins.
     pub device_logins: Arc<dyn DeviceLoginStore>,
+    /// The shares of scans.
+    pub shares: Arc<dyn ShareStore>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -73,6 +75,7 @@ impl Stores {
             + ProviderIdentityStore
             + PublicLinkStore
             + DeviceLoginStore
+            + ShareStore
             + StoreHealth,
     {
         Self {
@@ -93,6 +96,7 @@ impl Stores {
             identities: Arc::<S>::clone(store),
             public_links: Arc::<S>::clone(store),
             device_logins: Arc::<S>::clone(store),
+            shares: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -118,6 +122,7 @@ impl Stores {
             identities: Arc::new(Hooked::new(self.identities, hook)),
             public_links: Arc::new(Hooked::new(self.public_links, hook)),
             device_logins: Arc::new(Hooked::new(self.device_logins, hook)),
+            shares: Arc::new(Hooked::new(self.shares, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }

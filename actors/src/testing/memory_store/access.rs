@@ -268,6 +268,7 @@ impl AccessStore for MemoryStore {
         let mut state = self.state();
         state.public_links.retain(|_, link| link.expires_at > at);
         state.identities.waiting.retain(|_, waiting| waiting.expires_at > at);
+        state.shares.retain(|_, share| share.is_current(at));
         let AccessRows { sessions, tokens, links, pending, mail_requests, challenges, device_logins, .. } =
             &mut state.access;
         let before = sessions.len();

@@ -9,7 +9,7 @@ pub(super) type PublicLinkRows = BTreeMap<SecretDigest, PublicLink>;
 
 impl State {
     /// Keeps what happened to a scan, which no consumer gets.
-    fn note_about(&mut self, at: Timestamp, principal: Principal, scan: ScanId, event: DomainEvent) {
+    pub(super) fn note_about(&mut self, at: Timestamp, principal: Principal, scan: ScanId, event: DomainEvent) {
         if !self.forgetful {
             self.audit.push(AuditEntry { at, principal, scan: Some(scan), event });
         }
@@ -18,9 +18,9 @@ impl State {
 
 #[async_trait]
 impl PublicLinkStore for MemoryStore {
-    async fn create_public_link(&self, link: PublicLink) -> Result<bool, StoreError> {
+    async fn create_public_link(&self, link: PublicLink, project: &ProjectId) -> Result<bool, StoreError> {
         let mut state = self.state();
-        if !state.scans.contains_key(&link.scan) {
+        if state.scans.get(&link.scan).is_none_or(|scan| scan.project != *project) {
             return Ok(false);
         }
         let event = DomainEvent::PublicLinkCreated { link: link.id.clone(), expires_at: link.expires_at };

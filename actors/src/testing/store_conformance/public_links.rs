@@ -58,7 +58,7 @@ fn link(byte: u8, scan: ScanId, created: i64) -> PublicLink {
 
 async fn create<H: StoreHarness>(world: &World<H>, all: &[PublicLink]) {
     for link in all {
-        assert!(world.store.create_public_link(link.clone()).await.unwrap());
+        assert!(world.store.create_public_link(link.clone(), &ProjectId::default()).await.unwrap());
     }
 }
 
@@ -89,9 +89,12 @@ pub async fn a_public_link_is_read_as_it_was_written<H: StoreHarness>(world: Wor
     assert_eq!(all[2], (event(&foreign), Principal::System, Some(other)));
 }
 
-/// Without the scan, nothing is stored.
+/// Without the scan in the project, nothing is stored.
 pub async fn a_public_link_needs_its_scan<H: StoreHarness>(world: World<H>) {
-    assert!(!world.store.create_public_link(link(1, ScanId(77), 0)).await.unwrap());
+    let there = world.scan("example.com").await.id;
+    for (scan, project) in [(ScanId(77), "default"), (there, "web")] {
+        assert!(!world.store.create_public_link(link(1, scan, 0), &project.parse().unwrap()).await.unwrap());
+    }
     assert_eq!(world.store.public_links(ScanId(77)).await.unwrap(), []);
     assert_eq!(world.store.public_link(digest(1), at(0)).await.unwrap(), None);
     assert!(audited(&world).await.is_empty());
