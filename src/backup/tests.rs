@@ -12,7 +12,8 @@ use kastrel_actors::model::{
     FailureKind, LinkPurpose, LinkResult, ListQuery, NewAccount, NewSecondFactor, OneTimeLink, Passkey,
     PasskeyAddition, PendingSignIn, PluginResult, PluginStatus, Principal, Priority, Project, ProjectFilter, ProjectId,
     ProjectRole, ProviderIdentity, ProviderSignIn, Pruning, PublicLink, Resolution, ScanId, ScanRecord, ScanState,
-    SealContent, SecretDigest, ServerRole, Session, SignedChallenge, Submitted, TokenRecord, TokenScope, Verdict,
+    SealContent, SecretDigest, ServerRole, Session, Share, ShareCreated, ShareRight, SignedChallenge, Submitted,
+    TokenRecord, TokenScope, Verdict,
 };
 use kastrel_actors::policy::audit_chain::{ChainCheck, ChainReport, ChainTrust};
 use kastrel_actors::ports::store::prelude::*;
@@ -173,8 +174,9 @@ fn identity() -> ProviderIdentity {
     ProviderIdentity::new("https://id.example", "auth0|\"7'").unwrap()
 }
 
-/// Adds a public link of scan 3, which was opened once.
-async fn add_public_link(store: &SurrealStore) {
+/// Adds a share and a public link of scan 3, which was opened once.
+async fn add_shares(store: &SurrealStore) {
+    let scan = store.get(ScanId(3)).await.unwrap().unwrap();
     let link = PublicLink {
         id: "a1B2c3D4e5".parse().unwrap(),
         key: SecretDigest::new([8; 32]),
@@ -187,8 +189,17 @@ async fn add_public_link(store: &SurrealStore) {
         opened: 0,
         opened_at: None,
     };
-    assert!(store.create_public_link(link.clone()).await.unwrap());
+    assert!(store.create_public_link(link.clone(), &scan.project).await.unwrap());
     assert!(store.open_public_link(&link, at(), Some("::1")).await.unwrap());
+    let share = Share {
+        scan: ScanId(3),
+        grantee: "user:ana".parse().unwrap(),
+        right: ShareRight::Edit,
+        created_by: Principal::System,
+        created_at: at(),
+        expires_at: None,
+    };
+    assert_eq!(store.create_share(share, &scan.project, 1).await.unwrap(), ShareCreated::Created);
 }
 
 /// Also over several pages, of which each ends at another row.
@@ -197,7 +208,7 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
     run(async {
         let store = full().await;
         add_accounts(&store).await;
-        add_public_link(&store).await;
+        add_shares(&store).await;
         add_identity(&store).await;
         let (file, written) = backup(&store).await;
         let text = String::from_utf8(file.clone()).unwrap();
@@ -230,6 +241,9 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         assert_eq!(restored.account_of_identity(&identity()).await.unwrap(), Some(ana.clone()));
         let waiting = restored.take_provider_sign_in(SecretDigest::new([10; 32]), at()).await.unwrap();
         assert_eq!(waiting, None, "sign-ins are not exported");
+        let shares = restored.shares_of_scan(ScanId(3)).await.unwrap();
+        assert_eq!(shares, store.shares_of_scan(ScanId(3)).await.unwrap());
+        assert_eq!(shares.len(), 1);
         assert_eq!(restored.sessions(&ana).await.unwrap(), []);
         let factor = restored.second_factor(&ana).await.unwrap();
         assert_eq!(factor, store.second_factor(&ana).await.unwrap());
@@ -247,10 +261,10 @@ fn accounts_projects_tokens_and_clearances_are_restored_without_sessions_and_lin
         while let Some(last) = rows.last().and_then(|page| page.last()).cloned() {
             rows.push(store.export_access(schema, Some(&last), 1).await.unwrap());
         }
-        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 1 + 2 + 3 + 1 + 2 + 2 + 1);
+        assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), 1 + 2 + 1 + 1 + 2 + 3 + 1 + 2 + 2 + 1 + 1);
         assert_eq!(rows[0], [whole]);
-        let of_14 = store.export_access(14, rows[rows.len() - 5].last(), 100).await.unwrap();
-        assert_eq!(of_14, [], "schema 14 has neither clearances nor public links");
+        let of_14 = store.export_access(14, rows[rows.len() - 6].last(), 100).await.unwrap();
+        assert_eq!(of_14, [], "schema 14 has neither clearances nor public links nor shares");
         assert_eq!(store.export_access(10, None, 100).await.unwrap(), [], "an earlier schema has no accounts");
         let earlier = store.export_access(16, None, 100).await.unwrap();
         assert!(!earlier.is_empty() && earlier != rows[0], "a schema with accounts has no second factors");

@@ -68,6 +68,16 @@ const WRITE_EVENT: &str = update_with!(write_event!(),);
 /// The update that ends a scan, with its event and the scan's `ended` and `found` rows.
 const WRITE_END: &str = update_with!(write_ended!(), write_event!(),);
 
+/// The transfer of a scan that has ended, with its event. Its `ended` and `found` rows go to the
+/// other project, and its public links and shares end. The relay moves the count of its day.
+const WRITE_TRANSFER: &str = update_with!(
+    write_ended!(),
+    "UPDATE $key SET project = $ended.project RETURN NONE;
+    DELETE public_link WHERE scan = $ended.number RETURN NONE;
+    DELETE share WHERE scan = $ended.number RETURN NONE;",
+    write_event!(),
+);
+
 /// The result of a write.
 enum Written {
     Yes,
@@ -99,6 +109,7 @@ impl Inner {
             event,
         };
         let sql = match (&arguments.ended, &arguments.event) {
+            (Some(_), _) if matches!(command, Command::Transfer { .. }) => WRITE_TRANSFER,
             (Some(_), _) => WRITE_END,
             (None, Some(_)) => WRITE_EVENT,
             (None, None) => WRITE,
@@ -132,7 +143,7 @@ impl SurrealStore {
         let mut unanswered: Option<ScanRecord> = None;
         loop {
             let Some(read) = self.read(id).await? else { return Ok(Applied::Missing) };
-            if unanswered.as_ref().is_some_and(|wanted| was_made(wanted, &read.record)) {
+            if unanswered.as_ref().is_some_and(|wanted| was_made_by(command, wanted, &read.record)) {
                 return Ok(Applied::Committed(read.record));
             }
             unanswered = unanswered.filter(|wanted| wanted.version == read.record.version + 1);
@@ -150,7 +161,7 @@ impl SurrealStore {
                     tries.after(error).await?;
                     unanswered = Some(next);
                 }
-                Written::Unknown(error) => return self.read_back(id, next, error).await,
+                Written::Unknown(error) => return self.read_back(id, command, next, error).await,
                 Written::Failed(error) => return Err(error.into()),
             }
         }
@@ -158,31 +169,47 @@ impl SurrealStore {
 
     /// Determines the outcome of a write that failed with an ambiguous error by reading the row.
     /// Returns the error if the row does not show the write.
-    async fn read_back(&self, id: ScanId, wanted: ScanRecord, error: CallError) -> Result<Applied, StoreError> {
+    async fn read_back(
+        &self,
+        id: ScanId,
+        command: &Command,
+        wanted: ScanRecord,
+        error: CallError,
+    ) -> Result<Applied, StoreError> {
         match self.read(id).await {
-            Ok(Some(read)) if was_made(&wanted, &read.record) => Ok(Applied::Committed(read.record)),
+            Ok(Some(read)) if was_made_by(command, &wanted, &read.record) => Ok(Applied::Committed(read.record)),
             _ => Err(error.into()),
         }
     }
 }
 
+/// Like [`was_made`], for the write of a command. Two transfers keep the same end, so of them only
+/// the content of the same version says which was made.
+fn was_made_by(command: &Command, wanted: &ScanRecord, found: &ScanRecord) -> bool {
+    let is_transfer = matches!(command, Command::Transfer { .. });
+    (!is_transfer || found.version == wanted.version) && was_made(wanted, found)
+}
+
 /// True if the write of `wanted` is part of the history of `found`.
 ///
 /// If the versions are equal, the content decides. After later changes, a write that ended an
-/// attempt is still recognized by the token, the node and the times of that attempt, which no other
-/// write shares.
+/// attempt or the scan is still recognized by the token, the node and the times of that end, which
+/// no other write shares.
 pub(super) fn was_made(wanted: &ScanRecord, found: &ScanRecord) -> bool {
     if found.version == wanted.version {
         return found == wanted;
     }
-    let ended = wanted.attempts.last().filter(|_| found.version > wanted.version);
-    ended.is_some_and(|attempt| match &wanted.state {
+    if found.version < wanted.version {
+        return false;
+    }
+    match &wanted.state {
         // It ended an attempt: only that makes a row pending.
-        ScanState::Pending { .. } => found.attempts.contains(attempt),
-        // Later progress replaced it; and a finished row does not change any more.
-        ScanState::Running { .. }
-        | ScanState::Completed { .. }
-        | ScanState::Failed { .. }
-        | ScanState::Cancelled { .. } => false,
-    })
+        ScanState::Pending { .. } => wanted.attempts.last().is_some_and(|attempt| found.attempts.contains(attempt)),
+        // Later progress replaced it.
+        ScanState::Running { .. } => false,
+        // A finished row changes only by transfers, which keep the end.
+        ScanState::Completed { .. } | ScanState::Failed { .. } | ScanState::Cancelled { .. } => {
+            found.state == wanted.state && found.attempts == wanted.attempts
+        }
+    }
 }

@@ -39,6 +39,7 @@ const DELETE: &str = concat!(
         FOR $one IN $ended.found { DELETE $one.key RETURN NONE; };
         IF $idempotency != NONE { DELETE $idempotency RETURN NONE; };
         DELETE public_link WHERE scan = $number RETURN NONE;
+        DELETE share WHERE scan = $number RETURN NONE;
         ",
     write_event!(),
     "

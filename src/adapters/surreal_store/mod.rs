@@ -4,8 +4,8 @@
 //!   `ended`, `found`, `day`, `outbox`, `dead_letter`, `audit`, `node`, `pause`, `backfill`,
 //!   `restore`, `high_water`, `storage_event`, `account`, `membership`, `project`, `session`,
 //!   `token`, `one_time_link`, `clearance`, `audit_open`, `audit_seal`, `audit_key`, `audit_head`,
-//!   `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `mail_request`, `passkey`,
-//!   `passkey_owner`, `signed_challenge`, `provider_identity`, `provider_subject`,
+//!   `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `share`, `mail_request`,
+//!   `passkey`, `passkey_owner`, `signed_challenge`, `provider_identity`, `provider_subject`,
 //!   `provider_sign_in`, `device_login` and `migration` of one database: embedded, with the lock of
 //!   the data folder, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
@@ -62,6 +62,7 @@ mod replace;
 mod results;
 mod row;
 mod server_engine;
+mod shares;
 mod split;
 mod steps;
 mod store;
@@ -88,7 +89,7 @@ pub use store::SurrealStore;
 pub use transfer::{AttemptPlugin, Exported, ExportedScan, Import, ImportError, Metadata};
 pub use transfer_access::{
     ExportedAccess, ExportedAccount, ExportedClearance, ExportedIdentity, ExportedMembership, ExportedPasskey,
-    ExportedProject, ExportedPublicLink, ExportedRecoveryCode, ExportedSecondFactor, ExportedToken,
+    ExportedProject, ExportedPublicLink, ExportedRecoveryCode, ExportedSecondFactor, ExportedShare, ExportedToken,
 };
 pub use transfer_audit::ExportedEntry;
 pub use transfer_chain::{ExportedChain, ExportedHead, ExportedSeal, ExportedSealKey};

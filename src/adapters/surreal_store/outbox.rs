@@ -118,6 +118,12 @@ struct Letters {
 #[derive(Debug, Clone, SurrealValue)]
 struct Counted {
     key: RecordId,
+    days: Vec<CountedDay>,
+}
+
+/// What an entry changes in the row of a project and a day.
+#[derive(Debug, Clone, SurrealValue)]
+struct CountedDay {
     day: RecordId,
     project: String,
     date: i64,
@@ -197,10 +203,12 @@ const COUNT: &str = "
         LET $done = SELECT VALUE done FROM ONLY $one.key;
         IF $done != NONE AND $consumer NOT IN $done {
             UPDATE $one.key SET done += $consumer RETURN NONE;
-            UPSERT $one.day SET
-                project = $one.project, date = $one.date, completed = (completed ?? 0) + $one.completed, failed = (failed ?? 0) + $one.failed,
-                cancelled = (cancelled ?? 0) + $one.cancelled
-                RETURN NONE;
+            FOR $part IN $one.days {
+                UPSERT $part.day SET
+                    project = $part.project, date = $part.date, completed = (completed ?? 0) + $part.completed,
+                    failed = (failed ?? 0) + $part.failed, cancelled = (cancelled ?? 0) + $part.cancelled
+                    RETURN NONE;
+            };
         };
     };
     COMMIT;";
@@ -309,20 +317,23 @@ fn key(scan: i64, version: i64) -> Result<OutboxKey, StoreError> {
     Ok(OutboxKey { scan: ScanId(row::unsigned(scan)?), version: row::unsigned(version)? })
 }
 
-/// The row of an end or a deletion; `None` for other events.
+/// The rows of an end, a deletion or a transfer; `None` for other events.
 fn counted_row(entry: &OutboxEntry) -> Result<Option<Counted>, StoreError> {
-    let Some(OutcomeChange { project, status, at, more }) = counted(&entry.event) else { return Ok(None) };
-    let (day, date) = ended::day_row(project, entry.key.scan, at);
-    let of = |wanted: ScanStatus| if status == wanted { more } else { 0 };
-    Ok(Some(Counted {
-        key: outbox_key(entry.key)?,
-        day,
-        project: project.to_string(),
-        date,
-        completed: of(ScanStatus::Completed),
-        failed: of(ScanStatus::Failed),
-        cancelled: of(ScanStatus::Cancelled),
-    }))
+    let counted_day = |change: OutcomeChange<'_>| {
+        let OutcomeChange { project, status, at, more } = change;
+        let (day, date) = ended::day_row(project, entry.key.scan, at);
+        let of = |wanted: ScanStatus| if status == wanted { more } else { 0 };
+        CountedDay {
+            day,
+            project: project.to_string(),
+            date,
+            completed: of(ScanStatus::Completed),
+            failed: of(ScanStatus::Failed),
+            cancelled: of(ScanStatus::Cancelled),
+        }
+    };
+    let days: Vec<CountedDay> = counted(&entry.event).into_iter().map(counted_day).collect();
+    if days.is_empty() { Ok(None) } else { Ok(Some(Counted { key: outbox_key(entry.key)?, days })) }
 }
 
 /// Logs a row that cannot be read.

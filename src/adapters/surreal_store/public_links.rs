@@ -2,14 +2,15 @@
 //!
 //! Each change and its entry of the audit log are one transaction. A call that is repeated after a
 //! lost response finds its own change by `made_by`; a revocation whose row was there before the
-//! lost response, and is gone after it, was committed. The deletion of a scan deletes its links
-//! (`delete`), and reads of the scan's row FOR UPDATE keep a link from being created meanwhile.
+//! lost response, and is gone after it, was committed. The deletion of a scan (`delete`) and its
+//! transfer (`apply`) delete its links, and reads of the scan's row FOR UPDATE keep a link from
+//! being created meanwhile.
 
 use std::cmp::Reverse;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use kastrel_actors::model::{DomainEvent, Principal, PublicLink, PublicLinkId, ScanId, SecretDigest};
+use kastrel_actors::model::{DomainEvent, Principal, ProjectId, PublicLink, PublicLinkId, ScanId, SecretDigest};
 use kastrel_actors::ports::{PublicLinkStore, StoreError};
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -58,6 +59,7 @@ struct OneLink {
 struct CreateArguments {
     key: RecordId,
     of_scan: RecordId,
+    project: String,
     row: LinkRow,
     event: EventRows,
 }
@@ -98,11 +100,11 @@ const LINK: &str =
     concat!("RETURN { found: (SELECT ", link_columns!(), " FROM ONLY $key WHERE expires_at > $until) };");
 
 /// The secret of a link is random, so a row with its digest is that of an earlier, equal call. FOR
-/// UPDATE makes the commit fail if the scan is deleted in the meantime.
+/// UPDATE makes the commit fail if the scan is deleted or transferred in the meantime.
 const CREATE: &str = concat!(
     "
     BEGIN;
-    LET $has_scan = (SELECT VALUE version FROM ONLY $of_scan FOR UPDATE) != NONE;
+    LET $has_scan = (SELECT VALUE project FROM ONLY $of_scan FOR UPDATE) = $project;
     IF $has_scan AND (SELECT VALUE digest FROM ONLY $key) = NONE {
         CREATE $key SET
             name = $row.name, digest = $row.digest, scan = $row.scan, label = $row.label, created_by = $row.created_by,
@@ -183,19 +185,25 @@ impl LinkRow {
 
 impl SurrealStore {
     /// The rows of an event about a scan, which no consumer gets.
-    fn audited_about(&self, event: &DomainEvent, by: &Principal, scan: ScanId) -> Result<EventRows, StoreError> {
+    pub(super) fn audited_about(
+        &self,
+        event: &DomainEvent,
+        by: &Principal,
+        scan: ScanId,
+    ) -> Result<EventRows, StoreError> {
         EventRows::new(event, by, None, self.inner.offset())?.about(Some(scan))
     }
 }
 
 #[async_trait]
 impl PublicLinkStore for SurrealStore {
-    async fn create_public_link(&self, link: PublicLink) -> Result<bool, StoreError> {
+    async fn create_public_link(&self, link: PublicLink, project: &ProjectId) -> Result<bool, StoreError> {
         let Some(of_scan) = row::scan_key(link.scan) else { return Ok(false) };
         let event = DomainEvent::PublicLinkCreated { link: link.id.clone(), expires_at: link.expires_at };
         let arguments = CreateArguments {
             key: link_key(link.key),
             of_scan,
+            project: project.to_string(),
             event: self.audited_about(&event, &link.created_by, link.scan)?,
             row: LinkRow::new(link)?,
         };
@@ -275,7 +283,7 @@ mod tests {
             opened: 0,
             opened_at: None,
         };
-        assert!(store.create_public_link(link.clone()).await.unwrap());
+        assert!(store.create_public_link(link.clone(), &ProjectId::default()).await.unwrap());
         let event = DomainEvent::PublicLinkOpened { link: link.id.clone(), address: "::1".into() };
         let arguments = OpenArguments {
             key: link_key(link.key),

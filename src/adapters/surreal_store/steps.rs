@@ -31,10 +31,11 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 17, sql: include_str!("migrations/0017_second_factors.surql") },
     Step { version: 18, sql: include_str!("migrations/0018_token_networks.surql") },
     Step { version: 19, sql: include_str!("migrations/0019_public_links.surql") },
+    Step { version: 20, sql: include_str!("migrations/0020_shares.surql") },
     Step { version: 21, sql: include_str!("migrations/0021_provider_identities.surql") },
     Step { version: 22, sql: include_str!("migrations/0022_passkeys.surql") },
-    Step { version: 24, sql: include_str!("migrations/0024_mail.surql") },
     Step { version: 23, sql: include_str!("migrations/0023_device_logins.surql") },
+    Step { version: 24, sql: include_str!("migrations/0024_mail.surql") },
 ];
 
 /// The schema version of this program.

@@ -251,6 +251,7 @@ const BEGIN: &str = "
         DELETE pending_sign_in RETURN NONE;
         DELETE mail_request RETURN NONE;
         DELETE device_login RETURN NONE;
+        DELETE provider_sign_in RETURN NONE;
         UPSERT restore:running SET since = $now, run = $run RETURN NONE;
         DELETE backfill RETURN NONE;
     };
@@ -258,7 +259,7 @@ const BEGIN: &str = "
     COMMIT;";
 
 /// Deletes some rows at a time, because a transaction is held in memory.
-const CLEAR: &str = "
+pub(super) const CLEAR: &str = "
     BEGIN;
     IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
     LET $scans = SELECT VALUE id FROM scan LIMIT 500;
@@ -277,9 +278,12 @@ const CLEAR: &str = "
     LET $seals = SELECT VALUE id FROM audit_seal LIMIT 500;
     LET $factors = SELECT VALUE id FROM second_factor LIMIT 500;
     LET $codes = SELECT VALUE id FROM recovery_code LIMIT 500;
+    LET $passkeys = SELECT VALUE id FROM passkey LIMIT 500;
+    LET $passkey_owners = SELECT VALUE id FROM passkey_owner LIMIT 500;
     LET $links = SELECT VALUE id FROM public_link LIMIT 500;
     LET $identities = SELECT VALUE id FROM provider_identity LIMIT 500;
     LET $subjects = SELECT VALUE id FROM provider_subject LIMIT 500;
+    LET $shares = SELECT VALUE id FROM share LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -296,11 +300,14 @@ const CLEAR: &str = "
     DELETE $seals RETURN NONE;
     DELETE $factors RETURN NONE;
     DELETE $codes RETURN NONE;
+    DELETE $passkeys RETURN NONE;
+    DELETE $passkey_owners RETURN NONE;
     DELETE $links RETURN NONE;
     DELETE $identities RETURN NONE;
     DELETE $subjects RETURN NONE;
+    DELETE $shares RETURN NONE;
     RETURN {
-        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $links, $identities, $subjects)),
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $passkeys, $passkey_owners, $links, $identities, $subjects, $shares)),
     };
     COMMIT;";
 

@@ -1,8 +1,8 @@
 //! Exports and imports accounts, memberships, projects, clearances, API tokens, public links,
-//! second factors, recovery codes, passkeys and the identities of an identity provider: their part
-//! of backup and restore. The secret of a second factor stays sealed. Sessions, pending sign-ins,
-//! used challenges, one-time links and mail addresses that wait for their confirmation are not
-//! exported: everybody signs in again after a restore.
+//! shares, second factors, recovery codes, passkeys and the identities of an identity provider:
+//! their part of backup and restore. The secret of a second factor stays sealed. Sessions, pending
+//! sign-ins, used challenges, one-time links and mail addresses that wait for their confirmation
+//! are not exported: everybody signs in again after a restore.
 //!
 //! Rows that belong to an account are exported before the accounts. An account is never deleted, so
 //! each of them has its account in the backup, also if it is created during the export.
@@ -25,10 +25,12 @@ const FIRST_WITH_CLEARANCES: i64 = 15;
 const FIRST_WITH_FACTORS: i64 = 17;
 /// The first schema with public links.
 const FIRST_WITH_LINKS: i64 = 19;
-/// The first schema with passkeys.
-const FIRST_WITH_PASSKEYS: i64 = 22;
+/// The first schema with shares.
+const FIRST_WITH_SHARES: i64 = 20;
 /// The first schema with identities of an identity provider.
 const FIRST_WITH_IDENTITIES: i64 = 21;
+/// The first schema with passkeys.
+const FIRST_WITH_PASSKEYS: i64 = 22;
 
 /// A row of accounts or projects as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ pub enum ExportedAccess {
     ProviderIdentity(ExportedIdentity),
     /// A public link of a scan.
     PublicLink(ExportedPublicLink),
+    /// A share of a scan.
+    Share(ExportedShare),
 }
 
 /// The row of an API token.
@@ -185,6 +189,20 @@ pub struct ExportedPublicLink {
     opened_at: Option<i64>,
 }
 
+/// The row of a share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, SurrealValue)]
+#[serde(deny_unknown_fields)]
+pub struct ExportedShare {
+    grantee: String,
+    scan: i64,
+    /// The scan as a part of the key.
+    number: String,
+    right: String,
+    created_by: String,
+    created_at: i64,
+    expires_at: i64,
+}
+
 /// The tables, in the order of the export.
 #[derive(Debug, Clone, Copy)]
 enum Table {
@@ -198,6 +216,7 @@ enum Table {
     Account,
     Clearance,
     PublicLink,
+    Share,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -224,6 +243,7 @@ struct ImportRows {
     passkeys: Vec<ExportedPasskey>,
     identities: Vec<ExportedIdentity>,
     links: Vec<ExportedPublicLink>,
+    shares: Vec<ExportedShare>,
 }
 
 const SECOND_FACTORS: &str =
@@ -233,6 +253,7 @@ const RECOVERY_CODES: &str = "RETURN { rows: (SELECT account, digest FROM $range
 
 const PASSKEYS: &str = "
     RETURN { rows: (SELECT name, account, label, user_handle, credential, created_at, used_at FROM $range LIMIT $limit) };";
+
 const PROVIDER_IDENTITIES: &str =
     "RETURN { rows: (SELECT account, issuer, subject, linked_at FROM $range LIMIT $limit) };";
 
@@ -251,6 +272,9 @@ const CLEARANCES: &str = "
 
 const PUBLIC_LINKS: &str = "
     RETURN { rows: (SELECT name, digest, scan, label, created_by, created_at, expires_at, password, opened, opened_at FROM $range LIMIT $limit) };";
+
+const SHARES: &str = "
+    RETURN { rows: (SELECT grantee, scan, <string> scan AS number, right, created_by, created_at, expires_at FROM $range LIMIT $limit) };";
 
 const IMPORT: &str = "
     BEGIN;
@@ -298,10 +322,10 @@ const IMPORT: &str = "
             created_at = $row.created_at, used_at = $row.used_at, made_by = $run
             RETURN NONE;
     };
-
     FOR $row IN $identities {
         UPSERT type::record('provider_identity', [$row.account]) SET
-            account = $row.account, issuer = $row.issuer, subject = $row.subject, linked_at = $row.linked_at, made_by = $run RETURN NONE;
+            account = $row.account, issuer = $row.issuer, subject = $row.subject, linked_at = $row.linked_at, made_by = $run
+            RETURN NONE;
         LET $digest = crypto::sha256($row.issuer + '\n' + $row.subject);
         UPSERT type::record('provider_subject', [$digest]) SET digest = $digest, account = $row.account RETURN NONE;
     };
@@ -312,10 +336,16 @@ const IMPORT: &str = "
             opened_at = $row.opened_at, made_by = $run
             RETURN NONE;
     };
+    FOR $row IN $shares {
+        UPSERT type::record('share', [$row.grantee, $row.number]) SET
+            grantee = $row.grantee, scan = $row.scan, right = $row.right, created_by = $row.created_by, created_at = $row.created_at,
+            expires_at = $row.expires_at, made_by = $run
+            RETURN NONE;
+    };
     COMMIT;";
 
 impl Table {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::SecondFactor,
         Self::RecoveryCode,
         Self::Passkey,
@@ -326,6 +356,7 @@ impl Table {
         Self::Account,
         Self::Clearance,
         Self::PublicLink,
+        Self::Share,
     ];
 
     const fn name(self) -> &'static str {
@@ -340,6 +371,7 @@ impl Table {
             Self::Account => "account",
             Self::Clearance => "clearance",
             Self::PublicLink => "public_link",
+            Self::Share => "share",
         }
     }
 
@@ -352,6 +384,7 @@ impl Table {
             Self::PublicLink => FIRST_WITH_LINKS,
             Self::Passkey => FIRST_WITH_PASSKEYS,
             Self::ProviderIdentity => FIRST_WITH_IDENTITIES,
+            Self::Share => FIRST_WITH_SHARES,
         }
     }
 
@@ -383,6 +416,7 @@ impl ExportedAccess {
             Self::Account(_) => Table::Account,
             Self::Clearance(_) => Table::Clearance,
             Self::PublicLink(_) => Table::PublicLink,
+            Self::Share(_) => Table::Share,
         }
     }
 
@@ -398,6 +432,7 @@ impl ExportedAccess {
             Self::Account(row) => vec![&row.name],
             Self::Clearance(row) => vec![&row.project, &row.pattern],
             Self::PublicLink(row) => vec![&row.digest],
+            Self::Share(row) => vec![&row.grantee, &row.number],
         }
     }
 }
@@ -431,6 +466,7 @@ impl SurrealStore {
                 Table::Account => self.page_of(ACCOUNTS, page, ExportedAccess::Account).await?,
                 Table::Clearance => self.page_of(CLEARANCES, page, ExportedAccess::Clearance).await?,
                 Table::PublicLink => self.page_of(PUBLIC_LINKS, page, ExportedAccess::PublicLink).await?,
+                Table::Share => self.page_of(SHARES, page, ExportedAccess::Share).await?,
             };
             if !rows.is_empty() {
                 return Ok(rows);
@@ -468,6 +504,7 @@ impl Import<'_> {
             passkeys: Vec::new(),
             identities: Vec::new(),
             links: Vec::new(),
+            shares: Vec::new(),
         };
         for row in rows.iter().cloned() {
             match row {
@@ -481,8 +518,23 @@ impl Import<'_> {
                 ExportedAccess::Passkey(row) => all.passkeys.push(row),
                 ExportedAccess::ProviderIdentity(row) => all.identities.push(row),
                 ExportedAccess::PublicLink(row) => all.links.push(row),
+                ExportedAccess::Share(row) => all.shares.push(row),
             }
         }
         calls::execute_again(&self.store.inner.db, IMPORT, all).await.map_err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::transfer::CLEAR;
+    use super::Table;
+
+    /// What an earlier restore left must not open accounts of the next one.
+    #[test]
+    fn each_exported_table_is_emptied_before_an_import() {
+        for name in Table::ALL.map(Table::name) {
+            assert!(CLEAR.contains(&format!("SELECT VALUE id FROM {name} LIMIT")), "{name}");
+        }
     }
 }

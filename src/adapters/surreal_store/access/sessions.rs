@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Account, AccountName, DomainEvent, Principal, SecretDigest, Session, SessionRenewal};
+use kastrel_actors::model::{Account, AccountName, DomainEvent, Principal, SecretDigest, Session};
 use kastrel_actors::ports::StoreError;
 use surrealdb::types::{RecordId, SurrealValue};
 
@@ -56,14 +56,6 @@ struct EndArguments {
     event: EventRows,
 }
 
-/// A new secret for a session, as `$renewal` of [`end_sign_ins`].
-#[derive(Debug, Clone, SurrealValue)]
-pub(super) struct RenewalRow {
-    old: String,
-    new: String,
-    key: RecordId,
-}
-
 #[derive(Debug, Clone, SurrealValue)]
 struct ExpiredArguments {
     until: i64,
@@ -86,25 +78,6 @@ macro_rules! write_session {
     };
 }
 pub(super) use write_session;
-
-/// Ends the pending sign-ins of the account `$name`, and its sessions except the one of `$renewal`,
-/// which gets its new secret, within a block of a transaction.
-macro_rules! end_sign_ins {
-    () => {
-        "LET $kept = SELECT created_at, used_at, expires_at, address, agent, with_provider FROM session WHERE account = $name AND digest = $renewal.old;
-        DELETE session WHERE account = $name RETURN NONE;
-        DELETE pending_sign_in WHERE account = $name RETURN NONE;
-        DELETE device_login WHERE account = $name RETURN NONE;
-        FOR $session_row IN $kept {
-            CREATE $renewal.key SET
-                digest = $renewal.new, account = $name, created_at = $session_row.created_at, used_at = $session_row.used_at,
-                expires_at = $session_row.expires_at, address = $session_row.address, agent = $session_row.agent,
-                with_provider = $session_row.with_provider
-                RETURN NONE;
-        };"
-    };
-}
-pub(super) use end_sign_ins;
 
 /// The secret of a session is random, so a row with its digest is that of an earlier, equal call.
 const CREATE: &str = concat!(
@@ -154,15 +127,9 @@ const DELETE_EXPIRED: &str = "
     DELETE provider_sign_in WHERE expires_at <= $until RETURN NONE;
     DELETE device_login WHERE expires_at <= $until RETURN NONE;
     DELETE public_link WHERE expires_at <= $until RETURN NONE;
+    DELETE share WHERE expires_at <= $until RETURN NONE;
     RETURN { gone: array::len($gone) };
     COMMIT;";
-
-impl From<SessionRenewal> for RenewalRow {
-    fn from(renewal: SessionRenewal) -> Self {
-        let SessionRenewal { old, new } = renewal;
-        Self { old: old.to_string(), new: new.to_string(), key: session_key(new) }
-    }
-}
 
 impl SessionRow {
     pub(super) fn new(session: Session) -> Self {

@@ -683,6 +683,10 @@ fn an_unanswered_write_is_recognised_in_the_row() {
         plugins: None,
     };
     assert!(!was_made(&next(&ours, &failed, 3), &later), "another end than ours is not ours");
+    let end = next(&ours, &failed, 3);
+    let principal = kastrel_actors::model::Principal::System;
+    let transfer = Command::Transfer { from: end.project.clone(), to: "web".parse().unwrap(), principal };
+    assert!(was_made(&end, &next(&end, &transfer, 4)), "a transfer keeps the end");
     let again = Command::Finish {
         token: ours.token,
         resolution: Resolution::Retry {

@@ -1,8 +1,7 @@
 //! Tests of lost responses, one by one. A relay between the store and the server cuts the
 //! connection on request.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use kastrel_actors::model::{
     DeviceLoginCreated, DeviceLoginLimits, DeviceLoginState, DevicePolls, DeviceTokenRequest, DomainEvent, Failure,
     FailureKind, LinkResult, ListQuery, NewAccount, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, Principal,
     ProjectId, ProjectRole, ProviderIdentity, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest,
-    Session, SignInEnd, SignedChallenge, Submitted, TokenRecord, TokenScope,
+    Session, Share, ShareCreated, ShareRight, SignInEnd, SignedChallenge, Submitted, TokenRecord, TokenScope,
 };
 use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
@@ -304,7 +303,8 @@ fn a_passkey_whose_answer_was_lost_was_added_used_and_removed_once() {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
-            memberships: std::collections::BTreeMap::new(),
+            mail: None,
+            memberships: BTreeMap::new(),
         };
         assert!(store.create_account(new, start, &Principal::System).await.unwrap());
         let passkey = Passkey {
@@ -341,6 +341,7 @@ fn a_passkey_whose_answer_was_lost_was_added_used_and_removed_once() {
             expires_at: start,
             address: "::1".into(),
             agent: String::new(),
+            with_provider: false,
         };
         relay.let_pass(0, Fate::LoseAnswer).await;
         assert_eq!(store.sign_in_with_passkey(used(3), None, session).await.unwrap(), SignInEnd::Started);
@@ -367,6 +368,7 @@ fn an_identity_whose_answer_was_lost_was_linked_and_unlinked_once() {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
+            mail: None,
             memberships: BTreeMap::new(),
         };
         relay.let_pass(0, Fate::LoseAnswer).await;
@@ -404,7 +406,7 @@ fn a_public_link_whose_answer_was_lost_was_created_opened_and_revoked_once() {
             opened_at: None,
         };
         relay.let_pass(0, Fate::LoseAnswer).await;
-        assert!(store.create_public_link(link.clone()).await.unwrap());
+        assert!(store.create_public_link(link.clone(), &ProjectId::default()).await.unwrap());
         relay.let_pass(0, Fate::LoseAnswer).await;
         assert!(store.open_public_link(&link, jiff::Timestamp::UNIX_EPOCH, Some("::1")).await.unwrap());
         assert_eq!(store.public_links(scan).await.unwrap()[0].opened, 1);
@@ -414,6 +416,32 @@ fn a_public_link_whose_answer_was_lost_was_created_opened_and_revoked_once() {
         let audit = store.audit(&AuditQuery::of_scan(scan, 9)).await.unwrap();
         let actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
         assert_eq!(actions, ["public_link_revoked", "public_link_opened", "public_link_created", "scan_submitted"]);
+    });
+}
+
+/// A revocation is a read and a write.
+#[test]
+fn a_share_whose_answer_was_lost_was_created_and_revoked_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let scan = store.submit(fixtures::new_scan("example.com")).await.unwrap().into_record().id;
+        let share = Share {
+            scan,
+            grantee: "user:ana".parse().unwrap(),
+            right: ShareRight::Edit,
+            created_by: Principal::System,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            expires_at: None,
+        };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        let created = store.create_share(share.clone(), &ProjectId::default(), 1).await.unwrap();
+        assert_eq!(created, ShareCreated::Created);
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.revoke_share(scan, &share.grantee, &Principal::System).await.unwrap());
+        assert_eq!(store.shares_of_scan(scan).await.unwrap(), []);
+        let audit = store.audit(&AuditQuery::of_scan(scan, 9)).await.unwrap();
+        let actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
+        assert_eq!(actions, ["share_revoked", "scan_shared", "scan_submitted"]);
     });
 }
 
@@ -427,7 +455,8 @@ fn a_device_login_whose_answer_was_lost_was_created_allowed_and_used_once() {
             kind: AccountKind::User,
             server_role: None,
             password_hash: None,
-            memberships: std::collections::BTreeMap::new(),
+            mail: None,
+            memberships: BTreeMap::new(),
         };
         assert!(store.create_account(new, now, &Principal::System).await.unwrap());
         let login = DeviceLogin {
