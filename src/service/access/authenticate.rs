@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kastrel_actors::model::{Account, SecretDigest, Session, TokenId};
+use kastrel_actors::model::{Account, Grants, SecretDigest, Session, TokenId};
 use kastrel_actors::policy::second_factor::may_have_session;
 use kastrel_actors::ports::StoreError;
 
@@ -16,7 +16,8 @@ use crate::identity::token::ApiToken;
 
 impl AccessService {
     /// Returns who has the session with this secret. `None`: there is no such session, it reached a
-    /// limit, or its account is disabled or lacks the second factor that it must have.
+    /// limit, or its account is disabled or lacks the second factor that it must have. A session
+    /// that began with the identity provider needs none.
     ///
     /// # Errors
     /// A failure of the store.
@@ -42,15 +43,18 @@ impl AccessService {
     async fn read_session(self, key: SecretDigest) -> Result<Option<Known>, StoreError> {
         let Some((session, account)) = self.store.session(key).await? else { return Ok(None) };
         let (valid_until, now) = (self.end_of(&session), self.clock.now());
-        let may_exist = !account.is_disabled && may_have_session(self.settings.second_factor, &account);
-        if !may_exist || valid_until <= now {
+        // The second factor of a sign-in with the identity provider is that of the provider.
+        let has_factor = (session.with_provider && self.provider.is_some())
+            || may_have_session(self.settings.second_factor, &account);
+        if account.is_disabled || !has_factor || valid_until <= now {
             return Ok(None);
         }
         if self.cache.is_note_due(key, Some(session.used_at), now) {
             let store = Arc::clone(&self.store);
             note(async move { store.use_session(key, now).await });
         }
-        let signed_in = SignedIn { session: Some(key), ..identity(&account) };
+        let grants = self.rights(&account, None).await?;
+        let signed_in = SignedIn { session: Some(key), ..identity(&account, grants) };
         Ok(Some(Known { signed_in, networks: Vec::new(), valid_until }))
     }
 
@@ -65,8 +69,8 @@ impl AccessService {
             let (store, id) = (Arc::clone(&self.store), id.clone());
             note(async move { store.use_token(&id, now).await });
         }
-        let grants = Arc::new(account.grants().within(&record.scope));
-        let signed_in = SignedIn { grants, token: Some(id), ..identity(&account) };
+        let grants = self.rights(&account, Some(&record.scope)).await?;
+        let signed_in = SignedIn { token: Some(id), ..identity(&account, grants) };
         Ok(Some(Known { signed_in, networks: record.networks, valid_until: record.expires_at }))
     }
 
@@ -81,12 +85,12 @@ impl AccessService {
     }
 }
 
-/// Returns the identity of an account, without a credential.
-fn identity(account: &Account) -> SignedIn {
+/// Returns the identity of an account with these rights, without a credential.
+fn identity(account: &Account, grants: Grants) -> SignedIn {
     SignedIn {
         account: account.name.clone(),
         principal: account.principal(),
-        grants: Arc::new(account.grants()),
+        grants: Arc::new(grants),
         session: None,
         token: None,
     }
@@ -110,7 +114,7 @@ mod tests {
 
     use futures_util::future::join_all;
     use kastrel_actors::model::{
-        AccountChange, AccountKind, AccountName, Grants, Principal, ProjectRole, ServerRole, TokenScope,
+        AccountChange, AccountKind, AccountName, Principal, ProjectRole, ServerRole, TokenScope,
     };
     use kastrel_actors::ports::{AccessStore as _, Clock as _};
     use tokio::time::advance;

@@ -1,7 +1,7 @@
 //! The access service: accounts, sign-in with a password, a passkey or an identity provider, second
-//! factors, sessions, API tokens, one-time links, mail addresses, device logins, projects, the clearances of
-//! targets and the public links of scans. Web and
-//! command line reach them through it alone.
+//! factors, sessions, API tokens, device logins, one-time links, mail addresses, projects, the
+//! clearances of targets, and the public links and shares of scans. Web and command line reach them
+//! through it alone.
 
 mod accounts;
 mod authenticate;
@@ -15,6 +15,7 @@ mod fields;
 mod identities;
 mod identity_cache;
 mod link_creator;
+mod link_visits;
 mod links;
 mod mail_addresses;
 #[cfg(test)]
@@ -42,6 +43,7 @@ mod sealed_ceremony;
 mod second_factor;
 mod service;
 mod sessions;
+mod shares;
 mod sign_in;
 mod signed_in;
 mod started;
@@ -67,6 +69,7 @@ pub use provider_sign_in::{ProviderCallback, ProviderRefusal, ProviderSignInErro
 pub use public_links::{LinkAccess, LinkPass, LinkVisit, PublicLinkRequest};
 pub use second_factor::FactorState;
 pub use service::{AccessService, AccessSettings};
+pub use shares::{ReceivedShare, ShareRequest};
 pub use sign_in::SignIn;
 pub use signed_in::SignedIn;
 pub use started::{NewPendingSignIn, NewSession, SignInStart};

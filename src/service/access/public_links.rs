@@ -123,7 +123,7 @@ impl AccessService {
             opened: 0,
             opened_at: None,
         };
-        if self.public_links.create_public_link(link.clone()).await? {
+        if self.public_links.create_public_link(link.clone(), &record.project).await? {
             Ok((secret, link))
         } else {
             Err(AccountError::Denied(Denial::NotVisible))
@@ -169,21 +169,6 @@ impl AccessService {
         let principal = Principal::Link(link.id.clone());
         let context = RequestContext { principal, grants: Arc::new(grants), trace };
         Ok(Some(LinkAccess::Open(Box::new(LinkVisit { link, context }))))
-    }
-
-    /// Counts that a visitor opened the scan of a link, and records it, once a minute for each link
-    /// and network. Returns `false` if the link is not valid any more.
-    ///
-    /// # Errors
-    /// The store failed to write the entry. The scan must not be shown then.
-    pub async fn record_visit(&self, visit: &LinkVisit, address: IpAddr) -> Result<bool, StoreError> {
-        let (key, now) = (visit.link.key, Instant::now().into_std());
-        let recorded = self.openings.is_due(key, address, now).then(|| address.to_string());
-        let is_open = self.public_links.open_public_link(&visit.link, self.clock.now(), recorded.as_deref()).await?;
-        if is_open && recorded.is_some() {
-            self.openings.recorded(key, address, now);
-        }
-        Ok(is_open)
     }
 
     /// Checks the password of a public link. Attempts are throttled by the link and by the network
@@ -234,10 +219,10 @@ impl AccessService {
         Ok(pause.is_none().then_some((link, record)))
     }
 
-    /// Returns a scan whose public links the caller manages.
-    async fn shareable(&self, context: &RequestContext, scan: ScanId) -> Result<ScanRecord, AccountError> {
+    /// Returns a scan whose public links and shares the caller manages.
+    pub(super) async fn shareable(&self, context: &RequestContext, scan: ScanId) -> Result<ScanRecord, AccountError> {
         let Some(record) = self.scans.get(scan).await? else { return Err(AccountError::Denied(Denial::NotVisible)) };
-        self.allow(context, Operation::ShareScans, Some(&record.project)).await?;
+        self.allow_scan(context, Operation::ShareScans, &record).await?;
         Ok(record)
     }
 }
@@ -248,7 +233,7 @@ fn new_id() -> PublicLinkId {
 
 #[cfg(test)]
 mod tests {
-    use kastrel_actors::model::{CancelledBy, Command, Deleted};
+    use kastrel_actors::model::{CancelledBy, Command, Deleted, ProjectId};
     use kastrel_actors::ports::store::prelude::*;
     use kastrel_actors::testing::fixtures;
     use tokio::time::advance;
@@ -414,7 +399,7 @@ mod tests {
         operator(&restored).await;
         advance(Duration::from_secs(1)).await;
         assert_eq!(ended(&restored).await, scan);
-        assert!(restored.store.create_public_link(link).await.unwrap());
+        assert!(restored.store.create_public_link(link, &ProjectId::default()).await.unwrap());
         assert!(opened(&restored, &secret).await.is_none());
     }
 }

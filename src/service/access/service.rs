@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kastrel_actors::model::{AccountName, DomainEvent, Operation, Principal, ProjectId, RequestContext, ScanId};
-use kastrel_actors::policy::access::{Denial, decide};
+use kastrel_actors::model::{
+    AccountName, DomainEvent, Operation, Principal, ProjectId, RequestContext, ScanId, ScanRecord,
+};
+use kastrel_actors::policy::access::{Denial, decide, decide_scan};
 use kastrel_actors::policy::second_factor::FactorRule;
 use kastrel_actors::ports::{
     AccessStore, ClearanceStore, Clock, DeviceLoginStore, MailStore, PasskeyStore, ProviderIdentityStore,
-    PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer, StoreError, Stores,
+    PublicLinkStore, ScanRepository, SecondFactorStore, SecretSealer, ShareStore, StoreError, Stores,
 };
 use tokio::sync::Mutex;
 
@@ -63,7 +65,8 @@ pub struct AccessService {
     pub(super) identities: Arc<dyn ProviderIdentityStore>,
     pub(super) public_links: Arc<dyn PublicLinkStore>,
     pub(super) device_logins: Arc<dyn DeviceLoginStore>,
-    /// The scans of public links.
+    pub(super) shares: Arc<dyn ShareStore>,
+    /// The scans of public links and shares.
     pub(super) scans: Arc<dyn ScanRepository>,
     /// Seals the secrets of second factors. All servers of one database have the same key.
     pub(super) sealer: Arc<dyn SecretSealer>,
@@ -73,6 +76,10 @@ pub struct AccessService {
     pub(super) throttle: Arc<LoginThrottle>,
     /// Which openings of public links are in the audit log.
     pub(super) openings: Arc<RecordedOpenings>,
+    /// Which downloads with public links are in the audit log.
+    pub(super) link_downloads: Arc<RecordedOpenings>,
+    /// Held while a visit of a public link is recorded, so that parallel requests have one entry.
+    pub(super) records_visit: Arc<Mutex<()>>,
     /// Throttles the codes of device logins. No name that is typed at the sign-in counts here.
     pub(super) device_throttle: Arc<LoginThrottle>,
     /// Held while a device login is created, so that parallel requests cannot exceed the limits.
@@ -103,6 +110,7 @@ impl AccessService {
             identities: Arc::clone(&stores.identities),
             public_links: Arc::clone(&stores.public_links),
             device_logins: Arc::clone(&stores.device_logins),
+            shares: Arc::clone(&stores.shares),
             scans: Arc::clone(&stores.scans),
             sealer,
             clock,
@@ -110,6 +118,8 @@ impl AccessService {
             hasher: PasswordHasher::new(settings.parallel_hashes),
             throttle: Arc::default(),
             openings: Arc::default(),
+            link_downloads: Arc::default(),
+            records_visit: Arc::default(),
             device_throttle: Arc::default(),
             creates_device_login: Arc::default(),
             cache: Arc::default(),
@@ -170,9 +180,9 @@ impl AccessService {
         }
     }
 
-    /// Deletes the sessions that ended, and the tokens, links, public links, pending sign-ins and
-    /// device logins, waiting mail addresses and challenges that expired. Returns how many sessions
-    /// there were.
+    /// Deletes the sessions that ended, and what expired: tokens, links, public links, shares,
+    /// pending sign-ins, sign-ins that wait for the identity provider, device logins, waiting mail
+    /// addresses and used challenges. Returns how many sessions there were.
     ///
     /// # Errors
     /// A failure of the store.
@@ -191,7 +201,27 @@ impl AccessService {
         operation: Operation,
         project: Option<&ProjectId>,
     ) -> Result<(), AccountError> {
-        let decision = decide(&context.grants, operation, project);
+        self.recorded(context, operation, project, decide(&context.grants, operation, project)).await
+    }
+
+    /// The same for an operation on a scan.
+    pub(super) async fn allow_scan(
+        &self,
+        context: &RequestContext,
+        operation: Operation,
+        scan: &ScanRecord,
+    ) -> Result<(), AccountError> {
+        self.recorded(context, operation, Some(&scan.project), decide_scan(&context.grants, operation, scan)).await
+    }
+
+    /// Records the lack of a right.
+    async fn recorded(
+        &self,
+        context: &RequestContext,
+        operation: Operation,
+        project: Option<&ProjectId>,
+        decision: Result<(), Denial>,
+    ) -> Result<(), AccountError> {
         if let Err(Denial::Lacks { .. }) = decision
             && context.principal.account().is_some()
         {
