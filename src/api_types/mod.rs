@@ -27,6 +27,7 @@ mod reading;
 mod scan_list;
 mod scans;
 mod server;
+mod shares;
 mod stats;
 
 pub use accounts::{
@@ -52,4 +53,5 @@ pub use scans::{
     AttemptBody, PluginBody, ReportsBody, RequestBody, ScanDetail, ScanProgress, ScanSummary, StatusBody, error_of,
 };
 pub use server::{Check, Proof, Readiness};
+pub use shares::{NewShareBody, ShareBody, ShareList, SharedScanBody, SharedScanList, SharedScanParams, TransferBody};
 pub use stats::{ChangesBody, ScanCounts, Stats};

@@ -104,15 +104,15 @@ mod tests {
         "GET /shared/{secret}",
         "GET /shared/{secret}/files/{n}/{*path}",
         "GET /shared/{secret}/report",
-        "POST /confirm-mail",
-        "POST /forgot-password",
         "POST /api/device/cancel",
         "POST /api/device/code",
         "POST /api/device/token",
+        "POST /confirm-mail",
+        "POST /forgot-password",
         "POST /login/code",
         "POST /login/code/passkey",
-        "POST /login/passkey/options",
         "POST /login/oidc",
+        "POST /login/passkey/options",
         "POST /login/second-factor",
         "POST /set-password",
         "POST /setup",
@@ -145,6 +145,7 @@ mod tests {
             // The guard runs before the handler looks up the resource.
             let address = path.replace("{id}", "1").replace("{n}", "1").replace("{*path}", "x").replace("{name}", "x");
             let address = address.replace("{secret}", &"0".repeat(64)).replace("{link}", "0123456789");
+            let address = address.replace("{grantee}", "user:x");
             let address = address.replace("{pattern}", "x");
             let response = app
                 .send(&method, &address, &[("sec-fetch-site", "same-origin"), ("accept", "application/json")], "")

@@ -30,6 +30,7 @@ mod router;
 mod same_origin;
 mod sender;
 mod shared_path;
+mod shared_scans;
 mod sse;
 mod state;
 mod status_cache;

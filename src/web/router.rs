@@ -82,7 +82,7 @@ async fn of_one_host(request: Request, next: Next) -> Response {
 
 /// Returns the routes of the pages and their forms, each with its access group.
 pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
-    use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
+    use Group::{Admin, Auditor, Editor, Operator, Public, Scanner, Viewer};
     use pages::accounts;
     vec![
         (Viewer, "/", get(pages::overview::show)),
@@ -93,14 +93,14 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Operator, "/scans/bulk", post(pages::bulk::act)),
         (Viewer, "/scans/{id}", get(pages::scan_detail::show)),
         (Viewer, "/scans/{id}/live", get(pages::scan_detail::stream::live)),
-        (Scanner, "/scans/{id}/cancel", post(pages::scan_detail::actions::cancel)),
+        (Editor, "/scans/{id}/cancel", post(pages::scan_detail::actions::cancel)),
         (Scanner, "/scans/{id}/rerun", post(pages::scan_detail::actions::rerun)),
         (
             Operator,
             "/scans/{id}/delete",
             get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete),
         ),
-        (Scanner, "/scans/{id}/render", post(pages::scan_detail::actions::render)),
+        (Editor, "/scans/{id}/render", post(pages::scan_detail::actions::render)),
         (Viewer, "/scans/{id}/plugins/{name}", get(pages::plugin_detail::show)),
         (Viewer, "/scans/{id}/report", get(pages::report::show)),
         (Viewer, "/scans/{id}/log", get(pages::log::show)),
@@ -111,6 +111,10 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Viewer, "/scans/{id}/attempts/{n}/view/{*path}", get(pages::file_view::show)),
         (Operator, "/scans/{id}/links", post(accounts::public_links::create)),
         (Operator, "/scans/{id}/links/revoke", post(accounts::public_links::revoke)),
+        (Operator, "/scans/{id}/shares", post(accounts::shares::create)),
+        (Operator, "/scans/{id}/shares/revoke", post(accounts::shares::revoke)),
+        (Operator, "/scans/{id}/transfer", get(accounts::transfer::ask).post(accounts::transfer::transfer)),
+        (Viewer, accounts::shared_with_me::PATH, get(accounts::shared_with_me::show)),
         (Public, "/shared/{secret}", get(pages::scan_detail::shared::show).post(accounts::link_password::enter)),
         (Public, "/shared/{secret}/report", get(pages::scan_detail::shared::report)),
         (Public, "/shared/{secret}/files/{n}/{*path}", get(pages::scan_detail::shared::file)),

@@ -26,8 +26,20 @@ use table::{ACCOUNTS, PUBLIC, TABLE, address, body, is_of_an_object, is_stream, 
 use world::{NO_PROJECT, NO_SCAN, Reply, UNKNOWN, World, name, project};
 
 /// Senders that may not read the project `blue`.
-const BLIND: [&str; 10] =
-    ["unknown", "disabled", "expired", "nobody", "viewer", "scanner", "operator", "owner", "mixed", "red-token"];
+const BLIND: [&str; 12] = [
+    "unknown",
+    "disabled",
+    "expired",
+    "nobody",
+    "viewer",
+    "scanner",
+    "operator",
+    "owner",
+    "mixed",
+    "red-token",
+    "guest",
+    "editor",
+];
 
 /// Texts of the project `blue` in responses: its targets and results, its member, its name and
 /// address.
@@ -275,12 +287,13 @@ async fn token_has_at_most_the_rights_of_its_scope() {
         }
         // A token that leaks must not lead to further credentials.
         for route in [
+            "GET /device",
+            "POST /device",
+            "POST /profile/mail",
             "POST /profile/passkeys",
             "POST /profile/passkeys/confirm",
             "POST /profile/passkeys/remove",
             "POST /profile/passkeys/rename",
-            "GET /device",
-            "POST /device",
             "POST /profile/password",
             "POST /profile/second-factor",
             "POST /profile/second-factor/confirm",
@@ -296,6 +309,76 @@ async fn token_has_at_most_the_rights_of_its_scope() {
         assert_eq!(world.send(sender, "GET", &blue, String::new(), false).await.status(), status, "{sender}");
     }
     assert_eq!(world.state().await, before);
+}
+
+/// The routes of a scan that a share with the right `edit` opens beside those of `view`.
+const OF_EDIT: [&str; 3] = ["POST /api/scans/{id}/cancel", "POST /scans/{id}/cancel", "POST /scans/{id}/render"];
+
+#[tokio::test(start_paused = true)]
+async fn share_opens_its_scan_with_its_right_and_nothing_else() {
+    let mut world = World::new().await;
+    for sender in ["guest", "editor"] {
+        for (route, admitted) in TABLE.iter().filter(|(_, admitted)| *admitted != PUBLIC) {
+            // The account signs out.
+            if *route == "POST /logout" {
+                continue;
+            }
+            let before = world.state().await;
+            let response = world.ask(sender, route, world.red[2], "red").await;
+            let (_, path) = address(route, world.red[2], "red");
+            let reply = world.read(response, &path).await;
+            let may_edit = sender == "editor" && OF_EDIT.contains(route);
+            if route.contains("/scans/{id}") {
+                if admitted.contains('v') || may_edit {
+                    assert!(![401, 403, 404].contains(&reply.status) && reply.status < 500, "{sender}: {route}");
+                } else {
+                    assert_eq!(reply.status, 403, "{sender}: {route}");
+                }
+            } else if route.contains("/projects/{id}") {
+                assert_eq!(reply.status, 404, "{sender}: {route}");
+            } else if admitted.contains('n') {
+                assert!(![401, 403].contains(&reply.status), "{sender}: {route}: {}", reply.status);
+                let shows_red = reply.body.contains("red-secret") || reply.body.to_lowercase().contains("team red");
+                let is_own_list = ["GET /shared-with-me", "GET /api/shared-scans"].contains(route);
+                assert_eq!(shows_red, is_own_list, "{sender}: {route}: {}", reply.body);
+            } else {
+                assert_eq!(reply.status, 403, "{sender}: {route}");
+            }
+            let after = world.state().await;
+            if reply.status == 403 || reply.status == 404 {
+                assert_eq!(after, before, "{sender}: {route} was denied and changed something");
+            }
+            if after != before {
+                world = World::new().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn share_that_is_revoked_or_expires_ends_streams_and_reads_within_a_second() {
+    for expires in [false, true] {
+        let world = World::new().await;
+        let running = world.red[1];
+        let path = format!("/api/scans/{running}/events");
+        let mut reader = stream(world.send("guest", "GET", &path, String::new(), false).await);
+        let (_, has_ended) = read_for(&mut reader, Duration::from_secs(5)).await;
+        assert!(!has_ended, "the stream is open while nothing changes");
+        if expires {
+            tokio::time::advance(Duration::from_hours(1) - Duration::from_secs(5)).await;
+        } else {
+            let by = Principal::System;
+            let grantee = "user:guest".parse().unwrap();
+            assert!(world.app.memory.revoke_share(ScanId(running), &grantee, &by).await.unwrap());
+        }
+        let (_, has_ended) = read_for(&mut reader, Duration::from_secs(1)).await;
+        assert!(has_ended, "expired: {expires}");
+        for path in [path, format!("/scans/{running}"), format!("/api/scans/{running}/status")] {
+            assert_eq!(world.send("guest", "GET", &path, String::new(), false).await.status(), 404, "{path}");
+        }
+        let list = text_of(world.send("guest", "GET", "/api/shared-scans", String::new(), false).await).await;
+        assert!(!list.contains(&format!(r#""scan_id":{running},"#)), "{list}");
+    }
 }
 
 fn stream(response: Response) -> BodyDataStream {

@@ -25,6 +25,7 @@ pub(crate) mod projects;
 mod proof;
 pub(crate) mod queue;
 pub(crate) mod scans;
+pub(crate) mod shares;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod submission;

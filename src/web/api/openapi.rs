@@ -16,7 +16,8 @@ use utoipa_axum::routes;
 
 use super::{
     accounts, audit, audit_export, backup, backups, changes, clearances, device, events, export, health, identities,
-    links, log, metrics, nodes, plugins, projects, proof, queue, scans, stats, status, supervision, tokens, whoami,
+    links, log, metrics, nodes, plugins, projects, proof, queue, scans, shares, stats, status, supervision, tokens,
+    whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -37,7 +38,7 @@ struct Description;
 
 /// The routes of the API with their description, except the status route.
 pub(crate) fn routes() -> OpenApiRouter<Web> {
-    use Group::{Admin, Auditor, Operator, Public, Scanner, Viewer};
+    use Group::{Admin, Auditor, Editor, Operator, Public, Scanner, Viewer};
     OpenApiRouter::with_openapi(Description::openapi())
         .grouped(Viewer, routes!(scans::list_scans))
         .grouped(Scanner, routes!(scans::submit_scan))
@@ -45,10 +46,14 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Viewer, routes!(export::export_json))
         .grouped(Viewer, routes!(scans::show_scan))
         .grouped(Operator, routes!(scans::delete_scan))
-        .grouped(Scanner, routes!(scans::cancel_scan))
+        .grouped(Editor, routes!(scans::cancel_scan))
         .grouped(Scanner, routes!(scans::rerun_scan))
         .grouped(Operator, routes!(links::list_links, links::create_link))
         .grouped(Operator, routes!(links::revoke_link))
+        .grouped(Operator, routes!(shares::list_shares, shares::create_share))
+        .grouped(Operator, routes!(shares::revoke_share))
+        .grouped(Viewer, routes!(shares::list_shared_scans))
+        .grouped(Operator, routes!(shares::transfer_scan))
         .grouped(Viewer, routes!(events::scan_events))
         .grouped(Viewer, routes!(log::scan_log))
         .grouped(Viewer, routes!(changes::changes))
@@ -182,6 +187,7 @@ mod tests {
             "DELETE /api/projects/{id}/members/{name}",
             "DELETE /api/scans/{id}",
             "DELETE /api/scans/{id}/links/{link}",
+            "DELETE /api/scans/{id}/shares/{grantee}",
             "GET /api/accounts",
             "GET /api/accounts/{name}",
             "GET /api/accounts/{name}/identity",
@@ -201,13 +207,15 @@ mod tests {
             "GET /api/proof",
             "GET /api/queue",
             "GET /api/scans",
-            "GET /api/scans/{id}",
             "GET /api/scans/export.csv",
             "GET /api/scans/export.json",
+            "GET /api/scans/{id}",
             "GET /api/scans/{id}/events",
             "GET /api/scans/{id}/links",
             "GET /api/scans/{id}/log",
+            "GET /api/scans/{id}/shares",
             "GET /api/scans/{id}/status",
+            "GET /api/shared-scans",
             "GET /api/stats",
             "GET /api/supervision",
             "GET /api/whoami",
@@ -230,6 +238,8 @@ mod tests {
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/links",
             "POST /api/scans/{id}/rerun",
+            "POST /api/scans/{id}/shares",
+            "POST /api/scans/{id}/transfer",
             "PUT /api/accounts/{name}/identity",
             "PUT /api/projects/{id}/clearances/{pattern}",
             "PUT /api/projects/{id}/members/{name}",
@@ -267,8 +277,8 @@ mod tests {
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
                 // The account has no token, no second factor and no identity, and without accounts
-                // there are no public links and no device logins.
-                let has_none = ["tokens/{id}", "/second-factor", "/identity", "/links", "/device/"]
+                // there are no public links, no shares and no device logins.
+                let has_none = ["tokens/{id}", "/second-factor", "/identity", "/links", "/shares", "/device/"]
                     .iter()
                     .any(|part| path.contains(part));
                 assert!(has_none || response.status() != 404, "{method} {path}");

@@ -206,7 +206,7 @@ pub(crate) fn already_ended(record: &ScanRecord) -> Problem {
     Problem::new(ProblemKind::AlreadyEnded, format!("scan {} is already {}", record.id, record.status().word()))
 }
 
-fn detail(web: &WebInner, scan: &ScanSnapshot, waiting: Option<&Waiting>) -> ScanDetail {
+pub(super) fn detail(web: &WebInner, scan: &ScanSnapshot, waiting: Option<&Waiting>) -> ScanDetail {
     ScanDetail::new(scan, waiting, web.state.max_attempts, |trace| web.trace_url(trace))
 }
 

@@ -125,6 +125,7 @@ fn held_nodes((nodes, others): (Vec<HeldNode>, bool), clock: &WallClock) -> Vec<
 pub(crate) enum Here {
     Overview,
     Scans,
+    Shared,
     Supervision,
     Settings,
     Accounts,
@@ -140,11 +141,13 @@ struct Menu {
     server: bool,
     accounts: bool,
     projects: bool,
+    /// The scans that are shared with the viewer, while there are any.
+    shared: bool,
 }
 
 impl Menu {
     /// The navigation of a server without accounts.
-    const WITHOUT_ACCOUNTS: Self = Self { server: true, accounts: false, projects: false };
+    const WITHOUT_ACCOUNTS: Self = Self { server: true, accounts: false, projects: false, shared: false };
 
     /// Returns what the viewer may open. Projects are shown while there is one beside the default
     /// project, to administrators, who create the first one, and to owners, who set clearances.
@@ -161,7 +164,7 @@ impl Menu {
             // If the store does not respond, the link is left out.
             None => web.access().projects(&viewer.context).await.is_ok_and(|projects| has_named_project(&projects)),
         };
-        Self { server, accounts: server, projects }
+        Self { server, accounts: server, projects, shared: grants.has_shares() }
     }
 }
 
@@ -226,7 +229,7 @@ impl Layout {
         }
         let grants = reader.sender.and_then(|sender| sender.identity.grants.as_deref());
         let server = may(grants, Group::Auditor);
-        let menu = grants.map(|_| Menu { server, accounts: server, projects: false });
+        let menu = grants.map(|grants| Menu { server, accounts: server, projects: false, shared: grants.has_shares() });
         let who = reader.sender.and_then(|sender| sender.signed_in.as_ref());
         bare.with_rights(grants, who, Here::Elsewhere, menu)
     }
@@ -310,6 +313,7 @@ fn nav(here: Here, menu: Menu) -> Vec<NavLink> {
     [
         (true, Here::Overview, "/", "home", "Overview"),
         (true, Here::Scans, "/scans", "scans", "Scans"),
+        (menu.shared, Here::Shared, "/shared-with-me", "share", "Shared with me"),
         (menu.projects, Here::Projects, "/projects", "project", "Projects"),
         (menu.server, Here::Supervision, "/supervision", "tree", "Nodes"),
         (menu.accounts, Here::Accounts, "/accounts", "account", "Accounts"),

@@ -2,7 +2,7 @@
 //! services decide again when a button is pressed.
 
 use kastrel_actors::model::{Grants, Operation, ScanRecord};
-use kastrel_actors::policy::access::decide;
+use kastrel_actors::policy::access::decide_scan;
 use kastrel_actors::policy::permission;
 
 /// The rights of a viewer on a scan.
@@ -13,13 +13,13 @@ pub(crate) struct ScanRights {
     /// Whether the viewer may submit it once more.
     pub(crate) can_rerun: bool,
     pub(crate) can_delete: bool,
-    /// Whether the viewer may create and revoke public links of it.
+    /// Whether the viewer may create and revoke public links and shares of it.
     pub(crate) can_share: bool,
 }
 
 impl ScanRights {
     pub(crate) fn of(grants: &Grants, scan: &ScanRecord) -> Self {
-        let may = |operation| decide(grants, operation, Some(&scan.project)).is_ok();
+        let may = |operation| decide_scan(grants, operation, scan).is_ok();
         Self {
             can_cancel: may(Operation::CancelScans),
             can_rerun: may(permission::operation(scan.request.options.mode)),
@@ -33,10 +33,22 @@ impl ScanRights {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kastrel_actors::model::{ProjectId, ProjectRole, ScanMode, ServerRole};
+    use kastrel_actors::model::{ProjectId, ProjectRole, ScanMode, ServerRole, ShareRight, SharedScan};
     use kastrel_actors::testing::fixtures;
 
     use super::*;
+
+    #[test]
+    fn share_shows_at_most_the_button_to_cancel() {
+        let scan = fixtures::record(1, jiff::Timestamp::UNIX_EPOCH);
+        for (right, can_cancel) in [(ShareRight::View, false), (ShareRight::Edit, true)] {
+            let mut shared = SharedScan::default();
+            shared.add(right, scan.created_at);
+            let grants = Grants::none().with_shares(BTreeMap::from([(scan.id, shared)]));
+            let expected = ScanRights { can_cancel, can_rerun: false, can_delete: false, can_share: false };
+            assert_eq!(ScanRights::of(&grants, &scan), expected, "{right}");
+        }
+    }
 
     #[test]
     fn rights_on_a_scan_are_those_in_its_project() {

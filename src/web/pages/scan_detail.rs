@@ -10,6 +10,7 @@ use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 
 use super::accounts::public_links::LinkSection;
+use super::accounts::shares::{ShareSection, SharedNotice};
 use super::badge::{Badge, SeverityChip, severities};
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
@@ -97,11 +98,16 @@ pub(crate) struct ScanDetailPage {
     has_ended: bool,
     can_rerun: bool,
     can_delete: bool,
+    can_transfer: bool,
     can_render: bool,
     trace_id: String,
     trace_url: Option<String>,
     /// The public links of the scan. They are outside of the parts that the event stream carries.
     links: Option<LinkSection>,
+    /// The shares of the scan. They are outside of these parts, too.
+    shares: Option<ShareSection>,
+    /// By which share the viewer sees the scan, if it has no role in the project.
+    shared: Option<SharedNotice>,
 }
 
 /// The progress of a running scan.
@@ -157,11 +163,13 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    let (shown, links) = tokio::join!(
+    let (shown, links, shares, shared) = tokio::join!(
         ScanDetailPage::of(&web, &viewer, &scan, query.as_deref().unwrap_or_default()),
-        LinkSection::of(&web, &viewer, &scan.record)
+        LinkSection::of(&web, &viewer, &scan.record),
+        ShareSection::of(&web, &viewer, &scan.record),
+        SharedNotice::of(&web, &viewer, &scan.record)
     );
-    Ok(page(&ScanDetailPage { links, ..shown }))
+    Ok(page(&ScanDetailPage { links, shares, shared, ..shown }))
 }
 
 impl ScanDetailPage {
@@ -185,6 +193,8 @@ impl ScanDetailPage {
         let rights = ScanRights::of(&viewer.context.grants, record);
         let read = Read { layout, rights, reasons, results, left, notice, fingerprint };
         let mut shown = Self::new(web, scan, &web.clock(viewer), read);
+        // A transfer needs a second project that the viewer sees.
+        shown.can_transfer &= projects.all().next().is_some();
         shown.facts.extend(projects.title_of(&record.project).map(|value| Fact { label: "Project", value }));
         shown
     }
@@ -250,11 +260,14 @@ impl ScanDetailPage {
             has_ended: status.is_terminal(),
             can_rerun: rights.can_rerun && status.is_terminal(),
             can_delete: rights.can_delete && status.is_terminal(),
+            can_transfer: rights.can_delete && status.is_terminal(),
             can_render: rights.can_cancel && status.is_terminal() && results.has_info && web.state.renderer.is_some(),
             results,
             trace_url: web.trace_url(&record.trace.trace_id()),
             trace_id: record.trace.trace_id(),
             links: None,
+            shares: None,
+            shared: None,
             layout,
         }
     }
@@ -351,6 +364,8 @@ fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
         ("warning", "HTML report regenerated. The scanner wrote no PDF report.")
     } else if has("notice=rendered-pdf") && status.is_terminal() {
         ("warning", "PDF report regenerated. The scanner wrote no HTML report.")
+    } else if has("notice=transferred") && status.is_terminal() {
+        ("done", "Scan transferred. Its public links and shares have ended.")
     } else {
         return None;
     };

@@ -136,10 +136,13 @@ impl ScanDetailPage {
             has_ended: true,
             can_rerun: true,
             can_delete: true,
+            can_transfer: false,
             can_render: true,
             trace_id: "4bf92f3577b34da6a3ce929d0e0e4736".into(),
             trace_url: Some("http://jaeger.test/trace/4bf92f3577b34da6a3ce929d0e0e4736".into()),
             links: None,
+            shares: None,
+            shared: None,
         }
     }
 }

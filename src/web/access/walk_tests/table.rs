@@ -22,6 +22,8 @@ pub(super) const CLEARED: &str = "www.example.com";
 pub(super) const PUBLIC: &str = "*";
 /// The id of a public link that each scan has.
 pub(super) const LINK: &str = "0123456789";
+/// The grantee of a share that each scan has.
+pub(super) const SHARED: &str = "user:spare";
 const ANY: &str = "nvsowua";
 const READ: &str = "vsowua";
 const SCAN: &str = "sowa";
@@ -40,6 +42,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("DELETE /api/projects/{id}/members/{name}", OWN),
     ("DELETE /api/scans/{id}", OPERATE),
     ("DELETE /api/scans/{id}/links/{link}", OPERATE),
+    ("DELETE /api/scans/{id}/shares/{grantee}", OPERATE),
     ("GET /", ANY),
     ("GET /accounts", SERVER),
     ("GET /accounts/{name}", SERVER),
@@ -68,15 +71,17 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /api/scans/{id}/events", READ),
     ("GET /api/scans/{id}/links", OPERATE),
     ("GET /api/scans/{id}/log", READ),
+    ("GET /api/scans/{id}/shares", OPERATE),
     ("GET /api/scans/{id}/status", READ),
+    ("GET /api/shared-scans", ANY),
     ("GET /api/stats", ANY),
     ("GET /api/supervision", SERVER),
     ("GET /api/whoami", ANY),
     ("GET /assets/{name}", PUBLIC),
     ("GET /audit", SERVER),
     ("GET /confirm-mail", PUBLIC),
-    ("GET /forgot-password", PUBLIC),
     ("GET /device", ANY),
+    ("GET /forgot-password", PUBLIC),
     ("GET /livez", PUBLIC),
     ("GET /login", PUBLIC),
     ("GET /login/code", PUBLIC),
@@ -104,9 +109,11 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("GET /scans/{id}/plugins/{name}", READ),
     ("GET /scans/{id}/report", READ),
     ("GET /scans/{id}/trace", READ),
+    ("GET /scans/{id}/transfer", OPERATE),
     ("GET /set-password", PUBLIC),
     ("GET /settings", SERVER),
     ("GET /setup", PUBLIC),
+    ("GET /shared-with-me", ANY),
     ("GET /shared/{secret}", PUBLIC),
     ("GET /shared/{secret}/files/{n}/{*path}", PUBLIC),
     ("GET /shared/{secret}/report", PUBLIC),
@@ -115,9 +122,9 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /accounts", ADMIN),
     ("POST /accounts/{name}/disable", ADMIN),
     ("POST /accounts/{name}/enable", ADMIN),
-    ("POST /accounts/{name}/mail", ADMIN),
     ("POST /accounts/{name}/identity", ADMIN),
     ("POST /accounts/{name}/identity/unlink", ADMIN),
+    ("POST /accounts/{name}/mail", ADMIN),
     ("POST /accounts/{name}/password-link", ADMIN),
     ("POST /accounts/{name}/second-factor/remove", ADMIN),
     ("POST /accounts/{name}/server-role", ADMIN),
@@ -139,15 +146,17 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /api/scans/{id}/cancel", SCAN),
     ("POST /api/scans/{id}/links", OPERATE),
     ("POST /api/scans/{id}/rerun", SCAN),
+    ("POST /api/scans/{id}/shares", OPERATE),
+    ("POST /api/scans/{id}/transfer", OPERATE),
     ("POST /confirm-mail", PUBLIC),
-    ("POST /forgot-password", PUBLIC),
     ("POST /device", ANY),
+    ("POST /forgot-password", PUBLIC),
     ("POST /login", PUBLIC),
     ("POST /login/code", PUBLIC),
     ("POST /login/code/passkey", PUBLIC),
+    ("POST /login/oidc", PUBLIC),
     ("POST /login/passkey", PUBLIC),
     ("POST /login/passkey/options", PUBLIC),
-    ("POST /login/oidc", PUBLIC),
     ("POST /login/second-factor", PUBLIC),
     ("POST /logout", ANY),
     ("POST /new/preview", SCAN),
@@ -178,6 +187,9 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /scans/{id}/links/revoke", OPERATE),
     ("POST /scans/{id}/render", SCAN),
     ("POST /scans/{id}/rerun", SCAN),
+    ("POST /scans/{id}/shares", OPERATE),
+    ("POST /scans/{id}/shares/revoke", OPERATE),
+    ("POST /scans/{id}/transfer", OPERATE),
     ("POST /set-password", PUBLIC),
     ("POST /setup", PUBLIC),
     ("POST /shared/{secret}", PUBLIC),
@@ -238,6 +250,7 @@ pub(super) fn address(route: &str, scan: u64, project: &str) -> (String, String)
         .replace("{*path}", "report.txt")
         .replace("{pattern}", CLEARED)
         .replace("{link}", LINK)
+        .replace("{grantee}", SHARED)
         .replace("{secret}", &"0".repeat(64));
     (method.to_owned(), path)
 }
@@ -266,7 +279,12 @@ pub(super) fn body(route: &str, scan: u64) -> String {
         "POST /profile/password" => "new_password=one&repeat=two",
         "POST /profile/sessions/end" | "POST /accounts/{name}/sessions/end" => "all=1",
         "POST /scans" | "POST /new/preview" => "target=new.example.com&mode=passive",
+        "POST /api/scans/{id}/shares" => r#"{"grantee":"user:nobody","right":"edit"}"#,
+        "POST /api/scans/{id}/transfer" => r#"{"project":"green"}"#,
         "POST /scans/{id}/links" => "label=new",
+        "POST /scans/{id}/shares" => "kind=user&name=nobody&right=edit",
+        "POST /scans/{id}/shares/revoke" => "grantee=user%3Aspare",
+        "POST /scans/{id}/transfer" => "project=green",
         "POST /scans/{id}/links/revoke" => "id=0123456789",
         "POST /scans/bulk" => return format!("action=delete&scan={scan}"),
         _ if route.starts_with("POST /api/") => "{}",

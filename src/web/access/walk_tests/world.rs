@@ -13,7 +13,8 @@ use kastrel_actors::Client;
 use kastrel_actors::model::{
     AccountChange, AccountChanged, AccountKind, AccountName, AttemptPhase, AuditQuery, Clearance, ClearanceLevel,
     ListQuery, NewAccount, PluginResult, PluginStatus, Principal, Project, ProjectId, ProjectRole, PublicLink,
-    Resolution, ScanId, ScanRequestDraft, ServerRole, Session, TokenRecord, TokenScope, Verdict,
+    Resolution, ScanId, ScanRequestDraft, ServerRole, Session, Share, ShareCreated, ShareRight, TokenRecord,
+    TokenScope, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
@@ -135,13 +136,14 @@ impl World {
         let verdict = Verdict { plugins: vec![plugin], dry_run: false };
         app.finish(&completed, Resolution::Complete(verdict)).await;
         for scan in ids {
-            self.share(scan, &format!("{project}-secret")).await;
+            self.link(scan, &format!("{project}-secret")).await;
+            self.share(scan, table::SHARED, ShareRight::Edit).await;
         }
         ids.map(|id| id.0)
     }
 
     /// Creates a public link of a scan.
-    async fn share(&self, scan: ScanId, label: &str) {
+    async fn link(&self, scan: ScanId, label: &str) {
         let now = self.app.web().now();
         let link = PublicLink {
             id: table::LINK.parse().unwrap(),
@@ -155,7 +157,23 @@ impl World {
             opened: 0,
             opened_at: None,
         };
-        assert!(self.app.memory.create_public_link(link).await.unwrap());
+        let home = self.app.memory.get(scan).await.unwrap().unwrap().project;
+        assert!(self.app.memory.create_public_link(link, &home).await.unwrap());
+    }
+
+    /// Shares a scan for an hour.
+    pub(super) async fn share(&self, scan: ScanId, grantee: &str, right: ShareRight) {
+        let home = self.app.memory.get(scan).await.unwrap().unwrap().project;
+        let now = self.app.web().now();
+        let share = Share {
+            scan,
+            grantee: grantee.parse().unwrap(),
+            right,
+            created_by: Principal::System,
+            created_at: now,
+            expires_at: Some(now + SignedDuration::from_hours(1)),
+        };
+        assert_eq!(self.app.memory.create_share(share, &home, 9).await.unwrap(), ShareCreated::Created);
     }
 
     /// Submits a scan in a project.
@@ -182,7 +200,7 @@ impl World {
     async fn create_senders(&mut self) {
         use ProjectRole::{Operator, Owner, Scanner, Viewer};
         let red = |role| vec![("red", role)];
-        let users: [User; 11] = [
+        let users: [User; 13] = [
             ("nobody", None, Vec::new()),
             ("viewer", None, red(Viewer)),
             ("scanner", None, red(Scanner)),
@@ -194,6 +212,9 @@ impl World {
             ("mixed", None, vec![("red", Viewer), ("green", Owner)]),
             ("disabled", None, red(Owner)),
             ("expired", None, red(Owner)),
+            // All scans of `red` are shared with these two.
+            ("guest", None, Vec::new()),
+            ("editor", None, Vec::new()),
             // The account that others act on.
             ("spare", None, Vec::new()),
         ];
@@ -201,6 +222,10 @@ impl World {
             self.account(user, AccountKind::User, server_role, &roles).await;
             let lifetime = SignedDuration::from_hours(if user == "expired" { -1 } else { 24 });
             self.session(user, lifetime).await;
+        }
+        for scan in self.red.map(ScanId) {
+            self.share(scan, "user:guest", ShareRight::View).await;
+            self.share(scan, "user:editor", ShareRight::Edit).await;
         }
         let memory = &self.app.memory;
         let disabled =

@@ -241,20 +241,20 @@ impl Input {
 
 /// A field with a few choices.
 #[derive(Debug, Clone)]
-pub(super) struct Select {
-    pub(super) name: &'static str,
-    pub(super) label: &'static str,
-    pub(super) options: Vec<SelectOption>,
-    pub(super) hint: &'static str,
-    pub(super) error: Option<String>,
+pub(crate) struct Select {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) options: Vec<SelectOption>,
+    pub(crate) hint: &'static str,
+    pub(crate) error: Option<String>,
 }
 
 /// One choice of a field.
 #[derive(Debug, Clone)]
-pub(super) struct SelectOption {
-    pub(super) value: String,
-    pub(super) label: String,
-    pub(super) is_chosen: bool,
+pub(crate) struct SelectOption {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) is_chosen: bool,
 }
 
 impl Select {

@@ -1,7 +1,7 @@
 //! The pages of accounts: sign-in with its ways and steps, forgotten passwords, set-up, one's own
 //! profile with its mail address, second factors and passkeys, device logins, all accounts,
-//! projects with their members and clearances, and the public links of scans. A server without
-//! accounts has none of them.
+//! projects with their members and clearances, and the public links and shares of scans. A server
+//! without accounts has none of them, except the transfer of a scan to another project.
 
 pub(crate) mod account_detail;
 pub(crate) mod account_identity;
@@ -30,15 +30,19 @@ pub(crate) mod second_factor;
 mod sessions;
 pub(crate) mod set_password;
 pub(crate) mod set_up;
+pub(crate) mod shared_with_me;
+pub(crate) mod shares;
 mod sign_in;
 #[cfg(test)]
 mod testing;
 mod tokens;
+pub(crate) mod transfer;
 
 pub(crate) use fields::Accounts;
 
 #[cfg(test)]
 mod account_tests;
+#[cfg(test)]
 mod device_tests;
 #[cfg(test)]
 mod login_provider_tests;
@@ -46,6 +50,7 @@ mod login_provider_tests;
 mod login_tests;
 #[cfg(test)]
 mod mail_tests;
+#[cfg(test)]
 mod passkey_tests;
 #[cfg(test)]
 mod profile_tests;
@@ -59,3 +64,5 @@ mod public_link_tests;
 mod rights_tests;
 #[cfg(test)]
 mod second_factor_tests;
+#[cfg(test)]
+mod share_tests;
