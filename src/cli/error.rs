@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::io;
 
-use kastrel_actors::model::{AccountName, HostPattern, NodeId, OutboxKey, ProjectId, PublicLinkId, ScanId, TokenId};
+use kastrel_actors::model::{
+    AccountName, Grantee, HostPattern, NodeId, OutboxKey, ProjectId, PublicLinkId, ScanId, TokenId,
+};
 
 use super::backend::BackendError;
-use super::credentials::CredentialsError;
+use super::credentials_error::CredentialsError;
 use super::exit::Exit;
 use super::text::plain;
 use crate::app::{AppError, AppFailure};
@@ -63,6 +65,9 @@ pub enum CliError {
     /// No API token is stored for the server at this address.
     #[error("no API token is stored for {0}")]
     NotLoggedIn(String),
+    /// The scan has no share with the grantee, or may not be seen.
+    #[error("there is no share of scan {1} with {0}; `kastrel share list {1}` lists them")]
+    NoShare(Grantee, ScanId),
     /// The application could not be started, or failed.
     #[error(transparent)]
     App(Box<dyn Error + Send + Sync>),
@@ -93,6 +98,7 @@ impl CliError {
             | Self::LoginDenied(_)
             | Self::LoginExpired(_)
             | Self::NotLoggedIn(_)
+            | Self::NoShare(..)
             | Self::App(_)
             | Self::Output(_) => Exit::Failed,
         }

@@ -1,4 +1,5 @@
-//! `kastrel list`: lists scans, newest first.
+//! `kastrel list`: lists scans, newest first. Those that are shared with the account are a list of
+//! their own.
 
 use super::args::ListArgs;
 use super::backend::{ListAnswer, ListFilter};
@@ -7,12 +8,14 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::host::Role;
 use super::output::Style;
+use super::shares::shared_table;
 use super::table::{Column, cell, grid, numeric, scan_status, severity};
 use super::text::duration;
 use super::view::ScanView;
 use crate::human_time::relative;
 use comfy_table::{Cell, Color};
 use jiff::Timestamp;
+use serde_json::json;
 
 /// Runs the command.
 ///
@@ -23,22 +26,35 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, 
     let Some(session) = context.open(&args.server, &config, Role::Offline).await? else {
         return Ok(Exit::Interrupted);
     };
-    let filter = ListFilter {
-        status: args.status(),
-        target: args.target.clone(),
-        limit: usize::try_from(args.limit).unwrap_or(usize::MAX),
-    };
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    if args.shared {
+        let answer = session.backend.shared_scans(limit).await;
+        session.close().await;
+        let answer = answer?;
+        if args.json {
+            context.output.json(&json!({ "scans": answer }))?;
+        } else {
+            let text = shared_table(&answer, now(), context.output.style);
+            context.output.line(&text)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let filter = ListFilter { status: args.status(), target: args.target.clone(), limit };
     let answer = session.backend.list(&filter).await;
     session.close().await;
     let answer = answer?;
     if args.json {
         context.output.json(&answer)?;
     } else {
-        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
-        let text = text(&answer, Timestamp::now(), context.output.style);
+        let text = text(&answer, now(), context.output.style);
         context.output.line(&text)?;
     }
     Ok(Exit::Done)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 fn text(answer: &ListAnswer, now: Timestamp, style: Style) -> String {

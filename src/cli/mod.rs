@@ -19,6 +19,7 @@ mod clearances;
 mod config;
 pub mod context;
 mod credentials;
+mod credentials_error;
 mod dead_letters;
 mod doctor;
 pub mod error;
@@ -42,6 +43,7 @@ mod restore;
 mod scan;
 mod secret_file;
 mod serve;
+mod shares;
 mod show;
 mod status;
 pub mod summary;
@@ -59,8 +61,8 @@ pub use app_host::KastrelHost;
 use args::{
     AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs,
     LinkCommand, ListArgs, LoginArgs, LogoutArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs,
-    ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, ServiceAccountCommand, TokenCommand, UserCommand,
-    WorkerArgs,
+    ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, ServiceAccountCommand, ShareCommand, TokenCommand,
+    TransferArgs, UserCommand, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -133,6 +135,11 @@ pub enum Command {
     Login(LoginArgs),
     /// Revoke the stored API token of a server and remove it
     Logout(LogoutArgs),
+    /// Manage the shares of a scan with users and projects
+    #[command(subcommand)]
+    Share(ShareCommand),
+    /// Transfer a scan that has ended to another project
+    Transfer(TransferArgs),
     /// Show the account and the rights of your commands
     Whoami(ReadArgs),
     /// Back up the database to a file
@@ -230,6 +237,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Link(command) => links::run(&command, context).await,
         Command::Login(args) => login::login(&args, context).await,
         Command::Logout(args) => login::logout(&args, context).await,
+        Command::Share(command) => shares::run(&command, context).await,
+        Command::Transfer(args) => shares::transfer(&args, context).await,
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),

@@ -12,6 +12,7 @@ mod scan;
 mod scans;
 mod serve;
 mod setup;
+mod shares;
 
 use std::ffi::OsString;
 
@@ -31,6 +32,7 @@ pub use scan::ScanArgs;
 pub use scans::{ListArgs, OneScanArgs};
 pub use serve::{ReadyArgs, ServeArgs, WorkerArgs};
 pub use setup::{ConfigCommand, DoctorArgs, PluginsArgs};
+pub use shares::{ShareCommand, ShareCreateArgs, ShareListArgs, ShareRevokeArgs, TransferArgs};
 
 /// The arguments of the built-in scanner, with a program name before them, if the command line asks
 /// for it.

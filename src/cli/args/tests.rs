@@ -7,7 +7,7 @@ use kastrel_actors::model::{
 };
 
 use super::*;
-use crate::api_types::{NewClearanceBody, NewPublicLinkBody, NewTokenBody};
+use crate::api_types::{NewClearanceBody, NewPublicLinkBody, NewShareBody, NewTokenBody};
 use crate::cli::exit::Exit;
 use crate::cli::gate::{Gate, Require};
 use crate::cli::{Cli, Command};
@@ -407,6 +407,33 @@ fn public_link_is_what_the_words_say() {
         "link list first",
         "link revoke 7",
         "link revoke 7 short",
+    ] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn share_is_what_the_words_say() {
+    let create = |words: &str| match parsed(words).unwrap() {
+        Command::Share(ShareCommand::Create(args)) => (args.scan.0, args.share()),
+        other => panic!("{other:?}"),
+    };
+    let share = |grantee: &str| NewShareBody { grantee: grantee.into(), ..NewShareBody::default() };
+    assert_eq!(create("share create 7 user:ana"), (7, share("user:ana")));
+    let body = NewShareBody { right: Some("edit".into()), days: Some(365), ..share("project:web") };
+    assert_eq!(create("share create 7 project:web --right edit --days 365"), (7, body));
+    for wrong in [
+        "share create 7",
+        "share create 0 user:ana",
+        "share create 7 ana",
+        "share create 7 user:ana --days 0",
+        "share create 7 user:ana --right own",
+        "share list",
+        "share revoke 7",
+        "share revoke 7 service:ci",
+        "transfer 7",
+        "transfer 7 Team",
+        "list --shared --status failed",
     ] {
         assert!(parsed(wrong).is_err(), "{wrong}");
     }

@@ -17,6 +17,7 @@ use super::links::LinkBackend;
 use super::local::{LocalBackend, context};
 use super::remote::RemoteBackend;
 use super::scans::ScanBackend;
+use super::shares::ShareBackend;
 use crate::api_types::{DrainBody, NodeBody, PauseBody, QueueBody};
 
 /// The commands to the nodes and to the queue of a backend.
@@ -36,15 +37,29 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueBody, BackendError>;
 }
 
-/// The scans with their public links, the nodes, the queue, the events and the accounts of a
-/// backend.
+/// The scans with their public links and shares, the nodes, the queue, the events and the accounts
+/// of a backend.
 pub trait Backend:
-    ScanBackend + ClusterBackend + EventBackend + AccessBackend + IdentityBackend + ClearanceBackend + LinkBackend
+    ScanBackend
+    + ClusterBackend
+    + EventBackend
+    + AccessBackend
+    + IdentityBackend
+    + ClearanceBackend
+    + LinkBackend
+    + ShareBackend
 {
 }
 
-impl<T: ScanBackend + ClusterBackend + EventBackend + AccessBackend + IdentityBackend + ClearanceBackend + LinkBackend>
-    Backend for T
+impl<T> Backend for T where
+    T: ScanBackend
+        + ClusterBackend
+        + EventBackend
+        + AccessBackend
+        + IdentityBackend
+        + ClearanceBackend
+        + LinkBackend
+        + ShareBackend
 {
 }
 

@@ -15,6 +15,7 @@ pub mod locate;
 mod problem;
 mod remote;
 mod scans;
+mod shares;
 mod sse;
 
 pub use access::AccessBackend;
@@ -30,3 +31,4 @@ pub(crate) use local::context;
 pub use local::{LocalBackend, PluginSource};
 pub use remote::{Holder, RemoteBackend};
 pub use scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
+pub use shares::ShareBackend;

@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::api_types::{
-    AccountChangeBody, AuditList, AuditParams, DeadLetterList, NewAccountBody, NewPublicLinkBody, NewTokenBody,
-    SecretText,
+    AccountChangeBody, AuditList, AuditParams, DeadLetterList, NewAccountBody, NewPublicLinkBody, NewShareBody,
+    NewTokenBody, SecretText,
 };
-use crate::cli::backend::{AccessBackend as _, EventBackend as _, LinkBackend as _};
+use crate::cli::backend::{AccessBackend as _, EventBackend as _, LinkBackend as _, ShareBackend as _};
 
 fn status(word: &str) -> String {
     format!(r#"{{"scan_id":7,"status":"{word}","target":"example.com","results":[]}}"#)
@@ -453,4 +453,47 @@ async fn public_links_are_managed_over_the_api() {
     assert!(backend.public_links(ScanId(9)).await.unwrap().is_none(), "there is no such scan");
     let without = backend.public_links(ScanId(8)).await.unwrap_err();
     assert!(without.to_string().contains("it has no public links; its accounts are off"), "{without}");
+}
+
+#[tokio::test]
+async fn shares_are_managed_over_the_api() {
+    const SHARE: &str = r#"{"grantee":"user:ana","right":"edit","created_by":"user:ben","created_at":"2026-01-01T00:00:00Z","expires_at":null}"#;
+    let create = |body: String| async move {
+        assert_eq!(body, r#"{"grantee":"user:ana","right":"edit"}"#);
+        json(201, SHARE)
+    };
+    let page = |axum::extract::RawQuery(query): axum::extract::RawQuery| async move {
+        let (id, next) = match query.as_deref() {
+            Some("limit=2") => (9, "9"),
+            Some("before=9&limit=1") => (8, "8"),
+            other => panic!("{other:?}"),
+        };
+        let scan = format!(r#"{{"scan_id":{id},"status":"failed","target":"example.com"}}"#);
+        json(200, format!(r#"{{"scans":[{{"scan":{scan},"right":"view","share":{SHARE}}}],"next_before":{next}}}"#))
+    };
+    let router = Router::new()
+        .route("/api/scans/7/shares", get(|| async { json(200, format!(r#"{{"shares":[{SHARE}]}}"#)) }).post(create))
+        .route("/api/scans/7/shares/user:ana", axum::routing::delete(|| async { StatusCode::NO_CONTENT }))
+        .route("/api/scans/8/status", get(|| async { json(200, status("completed")) }))
+        .route("/api/shared-scans", get(page))
+        .fallback(|| async { json(404, "{}") });
+    let backend = serve(router).await;
+    let list = backend.shares(ScanId(7)).await.unwrap().unwrap();
+    let new = NewShareBody { grantee: "user:ana".into(), right: Some("edit".into()), days: None };
+    let created = backend.create_share(ScanId(7), new).await.unwrap().unwrap();
+    assert_eq!(list.shares, std::slice::from_ref(&created));
+    assert!(backend.revoke_share(ScanId(7), &created.grantee).await.unwrap());
+    assert!(!backend.revoke_share(ScanId(7), &"user:ben".parse().unwrap()).await.unwrap());
+    assert!(backend.shares(ScanId(9)).await.unwrap().is_none(), "there is no such scan");
+    let without = backend.shares(ScanId(8)).await.unwrap_err();
+    assert!(without.to_string().contains("it has no shares; its accounts are off"), "{without}");
+    let shared = backend.shared_scans(2).await.unwrap();
+    assert_eq!(shared.iter().map(|one| one.scan.scan_id).collect::<Vec<_>>(), [ScanId(9), ScanId(8)]);
+    assert_eq!(backend.transfer(ScanId(9), &ProjectId::default()).await.unwrap(), None);
+}
+
+#[test]
+fn printed_address_of_a_page_has_no_credentials() {
+    let backend = RemoteBackend::new("https://ana:hunter2@scans.example.com/tools/".parse().unwrap()).unwrap();
+    assert_eq!(backend.page_at("/device?code=x"), "https://scans.example.com/tools/device?code=x");
 }
