@@ -98,7 +98,7 @@ impl Observer {
 
     fn count(&self, asked: &Asked, row: &ScanRecord, due: Option<Timestamp>, now: Timestamp) {
         match asked {
-            Asked::Progress => return,
+            Asked::Progress | Asked::Transfer => return,
             Asked::Lease => {
                 let due = due.unwrap_or(row.created_at);
                 self.instruments

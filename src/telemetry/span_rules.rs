@@ -22,6 +22,7 @@ pub(crate) enum Asked {
     Progress,
     Finish,
     Cancel(CancelledBy),
+    Transfer,
     Rescue(NodeId),
 }
 
@@ -32,6 +33,7 @@ impl Asked {
             Command::Progress { .. } => Self::Progress,
             Command::Finish { .. } => Self::Finish,
             Command::Cancel { by, .. } => Self::Cancel(*by),
+            Command::Transfer { .. } => Self::Transfer,
             Command::Rescue { from, .. } => Self::Rescue(from.clone()),
         }
     }
@@ -52,7 +54,7 @@ pub(crate) struct Call {
 pub(crate) fn spans_for(asked: &Asked, row: &ScanRecord, call: Call) -> Vec<FinishedSpan> {
     match asked {
         Asked::Lease => leased(row, call),
-        Asked::Progress => Vec::new(),
+        Asked::Progress | Asked::Transfer => Vec::new(),
         Asked::Finish => ended(row, call),
         Asked::Cancel(by) => cancelled(row, *by, call),
         Asked::Rescue(from) => lost(row, from, call),

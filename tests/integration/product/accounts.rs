@@ -107,6 +107,49 @@ async fn public_link_opens_a_scan_for_a_client_without_credentials() {
 }
 
 #[tokio::test]
+async fn shared_scan_is_open_to_its_grantee_until_its_transfer() {
+    let app = TestApp::with(&[("KASTREL_AUTH_MODE", "local")]).await;
+    let scanned: Value = serde_json::from_str(&done(app.run(&["scan", "ok-2p.test", "--json"]).await)).unwrap();
+    let scan = scanned["scan_id"].to_string();
+    done(app.run(&["user", "create", "bo"]).await);
+    done(app.run(&["project", "create", "shop"]).await);
+    let words = ["token", "create", "--account", "bo", "--label", "test", "--role", "owner"];
+    let bearer = format!("Bearer {}", done(app.run(&words).await).trim());
+    let ask = async |path: String| {
+        let answer = app.request(Method::GET, &path).header("authorization", &bearer).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
+    };
+    let status = async || ask(format!("/api/scans/{scan}/status")).await.0;
+    assert_eq!(status().await, 404);
+    done(app.run(&["share", "create", &scan, "user:bo", "--right", "edit", "--days", "1"]).await);
+    let seen = async |wanted: u16| {
+        // The server keeps an identity for 500 ms.
+        let seen = async {
+            while status().await != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.expect("the share took no effect");
+    };
+    seen(200).await;
+    let shared = ask("/api/shared-scans".into()).await.1;
+    assert_eq!(
+        (&shared["scans"][0]["right"], &shared["scans"][0]["scan"]["target"]),
+        (&"edit".into(), &"ok-2p.test".into())
+    );
+    assert_eq!(ask("/api/scans".into()).await.1["total"], 0, "other lists do not have it");
+    let listed = done(app.run(&["share", "list", &scan]).await);
+    assert!(listed.contains("user:bo") && listed.contains("edit"), "{listed}");
+    done(app.run(&["transfer", &scan, "shop"]).await);
+    seen(404).await;
+    assert!(done(app.run(&["share", "list", &scan]).await).contains("No shares"));
+    let entries = done(app.run(&["audit", "list", "--json"]).await);
+    assert!(entries.contains("scan_shared") && entries.contains("scan_transferred"), "{entries}");
+    let again = app.run(&["share", "revoke", &scan, "user:bo"]).await;
+    assert!(again.code == Some(1) && again.stderr.contains("There is no share"), "{}", again.stderr);
+}
+
+#[tokio::test]
 async fn public_link_is_managed_with_commands() {
     let app = TestApp::with(&[("KASTREL_AUTH_MODE", "local")]).await;
     let scanned: Value = serde_json::from_str(&done(app.run(&["scan", "ok-2p.test", "--json"]).await)).unwrap();
