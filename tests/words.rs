@@ -149,10 +149,11 @@ impl<'ast> Visit<'ast> for Strings {
 /// The files that people read, relative to the repository.
 fn files() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = ["actors", "benches", "docs", "observability", "scanner", "src", "templates", "tests"]
-        .iter()
-        .map(|folder| root().join(folder))
-        .collect();
+    let mut open: Vec<PathBuf> =
+        ["actors", "benches", "docs", "findings", "observability", "scanner", "src", "templates", "tests"]
+            .iter()
+            .map(|folder| root().join(folder))
+            .collect();
     while let Some(folder) = open.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

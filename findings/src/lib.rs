@@ -1,0 +1,8 @@
+//! Findings: what the plugins of a scan saw, and what it means for the history of a target.
+
+pub mod json;
+pub mod limits;
+mod severity;
+pub mod text;
+
+pub use severity::Severity;
