@@ -2,6 +2,7 @@
 
 pub mod json;
 pub mod limits;
+pub mod place;
 mod severity;
 pub mod text;
 
