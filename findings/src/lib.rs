@@ -1,9 +1,14 @@
 //! Findings: what the plugins of a scan saw, and what it means for the history of a target.
 
+pub mod asset;
 pub mod json;
 pub mod limits;
 pub mod place;
+pub mod registry;
 mod severity;
+mod sighting;
 pub mod text;
 
+pub use asset::{Asset, AssetKind};
 pub use severity::Severity;
+pub use sighting::{IssueKey, Sighting};
