@@ -3,12 +3,15 @@
 pub mod asset;
 pub mod json;
 pub mod limits;
+mod notes;
 pub mod place;
+pub mod readers;
 pub mod registry;
 mod severity;
 mod sighting;
 pub mod text;
 
 pub use asset::{Asset, AssetKind};
+pub use notes::{Note, NoteKind, ReadNotes};
 pub use severity::Severity;
 pub use sighting::{IssueKey, Sighting};
