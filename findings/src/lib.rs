@@ -1,6 +1,7 @@
 //! Findings: what the plugins of a scan saw, and what it means for the history of a target.
 
 pub mod asset;
+pub mod identity;
 pub mod json;
 pub mod limits;
 mod notes;

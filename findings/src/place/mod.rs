@@ -38,4 +38,5 @@ pub use self::kinds::Place;
 pub use self::names::{HeaderName, Label};
 pub use self::origin::{Endpoint, Origin};
 pub use self::parts::Part;
+pub(crate) use self::steps::Steps;
 pub use self::url::WebAddress;
