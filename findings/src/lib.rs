@@ -3,11 +3,13 @@
 pub mod asset;
 pub mod identity;
 pub mod json;
+pub mod lifecycle;
 pub mod limits;
 mod notes;
 pub mod place;
 pub mod readers;
 pub mod registry;
+pub mod scope;
 mod severity;
 mod sighting;
 pub mod text;

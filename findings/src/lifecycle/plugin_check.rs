@@ -1,0 +1,79 @@
+//! How the check of one plugin ended in one scan, and what that means for a finding.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+use crate::identity::RuleSet;
+use crate::readers::Reading;
+use crate::scope::CheckScope;
+use crate::sighting::IssueKey;
+
+/// How a plugin ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginEnd {
+    /// It ran to its end.
+    Completed,
+    /// It failed.
+    Failed,
+    /// It ran out of time.
+    TimedOut,
+    /// It was left out.
+    Skipped,
+    /// Its tool is not installed.
+    Unavailable,
+    /// The scan ended first.
+    Cancelled,
+    /// The scan was a dry run.
+    DryRun,
+}
+
+/// The check of one plugin in one scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginCheck {
+    /// How the plugin ended.
+    pub end: PluginEnd,
+    /// The version of the plugin or of its scanner.
+    pub version: String,
+    /// What the plugin was asked to look at.
+    pub scope: CheckScope,
+    /// False if sightings may be missing from the reading of its result.
+    pub read_completely: bool,
+    /// The issues without a result, by the keys of findings.
+    pub inconclusive: BTreeSet<IssueKey>,
+}
+
+impl PluginCheck {
+    /// Creates the check from the reading of the plugin's result. A plugin that left no result has
+    /// none.
+    #[must_use]
+    pub fn new(end: PluginEnd, version: &str, scope: CheckScope, reading: Option<&Reading>, rules: &RuleSet) -> Self {
+        let inconclusive = reading.iter().flat_map(|reading| &reading.inconclusive);
+        Self {
+            end,
+            version: crate::text::clean(version, 80),
+            read_completely: reading.is_some_and(|reading| !reading.notes.may_hide_findings()),
+            inconclusive: inconclusive.map(|issue| rules.issue_of(&scope.plugin, issue)).collect(),
+            scope,
+        }
+    }
+
+    /// Returns what the check means for a finding with this issue key that was seen with the scope
+    /// `seen_with`.
+    #[must_use]
+    pub fn check_for(&self, issue: &IssueKey, seen_with: &CheckScope) -> Check {
+        match self.end {
+            PluginEnd::Failed => Check::Failed,
+            PluginEnd::TimedOut => Check::TimedOut,
+            PluginEnd::Skipped => Check::Skipped,
+            PluginEnd::Unavailable => Check::Unavailable,
+            PluginEnd::Cancelled => Check::Cancelled,
+            PluginEnd::DryRun => Check::DryRun,
+            PluginEnd::Completed if !self.read_completely || self.inconclusive.contains(issue) => Check::ReadInPart,
+            PluginEnd::Completed if !self.scope.covers(seen_with) => Check::NarrowerScope,
+            PluginEnd::Completed => Check::Completed,
+        }
+    }
+}
