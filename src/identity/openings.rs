@@ -1,6 +1,6 @@
-//! Which openings of public links the audit log gets: the first one of each link and network, and
-//! then one a minute. Everybody with a link can open it as often as they like, and each entry of
-//! the audit log stays. The openings in between are counted.
+//! Which openings of public links, and downloads with them, the audit log gets: the first one of
+//! each link and network, and then one a minute. Everybody with a link can open it as often as they
+//! like, and each entry of the audit log stays. The openings in between are counted.
 //!
 //! The memory is that of the process, and bounded: a restart, and more links and networks at once
 //! than it holds, cause entries that were not due.
@@ -56,7 +56,7 @@ mod tests {
         let openings = RecordedOpenings::default();
         let (one, other) = (SecretDigest::new([1; 32]), SecretDigest::new([2; 32]));
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let start = Instant::now();
+        let start = tokio::time::Instant::now().into_std();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(openings.is_due(one, address("192.0.2.1"), at(0)));
         assert!(openings.is_due(one, address("192.0.2.1"), at(0)), "it was not recorded yet");

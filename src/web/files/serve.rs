@@ -1,6 +1,8 @@
 //! Serves a file of an attempt so that a browser runs nothing in it: sandboxed, without scripts,
 //! with a content type that the server chooses, and mostly as a download.
 
+use std::net::IpAddr;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -10,6 +12,7 @@ use kastrel_actors::model::{AttemptNumber, DomainEvent, RequestContext, ScanReco
 
 use crate::config::BasePath;
 use crate::ports::{ArtifactError, AttemptKey, OpenArtifact, content_kind};
+use crate::service::access::LinkVisit;
 use crate::web::base_path;
 use crate::web::error::Problem;
 use crate::web::hosts::host_of;
@@ -37,6 +40,8 @@ pub(crate) struct FileRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// True if a token authenticates the request, which no browser sends.
     pub(crate) is_of_program: bool,
+    /// The visit of the public link with which the file is requested, and the client's address.
+    pub(crate) visit: Option<(&'a LinkVisit, IpAddr)>,
 }
 
 /// Serves a file of an attempt, or the part of it that a `Range` header requests. `?download=1`
@@ -60,6 +65,7 @@ pub(crate) async fn serve(
         uri: &uri,
         headers: &headers,
         is_of_program: viewer.signed_in.as_ref().is_some_and(|who| who.token.is_some()),
+        visit: None,
     };
     respond(&web, &viewer.context, &scan.record, &request).await
 }
@@ -71,7 +77,7 @@ pub(crate) async fn respond(
     record: &ScanRecord,
     request: &FileRequest<'_>,
 ) -> Result<Response, Problem> {
-    let FileRequest { attempt, path, folder, query, method, uri, headers, is_of_program } = request;
+    let FileRequest { attempt, path, folder, query, method, uri, headers, is_of_program, visit } = request;
     let host = host_of(uri, headers).map(|host| web.state.hosts.in_policy(host));
     let policy = file_policy(host.as_deref(), &base_path::current(), folder);
     let is_opened = *query == Some(OPENED_QUERY) && path.ends_with(".html");
@@ -83,7 +89,15 @@ pub(crate) async fn respond(
     // out only the first byte.
     let is_of_report = !is_of_program && is_loaded_by_reports(path) && is_part_of_page(headers) && !is_download;
     if file.is_ok() && !is_of_report {
-        web.record_download(context, method, DomainEvent::FilesDownloaded, Some(record.id)).await?;
+        match visit {
+            None => {
+                web.record_download(context, method, DomainEvent::FilesDownloaded, Some(record.id)).await?;
+            }
+            Some((visit, address)) if **method != Method::HEAD => {
+                web.access().record_link_download(visit, *address).await?;
+            }
+            Some(_) => {}
+        }
     }
     let mut response = match file {
         Ok(file) if is_opened => content(opened(file), false, is_download, path),

@@ -201,6 +201,7 @@ pub(crate) async fn file(
         uri: &uri,
         headers: &headers,
         is_of_program: false,
+        visit: Some((&visitor.visit, viewer.address)),
     };
     respond(&web, &visitor.visit.context, &visitor.scan.record, &request).await
 }
