@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use kastrel_actors::model::SecretDigest;
 
 use super::recent::Recent;
-use super::throttle::wide;
+use super::throttle::network_of;
 
 /// The most links and networks that are kept.
 const MOST_ENTRIES: usize = 10_000;
@@ -33,13 +33,13 @@ impl RecordedOpenings {
     /// Returns true if an opening of a link by a client at this address is to be recorded.
     #[must_use]
     pub fn is_due(&self, link: SecretDigest, address: IpAddr, now: Instant) -> bool {
-        let last = self.entries().get(&(link, wide(address))).copied();
+        let last = self.entries().get(&(link, network_of(address))).copied();
         last.is_none_or(|last| now.saturating_duration_since(last) >= INTERVAL)
     }
 
     /// Notes that an opening was recorded.
     pub fn recorded(&self, link: SecretDigest, address: IpAddr, now: Instant) {
-        *self.entries().entry(&(link, wide(address)), || now) = now;
+        *self.entries().entry(&(link, network_of(address)), || now) = now;
     }
 
     fn entries(&self) -> MutexGuard<'_, Recent<(SecretDigest, IpAddr), Instant>> {

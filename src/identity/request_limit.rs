@@ -7,12 +7,11 @@
 
 use std::collections::VecDeque;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::recent::Recent;
-use super::throttle::{RetryAfter, wide};
+use super::throttle::RetryAfter;
 
 /// The most keys that are counted.
 const MOST_KEYS: usize = 10_000;
@@ -49,14 +48,9 @@ impl<K: Clone + Eq + Hash> RequestLimit<K> {
     }
 }
 
-/// Returns the network of an address that one owner often has: a /24 of IPv4, or a /56 of IPv6.
-#[must_use]
-pub fn network_of(address: IpAddr) -> IpAddr {
-    wide(address)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::throttle::network_of;
     use super::*;
 
     #[test]

@@ -185,7 +185,7 @@ impl LoginThrottle {
             pair.waits_until.get_or_insert(now + of_account).saturating_duration_since(now)
         };
         let of_pair = rest(pair_delay(pair.failures.saturating_add(pair.open)), pair.last, now);
-        let network = networks.entry(&wide(address), Network::default);
+        let network = networks.entry(&network_of(address), Network::default);
         let of_network = network.delay(is_known.then_some(address), now);
         let wait = of_account.max(of_pair).max(of_network);
         if !wait.is_zero() {
@@ -208,7 +208,7 @@ impl LoginThrottle {
         pair.open = pair.open.saturating_sub(1);
         pair.failures = pair.failures.saturating_add(1);
         pair.last = pair.last.max(now);
-        let network = tables.networks.entry(&wide(address), Network::default);
+        let network = tables.networks.entry(&network_of(address), Network::default);
         match network.open(address) {
             Some(at) => network.0[at].is_open = false,
             None => network.push(Attempt { at: now, address, is_open: false }),
@@ -227,7 +227,7 @@ impl LoginThrottle {
         let (account, address) = (self.account(account), address(network));
         let mut tables = self.tables();
         tables.pairs.remove(&(account, address));
-        let network = tables.networks.entry(&wide(address), Network::default);
+        let network = tables.networks.entry(&network_of(address), Network::default);
         if let Some(at) = network.open(address) {
             network.0.remove(at);
         }
@@ -250,7 +250,7 @@ impl LoginThrottle {
         if pair.open == 0 {
             pair.last = pair.before;
         }
-        let network = tables.networks.entry(&wide(address), Network::default);
+        let network = tables.networks.entry(&network_of(address), Network::default);
         if let Some(at) = network.open(address) {
             network.0.remove(at);
         }
@@ -360,14 +360,9 @@ fn address(network: IpAddr) -> IpAddr {
     masked(network, 32, 64)
 }
 
-/// Returns the network of an address that counts as one client: a /24 of IPv4, or a /56 of IPv6.
+/// Returns the network of an address that one owner often has: a /24 of IPv4, or a /56 of IPv6.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpAddr {
-    wide(address)
-}
-
-/// The network of an address that one owner often has: a /24 of IPv4, or a /56 of IPv6.
-pub(super) fn wide(address: IpAddr) -> IpAddr {
     masked(address, 24, 56)
 }
 

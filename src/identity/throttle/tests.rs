@@ -137,7 +137,7 @@ fn addresses_of_one_party_are_one() {
         ("2001:db8:0:100::1", "2001:db8:0:200::1", false, false),
     ] {
         let (a, b) = (address(first.parse().unwrap()), address(second.parse().unwrap()));
-        assert_eq!((a == b, wide(a) == wide(b)), (is_one_party, is_one_network), "{first} {second}");
+        assert_eq!((a == b, network_of(a) == network_of(b)), (is_one_party, is_one_network), "{first} {second}");
     }
 }
 
@@ -263,7 +263,7 @@ fn failures_never_evict_known_addresses_and_tables_stay_bounded() {
 fn attempts_of_one_network_are_bounded() {
     let (throttle, now) = (LoginThrottle::new(), start());
     fail(&throttle, "anna", [OWNER; 1000], now);
-    assert_eq!(throttle.tables().networks.get(&wide(OWNER)).unwrap().0.len(), MOST_ATTEMPTS);
+    assert_eq!(throttle.tables().networks.get(&network_of(OWNER)).unwrap().0.len(), MOST_ATTEMPTS);
     assert_eq!(wait(&throttle, "bob", OWNER, now), 600);
 }
 

@@ -17,9 +17,8 @@ use super::mail_texts;
 use super::mail_worker::send;
 use super::mails::{Mails, ResetRequest};
 use super::service::after;
-use crate::identity::request_limit::network_of;
 use crate::identity::secret::RandomSecret;
-use crate::identity::throttle::RetryAfter;
+use crate::identity::throttle::{RetryAfter, network_of};
 
 /// The most accounts with one mail address that get a link for one request.
 const MOST_ACCOUNTS: usize = 10;
