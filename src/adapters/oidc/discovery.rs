@@ -101,7 +101,8 @@ impl Discovery {
 }
 
 async fn read(issuer: &IssuerUrl, http: &Http) -> Result<ProviderMetadataWithLogout, ProviderError> {
-    let read = ProviderMetadataWithLogout::discover_async(issuer.clone(), http).await.map_err(|error| told(&error))?;
+    let read =
+        ProviderMetadataWithLogout::discover_async(issuer.clone(), http).await.map_err(|error| failure_of(&error))?;
     let end = read.additional_metadata().end_session_endpoint.as_ref().map(EndSessionUrl::url);
     let token = read.token_endpoint().map(TokenUrl::url);
     let user_info = read.userinfo_endpoint().map(UserInfoUrl::url);
@@ -119,8 +120,8 @@ fn is_allowed(url: &Url, issuer: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && issuer.scheme() == "http")
 }
 
-/// Says what went wrong, without the response.
-fn told(error: &DiscoveryError<HttpError>) -> ProviderError {
+/// Returns the failure in words, without the response.
+fn failure_of(error: &DiscoveryError<HttpError>) -> ProviderError {
     ProviderError::NoResponse(match error {
         DiscoveryError::Request(error) => chain(error),
         DiscoveryError::Response(status, ..) => format!("its document has the status {}", status.as_u16()),

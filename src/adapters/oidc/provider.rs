@@ -231,7 +231,7 @@ impl IdentityProvider for OidcProvider {
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .map_err(|_| ProviderError::NoResponse("its document has no token endpoint".to_owned()))?
             .set_pkce_verifier(PkceCodeVerifier::new(request.verifier.clone()));
-        let tokens = exchange.request_async(&self.http).await.map_err(|error| told(&error))?;
+        let tokens = exchange.request_async(&self.http).await.map_err(|error| failure_of(&error))?;
         let token =
             tokens.id_token().ok_or_else(|| ProviderError::Invalid("the response has no ID token".to_owned()))?;
         let verified = match self.verify(&known, token, &request.nonce) {
@@ -267,7 +267,7 @@ fn accepted(known: &ProviderMetadataWithLogout) -> Vec<CoreJwsSigningAlgorithm> 
 
 /// Says why a code was not redeemed, without the response. The codes of errors are words of the
 /// protocol.
-fn told(error: &RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>) -> ProviderError {
+fn failure_of(error: &RequestTokenError<HttpError, StandardErrorResponse<CoreErrorResponseType>>) -> ProviderError {
     match error {
         RequestTokenError::ServerResponse(response) => {
             let code: &str = response.error().as_ref();
