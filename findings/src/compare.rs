@@ -6,6 +6,7 @@
 //! | not seen | seen | new; `was_checked` is false if the earlier scan had not looked |
 //! | seen | not seen, check completed, one scan is enough | fixed, with proof |
 //! | seen | not seen, check completed, the plugin needs two | not checked: one of two |
+//! | seen | not seen, and the later scan kept a check older than the earlier one's | not checked |
 //! | seen | not seen, any other check | not checked, with the reason |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +53,8 @@ pub enum NotProven {
     NotChecked(Check),
     /// The plugin needs this many scans, and the comparison has one.
     OneOf(usize),
+    /// The later scan kept a check that is older than that of the earlier scan.
+    OlderCheck,
 }
 
 /// A finding of the earlier scan about which the later one says nothing.
@@ -98,9 +101,12 @@ pub fn compare(
                 let check = check_of(later, earlier, finding);
                 let needed = scans_to_fix(&finding.plugin);
                 let why = match check {
+                    Check::Completed if order_of(later, finding) < order_of(earlier, finding) => NotProven::OlderCheck,
                     Check::Completed if needed == 1 => {
                         let version = later.checks.get(&finding.plugin).map_or("", |check| check.version.as_str());
-                        comparison.fixed.push(FixedFinding { fingerprint, proof: Proof::new(later.order, version) });
+                        comparison
+                            .fixed
+                            .push(FixedFinding { fingerprint, proof: Proof::new(order_of(later, finding), version) });
                         continue;
                     }
                     Check::Completed => NotProven::OneOf(needed),
@@ -112,6 +118,11 @@ pub fn compare(
         }
     }
     comparison
+}
+
+/// Returns the place of the check of a finding's plugin among all scans of the target.
+fn order_of(side: &ScanSide<'_>, finding: &ObservedFinding) -> ScanOrder {
+    side.checks.get(&finding.plugin).map_or(side.order, |check| check.order(side.order))
 }
 
 /// What the check of `by` means for a finding that `seen_by` saw.

@@ -25,7 +25,9 @@ pub enum Approach {
 }
 
 impl Approach {
-    fn read(word: &str) -> Option<Self> {
+    /// Reads the word of a registry, in any case. `None`: the word is no approach.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
         Some(match word.trim().to_ascii_lowercase().as_str() {
             "waf" => Self::Waf,
             "code" => Self::Code,
@@ -81,8 +83,13 @@ impl Registry {
             [] => document.get("registry").list(),
             entries => entries,
         };
-        let entries = entries.iter().filter_map(entry).take(MOST_REGISTRY_ENTRIES);
-        Ok(Self(entries.map(|entry| (entry.id.clone(), entry)).collect()))
+        Ok(Self::of(entries.iter().filter_map(entry).take(MOST_REGISTRY_ENTRIES)))
+    }
+
+    /// Creates the registry of these issues. Of two with one id, the last counts.
+    #[must_use]
+    pub fn of(entries: impl IntoIterator<Item = RegistryEntry>) -> Self {
+        Self(entries.into_iter().map(|entry| (entry.id.clone(), entry)).collect())
     }
 
     /// Returns the issue with this id.

@@ -21,7 +21,14 @@ fn check(plugin: &str, end: PluginEnd) -> PluginCheck {
         target: Origin::of_target("shop.example").ok(),
         settings: BTreeMap::new(),
     };
-    PluginCheck { end, version: "1.2".into(), scope, read_completely: true, inconclusive: BTreeSet::new() }
+    PluginCheck {
+        end,
+        version: "1.2".into(),
+        scope,
+        read_completely: true,
+        inconclusive: BTreeSet::new(),
+        kept_from: None,
+    }
 }
 
 fn findings(list: &[(&str, &str)]) -> Vec<ObservedFinding> {
@@ -33,6 +40,23 @@ fn findings(list: &[(&str, &str)]) -> Vec<ObservedFinding> {
 
 fn of(plugins: &[(&str, PluginEnd)]) -> BTreeMap<String, PluginCheck> {
     plugins.iter().map(|(name, end)| ((*name).to_owned(), check(name, *end))).collect()
+}
+
+#[test]
+fn kept_check_fixes_only_what_was_seen_before_it() {
+    let before = findings(&[("exposed_files", "/a")]);
+    let checks = of(&[("exposed_files", PluginEnd::Completed)]);
+    let earlier = ScanSide { order: order(5), findings: &before, checks: &checks };
+    for (ran, fixed) in [(4, 0), (6, 1)] {
+        let from = ScanOrder { scan: 9, token: 0, ..order(ran) };
+        let kept = PluginCheck { kept_from: Some(from), ..check("exposed_files", PluginEnd::Completed) };
+        let checks = BTreeMap::from([("exposed_files".to_owned(), kept)]);
+        let later = ScanSide { order: order(9), findings: &[], checks: &checks };
+        let comparison = compare(&earlier, &later, &BTreeMap::new());
+        assert_eq!(comparison.fixed.len(), fixed);
+        assert!(comparison.fixed.iter().all(|fixed| fixed.proof.order == from), "the proof is that attempt");
+        assert!(comparison.not_checked.iter().all(|one| one.why == NotProven::OlderCheck));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::check::Check;
+use super::check::{Check, ScanOrder};
 use crate::identity::RuleSet;
 use crate::readers::Reading;
 use crate::scope::CheckScope;
@@ -35,7 +35,7 @@ pub enum PluginEnd {
 pub struct PluginCheck {
     /// How the plugin ended.
     pub end: PluginEnd,
-    /// The version of the plugin or of its scanner.
+    /// The plugin's version, or the scanner that ran it with its version.
     pub version: String,
     /// What the plugin was asked to look at.
     pub scope: CheckScope,
@@ -43,6 +43,9 @@ pub struct PluginCheck {
     pub read_completely: bool,
     /// The issues without a result, by the keys of findings.
     pub inconclusive: BTreeSet<IssueKey>,
+    /// The attempt that ran it, if the last attempt of the scan only kept its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_from: Option<ScanOrder>,
 }
 
 impl PluginCheck {
@@ -57,7 +60,15 @@ impl PluginCheck {
             read_completely: reading.is_some_and(|reading| !reading.notes.may_hide_findings()),
             inconclusive: inconclusive.map(|issue| rules.issue_of(&scope.plugin, issue)).collect(),
             scope,
+            kept_from: None,
         }
+    }
+
+    /// Returns the place of the check among all scans of a target. `last` is that of the last
+    /// attempt of its scan. What an earlier attempt saw is not newer because a later one kept it.
+    #[must_use]
+    pub fn order(&self, last: ScanOrder) -> ScanOrder {
+        self.kept_from.unwrap_or(last)
     }
 
     /// Returns what the check means for a finding with this issue key that was seen with the scope
