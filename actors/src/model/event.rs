@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kastrel_findings::identity::{FindingId, TargetId};
 use serde::{Deserialize, Serialize};
 
 use super::{
     AccountKind, AccountName, CancelledBy, ClearanceLevel, DeviceDecision, DeviceLogin, FencingToken, Grantee,
     HostPattern, NodeId, PasskeyId, Principal, ProjectId, ProjectRole, PublicLinkId, ScanId, ScanStatus, ServerRole,
-    Session, ShareRight, TokenId,
+    Session, ShareRight, TokenId, TriageKind,
 };
 
 /// Something that was committed. The store writes it in the transaction of the change itself: as an
@@ -240,6 +241,8 @@ pub enum DomainEvent {
     },
     /// A list of scans was exported.
     ScansExported,
+    /// Findings of a scan or of targets were exported.
+    FindingsExported,
     /// A file or an archive of a scan was downloaded.
     FilesDownloaded,
     /// A backup was downloaded.
@@ -391,6 +394,35 @@ pub enum DomainEvent {
         /// Who had the right.
         grantee: Grantee,
     },
+    /// A person changed a finding.
+    FindingTriaged {
+        /// The project.
+        project: ProjectId,
+        /// The finding.
+        finding: FindingId,
+        /// What the person did.
+        did: TriageKind,
+        /// The reason, or the account to which the finding was given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+        /// The end of an acceptance.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// A person changed the tags or the notes of a target.
+    TargetChanged {
+        /// The project.
+        project: ProjectId,
+        /// The target.
+        target: TargetId,
+    },
+    /// A person changed the tags or the notes of a scan.
+    ScanNotesChanged,
+    /// The times within which the findings of a project must be fixed were set.
+    SlaPolicySet {
+        /// The project.
+        project: ProjectId,
+    },
 }
 
 /// Why a stored event cannot be read.
@@ -419,7 +451,7 @@ impl Session {
 
 impl DomainEvent {
     /// The names of all actions.
-    pub const ACTIONS: [&'static str; 56] = [
+    pub const ACTIONS: [&'static str; 61] = [
         "scan_submitted",
         "cancel_requested",
         "attempt_ended",
@@ -453,6 +485,7 @@ impl DomainEvent {
         "token_revoked",
         "access_denied",
         "scans_exported",
+        "findings_exported",
         "files_downloaded",
         "backup_downloaded",
         "clearance_set",
@@ -476,6 +509,10 @@ impl DomainEvent {
         "public_link_refused",
         "scan_shared",
         "share_revoked",
+        "finding_triaged",
+        "target_changed",
+        "scan_notes_changed",
+        "sla_policy_set",
     ];
 
     /// Reads a stored event.
@@ -541,6 +578,7 @@ impl DomainEvent {
             Self::TokenRevoked { .. } => "token_revoked",
             Self::AccessDenied { .. } => "access_denied",
             Self::ScansExported => "scans_exported",
+            Self::FindingsExported => "findings_exported",
             Self::FilesDownloaded => "files_downloaded",
             Self::BackupDownloaded => "backup_downloaded",
             Self::ClearanceSet { .. } => "clearance_set",
@@ -564,6 +602,10 @@ impl DomainEvent {
             Self::PublicLinkRefused { .. } => "public_link_refused",
             Self::ScanShared { .. } => "scan_shared",
             Self::ShareRevoked { .. } => "share_revoked",
+            Self::FindingTriaged { .. } => "finding_triaged",
+            Self::TargetChanged { .. } => "target_changed",
+            Self::ScanNotesChanged => "scan_notes_changed",
+            Self::SlaPolicySet { .. } => "sla_policy_set",
         }
     }
 }
@@ -745,6 +787,7 @@ mod tests {
             DomainEvent::TokenRevoked { account: account(), token: token() },
             DomainEvent::AccessDenied { operation: "delete_scans".into(), project: Some(ProjectId::default()) },
             DomainEvent::ScansExported,
+            DomainEvent::FindingsExported,
             DomainEvent::FilesDownloaded,
             DomainEvent::BackupDownloaded,
             DomainEvent::ClearanceSet {
@@ -778,6 +821,16 @@ mod tests {
                 expires_at: Some(at),
             },
             DomainEvent::ShareRevoked { grantee: "project:team".parse().unwrap() },
+            DomainEvent::FindingTriaged {
+                project: ProjectId::default(),
+                finding: "0123456789abcdef0123".parse().unwrap(),
+                did: TriageKind::Accepted,
+                text: Some("known".into()),
+                until: Some(at),
+            },
+            DomainEvent::TargetChanged { project: ProjectId::default(), target: "0123456789abcdef".parse().unwrap() },
+            DomainEvent::ScanNotesChanged,
+            DomainEvent::SlaPolicySet { project: ProjectId::default() },
             DomainEvent::ScanTransferred {
                 status: ScanStatus::Failed,
                 at,

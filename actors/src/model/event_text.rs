@@ -1,6 +1,6 @@
 //! Domain events in words, for pages and terminals.
 
-use super::{AccountKind, DomainEvent, Grantee, ProjectId};
+use super::{AccountKind, DomainEvent, Grantee, ProjectId, TriageKind};
 
 impl DomainEvent {
     /// Returns what happened, as a sentence without a full stop. It does not name the scan, the
@@ -83,6 +83,7 @@ impl DomainEvent {
                 format!("Access denied: {operation}{project}")
             }
             Self::ScansExported => "List of scans exported".into(),
+            Self::FindingsExported => "Findings exported".into(),
             Self::FilesDownloaded => "Files of the scan downloaded".into(),
             Self::BackupDownloaded => "Backup downloaded".into(),
             Self::ClearanceSet { project, pattern, level, until, text } => {
@@ -129,6 +130,25 @@ impl DomainEvent {
                 format!("Scan shared with {} with the right {right}{until}", named(grantee))
             }
             Self::ShareRevoked { grantee } => format!("Share of the scan with {} revoked", named(grantee)),
+            Self::FindingTriaged { project, finding, did, text, until } => {
+                let what = match did {
+                    TriageKind::Confirmed => "confirmed".to_owned(),
+                    TriageKind::FalsePositive => "marked as a false positive".to_owned(),
+                    TriageKind::Accepted => {
+                        format!("accepted{}", until.map(|at| format!(" until {at:.0}")).unwrap_or_default())
+                    }
+                    TriageKind::Withdrawn => "reopened: decision withdrawn".to_owned(),
+                    TriageKind::Commented => "commented".to_owned(),
+                    TriageKind::Assigned => "assigned".to_owned(),
+                };
+                let text = text.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+                format!("Finding {finding} in project {project} {what}{text}")
+            }
+            Self::TargetChanged { project, target } => {
+                format!("Tags or notes of target {target} in project {project} changed")
+            }
+            Self::ScanNotesChanged => "Tags or notes of the scan changed".into(),
+            Self::SlaPolicySet { project } => format!("Times to fix findings of project {project} set"),
         }
     }
 
@@ -316,6 +336,28 @@ mod tests {
             ),
             (DomainEvent::ShareRevoked { grantee: grantee("user:ana") }, "Share of the scan with user ana revoked"),
             (
+                DomainEvent::FindingTriaged {
+                    project: "team".parse().unwrap(),
+                    finding: "0123456789abcdef0123".parse().unwrap(),
+                    did: TriageKind::Accepted,
+                    text: Some("known".into()),
+                    until: Some(at),
+                },
+                "Finding 0123456789abcdef0123 in project team accepted until 1970-01-01T00:00:00Z: known",
+            ),
+            (
+                DomainEvent::TargetChanged {
+                    project: "team".parse().unwrap(),
+                    target: "0123456789abcdef".parse().unwrap(),
+                },
+                "Tags or notes of target 0123456789abcdef in project team changed",
+            ),
+            (DomainEvent::ScanNotesChanged, "Tags or notes of the scan changed"),
+            (
+                DomainEvent::SlaPolicySet { project: "team".parse().unwrap() },
+                "Times to fix findings of project team set",
+            ),
+            (
                 DomainEvent::ScanTransferred {
                     status: ScanStatus::Failed,
                     at,
@@ -425,6 +467,7 @@ mod tests {
                 "Access denied: GET /settings",
             ),
             (DomainEvent::ScansExported, "List of scans exported"),
+            (DomainEvent::FindingsExported, "Findings exported"),
             (DomainEvent::FilesDownloaded, "Files of the scan downloaded"),
             (DomainEvent::BackupDownloaded, "Backup downloaded"),
             (

@@ -18,6 +18,7 @@ mod device_login;
 mod dispatch;
 mod event;
 mod event_text;
+mod finding;
 mod grants;
 mod idempotency_key;
 mod ids;
@@ -79,6 +80,10 @@ pub use dispatch::{DueScan, RunningScan};
 pub use event::{
     AuditEntry, DeadLetter, DeliveryBacklog, DomainEvent, EventError, LeasedEntries, OutboxEntry, OutboxKey,
     UnreadableEntry,
+};
+pub use finding::{
+    FindingChanges, FindingEntry, FindingRecord, LastCheck, LogChange, MOST_LOG_ENTRIES, MOST_TARGET_ASSETS,
+    OBSERVED_CHUNK, ObservedRecord, Put, SavedFilter, ScanNotes, ScanResult, SeenAsset, TargetRecord, TriageKind,
 };
 pub use grants::{Grants, SharedScan, TokenScope};
 pub use idempotency_key::{IdempotencyKey, IdempotencyKeyError};

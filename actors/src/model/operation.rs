@@ -33,5 +33,13 @@ named_enum! {
         ManageClearances = "manage_clearances",
         /// Creates and revokes public links and shares of scans, and reads which there are.
         ShareScans = "share_scans",
+        /// Reads the targets of a project and their findings.
+        ReadFindings = "read_findings",
+        /// Decides about findings, assigns them and writes comments.
+        TriageFindings = "triage_findings",
+        /// Changes the tags and notes of targets and scans.
+        EditTargets = "edit_targets",
+        /// Sets the times within which the findings of a project must be fixed.
+        ManageSla = "manage_sla",
     }
 }

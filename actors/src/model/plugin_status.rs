@@ -3,6 +3,8 @@
 //! `tests/architecture.rs` fails when another production file names a state, except where the
 //! runner reads results.
 
+use kastrel_findings::lifecycle::PluginEnd;
+
 named_enum! {
     /// The state of a plugin, in the words of the status API.
     pub enum PluginStatus {
@@ -100,6 +102,7 @@ struct Meaning {
     has_started: bool,
     has_failed: bool,
     when_attempt_ends: PluginStatus,
+    check_end: PluginEnd,
     text: PluginText,
 }
 
@@ -171,6 +174,12 @@ impl PluginStatus {
         self.meaning().when_attempt_ends
     }
 
+    /// Returns how the plugin's check ended, for the findings of its target.
+    #[must_use]
+    pub const fn check_end(self) -> PluginEnd {
+        self.meaning().check_end
+    }
+
     const fn meaning(self) -> Meaning {
         match self {
             Self::Pending => Meaning {
@@ -181,6 +190,7 @@ impl PluginStatus {
                 has_started: false,
                 has_failed: false,
                 when_attempt_ends: Self::NotRun,
+                check_end: PluginEnd::Cancelled,
                 text: PluginText {
                     word: "queued",
                     gap: "unfinished",
@@ -198,6 +208,7 @@ impl PluginStatus {
                 has_started: true,
                 has_failed: false,
                 when_attempt_ends: Self::Interrupted,
+                check_end: PluginEnd::Cancelled,
                 text: PluginText {
                     word: "running",
                     gap: "unfinished",
@@ -215,6 +226,7 @@ impl PluginStatus {
                 has_started: true,
                 has_failed: false,
                 when_attempt_ends: Self::Completed,
+                check_end: PluginEnd::Completed,
                 text: PluginText {
                     word: "completed",
                     gap: "completed",
@@ -232,6 +244,7 @@ impl PluginStatus {
                 has_started: true,
                 has_failed: true,
                 when_attempt_ends: Self::Failed,
+                check_end: PluginEnd::Failed,
                 text: PluginText {
                     word: "failed",
                     gap: "failed",
@@ -249,6 +262,7 @@ impl PluginStatus {
                 has_started: false,
                 has_failed: false,
                 when_attempt_ends: Self::Skipped,
+                check_end: PluginEnd::Skipped,
                 text: PluginText {
                     word: "skipped",
                     gap: "skipped",
@@ -266,6 +280,7 @@ impl PluginStatus {
                 has_started: false,
                 has_failed: false,
                 when_attempt_ends: Self::Unavailable,
+                check_end: PluginEnd::Unavailable,
                 text: PluginText {
                     word: "unavailable",
                     gap: "not installed",
@@ -283,6 +298,7 @@ impl PluginStatus {
                 has_started: true,
                 has_failed: false,
                 when_attempt_ends: Self::Interrupted,
+                check_end: PluginEnd::Cancelled,
                 text: PluginText {
                     word: "interrupted",
                     gap: "interrupted",
@@ -300,6 +316,7 @@ impl PluginStatus {
                 has_started: false,
                 has_failed: false,
                 when_attempt_ends: Self::NotRun,
+                check_end: PluginEnd::Cancelled,
                 text: PluginText {
                     word: "not run",
                     gap: "not run",
