@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::count::{bounded_count, grouped_count};
-use super::{IssueCollector, IssueRef, PluginStatus, SeverityCounts};
+use super::{AttemptNumber, IssueCollector, IssueRef, PluginStatus, SeverityCounts};
 
 /// One plugin of one attempt. The scanned site may choose any text in it, so text is hostile; it is
 /// stripped of control characters and bounded.
@@ -39,6 +39,10 @@ pub struct PluginResult {
     /// The end time, if known.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
+    /// The attempt that ran it, if it is not the last one: a retry keeps the results of earlier
+    /// attempts. Its files are in the folder of this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptNumber>,
 }
 
 impl Serialize for PluginResult {
@@ -65,6 +69,7 @@ impl PluginResult {
             message: None,
             started_at: None,
             ended_at: None,
+            attempt: None,
         }
     }
 
@@ -98,13 +103,14 @@ impl PluginResult {
         self
     }
 
-    /// Returns what lists of scans show of it: name, state and counts, without issues, message and
-    /// times.
+    /// Returns what lists of scans show of it: name, state, counts and attempt, without issues,
+    /// message and times.
     #[must_use]
     pub fn listed(&self) -> Self {
         Self {
             findings_count: self.findings_count,
             severities: self.severity_counts(),
+            attempt: self.attempt,
             ..Self::new(self.name.clone(), self.status)
         }
     }
@@ -210,6 +216,19 @@ mod tests {
         assert_eq!(again, read);
         let without = serde_json::to_value(PluginResult::new("a", PluginStatus::Failed)).unwrap();
         assert_eq!(without.get("severities"), None, "rows do not grow by empty counts");
+    }
+
+    #[test]
+    fn attempt_of_a_kept_result_is_in_its_row_and_old_rows_have_none() {
+        let old = r#"{"name":"a","status":"completed"}"#;
+        let read: PluginResult = serde_json::from_str(old).unwrap();
+        assert_eq!(read.attempt, None);
+        assert_eq!(serde_json::to_value(&read).unwrap().get("attempt"), None, "rows do not grow");
+        let kept = PluginResult { attempt: Some(AttemptNumber(2)), ..read };
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(text.contains(r#""attempt":2"#), "{text}");
+        assert_eq!(serde_json::from_str::<PluginResult>(&text).unwrap(), kept);
+        assert_eq!(kept.listed().attempt, Some(AttemptNumber(2)));
     }
 
     #[test]

@@ -180,8 +180,8 @@ pub struct ScanRecord {
     pub cancel_requested: Option<CancelledBy>,
     /// All attempts, oldest first.
     pub attempts: Vec<AttemptRecord>,
-    /// The plugins of the last attempt. They are kept if it failed, so partial results are not
-    /// lost.
+    /// The plugins of the last attempt, and the results that it keeps of earlier ones. They are
+    /// kept if it failed, so partial results are not lost.
     pub plugins: Vec<PluginResult>,
     /// The time when the scan was accepted.
     pub created_at: Timestamp,
@@ -326,6 +326,13 @@ impl ScanRecord {
     #[must_use]
     pub fn last_attempt(&self) -> Option<&AttemptRecord> {
         self.attempts.last()
+    }
+
+    /// Returns the number of the attempt that ran this plugin of the scan, and whose folder has its
+    /// files. `None` before the first attempt.
+    #[must_use]
+    pub fn attempt_of(&self, plugin: &PluginResult) -> Option<AttemptNumber> {
+        plugin.attempt.or_else(|| self.last_attempt().map(|attempt| attempt.number))
     }
 
     /// Returns the last failure, whether or not the scan is retried.

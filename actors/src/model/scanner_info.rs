@@ -23,9 +23,19 @@ pub struct ScannerInfo {
     pub kind: ScannerKind,
     /// The version text of the scanner, such as `3.0.40`.
     pub version: String,
+    /// A digest of the configuration file with which the scanner ran, without its secrets. Absent
+    /// if there was no file, and where the scanner does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
 }
 
 impl ScannerInfo {
+    /// Returns true if both are one scanner in one version, whatever its configuration is.
+    #[must_use]
+    pub fn is_same_version(&self, other: &Self) -> bool {
+        (self.kind, &self.version) == (other.kind, &other.version)
+    }
+
     /// Returns the displayed name: `KAST 3.0.40` or `built-in scanner 0.1.0`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -150,7 +160,7 @@ mod tests {
             dependencies: Vec::new(),
         };
         ScannerOffer {
-            scanner: ScannerInfo { kind, version: version.into() },
+            scanner: ScannerInfo { kind, version: version.into(), configuration: None },
             plugins: plugins.iter().map(plugin).collect(),
             settings: SettingNatures::default(),
             schema: None,
