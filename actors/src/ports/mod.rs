@@ -29,6 +29,6 @@ pub use seal_signer::SealSigner;
 pub use secret_sealer::{NoSealer, SealError, SecretSealer};
 pub use store::{
     AccessStore, Applied, AuditChain, AuditLog, CallHook, ClearanceStore, Coordination, DeviceLoginStore,
-    DispatchStore, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl,
-    ScanQueries, ScanRepository, SecondFactorStore, ShareStore, StoreError, StoreHealth, Stores,
+    DispatchStore, FindingStore, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore,
+    QueueControl, ScanQueries, ScanRepository, SecondFactorStore, ShareStore, StoreError, StoreHealth, Stores,
 };

@@ -10,6 +10,7 @@ use crate::model::{
     AttemptNumber, AttemptReport, Failure, FencingToken, NodeFault, PluginResult, Remains, ScanId, ScanRecord,
     ScanRequest, ScannerInfo, TraceContext,
 };
+use crate::policy::resume::EarlierResult;
 
 /// One attempt to run.
 #[derive(Debug, Clone)]
@@ -27,10 +28,14 @@ pub struct AttemptJob {
     pub created_at: Timestamp,
     /// The trace to pass on to the scanner.
     pub trace: TraceContext,
+    /// The plugins to run, with all that they depend on. `None`: those of the request.
+    pub only: Option<Vec<String>>,
+    /// The results of earlier attempts that the scan keeps, each with its attempt.
+    pub kept: Vec<PluginResult>,
 }
 
 impl AttemptJob {
-    /// Builds the job for the last attempt of a row.
+    /// Builds the job for the last attempt of a row: all plugins of its request.
     #[must_use]
     pub fn of(record: &ScanRecord) -> Self {
         Self {
@@ -40,6 +45,8 @@ impl AttemptJob {
             request: record.request.clone(),
             created_at: record.created_at,
             trace: record.trace,
+            only: None,
+            kept: Vec::new(),
         }
     }
 }
@@ -133,6 +140,11 @@ pub trait ScanRunner: Send + Sync + 'static {
         alive_guard: AliveGuard,
         events: EventSink,
     ) -> Result<Box<dyn AttemptControl>, StartError>;
+
+    /// Returns those of the results of earlier attempts of this scan whose files are complete and
+    /// on this node: in the folder of exactly the attempt that wrote them, under its mark. Changes
+    /// nothing.
+    async fn at_hand(&self, job: &AttemptJob, earlier: Vec<EarlierResult>) -> Vec<PluginResult>;
 
     /// Returns what is left on this node of an attempt whose end no process observed: an attempt of
     /// this run, or of an earlier one on the same data folder. `None` if nothing is left. Changes

@@ -9,6 +9,7 @@ mod clearances;
 mod device_logins;
 mod dispatch;
 mod error;
+mod findings;
 mod health;
 pub mod hooked;
 mod mail;
@@ -29,9 +30,9 @@ mod turns;
 pub mod prelude {
     pub use super::{
         AccessStore as _, AuditChain as _, AuditLog as _, ClearanceStore as _, Coordination as _,
-        DeviceLoginStore as _, DispatchStore as _, MailStore as _, NodeRegistry as _, Outbox as _, PasskeyStore as _,
-        ProviderIdentityStore as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _, ScanRepository as _,
-        SecondFactorStore as _, ShareStore as _, StoreHealth as _,
+        DeviceLoginStore as _, DispatchStore as _, FindingStore as _, MailStore as _, NodeRegistry as _, Outbox as _,
+        PasskeyStore as _, ProviderIdentityStore as _, PublicLinkStore as _, QueueControl as _, ScanQueries as _,
+        ScanRepository as _, SecondFactorStore as _, ShareStore as _, StoreHealth as _,
     };
 }
 
@@ -41,6 +42,7 @@ pub use clearances::ClearanceStore;
 pub use device_logins::DeviceLoginStore;
 pub use dispatch::DispatchStore;
 pub use error::StoreError;
+pub use findings::FindingStore;
 pub use health::StoreHealth;
 pub use hooked::CallHook;
 pub use mail::MailStore;

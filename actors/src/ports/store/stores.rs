@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::hooked::{CallHook, Hooked};
 use super::{
-    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore, MailStore,
-    NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
+    AccessStore, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore, FindingStore,
+    MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl, ScanQueries,
     ScanRepository, SecondFactorStore, ShareStore, StoreHealth,
 };
 
@@ -49,6 +49,8 @@ pub struct Stores {
     pub device_logins: Arc<dyn DeviceLoginStore>,
     /// The shares of scans.
     pub shares: Arc<dyn ShareStore>,
+    /// Targets and findings.
+    pub findings: Arc<dyn FindingStore>,
     /// The health of the store.
     pub health: Arc<dyn StoreHealth>,
 }
@@ -76,6 +78,7 @@ impl Stores {
             + PublicLinkStore
             + DeviceLoginStore
             + ShareStore
+            + FindingStore
             + StoreHealth,
     {
         Self {
@@ -97,6 +100,7 @@ impl Stores {
             public_links: Arc::<S>::clone(store),
             device_logins: Arc::<S>::clone(store),
             shares: Arc::<S>::clone(store),
+            findings: Arc::<S>::clone(store),
             health: Arc::<S>::clone(store),
         }
     }
@@ -123,6 +127,7 @@ impl Stores {
             public_links: Arc::new(Hooked::new(self.public_links, hook)),
             device_logins: Arc::new(Hooked::new(self.device_logins, hook)),
             shares: Arc::new(Hooked::new(self.shares, hook)),
+            findings: Arc::new(Hooked::new(self.findings, hook)),
             health: Arc::new(Hooked::new(self.health, hook)),
         }
     }
