@@ -4,6 +4,7 @@ mod access;
 mod chain;
 mod clearances;
 mod device_logins;
+mod findings;
 mod mail;
 mod passkeys;
 mod provider_identities;
@@ -91,6 +92,7 @@ struct State {
     identities: provider_identities::IdentityRows,
     public_links: public_links::PublicLinkRows,
     shares: shares::ShareRows,
+    findings: findings::FindingRows,
     chain: chain::ChainRows,
     history: Vec<ScanRecord>,
     forgetful: bool,
@@ -345,6 +347,7 @@ impl ScanRepository for MemoryStore {
         state.scans.remove(&id);
         state.keys.retain(|_, scan| *scan != id);
         state.forget_sharing(id);
+        state.findings.forget_notes(id);
         self.changed.notify_waiters();
         Ok(Deleted::Gone(record))
     }
