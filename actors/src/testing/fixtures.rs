@@ -1,7 +1,10 @@
 //! Small ready-made values for tests.
 
+mod findings;
+
 use jiff::Timestamp;
 
+pub use self::findings::{finding_record, observed_record, scan_order, scan_result, seen_asset, target_record};
 use crate::model::{
     NewScan, NodeActivity, NodeHold, NodeId, NodeRegistration, PluginInfo, PluginKind, Principal, ProjectId,
     RequestContext, ScanId, ScanRecord, ScanRequest, ScanRequestDraft, ScannerInfo, ScannerKind, ScannerOffer,
@@ -58,7 +61,7 @@ pub fn offer(kind: ScannerKind, plugins: &[&str]) -> ScannerOffer {
         dependencies: Vec::new(),
     };
     ScannerOffer {
-        scanner: ScannerInfo { kind, version: "1".into() },
+        scanner: ScannerInfo { kind, version: "1".into(), configuration: None },
         plugins: plugins.iter().map(plugin).collect(),
         settings: Default::default(),
         schema: None,

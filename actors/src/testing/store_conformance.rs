@@ -10,6 +10,7 @@ pub mod coordination;
 pub mod coverage;
 pub mod device_logins;
 pub mod dispatch_store;
+pub mod findings;
 pub mod mail;
 pub mod node_registry;
 pub mod outbox;
@@ -45,8 +46,8 @@ use crate::policy::listing::took_ms;
 use crate::policy::transition::Refusal;
 use crate::ports::{
     AccessStore, Applied, AuditChain, AuditLog, ClearanceStore, Coordination, DeviceLoginStore, DispatchStore,
-    EventConsumer, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore, QueueControl,
-    ScanQueries, ScanRepository, SecondFactorStore, ShareStore, StoreHealth,
+    EventConsumer, FindingStore, MailStore, NodeRegistry, Outbox, PasskeyStore, ProviderIdentityStore, PublicLinkStore,
+    QueueControl, ScanQueries, ScanRepository, SecondFactorStore, ShareStore, StoreHealth,
 };
 use crate::relay::{OutcomeCounter, deliver};
 
@@ -75,6 +76,7 @@ pub trait StoreHarness: Send + Sync + 'static {
         + PublicLinkStore
         + DeviceLoginStore
         + ShareStore
+        + FindingStore
         + StoreHealth;
 
     /// Returns an empty store.
@@ -138,6 +140,7 @@ macro_rules! store_conformance_tests {
         $crate::public_links_cases! { $harness }
         $crate::device_logins_cases! { $harness }
         $crate::shares_cases! { $harness }
+        $crate::findings_cases! { $harness }
         $crate::store_health_cases! { $harness }
         $crate::coverage_cases! { $harness }
         $crate::audit_chain_cases! { $harness }

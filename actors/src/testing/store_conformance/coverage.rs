@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{StoreHarness, World, cancel, crash, finish, lease, progress};
 use crate::model::{
-    Command, Interruption, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution, ScanId, ScanOrder,
-    ScanRecord, ScanStatus, Severity, SeverityCounts, Verdict,
+    AttemptNumber, Command, Interruption, IssueRef, ListQuery, MAX_COUNT, PluginResult, PluginStatus, Resolution,
+    ScanId, ScanOrder, ScanRecord, ScanStatus, Severity, SeverityCounts, Verdict,
 };
 use crate::ports::store::prelude::*;
 
@@ -17,6 +17,7 @@ macro_rules! coverage_cases {
         $crate::store_conformance_tests! {
             $harness; coverage;
             a_list_has_plugins_without_their_issues
+            a_retry_is_leased_with_the_results_that_earlier_attempts_left
             no_plugin_is_unfinished_after_its_attempt
             counts_that_nobody_can_believe_are_kept_and_listed
             a_list_is_filtered_by_severity
@@ -81,11 +82,59 @@ pub async fn a_list_has_plugins_without_their_issues<H: StoreHarness>(world: Wor
     is_listed(world.committed(running.id, progress(running.token, plugins)).await).await;
     let retry = Resolution::Retry { failure: crash(), after: Duration::ZERO };
     is_listed(world.committed(running.id, finish(running.token, retry)).await).await;
-    // The next attempt begins without plugins.
+    // The next attempt begins with the complete results.
     let again = world.committed(running.id, lease("a")).await;
-    assert_eq!(again.plugins, []);
+    let kept: Vec<_> = again.plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.attempt)).collect();
+    assert_eq!(kept, [("one", Some(AttemptNumber(1)))]);
+    assert_eq!(again.plugins[0].issues.len(), 2, "with all that is known of them");
     is_listed(again.clone()).await;
     is_listed(world.committed(running.id, finish(again.token, Resolution::Fail(crash()))).await).await;
+}
+
+/// A leased retry has the complete results of the earlier attempts, until its progress says which
+/// of them it keeps.
+pub async fn a_retry_is_leased_with_the_results_that_earlier_attempts_left<H: StoreHarness>(world: World<H>) {
+    let plugin = |name: &str, status| PluginResult::new(name, status).with_issues(issues(Severity::Low, 2));
+    let of_first =
+        |name: &str| PluginResult { attempt: Some(AttemptNumber(1)), ..plugin(name, PluginStatus::Completed) };
+    let running = world.running("a").await;
+    let left = vec![
+        plugin("done", PluginStatus::Completed),
+        plugin("failed", PluginStatus::Failed),
+        plugin("other", PluginStatus::Completed),
+    ];
+    world.committed(running.id, progress(running.token, left)).await;
+    let retry = || Resolution::Retry { failure: crash(), after: Duration::ZERO };
+    world.committed(running.id, finish(running.token, retry())).await;
+    let is_stored = async |record: &ScanRecord| {
+        assert_eq!(world.store.get(record.id).await.unwrap().as_ref(), Some(record));
+    };
+    let leased = world.committed(running.id, lease("a")).await;
+    assert_eq!(leased.plugins, [of_first("done"), of_first("other")]);
+    is_stored(&leased).await;
+    // The node keeps one of them.
+    let kept = vec![of_first("done"), plugin("failed", PluginStatus::Completed)];
+    let second = world.committed(running.id, progress(leased.token, kept.clone())).await;
+    assert_eq!(second.plugins, kept);
+    is_stored(&second).await;
+    // An attempt that never started keeps what the lease brought.
+    world.committed(running.id, finish(leased.token, retry())).await;
+    let third = world.committed(running.id, lease("a")).await;
+    let all = [
+        of_first("done"),
+        PluginResult { attempt: Some(AttemptNumber(2)), ..plugin("failed", PluginStatus::Completed) },
+    ];
+    assert_eq!(third.plugins, all);
+    let back = Resolution::Requeue(Interruption::NeverStarted);
+    let waiting = world.committed(running.id, finish(third.token, back)).await;
+    assert_eq!(waiting.plugins, all);
+    is_stored(&waiting).await;
+    let fourth = world.committed(running.id, lease("a")).await;
+    assert_eq!(fourth.plugins, all);
+    // The node keeps nothing.
+    let anew = world.committed(running.id, progress(fourth.token, Vec::new())).await;
+    assert_eq!(anew.plugins, []);
+    is_stored(&anew).await;
 }
 
 /// When an attempt ends, for whatever reason, its unfinished plugins end with it in the row.

@@ -262,7 +262,7 @@ pub async fn concurrent_changes_are_all_kept<H: StoreHarness>(world: World<H>) {
 /// Progress replaces the plugins, keeps the scanner if it contains none, and may be repeated.
 pub async fn progress_replaces_the_plugins_and_can_be_repeated<H: StoreHarness>(world: World<H>) {
     let running = world.running("a").await;
-    let scanner = ScannerInfo { kind: ScannerKind::ALL[0], version: "1".into() };
+    let scanner = ScannerInfo { kind: ScannerKind::ALL[0], version: "1".into(), configuration: None };
     let plugin = |status| vec![PluginResult::new("whatweb", status)];
     let first = Command::Progress {
         token: running.token,
