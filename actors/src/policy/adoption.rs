@@ -3,6 +3,7 @@
 
 use crate::model::{AttemptEnd, Failure, FailureKind, PluginResult, Remains, Verdict};
 use crate::policy::classify::classify;
+use crate::policy::resume::merge;
 
 /// The decision about an attempt that no process supervises any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,20 @@ pub fn adoption(remains: Option<&Remains>, is_cancelled: bool, dry_run: bool) ->
     }
 }
 
+impl Adoption {
+    /// Returns the decision about a scan that has the results `kept` of earlier attempts: an
+    /// attempt that ran to its end completes the scan with them, even if it checked nothing itself.
+    pub fn with_kept(self, kept: &[PluginResult]) -> Self {
+        match self {
+            Self::Adopt(verdict) => Self::Adopt(Verdict { plugins: merge(kept, verdict.plugins), ..verdict }),
+            Self::Fail { plugins, .. } if !kept.is_empty() => {
+                Self::Adopt(Verdict { plugins: merge(kept, plugins), dry_run: false })
+            }
+            other => other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +111,29 @@ mod tests {
             assert_eq!(decided == verdict, adopted, "{remains:?} {is_cancelled} {dry_run}: {decided:?}");
         }
         assert!(matches!(adoption(None, false, false), Adoption::Discard(_)));
+    }
+
+    #[test]
+    fn adopted_result_completes_a_scan_together_with_the_kept_ones() {
+        let result = |name: &str, status| PluginResult::new(name, status);
+        let kept = [result("testssl", PluginStatus::Completed)];
+        let failed = || vec![result("whatweb", PluginStatus::Failed)];
+        let failure = || Failure::new(FailureKind::NothingChecked, "refused");
+        let adopt = |plugins: Vec<PluginResult>| Adoption::Adopt(Verdict { plugins, dry_run: false });
+        let both = [kept.to_vec(), failed()].concat();
+        for (decided, kept, expected) in [
+            (adopt(failed()), &kept[..], adopt(both.clone())),
+            (adopt(failed()), &[], adopt(failed())),
+            (Adoption::Fail { failure: failure(), plugins: failed() }, &kept, adopt(both)),
+            (
+                Adoption::Fail { failure: failure(), plugins: failed() },
+                &[],
+                Adoption::Fail { failure: failure(), plugins: failed() },
+            ),
+            (Adoption::Discard("no"), &kept, Adoption::Discard("no")),
+        ] {
+            assert_eq!(decided.clone().with_kept(kept), expected, "{decided:?}");
+        }
     }
 
     #[test]

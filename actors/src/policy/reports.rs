@@ -1,6 +1,8 @@
 //! Finds requested reports that do not exist, for pages, API and command line alike.
 
-use crate::model::{ReportFiles, ReportFormat, ScanRecord, ScanStatus};
+use std::collections::BTreeSet;
+
+use crate::model::{AttemptNumber, PluginResult, ReportFiles, ReportFormat, ScanRecord, ScanStatus};
 
 /// Returns the reports that `format` requests and that do not exist.
 #[must_use]
@@ -28,6 +30,28 @@ pub fn missing_of(record: &ScanRecord, found: ReportFiles) -> Option<&'static st
     })
 }
 
+/// Returns a sentence about the plugins whose results the scan keeps from earlier attempts. The
+/// scanner's report has only those of the last attempt.
+#[must_use]
+pub fn kept_note(record: &ScanRecord, plugins: &[PluginResult]) -> Option<String> {
+    kept_from(plugins.iter().filter_map(|plugin| plugin.attempt), record.status().is_terminal())
+}
+
+/// Returns the sentence about the plugins that these earlier attempts ran, one number for each
+/// plugin.
+pub fn kept_from(attempts: impl Iterator<Item = AttemptNumber>, has_ended: bool) -> Option<String> {
+    let all: Vec<u32> = attempts.map(|number| number.0).collect();
+    let numbers: BTreeSet<u32> = all.iter().copied().collect();
+    let list = match numbers.iter().map(u32::to_string).collect::<Vec<_>>().as_slice() {
+        [] => return None,
+        [one] => format!("attempt {one}"),
+        [others @ .., last] => format!("attempts {} and {last}", others.join(", ")),
+    };
+    let (count, noun) = (all.len(), if all.len() == 1 { "plugin" } else { "plugins" });
+    let report = if has_ended { " The report has only those of the last attempt." } else { "" };
+    Some(format!("The results of {count} {noun} are kept from {list}.{report}"))
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
@@ -52,6 +76,17 @@ mod tests {
                 "{format}"
             );
         }
+    }
+
+    #[test]
+    fn kept_results_and_their_attempts_are_named() {
+        let said = |attempts: &[u32], has_ended| kept_from(attempts.iter().copied().map(AttemptNumber), has_ended);
+        assert_eq!(said(&[], true), None);
+        assert_eq!(said(&[1], false).unwrap(), "The results of 1 plugin are kept from attempt 1.");
+        assert_eq!(
+            said(&[2, 1, 2], true).unwrap(),
+            "The results of 3 plugins are kept from attempts 1 and 2. The report has only those of the last attempt."
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::infrastructure::is_repetition;
+use super::resume::carried;
 use crate::model::{
     AttemptEnd, AttemptRecord, CancelledBy, Command, FencingToken, Interruption, PendingReason, PluginResult,
     ProjectId, Resolution, ResultSummary, ScanRecord, ScanState, ScanStatus, Verdict, end_with_attempt,
@@ -108,6 +109,8 @@ fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -
         return Err(Refusal::NotDue(left));
     }
     let number = record.attempts.last().map(|last| last.number).unwrap_or_default().next();
+    // The node that runs the attempt decides which of them it keeps.
+    record.plugins = carried(record);
     record.token = record.token.next();
     record.attempts.push(AttemptRecord {
         number,
@@ -119,7 +122,6 @@ fn lease(record: &mut ScanRecord, node: &crate::model::NodeId, now: Timestamp) -
         end: None,
         scanner: None,
     });
-    record.plugins.clear();
     record.started_at.get_or_insert(now);
     record.state = ScanState::Running { attempt: number, node: node.clone(), since: now };
     Ok(())
@@ -276,6 +278,27 @@ mod tests {
         let record = leased();
         assert_eq!(record.state, ScanState::Running { attempt: AttemptNumber(1), node: node("a"), since: at(1) });
         assert_eq!((record.token, record.version, record.started_at), (FencingToken(1), 1, Some(at(1))));
+    }
+
+    #[test]
+    fn a_lease_brings_the_complete_results_of_the_earlier_attempts() {
+        let done = |name: &str| PluginResult::new(name, PluginStatus::Completed);
+        let progress = |token, plugins| Command::Progress { token: FencingToken(token), scanner: None, plugins };
+        let retry = |token| finish(token, Resolution::Retry { failure: crash(), after: Duration::ZERO });
+        let from = |attempt, name: &str| PluginResult { attempt: Some(AttemptNumber(attempt)), ..done(name) };
+
+        let first = vec![done("testssl"), PluginResult::new("whatweb", PluginStatus::InProgress)];
+        let waiting = changed(&changed(&leased(), progress(1, first), 2), retry(1), 3);
+        assert_eq!(waiting.plugins.len(), 2, "what the attempt left stays until the next one");
+        let second = changed(&waiting, Command::Lease { node: node("b") }, 4);
+        assert_eq!(second.plugins, [from(1, "testssl")]);
+        assert_eq!(second.attempt_of(&second.plugins[0]), Some(AttemptNumber(1)));
+
+        let both = vec![from(1, "testssl"), done("whatweb")];
+        let waiting = changed(&changed(&second, progress(2, both), 5), retry(2), 6);
+        assert_eq!(waiting.attempt_of(&waiting.plugins[1]), Some(AttemptNumber(2)));
+        let third = changed(&waiting, Command::Lease { node: node("a") }, 7);
+        assert_eq!(third.plugins, [from(1, "testssl"), from(2, "whatweb")]);
     }
 
     #[test]
@@ -496,7 +519,11 @@ mod tests {
             "numbers name folders, so none comes twice"
         );
         // An attempt that had a process stays in the history.
-        let scanner = Some(crate::model::ScannerInfo { kind: crate::model::ScannerKind::Kast, version: "1".into() });
+        let scanner = Some(crate::model::ScannerInfo {
+            kind: crate::model::ScannerKind::Kast,
+            version: "1".into(),
+            configuration: None,
+        });
         record = changed(&record, Command::Progress { token: record.token, scanner, plugins: vec![] }, 4);
         record = changed(&record, finish(501, Resolution::HoldBack("no disk".into())), 5);
         assert_eq!(record.attempts.len(), 2);
