@@ -32,10 +32,14 @@ impl Operation {
     #[must_use]
     pub const fn needs(self) -> Needed {
         match self {
-            Self::ReadScans | Self::ReadMembers | Self::ReadClearances => Needed::InProject(ProjectRole::Viewer),
+            Self::ReadScans | Self::ReadMembers | Self::ReadClearances | Self::ReadFindings => {
+                Needed::InProject(ProjectRole::Viewer)
+            }
             Self::SubmitPassive | Self::CancelScans => Needed::InProject(ProjectRole::Scanner),
-            Self::SubmitActive | Self::DeleteScans | Self::ShareScans => Needed::InProject(ProjectRole::Operator),
-            Self::ManageMembers | Self::ManageClearances => Needed::InProject(ProjectRole::Owner),
+            Self::SubmitActive | Self::DeleteScans | Self::ShareScans | Self::TriageFindings | Self::EditTargets => {
+                Needed::InProject(ProjectRole::Operator)
+            }
+            Self::ManageMembers | Self::ManageClearances | Self::ManageSla => Needed::InProject(ProjectRole::Owner),
             Self::ReadServer | Self::ReadAudit | Self::ReadAccounts => Needed::AnyServerRole,
             Self::ChangeServer | Self::ManageAccounts => Needed::Admin,
         }
@@ -256,10 +260,10 @@ mod tests {
         let is_admin = server == Some(ServerRole::Admin);
         let has = |least: ProjectRole| is_admin || own.is_some_and(|own| own >= least);
         let allowed = match operation {
-            ReadScans | ReadMembers | ReadClearances => server.is_some() || own.is_some(),
+            ReadScans | ReadMembers | ReadClearances | ReadFindings => server.is_some() || own.is_some(),
             SubmitPassive | CancelScans => has(ProjectRole::Scanner),
-            SubmitActive | DeleteScans | ShareScans => has(ProjectRole::Operator),
-            ManageMembers | ManageClearances => has(ProjectRole::Owner),
+            SubmitActive | DeleteScans | ShareScans | TriageFindings | EditTargets => has(ProjectRole::Operator),
+            ManageMembers | ManageClearances | ManageSla => has(ProjectRole::Owner),
             ReadServer | ReadAudit | ReadAccounts => server.is_some(),
             ChangeServer | ManageAccounts => is_admin,
         };

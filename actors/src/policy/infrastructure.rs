@@ -212,7 +212,7 @@ mod tests {
             started_at: jiff::Timestamp::UNIX_EPOCH,
             ended_at: None,
             end,
-            scanner: ran.then(|| ScannerInfo { kind: ScannerKind::Kast, version: "1".into() }),
+            scanner: ran.then(|| ScannerInfo { kind: ScannerKind::Kast, version: "1".into(), configuration: None }),
         }
     }
 

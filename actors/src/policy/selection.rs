@@ -1,6 +1,8 @@
-//! Checks a selection of plugins against the scanner's offer. Pure.
+//! Checks a selection of plugins against the scanner's offer, and completes it. Pure.
 
-use crate::model::{FieldError, PluginInfo, PluginKind, ScanMode};
+use std::collections::BTreeSet;
+
+use crate::model::{FieldError, PluginInfo, PluginKind, ScanMode, ScanRequest};
 
 /// The plugins that a scan leaves out of its selection, and the warnings for its user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +21,44 @@ pub const fn runs_in(kind: PluginKind, mode: ScanMode) -> bool {
         ScanMode::Passive => matches!(kind, PluginKind::Passive),
         ScanMode::Active => matches!(kind, PluginKind::Active),
     }
+}
+
+/// Returns the selected plugins with all direct and indirect dependencies, in the scanner's order;
+/// plugins that are not offered come last. An empty selection stays empty: it means all plugins.
+#[must_use]
+pub fn with_dependencies(selected: &[String], offered: &[PluginInfo]) -> Vec<String> {
+    let plugin = |name: &str| offered.iter().find(|plugin| plugin.name == name);
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    let mut next: Vec<&str> = selected.iter().map(String::as_str).collect();
+    while let Some(name) = next.pop() {
+        if wanted.insert(name) {
+            next.extend(plugin(name).into_iter().flat_map(|plugin| plugin.dependencies.iter().map(String::as_str)));
+        }
+    }
+    let known = offered.iter().map(|plugin| plugin.name.as_str()).filter(|name| wanted.contains(name));
+    let unknown = selected.iter().map(String::as_str).filter(|name| plugin(name).is_none());
+    known.chain(unknown).map(str::to_owned).collect()
+}
+
+/// Returns the plugins that the scanner must run for a request: the selected plugins of its mode,
+/// with all dependencies. Plugins of another mode are left out, unless the selection would become
+/// empty, because an empty selection means all plugins.
+#[must_use]
+pub fn selection(request: &ScanRequest, offered: &[PluginInfo]) -> Vec<String> {
+    let plugin = |name: &str| offered.iter().find(|plugin| plugin.name == name);
+    let runs = |name: &&String| plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.options.mode));
+    let of_mode: Vec<String> = request.options.plugins.iter().filter(runs).cloned().collect();
+    with_dependencies(if of_mode.is_empty() { &request.options.plugins } else { &of_mode }, offered)
+}
+
+/// Returns the plugins that a request will run, as far as they are offered, in the scanner's order.
+#[must_use]
+pub fn expected(request: &ScanRequest, offered: &[PluginInfo]) -> Vec<String> {
+    let selected = selection(request, offered);
+    let chosen = |plugin: &&PluginInfo| {
+        runs_in(plugin.kind, request.options.mode) && (selected.is_empty() || selected.contains(&plugin.name))
+    };
+    offered.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
 }
 
 /// Compares a selection with a scanner's offer. Without an offer nothing is refused: the scanner
