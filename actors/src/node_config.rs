@@ -43,6 +43,8 @@ pub struct NodeConfig {
     /// Whether scans wait while the node has a fault; otherwise they fail. A command that runs one
     /// scan and exits sets this to false, because nothing would repair the fault.
     pub waits_for_repair: bool,
+    /// Whether a further attempt of a scan keeps the complete results of the earlier ones.
+    pub resume: bool,
     /// The minimum time between two progress writes of one scan.
     pub progress_every: Duration,
     /// True if only one process can hold the store, so that every other node in it must be dead.
@@ -81,6 +83,7 @@ impl NodeConfig {
                 longest: Duration::from_secs(300),
             },
             waits_for_repair: true,
+            resume: true,
             progress_every: Duration::from_secs(1),
             sole_node: false,
             previous: Vec::new(),

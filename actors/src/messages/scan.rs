@@ -1,6 +1,6 @@
 //! The messages of a Scan actor, and the reasons with which it stops.
 
-use crate::model::ClassifiedEnd;
+use crate::model::{ClassifiedEnd, PluginResult};
 use crate::policy::classify::StopCause;
 use crate::ports::{Applied, AttemptControl, AttemptEvent, StartError, StoreError};
 
@@ -42,7 +42,15 @@ pub(crate) enum FinishOutcome {
 /// A message to a Scan actor.
 pub(crate) enum Message {
     /// The runner has started the process, or could not start it.
-    Started(Result<Box<dyn AttemptControl>, StartError>),
+    Started {
+        /// The results of earlier attempts that the scan keeps.
+        kept: Vec<PluginResult>,
+        /// The handle of the process, or why there is none.
+        result: Result<Box<dyn AttemptControl>, StartError>,
+    },
+    /// Every plugin has a result of an earlier attempt, so the runner was not called. Holds the
+    /// results.
+    NothingLeft(Vec<PluginResult>),
     /// The attempt lacks a key, so the runner was not called. The end of the attempt.
     Refused(Box<ClassifiedEnd>),
     /// The classified end of the attempt, after the check for a fault of the node.

@@ -15,6 +15,7 @@ use crate::model::{
     ScanState,
 };
 use crate::policy::adoption::{Adoption, adoption};
+use crate::policy::resume;
 use crate::ports::{Applied, AttemptJob, JobSignal, StoreError};
 use crate::task_actor::ActorTask;
 
@@ -179,13 +180,26 @@ async fn adopt(shared: &Arc<Shared>, scan: &RunningScan) -> Result<bool, StoreEr
         return Ok(false);
     }
     let remains = shared.ports.runner.remains(&AttemptJob::of(&record)).await;
-    match adoption(remains.as_ref(), record.cancel_requested.is_some(), record.request.options.dry_run) {
+    let kept = if shared.config.resume { resume::adopted(&record) } else { Some(Vec::new()) };
+    let decided = adoption(remains.as_ref(), record.cancel_requested.is_some(), record.request.options.dry_run);
+    let decided = match kept {
+        Some(kept) => decided.with_kept(&kept),
+        None => Adoption::Discard("its scanner is not known, so nobody knows which kept results belong to it"),
+    };
+    match decided {
         Adoption::Discard(why) => {
             debug!(
                 scan.id = scan.id.0,
                 scan.token = scan.token.0,
                 "an attempt that nobody runs any more left no result that counts: {why}"
             );
+            if shared.config.resume
+                && let Some(plugins) = resume::salvaged(remains.as_ref(), &record)
+            {
+                info!(scan.id = scan.id.0, scan.token = scan.token.0, node.id = %scan.node, "keeping the results of the plugins that an attempt had completed");
+                let command = Command::Progress { token: scan.token, scanner: None, plugins };
+                shared.ports.store.scans.apply(scan.id, command).await?;
+            }
             Ok(false)
         }
         Adoption::Adopt(verdict) => {

@@ -7,6 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use super::keys;
+use super::resume::{self, Work};
 use super::state::{OnStop, Stage, cause_of_end, on_stop};
 use crate::attempt_finisher::{AttemptFinisher, resolve};
 use crate::context::Shared;
@@ -14,16 +15,16 @@ use crate::health;
 use crate::messages::scan::{FinishOutcome, Message, StopReason};
 use crate::messages::supervisor;
 use crate::model::{
-    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, ClassifiedEnd, Command, Interruption, PluginResult,
-    Resolution, ScanRecord, ScannerInfo, end_with_attempt,
+    AttemptEnd, AttemptPhase, AttemptReport, CancelledBy, ClassifiedEnd, Command, FailureKind, Interruption,
+    PluginResult, Resolution, ScanRecord, ScannerInfo, Verdict, end_with_attempt,
 };
 use crate::policy::breaker;
 use crate::policy::classify::{StopCause, classify};
 use crate::policy::deadline::{Deadline, deadline};
 use crate::policy::infrastructure;
+use crate::policy::resume::merge;
 use crate::ports::{
-    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, AttemptJob, EventSink, StartError, StopMode,
-    StoreError,
+    AliveGuard, AliveWatch, Applied, AttemptControl, AttemptEvent, EventSink, StartError, StopMode, StoreError,
 };
 use crate::task;
 
@@ -55,6 +56,9 @@ pub(crate) struct State {
     stage: Stage,
     started: Instant,
     last_progress: Instant,
+    /// The results of earlier attempts that the scan keeps; known when the process has started.
+    kept: Vec<PluginResult>,
+    /// All plugins of the scan: the kept ones, and those of this attempt.
     plugins: Vec<PluginResult>,
     scanner: Option<ScannerInfo>,
     progress: Progress,
@@ -83,6 +87,8 @@ impl Actor for Scan {
     ) -> Result<State, ActorProcessingErr> {
         let ScanArguments { shared, record, alive_guard, alive_watch, supervisor } = arguments;
         let now = Instant::now();
+        // An attempt that does not start changes nothing about them.
+        let plugins = if shared.config.resume { record.plugins.clone() } else { Vec::new() };
         let mut state = State {
             shared,
             supervisor,
@@ -90,7 +96,8 @@ impl Actor for Scan {
             stage: Stage::Starting { stop: None, early: Vec::new() },
             started: now,
             last_progress: now,
-            plugins: Vec::new(),
+            kept: Vec::new(),
+            plugins,
             scanner: None,
             progress: Progress::default(),
             starting: None,
@@ -118,8 +125,9 @@ impl Actor for Scan {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Started(Ok(control)) => state.started(&myself, control),
-            Message::Started(Err(error)) => state.not_started(&myself, error),
+            Message::Started { kept, result: Ok(control) } => state.started(&myself, kept, control),
+            Message::Started { result: Err(error), .. } => state.not_started(&myself, error),
+            Message::NothingLeft(kept) => state.nothing_left(&myself, kept),
             Message::Refused(end) => state.refused(&myself, *end),
             Message::Judged(end) => state.record_end(&myself, *end, false),
             Message::Event(event) => state.event(&myself, event),
@@ -155,10 +163,9 @@ impl Actor for Scan {
 
 impl State {
     fn start(&mut self, myself: &ActorRef<Message>, alive_guard: AliveGuard) {
-        let job = AttemptJob::of(&self.record);
         info!(
             scan.id = self.record.id.0,
-            scan.attempt = job.attempt.0,
+            scan.attempt = self.record.last_attempt().map(|attempt| attempt.number.0).unwrap_or_default(),
             scan.token = self.record.token.0,
             "starting an attempt"
         );
@@ -171,17 +178,25 @@ impl State {
         let events: EventSink = Arc::new(move |event| drop(to.cast(Message::Event(event))));
         let (shared, record) = (Arc::clone(&self.shared), self.record.clone());
         let start = async move {
-            match keys::check(&shared, &record).await {
-                Ok(()) => Message::Started(shared.ports.runner.start(job, alive_guard, events).await),
-                Err(end) => Message::Refused(Box::new(end)),
+            if let Err(end) = keys::check(&shared, &record).await {
+                return Message::Refused(Box::new(end));
+            }
+            match resume::work(&shared, &record).await {
+                Work::Run(job) => {
+                    let kept = job.kept.clone();
+                    Message::Started { kept, result: shared.ports.runner.start(*job, alive_guard, events).await }
+                }
+                Work::Done(kept) => Message::NothingLeft(kept),
             }
         };
         self.starting = Some(task::answer(myself, start, Message::Panicked));
         self.check_limits(myself);
     }
 
-    fn started(&mut self, myself: &ActorRef<Message>, control: Box<dyn AttemptControl>) {
+    fn started(&mut self, myself: &ActorRef<Message>, kept: Vec<PluginResult>, control: Box<dyn AttemptControl>) {
         self.starting = None;
+        self.plugins.clone_from(&kept);
+        self.kept = kept;
         let Stage::Starting { stop, early } = std::mem::replace(&mut self.stage, Stage::Running { control }) else {
             return;
         };
@@ -199,6 +214,18 @@ impl State {
         self.starting = None;
         let is_cancelled = matches!(&self.stage, Stage::Starting { stop: Some(StopCause::Cancel), .. });
         self.ended(myself, if is_cancelled { AttemptEnd::Cancelled } else { end }, false);
+    }
+
+    /// Handles the end of an attempt that has nothing to run: earlier ones have all results.
+    fn nothing_left(&mut self, myself: &ActorRef<Message>, kept: Vec<PluginResult>) {
+        self.starting = None;
+        info!(scan.id = self.record.id.0, "every plugin has a result of an earlier attempt; nothing is run");
+        self.plugins.clone_from(&kept);
+        let end = match &self.stage {
+            Stage::Starting { stop: Some(StopCause::Cancel), .. } => AttemptEnd::Cancelled,
+            _ => AttemptEnd::Completed(Verdict { plugins: kept, dry_run: false }),
+        };
+        self.ended(myself, end, false);
     }
 
     fn not_started(&mut self, myself: &ActorRef<Message>, error: StartError) {
@@ -235,7 +262,8 @@ impl State {
             AttemptEvent::Alive => self.show(|live| {
                 live.alive(now);
             }),
-            AttemptEvent::Plugins(plugins) => {
+            AttemptEvent::Plugins(own) => {
+                let plugins = merge(&self.kept, own);
                 self.plugins.clone_from(&plugins);
                 self.show(|live| {
                     live.plugins(plugins).alive(now);
@@ -254,10 +282,15 @@ impl State {
         for note in &report.notes {
             warn!(scan.id = self.record.id.0, "{note}");
         }
-        let end = classify(&report, cause, self.record.request.options.dry_run);
+        let end = match classify(&report, cause, self.record.request.options.dry_run) {
+            AttemptEnd::Completed(verdict) => {
+                AttemptEnd::Completed(Verdict { plugins: merge(&self.kept, verdict.plugins), ..verdict })
+            }
+            other => other,
+        };
         self.plugins = match &end {
             AttemptEnd::Completed(verdict) => verdict.plugins.clone(),
-            _ => report.plugins,
+            _ => merge(&self.kept, report.plugins),
         };
         self.ended(myself, end, cause == Some(StopCause::LeaseLost));
     }
@@ -298,6 +331,13 @@ impl State {
 
     fn record_end(&mut self, myself: &ActorRef<Message>, end: ClassifiedEnd, without_lease: bool) {
         let target = || self.record.request.target.to_string();
+        let end = match end {
+            // It ran to its end, and the scan has results of earlier attempts.
+            AttemptEnd::Failed(failure) if failure.kind == FailureKind::NothingChecked && !self.kept.is_empty() => {
+                AttemptEnd::Completed(Verdict { plugins: self.plugins.clone(), dry_run: false })
+            }
+            end => end,
+        };
         // The supervisor outlives its children; otherwise the failure is not counted.
         match &end {
             AttemptEnd::Failed(failure) => {

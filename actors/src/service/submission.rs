@@ -13,7 +13,7 @@ use crate::model::{
     RequestContext, ScanId, ScanMode, ScanRecord, ScanRequest, ScanRequestDraft, ScanSnapshot, ScanStatus, Submitted,
     Target, TargetError,
 };
-use crate::policy::access::{Denial, decide, decide_scan};
+use crate::policy::access::{Denial, decide};
 use crate::policy::admission::{QueueLimit, QueueRefusal};
 use crate::policy::permission;
 use crate::policy::selection::{Selection, select, unknown};
@@ -226,7 +226,7 @@ impl ScanService {
     /// Turns the values of secret settings into secrets, and inserts the values that a form kept.
     /// Returns why that is not possible. Kept values belong to a target: without one, only a value
     /// that is not kept at all is an error.
-    fn resolve(
+    pub(super) fn resolve(
         &self,
         target: Option<&Target>,
         overrides: &mut [ConfigOverride],
@@ -240,59 +240,12 @@ impl ScanService {
     /// Checks whether a request may be submitted again: its target and the addresses in its
     /// settings are in scope, the client may set its settings, the scanner can run at least part of
     /// the selection, and the user has confirmed active plugins.
-    fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, Vec<FieldError>> {
+    pub(super) fn permit(&self, request: &ScanRequest, is_confirmed: bool) -> Result<Selection, Vec<FieldError>> {
         let mut errors = self.wrong_targets(&request.target);
         let selection = self.selection(request.options.mode, &request.options.plugins, &mut errors);
         errors.extend(self.wrong_overrides(&request.overrides));
         errors.extend(permission::check(request.options.mode, is_confirmed).err());
         if errors.is_empty() { Ok(selection) } else { Err(errors) }
-    }
-
-    /// Submits the request of an ended scan again, for `client`. `confirm_active` is the user's
-    /// confirmation that active plugins may run; the confirmation of the earlier scan does not
-    /// count. Returns `None` if there is no such scan.
-    ///
-    /// # Errors
-    /// The principal lacks a right or the target the clearance, the scan has not ended, the request
-    /// is not permitted any more (for example its target is out of scope), a confirmation is
-    /// missing, a limit of the queue is reached, or the store fails.
-    pub async fn rerun(
-        &self,
-        context: &RequestContext,
-        client: Client,
-        id: ScanId,
-        confirm_active: bool,
-    ) -> Result<Option<Accepted>, SubmitError> {
-        let Some(scan) = self.scan(context, id).await? else { return Ok(None) };
-        let operation = permission::operation(scan.record.request.options.mode);
-        decide_scan(&context.grants, operation, &scan.record)?;
-        self.check_clearance(&scan.record.project, &scan.record.request).await?;
-        if !scan.status().is_terminal() {
-            return Err(SubmitError::NotEnded(id, scan.status()));
-        }
-        let mut request = scan.record.request.clone();
-        self.ports.snapshots.offered.first().await;
-        // Earlier versions stored secrets in clear text.
-        let target = request.target.clone();
-        let unresolved = self.resolve(Some(&target), &mut request.overrides, &[]);
-        if !unresolved.is_empty() {
-            return Err(SubmitError::Invalid(unresolved));
-        }
-        // A secret that this key cannot open would be accepted here and would fail when the scan
-        // starts.
-        secret_sealer::open_all(&*self.ports.sealer, &target, &mut request.overrides.clone())
-            .map_err(|error| SubmitError::Invalid(vec![error]))?;
-        let Selection { left_out, warnings } = self.permit(&request, confirm_active).map_err(SubmitError::Invalid)?;
-        let scan = NewScan {
-            request,
-            left_out,
-            idempotency_key: None,
-            trace: context.trace,
-            rerun_of: Some(id),
-            submitted_by: context.principal.clone(),
-            project: scan.record.project.clone(),
-        };
-        self.accept(client, scan, warnings).await.map(Some)
     }
 
     /// Reserves a place in the queue for a scan of `client`.
@@ -317,7 +270,12 @@ impl ScanService {
         }
     }
 
-    async fn accept(&self, client: Client, mut scan: NewScan, notes: Vec<String>) -> Result<Accepted, SubmitError> {
+    pub(super) async fn accept(
+        &self,
+        client: Client,
+        mut scan: NewScan,
+        notes: Vec<String>,
+    ) -> Result<Accepted, SubmitError> {
         let target = scan.request.target.clone();
         secret_sealer::seal_all(&*self.ports.sealer, &target, &mut scan.request.overrides)
             .map_err(|error| SubmitError::Invalid(vec![error]))?;

@@ -12,6 +12,7 @@ use crate::model::{
     AttemptReport, ExitKind, Failure, FailureKind, FaultKind, FencingToken, InfoFile, NodeFault, PluginResult,
     PluginStatus, Remains, ScanId, ScannerInfo, ScannerKind,
 };
+use crate::policy::resume::EarlierResult;
 use crate::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError, StopMode};
 
 /// How long a killed process takes to end: longer than the first backoff, shorter than the lease's
@@ -27,6 +28,10 @@ pub enum Script {
     Quiet(Duration),
     /// Ends with exit code 1 after this time.
     Crash(Duration),
+    /// Completes its first plugin at once, and ends with exit code 1 after this time.
+    Half(Duration),
+    /// Runs to its end after this time, and all its plugins fail.
+    Fruitless(Duration),
     /// Runs forever without signs of life, and ends on request.
     Hang,
     /// Runs forever with a sign of life each second, and ends on request.
@@ -60,7 +65,11 @@ type Chooser = dyn Fn(&AttemptJob) -> Script + Send + Sync;
 #[derive(Clone)]
 pub struct ScriptedRunner {
     choose: Arc<Chooser>,
+    /// The plugins of a scan that selects none.
+    plugins: Arc<[String]>,
     runs: Arc<Mutex<Vec<Run>>>,
+    /// The jobs that were started, in order.
+    jobs: Arc<Mutex<Vec<AttemptJob>>>,
     /// Attempts that left a complete result, like the files of a real attempt.
     complete: Arc<Mutex<HashSet<(ScanId, FencingToken)>>>,
 }
@@ -68,7 +77,33 @@ pub struct ScriptedRunner {
 impl ScriptedRunner {
     /// Creates a runner that plays the script that `choose` selects for each attempt.
     pub fn new(choose: impl Fn(&AttemptJob) -> Script + Send + Sync + 'static) -> Self {
-        Self { choose: Arc::new(choose), runs: Arc::default(), complete: Arc::default() }
+        Self {
+            choose: Arc::new(choose),
+            plugins: Arc::new(["one".to_owned()]),
+            runs: Arc::default(),
+            jobs: Arc::default(),
+            complete: Arc::default(),
+        }
+    }
+
+    /// Sets the plugins that an attempt runs if its job does not name them. The default is one
+    /// plugin, `one`.
+    #[must_use]
+    pub fn with_plugins(self, plugins: &[&str]) -> Self {
+        Self { plugins: plugins.iter().map(ToString::to_string).collect(), ..self }
+    }
+
+    /// Returns the jobs that were started, in the order of their start.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<AttemptJob> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the plugins of a job: the first with one state, the others with another one.
+    fn plugins(&self, job: &AttemptJob, first: PluginStatus, others: PluginStatus) -> Vec<PluginResult> {
+        let names = job.only.as_deref().unwrap_or(&self.plugins);
+        let status = |at| if at == 0 { first } else { others };
+        names.iter().enumerate().map(|(at, name)| PluginResult::new(name, status(at))).collect()
     }
 
     /// Returns all attempts that ever had a process, in the order of their start.
@@ -136,6 +171,8 @@ impl ScanRunner for ScriptedRunner {
             Script::Complete(_)
             | Script::Quiet(_)
             | Script::Crash(_)
+            | Script::Half(_)
+            | Script::Fruitless(_)
             | Script::Hang
             | Script::Busy
             | Script::Stubborn(_) => {}
@@ -146,25 +183,32 @@ impl ScanRunner for ScriptedRunner {
             runs.push(Run { scan: job.scan, token: job.token, from: Instant::now(), to: None });
             runs.len() - 1
         };
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push(job.clone());
         let runner = self.clone();
         tokio::spawn(async move {
             events(AttemptEvent::Started {
                 pid: 1,
-                scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0".into() },
+                scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0".into(), configuration: None },
             });
-            events(AttemptEvent::Plugins(vec![PluginResult::new("one", PluginStatus::InProgress)]));
+            use PluginStatus::{Completed, Failed, InProgress};
+            let first = if matches!(script, Script::Half(_)) { Completed } else { InProgress };
+            events(AttemptEvent::Plugins(runner.plugins(&job, first, InProgress)));
             let exit = play(script, stops, &events).await;
             if matches!(exit, Exit::Code(0)) {
                 runner.complete().insert((job.scan, job.token));
             }
             runner.locked()[index].to = Some(Instant::now());
             drop(alive_guard);
-            let (exit, info, status) = match exit {
-                Exit::Code(0) => (ExitKind::Code(0), InfoFile::Read, PluginStatus::Completed),
-                Exit::Code(code) => (ExitKind::Code(code), InfoFile::Missing, PluginStatus::InProgress),
-                Exit::Signal(signal) => (ExitKind::Signal(signal), InfoFile::Missing, PluginStatus::InProgress),
+            let all = |status| runner.plugins(&job, status, status);
+            let half = || runner.plugins(&job, first, InProgress);
+            let (exit, info, plugins) = match exit {
+                Exit::Code(0) if matches!(script, Script::Fruitless(_)) => {
+                    (ExitKind::Code(0), InfoFile::Read, all(Failed))
+                }
+                Exit::Code(0) => (ExitKind::Code(0), InfoFile::Read, all(Completed)),
+                Exit::Code(code) => (ExitKind::Code(code), InfoFile::Missing, half()),
+                Exit::Signal(signal) => (ExitKind::Signal(signal), InfoFile::Missing, half()),
             };
-            let plugins = vec![PluginResult::new("one", status)];
             events(AttemptEvent::Ended(AttemptReport {
                 exit,
                 info,
@@ -176,6 +220,11 @@ impl ScanRunner for ScriptedRunner {
         Ok(Box::new(Control(sender)))
     }
 
+    /// The files of all attempts are at hand.
+    async fn at_hand(&self, _: &AttemptJob, earlier: Vec<EarlierResult>) -> Vec<PluginResult> {
+        earlier.into_iter().map(|earlier| earlier.plugin).collect()
+    }
+
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
         let processes =
             self.locked().iter().filter(|run| (run.scan, run.token, run.to) == (job.scan, job.token, None)).count();
@@ -185,7 +234,7 @@ impl ScanRunner for ScriptedRunner {
         } else {
             (InfoFile::Missing, PluginStatus::InProgress)
         };
-        let plugins = vec![PluginResult::new("one", status)];
+        let plugins = self.plugins(job, status, status);
         let report =
             AttemptReport { exit: ExitKind::Unknown, info, plugins, last_words: String::new(), notes: Vec::new() };
         Some(Remains { is_marked: true, processes, report })
@@ -195,9 +244,9 @@ impl ScanRunner for ScriptedRunner {
 async fn play(script: Script, mut stops: mpsc::UnboundedReceiver<StopMode>, events: &EventSink) -> Exit {
     let start = Instant::now();
     let (ends, code, lively, stubborn) = match script {
-        Script::Complete(after) => (Some(start + after), 0, true, Duration::ZERO),
+        Script::Complete(after) | Script::Fruitless(after) => (Some(start + after), 0, true, Duration::ZERO),
         Script::Quiet(after) => (Some(start + after), 0, false, Duration::ZERO),
-        Script::Crash(after) => (Some(start + after), 1, true, Duration::ZERO),
+        Script::Crash(after) | Script::Half(after) => (Some(start + after), 1, true, Duration::ZERO),
         Script::Busy => (None, 0, true, Duration::ZERO),
         Script::Stubborn(after) => (None, 0, true, after),
         Script::Hang | Script::NoProgram | Script::NoRoom | Script::Refused => (None, 0, false, Duration::ZERO),

@@ -4,7 +4,7 @@
 //! node that continues. `leases`: a lost lease, a machine that slept, lost answers of the store.
 //! `restarts`: failed actors. `directives`: drain, pause, stop. `placement`: nodes with different
 //! scanners. `repair`: nodes with faults and failing targets. `keys`: the right of a submitter and
-//! the clearance of a target.
+//! the clearance of a target. `resume`: what a retry runs again, and what it keeps.
 
 mod attempts;
 mod directives;
@@ -13,5 +13,6 @@ mod leases;
 mod placement;
 mod repair;
 mod restarts;
+mod resume;
 mod successors;
 mod support;
