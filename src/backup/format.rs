@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::BackupError;
 use super::version::{FIRST_FORMAT, FORMAT, LAST_OF_FIRST_FORMAT};
 use crate::adapters::surreal_store::{
-    AttemptPlugin, ExportedAccess, ExportedChain, ExportedEntry, ExportedScan, Metadata, SurrealStore,
+    AttemptPlugin, ExportedAccess, ExportedChain, ExportedEntry, ExportedFindings, ExportedScan, Metadata, SurrealStore,
 };
 
 /// The longest line, in bytes: the largest row of a scan plus the enclosing JSON.
@@ -59,6 +59,8 @@ pub(super) enum Line {
     Access(ExportedAccess),
     /// A row of the chain of the audit log: its end before the entries, the others after them.
     Chain(ExportedChain),
+    /// A row of targets, findings or results. All of them follow the scans.
+    Findings(ExportedFindings),
     /// The last line.
     End(Footer),
 }
@@ -101,6 +103,9 @@ pub(super) struct Footer {
     /// The number of rows of the chain of the audit log; omitted if it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) chain: u64,
+    /// The number of rows of targets, findings and results; omitted if it is 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) findings: u64,
     pub(super) sha256: String,
 }
 
@@ -176,6 +181,7 @@ pub(super) struct Counts {
     pub(super) audit: u64,
     pub(super) access: u64,
     pub(super) chain: u64,
+    pub(super) findings: u64,
 }
 
 /// The number of bytes so far and their checksum, including line ends.
@@ -192,8 +198,9 @@ impl Checksum {
     }
 
     pub(super) fn footer(&self, counts: Counts) -> Footer {
-        let Counts { scans, results, missing, audit, access, chain } = counts;
-        Footer { scans, results, missing, audit, access, chain, sha256: format!("{:x}", self.hash.clone().finalize()) }
+        let Counts { scans, results, missing, audit, access, chain, findings } = counts;
+        let sha256 = format!("{:x}", self.hash.clone().finalize());
+        Footer { scans, results, missing, audit, access, chain, findings, sha256 }
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! - The first line is a header with the format version and the metadata of the database. Each of
 //!   the next lines is a row, with the name of its table: a scan, in the order of ids, and after it
-//!   its plugins, then the audit log, then the accounts and projects. The last line is a footer
-//!   with the number of lines and a checksum of all lines before it, so that a truncated or modified
-//!   file is detected.
+//!   its plugins, then the audit log, then the accounts and projects, then targets and findings
+//!   with the results of scans. The last line is a footer with the number of lines and a checksum
+//!   of all lines before it, so that a truncated or modified file is detected.
 //! - In the first format, of versions up to 0.1.0, a scan is one line with its plugins.
 //! - [`write()`] reads the store page by page, while it is in use. It writes the scans that existed
 //!   at the beginning, each in its state when it was read.

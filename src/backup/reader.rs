@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MAX_LINE, PluginLine, Summary};
 use crate::adapters::surreal_store::{
-    AttemptPlugin, ExportedAccess, ExportedChain, ExportedEntry, ExportedScan, Metadata,
+    AttemptPlugin, ExportedAccess, ExportedChain, ExportedEntry, ExportedFindings, ExportedScan, Metadata,
 };
 
 /// What a backup contains.
@@ -20,6 +20,8 @@ pub(super) enum Item {
     Access(ExportedAccess),
     /// A row of the chain of the audit log.
     Chain(ExportedChain),
+    /// A row of targets, findings or results.
+    Findings(ExportedFindings),
 }
 
 /// The reader of a backup; see the module docs.
@@ -91,6 +93,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     return Ok(Some(self.after_scan(Item::Chain(row))));
                 }
                 Some(Line::Access(row)) => return Ok(Some(self.after_scan(Item::Access(row)))),
+                Some(Line::Findings(row)) => return Ok(Some(self.after_scan(Item::Findings(row)))),
                 Some(Line::Missing(_) | Line::End(_)) | None => self.begun.take(),
             };
             if let Some(ended) = ended {
@@ -149,6 +152,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.counts.chain += 1;
                 self.checksum.add(&self.lines.line);
             }
+            Line::Findings(_) => {
+                self.plugin = None;
+                self.counts.findings += 1;
+                self.checksum.add(&self.lines.line);
+            }
             Line::End(footer) => {
                 let expected = self.checksum.footer(self.counts);
                 let line = std::mem::take(&mut self.lines.line);
@@ -169,7 +177,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     /// Adds the line to the checksum, if its scan id follows the previous one.
     fn in_order(&mut self, id: ScanId) -> Result<(), BackupError> {
-        if self.counts.audit + self.counts.access + self.counts.chain > 0 {
+        if self.counts.audit + self.counts.access + self.counts.chain + self.counts.findings > 0 {
             return Err(self.lines.damaged(format!("scan {id} comes after the rows that follow the scans")));
         }
         let most = self.header.metadata().last;
@@ -210,6 +218,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// The last line, including its line end.
     pub(super) fn line(&self) -> &[u8] {
         &self.lines.line
+    }
+
+    /// The header of the backup.
+    pub(super) const fn header(&self) -> &Header {
+        &self.header
     }
 
     /// The metadata of the database.

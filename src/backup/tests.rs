@@ -1,6 +1,8 @@
 //! Tests with complete and incomplete backup files. The store's tests cover a round trip over a
 //! database server.
 
+mod findings;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;

@@ -124,6 +124,17 @@ pub(super) async fn write_of_schema(
         }
         rows = store.export_access(header.schema(), Some(&last), ENTRIES).await.map_err(BackupError::Export)?;
     }
+    let mut rows = store.export_findings(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
+    while let Some(after) = rows.last().cloned() {
+        for row in rows
+            .into_iter()
+            .filter(|row| row.scan().is_none_or(|scan| u64::try_from(scan).is_ok_and(|scan| scan <= last)))
+        {
+            counts.findings += 1;
+            put(&mut into, &mut checksum, &line(&Line::Findings(row))?).await?;
+        }
+        rows = store.export_findings(header.schema(), Some(&after), ENTRIES).await.map_err(BackupError::Export)?;
+    }
     let footer = line(&Line::End(checksum.footer(counts)))?;
     into.write_all(&footer).await.map_err(BackupError::Write)?;
     into.flush().await.map_err(BackupError::Write)?;

@@ -4,7 +4,8 @@
 //! counter again, so that a backup outlives the schema. The audit log is exported as it is stored
 //! ([`transfer_audit`](super::transfer_audit)) with its seals
 //! ([`transfer_chain`](super::transfer_chain)), and so are accounts and projects
-//! ([`transfer_access`](super::transfer_access)). Nodes are not exported: their leases are over. A
+//! ([`transfer_access`](super::transfer_access)) and findings
+//! ([`transfer_findings`](super::transfer_findings)). Nodes are not exported: their leases are over. A
 //! scan that was running during the backup is imported as running on a node that does not exist.
 //! That makes it an orphan, which the reconciler requeues.
 //!
@@ -14,12 +15,17 @@
 //!   read is split in halves, down to the unreadable rows.
 //! - **The additional rows** ([`ended`](super::ended)) are created again at the end, as for the
 //!   scans of an earlier version.
+//! - **Entries of the outbox** are not exported: consumers have got most of them. The import adds
+//!   those of ended scans that have no result yet, so that their findings are read.
 //! - **During the import** a mark exists in the database, and a process that finds it refuses to
 //!   use the database ([`OpenError::HalfRestored`](super::OpenError)).
 
 use std::collections::HashMap;
 
-use kastrel_actors::model::{AttemptNumber, ChainDigest, PluginResult, QueuePause, ScanId, ScanRecord};
+use kastrel_actors::model::{
+    AttemptNumber, ChainDigest, DomainEvent, OutboxKey, PluginResult, QueuePause, ScanId, ScanRecord,
+};
+use kastrel_actors::policy::events::OUTCOMES;
 use kastrel_actors::policy::listing::target_text;
 use kastrel_actors::ports::StoreError;
 use kastrel_actors::ports::store::prelude::*;
@@ -27,6 +33,7 @@ use surrealdb::types::{RecordId, RecordIdKeyRange, SurrealValue, Value};
 
 use super::calls::{self, Nothing};
 use super::error::{CallError, Failure};
+use super::event::outbox_key;
 use super::results::{Results, write_results};
 use super::row::{self, Columns, Keyed, attempt_of, earlier, set_columns};
 use super::store::SurrealStore;
@@ -197,6 +204,22 @@ struct ImportRows {
 }
 
 #[derive(Debug, Clone, SurrealValue)]
+struct NewEntry {
+    key: RecordId,
+    scan: i64,
+    version: i64,
+    event: String,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct NewEntries {
+    run: String,
+    offset: i64,
+    accepted_by: String,
+    entries: Vec<NewEntry>,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
 struct End {
     run: String,
     last: i64,
@@ -284,6 +307,15 @@ pub(super) const CLEAR: &str = "
     LET $identities = SELECT VALUE id FROM provider_identity LIMIT 500;
     LET $subjects = SELECT VALUE id FROM provider_subject LIMIT 500;
     LET $shares = SELECT VALUE id FROM share LIMIT 500;
+    LET $targets = SELECT VALUE id FROM target LIMIT 500;
+    LET $findings = SELECT VALUE id FROM finding LIMIT 500;
+    LET $scan_results = SELECT VALUE id FROM scan_result LIMIT 500;
+    LET $observed = SELECT VALUE id FROM scan_observed LIMIT 20;
+    LET $assets = SELECT VALUE id FROM target_assets LIMIT 20;
+    LET $notes = SELECT VALUE id FROM scan_notes LIMIT 500;
+    LET $policies = SELECT VALUE id FROM sla_policy LIMIT 500;
+    LET $filters = SELECT VALUE id FROM saved_filter LIMIT 500;
+    LET $outbox = SELECT VALUE id FROM outbox LIMIT 500;
     DELETE $scans RETURN NONE;
     DELETE $keys RETURN NONE;
     DELETE $results RETURN NONE;
@@ -306,8 +338,17 @@ pub(super) const CLEAR: &str = "
     DELETE $identities RETURN NONE;
     DELETE $subjects RETURN NONE;
     DELETE $shares RETURN NONE;
+    DELETE $targets RETURN NONE;
+    DELETE $findings RETURN NONE;
+    DELETE $scan_results RETURN NONE;
+    DELETE $observed RETURN NONE;
+    DELETE $assets RETURN NONE;
+    DELETE $notes RETURN NONE;
+    DELETE $policies RETURN NONE;
+    DELETE $filters RETURN NONE;
+    DELETE $outbox RETURN NONE;
     RETURN {
-        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $passkeys, $passkey_owners, $links, $identities, $subjects, $shares)),
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $passkeys, $passkey_owners, $links, $identities, $subjects, $shares, $targets, $findings, $scan_results, $observed, $assets, $notes, $policies, $filters, $outbox)),
     };
     COMMIT;";
 
@@ -326,6 +367,18 @@ const IMPORT: &str = concat!(
     };
     COMMIT;"
 );
+
+/// Writes entries of the outbox, which one consumer has accepted.
+const ADD_ENTRIES: &str = "
+    BEGIN;
+    IF (SELECT VALUE run FROM ONLY restore:running FOR UPDATE) != $run { THROW 'another restore has begun' };
+    LET $now = time::nano(time::now()) + $offset;
+    FOR $one IN $entries {
+        UPSERT $one.key SET
+            scan = $one.scan, version = $one.version, at = $now, event = $one.event, since = $now, wait = 0, tries = 0, holder = NONE, done = [$accepted_by]
+            RETURN NONE;
+    };
+    COMMIT;";
 
 /// Deletes the mark and sets the counter in the same step, so that a retry after a lost response
 /// finds either both or neither done.
@@ -463,6 +516,26 @@ impl Import<'_> {
         calls::execute_again(&self.store.inner.db, IMPORT, ImportRows { run: self.run.clone(), rows })
             .await
             .map_err(refused)
+    }
+
+    /// Adds entries of the outbox. The consumer that counts how scans end does not get them: the
+    /// counts are made anew from the scans.
+    ///
+    /// # Errors
+    /// Another restore has started, the database failed, or an event cannot be stored.
+    pub async fn add_entries(&self, entries: &[(OutboxKey, DomainEvent)]) -> Result<(), ImportError> {
+        let entry = |(key, event): &(OutboxKey, DomainEvent)| -> Result<NewEntry, StoreError> {
+            Ok(NewEntry {
+                key: outbox_key(*key)?,
+                scan: row::signed(key.scan.0)?,
+                version: row::signed(key.version)?,
+                event: serde_json::to_string(event).map_err(row::corrupt)?,
+            })
+        };
+        let entries = entries.iter().map(entry).collect::<Result<_, StoreError>>()?;
+        let (run, offset) = (self.run.clone(), self.store.inner.offset());
+        let new = NewEntries { run, offset, accepted_by: OUTCOMES.to_owned(), entries };
+        calls::execute_again(&self.store.inner.db, ADD_ENTRIES, new).await.map_err(refused)
     }
 
     /// Completes the import of `imported` scans, and removes the mark.
