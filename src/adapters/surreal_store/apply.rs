@@ -93,18 +93,18 @@ impl Inner {
     async fn write(
         &self,
         key: RecordId,
-        read: &ScanRecord,
+        read: &Read,
         next: &ScanRecord,
         command: &Command,
     ) -> Result<Written, StoreError> {
-        let event = event_of(read, next)
+        let event = event_of(&read.record, next)
             .map(|event| EventRows::new(&event, &principal_of(command), Some(key_of(next)), self.offset()))
             .transpose()?;
         let arguments = WriteArguments {
             key,
-            expected: row::signed(read.version)?,
+            expected: row::signed(read.record.version)?,
             columns: Columns::of(next)?,
-            results: Results::between(&read.plugins, next)?,
+            results: Results::between(read.stored_plugins(), next)?,
             ended: Ended::of(next)?,
             event,
         };
@@ -154,7 +154,7 @@ impl SurrealStore {
                     Transition::Refused(refusal) => return Ok(Applied::Refused(refusal, read.record)),
                 },
             };
-            match self.inner.write(key.clone(), &read.record, &next, command).await? {
+            match self.inner.write(key.clone(), &read, &next, command).await? {
                 Written::Yes => return Ok(Applied::Committed(next)),
                 Written::Lost => tries.after_collision().await?,
                 Written::Unknown(error) if error.failure() == Failure::Lost => {

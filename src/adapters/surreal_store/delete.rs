@@ -10,7 +10,7 @@ use super::ended::Ended;
 use super::error::Failure;
 use super::event::{EventRows, write_event};
 use super::store::SurrealStore;
-use super::{results, row};
+use super::{findings, results, row};
 
 #[derive(Debug, Clone, SurrealValue)]
 struct Arguments {
@@ -19,6 +19,7 @@ struct Arguments {
     number: i64,
     idempotency: Option<RecordId>,
     results: RecordId,
+    notes: RecordId,
     ended: Ended,
     event: EventRows,
 }
@@ -40,6 +41,7 @@ const DELETE: &str = concat!(
         IF $idempotency != NONE { DELETE $idempotency RETURN NONE; };
         DELETE public_link WHERE scan = $number RETURN NONE;
         DELETE share WHERE scan = $number RETURN NONE;
+        DELETE $notes RETURN NONE;
         ",
     write_event!(),
     "
@@ -75,6 +77,7 @@ impl SurrealStore {
                 number,
                 idempotency,
                 results: results::of_scans(number, number),
+                notes: findings::notes_key(number),
                 ended,
                 event,
             };

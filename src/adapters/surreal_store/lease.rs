@@ -75,7 +75,7 @@ impl SurrealStore {
         let mut tries = Tries::default();
         loop {
             let refusal = match calls::call::<Answer>(&self.inner.db, LEASE, arguments.clone()).await {
-                Ok(Answer { row: Some(leased) }) => return Ok(Applied::Committed(leased.into_record()?)),
+                Ok(Answer { row: Some(leased) }) => return Ok(Applied::Committed(self.inner.complete(leased).await?)),
                 Ok(Answer { row: None }) => None,
                 Err(error) => match error.failure() {
                     Failure::Thrown => Some(thrown(&error)),

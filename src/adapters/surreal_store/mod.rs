@@ -6,8 +6,9 @@
 //!   `token`, `one_time_link`, `clearance`, `audit_open`, `audit_seal`, `audit_key`, `audit_head`,
 //!   `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `share`, `mail_request`,
 //!   `passkey`, `passkey_owner`, `signed_challenge`, `provider_identity`, `provider_subject`,
-//!   `provider_sign_in`, `device_login` and `migration` of one database: embedded, with the lock of
-//!   the data folder, or on a server, with one connection.
+//!   `provider_sign_in`, `device_login`, `target`, `finding`, `scan_result`, `scan_observed`,
+//!   `target_assets`, `scan_notes`, `sla_policy`, `saved_filter` and `migration` of one database:
+//!   embedded, with the lock of the data folder, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
 //!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old
@@ -44,6 +45,7 @@ mod ended;
 mod error;
 mod event;
 mod executor;
+mod findings;
 mod folders;
 mod found;
 mod indexes;
@@ -74,6 +76,7 @@ mod transfer;
 mod transfer_access;
 mod transfer_audit;
 mod transfer_chain;
+mod transfer_findings;
 mod upgrade;
 mod waiting;
 mod ws_connection;
@@ -93,3 +96,7 @@ pub use transfer_access::{
 };
 pub use transfer_audit::ExportedEntry;
 pub use transfer_chain::{ExportedChain, ExportedHead, ExportedSeal, ExportedSealKey};
+pub use transfer_findings::{
+    ExportedAssets, ExportedFilter, ExportedFinding, ExportedFindings, ExportedNotes, ExportedObserved, ExportedPolicy,
+    ExportedResult, ExportedTarget,
+};

@@ -62,7 +62,8 @@ pub(super) struct StoredScan {
     pub(super) node: Option<String>,
     /// Set while the body is older than the lease.
     pub(super) granted_at: Option<i64>,
-    /// The plugins of the last attempt, in order.
+    /// The plugins of the last attempt, in order. While the body is older than the lease there are
+    /// none, and [`carries`](Self::carries) names the attempt whose plugins count.
     pub(super) plugins: Vec<String>,
 }
 
@@ -82,18 +83,35 @@ struct ListedScan {
 impl ListedScan {
     fn into_record(self) -> Result<ScanRecord, StoreError> {
         let Self { number, version, created_at, body, node, granted_at, listed } = self;
-        // A lease clears the plugins.
-        let plugins = match listed.filter(|_| granted_at.is_none()) {
+        let plugins = match listed {
             Some(listed) => serde_json::from_str(&listed).map_err(corrupt)?,
             None => Vec::new(),
         };
         let stored = StoredScan { number, version, created_at, body, node, granted_at, plugins: Vec::new() };
-        Ok(ScanRecord { plugins, ..stored.into_record()? })
+        stored.record_with(plugins)
     }
 }
 
 impl StoredScan {
+    /// The attempt whose plugins the lease of the row brings into the new one, if the row is that
+    /// of a retry that was leased and not written since. Their rows do not change any more.
+    pub(super) fn carries(&self) -> Result<Option<i64>, StoreError> {
+        if self.granted_at.is_none() {
+            return Ok(None);
+        }
+        let before: ScanRecord = serde_json::from_str(&self.body).map_err(corrupt)?;
+        Ok(Some(attempt_of(&before)).filter(|attempt| *attempt > 0))
+    }
+
     pub(super) fn into_record(self) -> Result<ScanRecord, StoreError> {
+        let plugins = self.plugins.iter().map(|result| serde_json::from_str(result).map_err(corrupt));
+        let plugins = plugins.collect::<Result<_, StoreError>>()?;
+        self.record_with(plugins)
+    }
+
+    /// Builds the record. `plugins` are those of the row's attempt, or of the attempt before the
+    /// lease while the body is older than the lease.
+    fn record_with(self, plugins: Vec<PluginResult>) -> Result<ScanRecord, StoreError> {
         let mut record: ScanRecord = serde_json::from_str(&self.body).map_err(corrupt)?;
         let of_body = self.version - i64::from(self.granted_at.is_some());
         if of_body == 0 {
@@ -101,12 +119,11 @@ impl StoredScan {
             // contains neither. The first change writes both.
             with_identity(&mut record, self.number, self.created_at)?;
         }
+        if !plugins.is_empty() {
+            record.plugins = plugins;
+        }
         if let (Some(at), Some(node)) = (self.granted_at, &self.node) {
             record = leased(&record, node, at)?;
-        }
-        if !self.plugins.is_empty() {
-            let plugins = self.plugins.iter().map(|result| serde_json::from_str(result).map_err(corrupt));
-            record.plugins = plugins.collect::<Result<_, StoreError>>()?;
         }
         if i64::try_from(record.version) == Ok(self.version) && i64::try_from(record.id.0) == Ok(self.number) {
             Ok(record)
@@ -253,6 +270,11 @@ pub(super) fn idempotency_key(key: &str) -> RecordId {
 /// An array with one element, so that no text can be interpreted as another kind of key.
 pub(super) fn text_key(table: &str, text: &str) -> RecordId {
     RecordId::new(table, Array::from(vec![Value::String(text.to_owned())]))
+}
+
+/// The key of a row whose key is a list.
+pub(super) fn parts_key<const N: usize>(parts: [Value; N]) -> RecordIdKey {
+    RecordIdKey::Array(Array::from(Vec::from(parts)))
 }
 
 /// The record id of a scan; `None` for a number outside the range of ids.

@@ -36,6 +36,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 22, sql: include_str!("migrations/0022_passkeys.surql") },
     Step { version: 23, sql: include_str!("migrations/0023_device_logins.surql") },
     Step { version: 24, sql: include_str!("migrations/0024_mail.surql") },
+    Step { version: 25, sql: include_str!("migrations/0025_findings.surql") },
 ];
 
 /// The schema version of this program.

@@ -86,7 +86,7 @@ const RECORD: &str = concat!("BEGIN; ", write_event!(), " COMMIT;");
 
 impl SurrealStore {
     /// The rows of an event of the audit log alone.
-    fn audited(&self, event: &DomainEvent, by: &Principal) -> Result<EventRows, StoreError> {
+    pub(super) fn audited(&self, event: &DomainEvent, by: &Principal) -> Result<EventRows, StoreError> {
         EventRows::new(event, by, None, self.inner.offset())
     }
 

@@ -10,13 +10,15 @@ use kastrel_actors::model::{
     AccountKind, AccountName, AuditQuery, CancelledBy, Clearance, ClearanceLevel, Command, DeviceDecision, DeviceLogin,
     DeviceLoginCreated, DeviceLoginLimits, DeviceLoginState, DevicePolls, DeviceTokenRequest, DomainEvent, Failure,
     FailureKind, LinkResult, ListQuery, NewAccount, Passkey, PasskeyAddition, PasskeyId, PasskeyUse, Principal,
-    ProjectId, ProjectRole, ProviderIdentity, Pruning, PublicLink, Resolution, ScanId, ScanStatus, SecretDigest,
-    Session, Share, ShareCreated, ShareRight, SignInEnd, SignedChallenge, Submitted, TokenRecord, TokenScope,
+    ProjectId, ProjectRole, ProviderIdentity, Pruning, PublicLink, Put, Resolution, SavedFilter, ScanId, ScanNotes,
+    ScanStatus, SecretDigest, Session, Share, ShareCreated, ShareRight, SignInEnd, SignedChallenge, Submitted,
+    TokenRecord, TokenScope, TriageKind,
 };
 use kastrel_actors::policy::audit_chain::seal_of;
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::ports::{Applied, SealSigner as _};
 use kastrel_actors::testing::{TestSigner, fixtures};
+use kastrel_findings::lifecycle::SlaPolicy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -442,6 +444,57 @@ fn a_share_whose_answer_was_lost_was_created_and_revoked_once() {
         let audit = store.audit(&AuditQuery::of_scan(scan, 9)).await.unwrap();
         let actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
         assert_eq!(actions, ["share_revoked", "scan_shared", "scan_submitted"]);
+    });
+}
+
+/// The changes of people are recognized; the ones of a scan are read again and repeated.
+#[test]
+fn edits_of_findings_whose_answers_were_lost_were_made_once() {
+    run(async {
+        let (_server, relay, store) = stage().await;
+        let by = Principal::System;
+        let scan = store.submit(fixtures::new_scan("shop.example")).await.unwrap().into_record().id;
+        let target = fixtures::target_record(&ProjectId::default(), "shop.example");
+        let finding = fixtures::finding_record(&target, 1);
+        let result = fixtures::scan_result(&target, fixtures::scan_order(1, 0), 0);
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.put_findings(vec![finding.clone()]).await.unwrap(), Put::Changed, "it was stored before");
+        let finding = store.finding(finding.id).await.unwrap().unwrap();
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.put_result(result, target.clone(), Vec::new()).await.unwrap(), Put::Changed);
+        let target = store.target(target.id).await.unwrap().unwrap();
+        assert_eq!((finding.version, target.version), (1, 1));
+
+        let triaged = DomainEvent::FindingTriaged {
+            project: ProjectId::default(),
+            finding: finding.id,
+            did: TriageKind::Confirmed,
+            text: None,
+            until: None,
+        };
+        let changed = DomainEvent::TargetChanged { project: ProjectId::default(), target: target.id };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.edit_finding(finding.clone(), &triaged, &by).await.unwrap(), Put::Stored);
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert_eq!(store.edit_target(target.clone(), &changed, &by).await.unwrap(), Put::Stored);
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        store.set_sla_policy(&ProjectId::default(), SlaPolicy::default(), &by).await.unwrap();
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.set_scan_notes(scan, ScanNotes::default(), &by).await.unwrap());
+        let filter = SavedFilter { name: "open".into(), filter: "state:open".into() };
+        relay.let_pass(0, Fate::LoseAnswer).await;
+        assert!(store.save_filter("user:ana", filter.clone(), 1).await.unwrap());
+        relay.let_pass(1, Fate::LoseAnswer).await;
+        assert!(store.delete_filter("user:ana", &filter.name).await.unwrap());
+
+        assert_eq!(store.finding(finding.id).await.unwrap().unwrap().version, 2);
+        assert_eq!(store.target(target.id).await.unwrap().unwrap().version, 2);
+        assert_eq!(store.changes(0, 9).await.unwrap().mark, 4);
+        let audit = store.audit(&AuditQuery::newest(9)).await.unwrap();
+        let mut actions: Vec<&str> = audit.entries.iter().map(|entry| entry.event.action()).collect();
+        actions.sort_unstable();
+        let expected = ["finding_triaged", "scan_notes_changed", "scan_submitted", "sla_policy_set", "target_changed"];
+        assert_eq!(actions, expected);
     });
 }
 
