@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kastrel_actors::model::{PluginInfo, ScanRequest, ScannerInfo, ScannerKind, Severity};
 use kastrel_actors::policy::overrides::SettingsSchema;
-use kastrel_actors::policy::selection::runs_in;
+use kastrel_actors::policy::selection;
 use serde::{Deserialize, Serialize};
 
 use super::plugin_name;
+use crate::ports::IssueFix;
 
 /// An entry of the registry of issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct IssueKind {
     /// The category of the issue.
     #[serde(default)]
     pub category: String,
+    /// How it is best fixed.
+    #[serde(default)]
+    pub fix: IssueFix,
 }
 
 /// The scanner's description of itself.
@@ -48,7 +52,7 @@ pub struct Catalogue {
 impl Default for Catalogue {
     /// The catalogue of an unknown scanner.
     fn default() -> Self {
-        let scanner = ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into() };
+        let scanner = ScannerInfo { kind: ScannerKind::Kast, version: "unknown".into(), configuration: None };
         Self { scanner, plugins: Vec::new(), registry: BTreeMap::new(), registry_problem: None, settings: None }
     }
 }
@@ -60,42 +64,16 @@ impl Catalogue {
         self.plugins.iter().find(|plugin| plugin.name == name)
     }
 
-    /// Returns the selected plugins with all direct and indirect dependencies, in the scanner's
-    /// order; unknown plugins come last. An empty selection stays empty: it means all plugins.
-    #[must_use]
-    pub fn with_dependencies(&self, selected: &[String]) -> Vec<String> {
-        let mut wanted: BTreeSet<&str> = BTreeSet::new();
-        let mut next: Vec<&str> = selected.iter().map(String::as_str).collect();
-        while let Some(name) = next.pop() {
-            if wanted.insert(name) {
-                next.extend(
-                    self.plugin(name).into_iter().flat_map(|plugin| plugin.dependencies.iter().map(String::as_str)),
-                );
-            }
-        }
-        let known = self.plugins.iter().map(|plugin| plugin.name.as_str()).filter(|name| wanted.contains(name));
-        let unknown = selected.iter().map(String::as_str).filter(|name| self.plugin(name).is_none());
-        known.chain(unknown).map(str::to_owned).collect()
-    }
-
-    /// Returns the plugins that the scanner must run for a request: the selected plugins of its
-    /// mode, with all dependencies. Plugins of another mode are left out, unless the selection
-    /// would become empty, because an empty selection means all plugins.
+    /// Returns the plugins that the scanner must run for a request; see [`selection::selection`].
     #[must_use]
     pub fn selection(&self, request: &ScanRequest) -> Vec<String> {
-        let runs = |name: &&String| self.plugin(name).is_none_or(|plugin| runs_in(plugin.kind, request.options.mode));
-        let of_mode: Vec<String> = request.options.plugins.iter().filter(runs).cloned().collect();
-        self.with_dependencies(if of_mode.is_empty() { &request.options.plugins } else { &of_mode })
+        selection::selection(request, &self.plugins)
     }
 
     /// Returns the plugins that a request will run, as far as they are known.
     #[must_use]
     pub fn expected(&self, request: &ScanRequest) -> Vec<String> {
-        let selected = self.selection(request);
-        let chosen = |plugin: &&PluginInfo| {
-            runs_in(plugin.kind, request.options.mode) && (selected.is_empty() || selected.contains(&plugin.name))
-        };
-        self.plugins.iter().filter(chosen).map(|plugin| plugin.name.clone()).collect()
+        selection::expected(request, &self.plugins)
     }
 
     /// The keys of all plugins.
@@ -138,7 +116,11 @@ mod tests {
             ),
             (&["novel", "whatweb"], &["whatweb", "novel"]),
         ] {
-            assert_eq!(catalogue().with_dependencies(&names(selected)), names(expected), "{selected:?}");
+            assert_eq!(
+                selection::with_dependencies(&names(selected), &catalogue().plugins),
+                names(expected),
+                "{selected:?}"
+            );
         }
     }
 
@@ -171,7 +153,7 @@ mod tests {
         let mut circle = catalogue();
         circle.plugins.iter_mut().find(|plugin| plugin.name == "whatweb").unwrap().dependencies =
             names(&["ai_surface_detection"]);
-        assert_eq!(circle.with_dependencies(&names(&["whatweb"])).len(), 5);
+        assert_eq!(selection::with_dependencies(&names(&["whatweb"]), &circle.plugins).len(), 5);
     }
 
     #[test]

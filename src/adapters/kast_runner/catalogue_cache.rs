@@ -40,7 +40,7 @@ pub(super) enum CatalogueError {
 
 /// The format version of the file. It increases when the program reads more of the scanner's
 /// output, so that an older file is replaced.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The file on disk. It is valid only for one program file.
 #[derive(Serialize, Deserialize)]
@@ -113,6 +113,7 @@ impl CatalogueCache {
         let scanner = ScannerInfo {
             kind: self.scanner.kind,
             version: catalogue_text::version(&version).unwrap_or_else(|| "unknown".into()),
+            configuration: None,
         };
         let plugins = match catalogue_text::plugins_json(&self.answer(&["plugins", "list", "--json"]).await?) {
             Some(mut plugins) => {

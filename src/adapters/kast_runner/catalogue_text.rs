@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use kastrel_actors::model::{PluginInfo, PluginKind, Severity};
+use kastrel_findings::registry::Approach;
 
 use super::catalogue::IssueKind;
 use super::json::{self, Fault, JsonReader};
 use super::plugin_name::{self, is_selectable};
 use super::text::clean;
+use crate::ports::IssueFix;
 
 const MOST_PLUGINS: usize = 500;
 const MOST_ISSUES: usize = 10_000;
@@ -194,6 +196,8 @@ pub(super) fn registry(text: &str) -> Result<Registry, Fault> {
 fn registered(reader: &mut JsonReader<&[u8]>, registry: &mut Registry) -> Result<(), Fault> {
     let [mut id, mut display_name, mut severity, mut description, mut remediation, mut category] =
         <[String; 6]>::default();
+    let [mut approach, mut code_time, mut waf_time, mut infrastructure_time] = <[String; 4]>::default();
+    let mut waf_addressable = None;
     reader.object(|reader, key| {
         let field = match key {
             "id" => &mut id,
@@ -202,6 +206,14 @@ fn registered(reader: &mut JsonReader<&[u8]>, registry: &mut Registry) -> Result
             "description" => &mut description,
             "remediation" => &mut remediation,
             "category" => &mut category,
+            "waf_addressable" => {
+                waf_addressable = switch(reader.value(MOST_TEXT_BYTES)?);
+                return Ok(());
+            }
+            "remediation_approach" => &mut approach,
+            "code_fix_timeframe" => &mut code_time,
+            "waf_deployment_timeframe" => &mut waf_time,
+            "infrastructure_fix_timeframe" => &mut infrastructure_time,
             _ => return reader.skip(),
         };
         *field = reader.value(MOST_TEXT_BYTES)?.into_name().unwrap_or_default();
@@ -219,10 +231,31 @@ fn registered(reader: &mut JsonReader<&[u8]>, registry: &mut Registry) -> Result
             description: clean(&description, MOST_TEXT),
             remediation: clean(&remediation, MOST_TEXT),
             category: clean(&category, 100),
+            fix: IssueFix {
+                waf_addressable,
+                approach: Approach::read(&approach),
+                code_fix_time: time(&code_time),
+                waf_time: time(&waf_time),
+                infrastructure_time: time(&infrastructure_time),
+            },
         };
         registry.kinds.insert(id, kind);
     }
     Ok(())
+}
+
+/// Reads a switch, in the spelling of Python or JSON.
+fn switch(value: json::Value) -> Option<bool> {
+    match value {
+        json::Value::Text(word) | json::Value::Bare(word) => word.trim().to_ascii_lowercase().parse().ok(),
+        json::Value::List | json::Value::Object => None,
+    }
+}
+
+/// Returns the usual time of a fix. The registry writes `N/A` where there is none.
+fn time(text: &str) -> Option<String> {
+    let text = clean(text, 80);
+    Some(text).filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("n/a"))
 }
 
 fn severity_of(word: &str) -> Severity {
@@ -287,6 +320,26 @@ mod tests {
             (registry.len(), registry["SWEET32"].severity, registry["SWEET32"].title.as_str()),
             (5, Severity::Low, "SWEET32 Vulnerability")
         );
+    }
+
+    #[test]
+    fn registry_says_how_an_issue_is_best_fixed() {
+        let text = r#"{"registry": [
+            {"id": "a", "waf_addressable": true, "remediation_approach": "Combined", "code_fix_timeframe": "1-2 days",
+             "waf_deployment_timeframe": "N/A", "infrastructure_fix_timeframe": "1 week"},
+            {"id": "b", "waf_addressable": {"x": 1}, "remediation_approach": "magic", "code_fix_timeframe": 7},
+            {"id": "c", "waf_addressable": False}]}"#;
+        let kinds = registry(text).unwrap().kinds;
+        let fix = IssueFix {
+            waf_addressable: Some(true),
+            approach: Some(Approach::Combined),
+            code_fix_time: Some("1-2 days".into()),
+            waf_time: None,
+            infrastructure_time: Some("1 week".into()),
+        };
+        assert_eq!(kinds["a"].fix, fix);
+        assert_eq!(kinds["b"].fix, IssueFix { code_fix_time: Some("7".into()), ..IssueFix::default() });
+        assert_eq!(kinds["c"].fix.waf_addressable, Some(false));
     }
 
     #[test]

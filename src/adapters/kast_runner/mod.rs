@@ -21,6 +21,7 @@ mod catalogue_cache;
 mod catalogue_text;
 mod config_file;
 mod container;
+mod earlier;
 mod egress;
 mod environment;
 mod folder;

@@ -5,6 +5,7 @@
 //! run. The run's id is random, so a file of a scanner does not match by accident.
 
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +34,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Returns true if a folder has the mark of this attempt, made in any run on the data folder.
+    pub(super) fn has_marked(&self, dir: &OwnedFd) -> bool {
+        result_file::read(dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| self.is_named_by(&mark))
+    }
+
     /// Returns true if a mark belongs to this attempt, in any run on the data folder.
     fn is_named_by(&self, mark: &str) -> bool {
         let beginning =
@@ -61,7 +67,7 @@ pub(super) fn look(
     expected: Expected,
 ) -> Option<(Remains, Vec<Unsure>)> {
     let dir = folder::open(results, paths).ok()?;
-    let is_marked = result_file::read(&dir, MARK_NAME, MOST_MARK_BYTES).is_ok_and(|mark| wanted.is_named_by(&mark));
+    let is_marked = wanted.has_marked(&dir);
     let Conclusion { info, plugins, notes, unsure } =
         Observer::new(dir, catalogue, expected).conclude(&TimeZone::system(), &BTreeSet::new());
     let of_attempt = run::marker_start(&wanted.data_dir_id, wanted.scan, wanted.token);

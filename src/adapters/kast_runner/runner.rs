@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kastrel_actors::model::{
-    AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, Remains, ScannerInfo, ScannerKind,
+    AttemptNumber, ConfigOverride, Failure, FailureKind, FaultKind, PluginResult, Remains, ScannerInfo, ScannerKind,
 };
 use kastrel_actors::policy::adoption::{Adoption, adoption};
 use kastrel_actors::policy::override_policy::OverridePolicy;
+use kastrel_actors::policy::resume::EarlierResult;
 use kastrel_actors::policy::scope::ScopePolicy;
 use kastrel_actors::policy::selection::select;
 use kastrel_actors::ports::{
@@ -25,6 +26,7 @@ use super::catalogue::Catalogue;
 use super::catalogue_cache::CatalogueCache;
 use super::config_file::{self, Forgetting, KastConfigError, NodeConfig};
 use super::container::{self, ZapContainer};
+use super::earlier;
 use super::egress::{self, EgressLimit, Tools};
 use super::environment;
 use super::folder::{self, TmpFolder};
@@ -364,7 +366,10 @@ fn scanner_info(kind: ScannerKind, catalogue: Option<&Catalogue>) -> ScannerInfo
         ScannerKind::Builtin => env!("CARGO_PKG_VERSION"),
         ScannerKind::Kast => "unknown",
     };
-    catalogue.map_or_else(|| ScannerInfo { kind, version: version().into() }, |catalogue| catalogue.scanner.clone())
+    catalogue.map_or_else(
+        || ScannerInfo { kind, version: version().into(), configuration: None },
+        |catalogue| catalogue.scanner.clone(),
+    )
 }
 
 #[async_trait]
@@ -403,9 +408,11 @@ impl ScanRunner for KastRunner {
                 Some(network.map_err(|why| StartError::Failed(Failure::new(FailureKind::NotStarted, why)))?)
             }
         };
-        let plugins = catalogue
-            .as_deref()
-            .map_or_else(|| job.request.options.plugins.clone(), |known| known.selection(&job.request));
+        let plugins = match (&job.only, catalogue.as_deref()) {
+            (Some(only), _) => only.clone(),
+            (None, Some(known)) => known.selection(&job.request),
+            (None, None) => job.request.options.plugins.clone(),
+        };
         let zap = self.zap_container(&job, &plugins);
         let paths = self.paths(&job);
         let parts = ArgvParts {
@@ -462,6 +469,7 @@ impl ScanRunner for KastRunner {
                     }
                     ScannerKind::Builtin => NodeConfig::none(),
                 };
+                let digest = config_file::digest(&node);
                 let secrets: Vec<String> =
                     secrets.into_iter().chain(node.secrets()).chain(zap.iter().map(|zap| zap.key.clone())).collect();
                 let of = |overrides: &[ConfigOverride]| {
@@ -493,7 +501,7 @@ impl ScanRunner for KastRunner {
                 environment.extend(user.iter().flat_map(|user| environment::of_user(user, &tmp.0)));
                 let start = Start { program, tmp: tmp.0.clone(), args, environment, network };
                 match process::spawn(&keepers, &start, &marker, &folder.dir, Some(alive_guard)) {
-                    Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting, secrets)),
+                    Ok(spawned) => Ok::<_, StartError>((folder, spawned, tmp, forgetting, (secrets, digest))),
                     Err(error) => {
                         tmp.remove();
                         Err(error)
@@ -504,7 +512,7 @@ impl ScanRunner for KastRunner {
         let broken = |error: tokio::task::JoinError| {
             StartError::Failed(Failure::new(FailureKind::SpawnFailed, format!("the start broke off: {error}")))
         };
-        let (folder, spawned, tmp, forgetting, secrets) = spawning.await.map_err(broken)??;
+        let (folder, spawned, tmp, forgetting, (secrets, digest)) = spawning.await.map_err(broken)??;
 
         // From here on, an error drops the leader, which kills the processes of the attempt.
         let system = |error: std::io::Error| start_error::of_program(&self.config.scanner.program, &error);
@@ -521,7 +529,8 @@ impl ScanRunner for KastRunner {
         )
         .map_err(system)?;
         let pid = leader.pid().as_raw_nonzero().get().unsigned_abs();
-        events(AttemptEvent::Started { pid, scanner: scanner_info(self.config.scanner.kind, catalogue.as_deref()) });
+        let scanner = scanner_info(self.config.scanner.kind, catalogue.as_deref());
+        events(AttemptEvent::Started { pid, scanner: ScannerInfo { configuration: digest, ..scanner } });
 
         let files = AttemptFiles { scan: job.scan, attempt: job.attempt, token: job.token, paths };
         if let Some(sink) = &self.config.sink {
@@ -554,6 +563,16 @@ impl ScanRunner for KastRunner {
         Ok(Box::new(control))
     }
 
+    async fn at_hand(&self, job: &AttemptJob, earlier: Vec<EarlierResult>) -> Vec<PluginResult> {
+        let (results, catalogue) = (self.config.results_dir.clone(), self.catalogue.current());
+        let (job, data_dir_id) = (job.clone(), self.run.data_dir_id.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            earlier::at_hand(&results, &data_dir_id, &job, earlier, catalogue.as_deref())
+        });
+        // Without a thread to look at them, the files count as missing and the plugins run again.
+        looking.await.unwrap_or_default()
+    }
+
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
         let (results, paths, catalogue) = (self.config.results_dir.clone(), self.paths(job), self.catalogue.current());
         let expected = expected(self.config.scanner.kind, catalogue.as_deref(), job);
@@ -567,11 +586,15 @@ impl ScanRunner for KastRunner {
         let looking =
             tokio::task::spawn_blocking(move || remains::look(&results, &paths, &wanted, catalogue, expected));
         let (mut remains, unsure) = looking.await.ok().flatten()?;
-        // The probe is not needed if the remains are discarded in any case.
-        if !unsure.is_empty()
-            && !matches!(adoption(Some(&remains), false, job.request.options.dry_run), Adoption::Discard(_))
-        {
-            verdict::settle(&mut remains.report.plugins, &unsure, &probe.ask(&unsure).await);
+        if !unsure.is_empty() {
+            // The probe is not needed if the attempt does not count: its unsure plugins run again.
+            let counts = !matches!(adoption(Some(&remains), false, job.request.options.dry_run), Adoption::Discard(_));
+            let answers = if counts {
+                probe.ask(&unsure).await
+            } else {
+                vec![Err("Kastrel did not ask it after the loss of the node".to_owned()); unsure.len()]
+            };
+            verdict::settle(&mut remains.report.plugins, &unsure, &answers);
         }
         Some(remains)
     }
@@ -591,5 +614,6 @@ fn expected(kind: ScannerKind, catalogue: Option<&Catalogue>, job: &AttemptJob) 
     }
     let (names, unavailable) =
         catalogue.map(|known| (known.expected(&job.request), known.unavailable())).unwrap_or_default();
+    let names = names.into_iter().filter(|name| job.only.as_ref().is_none_or(|only| only.contains(name))).collect();
     Expected { names, unavailable, notes }
 }

@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn note_lists_the_ignored_parts_of_the_target() {
         let of = |version: &str| Catalogue {
-            scanner: ScannerInfo { kind: ScannerKind::Kast, version: version.into() },
+            scanner: ScannerInfo { kind: ScannerKind::Kast, version: version.into(), configuration: None },
             ..Catalogue::default()
         };
         for (target, expected) in [

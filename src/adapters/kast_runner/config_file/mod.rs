@@ -8,9 +8,11 @@
 //! own ZAP container.
 //!
 //! - `node` reads the configuration of the node.
+//! - `digest` is its short form, which differs if a setting differs.
 //! - `settings` merges it with the overrides of the scan, and `value` gives each override its type.
 //! - `written` writes the file, and removes the secrets of the scan from it.
 
+mod digest;
 mod node;
 mod settings;
 #[cfg(test)]
@@ -18,6 +20,7 @@ mod testing;
 mod value;
 mod written;
 
+pub(super) use digest::digest;
 pub use node::{KastConfigError, NodeConfig};
 pub(super) use settings::{limits, settings};
 pub(super) use written::{Forgetting, remove, write};

@@ -303,6 +303,7 @@ mod tests {
             description: String::new(),
             remediation: String::new(),
             category: String::new(),
+            fix: Default::default(),
         };
         let in_part = |id: &str| Catalogue {
             registry: [(id.to_owned(), issue("known"))].into(),

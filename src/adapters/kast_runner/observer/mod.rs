@@ -9,4 +9,4 @@ mod pass;
 mod testing;
 
 pub(super) use conclusion::Conclusion;
-pub(super) use pass::{FolderDiff, Observer};
+pub(super) use pass::{FolderDiff, MOST_BYTES, Observer};

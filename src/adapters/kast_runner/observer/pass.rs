@@ -17,7 +17,7 @@ use crate::ports::LOG_NAME;
 
 /// The maximum size of a result file in bytes. Files are read as streams, whatever their size. No
 /// scanner writes a larger file, and to read one would block a thread for minutes.
-pub(super) const MOST_BYTES: u64 = 8 << 30;
+pub(in crate::adapters::kast_runner) const MOST_BYTES: u64 = 8 << 30;
 
 /// The result of one pass over the folder.
 #[derive(Debug)]

@@ -145,6 +145,7 @@ fn plugin_that_checked_nothing_has_failed_despite_a_success_word() {
         scanner: kastrel_actors::model::ScannerInfo {
             kind: kastrel_actors::model::ScannerKind::Builtin,
             version: "1".into(),
+            configuration: None,
         },
         ..Catalogue::default()
     };

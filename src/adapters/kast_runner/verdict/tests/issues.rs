@@ -81,6 +81,7 @@ fn each_alert_is_counted_once_with_its_own_severity() {
         description: String::new(),
         remediation: String::new(),
         category: String::new(),
+        fix: Default::default(),
     };
     let catalogue = Catalogue { registry: [("zap-open-redirect".to_owned(), kind)].into(), ..Catalogue::default() };
     let counts = |plugin: &PluginResult| {
