@@ -9,7 +9,7 @@ use kastrel_actors::model::{ScannerKind, ScannerOffer, SettingsSchema, merge_off
 use kastrel_actors::policy::override_policy::natures_of;
 use kastrel_actors::ports::Stores;
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::AppError;
 use crate::adapters::kast_runner::{
@@ -118,6 +118,20 @@ pub(super) fn view_of(runner: &KastRunner) -> watch::Receiver<Option<Arc<Scanner
     derived(runner.catalogue(), view)
 }
 
+/// Returns the catalogue that a request brings; it stays unknown without an answer.
+pub(super) fn answer_of(
+    asking: impl Future<Output = Result<Arc<ScannerCatalog>, AppError>> + Send + 'static,
+) -> watch::Receiver<Option<Arc<ScannerCatalog>>> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move {
+        match asking.await {
+            Ok(catalogue) => drop(sender.send_replace(Some(catalogue))),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "the scanner did not list its issues"),
+        }
+    });
+    receiver
+}
+
 /// Returns a receiver that follows `source` and converts its values.
 fn derived<S: Send + Sync + 'static, T: Send + Sync + 'static>(
     mut source: watch::Receiver<Option<Arc<S>>>,
@@ -159,8 +173,8 @@ pub(super) fn show_on(snapshots: &Arc<SnapshotCache>, mut catalogue: watch::Rece
 /// Converts the catalogue into the web server's type.
 pub(super) fn view(catalogue: &Catalogue) -> ScannerCatalog {
     let issue = |(id, kind): (&String, &IssueKind)| {
-        let IssueKind { severity, title, description, remediation, category } = kind.clone();
-        (id.clone(), IssueText { severity, title, description, remediation, category })
+        let IssueKind { severity, title, description, remediation, category, fix } = kind.clone();
+        (id.clone(), IssueText { severity, title, description, remediation, category, fix })
     };
     ScannerCatalog {
         scanner: catalogue.scanner.clone(),

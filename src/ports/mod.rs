@@ -36,4 +36,4 @@ pub use mailer::{Mail, MailError, Mailer};
 pub(crate) use memory_mailer::MemoryMailer;
 pub use redis_health::{RedisHealth, RedisState};
 pub use report_renderer::ReportRenderer;
-pub use scanner_catalog::{IssueText, ScannerCatalog};
+pub use scanner_catalog::{IssueFix, IssueText, ScannerCatalog};

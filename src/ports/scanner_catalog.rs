@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use kastrel_actors::model::{PluginInfo, ScannerInfo, ScannerOffer, SettingNatures, SettingsSchema, Severity};
+use kastrel_findings::registry::Approach;
+use serde::{Deserialize, Serialize};
 
 /// A kind of issue, as the scanner's registry describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,24 @@ pub struct IssueText {
     pub remediation: String,
     /// The category of the issue.
     pub category: String,
+    /// How it is best fixed, and how long that usually takes.
+    pub fix: IssueFix,
+}
+
+/// How an issue is best fixed. What the registry does not say is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IssueFix {
+    /// True if a web application firewall can stop attacks on it.
+    pub waf_addressable: Option<bool>,
+    /// How it is best fixed.
+    pub approach: Option<Approach>,
+    /// The usual time for a change of the application, in words.
+    pub code_fix_time: Option<String>,
+    /// The usual time for a rule of a firewall, in words.
+    pub waf_time: Option<String>,
+    /// The usual time for a change of the servers, in words.
+    pub infrastructure_time: Option<String>,
 }
 
 /// A scanner and its catalogue: that of this node, or the common one of all nodes.
