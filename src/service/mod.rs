@@ -3,5 +3,6 @@
 
 pub mod access;
 mod deletion;
+pub mod findings;
 
 pub use deletion::{DeletionError, DeletionOutcome, DeletionService};
