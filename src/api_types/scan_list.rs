@@ -1,5 +1,6 @@
 //! Lists and exports of scans, and the responses to a submission.
 
+use kastrel_actors::service::RerunPlugins;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -152,4 +153,28 @@ pub struct RerunBody {
     /// rerun of a scan in mode active or both.
     #[schema(required = false, default = false)]
     pub confirm_active: bool,
+    /// Which plugins of the scan run once more, with all that they depend on.
+    #[schema(required = false)]
+    pub plugins: RerunChoice,
+}
+
+/// Which plugins a rerun has.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RerunChoice {
+    /// All plugins of the scan.
+    #[default]
+    All,
+    /// The plugins without a result: they failed, were interrupted or not run, or the tool that
+    /// they missed is installed now.
+    Failed,
+}
+
+impl From<RerunChoice> for RerunPlugins {
+    fn from(choice: RerunChoice) -> Self {
+        match choice {
+            RerunChoice::All => Self::All,
+            RerunChoice::Failed => Self::Failed,
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //! built from it.
 
 use kastrel_actors::model::{
-    AttemptEnd, AttemptPhase, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus, Priority, ProjectId,
-    ReportFiles, ScanId, ScanMode, ScanOptions, ScanRecord, ScanRequest, ScanSnapshot, ScanState, ScanStatus,
-    ScannerInfo, SeverityCounts,
+    AttemptEnd, AttemptNumber, AttemptPhase, AttemptRecord, CancelledBy, IssueRef, PluginResult, PluginStatus,
+    Priority, ProjectId, ReportFiles, ScanId, ScanMode, ScanOptions, ScanRecord, ScanRequest, ScanSnapshot, ScanState,
+    ScanStatus, ScannerInfo, SeverityCounts,
 };
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
@@ -259,6 +259,10 @@ pub struct ScanDetail {
     pub max_attempts: u32,
     /// The plugins of the last attempt, even if it failed.
     pub plugins: Vec<PluginBody>,
+    /// A sentence about the plugins whose results the scan keeps from earlier attempts, and which
+    /// its report does not have. Null without such plugins.
+    #[serde(default)]
+    pub kept: Option<String>,
     /// The reports of a scan that has ended. `null` while the scan is pending or running, in the
     /// responses to commands, and if the server cannot access the scan's files.
     #[serde(default)]
@@ -290,6 +294,7 @@ impl ScanDetail {
             failures: record.failures,
             max_attempts,
             plugins: scan.last_plugins().iter().map(PluginBody::with_issues).collect(),
+            kept: reports::kept_note(record, scan.last_plugins()),
             reports: None,
             trace_url: trace_url(&trace_id),
             trace_id,
@@ -417,6 +422,11 @@ pub struct PluginBody {
     /// When the plugin ended.
     #[serde(default, deserialize_with = "lenient")]
     pub executed_at: Option<Moment>,
+    /// The number of the earlier attempt whose result the scan keeps, and whose folder has the
+    /// plugin's files. Null for a plugin of the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    #[schema(value_type = Option<u32>)]
+    pub attempt: Option<AttemptNumber>,
 }
 
 impl PluginBody {
@@ -434,6 +444,7 @@ impl PluginBody {
             message: plugin.message.clone(),
             started_at: plugin.started_at.map(Moment::of),
             executed_at: plugin.ended_at.map(Moment::of),
+            attempt: plugin.attempt,
         }
     }
 
