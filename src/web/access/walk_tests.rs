@@ -16,13 +16,14 @@ use kastrel_actors::model::{
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 
+use crate::service::findings::samples::Sample;
 use crate::web::error::is_for_programs;
 use crate::web::testing::{header_of, text_of};
 
 mod table;
 mod world;
 
-use table::{ACCOUNTS, PUBLIC, TABLE, address, body, is_of_an_object, is_stream, possible_routes};
+use table::{ACCOUNTS, PUBLIC, TABLE, address, body, is_of_an_object, is_of_findings, is_stream, possible_routes};
 use world::{NO_PROJECT, NO_SCAN, Reply, UNKNOWN, World, name, project};
 
 /// Senders that may not read the project `blue`.
@@ -158,6 +159,39 @@ async fn object_of_another_project_looks_like_one_that_does_not_exist() {
                     "{sender}: {route} of scan {scan}"
                 );
             }
+        }
+    }
+    assert_eq!(world.state().await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn finding_and_target_of_another_project_look_like_ones_that_do_not_exist() {
+    let world = World::new().await;
+    let sample = |project: &str| {
+        let origin = format!("https://completed.{project}-secret.example.com");
+        let sample = Sample::new(&world.app.memory, project, &origin);
+        (sample.finding("whatweb", "issue", &format!("/{project}-secret")).to_string(), sample.target.to_string())
+    };
+    let before = world.state().await;
+    let routes: Vec<&str> = TABLE.iter().map(|(route, _)| *route).filter(|route| is_of_findings(route)).collect();
+    assert!(routes.len() >= 6, "{routes:?}");
+    for route in routes {
+        let ask = async |sender: &str, project: &str| {
+            let (method, path) = route.split_once(' ').unwrap();
+            let (finding, target) = sample(project);
+            let path = path.replace("{id}", if path.contains("/targets/") { &target } else { &finding });
+            let response = world.send(sender, method, &path, body(route, NO_SCAN), false).await;
+            let reply = world.read(response, &path).await;
+            // Pages name the path to which they lead back.
+            (reply.status, reply.headers.replace(&path, "PATH"), reply.body.replace(&path, "PATH"))
+        };
+        for sender in BLIND {
+            let (foreign, missing) = (ask(sender, "blue").await, ask(sender, NO_PROJECT).await);
+            assert!([303, 401, 403, 404].contains(&missing.0), "{sender}: {route}: {missing:?}");
+            assert_eq!(foreign, missing, "{sender}: {route}");
+        }
+        if route.starts_with("GET ") {
+            assert_eq!(ask("viewer", "red").await.0, 200, "{route}");
         }
     }
     assert_eq!(world.state().await, before);

@@ -19,9 +19,12 @@ use kastrel_actors::model::{
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 
+use kastrel_findings::lifecycle::PluginEnd;
+
 use super::table;
 use crate::identity::secret::RandomSecret;
 use crate::identity::token::ApiToken;
+use crate::service::findings::samples::Sample;
 use crate::web::testing::{TestApp, header_of};
 
 /// A scan that no world has.
@@ -135,6 +138,11 @@ impl World {
         let plugin = PluginResult { message, ..PluginResult::new("whatweb", PluginStatus::Completed) };
         let verdict = Verdict { plugins: vec![plugin], dry_run: false };
         app.finish(&completed, Resolution::Complete(verdict)).await;
+        let sample = Sample::new(&app.memory, project, &format!("completed.{project}-secret.example.com"));
+        let whatweb = [("whatweb", PluginEnd::Completed)];
+        let secret = format!("/{project}-secret");
+        sample.scan(ids[0], 1, &whatweb, &[]).await;
+        sample.scan(ids[2], 2, &whatweb, &[("whatweb", "issue", &secret)]).await;
         for scan in ids {
             self.link(scan, &format!("{project}-secret")).await;
             self.share(scan, table::SHARED, ShareRight::Edit).await;

@@ -1,0 +1,215 @@
+//! Reads the queries of the lists of findings and targets. The response to an invalid query names
+//! every wrong parameter.
+
+use std::collections::BTreeSet;
+
+use kastrel_actors::model::{FieldError, ProjectId, ScanId};
+
+use crate::service::findings::{FilterError, FindingFilter, FindingQuery, FindingSort, MOST_ON_PAGE, TargetQuery};
+use crate::web::error::{Problem, ProblemKind};
+
+/// The rows of a page without a `limit`.
+const DEFAULT_LIMIT: usize = 50;
+/// The findings of a scan without a `limit`.
+const DEFAULT_OF_SCAN: usize = 200;
+/// The most rows that a query leaves out.
+const MOST_SKIPPED: usize = 10_000_000;
+/// The longest filter in characters.
+pub(crate) const MOST_FILTER: usize = 2_000;
+/// The longest words for targets in characters.
+const MOST_WORDS: usize = 500;
+/// The longest list of tags in characters.
+const MOST_TAGS_TEXT: usize = 1_000;
+
+/// The parameters of a query, while they are read.
+struct Reader<'a> {
+    parameters: Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Reader<'a> {
+    /// Splits a query. Only the parameters in `known` exist.
+    fn new(query: Option<&'a str>, known: &[&str]) -> Self {
+        let parameters: Vec<_> = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
+        let unknown = parameters.iter().filter(|(name, _)| !known.contains(&&**name));
+        let errors = unknown.map(|(name, _)| FieldError::new(&**name, "there is no such parameter")).collect();
+        Self { parameters, errors }
+    }
+
+    /// Returns the values of a parameter, without the empty ones.
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.parameters
+            .iter()
+            .filter(move |(other, _)| other == name)
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Returns a parameter that is there at most once and has at most `most` characters.
+    fn text(&mut self, name: &str, most: usize) -> Option<String> {
+        let values: Vec<String> = self.all(name).map(str::to_owned).collect();
+        if values.len() > 1 {
+            self.errors.push(FieldError::new(name, "expected it once"));
+        }
+        let value = values.into_iter().next()?;
+        if value.chars().count() > most {
+            self.errors.push(FieldError::new(name, format!("expected at most {most} characters")));
+            return None;
+        }
+        Some(value)
+    }
+
+    fn number(&mut self, name: &str, least: usize, most: usize, default: usize) -> usize {
+        let Some(text) = self.text(name, 40) else { return default };
+        match text.parse() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            Ok(_) | Err(_) => {
+                self.errors.push(FieldError::new(name, format!("expected a number from {least} to {most}")));
+                default
+            }
+        }
+    }
+
+    fn page(&mut self, default: usize) -> (usize, usize) {
+        (self.number("skip", 0, MOST_SKIPPED, 0), self.number("limit", 1, MOST_ON_PAGE, default))
+    }
+
+    fn filter(&mut self) -> FindingFilter {
+        let text = self.text("q", MOST_FILTER).unwrap_or_default();
+        text.parse().unwrap_or_else(|error: FilterError| {
+            self.errors.push(FieldError::new("q", error.to_string()));
+            FindingFilter::default()
+        })
+    }
+
+    fn done<T>(self, read: T) -> Result<T, Problem> {
+        if self.errors.is_empty() { Ok(read) } else { Err(Problem::fields(ProblemKind::InvalidQuery, self.errors)) }
+    }
+}
+
+/// Reads the query of a list of findings.
+pub(crate) fn findings(query: Option<&str>) -> Result<FindingQuery, Problem> {
+    let mut reader = Reader::new(query, &["q", "sort", "skip", "limit"]);
+    let filter = reader.filter();
+    let sort = match reader.text("sort", 40).as_deref() {
+        None => FindingSort::default(),
+        Some(text) => FindingSort::read(text).unwrap_or_else(|| {
+            reader.errors.push(FieldError::new("sort", "expected one of severity, newest, due, target"));
+            FindingSort::default()
+        }),
+    };
+    let (skip, limit) = reader.page(DEFAULT_LIMIT);
+    reader.done(FindingQuery { filter, sort, skip, limit })
+}
+
+/// Reads the query of a list of issues: the filter, and how many groups to leave out and to return.
+pub(crate) fn groups(query: Option<&str>) -> Result<(FindingFilter, usize, usize), Problem> {
+    let mut reader = Reader::new(query, &["q", "skip", "limit"]);
+    let filter = reader.filter();
+    let (skip, limit) = reader.page(DEFAULT_LIMIT);
+    reader.done((filter, skip, limit))
+}
+
+/// Reads the query of a list of targets.
+pub(crate) fn targets(query: Option<&str>) -> Result<TargetQuery, Problem> {
+    let mut reader = Reader::new(query, &["q", "tag", "project", "skip", "limit"]);
+    let words = reader.text("q", MOST_WORDS).unwrap_or_default();
+    let words = TargetQuery::words_of(&words).unwrap_or_else(|why| {
+        reader.errors.push(FieldError::new("q", why));
+        Vec::new()
+    });
+    let tags = TargetQuery::tags_of(reader.all("tag").flat_map(|tags| tags.split(',')));
+    let tags = tags.unwrap_or_else(|why| {
+        reader.errors.push(FieldError::new("tag", why));
+        BTreeSet::new()
+    });
+    if tags.iter().map(|tag| tag.chars().count()).sum::<usize>() > MOST_TAGS_TEXT {
+        reader.errors.push(FieldError::new("tag", format!("expected at most {MOST_TAGS_TEXT} characters")));
+    }
+    let project = reader.text("project", 100).map(|text| text.parse::<ProjectId>());
+    let projects = match project {
+        None => BTreeSet::new(),
+        Some(Ok(project)) => BTreeSet::from([project]),
+        Some(Err(error)) => {
+            reader.errors.push(FieldError::new("project", error.to_string()));
+            BTreeSet::new()
+        }
+    };
+    let (skip, limit) = reader.page(DEFAULT_LIMIT);
+    reader.done(TargetQuery { words, tags, projects, ids: BTreeSet::new(), skip, limit })
+}
+
+/// Reads the page of what a scan saw: how many findings to leave out and to return.
+pub(crate) fn of_scan(query: Option<&str>) -> Result<(u32, usize), Problem> {
+    let mut reader = Reader::new(query, &["skip", "limit"]);
+    let (skip, limit) = reader.page(DEFAULT_OF_SCAN);
+    reader.done((u32::try_from(skip).unwrap_or(u32::MAX), limit))
+}
+
+/// Reads the scan with which to compare.
+pub(crate) fn compared_with(query: Option<&str>) -> Result<Option<ScanId>, Problem> {
+    let mut reader = Reader::new(query, &["with"]);
+    let with = reader.text("with", 40).and_then(|text| {
+        // No scan has a larger number, and many programs support no larger integer.
+        let scan = text.parse().ok().filter(|scan: &u64| *scan > 0 && i64::try_from(*scan).is_ok());
+        if scan.is_none() {
+            reader.errors.push(FieldError::new("with", "expected the number of a scan"));
+        }
+        scan.map(ScanId)
+    });
+    reader.done(with)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::findings::{MOST_QUERY_VALUES, MOST_QUERY_WORDS};
+
+    fn fields<T>(read: Result<T, Problem>) -> Vec<String> {
+        let Err(problem) = read else { return Vec::new() };
+        problem.errors.iter().map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn query_of_findings_is_read_with_its_defaults_and_bounds() {
+        let query = findings(None).unwrap();
+        assert_eq!((query.skip, query.limit, query.sort), (0, 50, FindingSort::Severity));
+        let query = findings(Some("q=severity%3Ahigh&sort=due&skip=100&limit=500")).unwrap();
+        assert_eq!((query.skip, query.limit, query.sort), (100, 500, FindingSort::Due));
+        assert_eq!(query.filter, "severity:high".parse().unwrap());
+        let empty = findings(Some("q=&sort=&skip=&limit=")).unwrap();
+        assert_eq!(empty, findings(None).unwrap());
+        let wrong = "q=colour%3Ared&sort=colour&skip=-1&limit=501&page=2";
+        assert_eq!(fields(findings(Some(wrong))), ["page", "q", "sort", "skip", "limit"]);
+        for wrong in ["limit=0", "limit=x", "limit=99999999999999999999999"] {
+            assert_eq!(fields(findings(Some(wrong))), ["limit"], "{wrong}");
+        }
+        assert_eq!(fields(findings(Some("skip=10000001"))), ["skip"]);
+        assert_eq!(fields(findings(Some("q=a&q=b"))), ["q"]);
+        assert_eq!(fields(groups(Some("sort=due"))), ["sort"]);
+    }
+
+    #[test]
+    fn query_of_targets_has_words_tags_and_a_project() {
+        let query = targets(Some("q=shop+example&tag=prod,eu&tag=web&project=team&limit=7")).unwrap();
+        assert_eq!(query.words, ["shop", "example"]);
+        assert_eq!(query.tags.iter().collect::<Vec<_>>(), ["eu", "prod", "web"]);
+        assert_eq!((query.projects.len(), query.limit), (1, 7));
+        assert_eq!(fields(targets(Some("project=No+Id"))), ["project"]);
+        let long = format!("q={}&tag={}", "a".repeat(501), "b".repeat(1001));
+        assert_eq!(fields(targets(Some(&long))), ["q", "tag"]);
+        let numbers = |most: usize, between: &str| (0..=most).map(|n| n.to_string()).collect::<Vec<_>>().join(between);
+        let many = format!("q={}&tag={}", numbers(MOST_QUERY_WORDS, "+"), numbers(MOST_QUERY_VALUES, ","));
+        assert_eq!(fields(targets(Some(&many))), ["q", "tag"]);
+    }
+
+    #[test]
+    fn scan_to_compare_with_is_a_number() {
+        assert_eq!(compared_with(Some("with=7")).unwrap(), Some(ScanId(7)));
+        assert_eq!(compared_with(Some("with=")).unwrap(), None);
+        for wrong in ["with=0", "with=-1", "with=x", "with=9223372036854775808", "with=1&with=2"] {
+            assert_eq!(fields(compared_with(Some(wrong))), ["with"], "{wrong}");
+        }
+        assert_eq!(of_scan(Some("skip=3")).unwrap(), (3, 200));
+    }
+}
