@@ -19,6 +19,7 @@ use kastrel_actors::service::{CommandError, SubmitError};
 use crate::ports::ArtifactError;
 use crate::service::DeletionError;
 use crate::service::access::{AccountError, DeviceLoginError};
+use crate::service::findings::{CompareError, TriageError};
 
 /// The longest text that a response repeats from a request, in characters.
 pub(crate) const MOST_NAME: usize = 200;
@@ -343,6 +344,31 @@ impl From<AccountError> for Problem {
     }
 }
 
+impl From<CompareError> for Problem {
+    fn from(error: CompareError) -> Self {
+        let text = error.to_string();
+        match error {
+            // A scan that may not be read has the response of one that does not exist.
+            CompareError::NoScan(_) => Self::not_found("scan not found"),
+            CompareError::NoResult(_) => Self::not_found(text),
+            CompareError::SameScan(_) | CompareError::OtherTarget(..) => {
+                Self::fields(ProblemKind::InvalidFields, vec![FieldError::new("with", text)])
+            }
+            CompareError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TriageError> for Problem {
+    fn from(error: TriageError) -> Self {
+        match error {
+            TriageError::Invalid(errors) => Self::fields(ProblemKind::InvalidFields, errors),
+            TriageError::Denied(denial) => denial.into(),
+            TriageError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<DeviceLoginError> for Problem {
     fn from(error: DeviceLoginError) -> Self {
         let detail = error.to_string();
@@ -366,5 +392,5 @@ impl From<DeletionError> for Problem {
 
 /// Returns whether the clients of this path are programs.
 pub(crate) fn is_for_programs(path: &str) -> bool {
-    path.starts_with("/api/") || matches!(path, "/api" | "/livez" | "/readyz" | "/metrics")
+    path.starts_with("/api/") || matches!(path, "/api" | "/mcp" | "/livez" | "/readyz" | "/metrics")
 }

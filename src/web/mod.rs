@@ -18,6 +18,7 @@ mod identify;
 mod identity_watch;
 mod limits;
 mod manager;
+mod mcp;
 mod middleware;
 mod pages;
 mod path;

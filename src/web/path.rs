@@ -1,9 +1,10 @@
-//! Reads the parts of paths: ids of scans and projects, and names of accounts. An invalid one gets
-//! the same response as an unknown one: not found.
+//! Reads the parts of paths: ids of scans, projects, targets and findings, and names of accounts.
+//! An invalid one gets the same response as an unknown one: not found.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use kastrel_actors::model::{AccountName, AttemptNumber, ProjectId, ScanId};
+use kastrel_findings::identity::{FindingId, TargetId};
 
 use super::error::Problem;
 use super::text::PLUGIN_MARK;
@@ -85,6 +86,32 @@ impl<S: Send + Sync> FromRequestParts<S> for ProjectPath {
     }
 }
 
+/// The `{id}` of a finding's path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FindingPath(pub(crate) FindingId);
+
+impl<S: Send + Sync> FromRequestParts<S> for FindingPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_finding())?;
+        part(&params, "id").parse().map(Self).map_err(|_| no_finding())
+    }
+}
+
+/// The `{id}` of a target's path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TargetPath(pub(crate) TargetId);
+
+impl<S: Send + Sync> FromRequestParts<S> for TargetPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| no_target())?;
+        part(&params, "id").parse().map(Self).map_err(|_| no_target())
+    }
+}
+
 /// Returns the account of the path. A text that is no name is the name of no account.
 pub(crate) fn account_name(params: &RawPathParams) -> Result<AccountName, Problem> {
     part(params, "name").parse().map_err(|_| no_account())
@@ -108,6 +135,16 @@ pub(crate) fn no_account() -> Problem {
 /// The response for a project that does not exist.
 pub(crate) fn no_project() -> Problem {
     Problem::not_found("project not found")
+}
+
+/// The response for a finding that does not exist.
+pub(crate) fn no_finding() -> Problem {
+    Problem::not_found("finding not found")
+}
+
+/// The response for a target that does not exist.
+pub(crate) fn no_target() -> Problem {
+    Problem::not_found("target not found")
 }
 
 /// The response for a scan that does not exist.

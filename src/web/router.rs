@@ -22,7 +22,7 @@ use super::hosts::named_host;
 use super::limits::{RequestLimits, is_old_health_check};
 use super::middleware::{hot_middleware, middleware, panicked};
 use super::state::{Web, WebInner, WebState};
-use super::{archive, assets, files, pages};
+use super::{archive, assets, files, mcp, pages};
 
 /// Returns the dashboard and the API as a router that is ready to serve.
 pub fn router(state: WebState, limits: RequestLimits) -> Router {
@@ -100,6 +100,7 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
             "/scans/{id}/delete",
             get(pages::scan_detail::actions::ask_delete).post(pages::scan_detail::actions::delete),
         ),
+        (Operator, "/scans/{id}/notes", post(pages::scan_detail::set_notes::set)),
         (Editor, "/scans/{id}/render", post(pages::scan_detail::actions::render)),
         (Viewer, "/scans/{id}/plugins/{name}", get(pages::plugin_detail::show)),
         (Viewer, "/scans/{id}/report", get(pages::report::show)),
@@ -114,10 +115,22 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Operator, "/scans/{id}/shares", post(accounts::shares::create)),
         (Operator, "/scans/{id}/shares/revoke", post(accounts::shares::revoke)),
         (Operator, "/scans/{id}/transfer", get(accounts::transfer::ask).post(accounts::transfer::transfer)),
+        (Viewer, "/targets", get(pages::targets::list::show)),
+        (Viewer, "/targets/{id}", get(pages::targets::detail::show)),
+        (Operator, "/targets/{id}/edit", post(pages::targets::actions::edit)),
+        (Scanner, "/targets/{id}/check", post(pages::targets::actions::check)),
+        (Viewer, "/findings", get(pages::findings::list::show)),
+        (Operator, "/findings/triage", post(pages::findings::triage::act)),
+        (Viewer, "/findings/filters", post(pages::findings::saved::save)),
+        (Viewer, "/findings/filters/delete", post(pages::findings::saved::delete)),
+        (Viewer, "/findings/{id}", get(pages::findings::detail::show)),
+        (Operator, "/findings/{id}/comments", post(pages::findings::actions::comment)),
+        (Scanner, "/findings/{id}/check", post(pages::findings::actions::check)),
         (Viewer, accounts::shared_with_me::PATH, get(accounts::shared_with_me::show)),
         (Public, "/shared/{secret}", get(pages::scan_detail::shared::show).post(accounts::link_password::enter)),
         (Public, "/shared/{secret}/report", get(pages::scan_detail::shared::report)),
         (Public, "/shared/{secret}/files/{n}/{*path}", get(pages::scan_detail::shared::file)),
+        (Viewer, pages::compare::PATH, get(pages::compare::show)),
         (Auditor, "/supervision", get(pages::supervision::show)),
         (Auditor, "/settings", get(pages::settings::show)),
         (Auditor, "/audit", get(pages::audit::show)),
@@ -172,6 +185,7 @@ pub(crate) fn page_routes() -> Vec<(Group, &'static str, MethodRouter<Web>)> {
         (Viewer, "/projects/{id}/members", post(accounts::project_detail::set_member)),
         (Viewer, "/projects/{id}/clearances", post(accounts::project_detail::set_clearance)),
         (Viewer, "/projects/{id}/clearances/remove", post(accounts::project_detail::remove_clearance)),
+        (Viewer, "/mcp", post(mcp::serve)),
         (Public, "/theme", post(pages::theme::choose)),
         (Public, "/zone", post(pages::zone::choose)),
         (Public, "/assets/{name}", get(assets::serve)),

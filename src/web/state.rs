@@ -26,6 +26,7 @@ use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
 use crate::service::access::AccessService;
+use crate::service::findings::{FindingService, TargetService};
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 
@@ -94,6 +95,10 @@ pub struct WebState {
     pub trace_url: Option<Arc<TraceUrl>>,
     /// Accounts, sessions, tokens and projects.
     pub access: AccessService,
+    /// Findings.
+    pub findings: FindingService,
+    /// Targets.
+    pub targets: TargetService,
     /// The address under which browsers reach this server; `None` if none is configured.
     pub public_url: Option<Arc<PublicUrl>>,
     /// The rights of a client that does not say who it is; `None` if a client must.
@@ -119,6 +124,9 @@ pub(crate) type Web = Arc<WebInner>;
 /// How many archives are made in parallel: each holds a thread.
 const ARCHIVES_AT_ONCE: usize = 4;
 
+/// How many tools wait for a scan in parallel: each holds a permit of a request.
+const TOOL_WAITS: usize = 64;
+
 pub(crate) struct WebInner {
     pub(crate) state: WebState,
     pub(crate) limits: RequestLimits,
@@ -134,6 +142,8 @@ pub(crate) struct WebInner {
     pub(crate) backups: Arc<Semaphore>,
     /// The permits of archives.
     pub(crate) archives: Arc<Semaphore>,
+    /// The permits of tools that wait for a scan.
+    pub(crate) tool_waits: Semaphore,
     /// Distinguishes event ids of this run of the program from those of an earlier run.
     pub(crate) run: u32,
     /// The cached responses of the status route.
@@ -164,6 +174,7 @@ impl WebInner {
             streams,
             backups,
             archives,
+            tool_waits: Semaphore::new(TOOL_WAITS),
             run: rand::random(),
             statuses: StatusCache::default(),
             fragments: SharedRenderings::default(),
@@ -204,6 +215,14 @@ impl WebInner {
 
     pub(crate) const fn access(&self) -> &AccessService {
         &self.state.access
+    }
+
+    pub(crate) const fn findings(&self) -> &FindingService {
+        &self.state.findings
+    }
+
+    pub(crate) const fn targets(&self) -> &TargetService {
+        &self.state.targets
     }
 
     /// Returns true if clients must say who they are.

@@ -28,6 +28,7 @@ use kastrel_actors::ports::{Applied, Clock, EventConsumer, LocalControlBus, Loca
 use kastrel_actors::relay::{self, OutcomeCounter};
 use kastrel_actors::service::{Consistency, ScanService, ServicePorts, Services};
 use kastrel_actors::testing::{Fault, Faults, MemoryStore, PausedClock, TestSealer, fixtures};
+use kastrel_findings::registry::Approach;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -41,11 +42,12 @@ use crate::backup::BackupStatus;
 use crate::config::{PublicUrl, TraceUrl};
 use crate::identity::passkey::RelyingParty;
 use crate::ports::{ArtifactStore, AttemptPaths, MemoryMailer};
-use crate::ports::{IssueText, ScannerCatalog};
+use crate::ports::{IssueFix, IssueText, ScannerCatalog};
 use crate::server_proof::ServerKey;
 use crate::service::DeletionService;
 use crate::service::access::scripted_provider::ScriptedProvider;
 use crate::service::access::{AccessService, AccessSettings, MailSettings, ProviderSettings};
+use crate::service::findings::FindingServices;
 use crate::telemetry::Telemetry;
 use crate::telemetry::readings::Sources;
 use crate::web::api::openapi;
@@ -228,8 +230,11 @@ impl TestApp {
         let access = access_service(&memory, clock, FactorRule::Off);
         change(&mut ports);
         let snapshots = Arc::clone(&ports.snapshots);
-        let services = Services::new(ports);
         let (catalogue, catalogue_view) = watch::channel(None);
+        let (stores, clock) = (ports.store.clone(), Arc::clone(&ports.clock));
+        let services = Services::new(ports);
+        let FindingServices { findings, targets } =
+            FindingServices::new(&stores, services.scans.clone(), clock, catalogue_view.clone());
         let closing = CancellationToken::new();
         let results = tempfile::tempdir().unwrap();
         let backup = Arc::new(ScriptedBackup::default());
@@ -254,6 +259,8 @@ impl TestApp {
             trace_url: Some(Arc::new(TraceUrl::parse("http://jaeger.test/trace/{trace_id}").unwrap())),
             hosts: HostRule { loopback: true, names: vec!["scans.test".into()], port: 5000 },
             access,
+            findings,
+            targets,
             public_url: None,
             anonymous: Some(Arc::new(Grants::all())),
             proof: None,
@@ -439,6 +446,13 @@ pub(crate) fn catalogue() -> ScannerCatalog {
         description: "The server offers a weak cipher.".into(),
         remediation: "Turn it off.".into(),
         category: "TLS".into(),
+        fix: IssueFix {
+            waf_addressable: Some(true),
+            approach: Some(Approach::Combined),
+            code_fix_time: Some("1-2 <days>".into()),
+            waf_time: Some("2 hours".into()),
+            infrastructure_time: None,
+        },
     };
     let timeout = SettingRule {
         kinds: vec![ValueKind::Integer],
@@ -464,7 +478,7 @@ pub(crate) fn catalogue() -> ScannerCatalog {
         plugins: [("whatweb".to_owned(), of_whatweb.into()), ("zap".to_owned(), of_zap.into())].into(),
     };
     ScannerCatalog {
-        scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() },
+        scanner: ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into(), configuration: None },
         plugins: vec![
             plugin("whatweb", PluginKind::Passive, true, &[]),
             plugin("script_detection", PluginKind::Passive, false, &["whatweb"]),

@@ -15,9 +15,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    accounts, audit, audit_export, backup, backups, changes, clearances, device, events, export, health, identities,
-    links, log, metrics, nodes, plugins, projects, proof, queue, scans, shares, stats, status, supervision, tokens,
-    whoami,
+    accounts, audit, audit_export, backup, backups, changes, clearances, compare, device, events, export, filters,
+    finding_exports, findings, health, identities, links, log, metrics, nodes, notes, plugins, projects, proof, queue,
+    scans, shares, sla, stats, status, supervision, targets, tokens, whoami,
 };
 use crate::web::access::Grouped;
 use crate::web::base_path;
@@ -29,6 +29,7 @@ use crate::web::zone::Zone;
     info(title = "Kastrel", description = "Runs KAST security scans under supervision.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
     tags(
         (name = "scans", description = "Submit, follow and cancel scans."),
+        (name = "findings", description = "Targets and their findings: read, triage and compare."),
         (name = "scanner", description = "Scanners and plugins."),
         (name = "accounts", description = "Accounts, projects and API tokens."),
         (name = "server", description = "State of the server."),
@@ -44,6 +45,8 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Scanner, routes!(scans::submit_scan))
         .grouped(Viewer, routes!(export::export_csv))
         .grouped(Viewer, routes!(export::export_json))
+        .grouped(Viewer, routes!(finding_exports::export_findings))
+        .grouped(Viewer, routes!(finding_exports::export_scan_findings))
         .grouped(Viewer, routes!(scans::show_scan))
         .grouped(Operator, routes!(scans::delete_scan))
         .grouped(Editor, routes!(scans::cancel_scan))
@@ -56,6 +59,24 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
         .grouped(Operator, routes!(shares::transfer_scan))
         .grouped(Viewer, routes!(events::scan_events))
         .grouped(Viewer, routes!(log::scan_log))
+        .grouped(Viewer, routes!(compare::list_scan_findings))
+        .grouped(Viewer, routes!(compare::compare_scans))
+        .grouped(Viewer, routes!(notes::show_notes))
+        .grouped(Operator, routes!(notes::set_notes))
+        .grouped(Viewer, routes!(findings::list_findings))
+        .grouped(Viewer, routes!(findings::list_groups))
+        .grouped(Operator, routes!(findings::triage_findings))
+        .grouped(Viewer, routes!(findings::show_finding))
+        .grouped(Operator, routes!(findings::comment_finding))
+        .grouped(Viewer, routes!(findings::explain_finding))
+        .grouped(Viewer, routes!(targets::list_targets))
+        .grouped(Viewer, routes!(targets::show_target))
+        .grouped(Operator, routes!(targets::edit_target))
+        .grouped(Scanner, routes!(targets::check_target))
+        .grouped(Viewer, routes!(sla::show_sla))
+        .grouped(Viewer, routes!(sla::set_sla))
+        .grouped(Viewer, routes!(filters::list_filters))
+        .grouped(Viewer, routes!(filters::save_filter, filters::delete_filter))
         .grouped(Viewer, routes!(changes::changes))
         .grouped(Viewer, routes!(plugins::list_plugins))
         .grouped(Auditor, routes!(nodes::list_nodes))
@@ -182,6 +203,7 @@ mod tests {
             "DELETE /api/accounts/{name}/identity",
             "DELETE /api/accounts/{name}/second-factor",
             "DELETE /api/accounts/{name}/tokens/{id}",
+            "DELETE /api/filters/{name}",
             "DELETE /api/nodes/{id}/drain",
             "DELETE /api/projects/{id}/clearances/{pattern}",
             "DELETE /api/projects/{id}/members/{name}",
@@ -198,31 +220,43 @@ mod tests {
             "GET /api/backups",
             "GET /api/dead-letters",
             "GET /api/events",
+            "GET /api/filters",
+            "GET /api/findings",
+            "GET /api/findings/groups",
+            "GET /api/findings/{id}",
+            "GET /api/findings/{id}/explain",
             "GET /api/nodes",
             "GET /api/openapi.json",
             "GET /api/plugins",
             "GET /api/projects",
             "GET /api/projects/{id}/clearances",
             "GET /api/projects/{id}/members",
+            "GET /api/projects/{id}/sla",
             "GET /api/proof",
             "GET /api/queue",
             "GET /api/scans",
             "GET /api/scans/export.csv",
             "GET /api/scans/export.json",
             "GET /api/scans/{id}",
+            "GET /api/scans/{id}/compare",
             "GET /api/scans/{id}/events",
+            "GET /api/scans/{id}/findings",
             "GET /api/scans/{id}/links",
             "GET /api/scans/{id}/log",
+            "GET /api/scans/{id}/notes",
             "GET /api/scans/{id}/shares",
             "GET /api/scans/{id}/status",
             "GET /api/shared-scans",
             "GET /api/stats",
             "GET /api/supervision",
+            "GET /api/targets",
+            "GET /api/targets/{id}",
             "GET /api/whoami",
             "GET /livez",
             "GET /metrics",
             "GET /readyz",
             "PATCH /api/accounts/{name}",
+            "PATCH /api/targets/{id}",
             "POST /api/accounts",
             "POST /api/accounts/{name}/password-link",
             "POST /api/accounts/{name}/tokens",
@@ -230,6 +264,8 @@ mod tests {
             "POST /api/device/cancel",
             "POST /api/device/code",
             "POST /api/device/token",
+            "POST /api/findings/triage",
+            "POST /api/findings/{id}/comments",
             "POST /api/nodes/{id}/drain",
             "POST /api/projects",
             "POST /api/queue/pause",
@@ -240,9 +276,13 @@ mod tests {
             "POST /api/scans/{id}/rerun",
             "POST /api/scans/{id}/shares",
             "POST /api/scans/{id}/transfer",
+            "POST /api/targets/{id}/check",
             "PUT /api/accounts/{name}/identity",
+            "PUT /api/filters/{name}",
             "PUT /api/projects/{id}/clearances/{pattern}",
             "PUT /api/projects/{id}/members/{name}",
+            "PUT /api/projects/{id}/sla",
+            "PUT /api/scans/{id}/notes",
         ];
         assert_eq!(described, expected.map(String::from).into());
     }
@@ -277,10 +317,22 @@ mod tests {
                 let described = item.get(method.to_lowercase()).is_some();
                 assert_eq!(response.status() != 405, described, "{method} {path}: {}", response.status());
                 // The account has no token, no second factor and no identity, and without accounts
-                // there are no public links, no shares and no device logins.
-                let has_none = ["tokens/{id}", "/second-factor", "/identity", "/links", "/shares", "/device/"]
-                    .iter()
-                    .any(|part| path.contains(part));
+                // there are no public links, no shares and no device logins. The scans have no
+                // results, so there are no targets and no findings.
+                let has_none = [
+                    "tokens/{id}",
+                    "/second-factor",
+                    "/identity",
+                    "/links",
+                    "/shares",
+                    "/device/",
+                    "/findings",
+                    "/targets/",
+                    "/compare",
+                    "/filters/",
+                ]
+                .iter()
+                .any(|part| path.contains(part));
                 assert!(has_none || response.status() != 404, "{method} {path}");
             }
         }

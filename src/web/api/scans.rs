@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::waiting::Waiting;
-use kastrel_actors::service::{Accepted, CancelOutcome};
+use kastrel_actors::service::{Accepted, CancelOutcome, RerunPlugins};
 use serde::Serialize;
 
 use super::submission::{read_key, read_object, read_submission};
@@ -143,7 +143,8 @@ pub(crate) async fn cancel_scan(
     }
 }
 
-/// Repeats a scan: submits its request again as a new scan.
+/// Repeats a scan: submits its request again as a new scan, with all its plugins or only those that
+/// have no result.
 #[utoipa::path(
     post, path = "/api/scans/{id}/rerun", tag = "scans", request_body(content = Option<RerunBody>, content_type = "application/json"),
     params(("id" = u64, Path, description = "The number of the scan to re-run")),
@@ -155,7 +156,7 @@ pub(crate) async fn cancel_scan(
         (status = 409, description = "Scan not finished", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The target is no longer in scope, a setting is locked, or `confirm_active` is missing", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The target is no longer in scope, a setting is locked, `confirm_active` is missing, or no plugin is without a result", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "This client has its maximum number of queued scans", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds after which to try again"))),
         (status = 503, description = "The queue is full, or database not responding", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -167,9 +168,10 @@ pub(crate) async fn rerun_scan(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let RerunBody { confirm_active } = read_object(&headers, body)?;
-    let accepted = web.scans().rerun(&viewer.context, viewer.client, id, confirm_active).await?.ok_or_else(no_scan)?;
-    Ok(answer(&web, &accepted))
+    let RerunBody { confirm_active, plugins } = read_object(&headers, body)?;
+    let which = RerunPlugins::from(plugins);
+    let accepted = web.scans().rerun_plugins(&viewer.context, viewer.client, id, confirm_active, &which).await?;
+    Ok(answer(&web, &accepted.ok_or_else(no_scan)?))
 }
 
 /// Deletes a scan that has ended, with its results and files. Its number is never used again.
@@ -210,7 +212,7 @@ pub(super) fn detail(web: &WebInner, scan: &ScanSnapshot, waiting: Option<&Waiti
     ScanDetail::new(scan, waiting, web.state.max_attempts, |trace| web.trace_url(trace))
 }
 
-fn answer(web: &Web, accepted: &Accepted) -> Response {
+pub(super) fn answer(web: &Web, accepted: &Accepted) -> Response {
     let status = if accepted.created { StatusCode::CREATED } else { StatusCode::OK };
     let waiting = web.scans().waiting_seen(&accepted.scan.record);
     let body = AcceptedScan {

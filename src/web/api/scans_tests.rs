@@ -3,16 +3,16 @@ use std::time::Duration;
 
 use kastrel_actors::Client;
 use kastrel_actors::model::{
-    Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict,
+    AttemptNumber, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::web::RequestLimits;
 use crate::web::testing::{NoArtifacts, TestApp, header_of, json_of, text_of};
 
-fn fields(body: &serde_json::Value) -> Vec<&str> {
+fn fields(body: &Value) -> Vec<&str> {
     body["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect()
 }
 
@@ -33,10 +33,7 @@ async fn a_submission_is_stored_and_has_an_address() {
         (&1.into(), &"pending".into(), &"example.com".into())
     );
     // While no scanner is known, any value may be a secret.
-    assert_eq!(
-        (&body["request"]["overrides"][0], &body["warning"]),
-        (&"zap.depth=••••••".into(), &serde_json::Value::Null)
-    );
+    assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.depth=••••••".into(), &Value::Null));
     assert_eq!(app.memory.history().len(), 1);
     assert_eq!(json_of(app.get("/api/scans/1").await).await["request"]["mode"], "both");
 }
@@ -50,7 +47,7 @@ async fn a_submission_to_a_paused_queue_says_so_with_the_reason() {
     assert_eq!((&body["warning"], &body["warnings"]), (&expected.into(), &json!([expected])));
     app.services.queue.resume(&fixtures::context()).await.unwrap();
     let body = json_of(app.post_json("/api/scans", &[], &json!({"target": "example.com"})).await).await;
-    assert_eq!((&body["warning"], &body["warnings"]), (&serde_json::Value::Null, &json!([])));
+    assert_eq!((&body["warning"], &body["warnings"]), (&Value::Null, &json!([])));
 }
 
 #[tokio::test]
@@ -276,12 +273,12 @@ async fn scan_list_has_pages_newest_first() {
     }
     let body = json_of(app.get("/api/scans?per_page=2&page=2").await).await;
     assert_eq!((&body["total"], &body["pages"], &body["current_page"]), (&5.into(), &3.into(), &2.into()));
-    let ids = |body: &serde_json::Value| {
+    let ids = |body: &Value| {
         body["scans"].as_array().unwrap().iter().map(|scan| scan["scan_id"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!((ids(&body), &body["next_before"]), (vec![3, 2], &2.into()));
     let next = json_of(app.get("/api/scans?per_page=2&before=2").await).await;
-    assert_eq!((ids(&next), &next["next_before"]), (vec![1], &serde_json::Value::Null));
+    assert_eq!((ids(&next), &next["next_before"]), (vec![1], &Value::Null));
     assert_eq!(ids(&json_of(app.get("/api/scans?target=HOST3").await).await), [4]);
     assert_eq!(json_of(app.get("/api/scans?status=running,failed").await).await["total"], 0);
 }
@@ -359,6 +356,28 @@ async fn rerun_creates_a_new_scan_of_the_same_request() {
     assert_eq!((&body["rerun_of"], &body["request"]["max_workers"]), (&1.into(), &7.into()));
     assert_eq!((&body["project"], &body["owner"]), (&"default".into(), &"anonymous".into()));
     assert_eq!(app.send("POST", "/api/scans/99/rerun", &[], "").await.status(), 404);
+}
+
+#[tokio::test]
+async fn rerun_of_the_failed_plugins_names_only_those() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    let plugins = vec![
+        PluginResult { attempt: Some(AttemptNumber(3)), ..PluginResult::new("whatweb", PluginStatus::Completed) },
+        PluginResult::new("testssl", PluginStatus::Failed),
+        PluginResult::new("katana", PluginStatus::NotRun),
+    ];
+    app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await;
+    let shown = json_of(app.get("/api/scans/1").await).await;
+    let attempts: Vec<&Value> = shown["plugins"].as_array().unwrap().iter().map(|plugin| &plugin["attempt"]).collect();
+    assert_eq!(attempts, [&json!(3), &Value::Null, &Value::Null]);
+    let again = json_of(app.post_json("/api/scans/1/rerun", &[], &json!({"plugins": "failed"})).await).await;
+    assert_eq!((&again["request"]["plugins"], &again["rerun_of"]), (&json!(["testssl", "katana"]), &json!(1)));
+    let all = json_of(app.post_json("/api/scans/1/rerun", &[], &json!({"plugins": "all"})).await).await;
+    assert_eq!(all["request"]["plugins"], json!([]));
+    let unknown = app.post_json("/api/scans/1/rerun", &[], &json!({"plugins": "some"})).await;
+    assert_eq!(unknown.status(), 422);
+    assert_eq!(json_of(unknown).await["errors"][0]["field"], "plugins");
 }
 
 #[tokio::test]
