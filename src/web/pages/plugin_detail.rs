@@ -47,6 +47,8 @@ pub(crate) struct PluginPage {
     started: Option<MomentText>,
     ended: Option<MomentText>,
     duration: String,
+    /// The earlier attempt that ran the plugin, if it was not the last one.
+    kept_from: Option<u32>,
     needs: Vec<Need>,
     groups: Vec<SeverityGroup>,
     files: Vec<PluginFile>,
@@ -81,7 +83,7 @@ pub(crate) async fn show(
     let (catalogue, clock) = (web.catalogue(), web.clock(&viewer));
     let info: Option<&PluginInfo> =
         catalogue.iter().flat_map(|catalogue| &catalogue.plugins).find(|info| info.name == name);
-    let attempt = scan.record.last_attempt().map(|attempt| attempt.number);
+    let attempt = scan.record.attempt_of(plugin);
     let (files, result) = match attempt {
         Some(attempt) => {
             let others: Vec<String> = scan.last_plugins().iter().map(|plugin| plugin.name.clone()).collect();
@@ -130,6 +132,7 @@ pub(crate) async fn show(
         started: plugin.started_at.map(|at| clock.moment(at)),
         ended: plugin.ended_at.map(|at| clock.moment(at)),
         duration: took.unwrap_or_default(),
+        kept_from: plugin.attempt.map(|number| number.0),
         needs: info.iter().flat_map(|info| &info.dependencies).map(need).collect(),
         groups: group(std::slice::from_ref(plugin), catalogue.as_deref()),
         files: files.into_iter().map(file).collect(),
@@ -183,6 +186,7 @@ mod tests {
                 started: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 ended: Some(crate::web::zone::WallClock::sample().moment(jiff::Timestamp::UNIX_EPOCH)),
                 duration: "12 s".into(),
+                kept_from: Some(1),
                 needs: vec![Need { name: "whatweb".into(), url: Some("/scans/17/plugins/whatweb".into()) }],
                 groups: group(&[plugin], Some(&catalogue())),
                 files: vec![PluginFile {

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use kastrel_actors::model::{AttemptNumber, ReportFiles, ScanRecord};
+use kastrel_actors::policy::reports;
 
 use super::layout::{Here, Layout};
 use crate::web::error::Problem;
@@ -27,6 +28,8 @@ pub(crate) struct ReportPage {
     attempt: u32,
     frame_url: String,
     pdf_url: Option<String>,
+    /// A sentence about results that the report does not have.
+    kept: Option<String>,
 }
 
 /// Shows the HTML report of the newest attempt that has a report, or redirects to its PDF report.
@@ -46,6 +49,7 @@ pub(crate) async fn show(State(web): State<Web>, viewer: Viewer, PathId(id): Pat
         attempt: attempt.0,
         frame_url: format!("{base}/{REPORT}"),
         pdf_url: found.pdf.then(|| format!("{base}/{PDF_REPORT}")),
+        kept: reports::kept_note(&scan.record, scan.last_plugins()),
     }))
 }
 
@@ -78,6 +82,7 @@ mod tests {
                 attempt: 2,
                 frame_url: "/scans/17/attempts/2/files/kast_report.html".into(),
                 pdf_url: Some("/scans/17/attempts/2/files/kast_report.pdf".into()),
+                kept: None,
             }
         }
     }

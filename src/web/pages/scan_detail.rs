@@ -5,13 +5,16 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use kastrel_actors::model::{ReportFiles, ScanOverview, ScanRecord, ScanSnapshot, ScanState, ScanStatus};
+use kastrel_actors::model::{
+    PluginResult, ReportFiles, ScanId, ScanOverview, ScanRecord, ScanSnapshot, ScanState, ScanStatus,
+};
 use kastrel_actors::policy::reports;
 use kastrel_actors::policy::waiting::Waiting;
 
 use super::accounts::public_links::LinkSection;
 use super::accounts::shares::{ShareSection, SharedNotice};
 use super::badge::{Badge, SeverityChip, severities};
+use super::compare::Changes;
 use super::coverage::{CoverageView, badge, issues_text, no_issues};
 use super::layout::{Here, Layout, Live, Notice};
 use super::project_names::ProjectNames;
@@ -32,12 +35,15 @@ use crate::web::zone::{WallClock, exact};
 
 pub(crate) mod actions;
 pub(crate) mod findings;
+mod notes;
 pub(crate) mod rows;
+pub(crate) mod set_notes;
 pub(crate) mod shared;
 pub(crate) mod stream;
 mod timeline;
 mod zap;
 use findings::SeverityGroup;
+use notes::NotesSection;
 use rows::{AttemptRow, Fact, PluginRow, WaitingRow, facts};
 use timeline::{TimelineRow, timeline};
 use zap::ZapView;
@@ -79,6 +85,8 @@ pub(crate) struct ScanDetailPage {
     is_cancelling: bool,
     progress: Option<Progress>,
     coverage: CoverageView,
+    /// A sentence about the results that the scan keeps from earlier attempts.
+    kept: Option<String>,
     /// The number of issues, in one line.
     outcome: String,
     /// Why the scan shows no issues.
@@ -97,6 +105,8 @@ pub(crate) struct ScanDetailPage {
     can_cancel: bool,
     has_ended: bool,
     can_rerun: bool,
+    /// The text of the button that runs the plugins without a result again, if there are any.
+    rerun_failed: Option<String>,
     can_delete: bool,
     can_transfer: bool,
     can_render: bool,
@@ -108,6 +118,10 @@ pub(crate) struct ScanDetailPage {
     shares: Option<ShareSection>,
     /// By which share the viewer sees the scan, if it has no role in the project.
     shared: Option<SharedNotice>,
+    /// The changes since the last comparable scan, once the findings of this one are stored.
+    changes: Option<Changes>,
+    /// The tags and notes of the team.
+    notes: Option<NotesSection>,
 }
 
 /// The progress of a running scan.
@@ -162,14 +176,27 @@ pub(crate) async fn show(
     PathId(id): PathId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    Ok(page(&read(&web, &viewer, id, query.as_deref().unwrap_or_default(), None).await?))
+}
+
+/// Reads the page, with the form of tags and notes as it was typed.
+async fn read(
+    web: &Web,
+    viewer: &Viewer,
+    id: ScanId,
+    query: &str,
+    typed: Option<notes::Typed<'_>>,
+) -> Result<ScanDetailPage, Problem> {
     let scan = web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    let (shown, links, shares, shared) = tokio::join!(
-        ScanDetailPage::of(&web, &viewer, &scan, query.as_deref().unwrap_or_default()),
-        LinkSection::of(&web, &viewer, &scan.record),
-        ShareSection::of(&web, &viewer, &scan.record),
-        SharedNotice::of(&web, &viewer, &scan.record)
+    let (shown, links, shares, shared, changes, notes) = tokio::join!(
+        ScanDetailPage::of(web, viewer, &scan, query),
+        LinkSection::of(web, viewer, &scan.record),
+        ShareSection::of(web, viewer, &scan.record),
+        SharedNotice::of(web, viewer, &scan.record),
+        Changes::since_last(web, viewer, &scan.record),
+        NotesSection::of(web, viewer, &scan.record, typed)
     );
-    Ok(page(&ScanDetailPage { links, shares, shared, ..shown }))
+    Ok(ScanDetailPage { links, shares, shared, changes, notes, ..shown })
 }
 
 impl ScanDetailPage {
@@ -239,6 +266,7 @@ impl ScanDetailPage {
             is_cancelling: !status.is_terminal() && record.cancel_requested.is_some(),
             progress: Progress::new(web, clock, scan, &overview, left),
             coverage: CoverageView::of(scan, &overview),
+            kept: reports::kept_note(record, plugins),
             outcome: issues_text(status, &overview),
             no_issues: no_issues(scan, &overview.coverage),
             severities: severities(overview.severities),
@@ -259,6 +287,10 @@ impl ScanDetailPage {
             can_cancel: rights.can_cancel && !status.is_terminal() && record.cancel_requested.is_none(),
             has_ended: status.is_terminal(),
             can_rerun: rights.can_rerun && status.is_terminal(),
+            // Without a result, a re-run of all plugins does the same.
+            rerun_failed: (rights.can_rerun && !overview.coverage.nothing_checked())
+                .then(|| rerun_failed(&web.scans().without_result(scan), plugins))
+                .flatten(),
             can_delete: rights.can_delete && status.is_terminal(),
             can_transfer: rights.can_delete && status.is_terminal(),
             can_render: rights.can_cancel && status.is_terminal() && results.has_info && web.state.renderer.is_some(),
@@ -268,6 +300,8 @@ impl ScanDetailPage {
             links: None,
             shares: None,
             shared: None,
+            changes: None,
+            notes: None,
             layout,
         }
     }
@@ -292,6 +326,22 @@ impl Progress {
             phase: scan.phase.map(|phase| sentence(phase.as_str())),
             attempt: attempt_text(attempt.0, scan.record.failures, web.state.max_attempts),
         })
+    }
+}
+
+/// Returns the text of the button that runs the plugins `again` of a scan once more, if there are
+/// any.
+fn rerun_failed(again: &[String], plugins: &[PluginResult]) -> Option<String> {
+    let has_failed = |name: &String| plugins.iter().any(|plugin| plugin.name == *name && plugin.status.has_failed());
+    let (one, several) = if again.iter().all(has_failed) {
+        ("failed plugin", "failed plugins")
+    } else {
+        ("plugin without a result", "plugins without a result")
+    };
+    match again.len() {
+        0 => None,
+        1 => Some(format!("Run the {one} again")),
+        number => Some(format!("Run the {number} {several} again")),
     }
 }
 
@@ -366,6 +416,8 @@ fn notice_of(query: &str, record: &ScanRecord) -> Option<Notice> {
         ("warning", "PDF report regenerated. The scanner wrote no HTML report.")
     } else if has("notice=transferred") && status.is_terminal() {
         ("done", "Scan transferred. Its public links and shares have ended.")
+    } else if has("notice=noted") {
+        ("done", "The tags and the notes were changed.")
     } else {
         return None;
     };

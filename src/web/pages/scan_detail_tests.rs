@@ -32,7 +32,7 @@ impl ScanDetailPage {
             started_at: at,
             ended_at: end.is_some().then_some(at),
             end,
-            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
+            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into(), configuration: None }),
         });
         let plugins: Vec<PluginResult> = plugins.collect();
         let timeline = vec![TimelineRow {
@@ -43,7 +43,7 @@ impl ScanDetailPage {
             took: "12 s".into(),
             begins: "3 s".into(),
         }];
-        let scan = kastrel_actors::model::ScanId(17);
+        let scan = ScanId(17);
         Self {
             layout: Layout::sample("Scan 17"),
             id: 17,
@@ -91,6 +91,7 @@ impl ScanDetailPage {
                 percent: None,
                 is_complete: false,
             },
+            kept: Some("The results of 2 plugins are kept from attempt 1.".into()),
             outcome: "31 issues".into(),
             no_issues: "No issues yet.".into(),
             severities: severities(SeverityCounts::of(&plugins)),
@@ -135,6 +136,7 @@ impl ScanDetailPage {
             can_cancel: true,
             has_ended: true,
             can_rerun: true,
+            rerun_failed: Some("Run the 2 failed plugins again".into()),
             can_delete: true,
             can_transfer: false,
             can_render: true,
@@ -143,6 +145,8 @@ impl ScanDetailPage {
             links: None,
             shares: None,
             shared: None,
+            changes: None,
+            notes: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::{SignedDuration, Timestamp};
 use kastrel_actors::model::{CancelledBy, Operation, ReportFormat, ScanId, ScanRecord, ScanSnapshot, ScanStatus};
 use kastrel_actors::policy::{permission, reports};
-use kastrel_actors::service::CancelOutcome;
+use kastrel_actors::service::{CancelOutcome, RerunPlugins};
 use url::form_urlencoded;
 
 use crate::service::DeletionOutcome;
@@ -28,6 +28,9 @@ use crate::web::viewer::Viewer;
 /// Cancelling a scan that has run for longer needs a confirmation.
 const ASK_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
+/// The value of the button that runs only the plugins without a result again.
+const FAILED: &str = "failed";
+
 /// The form of an action button: the page that it is on, and the confirmations.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ActionForm {
@@ -35,13 +38,21 @@ struct ActionForm {
     list: Option<String>,
     confirmed: bool,
     permitted: bool,
+    /// True for the button that runs only the plugins without a result again.
+    only_failed: bool,
 }
 
 impl ActionForm {
     fn read(body: Result<Bytes, BytesRejection>) -> Result<Self, Problem> {
         let body = body.map_err(|rejection| unreadable(&rejection))?;
-        let has = |field: &str| form_urlencoded::parse(&body).any(|(name, value)| name == field && value == "yes");
-        Ok(Self { list: to_list(&body), confirmed: has("confirmed"), permitted: has("confirm") })
+        let is =
+            |field: &str, text: &str| form_urlencoded::parse(&body).any(|(name, value)| name == field && value == text);
+        Ok(Self {
+            list: to_list(&body),
+            confirmed: is("confirmed", "yes"),
+            permitted: is("confirm", "yes"),
+            only_failed: is("action", FAILED),
+        })
     }
 }
 
@@ -138,11 +149,17 @@ pub(crate) async fn rerun(
     let permission =
         Permission::of(permission::is_required(scan.record.request.options.mode), form.confirmed, form.permitted);
     if asks && permission.is_asked() {
-        let consequence = "It is submitted once more with all its options, as a new scan.".to_owned();
-        let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence).await;
-        return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, ..asked }.answer());
+        let (action, consequence) = if form.only_failed {
+            (FAILED, "Its plugins without a result are submitted once more with all its options, as a new scan.")
+        } else {
+            ("", "It is submitted once more with all its options, as a new scan.")
+        };
+        let asked = question(&web, &viewer, &scan, form.list, "Re-run", consequence.to_owned()).await;
+        return Ok(ConfirmPage { icon: "again", is_dangerous: false, permission, action, ..asked }.answer());
     }
-    let accepted = web.scans().rerun(&viewer.context, viewer.client, id, form.permitted).await?.ok_or_else(no_scan)?;
+    let which = if form.only_failed { RerunPlugins::Failed } else { RerunPlugins::All };
+    let accepted = web.scans().rerun_plugins(&viewer.context, viewer.client, id, form.permitted, &which).await?;
+    let accepted = accepted.ok_or_else(no_scan)?;
     Ok(if form.list.is_some() {
         Redirect::to(&with_flash(form.list, "done=rerun&n=1&not=0")).into_response()
     } else {

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use kastrel_actors::model::{Resolution, ScanRecord, Verdict};
+use kastrel_actors::model::{AttemptNumber, PluginResult, PluginStatus, Resolution, ScanRecord, Verdict};
 use kastrel_actors::testing::fixtures;
 
 use super::*;
-use crate::web::testing::{TestApp, header_of, text_of};
+use crate::web::testing::{TestApp, header_of, json_of, text_of};
 
 #[tokio::test(start_paused = true)]
 async fn long_running_scan_is_cancelled_only_after_confirmation() {
@@ -55,6 +55,46 @@ async fn only_long_runs_need_a_confirmation() {
         ),
         None
     );
+}
+
+#[tokio::test]
+async fn button_runs_the_plugins_without_a_result_again() {
+    let app = TestApp::new();
+    let scan = app.running("example.com").await;
+    let plugins = vec![
+        PluginResult { attempt: Some(AttemptNumber(1)), ..PluginResult::new("whatweb", PluginStatus::Completed) },
+        PluginResult::new("testssl", PluginStatus::Failed),
+        PluginResult::new("katana", PluginStatus::Failed),
+    ];
+    app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await;
+    let html = text_of(app.get("/scans/1").await).await;
+    assert!(html.contains("Run the 2 failed plugins again"), "{html}");
+    assert!(html.contains("The results of 1 plugin are kept from attempt 1."), "{html}");
+    let note = "The results of 1 plugin are kept from attempt 1. The report has only those of the last attempt.";
+    assert_eq!(json_of(app.get("/api/scans/1").await).await["kept"], note);
+    std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+    std::fs::write(app.attempt_folder(&scan).join("kast_report.html"), "x").unwrap();
+    let report = text_of(app.get("/scans/1/report").await).await;
+    assert!(report.contains(note), "{report}");
+    assert!(text_of(app.get("/scans/1/plugins/whatweb").await).await.contains("id=\"kept-from\""));
+    let submitted = app.post_form("/scans/1/rerun", "action=failed").await;
+    assert_eq!(header_of(&submitted, "location"), "/scans/2?submitted=1");
+    let second = json_of(app.get("/api/scans/2").await).await;
+    assert_eq!(second["request"]["plugins"], serde_json::json!(["testssl", "katana"]));
+    app.post_form("/scans/2/cancel", "").await;
+    let html = text_of(app.get("/scans/2").await).await;
+    assert!(!html.contains("id=\"rerun-failed\""), "a re-run of all does the same: {html}");
+    let plugin = |name: &str, status| PluginResult::new(name, status);
+    for (status, text) in [
+        (PluginStatus::Failed, "Run the failed plugin again"),
+        (PluginStatus::NotRun, "Run the plugin without a result again"),
+    ] {
+        let scan = app.running("example.com").await;
+        let plugins = vec![plugin("whatweb", PluginStatus::Completed), plugin("testssl", status)];
+        app.finish(&scan, Resolution::Complete(Verdict { plugins, dry_run: false })).await;
+        let html = text_of(app.get(&format!("/scans/{}", scan.id)).await).await;
+        assert!(html.contains(text), "{html}");
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ pub(super) struct PluginRow {
     pub(super) severities: Vec<SeverityChip>,
     pub(super) message: String,
     pub(super) duration: String,
+    /// The earlier attempt whose result the scan keeps.
+    pub(super) kept_from: Option<u32>,
 }
 
 /// An attempt.
@@ -68,6 +70,7 @@ impl PluginRow {
             severities: severities(counts),
             message: clean(&message_of(plugin)),
             duration: took.map(duration).unwrap_or_default(),
+            kept_from: plugin.attempt.map(|number| number.0),
         }
     }
 }

@@ -57,6 +57,8 @@ struct SharedScanPage {
     pdf_url: Option<String>,
     /// A sentence about a requested report that the scanner did not write.
     missing_report: Option<&'static str>,
+    /// A sentence about results that the report does not have.
+    kept: Option<String>,
     attempts: Vec<SharedAttempt>,
     expires: MomentText,
 }
@@ -86,6 +88,8 @@ struct SharedReportPage {
     summary_url: String,
     frame_url: String,
     pdf_url: Option<String>,
+    /// A sentence about results that the report does not have.
+    kept: Option<String>,
 }
 
 /// What a request for a public link gets.
@@ -171,6 +175,7 @@ pub(crate) async fn report(
         summary_url: link_path(&visitor.secret),
         frame_url: format!("{base}{REPORT}"),
         pdf_url: found.pdf.then(|| format!("{base}{PDF_REPORT}")),
+        kept: reports::kept_note(record, visitor.scan.last_plugins()),
     }))
 }
 
@@ -247,6 +252,7 @@ impl SharedScanPage {
                 .filter(|(_, found)| found.pdf)
                 .map(|(attempt, _)| format!("{}{PDF_REPORT}", files_path(secret, attempt))),
             missing_report: if is_sure && status.is_terminal() { reports::missing_of(record, has) } else { None },
+            kept: reports::kept_note(record, plugins),
             attempts,
             expires: clock.moment(visitor.visit.link.expires_at),
         }

@@ -27,8 +27,8 @@ pub(super) fn timeline(scan: &ScanSnapshot, now: Timestamp) -> Vec<TimelineRow> 
 fn rows(plugins: &[PluginResult], begin: Timestamp, until: Timestamp, ended: bool) -> Vec<TimelineRow> {
     let mut timed: Vec<(&PluginResult, Timestamp, Timestamp)> = plugins
         .iter()
-        // A plugin that never started has no run time.
-        .filter(|plugin| state_of(plugin, ended) != PluginStatus::MISSED)
+        // A plugin that never started has no run time, and a kept one ran in an earlier attempt.
+        .filter(|plugin| state_of(plugin, ended) != PluginStatus::MISSED && plugin.attempt.is_none())
         .filter_map(|plugin| {
             let start = plugin.started_at.or(plugin.ended_at)?;
             Some((plugin, start, plugin.ended_at.unwrap_or(if plugin.status.is_final() { start } else { until })))
