@@ -125,6 +125,8 @@ fn held_nodes((nodes, others): (Vec<HeldNode>, bool), clock: &WallClock) -> Vec<
 pub(crate) enum Here {
     Overview,
     Scans,
+    Targets,
+    Findings,
     Shared,
     Supervision,
     Settings,
@@ -313,6 +315,8 @@ fn nav(here: Here, menu: Menu) -> Vec<NavLink> {
     [
         (true, Here::Overview, "/", "home", "Overview"),
         (true, Here::Scans, "/scans", "scans", "Scans"),
+        (true, Here::Targets, "/targets", "target", "Targets"),
+        (true, Here::Findings, "/findings", "finding", "Findings"),
         (menu.shared, Here::Shared, "/shared-with-me", "share", "Shared with me"),
         (menu.projects, Here::Projects, "/projects", "project", "Projects"),
         (menu.server, Here::Supervision, "/supervision", "tree", "Nodes"),

@@ -20,6 +20,8 @@ use kastrel_actors::service::CommandError;
 
 use super::badge::state_word;
 use super::charts::{DurationChart, OutcomeChart, days_text, durations, first_day, outcomes};
+use super::findings::list::NEW_AND_BAD;
+use super::findings::marks::{TARGETS, tokens_url};
 use super::layout::{Here, Layout, Live, Notice};
 use super::project_names::ProjectNames;
 use super::project_switcher::{ProjectSwitcher, chosen_project};
@@ -72,6 +74,9 @@ struct Links {
     running: String,
     all: String,
     failed: String,
+    /// The question what got worse in the last week.
+    new_and_bad: String,
+    targets: String,
 }
 
 impl Links {
@@ -80,6 +85,8 @@ impl Links {
             running: list_url(Some(ScanStatus::Running), project),
             all: list_url(None, project),
             failed: list_url(Some(ScanStatus::Failed), project),
+            new_and_bad: new_and_bad_url(project),
+            targets: project.map_or_else(|| TARGETS.to_owned(), |project| format!("{TARGETS}?project={project}")),
         }
     }
 }
@@ -89,6 +96,11 @@ fn list_url(status: Option<ScanStatus>, project: Option<&ProjectId>) -> String {
     let list =
         ScanListQuery { statuses: status.into_iter().collect(), project: project.cloned(), ..ScanListQuery::default() };
     list.link("/scans")
+}
+
+/// Returns the link to the findings that got worse in the last week, of a project.
+fn new_and_bad_url(project: Option<&ProjectId>) -> String {
+    project.map_or_else(|| tokens_url(NEW_AND_BAD), |project| tokens_url(&format!("{NEW_AND_BAD} project:{project}")))
 }
 
 /// A tile with the number of scans in a state.

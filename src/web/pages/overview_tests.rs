@@ -88,7 +88,7 @@ fn health_line_is_never_better_than_the_state() {
     };
     let plugins = vec![PluginInfo { available: false, ..catalogue().plugins[0].clone() }];
     let none_available = ScannerCatalog {
-        scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() },
+        scanner: ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into(), configuration: None },
         plugins,
         ..catalogue()
     };

@@ -103,6 +103,26 @@ async fn public_link_serves_the_report_and_the_files_in_their_sandbox() {
     }
 }
 
+#[tokio::test]
+async fn public_link_of_a_resumed_scan_says_what_its_report_does_not_have() {
+    let app = TestApp::with_accounts();
+    let scan = app.running("shop.example.com").await;
+    std::fs::create_dir_all(app.attempt_folder(&scan)).unwrap();
+    std::fs::write(app.attempt_folder(&scan).join(REPORT), "x").unwrap();
+    let kept = PluginResult {
+        attempt: Some(kastrel_actors::model::AttemptNumber(1)),
+        ..PluginResult::new("whatweb", PluginStatus::Completed)
+    };
+    app.finish(&scan, Resolution::Complete(Verdict { plugins: vec![kept], dry_run: false })).await;
+    let ana = Browser::of_new(&app, "ana", None, OPERATOR).await;
+    let path = link(&ana, "").await;
+    let visitor = Browser::new(&app);
+    for path in [path.clone(), format!("{path}/report")] {
+        let html = visitor.text(&path).await;
+        assert!(html.contains("The results of 1 plugin are kept from attempt 1. The report has only those"), "{html}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn link_that_opens_nothing_has_one_page() {
     let app = stage().await;

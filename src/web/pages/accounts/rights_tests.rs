@@ -19,21 +19,28 @@ fn nav(html: &str) -> Vec<&str> {
 async fn navigation_has_what_the_viewer_may_open() {
     assert_eq!(
         nav(&text_of(TestApp::new().get("/").await).await),
-        ["/", "/scans", "/supervision", "/audit", "/settings"]
+        ["/", "/scans", "/targets", "/findings", "/supervision", "/audit", "/settings"]
     );
     let app = TestApp::with_accounts();
     let member = Browser::of_new(&app, "ana", None, &[("default", ProjectRole::Owner)]).await;
     let auditor = Browser::of_new(&app, "bob", Some(ServerRole::Auditor), &[]).await;
     let admin = Browser::of_new(&app, "root", Some(ServerRole::Admin), &[]).await;
-    assert_eq!(nav(&member.text("/").await), ["/", "/scans", "/projects"], "an owner sets clearances");
+    assert_eq!(
+        nav(&member.text("/").await),
+        ["/", "/scans", "/targets", "/findings", "/projects"],
+        "an owner sets clearances"
+    );
     let operator = Browser::of_new(&app, "joe", None, &[("default", ProjectRole::Operator)]).await;
-    assert_eq!(nav(&operator.text("/").await), ["/", "/scans"]);
-    assert_eq!(nav(&auditor.text("/").await), ["/", "/scans", "/supervision", "/accounts", "/audit", "/settings"]);
-    let all = ["/", "/scans", "/projects", "/supervision", "/accounts", "/audit", "/settings"];
+    assert_eq!(nav(&operator.text("/").await), ["/", "/scans", "/targets", "/findings"]);
+    assert_eq!(
+        nav(&auditor.text("/").await),
+        ["/", "/scans", "/targets", "/findings", "/supervision", "/accounts", "/audit", "/settings"]
+    );
+    let all = ["/", "/scans", "/targets", "/findings", "/projects", "/supervision", "/accounts", "/audit", "/settings"];
     assert_eq!(nav(&admin.text("/").await), all);
     create_project(&app, "team-a", "Team A").await;
     let other = Browser::of_new(&app, "eve", None, &[("team-a", ProjectRole::Viewer)]).await;
-    assert_eq!(nav(&other.text("/").await), ["/", "/scans", "/projects"]);
+    assert_eq!(nav(&other.text("/").await), ["/", "/scans", "/targets", "/findings", "/projects"]);
     assert_eq!(nav(&auditor.text("/").await), all);
     for (browser, name) in [(&member, "ana"), (&auditor, "bob")] {
         let html = browser.text("/").await;
