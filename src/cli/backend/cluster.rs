@@ -12,12 +12,15 @@ use super::access::AccessBackend;
 use super::clearances::ClearanceBackend;
 use super::error::BackendError;
 use super::events::EventBackend;
+use super::exports::ExportBackend;
+use super::findings::FindingBackend;
 use super::identities::IdentityBackend;
 use super::links::LinkBackend;
 use super::local::{LocalBackend, context};
 use super::remote::RemoteBackend;
 use super::scans::ScanBackend;
 use super::shares::ShareBackend;
+use super::sla::SlaBackend;
 use crate::api_types::{DrainBody, NodeBody, PauseBody, QueueBody};
 
 /// The commands to the nodes and to the queue of a backend.
@@ -37,17 +40,20 @@ pub trait ClusterBackend: Send + Sync {
     async fn resume(&self) -> Result<QueueBody, BackendError>;
 }
 
-/// The scans with their public links and shares, the nodes, the queue, the events and the accounts
-/// of a backend.
+/// The scans with their findings, public links and shares, the nodes, the queue, the events and the
+/// accounts of a backend.
 pub trait Backend:
     ScanBackend
     + ClusterBackend
     + EventBackend
+    + ExportBackend
+    + FindingBackend
     + AccessBackend
     + IdentityBackend
     + ClearanceBackend
     + LinkBackend
     + ShareBackend
+    + SlaBackend
 {
 }
 
@@ -55,11 +61,14 @@ impl<T> Backend for T where
     T: ScanBackend
         + ClusterBackend
         + EventBackend
+        + ExportBackend
+        + FindingBackend
         + AccessBackend
         + IdentityBackend
         + ClearanceBackend
         + LinkBackend
         + ShareBackend
+        + SlaBackend
 {
 }
 

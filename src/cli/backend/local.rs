@@ -20,6 +20,7 @@ use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend
 use crate::cli::view::ScanView;
 use crate::ports::{ArtifactError, ArtifactStore, AttemptKey, HTML_REPORT_NAME, PDF_REPORT_NAME};
 use crate::service::access::AccessService;
+use crate::service::findings::{FindingService, FindingServices, TargetService};
 use crate::{telemetry, terminal_text};
 
 /// How long to search for a report.
@@ -41,6 +42,8 @@ pub trait PluginSource: Send + Sync {
 pub struct LocalBackend {
     pub(super) services: Services,
     pub(super) access: AccessService,
+    pub(super) findings: FindingService,
+    pub(super) targets: TargetService,
     artifacts: Arc<dyn ArtifactStore>,
     plugins: Arc<dyn PluginSource>,
 }
@@ -51,10 +54,12 @@ impl LocalBackend {
     pub fn new(
         services: Services,
         access: AccessService,
+        findings: FindingServices,
         artifacts: Arc<dyn ArtifactStore>,
         plugins: Arc<dyn PluginSource>,
     ) -> Self {
-        Self { services, access, artifacts, plugins }
+        let FindingServices { findings, targets } = findings;
+        Self { services, access, findings, targets, artifacts, plugins }
     }
 
     /// Returns the services of this process.

@@ -341,6 +341,15 @@ impl RemoteBackend {
         found.ok_or_else(|| self.strange(format!("it has no {path}; it is an older version, or a worker")))
     }
 
+    /// Reads a resource with the parameters that are set. Returns `None` if it does not exist.
+    pub(super) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &(impl Serialize + Sync),
+    ) -> Result<Option<T>, BackendError> {
+        self.get_json(path, &query_of(query)).await
+    }
+
     /// Sends a command. Returns `None` if its object does not exist.
     pub(super) async fn order<T: DeserializeOwned>(
         &self,
