@@ -16,6 +16,8 @@ use crate::config::{Config, process_environment};
 use crate::descriptors;
 use crate::ports::ScannerCatalog;
 use crate::server::{Server, ServerError};
+use crate::service::findings::FindingServices;
+use crate::service::findings::ingest::FindingRebuild;
 use crate::telemetry::{self, Telemetry};
 
 /// How long to wait for the scanner's list of plugins.
@@ -130,9 +132,14 @@ impl RunningApp for Running {
         LocalBackend::new(
             self.app.services.clone(),
             self.app.access.clone(),
+            FindingServices { findings: self.app.findings.clone(), targets: self.app.targets.clone() },
             Arc::clone(&self.app.artifacts),
             Arc::new(Catalogue(self.app.catalogue())),
         )
+    }
+
+    fn rebuild(&self) -> Option<FindingRebuild> {
+        Some(self.app.rebuild())
     }
 
     fn url(&self) -> Option<String> {

@@ -6,6 +6,7 @@ use std::io;
 use kastrel_actors::model::{
     AccountName, Grantee, HostPattern, NodeId, OutboxKey, ProjectId, PublicLinkId, ScanId, TokenId,
 };
+use kastrel_findings::identity::FindingId;
 
 use super::backend::BackendError;
 use super::credentials_error::CredentialsError;
@@ -30,6 +31,17 @@ pub enum CliError {
     /// The scan does not exist.
     #[error("there is no scan {0}")]
     NoScan(ScanId),
+    /// The findings of the scan were not stored within this time in seconds.
+    #[error(
+        "the findings of scan {0} were not stored within {1} s, so nothing is known of them; `kastrel dead-letters list` shows why a result could not be stored"
+    )]
+    NotStored(ScanId, u64),
+    /// What the scan saw is not stored yet.
+    #[error("scan {0} has no result yet; its findings are stored when it has ended")]
+    NoResult(ScanId),
+    /// The scan has no earlier one to compare it with.
+    #[error("scan {0} has no earlier scan of its target to compare it with")]
+    NothingToCompare(ScanId),
     /// The node does not exist.
     #[error("there is no node {0}; `kastrel nodes` lists them")]
     NoNode(NodeId),
@@ -54,6 +66,12 @@ pub enum CliError {
     /// The stored API tokens cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// The finding does not exist, or may not be seen.
+    #[error("there is no finding {0}; `kastrel findings list` lists them")]
+    NoFinding(FindingId),
+    /// The target does not exist, or may not be seen.
+    #[error("there is no target {0}; `kastrel target list` lists them")]
+    NoTarget(String),
     /// Nobody allowed the login: the server at this address says that it was denied.
     #[error("the login to {0} was denied")]
     LoginDenied(String),
@@ -88,6 +106,9 @@ impl CliError {
             Self::Backend(error) => error.exit(),
             Self::Storage(_) => Exit::Storage,
             Self::NoScan(_)
+            | Self::NotStored(..)
+            | Self::NoResult(_)
+            | Self::NothingToCompare(_)
             | Self::NoNode(_)
             | Self::NoDeadLetter(_)
             | Self::NoAccount(_)
@@ -95,6 +116,8 @@ impl CliError {
             | Self::NoClearance(..)
             | Self::NoToken(_)
             | Self::NoLink(..)
+            | Self::NoFinding(_)
+            | Self::NoTarget(_)
             | Self::LoginDenied(_)
             | Self::LoginExpired(_)
             | Self::NotLoggedIn(_)

@@ -5,6 +5,7 @@
 //! - `--require-coverage` fails if checks did not run. With `--fail-on`, the default is `any`: an
 //!   unchecked target never passes.
 //! - A scan in which no check ran passes no gate, whatever the options are.
+//! - With `--only-new` and `--baseline`, findings are counted in place of issues (`gate_findings`).
 
 use kastrel_actors::model::{ScanStatus, Severity, SeverityCounts};
 
@@ -69,6 +70,10 @@ pub struct Judgement {
     pub issues: Vec<String>,
     /// Why the coverage fails the gate.
     pub uncovered: Vec<String>,
+    /// True if findings were counted, and not issues.
+    pub of_findings: bool,
+    /// With which scan `--only-new` compared, in words.
+    pub compared: Option<String>,
 }
 
 impl Gate {
@@ -96,6 +101,8 @@ impl Gate {
             found,
             issues,
             uncovered: self.required().map(|require| uncovered(scan, require, &self.allowed)).unwrap_or_default(),
+            of_findings: false,
+            compared: None,
         }
     }
 }
@@ -136,7 +143,8 @@ impl Judgement {
     pub fn lines(&self, fail_on: Option<Severity>) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(least) = fail_on.filter(|_| self.found > 0) {
-            lines.push(format!("Not passed: {} at or above {least} (exit code 10)", count(self.found, "issue")));
+            let noun = if self.of_findings { "finding" } else { "issue" };
+            lines.push(format!("Not passed: {} at or above {least} (exit code 10)", count(self.found, noun)));
             lines.extend(self.issues.iter().map(|issue| format!("  {issue}")));
             let more = self.found.saturating_sub(self.issues.len() as u64);
             if more > 0 {

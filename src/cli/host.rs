@@ -7,6 +7,7 @@ use super::backend::{LocalBackend, PluginList};
 use super::error::CliError;
 use crate::app::AppFailure;
 use crate::config::Config;
+use crate::service::findings::ingest::FindingRebuild;
 
 pub use crate::config::Role;
 
@@ -32,6 +33,11 @@ pub trait AppHost: Send + Sync {
 pub trait RunningApp: Send + Sync {
     /// Returns the backend of its scans.
     fn backend(&self) -> LocalBackend;
+
+    /// Returns the rebuild of findings; `None` if this application has none.
+    fn rebuild(&self) -> Option<FindingRebuild> {
+        None
+    }
 
     /// Returns the URL of its dashboard, if it has one.
     fn url(&self) -> Option<String>;

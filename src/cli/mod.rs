@@ -16,6 +16,7 @@ mod backup;
 mod backups;
 mod cancel;
 mod clearances;
+mod compare;
 mod config;
 pub mod context;
 mod credentials;
@@ -24,15 +25,21 @@ mod dead_letters;
 mod doctor;
 pub mod error;
 pub mod exit;
+mod findings;
+mod findings_export;
+mod findings_rebuild;
 pub mod gate;
+mod gate_findings;
 pub mod host;
 mod identities;
 pub mod interrupt;
 mod links;
 mod list;
 mod login;
+mod mcp;
 mod new_file;
 mod nodes;
+mod notes;
 pub mod output;
 mod plugins;
 pub mod progress;
@@ -41,6 +48,7 @@ mod queue;
 mod ready;
 mod restore;
 mod scan;
+mod scan_exports;
 mod secret_file;
 mod serve;
 mod shares;
@@ -48,6 +56,7 @@ mod show;
 mod status;
 pub mod summary;
 pub mod table;
+mod targets;
 pub mod text;
 mod tokens;
 pub mod view;
@@ -59,10 +68,11 @@ use std::sync::Arc;
 
 pub use app_host::KastrelHost;
 use args::{
-    AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, ConfigCommand, DeadLettersCommand, DoctorArgs, DrainArgs,
-    LinkCommand, ListArgs, LoginArgs, LogoutArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs,
-    ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ServeArgs, ServiceAccountCommand, ShareCommand, TokenCommand,
-    TransferArgs, UserCommand, WorkerArgs,
+    AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, CompareArgs, ConfigCommand, DeadLettersCommand,
+    DoctorArgs, DrainArgs, FindingsCommand, LinkCommand, ListArgs, LoginArgs, LogoutArgs, McpArgs, OneScanArgs,
+    PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ScanNoteArgs,
+    ScanTagArgs, ServeArgs, ServiceAccountCommand, ShareCommand, TargetCommand, TokenCommand, TransferArgs,
+    UserCommand, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -97,6 +107,12 @@ pub enum Command {
     Cancel(OneScanArgs),
     /// List scans, newest first
     List(ListArgs),
+    /// Compare two scans of a target: new, fixed with proof, not checked
+    Compare(CompareArgs),
+    /// Show or replace the notes of a scan
+    Note(ScanNoteArgs),
+    /// Add and remove tags of a scan
+    Tag(ScanTagArgs),
     /// List the scanner's plugins
     Plugins(PluginsArgs),
     /// List the workers
@@ -140,6 +156,15 @@ pub enum Command {
     Share(ShareCommand),
     /// Transfer a scan that has ended to another project
     Transfer(TransferArgs),
+    /// List findings, decide about them, and set the times to fix
+    #[command(subcommand)]
+    Findings(FindingsCommand),
+    /// List targets, change their tags and notes, and check them again
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Offer Kastrel's tools to an assistant: the Model Context Protocol on standard input and
+    /// output
+    Mcp(McpArgs),
     /// Show the account and the rights of your commands
     Whoami(ReadArgs),
     /// Back up the database to a file
@@ -215,6 +240,9 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Status(args) => status::run(&args, context).await,
         Command::Cancel(args) => cancel::run(&args, context).await,
         Command::List(args) => list::run(&args, context).await,
+        Command::Compare(args) => compare::run(&args, context).await,
+        Command::Note(args) => notes::note(&args, context).await,
+        Command::Tag(args) => notes::tag(&args, context).await,
         Command::Plugins(args) => plugins::run(&args, context).await,
         Command::Backup(args) => backup::run(&args, context).await,
         Command::Restore(args) => restore::run(&args, context).await,
@@ -239,6 +267,9 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Logout(args) => login::logout(&args, context).await,
         Command::Share(command) => shares::run(&command, context).await,
         Command::Transfer(args) => shares::transfer(&args, context).await,
+        Command::Findings(command) => findings::run(&command, context).await,
+        Command::Target(command) => targets::run(&command, context).await,
+        Command::Mcp(args) => mcp::run(&args, context).await,
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),

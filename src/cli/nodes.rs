@@ -128,7 +128,7 @@ mod tests {
             activity,
             drain_by: None,
             held_back: None,
-            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
+            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into(), configuration: None }),
             actors: None,
         }
     }

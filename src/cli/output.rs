@@ -80,6 +80,17 @@ impl Output {
         write_line(&mut self.out, text)
     }
 
+    /// Writes a part of a result as it is.
+    ///
+    /// # Errors
+    /// The errors of [`line`](Self::line).
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.out.write_all(bytes).and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
     /// Writes a line of progress, hints or errors. If the stream is closed, the line is lost.
     pub fn note(&mut self, text: &str) {
         let _ = write_line(&mut self.err, text);

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn plugins_are_listed_in_a_table() {
         let list = PluginList {
-            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() }),
+            scanner: Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into(), configuration: None }),
             plugins: vec![PluginInfo {
                 name: "related_sites".into(),
                 display_name: "Related".into(),

@@ -14,6 +14,7 @@ use super::host::Role;
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::progress::Progress;
+use super::scan_exports::ScanExports;
 use super::secret_file;
 use super::summary::summary;
 use super::text::{brief, plain};
@@ -59,6 +60,11 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
         // an own process.
         config = context.resolve(&args.config, args.flags(), None)?.config;
     }
+    let directory = context.directory.clone();
+    let exports = tokio::select! {
+        exports = ScanExports::prepare(args, &directory) => exports?,
+        () = context.interrupts.next() => return Ok(Exit::Interrupted),
+    };
     let secrets = tokio::select! {
         secrets = secrets(args) => secrets?,
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
@@ -85,7 +91,7 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
             .output
             .note("note: The server or its workers use their own scanner; --kast and --scanner have no effect there");
     }
-    let ended = submit_and_follow(args, secrets, context, &session).await;
+    let ended = submit_and_follow(args, secrets, exports, context, &session).await;
     match ended {
         // Dropping the session kills its scan, as the second interrupt requests.
         Ok(Ended::Abandoned) => Ok(Exit::Interrupted),
@@ -109,6 +115,7 @@ enum Ended {
 async fn submit_and_follow(
     args: &ScanArgs,
     secrets: Vec<String>,
+    exports: ScanExports,
     context: &mut Context,
     session: &Session,
 ) -> Result<Ended, CliError> {
@@ -154,17 +161,37 @@ async fn submit_and_follow(
                 .unwrap_or(*seen);
             let plan = if args.dry_run { plan(session.backend.log(id).await.unwrap_or_default()) } else { Vec::new() };
             let gate = args.gate();
-            let judgement = if gate.is_set() { gate.judge(&scan) } else { Judgement::default() };
-            let exit = judgement.exit_of_scan(scan.summary.status, interrupted);
-            let not_passed = if matches!(scan.summary.status, ScanStatus::Completed | ScanStatus::Failed) {
-                judgement.lines(gate.fail_on)
+            let has_gate = matches!(scan.summary.status, ScanStatus::Completed | ScanStatus::Failed);
+            let backend = session.backend.as_ref();
+            let judgement = if exports.counts_findings() && has_gate {
+                tokio::select! {
+                    judged = exports.judge(backend, id, &gate, &scan) => judged?,
+                    () = context.interrupts.next() => return Ok(Ended::Exit(Exit::Interrupted)),
+                }
+            } else if gate.is_set() {
+                gate.judge(&scan)
             } else {
-                Vec::new()
+                Judgement::default()
             };
+            if let Some(compared) = &judgement.compared {
+                context.output.note(&format!("note: {compared}"));
+            }
+            let exit = judgement.exit_of_scan(scan.summary.status, interrupted);
+            let not_passed = if has_gate { judgement.lines(gate.fail_on) } else { Vec::new() };
+            let is_note = exports.has_stdout();
+            if has_gate {
+                let (interrupts, output) = (&mut context.interrupts, &mut context.output);
+                tokio::select! {
+                    written = exports.write(backend, id, output) => written?,
+                    () = interrupts.next() => return Ok(Ended::Exit(Exit::Interrupted)),
+                }
+            } else if args.export_format().is_ok_and(|format| format.is_some()) {
+                context.output.note("note: The scan was cancelled, so its findings are not written");
+            }
             if args.json {
                 context.output.json(&Document { scan: &scan, not_passed, plan, exit_code: exit.code() })?;
             } else {
-                show(&scan, &plan, &not_passed, &mut context.output)?;
+                show(&scan, &plan, &not_passed, is_note, &mut context.output)?;
             }
             Ok(Ended::Exit(exit))
         }
@@ -182,7 +209,21 @@ async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
 }
 
 /// Shows the result: the plan of a dry run, the summary, and why the scan fails its gate.
-fn show(scan: &ScanView, plan: &[String], not_passed: &[String], output: &mut Output) -> Result<(), CliError> {
+/// `is_note`: the standard output has the findings, so it goes to the other stream.
+fn show(
+    scan: &ScanView,
+    plan: &[String],
+    not_passed: &[String],
+    is_note: bool,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    if is_note {
+        #[expect(clippy::disallowed_methods, reason = "the time of the terminal, for people; nothing is decided by it")]
+        let text = summary(scan, Timestamp::now(), super::output::Style::PLAIN);
+        output.note(&text);
+        not_passed.iter().for_each(|line| output.note(line));
+        return Ok(());
+    }
     if !plan.is_empty() {
         output.line("Plan:")?;
         for line in plan {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kastrel_actors::model::{ScanStatus, Severity};
+use kastrel_actors::policy::reports::kept_from;
 
 use super::output::Style;
 use super::table::{Column, cell, grid, numeric, plugin_status, severity};
@@ -56,6 +57,10 @@ pub fn summary(scan: &ScanView, now: Timestamp, style: Style) -> String {
     }
     if let Some(missing) = &scan.missing_report {
         parts.push(format!("Report:   {}", brief(missing, 200)));
+    }
+    let attempts = scan.results.iter().filter_map(|plugin| plugin.attempt);
+    if let Some(kept) = kept_from(attempts, scan.summary.status.is_terminal()) {
+        parts.push(format!("Kept:     {}", wrapped(&kept, 10, style.width).trim_start()));
     }
     parts.push(outcome(scan));
     parts.join("\n")
@@ -165,7 +170,8 @@ mod tests {
         ];
         scan.summary.severities = SeverityCounts { high: 1, low: 2, ..SeverityCounts::default() };
         (scan.summary.findings_count, scan.summary.plugins_failed, scan.summary.duration) = (12, 1, Some(83.4));
-        scan.progress.scanner = Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() });
+        scan.progress.scanner =
+            Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into(), configuration: None });
         scan.report = Some("data/results/x/attempt-1/kast_report.html".into());
         scan
     }
@@ -238,6 +244,18 @@ mod tests {
             let table = text.split("\n\n").next().unwrap();
             assert!(table.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
         }
+    }
+
+    #[test]
+    fn summary_of_a_resumed_scan_says_what_its_report_does_not_have() {
+        let mut resumed =
+            ScanView { results: vec![plugin("a", PluginStatus::Completed)], ..view(ScanStatus::Completed) };
+        assert!(!summary(&resumed, now(), Style::PLAIN).contains("Kept:"));
+        resumed.results[0].attempt = Some(kastrel_actors::model::AttemptNumber(1));
+        let text = summary(&resumed, now(), Style::PLAIN);
+        let note =
+            "Kept:     The results of 1 plugin are kept from attempt 1. The report has only those of the last attempt.";
+        assert!(text.contains(note), "{text}");
     }
 
     #[test]

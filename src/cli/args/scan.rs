@@ -1,5 +1,7 @@
 //! `scan`: one scan and its gate.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use kastrel_actors::model::{
     ConfigOverride, MAX_WORKERS, Priority, ProjectId, ReportFormat, ScanMode, ScanRequestDraft, Severity,
@@ -9,6 +11,12 @@ use kastrel_actors::policy::permission;
 use super::common::{ConfigArgs, ScannerArgs, ServerArgs, names};
 use crate::cli::gate::{Gate, Require};
 use crate::config::FlagValue;
+use crate::exports::Format;
+
+/// The names of `--format`: those of reports, and those of exports.
+fn formats() -> impl Iterator<Item = &'static str> {
+    ReportFormat::ALL.iter().map(|one| one.as_str()).chain(Format::OF_COMMAND.iter().map(|one| one.name()))
+}
 
 /// `kastrel scan`
 #[derive(Debug, Clone, Default, Args)]
@@ -40,9 +48,14 @@ pub struct ScanArgs {
     /// Print the plan and scan nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The report's format [default: html]
-    #[arg(long, value_name = "FORMAT", value_parser = names(ReportFormat::ALL.iter().map(|one| one.as_str())))]
-    pub format: Option<String>,
+    /// The report's format [default: html], and a format in which the findings are written at the
+    /// end: github, json, junit or sarif; one of each, separated by a comma
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = names(formats()))]
+    pub format: Vec<String>,
+    /// File for the findings of --format, which is replaced if it exists [default: the standard
+    /// output; all else goes to standard error then]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// A setting of the scanner; may be repeated
     #[arg(long, value_name = "PLUGIN.KEY=VALUE")]
     pub set: Vec<String>,
@@ -64,6 +77,15 @@ pub struct ScanArgs {
     /// --fail-on: any]
     #[arg(long, value_name = "COVERAGE", value_parser = names(Require::ALL.iter().map(|one| one.as_str())))]
     pub require_coverage: Option<String>,
+    /// With --fail-on: count only findings that the last comparable scan of the target did not see,
+    /// and that have no decision. A job that is repeated is compared with its own first run and
+    /// passes; --baseline does not
+    #[arg(long, requires = "fail_on", conflicts_with = "dry_run")]
+    pub only_new: bool,
+    /// With --fail-on: count only findings that are not in this file, which `kastrel scan --format`
+    /// json or sarif wrote for the same target, and that have no decision
+    #[arg(long, value_name = "FILE", requires = "fail_on", conflicts_with = "dry_run")]
+    pub baseline: Option<PathBuf>,
     /// Checks that need not run for --require-coverage any, separated by commas
     #[arg(long, value_name = "PLUGINS", value_delimiter = ',')]
     pub allow_failed: Vec<String>,
@@ -99,7 +121,7 @@ impl ScanArgs {
             max_workers: self.max_workers,
             verbose: self.verbose.then_some(true),
             dry_run: self.dry_run.then_some(true),
-            format: self.format.clone(),
+            format: self.report_format(),
             overrides: self.set.clone(),
             priority: self.priority.clone(),
             // Not sent where it is not needed: older servers do not know the field.
@@ -142,6 +164,23 @@ impl ScanArgs {
     pub fn lacks_permission(&self) -> bool {
         !self.confirm_active
             && self.mode.as_deref().and_then(|mode| mode.parse().ok()).is_some_and(permission::is_required)
+    }
+
+    /// The format of the report.
+    fn report_format(&self) -> Option<String> {
+        self.format.iter().find(|name| name.parse::<Format>().is_err()).cloned()
+    }
+
+    /// The format in which the findings are written at the end.
+    ///
+    /// # Errors
+    /// There are several formats of one kind.
+    pub fn export_format(&self) -> Result<Option<Format>, String> {
+        let exports: Vec<Format> = self.format.iter().filter_map(|name| name.parse().ok()).collect();
+        if exports.len() > 1 || self.format.len() - exports.len() > 1 {
+            return Err("--format: expected at most one format of the report and one of the findings".into());
+        }
+        Ok(exports.first().copied())
     }
 
     /// What is asked of the scan's result.

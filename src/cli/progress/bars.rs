@@ -140,7 +140,8 @@ mod tests {
     fn lines_show_state_counts_and_reason() {
         let mut scan = view(ScanStatus::Running);
         assert_eq!(head(&scan, Timestamp::UNIX_EPOCH), "scan 3: example.com: running");
-        scan.progress.scanner = Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into() });
+        scan.progress.scanner =
+            Some(ScannerInfo { kind: ScannerKind::Builtin, version: "0.1.0".into(), configuration: None });
         scan.summary.attempt = 2;
         assert_eq!(
             head(&scan, Timestamp::UNIX_EPOCH),

@@ -113,7 +113,8 @@ mod tests {
         let mut first = view(ScanStatus::Running);
         first.summary.attempt = 1;
         let mut known = first.clone();
-        known.progress.scanner = Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into() });
+        known.progress.scanner =
+            Some(ScannerInfo { kind: ScannerKind::Kast, version: "3.0.40".into(), configuration: None });
         known.results = vec![plugin("whatweb", PluginStatus::InProgress), plugin("testssl", PluginStatus::Pending)];
         let mut retry = known.clone();
         retry.summary.status = ScanStatus::Pending;

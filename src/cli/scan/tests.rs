@@ -22,6 +22,7 @@ use crate::cli::interrupt::Interrupts;
 use crate::cli::output::tests::{Captured, captured};
 use crate::config::Config;
 use crate::service::access::{AccessService, AccessSettings};
+use crate::service::findings::FindingServices;
 
 /// An in-memory application: a real node with a test store and a test runner.
 struct FakeHost {
@@ -66,8 +67,11 @@ impl RunningApp for FakeApp {
         let artifacts = Arc::new(crate::adapters::artifacts::FolderArtifacts::new("nowhere".as_ref()));
         let stores = Stores::of(&self.cluster.store);
         let (clock, sealer) = (Arc::new(PausedClock::default()), Arc::new(TestSealer));
+        let scans = self.cluster.services.scans.clone();
+        let (_, catalogue) = tokio::sync::watch::channel(None);
+        let findings = FindingServices::new(&stores, scans, Arc::<PausedClock>::clone(&clock), catalogue);
         let access = AccessService::new(&stores, clock, sealer, AccessSettings::default());
-        LocalBackend::new(self.cluster.services.clone(), access, artifacts, Arc::new(NoPlugins))
+        LocalBackend::new(self.cluster.services.clone(), access, findings, artifacts, Arc::new(NoPlugins))
     }
 
     fn url(&self) -> Option<String> {
@@ -88,7 +92,7 @@ impl RunningApp for FakeApp {
 
 pub(crate) struct World {
     pub(crate) context: Context,
-    cluster: Arc<Cluster>,
+    pub(crate) cluster: Arc<Cluster>,
     stopped: Arc<AtomicBool>,
     interrupt: mpsc::Sender<()>,
     pub(crate) out: Captured,
@@ -296,4 +300,32 @@ async fn stored_scans_can_be_read_without_a_server() {
         assert_eq!(world.run(args).await.unwrap(), exit, "{args:?}");
         assert!(world.out.text().contains(said), "{args:?}: {}", world.out.text());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_and_notes_of_a_scan_are_changed_and_shown() {
+    let mut world = World::new(Script::Busy);
+    let scan = world.cluster.submit().await.to_string();
+    let data = format!("--data-dir={}", world.context.directory.join("data").display());
+    // The options of `tag` come before the changes.
+    let tag = |id: &str, changes: &[&str]| {
+        let words: Vec<&str> = ["kastrel", "tag", data.as_str(), id].iter().chain(changes).copied().collect();
+        Cli::try_parse_from(words).unwrap().command
+    };
+    assert_eq!(world.run(&["note", &scan]).await.unwrap(), Exit::Done);
+    assert!(world.out.text().contains(&format!("Scan {scan} has no tags and no notes")), "{}", world.out.text());
+    assert_eq!(world.run(&["note", &scan, "before the release"]).await.unwrap(), Exit::Done);
+    assert_eq!(dispatch(tag(&scan, &["+prod", "+old"]), &mut world.context).await.unwrap(), Exit::Done);
+    assert!(world.out.text().contains("Tags:     old, prod\nNotes:    before the release"), "{}", world.out.text());
+    assert_eq!(dispatch(tag(&scan, &["-old", "+eu"]), &mut world.context).await.unwrap(), Exit::Done);
+    assert_eq!(world.run(&["note", &scan, "--json"]).await.unwrap(), Exit::Done);
+    assert!(world.out.text().contains("\"notes\": \"before the release\""), "{}", world.out.text());
+    assert_eq!(world.run(&["status", &scan]).await.unwrap(), Exit::Done);
+    let shown = world.out.text();
+    assert!(shown.trim_end().ends_with("Tags:     eu, prod\nNotes:    before the release"), "{shown}");
+    let missing = chain(&world.run(&["note", "99", "x"]).await.unwrap_err());
+    assert_eq!(missing, "error: There is no scan 99");
+    assert_eq!(chain(&dispatch(tag("99", &["+x"]), &mut world.context).await.unwrap_err()), missing);
+    let wrong = dispatch(tag(&scan, &["+a b"]), &mut world.context).await.unwrap_err();
+    assert!(chain(&wrong).contains("tags"), "{}", chain(&wrong));
 }

@@ -25,7 +25,10 @@ pub(super) fn list(kind: ScannerKind, available: bool) -> PluginList {
         available,
         dependencies: vec![],
     };
-    PluginList { scanner: Some(ScannerInfo { kind, version: "3.0.40".into() }), plugins: vec![plugin] }
+    PluginList {
+        scanner: Some(ScannerInfo { kind, version: "3.0.40".into(), configuration: None }),
+        plugins: vec![plugin],
+    }
 }
 
 pub(super) fn made(sequence: u64, second: i64) -> BackupMark {
