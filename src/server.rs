@@ -342,6 +342,8 @@ impl Server {
                 trusted: TrustedProxies(config.server.trusted_proxies.rules().to_vec()),
             },
             access: app.access.clone(),
+            findings: app.findings.clone(),
+            targets: app.targets.clone(),
             public_url: config.server.public_url.clone().map(Arc::new),
             // Without accounts, every client has all rights; the server listens on loopback only.
             anonymous: (config.auth.mode == AuthMode::Off).then(|| Arc::new(Grants::all())),

@@ -39,6 +39,8 @@ use crate::config::{Config, Role};
 use crate::ports::{ArtifactStore, RedisHealth, ReportRenderer, ScannerCatalog};
 use crate::private;
 use crate::service::access::AccessService;
+use crate::service::findings::ingest::FindingRebuild;
+use crate::service::findings::{FindingService, FindingServices, TargetService};
 use crate::telemetry::readings::Sources;
 use crate::telemetry::{Telemetry, observe};
 pub use accounts::{FirstAdminError, access_of, prepare_first_admin};
@@ -68,12 +70,21 @@ pub struct App {
     pub services: Services,
     /// The access service: accounts, sessions, tokens and projects.
     pub access: AccessService,
+    /// Findings.
+    pub findings: FindingService,
+    /// Targets.
+    pub targets: TargetService,
     /// The health of the Redis connection; `None` without Redis.
     pub redis: Option<RedisHealth>,
     /// The store of the scans' files.
     pub artifacts: Arc<dyn ArtifactStore>,
     /// Regenerates reports; `None` if this process cannot.
     pub renderer: Option<Arc<dyn ReportRenderer>>,
+    /// The rebuild of findings from the files of old scans.
+    rebuild: FindingRebuild,
+    /// The configuration of the scanner of this machine, in a process that otherwise sees only what
+    /// the nodes offer.
+    asks_own: Option<Box<Config>>,
     /// The source of backups.
     pub backup: Arc<dyn BackupSource>,
     database: SurrealStore,
@@ -148,7 +159,9 @@ impl App {
             let (access, mails) = RunningMails::start(config, access)?;
             let access = provider::with_provider(access, config)?;
             let (node, catalogue, renderer) = if role.runs_scans(links.shared) {
-                let node = RunningNode::start(config, role, node_id, &folders, &ports, &observed, links.shared).await?;
+                let node =
+                    RunningNode::start(config, role, node_id, &folders, &ports, &observed, &artifacts, links.shared)
+                        .await?;
                 let (catalogue, renderer) = (node.catalogue.clone(), node.renderer.clone());
                 (Some(node), catalogue, renderer)
             } else if links.shared {
@@ -165,7 +178,11 @@ impl App {
                 )?;
                 (None, scanner::view_of(&runner), reports::renderer(config, &runner))
             };
+            let rebuild =
+                FindingRebuild::new(&ports.store, Arc::clone(&artifacts), catalogue.clone(), Arc::clone(&ports.clock));
             scanner::show_on(&ports.snapshots, catalogue.clone());
+            let FindingServices { findings, targets } =
+                FindingServices::new(&ports.store, services.scans.clone(), Arc::clone(&ports.clock), catalogue.clone());
             let sources = Sources {
                 reporting: services.reporting.clone(),
                 capacity: node.is_some().then_some(config.scans.concurrency),
@@ -190,8 +207,12 @@ impl App {
             Ok(Self {
                 services,
                 access,
+                findings,
+                targets,
                 redis: links.redis,
                 artifacts,
+                rebuild,
+                asks_own: (role == Role::Offline && links.shared).then(|| Box::new(config.clone())),
                 backup: links.backup,
                 database: links.database,
                 backups,
@@ -225,6 +246,15 @@ impl App {
         let runner = scanner::runner(config, scanner::scanner(config)?, &results_dir, &data_dir, "none", None, false)?;
         let catalogue = runner.refresh_catalogue().await.map_err(AppError::Scanner)?;
         Ok(Arc::new(scanner::view(&catalogue)))
+    }
+
+    /// Returns the rebuild of findings. It needs the issues of the scanner, which the rows of nodes
+    /// do not have. So a process that sees only those rows asks the scanner of its machine.
+    #[must_use]
+    pub fn rebuild(&self) -> FindingRebuild {
+        let rebuild = self.rebuild.clone();
+        let Some(config) = self.asks_own.clone() else { return rebuild };
+        rebuild.with_catalogue(scanner::answer_of(async move { Self::ask_scanner(&config).await }))
     }
 
     /// Returns whether this process runs scans.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kastrel_actors::model::NodeId;
 use kastrel_actors::node::{self, NodeExit, NodeHandle};
-use kastrel_actors::ports::{AlwaysHealthy, EventConsumer, NodeHealth, Stores};
+use kastrel_actors::ports::{AlwaysHealthy, EventConsumer, NodeHealth};
 use kastrel_actors::relay::OutcomeCounter;
 use kastrel_actors::service::ServicePorts;
 use kastrel_actors::{NodeConfig, NodePorts};
@@ -18,12 +18,13 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
-use super::{AppError, accounts, artifacts, identity, reports, scanner};
+use super::{AppError, accounts, identity, reports, scanner};
 use crate::adapters::artifacts::BucketUploader;
 use crate::adapters::kast_runner::{Watchdog, sweep_leftovers};
 use crate::adapters::node_health::MachineHealth;
 use crate::config::{Config, Role};
-use crate::ports::{ArtifactSink, ReportRenderer, ScannerCatalog};
+use crate::ports::{ArtifactSink, ArtifactStore, ReportRenderer, ScannerCatalog};
+use crate::service::findings::ingest::FindingsConsumer;
 use crate::telemetry::Observed;
 
 /// How long leftover processes of a crashed predecessor may take to die after SIGKILL.
@@ -58,6 +59,7 @@ impl RunningNode {
     ///
     /// # Errors
     /// A part could not be started. In this case nothing is left running.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the process that the node uses")]
     pub(super) async fn start(
         config: &Config,
         role: Role,
@@ -65,9 +67,11 @@ impl RunningNode {
         folders: &Folders,
         shared_ports: &ServicePorts,
         observed: &Observed,
+        artifacts: &Arc<dyn ArtifactStore>,
         shared: bool,
     ) -> Result<Self, AppError> {
-        let uploader = artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&shared_ports.clock))?;
+        let uploader =
+            super::artifacts::uploader(config, &folders.results, id.as_str(), Arc::clone(&shared_ports.clock))?;
         let sink = uploader.clone().map(|uploader| Arc::new(uploader) as Arc<dyn ArtifactSink>);
         let data_dir_id = identity::data_dir_id(&folders.data)?;
         let command = scanner::scanner(config)?;
@@ -98,7 +102,7 @@ impl RunningNode {
             offer,
             clock: Arc::clone(&shared_ports.clock),
             snapshots: Arc::clone(&shared_ports.snapshots),
-            consumers: consumers(&shared_ports.store),
+            consumers: consumers(shared_ports, artifacts, catalogue.clone()),
         };
         // With an embedded database, the lock of the folder proves that every other node is dead.
         let previous = if shared { identity::succeed(&folders.data, &id) } else { Vec::new() };
@@ -142,8 +146,16 @@ pub(super) fn host() -> String {
 /// Returns the consumers of domain events, in the order in which they get an event. All nodes of a
 /// cluster need the same ones: the relay of any node settles an entry that its own consumers have
 /// accepted.
-fn consumers(store: &Stores) -> Vec<Arc<dyn EventConsumer>> {
-    vec![Arc::new(OutcomeCounter::new(Arc::clone(&store.outbox)))]
+fn consumers(
+    ports: &ServicePorts,
+    artifacts: &Arc<dyn ArtifactStore>,
+    catalogue: watch::Receiver<Option<Arc<ScannerCatalog>>>,
+) -> Vec<Arc<dyn EventConsumer>> {
+    let (store, clock) = (&ports.store, Arc::clone(&ports.clock));
+    vec![
+        Arc::new(OutcomeCounter::new(Arc::clone(&store.outbox))),
+        Arc::new(FindingsConsumer::new(store, Arc::clone(artifacts), catalogue, clock)),
+    ]
 }
 
 fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeConfig {
@@ -160,6 +172,7 @@ fn node_config(config: &Config, role: Role, id: NodeId, shared: bool) -> NodeCon
         sole_node: !shared,
         adopts_waiting: role != Role::OneShot,
         waits_for_repair: role != Role::OneShot,
+        resume: config.scans.resume,
         clearance: accounts::clearance(config),
         ..defaults
     }

@@ -379,6 +379,9 @@ settings! {
         backoff_base_seconds: Duration = 2, within 0 to 86400;
         /// Maximum backoff between attempts, in seconds.
         backoff_cap_seconds: Duration = 300, within 0 to 86400;
+        /// Whether a further attempt of a scan keeps the complete results of the earlier ones, and
+        /// runs only the plugins without a result.
+        resume: bool = true;
         /// Maximum duration of an attempt, in seconds.
         wall_clock_limit_seconds: Duration = 14_400, within 1 to 2592000;
         /// How long an attempt may make no progress (no output and no changed file), in seconds.

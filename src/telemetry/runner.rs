@@ -10,6 +10,7 @@ use kastrel_actors::model::{
     AttemptReport, ExitClass, ExitKind, PluginClass, PluginResult, PluginStatus, Remains, ScannerInfo, ScannerOffer,
     TraceContext,
 };
+use kastrel_actors::policy::resume::EarlierResult;
 use kastrel_actors::ports::{AliveGuard, AttemptControl, AttemptEvent, AttemptJob, EventSink, ScanRunner, StartError};
 use opentelemetry::KeyValue;
 use tokio::sync::watch;
@@ -71,6 +72,10 @@ impl ScanRunner for ObservedRunner {
             Ok(_) => {}
         }
         started
+    }
+
+    async fn at_hand(&self, job: &AttemptJob, earlier: Vec<EarlierResult>) -> Vec<PluginResult> {
+        self.inner.at_hand(job, earlier).await
     }
 
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {

@@ -12,6 +12,7 @@ use kastrel_actors::model::{
 };
 use kastrel_actors::node::{self, NodeHandle};
 use kastrel_actors::policy::restart::RetryPolicy;
+use kastrel_actors::policy::resume::EarlierResult;
 use kastrel_actors::ports::{
     AliveGuard, AttemptControl, AttemptEvent, AttemptJob, Clock, EventSink, ScanRunner, StartError,
 };
@@ -64,6 +65,10 @@ impl ScanRunner for TimedRunner {
             });
         });
         self.inner.start(job, alive_guard, sink).await
+    }
+
+    async fn at_hand(&self, job: &AttemptJob, earlier: Vec<EarlierResult>) -> Vec<PluginResult> {
+        self.inner.at_hand(job, earlier).await
     }
 
     async fn remains(&self, job: &AttemptJob) -> Option<Remains> {
