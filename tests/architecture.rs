@@ -80,6 +80,7 @@ const ACTORS: Edges = &[
 /// `kastrel-scanner`. Adapters implement ports and never use each other.
 const APPLICATION: Edges = &[
     ("error_chain", &[]),
+    ("exports", &["actors"]),
     ("terminal_text", &[]),
     ("human_time", &[]),
     ("cookies", &[]),
@@ -104,8 +105,9 @@ const APPLICATION: Edges = &[
     ("adapters/surreal_store", &["actors", "config", "error_chain"]),
     ("backup", &["actors", "adapters/surreal_store", "error_chain"]),
     ("api_types", &["actors", "backup", "identity", "service"]),
-    ("service", &["actors", "identity", "ports", "terminal_text"]),
+    ("service", &["actors", "exports", "identity", "ports", "terminal_text"]),
     ("telemetry", &["actors", "config"]),
+    ("mcp", &["actors", "terminal_text"]),
     (
         "web",
         &[
@@ -115,8 +117,10 @@ const APPLICATION: Edges = &[
             "config",
             "connections",
             "cookies",
+            "exports",
             "human_time",
             "identity",
+            "mcp",
             "ports",
             "sentence",
             "server_proof",
@@ -162,8 +166,10 @@ const APPLICATION: Edges = &[
             "config",
             "connections",
             "descriptors",
+            "exports",
             "human_time",
             "identity",
+            "mcp",
             "ports",
             "private",
             "sentence",

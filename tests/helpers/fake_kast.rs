@@ -34,6 +34,7 @@
 //! | `infotimeout` | `kast_info.json` has the status `timeout` for the first plugin, whose result has no disposition |
 //! | `manyp` | lists 600 additional plugins, each with a result |
 //! | `flaky` | crashes unless two `attempt-N` folders exist beside its own |
+//! | `halfcrash` | crashes after its first plugin, unless another `attempt-N` folder exists beside its own |
 //! | `failp` | its last plugin fails |
 //! | `missingp`, `skippedp`, `unknownp` | its last plugin has this status in `kast_info.json`, and no result file |
 //! | `allfail` | all its plugins fail |
@@ -59,6 +60,8 @@
 //!
 //! If `FAKE_KAST_DEMO` is set, the program offers the plugins and runs the scans of
 //! `fake_kast_demo.rs`, for one second unless a word says otherwise.
+//!
+//! With `--run-only`, the program runs only these of its plugins.
 //!
 //! Other commands: `--version`, `plugins list --json`, `plugins deps`, `registry list --json`,
 //! `--list-plugins`, `--dry-run`, `--report-only`.
@@ -146,6 +149,8 @@ struct Play {
     out: PathBuf,
     host: String,
     config: Option<String>,
+    /// The value of `--run-only`.
+    only: Option<String>,
 }
 
 impl Play {
@@ -172,6 +177,7 @@ fn scan(args: &[String]) -> ExitCode {
         out: out.into(),
         host: script,
         config: after("--config"),
+        only: after("--run-only"),
     };
     if demo::is_on() && play.host.starts_with("legacy") {
         play.behaviour.push("crash".into());
@@ -271,11 +277,7 @@ async fn run(play: &Play) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if play.is("crash") || (play.is("flaky") && attempts_beside(&play.out) < 3) {
-        eprintln!(
-            "Traceback (most recent call last):\n  File \"kast/main.py\", line 1, in <module>\nValueError: \u{1b}[31mplayed crash\u{1b}[0m"
-        );
-        mark(&play.out, "end");
-        return ExitCode::FAILURE;
+        return crash(&play.out);
     }
     std::fs::create_dir_all(&play.out).unwrap();
     if play.is("signal") {
@@ -315,8 +317,8 @@ async fn run(play: &Play) -> ExitCode {
     }
     if demo::is_on() {
         demo::play(&play.out, &play.host, Duration::from_millis(play.number("ms", 1000))).await;
-    } else {
-        plugins(play).await;
+    } else if !plugins(play).await {
+        return crash(&play.out);
     }
     if play.is("hostile") {
         hostile(&play.out);
@@ -325,6 +327,15 @@ async fn run(play: &Play) -> ExitCode {
         close(&play.out);
     }
     ExitCode::SUCCESS
+}
+
+/// Ends like a Python program with an error.
+fn crash(out: &Path) -> ExitCode {
+    eprintln!(
+        "Traceback (most recent call last):\n  File \"kast/main.py\", line 1, in <module>\nValueError: \u{1b}[31mplayed crash\u{1b}[0m"
+    );
+    mark(out, "end");
+    ExitCode::FAILURE
 }
 
 fn attempts_beside(out: &Path) -> usize {

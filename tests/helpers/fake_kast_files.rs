@@ -3,16 +3,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{FAKE_PLUGINS, Play};
+use super::{FAKE_PLUGINS, Play, attempts_beside};
 
 const START: &str = "2026-11-23T19:06:59.039284";
 const END: &str = "2026-11-23T19:07:02.533311";
 
-pub(super) async fn plugins(play: &Play) {
+/// Runs the plugins. Returns false if the program crashes before its end.
+pub(super) async fn plugins(play: &Play) -> bool {
     let count = usize::try_from(play.number("p", 3)).unwrap().min(FAKE_PLUGINS.len());
+    let is_selected = |name: &str| play.only.as_deref().is_none_or(|only| only.split(',').any(|one| one == name));
+    let selected: Vec<&str> = FAKE_PLUGINS.iter().take(count).copied().filter(|name| is_selected(name)).collect();
+    let count = selected.len();
     let pause = Duration::from_millis(play.number("ms", 0)) / u32::try_from(count.max(1)).unwrap();
     let mut info = Vec::new();
-    for (index, name) in FAKE_PLUGINS.iter().take(count).enumerate() {
+    for (index, name) in selected.into_iter().enumerate() {
+        if index == 1 && play.is("halfcrash") && attempts_beside(&play.out) < 2 {
+            return false;
+        }
         write(&play.out, &format!("{name}.json"), b"[]");
         println!("Running {name}");
         if !pause.is_zero() {
@@ -72,6 +79,7 @@ pub(super) async fn plugins(play: &Play) {
     if !play.is("noreport") {
         write(&play.out, "kast_report.html", b"<h1>a report</h1>");
     }
+    true
 }
 
 /// Writes the content that a hostile site could get into the files of its scan. Each script that

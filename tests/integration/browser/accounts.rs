@@ -218,9 +218,19 @@ async fn new_viewer_sees_scans_and_no_controls() {
     }
     assert_eq!(
         page.js(NAVIGATION).await,
-        json!(["nav-home", "nav-scans", "nav-project", "nav-tree", "nav-account", "nav-audit", "nav-sliders"])
+        json!([
+            "nav-home",
+            "nav-scans",
+            "nav-target",
+            "nav-finding",
+            "nav-project",
+            "nav-tree",
+            "nav-account",
+            "nav-audit",
+            "nav-sliders"
+        ])
     );
-    assert_eq!(vera.js(NAVIGATION).await, json!(["nav-home", "nav-scans"]));
+    assert_eq!(vera.js(NAVIGATION).await, json!(["nav-home", "nav-scans", "nav-target", "nav-finding"]));
     open(&stage, &vera, "/scans").await;
     assert_eq!(
         vera.js("[...document.querySelectorAll('#scans tbody tr')].map((row) => [row.id, row.dataset.status])").await,

@@ -5,6 +5,7 @@ mod accessibility;
 mod accounts;
 mod base_path;
 mod device_login;
+mod findings;
 mod first_page;
 mod hostile;
 mod list;

@@ -1,6 +1,7 @@
 //! Tests of the deployment files: each file is parsed, compared with the program, and run if that
 //! needs no container engine.
 
+mod ci;
 mod compose;
 mod compose_file;
 mod dockerfile;

@@ -125,6 +125,8 @@ impl Stage {
             request: draft.check().unwrap(),
             created_at: "2026-11-23T19:06:59Z".parse().unwrap(),
             trace: kastrel_actors::testing::fixtures::trace(),
+            only: None,
+            kept: Vec::new(),
         }
     }
 
