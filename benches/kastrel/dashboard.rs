@@ -145,6 +145,18 @@ pub(crate) async fn pattern(dir: &Path) -> String {
 /// Writes a backup that repeats the scans of `pattern` for 200 targets, each in the project that
 /// `project_of` returns for its number: seven times the first, then the second.
 pub(crate) fn write_past(pattern: &str, scans: u64, to: &Path, project_of: impl Fn(u64) -> String) {
+    write_past_with(pattern, scans, to, project_of, |_| 0);
+}
+
+/// Works like [`write_past`], with the lines of findings that `more` writes. It returns their
+/// number.
+pub(crate) fn write_past_with(
+    pattern: &str,
+    scans: u64,
+    to: &Path,
+    project_of: impl Fn(u64) -> String,
+    more: impl FnOnce(&mut dyn FnMut(String)) -> u64,
+) {
     let mut lines = pattern.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut header = lines.next().unwrap();
     // Each scan with the plugins that follow it.
@@ -177,9 +189,12 @@ pub(crate) fn write_past(pattern: &str, scans: u64, to: &Path, project_of: impl 
             results += 1;
         }
     }
+    let findings = more(&mut put);
     let mut end = json!({ "scans": scans, "sha256": format!("{:x}", hash.finalize()) });
-    if results > 0 {
-        end["results"] = json!(results);
+    for (field, count) in [("results", results), ("findings", findings)] {
+        if count > 0 {
+            end[field] = json!(count);
+        }
     }
     out.write_all(format!("{}\n", json!({ "end": end })).as_bytes()).unwrap();
     out.flush().unwrap();

@@ -14,6 +14,7 @@
 mod accounts;
 mod cluster;
 mod dashboard;
+mod findings;
 mod load;
 #[path = "../../tests/helpers/redis_server.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     if only.as_deref() == Some("dashboard::million") {
         runtime.block_on(dashboard::million(&mut report));
     }
-    take! { idle_memory latency burst progress restart status telemetry::cost crowd dashboard::pages dashboard::streams accounts::lists accounts::token accounts::sign_ins cluster::latency cluster::fleet }
+    take! { idle_memory latency burst progress restart status telemetry::cost crowd dashboard::pages dashboard::streams accounts::lists accounts::token accounts::sign_ins findings::ingestion findings::pages findings::export cluster::latency cluster::fleet }
     println!("{}", report.table());
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("bench.json");
     std::fs::write(&path, report.json()).unwrap();

@@ -184,6 +184,16 @@ impl Server {
         now_ms() - start
     }
 
+    /// Requests a path until it is there.
+    pub(crate) async fn until_ok(&self, path: &str) {
+        let wait = async {
+            while !self.get(path).send().await.unwrap().status().is_success() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), wait).await.expect("what was waited for never came");
+    }
+
     /// Requests a live page as the scripts of `viewers` open pages do after a change. Returns the
     /// time until all have it, in milliseconds.
     pub(crate) async fn page_for_viewers(&self, path: &str, viewers: usize) -> f64 {
