@@ -45,7 +45,7 @@ pub(crate) enum Message {
     Started {
         /// The results of earlier attempts that the scan keeps.
         kept: Vec<PluginResult>,
-        /// The handle of the process, or why there is none.
+        /// The handle of the process, or why it is missing.
         result: Result<Box<dyn AttemptControl>, StartError>,
     },
     /// Every plugin has a result of an earlier attempt, so the runner was not called. Holds the

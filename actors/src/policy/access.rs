@@ -212,13 +212,13 @@ mod tests {
     fn each_role_has_its_operations() {
         let server = |role| Grants::new(Some(role), BTreeMap::new());
         for (grants, in_own, in_other) in [
-            (Grants::none(), "-------nnnnn---", "-------nnnnn---"),
-            (member(ProjectRole::Viewer), "ynnnnynnnnnnynn", "-------nnnnn---"),
-            (member(ProjectRole::Scanner), "yynynynnnnnnynn", "-------nnnnn---"),
-            (member(ProjectRole::Operator), "yyyyyynnnnnnyny", "-------nnnnn---"),
-            (member(ProjectRole::Owner), "yyyyyyynnnnnyyy", "-------nnnnn---"),
-            (server(ServerRole::Auditor), "ynnnnynyynynynn", "ynnnnynyynynynn"),
-            (server(ServerRole::Admin), "yyyyyyyyyyyyyyy", "yyyyyyyyyyyyyyy"),
+            (Grants::none(), "-------nnnnn-------", "-------nnnnn-------"),
+            (member(ProjectRole::Viewer), "ynnnnynnnnnnynnynnn", "-------nnnnn-------"),
+            (member(ProjectRole::Scanner), "yynynynnnnnnynnynnn", "-------nnnnn-------"),
+            (member(ProjectRole::Operator), "yyyyyynnnnnnynyyyyn", "-------nnnnn-------"),
+            (member(ProjectRole::Owner), "yyyyyyynnnnnyyyyyyy", "-------nnnnn-------"),
+            (server(ServerRole::Auditor), "ynnnnynyynynynnynnn", "ynnnnynyynynynnynnn"),
+            (server(ServerRole::Admin), "yyyyyyyyyyyyyyyyyyy", "yyyyyyyyyyyyyyyyyyy"),
         ] {
             assert_eq!(decisions(&grants, "own"), in_own, "{grants:?}");
             assert_eq!(decisions(&grants, "other"), in_other, "{grants:?}");

@@ -136,9 +136,9 @@ mod tests {
         Operation::ALL.iter().map(decide).collect()
     }
 
-    const NOTHING: &str = "-------nnnnn---";
-    const VIEW: &str = "ynnnnnnnnnnnnnn";
-    const EDIT: &str = "ynnynnnnnnnnnnn";
+    const NOTHING: &str = "-------nnnnn-------";
+    const VIEW: &str = "ynnnnnnnnnnnnnnnnnn";
+    const EDIT: &str = "ynnynnnnnnnnnnnnnnn";
 
     #[test]
     fn share_gives_its_right_on_its_scan_alone() {

@@ -252,7 +252,7 @@ fn switch(value: json::Value) -> Option<bool> {
     }
 }
 
-/// Returns the usual time of a fix. The registry writes `N/A` where there is none.
+/// Returns the usual time of a fix. The registry writes `N/A` where it has no time.
 fn time(text: &str) -> Option<String> {
     let text = clean(text, 80);
     Some(text).filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case("n/a"))

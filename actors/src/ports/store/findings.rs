@@ -116,7 +116,7 @@ pub trait FindingStore: Send + Sync + 'static {
     /// others.
     async fn save_filter(&self, owner: &str, filter: SavedFilter, most: usize) -> Result<bool, StoreError>;
 
-    /// Deletes a saved filter. Returns `false` if there is none with this name.
+    /// Deletes a saved filter. Returns `false` if no filter has this name.
     async fn delete_filter(&self, owner: &str, name: &str) -> Result<bool, StoreError>;
 }
 
