@@ -58,7 +58,8 @@ macro_rules! write_target_and_assets {
 const PUT: &str = concat!(
     "
     BEGIN;
-    LET $has_scan = (SELECT VALUE project FROM ONLY $result.of_scan FOR UPDATE) = $result.project;
+    LET $of_scan = $result.of_scan;
+    LET $has_scan = (SELECT VALUE project FROM ONLY $of_scan FOR UPDATE) = $result.project;
     ",
     compare_version!(),
     "
