@@ -40,7 +40,10 @@ fn sarif_schema() -> Value {
     let packages = metadata["packages"].as_array().unwrap();
     let package = packages.iter().find(|package| package["name"] == "serde-sarif").unwrap();
     let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
-    json(&std::fs::read(manifest.with_file_name("src").join("schema.json")).unwrap())
+    let mut schema = json(&std::fs::read(manifest.with_file_name("src").join("schema.json")).unwrap());
+    // The published pattern of this property is no valid regular expression.
+    schema["definitions"]["run"]["properties"]["language"].as_object_mut().unwrap().remove("pattern").unwrap();
+    schema
 }
 
 #[test]

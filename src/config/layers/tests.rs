@@ -76,6 +76,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "mail.from" => "kastrel@example.com",
             "log.level" => "debug",
             "scans.egress_limit"
+            | "scans.resume"
             | "scope.allow_private"
             | "worker.allow_any_address"
             | "database.accept_loss"

@@ -81,6 +81,10 @@ impl FindingService {
     /// The field `text` is invalid (it is empty, has more than 2,000 characters, or the log of the
     /// finding is full), the principal lacks a right, or the store fails.
     pub async fn comment(&self, context: &RequestContext, id: FindingId, text: &str) -> Result<bool, CommandError> {
+        // What the principal may not see is not found, whatever the text is.
+        if self.get(context, id).await?.is_none() {
+            return Ok(false);
+        }
         let text = lines("text", text, MOST_COMMENT_CHARS)?;
         if text.is_empty() {
             return Err(wrong("text", "it must not be empty"));

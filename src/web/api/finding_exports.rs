@@ -24,7 +24,7 @@ use crate::web::viewer::Viewer;
     get, path = "/api/scans/{id}/export", tag = "scans",
     params(("id" = u64, Path, description = "The scan's id"), ScanExportParams),
     responses(
-        (status = 200, description = "The export, in the media type of the format", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The export, in the media type of the format", content((serde_json::Value = "application/sarif+json"), (serde_json::Value = "application/json"), (String = "application/x-ndjson"), (String = "application/xml"), (String = "text/csv"), (String = "text/plain"))),
         (status = 400, description = "Invalid parameters, each listed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Right missing", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "Scan not found, or it had no attempt", body = ProblemBody, content_type = "application/problem+json"),
@@ -66,7 +66,7 @@ pub(crate) async fn export_scan_findings(
 #[utoipa::path(
     get, path = "/api/findings/export", tag = "findings", params(FindingExportParams),
     responses(
-        (status = 200, description = "The export, in the media type of the format", body = String, content_type = "application/octet-stream"),
+        (status = 200, description = "The export, in the media type of the format", content((serde_json::Value = "application/sarif+json"), (serde_json::Value = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))),
         (status = 400, description = "Invalid parameters, each listed", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Right missing", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "No finding that the format can have", body = ProblemBody, content_type = "application/problem+json"),

@@ -201,8 +201,12 @@ async fn scans_are_compared() {
     let app = TestApp::new();
     let ids = [app.submitted("shop.example").await, app.submitted("shop.example").await];
     let sample = Sample::new(&app.memory, "default", "https://shop.example");
-    sample.scan(ids[0], 1, &[("zap", PluginEnd::Completed)], &[("zap", "a", "/a"), ("zap", "b", "/b")]).await;
-    sample.scan(ids[1], 2, &[("zap", PluginEnd::Completed)], &[("zap", "b", "/b"), ("zap", "c", "/c")]).await;
+    sample
+        .scan(ids[0], 1, &[("testssl", PluginEnd::Completed)], &[("testssl", "a", "/a"), ("testssl", "b", "/b")])
+        .await;
+    sample
+        .scan(ids[1], 2, &[("testssl", PluginEnd::Completed)], &[("testssl", "b", "/b"), ("testssl", "c", "/c")])
+        .await;
     for arguments in [json!({ "later": ids[1] }), json!({ "later": ids[1], "earlier": ids[0] })] {
         let (is_error, compared) = call(&app, &[], "compare_scans", arguments).await;
         let number = |class: &str| compared[class].as_array().map(Vec::len);

@@ -35,7 +35,7 @@ mod tests {
         let fix = IssueFix {
             waf_addressable: Some(false),
             approach: Some(Approach::Code),
-            code_fix_time: Some("1-2\u{1b} days".into()),
+            code_fix_time: Some("1-2\u{7} days".into()),
             waf_time: Some(String::new()),
             infrastructure_time: Some("1 week".into()),
         };
@@ -47,6 +47,6 @@ mod tests {
         );
         assert_eq!((facts[0].1.as_str(), facts[3].1.as_str()), ("a change of the application", "1 week"));
         assert_eq!(facts[1].1, "cannot stop attacks on it");
-        assert!(!facts[2].1.contains('\u{1b}') && facts[2].1.contains("days"), "{facts:?}");
+        assert!(!facts[2].1.contains('\u{7}') && facts[2].1.contains("days"), "{facts:?}");
     }
 }

@@ -101,6 +101,7 @@ async fn target_that_was_never_checked_does_not_look_clean() {
     let order = target.last_scan;
     let result = ScanResult { checks: BTreeMap::new(), ..fixtures::scan_result(&target, order, 0) };
     let id = target.id;
+    app.memory.suppose_scan(ScanId(order.scan), Some(&project));
     assert_eq!(app.memory.put_result(result, target, Vec::new()).await.unwrap(), Put::Stored);
     let list = text_of(app.get("/targets").await).await;
     assert!(list.contains("never checked") && list.contains("all plugins"), "{list}");
