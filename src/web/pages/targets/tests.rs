@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kastrel_actors::model::{Grants, ProjectRole, Put, ScanResult, TargetRecord};
+use kastrel_actors::model::{Grants, ProjectRole, Put, ScanId, ScanResult, TargetRecord};
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
 use kastrel_findings::Severity;
