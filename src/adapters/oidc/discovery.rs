@@ -2,13 +2,12 @@
 //!
 //! It is read when it is first needed and then once an hour, and when a token has an unknown key.
 //! While the provider does not respond, the last document is used, and a new attempt is made after
-//! some seconds: many sign-ins at once do not wait for each other.
+//! some seconds. One sign-in makes the attempt; the others use the last document meanwhile.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openidconnect::{DiscoveryError, EndSessionUrl, IssuerUrl, ProviderMetadataWithLogout, TokenUrl, UserInfoUrl};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
@@ -43,50 +42,84 @@ pub(super) struct Discovery {
     issuer: IssuerUrl,
     timing: Timing,
     state: Mutex<State>,
+    /// Held by the one who reads the document.
+    turn: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+type Document = Arc<ProviderMetadataWithLogout>;
+
+#[derive(Debug, Clone, Default)]
 struct State {
-    known: Option<(Instant, Arc<ProviderMetadataWithLogout>)>,
+    known: Option<(Instant, Document)>,
     failed: Option<(Instant, ProviderError)>,
+}
+
+impl State {
+    fn document(&self) -> Option<Document> {
+        self.known.as_ref().map(|(_, known)| Arc::clone(known))
+    }
+
+    /// Returns the answer if the document must not be read now: it is younger than `age`, or the
+    /// last attempt failed less than `after_failure` ago.
+    fn answer(&self, age: Duration, after_failure: Duration) -> Option<Result<Document, ProviderError>> {
+        if let Some((_, known)) = self.known.as_ref().filter(|(read_at, _)| read_at.elapsed() < age) {
+            return Some(Ok(Arc::clone(known)));
+        }
+        let (_, error) = self.failed.as_ref().filter(|(at, _)| at.elapsed() < after_failure)?;
+        Some(self.document().ok_or_else(|| error.clone()))
+    }
 }
 
 impl Discovery {
     pub(super) fn new(issuer: IssuerUrl, timing: Timing) -> Self {
-        Self { issuer, timing, state: Mutex::default() }
+        Self { issuer, timing, state: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
-    /// Returns the document.
-    pub(super) async fn get(&self, http: &Http) -> Result<Arc<ProviderMetadataWithLogout>, ProviderError> {
-        self.read_unless(http, self.timing.fresh_for).await
+    /// Returns the document. While another caller reads an old one again, it is returned as it is.
+    pub(super) async fn get(&self, http: &Http) -> Result<Document, ProviderError> {
+        let age = self.timing.fresh_for;
+        if let Some(answer) = self.stored(age) {
+            return answer;
+        }
+        if let Ok(_turn) = self.turn.try_lock() {
+            return self.read_unless(http, age).await;
+        }
+        if let Some(known) = self.state().document() {
+            return Ok(known);
+        }
+        let _turn = self.turn.lock().await;
+        self.read_unless(http, age).await
     }
 
     /// Returns the document after a token had an unknown key.
-    pub(super) async fn get_newer(&self, http: &Http) -> Result<Arc<ProviderMetadataWithLogout>, ProviderError> {
+    pub(super) async fn get_newer(&self, http: &Http) -> Result<Document, ProviderError> {
+        let _turn = self.turn.lock().await;
         self.read_unless(http, self.timing.after_read).await
     }
 
-    /// Reads the document unless the one that is known is younger than `age`.
-    async fn read_unless(&self, http: &Http, age: Duration) -> Result<Arc<ProviderMetadataWithLogout>, ProviderError> {
-        let mut state = self.state.lock().await;
-        let known = state.known.as_ref().map(|(_, known)| Arc::clone(known));
-        if let (Some((read_at, _)), Some(known)) = (&state.known, &known)
-            && read_at.elapsed() < age
-        {
-            return Ok(Arc::clone(known));
+    fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stored(&self, age: Duration) -> Option<Result<Document, ProviderError>> {
+        self.state().answer(age, self.timing.after_failure)
+    }
+
+    /// Reads the document unless the one that is known is younger than `age`. The caller has the
+    /// turn.
+    async fn read_unless(&self, http: &Http, age: Duration) -> Result<Document, ProviderError> {
+        if let Some(answer) = self.stored(age) {
+            return answer;
         }
-        if let Some((at, error)) = &state.failed
-            && at.elapsed() < self.timing.after_failure
-        {
-            return known.ok_or_else(|| error.clone());
-        }
-        match read(&self.issuer, http).await {
+        let read = read(&self.issuer, http).await.map(Arc::new);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
             Ok(read) => {
-                let read = Arc::new(read);
                 *state = State { known: Some((Instant::now(), Arc::clone(&read))), failed: None };
                 Ok(read)
             }
             Err(error) => {
+                let known = state.document();
                 if known.is_some() {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,

@@ -1,5 +1,6 @@
 //! A provider in this process that gives hostile answers, and what the adapter makes of them.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::discovery::Timing;
@@ -35,6 +37,15 @@ struct Behaviour {
     user_info: Box<dyn Fn() -> Response + Send + Sync>,
     /// The requests that it got: the path, the `Authorization` header and the body.
     requests: Vec<(&'static str, String, String)>,
+    /// The gate before the document. Without one it is sent at once.
+    gate: Option<Arc<Gate>>,
+}
+
+/// Holds a response back.
+#[derive(Default)]
+struct Gate {
+    reached: Notify,
+    open: Notify,
 }
 
 type Shared = Arc<Mutex<Behaviour>>;
@@ -61,6 +72,11 @@ fn note(shared: &Shared, path: &'static str, headers: &HeaderMap, body: &str) {
 
 async fn document(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     note(&shared, "document", &headers, "");
+    let gate = lock(&shared).gate.clone();
+    if let Some(gate) = gate {
+        gate.reached.notify_one();
+        gate.open.notified().await;
+    }
     json_response(&lock(&shared).document.clone())
 }
 
@@ -140,6 +156,7 @@ impl Provider {
             token: Box::new(|| StatusCode::INTERNAL_SERVER_ERROR.into_response()),
             user_info: Box::new(|| StatusCode::NOT_FOUND.into_response()),
             requests: Vec::new(),
+            gate: None,
         }));
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(document))
@@ -400,6 +417,25 @@ async fn provider_that_does_not_respond_is_not_asked_at_once_again_and_the_last_
     lock(&provider.shared).document = json!({});
     patient.sign_in_url(&request()).await.unwrap();
     assert_eq!(provider.requests("document").len(), 3, "it was asked");
+}
+
+#[tokio::test]
+async fn one_sign_in_reads_an_old_document_again_and_the_others_do_not_wait_for_it() {
+    let provider = Provider::start().await;
+    let adapter = provider.adapter_with(Timing { fresh_for: Duration::ZERO, ..Timing::default() });
+    adapter.sign_in_url(&request()).await.unwrap();
+    let gate = Arc::new(Gate::default());
+    lock(&provider.shared).gate = Some(Arc::clone(&gate));
+    let request = request();
+    let mut first = pin!(adapter.sign_in_url(&request));
+    tokio::select! {
+        url = &mut first => panic!("the document was not read again: {url:?}"),
+        () = gate.reached.notified() => {}
+    }
+    adapter.sign_in_url(&request).await.unwrap();
+    assert_eq!(provider.requests("document").len(), 2);
+    gate.open.notify_one();
+    first.await.unwrap();
 }
 
 #[tokio::test]
