@@ -21,7 +21,9 @@ async fn gate_of_new_findings_fails_once_and_then_passes() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (first, second) = (file("first.json"), file("second.sarif"));
-    let gated = ["scan", TARGET, "--fail-on", "high", "--only-new"];
+    // The other plugins of the scanner do not run at this target, which would fail each gate.
+    let scan = ["scan", TARGET, "--run-only", "whatweb", "--fail-on", "high"];
+    let gated = [&scan[..], &["--only-new"]].concat();
     let ended = app.run(&[&gated[..], &["--format", "json", "--output", &first]].concat()).await;
     assert_eq!(ended.code, Some(10), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("Not passed: "), "{}", ended.stdout);
@@ -36,12 +38,12 @@ async fn gate_of_new_findings_fails_once_and_then_passes() {
 
     // Both files are baselines; an empty one knows nothing.
     for baseline in [&first, &second] {
-        let ended = app.run(&["scan", TARGET, "--fail-on", "high", "--baseline", baseline]).await;
+        let ended = app.run(&[&scan[..], &["--baseline", baseline]].concat()).await;
         assert_eq!(ended.code, Some(0), "{baseline}: {}{}", ended.stdout, ended.stderr);
     }
     let none = file("none.json");
     std::fs::write(&none, r#"{"head":{},"findings":[]}"#).unwrap();
-    let ended = app.run(&["scan", TARGET, "--fail-on", "high", "--baseline", &none]).await;
+    let ended = app.run(&[&scan[..], &["--baseline", &none]].concat()).await;
     assert_eq!(ended.code, Some(10), "{}{}", ended.stdout, ended.stderr);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::app::{TestApp, ends};
+use super::app::{TestApp, Watched, ends};
 use crate::kast_runner::stage::PATIENCE;
 
 /// The folder of an attempt.
@@ -14,6 +14,13 @@ fn folder(app: &TestApp, scan: u64, attempt: u32) -> PathBuf {
     let scans = std::fs::read_dir(app.data().join("results")).unwrap().flatten();
     let mut found = scans.filter(|entry| entry.file_name().to_string_lossy().ends_with(&suffix));
     found.next().expect("the scan has a folder").path().join(format!("attempt-{attempt}"))
+}
+
+/// Submits a scan with the first two plugins. Neither depends on the other, so each can run alone.
+async fn submit_two(app: &TestApp, target: &str) -> u64 {
+    let (status, body) = app.post("/api/scans", &json!({ "target": target, "plugins": ["whatweb", "wafw00f"] })).await;
+    assert_eq!(status, 201, "{body}");
+    body["scan_id"].as_u64().unwrap()
 }
 
 /// The state of a plugin, and the earlier attempt whose result the scan keeps.
@@ -27,7 +34,7 @@ fn plugin<'a>(scan: &'a Value, name: &str) -> (&'a str, Option<u64>) {
 #[tokio::test]
 async fn retry_after_a_crash_runs_only_what_has_no_result() {
     let app = TestApp::start().await;
-    let id = app.submit("halfcrash-2p.test").await;
+    let id = submit_two(&app, "halfcrash-2p.test").await;
     let scan = app.until_status(id, "completed").await;
     assert_eq!(ends(&scan), ["crashed", "completed"]);
     assert_eq!(plugin(&scan, "whatweb"), ("completed", Some(1)), "{scan:#}");
@@ -51,7 +58,7 @@ async fn retry_after_a_crash_runs_only_what_has_no_result() {
 #[tokio::test]
 async fn retry_runs_everything_if_the_setting_is_off() {
     let app = TestApp::with(&[("KASTREL_SCANS__RESUME", "false")]).await;
-    let id = app.submit("halfcrash-2p.test").await;
+    let id = submit_two(&app, "halfcrash-2p.test").await;
     let scan = app.until_status(id, "completed").await;
     assert_eq!(ends(&scan), ["crashed", "completed"]);
     for name in ["whatweb", "wafw00f"] {
@@ -72,7 +79,7 @@ async fn killed_server_repeats_no_plugin_that_had_completed() {
     ])
     .await;
     let open = |name: &str| std::fs::write(gates.path().join(name), "").unwrap();
-    let id = app.submit("gated-2p.test").await;
+    let id = submit_two(&app, "gated-2p.test").await;
     // The row says which scanner runs, so its results are known to be of this version.
     let known = async {
         while app.scan(id).await["attempts"][0]["scanner"].is_null() {
@@ -86,7 +93,10 @@ async fn killed_server_repeats_no_plugin_that_had_completed() {
         plugins.is_some_and(|all| all.iter().any(|one| one["plugin_name"] == "whatweb" && one["status"] == "completed"))
     };
     app.until(id, has_first).await;
+    let processes = Watched::of(&app.processes_of(id));
     app.kill_server().await;
+    // The gate of the second plugin is opened when nothing of the first attempt runs any more.
+    processes.ended().await;
     std::fs::remove_file(gates.path().join("whatweb")).unwrap();
     open("wafw00f");
     app.restart().await;
