@@ -28,6 +28,8 @@ async fn client(mut wanted: Value, mode: &str, calls: Value) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helpers/mcp_client.py");
     let mut command = Command::new(python.await.unwrap());
     command.arg(script).arg(wanted.to_string()).stdin(Stdio::null()).kill_on_drop(true);
+    // The configuration file of the repository is not that of the command.
+    command.current_dir(std::env::temp_dir());
     let output = tokio::time::timeout(LIMIT, command.output()).await.expect("the client did not end").unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{mode}: {errors}");
@@ -55,7 +57,7 @@ async fn client_on_standard_streams_scans_reads_and_triages() {
     });
     for (mode, target) in MODES.into_iter().zip(["ok-2p.test", "fine-2p.test"]) {
         let calls = json!([
-            { "tool": "submit_scan", "arguments": { "target": target } },
+            { "tool": "submit_scan", "arguments": { "target": target, "plugins": ["whatweb", "wafw00f"] } },
             { "tool": "wait_for_scan", "arguments": { "scan": "$0.scan", "seconds": 60 }, "until": "has_ended" },
             { "tool": "get_scan", "arguments": { "scan": "$0.scan" } },
             { "tool": "list_findings", "arguments": { "filter": format!("target:{target}") }, "until": "total" },
