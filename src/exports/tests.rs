@@ -41,8 +41,11 @@ fn sarif_schema() -> Value {
     let package = packages.iter().find(|package| package["name"] == "serde-sarif").unwrap();
     let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
     let mut schema = json(&std::fs::read(manifest.with_file_name("src").join("schema.json")).unwrap());
-    // The published pattern of this property is no valid regular expression.
-    schema["definitions"]["run"]["properties"]["language"].as_object_mut().unwrap().remove("pattern").unwrap();
+    // The published pattern of the property `language` is no valid regular expression.
+    for definition in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][definition]["properties"]["language"];
+        language.as_object_mut().unwrap().remove("pattern").unwrap();
+    }
     schema
 }
 

@@ -55,7 +55,7 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "artifacts.url" => "s3://scans",
             "telemetry.trace_url" => "http://jaeger:16686/trace/{trace_id}",
             "artifacts.endpoint" => "https://minio:9000",
-            "artifacts.path_style" | "backup.enabled" | "scans.private_tmp" => "false",
+            "artifacts.path_style" | "backup.enabled" | "scans.private_tmp" | "scans.resume" => "false",
             "artifacts.allow_http" => "true",
             "server.max_connections" => "600",
             "server.trusted_proxies" => "127.0.0.1",
@@ -76,7 +76,6 @@ fn every_key_can_be_set_in_the_environment_by_each_of_its_names() {
             "mail.from" => "kastrel@example.com",
             "log.level" => "debug",
             "scans.egress_limit"
-            | "scans.resume"
             | "scope.allow_private"
             | "worker.allow_any_address"
             | "database.accept_loss"

@@ -49,6 +49,10 @@ include-name = "GET /api/findings/groups"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
+include-name = "GET /api/findings/export"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
 include-name = "POST /api/findings/triage"
 checks.positive_data_acceptance.enabled = false
 
