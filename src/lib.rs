@@ -21,6 +21,7 @@ mod sentence;
 pub mod server;
 pub mod server_proof;
 pub mod service;
+mod shell;
 pub mod telemetry;
 mod terminal_text;
 pub mod tls;

@@ -19,19 +19,6 @@ pub(super) struct PluginEndName;
 /// The name of what an SLA says.
 pub(super) struct SlaName;
 
-/// All statuses.
-const STATUSES: [Status; 5] = [Status::Open, Status::Confirmed, Status::Fixed, Status::FalsePositive, Status::Accepted];
-/// All ends of plugins.
-const ENDS: [PluginEnd; 7] = [
-    PluginEnd::Completed,
-    PluginEnd::Failed,
-    PluginEnd::TimedOut,
-    PluginEnd::Skipped,
-    PluginEnd::Unavailable,
-    PluginEnd::Cancelled,
-    PluginEnd::DryRun,
-];
-
 /// The schema of a text that is one of these names.
 fn names<T: Serialize>(names: impl IntoIterator<Item = T>) -> RefOr<Schema> {
     let names = names.into_iter().filter_map(|name| serde_json::to_value(name).ok());
@@ -55,9 +42,9 @@ macro_rules! name_schema {
 }
 
 name_schema!(SeverityName, "FindingSeverity", Severity::ALL);
-name_schema!(StatusName, "FindingStatus", STATUSES);
+name_schema!(StatusName, "FindingStatus", Status::ALL);
 name_schema!(CheckName, "FindingCheck", Check::ALL);
-name_schema!(PluginEndName, "PluginEnd", ENDS);
+name_schema!(PluginEndName, "PluginEnd", PluginEnd::ALL);
 name_schema!(SlaName, "FindingSla", ["none", "due", "overdue", "paused"]);
 
 /// Returns the name of the kind of an entry of the log.

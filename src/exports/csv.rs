@@ -4,7 +4,7 @@
 use ::csv::{QuoteStyle, WriterBuilder};
 
 use super::cell::safe_cell;
-use super::finding::{Baseline, ExportedFinding, ExportedLife, decision_text, status_name};
+use super::finding::{Baseline, ExportedFinding, ExportedLife, decision_text};
 use super::head::ExportHead;
 use super::writer::{EncodeError, Writer};
 
@@ -78,7 +78,7 @@ fn cells(finding: &ExportedFinding) -> [String; COLUMNS.len()] {
     let of_life = |text: fn(&ExportedLife) -> String| life.map(text).unwrap_or_default();
     COLUMNS.map(|column| match column {
         "finding" => finding.id.to_string(),
-        "status" => life.map(|life| status_name(life.status)).unwrap_or_default().to_owned(),
+        "status" => life.map(|life| life.status.name()).unwrap_or_default().to_owned(),
         "severity" => finding.severity.name().to_owned(),
         "plugin" => finding.plugin.clone(),
         "issue" => finding.issue.to_string(),

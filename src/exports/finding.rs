@@ -219,14 +219,3 @@ pub(super) fn decision_text(decision: &Decision) -> String {
         }
     }
 }
-
-/// Returns the name of a status in files, which is that of the filter.
-pub(super) const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Open => "open",
-        Status::Confirmed => "confirmed",
-        Status::Fixed => "fixed",
-        Status::FalsePositive => "false_positive",
-        Status::Accepted => "accepted",
-    }
-}

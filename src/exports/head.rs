@@ -142,20 +142,13 @@ impl ExportedCheck {
     /// Returns why the plugin did not check everything; `None` if it did.
     #[must_use]
     pub const fn gap(&self) -> Option<Gap> {
-        let check = match self.end {
-            PluginEnd::Completed if self.read_completely => return None,
-            PluginEnd::Completed => Check::ReadInPart,
-            PluginEnd::Failed => Check::Failed,
-            PluginEnd::TimedOut => Check::TimedOut,
-            PluginEnd::Skipped => Check::Skipped,
-            PluginEnd::Unavailable => Check::Unavailable,
-            PluginEnd::Cancelled => Check::Cancelled,
-            PluginEnd::DryRun => Check::DryRun,
-        };
-        Some(Gap {
-            reason: check.reason(),
-            is_left_out: self.left_out,
-            is_read_in_part: matches!(self.end, PluginEnd::Completed),
-        })
+        match self.end.check(self.read_completely) {
+            Check::Completed => None,
+            check => Some(Gap {
+                reason: check.reason(),
+                is_left_out: self.left_out,
+                is_read_in_part: matches!(check, Check::ReadInPart),
+            }),
+        }
     }
 }

@@ -328,6 +328,12 @@ impl ScanRecord {
         self.attempts.last()
     }
 
+    /// Returns the attempt with this number.
+    #[must_use]
+    pub fn attempt(&self, number: AttemptNumber) -> Option<&AttemptRecord> {
+        self.attempts.iter().find(|attempt| attempt.number == number)
+    }
+
     /// Returns the number of the attempt that ran this plugin of the scan, and whose folder has its
     /// files. `None` before the first attempt.
     #[must_use]

@@ -82,13 +82,11 @@ pub fn kept(record: &ScanRecord) -> Vec<PluginResult> {
 /// within the day before the attempt.
 #[must_use]
 pub fn candidates(record: &ScanRecord, scanner: &ScannerInfo) -> Vec<EarlierResult> {
-    let attempt_of =
-        |plugin: &PluginResult| record.attempts.iter().find(|attempt| Some(attempt.number) == plugin.attempt);
     let Some(begin) = record.last_attempt().map(|attempt| attempt.started_at) else { return Vec::new() };
     kept(record)
         .into_iter()
         .filter_map(|plugin| {
-            let attempt = attempt_of(&plugin)?;
+            let attempt = record.attempt(plugin.attempt?)?;
             let is_of_scanner = attempt.scanner.as_ref().is_some_and(|own| own.is_same_version(scanner));
             let is_recent = attempt.ended_at.is_none_or(|ended| begin.duration_since(ended) <= LONGEST_KEPT);
             (is_of_scanner && is_recent).then_some(EarlierResult { plugin, token: attempt.token })

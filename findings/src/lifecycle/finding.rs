@@ -70,6 +70,23 @@ pub enum Status {
     Accepted,
 }
 
+impl Status {
+    /// All of them, in the order in which lists show them.
+    pub const ALL: [Self; 5] = [Self::Open, Self::Confirmed, Self::Fixed, Self::FalsePositive, Self::Accepted];
+
+    /// Returns the name in files, in filters and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Confirmed => "confirmed",
+            Self::Fixed => "fixed",
+            Self::FalsePositive => "false_positive",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
 /// What happened to a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

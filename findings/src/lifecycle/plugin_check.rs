@@ -30,6 +30,35 @@ pub enum PluginEnd {
     DryRun,
 }
 
+impl PluginEnd {
+    /// All ends.
+    pub const ALL: [Self; 7] = [
+        Self::Completed,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Skipped,
+        Self::Unavailable,
+        Self::Cancelled,
+        Self::DryRun,
+    ];
+
+    /// Returns how the check of a plugin that ended like this ended, whatever finding it is about.
+    /// `read_completely` is false if sightings may be missing from the reading of its result.
+    #[must_use]
+    pub const fn check(self, read_completely: bool) -> Check {
+        match self {
+            Self::Completed if read_completely => Check::Completed,
+            Self::Completed => Check::ReadInPart,
+            Self::Failed => Check::Failed,
+            Self::TimedOut => Check::TimedOut,
+            Self::Skipped => Check::Skipped,
+            Self::Unavailable => Check::Unavailable,
+            Self::Cancelled => Check::Cancelled,
+            Self::DryRun => Check::DryRun,
+        }
+    }
+}
+
 /// The check of one plugin in one scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginCheck {
@@ -71,20 +100,26 @@ impl PluginCheck {
         self.kept_from.unwrap_or(last)
     }
 
+    /// Returns how the check ended, whatever finding it is about.
+    #[must_use]
+    pub const fn outcome(&self) -> Check {
+        self.end.check(self.read_completely)
+    }
+
+    /// Returns true if the plugin ran to its end and its result was read completely.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.outcome().proves_absence()
+    }
+
     /// Returns what the check means for a finding with this issue key that was seen with the scope
     /// `seen_with`.
     #[must_use]
     pub fn check_for(&self, issue: &IssueKey, seen_with: &CheckScope) -> Check {
-        match self.end {
-            PluginEnd::Failed => Check::Failed,
-            PluginEnd::TimedOut => Check::TimedOut,
-            PluginEnd::Skipped => Check::Skipped,
-            PluginEnd::Unavailable => Check::Unavailable,
-            PluginEnd::Cancelled => Check::Cancelled,
-            PluginEnd::DryRun => Check::DryRun,
-            PluginEnd::Completed if !self.read_completely || self.inconclusive.contains(issue) => Check::ReadInPart,
-            PluginEnd::Completed if !self.scope.covers(seen_with) => Check::NarrowerScope,
-            PluginEnd::Completed => Check::Completed,
+        match self.outcome() {
+            Check::Completed if self.inconclusive.contains(issue) => Check::ReadInPart,
+            Check::Completed if !self.scope.covers(seen_with) => Check::NarrowerScope,
+            outcome => outcome,
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) enum Waiting {
 /// Decides by the scan's row whether an attempt has ended.
 pub(super) fn waiting(record: Option<&ScanRecord>, key: &AttemptKey) -> Waiting {
     let Some(record) = record.filter(|record| ScanFolder::of(record) == key.scan) else { return Waiting::Unknown };
-    let Some(attempt) = record.attempts.iter().find(|attempt| attempt.number == key.attempt) else {
+    let Some(attempt) = record.attempt(key.attempt) else {
         return Waiting::Unknown;
     };
     if matches!(record.state, ScanState::Running { attempt, .. } if attempt == key.attempt) {

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::isolation::{let_through, share};
 use super::text::clean;
 use crate::ports::{AttemptPaths, CONFIG_NAME, LOG_NAME, MARK_NAME, NOTES_NAME, TOOL_LOGS_NAME, stored_mark_name};
+use crate::shell::quoted_unless_plain;
 
 /// Only the owner has access: the files contain findings about other people's systems.
 const FOLDER_MODE: Mode = Mode::RWXU;
@@ -157,12 +158,7 @@ pub(super) fn keep_notes(attempt_dir: &Path, notes: &[String]) {
 
 /// Quotes a word for a POSIX shell.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    quoted_unless_plain(word, "-_./:=,@%+")
 }
 
 /// Creates the folder of an attempt.

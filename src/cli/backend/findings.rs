@@ -72,10 +72,10 @@ pub trait FindingBackend: Send + Sync {
 const PAGE: u32 = 50;
 
 /// Returns the result of an operation; `None` if its object does not exist.
-fn visible<T>(result: Result<Option<T>, CommandError>) -> Result<Option<T>, BackendError> {
+pub(super) fn visible<T>(result: Result<T, CommandError>) -> Result<Option<T>, BackendError> {
     match result {
         Err(CommandError::Denied(Denial::NotVisible)) => Ok(None),
-        result => Ok(result?),
+        result => Ok(Some(result?)),
     }
 }
 
@@ -130,7 +130,7 @@ impl FindingBackend for LocalBackend {
     }
 
     async fn finding(&self, id: FindingId) -> Result<Option<FindingDetailBody>, BackendError> {
-        let detail = visible(self.findings.get(&context(), id).await)?;
+        let detail = visible(self.findings.get(&context(), id).await)?.flatten();
         Ok(detail.as_ref().map(Into::into))
     }
 
@@ -141,11 +141,11 @@ impl FindingBackend for LocalBackend {
 
     async fn comment_finding(&self, id: FindingId, text: &str) -> Result<bool, BackendError> {
         let stored = self.findings.comment(&context(), id, text).await;
-        Ok(visible(stored.map(Some))? == Some(true))
+        Ok(visible(stored)? == Some(true))
     }
 
     async fn explain_finding(&self, id: FindingId) -> Result<Option<Explanation>, BackendError> {
-        let lines = visible(self.findings.explain(&context(), id).await)?;
+        let lines = visible(self.findings.explain(&context(), id).await)?.flatten();
         Ok(lines.map(|lines| Explanation { lines }))
     }
 
@@ -154,13 +154,13 @@ impl FindingBackend for LocalBackend {
     }
 
     async fn target(&self, id: TargetId) -> Result<Option<TargetDetailBody>, BackendError> {
-        let detail = visible(self.targets.get(&context(), id).await)?;
+        let detail = visible(self.targets.get(&context(), id).await)?.flatten();
         Ok(detail.as_ref().map(Into::into))
     }
 
     async fn edit_target(&self, id: TargetId, edit: TargetEditBody) -> Result<Option<TargetDetailBody>, BackendError> {
         let edited = self.targets.edit(&context(), id, edit.into()).await;
-        if visible(edited.map(Some))? == Some(true) { self.target(id).await } else { Ok(None) }
+        if visible(edited)? == Some(true) { self.target(id).await } else { Ok(None) }
     }
 
     async fn check_target(&self, id: TargetId, check: RecheckBody) -> Result<Option<SubmitAnswer>, BackendError> {
@@ -186,7 +186,7 @@ impl FindingBackend for LocalBackend {
         let mut skip = Some(0);
         while let Some(from) = skip {
             let page = self.findings.seen_page(&context(), scan, from, MOST_ON_PAGE).await;
-            let Some(page) = visible(page)? else { return Ok(None) };
+            let Some(page) = visible(page)?.flatten() else { return Ok(None) };
             skip = page.next;
             add_page(&mut all, ScanFindingList::from(&page));
         }
@@ -194,12 +194,12 @@ impl FindingBackend for LocalBackend {
     }
 
     async fn scan_notes(&self, scan: ScanId) -> Result<Option<ScanNotesBody>, BackendError> {
-        Ok(visible(self.findings.scan_notes(&context(), scan).await)?.map(Into::into))
+        Ok(visible(self.findings.scan_notes(&context(), scan).await)?.flatten().map(Into::into))
     }
 
     async fn set_scan_notes(&self, scan: ScanId, notes: ScanNotesBody) -> Result<bool, BackendError> {
         let set = self.findings.set_scan_notes(&context(), scan, notes.into()).await;
-        Ok(visible(set.map(Some))? == Some(true))
+        Ok(visible(set)? == Some(true))
     }
 
     async fn compare(&self, later: ScanId, earlier: Option<ScanId>) -> Result<Option<ComparisonBody>, BackendError> {

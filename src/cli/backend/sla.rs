@@ -2,11 +2,10 @@
 
 use async_trait::async_trait;
 use kastrel_actors::model::ProjectId;
-use kastrel_actors::policy::access::Denial;
-use kastrel_actors::service::CommandError;
 use reqwest::Method;
 
 use super::error::BackendError;
+use super::findings::visible;
 use super::local::{LocalBackend, context};
 use super::remote::RemoteBackend;
 use crate::api_types::SlaBody;
@@ -42,13 +41,5 @@ impl SlaBackend for RemoteBackend {
 
     async fn set_sla(&self, project: &ProjectId, sla: SlaBody) -> Result<Option<SlaBody>, BackendError> {
         self.order(Method::PUT, &format!("api/projects/{project}/sla"), &sla).await
-    }
-}
-
-/// Returns the result of an operation on a project; `None` if it does not exist.
-fn visible<T>(result: Result<T, CommandError>) -> Result<Option<T>, BackendError> {
-    match result {
-        Err(CommandError::Denied(Denial::NotVisible)) => Ok(None),
-        result => Ok(Some(result?)),
     }
 }

@@ -11,7 +11,7 @@ use serde_sarif::sarif::{
 };
 
 use super::text::{message_text, uri_of};
-use crate::exports::finding::{Baseline, ExportedFinding, decision_text, status_name};
+use crate::exports::finding::{Baseline, ExportedFinding, decision_text};
 
 /// The key of a finding's fingerprint in `partialFingerprints`.
 pub const FINGERPRINT_KEY: &str = "kastrelFinding/v1";
@@ -94,7 +94,7 @@ fn facts(finding: &ExportedFinding) -> Vec<(&'static str, Value)> {
     ];
     facts.extend(finding.origin.as_ref().map(|origin| ("target", Value::from(origin.to_string()))));
     if let Some(life) = &finding.life {
-        facts.push(("status", Value::from(status_name(life.status))));
+        facts.push(("status", Value::from(life.status.name())));
         facts.push(("firstSeen", Value::from(life.first_seen.to_string())));
         facts.push(("lastSeen", Value::from(life.last_seen.to_string())));
         facts.push(("regressed", Value::from(life.regressed)));

@@ -12,7 +12,7 @@ use kastrel_actors::policy::access::decide;
 use kastrel_actors::ports::StoreError;
 use kastrel_findings::compare::{Comparison, ScanSide, compare};
 use kastrel_findings::identity::{FindingId, Fingerprint, ObservedFinding, TargetId};
-use kastrel_findings::lifecycle::{PluginEnd, Status};
+use kastrel_findings::lifecycle::{PluginCheck, PluginEnd, Status};
 
 use super::compare_words::{why_fixed, why_new, why_not_checked};
 use super::service::FindingService;
@@ -216,14 +216,13 @@ fn completed(result: &ScanResult) -> impl Iterator<Item = &str> {
 }
 
 fn has_completed(result: &ScanResult, plugin: &str) -> bool {
-    result.checks.get(plugin).is_some_and(|check| check.end == PluginEnd::Completed && check.read_completely)
+    result.checks.get(plugin).is_some_and(PluginCheck::is_complete)
 }
 
 /// Returns the findings that were open before a scan checked them.
 pub(super) fn known_before(later: &ScanResult, records: &[FindingRecord]) -> BTreeSet<FindingId> {
-    let order = |plugin: &str| later.checks.get(plugin).map_or(later.order, |check| check.order(later.order));
     // The time at which it came back, if it did.
-    let is_known = |record: &&FindingRecord| record.life.open_since < order(&record.plugin).at;
+    let is_known = |record: &&FindingRecord| record.life.open_since < later.order_of(&record.plugin).at;
     records.iter().filter(is_known).map(|record| record.id).collect()
 }
 

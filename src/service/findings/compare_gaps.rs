@@ -26,11 +26,11 @@ impl CompareGaps {
         later: impl IntoIterator<Item = EndedCheck<'a>>,
     ) -> Self {
         let later: BTreeMap<&str, Check> =
-            later.into_iter().map(|(plugin, end, is_read)| (plugin, check_of(end, is_read))).collect();
+            later.into_iter().map(|(plugin, end, is_read)| (plugin, end.check(is_read))).collect();
         let incomplete = later.iter().filter(|(_, check)| !check.proves_absence());
         let mut gaps: BTreeMap<&str, &str> = incomplete.map(|(plugin, check)| (*plugin, check.reason())).collect();
         for (plugin, end, is_read) in earlier {
-            if check_of(end, is_read).proves_absence() && !later.contains_key(plugin) {
+            if end.check(is_read).proves_absence() && !later.contains_key(plugin) {
                 gaps.insert(plugin, "the scan did not have it");
             }
         }
@@ -50,19 +50,6 @@ impl CompareGaps {
             (0, false) => Some("No change is known: nothing was checked completely."),
             _ => None,
         }
-    }
-}
-
-const fn check_of(end: PluginEnd, is_read: bool) -> Check {
-    match end {
-        PluginEnd::Completed if is_read => Check::Completed,
-        PluginEnd::Completed => Check::ReadInPart,
-        PluginEnd::Failed => Check::Failed,
-        PluginEnd::TimedOut => Check::TimedOut,
-        PluginEnd::Skipped => Check::Skipped,
-        PluginEnd::Unavailable => Check::Unavailable,
-        PluginEnd::Cancelled => Check::Cancelled,
-        PluginEnd::DryRun => Check::DryRun,
     }
 }
 

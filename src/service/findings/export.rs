@@ -22,10 +22,6 @@ use crate::exports::{
     Baseline, EncodeError, Encoder, ExportHead, ExportedFinding, ExportedLife, ExportedScan, Format, Subject,
 };
 
-/// All statuses: an export of a scan shows the decision about each finding.
-const ANY_STATUS: [Status; 5] =
-    [Status::Open, Status::Confirmed, Status::Fixed, Status::FalsePositive, Status::Accepted];
-
 /// An export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -163,7 +159,7 @@ impl FindingService {
         now: Timestamp,
     ) -> Result<HashMap<FindingId, ExportedLife>, ExportError> {
         let filter = FindingFilter {
-            statuses: ANY_STATUS.into(),
+            statuses: Status::ALL.into(),
             targets: [result.target.to_string()].into(),
             projects: [result.project.clone()].into(),
             ..FindingFilter::default()
@@ -236,7 +232,7 @@ impl FindingService {
 /// about all places of a target: if some are left out, a target is "fixed" that is not.
 fn filter_of_targets(filter: &FindingFilter) -> Result<FindingFilter, FieldError> {
     let FindingFilter { targets, projects, tags, .. } = filter.clone();
-    let wanted = FindingFilter { statuses: ANY_STATUS.into(), targets, projects, tags, ..FindingFilter::default() };
+    let wanted = FindingFilter { statuses: Status::ALL.into(), targets, projects, tags, ..FindingFilter::default() };
     let without_status = FindingFilter { statuses: filter.statuses.clone(), ..wanted.clone() };
     let has_any_status = filter.statuses.is_empty() || filter.statuses == wanted.statuses;
     if has_any_status && *filter == without_status {

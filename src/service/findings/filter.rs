@@ -35,22 +35,6 @@ use super::query::{FindingFilter, FindingFlag, FindingSort, MOST_QUERY_VALUES, O
 /// The longest filter in characters.
 pub const MOST_FILTER_CHARS: usize = 2_000;
 
-/// All states that a person sees.
-pub(super) const STATUSES: [Status; 5] =
-    [Status::Open, Status::Confirmed, Status::Fixed, Status::FalsePositive, Status::Accepted];
-
-/// Returns the name of a state in filters and in the API.
-#[must_use]
-pub const fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Open => "open",
-        Status::Confirmed => "confirmed",
-        Status::Fixed => "fixed",
-        Status::FalsePositive => "false_positive",
-        Status::Accepted => "accepted",
-    }
-}
-
 impl FindingFlag {
     /// All conditions.
     pub const ALL: [Self; 3] = [Self::Regressed, Self::Overdue, Self::Unchecked];
@@ -137,11 +121,11 @@ impl Reader<'_> {
                     ))
                 })?);
             }
-            "status" if value.eq_ignore_ascii_case("any") => filter.statuses.extend(STATUSES),
+            "status" if value.eq_ignore_ascii_case("any") => filter.statuses.extend(Status::ALL),
             "status" => {
-                let status = STATUSES.into_iter().find(|status| status_name(*status).eq_ignore_ascii_case(value));
+                let status = Status::ALL.into_iter().find(|status| status.name().eq_ignore_ascii_case(value));
                 filter.statuses.insert(status.ok_or_else(|| {
-                    let names = STATUSES.map(status_name);
+                    let names = Status::ALL.map(Status::name);
                     self.fault(format!("`{value}` is no state: expected {} or any", names.join(", ")))
                 })?);
             }
@@ -237,10 +221,10 @@ impl fmt::Display for FindingFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Line { f, is_first: true };
         line.token("severity", self.severities.iter().map(|severity| severity.name().to_owned()))?;
-        if self.statuses.len() == STATUSES.len() {
+        if self.statuses.len() == Status::ALL.len() {
             line.token("status", ["any".to_owned()])?;
         } else {
-            line.token("status", self.statuses.iter().map(|status| status_name(*status).to_owned()))?;
+            line.token("status", self.statuses.iter().map(|status| status.name().to_owned()))?;
         }
         line.token("plugin", self.plugins.iter().map(|text| quoted(text)))?;
         line.token("category", self.categories.iter().map(|text| quoted(text)))?;

@@ -36,7 +36,7 @@ pub use compare::{CompareError, ScanOf};
 pub use compare_gaps::{CompareGaps, EndedCheck};
 pub use export::{ExportError, FindingExport, ScanExport};
 pub use fields::{MOST_COMMENT_CHARS, MOST_NOTE_CHARS, MOST_TAG_CHARS, MOST_TAGS};
-pub use filter::{FilterError, MOST_FILTER_CHARS, status_name};
+pub use filter::{FilterError, MOST_FILTER_CHARS};
 pub use query::{
     FindingFilter, FindingFlag, FindingQuery, FindingSort, MOST_ON_PAGE, MOST_QUERY_VALUES, MOST_QUERY_WORDS,
     OwnerFilter, TargetQuery,

@@ -82,7 +82,7 @@ impl FindingService {
     /// finding is full), the principal lacks a right, or the store fails.
     pub async fn comment(&self, context: &RequestContext, id: FindingId, text: &str) -> Result<bool, CommandError> {
         // What the principal may not see is not found, whatever the text is.
-        if self.get(context, id).await?.is_none() {
+        if self.visible(context, id).await?.is_none() {
             return Ok(false);
         }
         let text = lines("text", text, MOST_COMMENT_CHARS)?;

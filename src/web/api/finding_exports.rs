@@ -6,13 +6,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
-use kastrel_actors::model::{DomainEvent, FieldError};
+use kastrel_actors::model::DomainEvent;
 use kastrel_actors::service::CommandError;
-use url::form_urlencoded;
 
+use super::finding_query;
 use crate::api_types::{FindingExportParams, ProblemBody, ScanExportParams};
 use crate::exports::{EncodeError, Format};
-use crate::service::findings::{ExportError, FindingExport, FindingFilter, MOST_FILTER_CHARS, ScanExport};
+use crate::service::findings::{ExportError, FindingExport, ScanExport};
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::path::{PathId, no_scan};
 use crate::web::state::Web;
@@ -41,7 +41,7 @@ pub(crate) async fn export_scan_findings(
 ) -> Result<Response, Problem> {
     // Who may not see the scan learns nothing else.
     web.scans().scan(&viewer.context, id).await?.ok_or_else(no_scan)?;
-    let (format, _) = read_query(query.as_deref(), &Format::OF_SCANS, false)?;
+    let (format, _) = finding_query::export(query.as_deref(), &Format::OF_SCANS, false)?;
     let export = match web.findings().export_scan(&viewer.context, id, format).await? {
         ScanExport::Export(export) => export,
         ScanExport::Missing => return Err(no_scan()),
@@ -79,48 +79,10 @@ pub(crate) async fn export_findings(
     method: Method,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (format, filter) = read_query(query.as_deref(), &Format::OF_FINDINGS, true)?;
+    let (format, filter) = finding_query::export(query.as_deref(), &Format::OF_FINDINGS, true)?;
     let export = web.findings().export_findings(&viewer.context, &filter, format).await?;
     web.record_download(&viewer.context, &method, DomainEvent::FindingsExported, None).await?;
     Ok(response_of(export))
-}
-
-/// Reads the format and the filter. The response names every wrong parameter.
-fn read_query(query: Option<&str>, formats: &[Format], has_filter: bool) -> Result<(Format, FindingFilter), Problem> {
-    let (mut format, mut filter, mut errors) = (None, FindingFilter::default(), Vec::new());
-    let mut seen = Vec::new();
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        if seen.contains(&name) {
-            errors.push(FieldError::new(&*name, "expected it once"));
-            continue;
-        }
-        match (&*name, value.trim()) {
-            ("format", text) => match text.parse::<Format>().ok().filter(|format| formats.contains(format)) {
-                Some(known) => format = Some(known),
-                None => errors.push(FieldError::new("format", format!("expected one of {}", names(formats)))),
-            },
-            ("q", text) if has_filter && text.chars().count() > MOST_FILTER_CHARS => {
-                errors.push(FieldError::new("q", format!("expected at most {MOST_FILTER_CHARS} characters")));
-            }
-            ("q", text) if has_filter => match text.parse::<FindingFilter>() {
-                Ok(parsed) => filter = parsed,
-                Err(error) => errors.push(FieldError::new("q", error.to_string())),
-            },
-            (name, _) => errors.push(FieldError::new(name, "there is no such parameter")),
-        }
-        seen.push(name);
-    }
-    if format.is_none() && errors.is_empty() {
-        errors.push(FieldError::new("format", format!("expected one of {}", names(formats))));
-    }
-    match format {
-        Some(format) if errors.is_empty() => Ok((format, filter)),
-        _ => Err(Problem::fields(ProblemKind::InvalidQuery, errors)),
-    }
-}
-
-fn names(formats: &[Format]) -> String {
-    formats.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ")
 }
 
 impl From<ExportError> for Problem {
@@ -161,27 +123,8 @@ mod tests {
     use kastrel_actors::model::{PluginResult, PluginStatus, Resolution, Verdict};
     use kastrel_findings::lifecycle::PluginEnd;
 
-    use super::*;
     use crate::service::findings::samples::Sample;
     use crate::web::testing::{TestApp, json_of, text_of};
-
-    #[test]
-    fn query_names_each_wrong_parameter() {
-        let wrong = |query: &str, has_filter| {
-            let problem = read_query(Some(query), &Format::OF_SCANS, has_filter).unwrap_err();
-            problem.errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(wrong("", false), ["format"]);
-        assert_eq!(wrong("format=openvex", false), ["format"]);
-        assert_eq!(wrong("format=SARIF", false), ["format"]);
-        assert_eq!(wrong("format=csv&format=csv", false), ["format"]);
-        assert_eq!(wrong("format=csv&q=x", false), ["q"]);
-        assert_eq!(wrong("format=csv&other=1", true), ["other"]);
-        assert_eq!(wrong(&format!("format=csv&q={}", "x".repeat(MOST_FILTER_CHARS + 1)), true), ["q"]);
-        assert_eq!(wrong("format=pdf&q=severity:worst", true), ["format", "q"]);
-        let (format, filter) = read_query(Some("format=sarif&q=plugin:testssl"), &Format::OF_FINDINGS, true).unwrap();
-        assert_eq!((format, filter.to_string()), (Format::Sarif, "plugin:testssl".into()));
-    }
 
     #[tokio::test]
     async fn scan_without_findings_has_no_export() {

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use kastrel_actors::model::{FieldError, ProjectId, ScanId};
 
-use crate::service::findings::{FilterError, FindingFilter, FindingQuery, FindingSort, MOST_ON_PAGE, TargetQuery};
+use crate::exports::Format;
+use crate::service::findings::{
+    FilterError, FindingFilter, FindingQuery, FindingSort, MOST_FILTER_CHARS, MOST_ON_PAGE, TargetQuery,
+};
 use crate::web::error::{Problem, ProblemKind};
 
 /// The rows of a page without a `limit`.
@@ -14,8 +17,6 @@ const DEFAULT_LIMIT: usize = 50;
 const DEFAULT_OF_SCAN: usize = 200;
 /// The most rows that a query leaves out.
 const MOST_SKIPPED: usize = 10_000_000;
-/// The longest filter in characters.
-pub(crate) const MOST_FILTER: usize = 2_000;
 /// The longest words for targets in characters.
 const MOST_WORDS: usize = 500;
 /// The longest list of tags in characters.
@@ -75,7 +76,7 @@ impl<'a> Reader<'a> {
     }
 
     fn filter(&mut self) -> FindingFilter {
-        let text = self.text("q", MOST_FILTER).unwrap_or_default();
+        let text = self.text("q", MOST_FILTER_CHARS).unwrap_or_default();
         text.parse().unwrap_or_else(|error: FilterError| {
             self.errors.push(FieldError::new("q", error.to_string()));
             FindingFilter::default()
@@ -146,6 +147,31 @@ pub(crate) fn of_scan(query: Option<&str>) -> Result<(u32, usize), Problem> {
     reader.done((u32::try_from(skip).unwrap_or(u32::MAX), limit))
 }
 
+/// Reads the format and the filter of an export; only those in `formats` are there.
+pub(crate) fn export(
+    query: Option<&str>,
+    formats: &[Format],
+    has_filter: bool,
+) -> Result<(Format, FindingFilter), Problem> {
+    let known: &[&str] = if has_filter { &["format", "q"] } else { &["format"] };
+    let mut reader = Reader::new(query, known);
+    let wanted = reader.text("format", 40);
+    let format = wanted.as_ref().and_then(|text| text.parse().ok()).filter(|format| formats.contains(format));
+    let expected = || {
+        let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
+        FieldError::new("format", format!("expected one of {}", names.join(", ")))
+    };
+    if wanted.is_some() && format.is_none() {
+        reader.errors.push(expected());
+    }
+    let filter = if has_filter { reader.filter() } else { FindingFilter::default() };
+    match format {
+        Some(format) => reader.done((format, filter)),
+        None if reader.errors.is_empty() => Err(Problem::fields(ProblemKind::InvalidQuery, vec![expected()])),
+        None => Err(Problem::fields(ProblemKind::InvalidQuery, reader.errors)),
+    }
+}
+
 /// Reads the scan with which to compare.
 pub(crate) fn compared_with(query: Option<&str>) -> Result<Option<ScanId>, Problem> {
     let mut reader = Reader::new(query, &["with"]);
@@ -187,6 +213,25 @@ mod tests {
         assert_eq!(fields(findings(Some("skip=10000001"))), ["skip"]);
         assert_eq!(fields(findings(Some("q=a&q=b"))), ["q"]);
         assert_eq!(fields(groups(Some("sort=due"))), ["sort"]);
+    }
+
+    #[test]
+    fn query_of_an_export_names_each_wrong_parameter() {
+        let wrong = |query: &str, has_filter| {
+            let read = export(Some(query), &Format::OF_SCANS, has_filter);
+            assert!(read.is_err(), "{query}");
+            fields(read)
+        };
+        assert_eq!(wrong("", false), ["format"]);
+        assert_eq!(wrong("format=openvex", false), ["format"]);
+        assert_eq!(wrong("format=SARIF", false), ["format"]);
+        assert_eq!(wrong("format=csv&format=csv", false), ["format"]);
+        assert_eq!(wrong("format=csv&q=x", false), ["q"]);
+        assert_eq!(wrong("format=csv&other=1", true), ["other"]);
+        assert_eq!(wrong(&format!("format=csv&q={}", "x".repeat(MOST_FILTER_CHARS + 1)), true), ["q"]);
+        assert_eq!(wrong("format=pdf&q=severity:worst", true), ["format", "q"]);
+        let (format, filter) = export(Some("format=sarif&q=plugin:testssl"), &Format::OF_FINDINGS, true).unwrap();
+        assert_eq!((format, filter.to_string()), (Format::Sarif, "plugin:testssl".into()));
     }
 
     #[test]

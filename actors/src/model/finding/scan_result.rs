@@ -57,6 +57,13 @@ const fn left_out() -> Check {
 }
 
 impl ScanResult {
+    /// Returns the place of a plugin's check among all scans of the target: that of the scan, or of
+    /// the earlier attempt whose result it kept.
+    #[must_use]
+    pub fn order_of(&self, plugin: &str) -> ScanOrder {
+        self.checks.get(plugin).map_or(self.order, |check| check.order(self.order))
+    }
+
     /// Returns the number of chunks of what it saw.
     #[must_use]
     pub fn chunks(&self) -> u32 {

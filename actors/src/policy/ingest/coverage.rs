@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kastrel_findings::IssueKey;
-use kastrel_findings::lifecycle::{Check, PluginCheck, PluginEnd, ScanOrder};
+use kastrel_findings::lifecycle::{Check, PluginCheck, PluginEnd};
 use kastrel_findings::scope::CheckScope;
 
 /// The checks of a scan, by plugin key.
@@ -12,11 +12,6 @@ pub(super) type Checks = BTreeMap<String, PluginCheck>;
 /// Returns true if the scan checked nothing on purpose.
 pub(super) fn is_dry_run(checks: &Checks) -> bool {
     !checks.is_empty() && checks.values().all(|check| check.end == PluginEnd::DryRun)
-}
-
-/// Returns true if the plugin ran to its end and its result was read completely.
-pub(super) fn is_complete(check: &PluginCheck) -> bool {
-    check.end == PluginEnd::Completed && check.read_completely
 }
 
 /// Returns what the scan means for a finding of a plugin that was seen with the scope `seen_with`.
@@ -32,26 +27,6 @@ pub(super) fn check_of(
         None if is_dry_run(checks) => Check::DryRun,
         None => absent,
     }
-}
-
-/// Returns how the plugin ended, for the coverage of a target.
-pub(super) fn end_of(check: &PluginCheck) -> Check {
-    match check.end {
-        PluginEnd::Completed if !check.read_completely => Check::ReadInPart,
-        PluginEnd::Completed => Check::Completed,
-        PluginEnd::Failed => Check::Failed,
-        PluginEnd::TimedOut => Check::TimedOut,
-        PluginEnd::Skipped => Check::Skipped,
-        PluginEnd::Unavailable => Check::Unavailable,
-        PluginEnd::Cancelled => Check::Cancelled,
-        PluginEnd::DryRun => Check::DryRun,
-    }
-}
-
-/// Returns the place of the plugin's check among all scans of the target. `last` is that of the
-/// last attempt of the scan.
-pub(super) fn order_of(checks: &Checks, plugin: &str, last: ScanOrder) -> ScanOrder {
-    checks.get(plugin).map_or(last, |check| check.order(last))
 }
 
 /// Returns the version of the plugin in a scan, for a proof.

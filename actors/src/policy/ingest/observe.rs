@@ -7,7 +7,7 @@ use kastrel_findings::identity::{FindingId, Fingerprint, RuleSet, fingerprint};
 use kastrel_findings::lifecycle::{Check, Event, Finding, Observation, scans_to_fix};
 use kastrel_findings::scope::CheckScope;
 
-use super::coverage::{check_of, order_of, version_of};
+use super::coverage::{check_of, version_of};
 use super::log;
 use super::reading::ScanReading;
 use crate::model::{FindingRecord, ObservedRecord, ScanResult};
@@ -89,8 +89,7 @@ fn see(row: &mut FindingRecord, one: &ObservedRecord, reading: &ScanReading, new
         // The checks after this sighting were compared with the scope of an older one.
         let proves =
             |at: &ScanResult| check_of((&at.checks, at.absent), &row.plugin, &row.issue, &scope).proves_absence();
-        let is_proof =
-            |at| newer.iter().any(|result| order_of(&result.checks, &row.plugin, result.order) == at && proves(result));
+        let is_proof = |at| newer.iter().any(|result| result.order_of(&row.plugin) == at && proves(result));
         row.life.absences.retain(|proof| proof.order < order || is_proof(proof.order));
     }
     if order >= row.life.last_seen.order {
@@ -135,7 +134,7 @@ fn apply(row: &mut FindingRecord, reading: &ScanReading, seen: bool) {
 fn check_again(row: &mut FindingRecord, newer: &[ScanResult]) {
     let seen = row.life.last_seen.order;
     for result in newer {
-        let order = order_of(&result.checks, &row.plugin, result.order);
+        let order = result.order_of(&row.plugin);
         if order <= seen {
             continue;
         }

@@ -108,7 +108,7 @@ impl ScanReading {
                 }
             }
             match checks.get(&key) {
-                Some(other) if !coverage::is_complete(other) => {}
+                Some(other) if !other.is_complete() => {}
                 _ => {
                     checks.insert(key, check);
                 }
@@ -167,7 +167,7 @@ impl ScanReading {
     /// Returns the place of a plugin's check among all scans of the target.
     #[must_use]
     pub fn order_of(&self, plugin: &str) -> ScanOrder {
-        coverage::order_of(&self.checks, plugin, self.head.order)
+        self.checks.get(plugin).map_or(self.head.order, |check| check.order(self.head.order))
     }
 
     /// Returns the place of its oldest check. It is that of its last attempt, unless that kept

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use kastrel_findings::AssetKind;
 use kastrel_findings::lifecycle::{Check, ScanOrder};
 
-use super::coverage::{end_of, is_complete};
 use super::reading::ScanReading;
 use crate::model::{LastCheck, MOST_TARGET_ASSETS, ScanId, ScanResult, SeenAsset, TargetRecord};
 
@@ -43,12 +42,12 @@ pub(super) fn target_with(stored: Option<TargetRecord>, reading: &ScanReading, m
         target.last_scan = target.last_scan.max(head.order);
     }
     for (plugin, check) in &reading.checks {
-        let newest = (check.order(head.order), end_of(check));
+        let newest = (check.order(head.order), check.outcome());
         let last = target.checks.entry(plugin.clone()).or_insert(LastCheck { complete: None, newest });
         if newest.0 >= last.newest.0 {
             last.newest = newest;
         }
-        if is_complete(check) {
+        if check.is_complete() {
             last.complete = last.complete.max(Some(newest.0));
         }
         for (order, has) in missed {

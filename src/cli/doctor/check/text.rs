@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cli::doctor::model::{Check, Level};
 use crate::cli::text::brief;
 use crate::sentence::sentence;
+use crate::shell::quoted_unless_plain;
 
 /// Formats the checks as lines for people.
 pub(in crate::cli::doctor) fn lines(checks: &[Check]) -> Vec<String> {
@@ -23,7 +24,5 @@ pub(in crate::cli::doctor) fn lines(checks: &[Check]) -> Vec<String> {
 
 /// Quotes a path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let harmless = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
-    if harmless { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    quoted_unless_plain(&path.to_string_lossy(), "/._-+")
 }

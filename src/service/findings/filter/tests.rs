@@ -22,7 +22,7 @@ fn tokens_and_words_are_read() {
     assert_eq!(filter.targets, BTreeSet::from(["https://shop.example:8443".to_owned()]));
     assert_eq!(filter.words, ["https://shop.example/a?b=c:d"]);
     assert_eq!((filter.min_age_days, filter.new_within_days), (Some(30), None));
-    assert_eq!(read("status:any").statuses, STATUSES.into());
+    assert_eq!(read("status:any").statuses, Status::ALL.into());
     assert_eq!(read("   "), FindingFilter::default());
     let owners = read(r#"owner:none,ana,"none""#).owners;
     let account = |name: &str| OwnerFilter::Account(name.parse::<AccountName>().unwrap());
@@ -107,7 +107,7 @@ fn texts() -> impl Strategy<Value = BTreeSet<String>> {
 prop_compose! {
     fn filters()(
         severities in prop::collection::btree_set(prop::sample::select(&Severity::ALL[..]), 0..3),
-        statuses in prop::collection::btree_set(prop::sample::select(&STATUSES[..]), 0..=5),
+        statuses in prop::collection::btree_set(prop::sample::select(&Status::ALL[..]), 0..=5),
         (plugins, categories, issues) in (texts(), texts(), texts()),
         (targets, tags) in (texts(), texts()),
         projects in prop::collection::btree_set("[a-z]{1,8}".prop_map(|id| id.parse::<ProjectId>().unwrap()), 0..3),

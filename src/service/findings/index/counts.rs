@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use kastrel_actors::model::ProjectId;
 use kastrel_findings::Severity;
+use kastrel_findings::lifecycle::Status;
 
 use super::matcher::{Conditions, RowMatch, facet, flag_bit, status_bit};
 use super::names::{Name, Names};
 use super::row::Row;
 use super::table::{Table, Target};
-use crate::service::findings::filter::{STATUSES, status_name};
 use crate::service::findings::query::{FindingFilter, FindingFlag, OwnerFilter};
 use crate::service::findings::views::Facet;
 
@@ -19,7 +19,7 @@ const MOST_VALUES: usize = 30;
 /// The numbers of findings for each value of each facet.
 pub(super) struct Counts<'t> {
     severities: [usize; Severity::ALL.len()],
-    statuses: [usize; STATUSES.len()],
+    statuses: [usize; Status::ALL.len()],
     flags: [usize; FindingFlag::ALL.len()],
     plugins: Vec<usize>,
     categories: Vec<usize>,
@@ -53,7 +53,7 @@ impl<'t> Counts<'t> {
             self.severities[row.severity as usize] += 1;
         }
         if counts(facet::STATUS) {
-            let at = STATUSES.iter().position(|status| status_bit(*status) == status_bit(found.status));
+            let at = Status::ALL.iter().position(|status| status_bit(*status) == status_bit(found.status));
             self.statuses[at.unwrap_or_default()] += 1;
         }
         if counts(facet::PLUGIN) {
@@ -113,14 +113,14 @@ impl<'t> Counts<'t> {
             *targets.entry(target.text.shown()).or_default() += count;
         }
         let severities = Severity::ALL.into_iter().zip(self.severities);
-        let statuses = STATUSES.into_iter().zip(self.statuses);
+        let statuses = Status::ALL.into_iter().zip(self.statuses);
         let flags = FindingFlag::ALL.into_iter().zip(self.flags);
         let with_nobody = named(&table.owners, &self.owners).into_iter().chain([("none".to_owned(), self.nobody)]);
         let text = |text: &&str| (*text).to_owned();
         let kept = |values: &[String], value: &str| values.iter().any(|one| one == value);
         vec![
             facet("severity", severities.map(|(severity, count)| (severity.name().to_owned(), count)), |_| true),
-            facet("status", statuses.map(|(status, count)| (status_name(status).to_owned(), count)), |_| true),
+            facet("status", statuses.map(|(status, count)| (status.name().to_owned(), count)), |_| true),
             facet("plugin", named(&table.plugins, &self.plugins), |value| filter.plugins.contains(value)),
             facet("category", named(&table.categories, &self.categories), |value| filter.categories.contains(value)),
             facet("target", targets.iter().map(|(name, count)| (text(name), *count)), |value| {

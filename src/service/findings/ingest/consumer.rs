@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 
 use super::read::ScanFiles;
 use super::registry::{self, Catalogue};
+use crate::error_chain::chain;
 use crate::ports::ArtifactStore;
 
 /// The name of the consumer, which the outbox stores.
@@ -298,12 +299,5 @@ fn later(reason: &str) -> DeliveryError {
 
 /// The delivery can be repeated. The reason has the causes of the error.
 fn again(error: impl std::error::Error) -> DeliveryError {
-    let mut reason = error.to_string();
-    let mut cause = error.source();
-    while let Some(one) = cause {
-        reason.push_str(": ");
-        reason.push_str(&one.to_string());
-        cause = one.source();
-    }
-    DeliveryError { reason, is_permanent: false }
+    later(&chain(&error))
 }

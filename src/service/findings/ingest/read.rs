@@ -69,7 +69,7 @@ impl ScanFiles {
             }
             plugins.push(plugin_read(record, &head, plugin, end, reading, rules));
         }
-        let version = record.last_attempt().map(|last| version_of(record, last.number)).unwrap_or_default();
+        let version = record.last_attempt().map(version_of).unwrap_or_default();
         plugins.extend(not_reached(record, &head, &version, &plugins, rules));
         for (attempt, names) in missing {
             is_partial |= self.may_come(&AttemptKey::of(record, attempt), &names).await?;
@@ -191,17 +191,16 @@ fn plugin_read(
     reading: Option<Reading>,
     rules: &RuleSet,
 ) -> PluginRead {
-    let attempt = record.attempts.iter().find(|attempt| Some(attempt.number) == record.attempt_of(plugin));
+    let attempt = record.attempt_of(plugin).and_then(|number| record.attempt(number));
     let scope = check_scope(&record.request, &plugin.name, &head.origin, attempt.and_then(configuration));
-    let version = record.attempt_of(plugin).map(|attempt| version_of(record, attempt)).unwrap_or_default();
+    let version = attempt.map(version_of).unwrap_or_default();
     let check = PluginCheck::new(end, &version, scope, reading.as_ref(), rules);
     PluginRead { check: PluginCheck { kept_from: kept_from(record, plugin), ..check }, reading }
 }
 
 /// Returns the scanner of an attempt and its version, such as `KAST 3.0.40`; empty if not known.
-fn version_of(record: &ScanRecord, attempt: AttemptNumber) -> String {
-    let attempt = record.attempts.iter().find(|one| one.number == attempt);
-    attempt.and_then(|attempt| attempt.scanner.as_ref()).map(ScannerInfo::label).unwrap_or_default()
+fn version_of(attempt: &AttemptRecord) -> String {
+    attempt.scanner.as_ref().map(ScannerInfo::label).unwrap_or_default()
 }
 
 /// Returns the place of the earlier attempt whose result of this plugin the scan keeps. The end of
@@ -209,7 +208,7 @@ fn version_of(record: &ScanRecord, attempt: AttemptNumber) -> String {
 fn kept_from(record: &ScanRecord, plugin: &PluginResult) -> Option<ScanOrder> {
     let last = record.last_attempt()?;
     let number = plugin.attempt.filter(|number| *number != last.number)?;
-    let attempt = record.attempts.iter().find(|attempt| attempt.number == number)?;
+    let attempt = record.attempt(number)?;
     let end = attempt.ended_at.unwrap_or(last.started_at).min(last.started_at);
     let own = plugin.ended_at.filter(|own| *own >= attempt.started_at);
     Some(ScanOrder { at: own.map_or(end, |own| own.min(end)), scan: record.id.0, token: attempt.token.0 })
@@ -289,8 +288,10 @@ mod tests {
         for strange in [5, 70] {
             assert_eq!(at(&plugin(Some(1), Some(strange))), Some((minute(60), 7, 10)), "{strange}");
         }
-        let versions =
-            [None, Some(1)].map(|attempt| version_of(&record, record.attempt_of(&plugin(attempt, None)).unwrap()));
+        let versions = [None, Some(1)].map(|attempt| {
+            let number = record.attempt_of(&plugin(attempt, None)).unwrap();
+            version_of(record.attempt(number).unwrap())
+        });
         assert_eq!(versions, ["KAST 3.0.41", "KAST 3.0.40"]);
     }
 }

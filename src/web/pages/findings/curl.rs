@@ -4,6 +4,8 @@
 use kastrel_findings::place::{Place, WebAddress};
 use url::Url;
 
+use crate::shell::quoted;
+
 /// The mark at the end of a text that was cut.
 const CUT: char = '…';
 
@@ -57,11 +59,6 @@ fn exact(page: &WebAddress, location: &str) -> Option<Url> {
 fn plain(page: &WebAddress) -> Option<Url> {
     let text = page.to_string();
     if text.contains('{') { None } else { Url::parse(&text).ok() }
-}
-
-/// Quotes a text for a POSIX shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

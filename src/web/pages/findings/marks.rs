@@ -117,8 +117,7 @@ mod tests {
     #[test]
     fn every_status_and_severity_has_an_icon_of_the_sprite() {
         let sprite = include_str!("../../../../templates/icons.svg");
-        let statuses =
-            [Status::Open, Status::Confirmed, Status::Fixed, Status::FalsePositive, Status::Accepted].map(status_badge);
+        let statuses = Status::ALL.map(status_badge);
         let icons = statuses.iter().map(|badge| badge.icon);
         for icon in icons.chain(Severity::ALL.map(|severity| chip(severity, 1).icon)) {
             assert!(sprite.contains(&format!("id=\"i-{icon}\"")), "{icon}");

@@ -28,9 +28,6 @@ use crate::web::text::{MomentText, clean};
 use crate::web::viewer::Viewer;
 use crate::web::zone::WallClock;
 
-/// All states, for the link to all findings of a target.
-const STATUSES: [Status; 5] = [Status::Open, Status::Confirmed, Status::Fixed, Status::FalsePositive, Status::Accepted];
-
 /// The page of a target.
 #[derive(Template)]
 #[template(path = "targets/detail.html")]
@@ -145,7 +142,7 @@ impl TargetView {
         let TargetDetail { row, record, .. } = detail;
         let of_last_scan = FindingFilter { new_since: Some(row.last_scan.at), ..of_target(row.id) };
         let fixed = FindingFilter { statuses: [Status::Fixed].into(), ..of_target(row.id) };
-        let any = FindingFilter { statuses: STATUSES.into(), ..of_target(row.id) };
+        let any = FindingFilter { statuses: Status::ALL.into(), ..of_target(row.id) };
         Self {
             url: target_url(row.id),
             origin: clean(&record.origin.to_string()),

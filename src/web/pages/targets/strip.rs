@@ -1,7 +1,7 @@
 //! The history of a target as a strip of scans, of which any two can be compared.
 
 use kastrel_actors::model::ScanResult;
-use kastrel_findings::lifecycle::{Check, PluginCheck, PluginEnd};
+use kastrel_findings::lifecycle::Check;
 
 use crate::web::pages::badge::{Badge, SeverityChip};
 use crate::web::pages::findings::marks::{ScanMark, chip};
@@ -27,8 +27,7 @@ pub(super) struct StripScan {
 /// Returns the strip. `scans` are newest first; the two newest are chosen for the comparison.
 pub(super) fn strip(scans: &[ScanResult], clock: &WallClock) -> Vec<StripScan> {
     let scan = |(at, result): (usize, &ScanResult)| {
-        let is_complete = |check: &&PluginCheck| check.end == PluginEnd::Completed && check.read_completely;
-        let complete = result.checks.values().filter(is_complete).count();
+        let complete = result.checks.values().filter(|check| check.is_complete()).count();
         let gaps = result.checks.len() - complete;
         StripScan {
             mark: ScanMark::new(result.order, clock),

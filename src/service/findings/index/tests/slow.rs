@@ -9,7 +9,6 @@ use kastrel_findings::lifecycle::{Check, Confirmation, Decision, Proof, Sla, Sla
 use proptest::prelude::*;
 
 use super::super::{Policies, Table};
-use crate::service::findings::filter::{STATUSES, status_name};
 use crate::service::findings::query::{FindingFilter, FindingFlag, OwnerFilter};
 use crate::service::findings::testing::{finding, order, target};
 
@@ -189,7 +188,7 @@ pub(super) fn slow_facet(
     let mut open = filter.clone();
     match name {
         "severity" => open.severities.clear(),
-        "status" => open.statuses = STATUSES.into(),
+        "status" => open.statuses = Status::ALL.into(),
         "plugin" => open.plugins.clear(),
         "category" => open.categories.clear(),
         "target" => open.targets.clear(),
@@ -206,7 +205,7 @@ pub(super) fn slow_facet(
         }
         let values: Vec<String> = match name {
             "severity" => vec![record.severity.name().into()],
-            "status" => vec![status_name(record.status(now())).into()],
+            "status" => vec![record.status(now()).name().into()],
             "plugin" => vec![record.plugin.clone()],
             "category" => record.category.clone().into_iter().collect(),
             "target" => vec![target.origin.to_string()],
