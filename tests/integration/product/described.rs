@@ -20,9 +20,9 @@ const EXAMPLES: &str = "25";
 /// cursor that belongs to another sort order, which of the well-formed submissions are accepted
 /// (the scope of targets, the scanner's plugins and settings, a key of another submission),
 /// whether the project of a transfer exists, which filters of findings and which tags are well
-/// formed, and which scans have the same target. Responses to these requests must still match the
-/// description. The description lists the time zones of the machine, so the test uses one that
-/// every machine has.
+/// formed, which plugins the scanner of a target has, and which scans have the same target.
+/// Responses to these requests must still match the description. The description lists the time
+/// zones of the machine, so the test uses one that every machine has; and the one project.
 const SETTINGS: &str = r#"
 seed = 1
 continue-on-failure = true
@@ -31,6 +31,7 @@ suppress-health-check = ["all"]
 [parameters]
 "query.at" = ""
 "query.zone" = "UTC"
+"query.project" = "default"
 
 [[operations]]
 include-name = "POST /api/scans"
@@ -58,6 +59,14 @@ checks.positive_data_acceptance.enabled = false
 
 [[operations]]
 include-name = "GET /api/targets"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-name = "PATCH /api/targets/{id}"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-name = "POST /api/targets/{id}/check"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
