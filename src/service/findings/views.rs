@@ -78,7 +78,7 @@ pub struct FindingGroup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facet {
     /// The name of the token: `severity`, `status`, `plugin`, `category`, `target`, `tag`,
-    /// `owner`, `project`, `is`.
+    /// `owner`, `project`, `new`, `age`, `is`.
     pub name: &'static str,
     /// The values, at most 30.
     pub values: Vec<(String, usize)>,

@@ -1,11 +1,13 @@
 //! The numbers of the facets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use kastrel_actors::model::ProjectId;
 use kastrel_findings::Severity;
 use kastrel_findings::lifecycle::Status;
 
+use super::asked::Asked;
 use super::matcher::{Conditions, RowMatch, facet, flag_bit, status_bit};
 use super::names::{Name, Names};
 use super::row::Row;
@@ -15,6 +17,18 @@ use crate::service::findings::views::Facet;
 
 /// The most values of a facet.
 const MOST_VALUES: usize = 30;
+/// The days of the values of `new`.
+const NEW_DAYS: [u32; 3] = [7, 30, 90];
+/// The days of the values of `age`.
+const AGE_DAYS: [u32; 3] = [30, 90, 365];
+
+/// A value of `new` or `age`.
+struct Days {
+    days: u32,
+    /// The time this many days ago.
+    at: Timestamp,
+    count: usize,
+}
 
 /// The numbers of findings for each value of each facet.
 pub(super) struct Counts<'t> {
@@ -25,13 +39,19 @@ pub(super) struct Counts<'t> {
     categories: Vec<usize>,
     owners: Vec<usize>,
     nobody: usize,
+    new: Vec<Days>,
+    ages: Vec<Days>,
     targets: Vec<(&'t Target, usize)>,
     tags: HashMap<&'t str, usize>,
     projects: HashMap<&'t ProjectId, usize>,
 }
 
 impl<'t> Counts<'t> {
-    pub(super) fn new(table: &Table) -> Self {
+    pub(super) fn new(table: &Table, filter: &FindingFilter, asked: Asked<'_>) -> Self {
+        let days = |fixed: &[u32], of_filter: Option<u32>| -> Vec<Days> {
+            let all: BTreeSet<u32> = fixed.iter().copied().chain(of_filter).collect();
+            all.into_iter().map(|days| Days { days, at: asked.days_ago(days), count: 0 }).collect()
+        };
         Self {
             severities: Default::default(),
             statuses: Default::default(),
@@ -40,6 +60,8 @@ impl<'t> Counts<'t> {
             categories: vec![0; table.categories.len()],
             owners: vec![0; table.owners.len()],
             nobody: 0,
+            new: days(&NEW_DAYS, filter.new_within_days),
+            ages: days(&AGE_DAYS, filter.min_age_days),
             targets: Vec::new(),
             tags: HashMap::new(),
             projects: HashMap::new(),
@@ -68,6 +90,16 @@ impl<'t> Counts<'t> {
             match row.owner {
                 Some(owner) => add(&mut self.owners, owner),
                 None => self.nobody += 1,
+            }
+        }
+        if counts(facet::NEW) {
+            for value in &mut self.new {
+                value.count += usize::from(row.open_since >= value.at);
+            }
+        }
+        if counts(facet::AGE) {
+            for value in &mut self.ages {
+                value.count += usize::from(row.open_since <= value.at);
             }
         }
         if counts(facet::IS) {
@@ -116,6 +148,9 @@ impl<'t> Counts<'t> {
         let statuses = Status::ALL.into_iter().zip(self.statuses);
         let flags = FindingFlag::ALL.into_iter().zip(self.flags);
         let with_nobody = named(&table.owners, &self.owners).into_iter().chain([("none".to_owned(), self.nobody)]);
+        let days = |values: &[Days]| -> Vec<(String, usize)> {
+            values.iter().map(|value| (format!("{}d", value.days), value.count)).collect()
+        };
         let text = |text: &&str| (*text).to_owned();
         let kept = |values: &[String], value: &str| values.iter().any(|one| one == value);
         vec![
@@ -133,6 +168,8 @@ impl<'t> Counts<'t> {
             facet("project", self.projects.iter().map(|(project, count)| (project.to_string(), *count)), |value| {
                 filter.projects.iter().any(|project| project.to_string() == value)
             }),
+            facet("new", days(&self.new), |_| true),
+            facet("age", days(&self.ages), |_| true),
             facet("is", flags.map(|(flag, count)| (flag.name().to_owned(), count)), |_| true),
         ]
     }

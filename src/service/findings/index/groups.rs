@@ -34,7 +34,7 @@ impl Table {
         asked: Asked<'_>,
     ) -> GroupPage {
         let matcher = Matcher::new(self, filter, asked);
-        let mut counts = Counts::new(self);
+        let mut counts = Counts::new(self, filter, asked);
         let none =
             Sum { findings: 0, targets: 0, last_slot: None, worst: Severity::Unknown, newest: (Timestamp::MIN, 0) };
         let (mut sums, mut findings) = (vec![none; self.groups.len()], 0);

@@ -24,7 +24,7 @@ impl Table {
     /// Returns a page of the findings that match.
     pub(in crate::service::findings) fn list(&self, query: &FindingQuery, asked: Asked<'_>) -> FindingPage {
         let matcher = Matcher::new(self, &query.filter, asked);
-        let mut counts = Counts::new(self);
+        let mut counts = Counts::new(self, &query.filter, asked);
         let ranks = if query.sort == FindingSort::Target { self.ranks() } else { Vec::new() };
         let (mut matches, mut targets, mut last) = (Vec::new(), 0, None);
         self.pass(&matcher, Some(&mut counts), |found| {

@@ -29,6 +29,8 @@ pub(super) mod facet {
     pub(in super::super) const CATEGORY: Conditions = 1 << 6;
     pub(in super::super) const OWNER: Conditions = 1 << 7;
     pub(in super::super) const IS: Conditions = 1 << 8;
+    pub(in super::super) const NEW: Conditions = 1 << 9;
+    pub(in super::super) const AGE: Conditions = 1 << 10;
 }
 
 /// A filter, made ready for a pass.
@@ -46,8 +48,10 @@ pub(super) struct Matcher<'a> {
     categories: Option<Vec<bool>>,
     issues: Option<Vec<bool>>,
     owners: Option<(bool, Vec<bool>)>,
+    /// `age`, `new` and `since`, as times.
     opened_at_most: Timestamp,
     opened_at_least: Timestamp,
+    opened_since: Timestamp,
     words: Vec<Word>,
 }
 
@@ -101,7 +105,6 @@ impl<'a> Matcher<'a> {
             true => status_bit(Status::Open) | status_bit(Status::Confirmed),
             false => filter.statuses.iter().map(|status| status_bit(*status)).sum(),
         };
-        let within = filter.new_within_days.map(|days| asked.days_ago(days));
         Self {
             asked,
             tags: &filter.tags,
@@ -118,7 +121,8 @@ impl<'a> Matcher<'a> {
                 (filter.owners.contains(&OwnerFilter::Nobody), marked)
             }),
             opened_at_most: filter.min_age_days.map_or(Timestamp::MAX, |days| asked.days_ago(days)),
-            opened_at_least: within.max(filter.new_since).unwrap_or(Timestamp::MIN),
+            opened_at_least: filter.new_within_days.map_or(Timestamp::MIN, |days| asked.days_ago(days)),
+            opened_since: filter.new_since.unwrap_or(Timestamp::MIN),
             words: filter.words.iter().map(|word| Word::new(table, word)).collect(),
             filter,
         }
@@ -148,13 +152,15 @@ impl<'a> Matcher<'a> {
 
     /// Returns how a finding matches; `None` if it is not in the answer or its facets.
     pub(super) fn row(&self, target: &TargetMatch<'_>, row: &Row) -> Option<RowMatch> {
-        if row.open_since > self.opened_at_most || row.open_since < self.opened_at_least {
+        if row.open_since < self.opened_since {
             return None;
         }
         let status = row.status(self.asked.now);
         let flags = flags(row, status, &target.cutoffs);
         let mut failed = 0;
         let mut check = |holds: bool, condition: Conditions| failed |= if holds { 0 } else { condition };
+        check(row.open_since >= self.opened_at_least, facet::NEW);
+        check(row.open_since <= self.opened_at_most, facet::AGE);
         check(self.severities == 0 || self.severities & (1 << row.severity as u8) != 0, facet::SEVERITY);
         check(self.statuses & status_bit(status) != 0, facet::STATUS);
         check(is_marked(self.plugins.as_deref(), Some(row.plugin)), facet::PLUGIN);

@@ -4,6 +4,7 @@ mod slow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use kastrel_actors::model::{
     FindingChanges, FindingEntry, FindingRecord, LastCheck, LogChange, ProjectFilter, ProjectId, Put, TargetRecord,
 };
@@ -237,6 +238,39 @@ fn facet_has_at_most_30_values_and_those_of_the_filter() {
     assert_eq!((values.len(), page.total), (30, 1));
     assert_eq!((values[0].clone(), values[28].clone()), ((plugin(39), 40), (plugin(11), 12)));
     assert_eq!(values[29], (plugin(0), 1));
+}
+
+#[test]
+fn number_of_an_age_is_that_of_the_list_with_its_token() {
+    let target = &targets()[0];
+    let opened = |(at, days): (usize, i64)| {
+        let mut record = finding(target, "zap", &format!("issue-{at}"), "a", Severity::Low, 1);
+        record.life.open_since = now() - SignedDuration::from_hours(24 * days);
+        record
+    };
+    let findings: Vec<FindingRecord> = [1, 7, 8, 40, 90, 400].into_iter().enumerate().map(opened).collect();
+    let table = table(std::slice::from_ref(target), &findings);
+    let policies = Policies::default();
+    let asked = Asked { readable: &ProjectFilter::All, policies: &policies, now: now() };
+    let list = |tokens: &str| {
+        let filter: FindingFilter = tokens.parse().unwrap();
+        table.list(&FindingQuery { filter, limit: 10, ..FindingQuery::default() }, asked)
+    };
+    let values = |tokens: &str, name: &str| -> Vec<String> {
+        let page = list(tokens);
+        let facet = page.facets.iter().find(|facet| facet.name == name).unwrap();
+        facet.values.iter().map(|(value, count)| format!("{value}={count}")).collect()
+    };
+    assert_eq!(values("", "new"), ["90d=5", "30d=3", "7d=2"]);
+    assert_eq!(values("", "age"), ["30d=3", "90d=2", "365d=1"]);
+    // The own token does not narrow a facet, and has its value there. The other one narrows it.
+    assert_eq!(values("new:1d", "new"), ["90d=5", "30d=3", "7d=2", "1d=1"]);
+    assert_eq!(values("age:40d", "age"), ["30d=3", "40d=3", "90d=2", "365d=1"]);
+    assert_eq!(values("new:90d", "age"), ["30d=2", "90d=1"]);
+    assert_eq!(values("age:90d", "new"), ["90d=1"]);
+    for (token, total) in [("new:7d", 2), ("new:30d", 3), ("new:90d", 5), ("age:30d", 3), ("age:90d", 2)] {
+        assert_eq!(list(token).total, total, "{token}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

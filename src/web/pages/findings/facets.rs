@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::address::ListAddress;
 use crate::service::findings::{Facet, FindingFilter};
-use crate::web::text::{clean, sentence, words};
+use crate::web::text::{clean, counted, sentence, words};
 
 /// A facet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,13 +43,22 @@ pub(super) fn facets(list: &ListAddress, filter: &FindingFilter, facets: &[Facet
 }
 
 fn title(name: &str) -> String {
-    if name == "is" { "Flags".to_owned() } else { sentence(name) }
+    match name {
+        "is" => "Flags".to_owned(),
+        "new" => "New within".to_owned(),
+        "age" => "Open for at least".to_owned(),
+        _ => sentence(name),
+    }
 }
 
 fn label(name: &str, value: &str) -> String {
     match (name, value) {
         ("owner", "none") => "Nobody".to_owned(),
         ("is", "unchecked") => "Not checked".to_owned(),
+        ("new" | "age", _) => match value.strip_suffix('d').and_then(|days| days.parse().ok()) {
+            Some(days) => counted(days, "day", "days"),
+            None => clean(value),
+        },
         ("severity" | "status" | "is", _) => sentence(&words(&clean(value))),
         _ => clean(value),
     }
@@ -72,6 +81,8 @@ fn toggled(filter: &FindingFilter, name: &str, value: &str) -> Option<(FindingFi
         "status" => toggle(&mut filter.statuses, only(one(name, value)?.statuses)?),
         "owner" => toggle(&mut filter.owners, only(one(name, value)?.owners)?),
         "is" => toggle(&mut filter.flags, only(one(name, value)?.flags)?),
+        "new" => set_or_clear(&mut filter.new_within_days, one(name, value)?.new_within_days?),
+        "age" => set_or_clear(&mut filter.min_age_days, one(name, value)?.min_age_days?),
         _ => return None,
     };
     Some((filter, was_there))
@@ -92,6 +103,13 @@ fn toggle<T: Ord>(set: &mut BTreeSet<T>, value: T) -> bool {
     if !was_there {
         set.insert(value);
     }
+    was_there
+}
+
+/// Sets a token that has one value, or clears it if it has this value.
+fn set_or_clear<T: PartialEq>(slot: &mut Option<T>, value: T) -> bool {
+    let was_there = slot.as_ref() == Some(&value);
+    *slot = (!was_there).then_some(value);
     was_there
 }
 
@@ -116,10 +134,22 @@ mod tests {
             ("is", "regressed", "severity:high plugin:testssl is:regressed tls", false),
             ("project", "team", "severity:high plugin:testssl project:team tls", false),
             ("tag", "prod", "severity:high plugin:testssl tag:prod tls", false),
+            ("new", "7d", "severity:high plugin:testssl new:7d tls", false),
         ] {
             assert_eq!(toggled(&before, name, value), Some((filter(expected), was_there)), "{name}:{value}");
         }
-        for (name, value) in [("severity", "loud"), ("status", ""), ("project", "No Project"), ("other", "x")] {
+        let aged = filter("new:7d age:90d");
+        for (name, value, expected, was_there) in [
+            ("new", "30d", "new:30d age:90d", false),
+            ("new", "7d", "age:90d", true),
+            ("age", "30d", "new:7d age:30d", false),
+            ("age", "90d", "new:7d", true),
+        ] {
+            assert_eq!(toggled(&aged, name, value), Some((filter(expected), was_there)), "{name}:{value}");
+        }
+        for (name, value) in
+            [("new", "soon"), ("severity", "loud"), ("status", ""), ("project", "No Project"), ("other", "x")]
+        {
             assert_eq!(toggled(&before, name, value), None, "{name}:{value}");
         }
     }

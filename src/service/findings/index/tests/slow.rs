@@ -62,7 +62,7 @@ prop_compose! {
     fn lives()(
         (at, issue, path) in (0..ORIGINS.len(), 0..ISSUES.len(), "[abC]"),
         severity in prop::sample::select(&Severity::ALL[..]),
-        opened in 0_i64..2_400,
+        opened in -9_600_i64..2_400,
         state in 0..6,
         decision_hours in -50_i64..50,
         (is_regressed, is_confirmed, is_unchecked) in any::<(bool, bool, bool)>(),
@@ -125,6 +125,7 @@ prop_compose! {
         ]), 0..2),
         min_age_days in prop::option::weighted(0.2, 0_u32..120),
         new_within_days in prop::option::weighted(0.2, 0_u32..120),
+        since_hours in prop::option::weighted(0.2, 0_i64..2_400),
         flags in prop::collection::btree_set(prop::sample::select(&FindingFlag::ALL[..]), 0..2),
         words in prop::collection::vec(prop::sample::select(vec!["TLS1", "title", "/c", "shop", "8443/a", "zz"]), 0..2),
     ) -> FindingFilter {
@@ -132,7 +133,7 @@ prop_compose! {
             severities, statuses, plugins, categories, issues, targets, tags, owners, min_age_days, new_within_days,
             flags,
             projects: projects.iter().map(|id| id.parse().unwrap()).collect(),
-            new_since: None,
+            new_since: since_hours.map(|hours| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)),
             words: words.into_iter().map(str::to_owned).collect(),
         }
     }
@@ -149,7 +150,6 @@ pub(super) fn holds(filter: &FindingFilter, record: &FindingRecord, target: &Tar
     };
     let category = record.category.as_deref().unwrap_or_default().to_lowercase();
     let owner = record.owner.clone().map_or(OwnerFilter::Nobody, OwnerFilter::Account);
-    let days = |days: u32| now() - SignedDuration::from_hours(24 * i64::from(days));
     let names_target = |text: &String| if text.contains("://") { origin == *text } else { origin.contains(text) };
     let texts = [&record.title, record.issue.as_str(), &record.place.to_string(), &origin].map(str::to_lowercase);
     (filter.severities.is_empty() || filter.severities.contains(&record.severity))
@@ -161,10 +161,15 @@ pub(super) fn holds(filter: &FindingFilter, record: &FindingRecord, target: &Tar
         && (filter.projects.is_empty() || filter.projects.contains(&record.project))
         && (filter.tags.is_empty() || target.tags.iter().any(|tag| filter.tags.contains(tag)))
         && (filter.owners.is_empty() || filter.owners.contains(&owner))
-        && filter.min_age_days.is_none_or(|age| record.life.open_since <= days(age))
-        && filter.new_within_days.is_none_or(|age| record.life.open_since >= days(age))
+        && filter.min_age_days.is_none_or(|age| record.life.open_since <= days_ago(age))
+        && filter.new_within_days.is_none_or(|age| record.life.open_since >= days_ago(age))
+        && filter.new_since.is_none_or(|since| record.life.open_since >= since)
         && filter.flags.iter().all(|flag| flags_of(record).contains(flag))
         && filter.words.iter().all(|word| texts.iter().any(|text| text.contains(&word.to_lowercase())))
+}
+
+fn days_ago(days: u32) -> Timestamp {
+    now() - SignedDuration::from_hours(24 * i64::from(days))
 }
 
 fn flags_of(record: &FindingRecord) -> BTreeSet<FindingFlag> {
@@ -195,8 +200,15 @@ pub(super) fn slow_facet(
         "tag" => open.tags.clear(),
         "owner" => open.owners.clear(),
         "project" => open.projects.clear(),
+        "new" => open.new_within_days = None,
+        "age" => open.min_age_days = None,
         _ => open.flags.clear(),
     }
+    // The fixed values, and that of the filter.
+    let days = |fixed: [u32; 3], of_filter: Option<u32>, holds: &dyn Fn(Timestamp) -> bool| -> Vec<String> {
+        let all: BTreeSet<u32> = fixed.into_iter().chain(of_filter).collect();
+        all.into_iter().filter(|days| holds(days_ago(*days))).map(|days| format!("{days}d")).collect()
+    };
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for record in findings.iter().filter(|record| readable.holds(&record.project)) {
         let target = targets().into_iter().find(|target| target.id == record.target).unwrap();
@@ -212,6 +224,8 @@ pub(super) fn slow_facet(
             "tag" => target.tags,
             "owner" => vec![record.owner.as_ref().map_or_else(|| "none".into(), ToString::to_string)],
             "project" => vec![record.project.to_string()],
+            "new" => days([7, 30, 90], filter.new_within_days, &|at| record.life.open_since >= at),
+            "age" => days([30, 90, 365], filter.min_age_days, &|at| record.life.open_since <= at),
             _ => flags_of(record).into_iter().map(|flag| flag.name().to_owned()).collect(),
         };
         for value in values {
