@@ -129,6 +129,42 @@ pub struct IssueFixBody {
     pub infrastructure_time: Option<String>,
 }
 
+impl IssueFixBody {
+    /// Returns how the issue of a finding is best fixed; `None` if no scanner of this server knows
+    /// the issue.
+    #[must_use]
+    pub fn of(detail: &FindingDetail) -> Option<Self> {
+        detail.fix.as_ref().map(|fix| Self {
+            waf_addressable: fix.waf_addressable,
+            approach: fix.approach,
+            code_fix_time: fix.code_fix_time.clone(),
+            waf_time: fix.waf_time.clone(),
+            infrastructure_time: fix.infrastructure_time.clone(),
+        })
+    }
+
+    /// Returns what is known, as labels and texts. Texts come from the registry: escape them.
+    #[must_use]
+    pub fn facts(&self) -> Vec<(&'static str, &str)> {
+        let by = self.approach.map(|approach| match approach {
+            Approach::Waf => "a rule of a web application firewall",
+            Approach::Code => "a change of the application",
+            Approach::Combined => "a change of the application, and a rule of a web application firewall",
+            Approach::Infrastructure => "a change of the servers",
+        });
+        let firewall =
+            self.waf_addressable.map(|can| if can { "can stop attacks on it" } else { "cannot stop attacks on it" });
+        let facts = [
+            ("Best fixed by", by),
+            ("Web application firewall", firewall),
+            ("Time for the application", self.code_fix_time.as_deref()),
+            ("Time for a firewall rule", self.waf_time.as_deref()),
+            ("Time for the servers", self.infrastructure_time.as_deref()),
+        ];
+        facts.into_iter().filter_map(|(label, text)| Some((label, text.filter(|text| !text.is_empty())?))).collect()
+    }
+}
+
 /// A finding with all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FindingDetail)]
@@ -185,13 +221,7 @@ impl From<&FindingDetail> for FindingDetailBody {
             members: members.clone(),
             description: detail.description.clone(),
             remediation: detail.remediation.clone(),
-            fix: detail.fix.as_ref().map(|fix| IssueFixBody {
-                waf_addressable: fix.waf_addressable,
-                approach: fix.approach,
-                code_fix_time: fix.code_fix_time.clone(),
-                waf_time: fix.waf_time.clone(),
-                infrastructure_time: fix.infrastructure_time.clone(),
-            }),
+            fix: IssueFixBody::of(detail),
             proof: proof.iter().map(Into::into).collect(),
             confirmed: confirmed.map(|one| ConfirmationBody { by: one.by.clone(), at: Moment::of(one.at) }),
             decision: life.decision.as_ref().map(Into::into),
@@ -217,4 +247,30 @@ pub struct CommentBody {
 pub struct Explanation {
     /// The explanation, line by line.
     pub lines: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fix_has_what_the_registry_says() {
+        assert_eq!(IssueFixBody::default().facts(), []);
+        let fix = IssueFixBody {
+            waf_addressable: Some(false),
+            approach: Some(Approach::Code),
+            code_fix_time: Some("1-2 days".into()),
+            waf_time: Some(String::new()),
+            infrastructure_time: Some("1 week".into()),
+        };
+        assert_eq!(
+            fix.facts(),
+            [
+                ("Best fixed by", "a change of the application"),
+                ("Web application firewall", "cannot stop attacks on it"),
+                ("Time for the application", "1-2 days"),
+                ("Time for the servers", "1 week"),
+            ]
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::words::{due_of, state_of};
-use crate::api_types::{DecisionBody, FindingDetailBody, FindingLogBody};
+use crate::api_types::{DecisionBody, FindingDetailBody, FindingLogBody, IssueFixBody};
 use crate::cli::args::FindingArgs;
 use crate::cli::ask::{ask, print};
 use crate::cli::backend::BackendError;
@@ -83,6 +83,9 @@ fn text(detail: &FindingDetailBody, page: Option<&str>, now: Timestamp, style: S
     block("Members", listed(detail.members.iter().map(String::as_str), MOST_MEMBERS));
     block("Description", paragraph(&detail.description));
     block("What to do", paragraph(&detail.remediation));
+    let fix = detail.fix.as_ref().map(IssueFixBody::facts).unwrap_or_default();
+    let fix: Vec<String> = fix.into_iter().map(|(label, text)| format!("{label}: {text}")).collect();
+    block("Fix", listed(fix.iter().map(String::as_str), MOST_MEMBERS));
     block("References", listed(detail.references.iter().map(String::as_str), MOST_MEMBERS));
     let skipped = detail.log.len().saturating_sub(MOST_ENTRIES);
     let entries: Vec<String> = detail.log.iter().skip(skipped).map(|entry| entry_text(entry, now)).collect();
@@ -140,7 +143,11 @@ mod tests {
             members: Vec::new(),
             description: Some("Old protocol.".into()),
             remediation: Some("Turn it off.".into()),
-            fix: None,
+            fix: Some(IssueFixBody {
+                waf_addressable: Some(true),
+                code_fix_time: Some("1\u{1b}[2J day".into()),
+                ..IssueFixBody::default()
+            }),
             proof: Vec::new(),
             confirmed: None,
             decision: Some(DecisionBody {
@@ -169,6 +176,7 @@ mod tests {
             "Decision:    false positive: a test host (user:ana, 2 h ago)",
             "  line 19\n  … 5 more; see all with --json",
             "What to do:\n  Turn it off.",
+            "Fix:\n  Web application firewall: can stop attacks on it\n  Time for the application: 1",
             "  2 h ago: seen for the first time (scan 1)",
             "Page:        http://localhost:5000/findings/x",
         ] {

@@ -9,13 +9,13 @@ use kastrel_findings::identity::FindingId;
 use kastrel_findings::lifecycle::{Decision, Proof, State as LifeState, scans_to_fix};
 
 use super::curl::curl_command;
-use super::fix::fix_facts;
 use super::form::{Field, Typed};
 use super::history::{HistoryLine, history};
 use super::marks::{
     DueView, FINDINGS, ScanMark, UncheckedView, chip, due, finding_url, status_badge, target_url, tokens_url,
 };
 use super::triage_form::TriageFields;
+use crate::api_types::IssueFixBody;
 use crate::service::findings::{FindingDetail, FindingFilter};
 use crate::web::error::Problem;
 use crate::web::headers::page;
@@ -191,7 +191,7 @@ impl FindingView {
             category: row.category.as_deref().map(clean).unwrap_or_default(),
             description: detail.description.as_deref().map(clean).unwrap_or_default(),
             remediation: detail.remediation.as_deref().map(clean).unwrap_or_default(),
-            fix: detail.fix.as_ref().map(fix_facts).unwrap_or_default(),
+            fix: fix_facts(detail),
             location: if location == place { String::new() } else { location },
             place,
             members: record.members.iter().take(MOST_MEMBERS).map(|member| clean(member)).collect(),
@@ -217,6 +217,13 @@ impl FindingView {
             history: history(&record.log, clock),
         }
     }
+}
+
+/// Returns how the issue is best fixed, as labels and texts. What nobody knows is left out.
+fn fix_facts(detail: &FindingDetail) -> Vec<(&'static str, String)> {
+    let fix = IssueFixBody::of(detail).unwrap_or_default();
+    let facts = fix.facts().into_iter().map(|(label, text)| (label, clean(text)));
+    facts.filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// Returns how many of the members are shown, if not all are.

@@ -12,7 +12,6 @@ mod address;
 mod curl;
 pub(crate) mod detail;
 mod facets;
-mod fix;
 pub(crate) mod form;
 mod history;
 pub(crate) mod list;
