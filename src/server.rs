@@ -394,6 +394,8 @@ impl Server {
             }
         };
         let serve = Connections::new(connection_limits, router, tls, reserved_use).serve(self.listener, stop.clone());
+        // A worker shows no lists.
+        let _findings = (self.role != Role::Worker).then(|| app.findings.preload());
         let drained = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN).await;

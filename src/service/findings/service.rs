@@ -14,6 +14,8 @@ use kastrel_actors::service::{CommandError, ScanService};
 use kastrel_findings::identity::{FindingId, TargetId};
 use kastrel_findings::lifecycle::SlaPolicy;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
 
 use super::index::{Asked, FindingIndex, Policies, Table};
 use super::query::{FindingFilter, FindingQuery};
@@ -35,6 +37,23 @@ pub struct FindingService {
 }
 
 impl FindingService {
+    /// Reads all findings into the index of the lists, in the background. A list that is needed
+    /// meanwhile waits for it. After a failure the next list reads the rest. Dropping the handle
+    /// ends it.
+    #[must_use]
+    pub fn preload(&self) -> AbortOnDropHandle<()> {
+        let index = Arc::clone(&self.index);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            match index.refresh().await {
+                Ok(()) => debug!("the findings were read for the lists"),
+                Err(error) => warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not read the findings for the lists; the first list reads them"
+                ),
+            }
+        }))
+    }
+
     /// Returns a page of the findings that match and that the principal may read.
     ///
     /// # Errors

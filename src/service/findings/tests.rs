@@ -6,6 +6,7 @@ mod triage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::TryStreamExt as _;
 use kastrel_actors::model::{
@@ -25,6 +26,25 @@ use super::*;
 
 fn query(line: &str) -> FindingQuery {
     FindingQuery { filter: line.parse().unwrap(), limit: 100, ..FindingQuery::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn findings_are_read_without_a_list_and_a_list_waits_for_it() {
+    let all = Stage::new().await;
+    let target = all.target("team", "shop.example", 1).await;
+    all.finding(finding(&target, "zap", "xss", "a", Severity::High, 1)).await;
+    let is_read = Arc::<AtomicBool>::default();
+    let mark = Arc::clone(&is_read);
+    all.between.run_before("finding_changes", async move { mark.store(true, Ordering::SeqCst) });
+    all.findings().preload().await.unwrap();
+    assert!(is_read.load(Ordering::SeqCst));
+    let total = async || all.findings().list(&fixtures::context(), &query("")).await.unwrap().total;
+    assert_eq!(total().await, 1);
+    all.finding(finding(&target, "zap", "xss", "b", Severity::High, 1)).await;
+    all.between.run_before("finding_changes", tokio::task::yield_now());
+    let _loads = all.findings().preload();
+    tokio::task::yield_now().await;
+    assert_eq!(total().await, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,8 @@
 //! finding, about 300 bytes with its texts. 200,000 findings take about 60 MB. The texts that many
 //! findings share (plugins, issues, titles, categories, owners) are there once.
 //!
-//! The index is loaded with the first question. Before each answer it reads the changes after its
+//! The index is loaded when the server starts (`FindingService::preload`), or else with the first
+//! question. Before each answer it reads the changes after its
 //! mark, so an answer has everything that was committed before the question, by any process. One
 //! read serves all questions that wait for one.
 //!
@@ -77,7 +78,7 @@ impl FindingIndex {
     }
 
     /// Takes over all changes that were committed before this call.
-    async fn refresh(&self) -> Result<(), StoreError> {
+    pub(super) async fn refresh(&self) -> Result<(), StoreError> {
         let seen = self.begun.load(Ordering::Acquire);
         let mut complete = self.complete.lock().await;
         if *complete > seen {
