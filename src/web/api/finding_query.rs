@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use kastrel_actors::model::{FieldError, ProjectId, ScanId};
+use kastrel_actors::model::{ProjectId, ScanId};
 
+use super::query::Reader;
 use crate::exports::Format;
 use crate::service::findings::{
     FilterError, FindingFilter, FindingQuery, FindingSort, MOST_FILTER_CHARS, MOST_ON_PAGE, TargetQuery,
 };
-use crate::web::error::{Problem, ProblemKind};
+use crate::web::error::Problem;
 
 /// The rows of a page without a `limit`.
 const DEFAULT_LIMIT: usize = 50;
@@ -22,55 +23,8 @@ const MOST_WORDS: usize = 500;
 /// The longest list of tags in characters.
 const MOST_TAGS_TEXT: usize = 1_000;
 
-/// The parameters of a query, while they are read.
-struct Reader<'a> {
-    parameters: Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
-    errors: Vec<FieldError>,
-}
-
-impl<'a> Reader<'a> {
-    /// Splits a query. Only the parameters in `known` exist.
-    fn new(query: Option<&'a str>, known: &[&str]) -> Self {
-        let parameters: Vec<_> = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect();
-        let unknown = parameters.iter().filter(|(name, _)| !known.contains(&&**name));
-        let errors = unknown.map(|(name, _)| FieldError::new(&**name, "there is no such parameter")).collect();
-        Self { parameters, errors }
-    }
-
-    /// Returns the values of a parameter, without the empty ones.
-    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.parameters
-            .iter()
-            .filter(move |(other, _)| other == name)
-            .map(|(_, value)| value.trim())
-            .filter(|value| !value.is_empty())
-    }
-
-    /// Returns a parameter that is there at most once and has at most `most` characters.
-    fn text(&mut self, name: &str, most: usize) -> Option<String> {
-        let values: Vec<String> = self.all(name).map(str::to_owned).collect();
-        if values.len() > 1 {
-            self.errors.push(FieldError::new(name, "expected it once"));
-        }
-        let value = values.into_iter().next()?;
-        if value.chars().count() > most {
-            self.errors.push(FieldError::new(name, format!("expected at most {most} characters")));
-            return None;
-        }
-        Some(value)
-    }
-
-    fn number(&mut self, name: &str, least: usize, most: usize, default: usize) -> usize {
-        let Some(text) = self.text(name, 40) else { return default };
-        match text.parse() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            Ok(_) | Err(_) => {
-                self.errors.push(FieldError::new(name, format!("expected a number from {least} to {most}")));
-                default
-            }
-        }
-    }
-
+impl Reader<'_> {
+    /// Returns how many rows to leave out, and how many to return.
     fn page(&mut self, default: usize) -> (usize, usize) {
         (self.number("skip", 0, MOST_SKIPPED, 0), self.number("limit", 1, MOST_ON_PAGE, default))
     }
@@ -78,13 +32,9 @@ impl<'a> Reader<'a> {
     fn filter(&mut self) -> FindingFilter {
         let text = self.text("q", MOST_FILTER_CHARS).unwrap_or_default();
         text.parse().unwrap_or_else(|error: FilterError| {
-            self.errors.push(FieldError::new("q", error.to_string()));
+            self.wrong("q", error.to_string());
             FindingFilter::default()
         })
-    }
-
-    fn done<T>(self, read: T) -> Result<T, Problem> {
-        if self.errors.is_empty() { Ok(read) } else { Err(Problem::fields(ProblemKind::InvalidQuery, self.errors)) }
     }
 }
 
@@ -95,7 +45,7 @@ pub(crate) fn findings(query: Option<&str>) -> Result<FindingQuery, Problem> {
     let sort = match reader.text("sort", 40).as_deref() {
         None => FindingSort::default(),
         Some(text) => FindingSort::read(text).unwrap_or_else(|| {
-            reader.errors.push(FieldError::new("sort", "expected one of severity, newest, due, target"));
+            reader.wrong("sort", "expected one of severity, newest, due, target");
             FindingSort::default()
         }),
     };
@@ -116,23 +66,23 @@ pub(crate) fn targets(query: Option<&str>) -> Result<TargetQuery, Problem> {
     let mut reader = Reader::new(query, &["q", "tag", "project", "skip", "limit"]);
     let words = reader.text("q", MOST_WORDS).unwrap_or_default();
     let words = TargetQuery::words_of(&words).unwrap_or_else(|why| {
-        reader.errors.push(FieldError::new("q", why));
+        reader.wrong("q", why);
         Vec::new()
     });
     let tags = TargetQuery::tags_of(reader.all("tag").flat_map(|tags| tags.split(',')));
     let tags = tags.unwrap_or_else(|why| {
-        reader.errors.push(FieldError::new("tag", why));
+        reader.wrong("tag", why);
         BTreeSet::new()
     });
     if tags.iter().map(|tag| tag.chars().count()).sum::<usize>() > MOST_TAGS_TEXT {
-        reader.errors.push(FieldError::new("tag", format!("expected at most {MOST_TAGS_TEXT} characters")));
+        reader.wrong("tag", format!("expected at most {MOST_TAGS_TEXT} characters"));
     }
     let project = reader.text("project", 100).map(|text| text.parse::<ProjectId>());
     let projects = match project {
         None => BTreeSet::new(),
         Some(Ok(project)) => BTreeSet::from([project]),
         Some(Err(error)) => {
-            reader.errors.push(FieldError::new("project", error.to_string()));
+            reader.wrong("project", error.to_string());
             BTreeSet::new()
         }
     };
@@ -159,30 +109,27 @@ pub(crate) fn export(
     let format = wanted.as_ref().and_then(|text| text.parse().ok()).filter(|format| formats.contains(format));
     let expected = || {
         let names: Vec<&str> = formats.iter().map(|format| format.name()).collect();
-        FieldError::new("format", format!("expected one of {}", names.join(", ")))
+        format!("expected one of {}", names.join(", "))
     };
     if wanted.is_some() && format.is_none() {
-        reader.errors.push(expected());
+        reader.wrong("format", expected());
     }
     let filter = if has_filter { reader.filter() } else { FindingFilter::default() };
     match format {
         Some(format) => reader.done((format, filter)),
-        None if reader.errors.is_empty() => Err(Problem::fields(ProblemKind::InvalidQuery, vec![expected()])),
-        None => Err(Problem::fields(ProblemKind::InvalidQuery, reader.errors)),
+        None => {
+            if reader.is_valid() {
+                reader.wrong("format", expected());
+            }
+            Err(reader.problem())
+        }
     }
 }
 
 /// Reads the scan with which to compare.
 pub(crate) fn compared_with(query: Option<&str>) -> Result<Option<ScanId>, Problem> {
     let mut reader = Reader::new(query, &["with"]);
-    let with = reader.text("with", 40).and_then(|text| {
-        // No scan has a larger number, and many programs support no larger integer.
-        let scan = text.parse().ok().filter(|scan: &u64| *scan > 0 && i64::try_from(*scan).is_ok());
-        if scan.is_none() {
-            reader.errors.push(FieldError::new("with", "expected the number of a scan"));
-        }
-        scan.map(ScanId)
-    });
+    let with = reader.scan("with", 1).map(ScanId);
     reader.done(with)
 }
 

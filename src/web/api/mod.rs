@@ -29,6 +29,7 @@ pub(crate) mod openapi;
 pub(crate) mod plugins;
 pub(crate) mod projects;
 mod proof;
+mod query;
 pub(crate) mod queue;
 pub(crate) mod scans;
 pub(crate) mod shares;

@@ -7,10 +7,9 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawPathParams, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use kastrel_actors::model::FieldError;
 use kastrel_actors::service::TransferOutcome;
-use url::form_urlencoded;
 
+use super::query::Reader;
 use super::scans::{detail, fresh};
 use super::submission::read_object;
 use crate::api_types::{
@@ -119,33 +118,18 @@ pub(crate) async fn list_shared_scans(
     viewer: Viewer,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let (before, limit) = read_query(query.as_deref().unwrap_or_default())?;
+    let (before, limit) = read_query(query.as_deref())?;
     let page = SharedScans::read(&web, &viewer, before, limit).await?;
     let scans = page.scans.iter().map(|(scan, received)| SharedScanBody::of(ScanSummary::from(&**scan), received));
     Ok(fresh(StatusCode::OK, &SharedScanList { scans: scans.collect(), next_before: page.next_before }))
 }
 
-/// Returns the `before` and the `limit` of a query. An empty parameter is one that was left out.
-fn read_query(query: &str) -> Result<(Option<u64>, usize), Problem> {
-    let (mut before, mut limit, mut errors) = (None, DEFAULT_LIMIT, Vec::new());
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match (&*name, value.trim()) {
-            ("before" | "limit", "") => {}
-            // No scan has a larger number, and many programs support no larger integer.
-            ("before", text) => match text.parse().ok().filter(|number: &u64| i64::try_from(*number).is_ok()) {
-                Some(number) => before = Some(number),
-                None => errors.push(FieldError::new("before", "expected the number of a scan")),
-            },
-            ("limit", text) => match text.parse() {
-                Ok(number) if (1..=MOST_SCANS).contains(&number) => limit = number,
-                Ok(_) | Err(_) => {
-                    errors.push(FieldError::new("limit", format!("expected a number from 1 to {MOST_SCANS}")));
-                }
-            },
-            (other, _) => errors.push(FieldError::new(other, "there is no such parameter")),
-        }
-    }
-    if errors.is_empty() { Ok((before, limit)) } else { Err(Problem::fields(ProblemKind::InvalidQuery, errors)) }
+/// Returns the `before` and the `limit` of a query.
+fn read_query(query: Option<&str>) -> Result<(Option<u64>, usize), Problem> {
+    let mut reader = Reader::new(query, &["before", "limit"]);
+    let before = reader.scan("before", 0);
+    let limit = reader.number("limit", 1, MOST_SCANS, DEFAULT_LIMIT);
+    reader.done((before, limit))
 }
 
 /// Transfers a scan that has ended to another project. Its public links and shares end.
@@ -187,4 +171,19 @@ pub(crate) async fn transfer_scan(
 pub(crate) fn not_ended(record: &kastrel_actors::model::ScanRecord) -> Problem {
     let text = format!("scan {} is {}; it can be transferred when it has finished", record.id, record.status().word());
     Problem::new(ProblemKind::NotEnded, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_of_shared_scans_has_defaults_and_bounds_and_names_each_wrong_parameter() {
+        assert_eq!(read_query(None).unwrap(), (None, 50));
+        assert_eq!(read_query(Some("before=&limit=")).unwrap(), (None, 50));
+        assert_eq!(read_query(Some("before=7&limit=100")).unwrap(), (Some(7), 100));
+        let wrong = read_query(Some("before=9223372036854775808&limit=101&page=2")).unwrap_err();
+        let fields: Vec<&str> = wrong.errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["page", "before", "limit"]);
+    }
 }
