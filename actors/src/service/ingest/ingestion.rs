@@ -152,31 +152,36 @@ impl Ingestion {
     }
 
     async fn write(&self, plan: IngestPlan) -> Result<Put, StoreError> {
-        if self.put_findings(plan.findings).await? == Put::Changed
-            || self.delete_findings(plan.gone).await? == Put::Changed
-        {
+        if self.write_findings(&plan.findings, &plan.gone).await? == Put::Changed {
             return Ok(Put::Changed);
         }
         self.findings.put_result(plan.result, plan.target, plan.assets).await
     }
 
-    pub(super) async fn put_findings(&self, findings: Vec<FindingRecord>) -> Result<Put, StoreError> {
-        for part in findings.chunks(FINDINGS_AT_ONCE) {
-            if self.findings.put_findings(part.to_vec()).await? == Put::Changed {
-                return Ok(Put::Changed);
-            }
+    /// Writes the findings `put` and deletes the findings `gone`, until somebody else was faster.
+    pub(super) async fn write_findings(
+        &self,
+        put: &[FindingRecord],
+        gone: &[FindingRecord],
+    ) -> Result<Put, StoreError> {
+        if in_parts(put, |part| self.findings.put_findings(part)).await? == Put::Changed {
+            return Ok(Put::Changed);
         }
-        Ok(Put::Stored)
+        in_parts(gone, |part| self.findings.delete_findings(part)).await
     }
+}
 
-    pub(super) async fn delete_findings(&self, findings: Vec<FindingRecord>) -> Result<Put, StoreError> {
-        for part in findings.chunks(FINDINGS_AT_ONCE) {
-            if self.findings.delete_findings(part.to_vec()).await? == Put::Changed {
-                return Ok(Put::Changed);
-            }
+/// Passes findings to `write` in parts, until one of them was changed by somebody else.
+async fn in_parts<W>(findings: &[FindingRecord], write: impl Fn(Vec<FindingRecord>) -> W) -> Result<Put, StoreError>
+where
+    W: Future<Output = Result<Put, StoreError>>,
+{
+    for part in findings.chunks(FINDINGS_AT_ONCE) {
+        if write(part.to_vec()).await? == Put::Changed {
+            return Ok(Put::Changed);
         }
-        Ok(Put::Stored)
     }
+    Ok(Put::Stored)
 }
 
 impl std::fmt::Debug for Ingestion {

@@ -233,9 +233,7 @@ impl Ingestion {
             written: merged.put.len() as u64,
             deleted: merged.gone.len() as u64,
         };
-        if self.put_findings(merged.put).await? == Put::Changed
-            || self.delete_findings(merged.gone).await? == Put::Changed
-        {
+        if self.write_findings(&merged.put, &merged.gone).await? == Put::Changed {
             return Ok(None);
         }
         let target = match (target, &stored) {
