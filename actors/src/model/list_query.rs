@@ -33,6 +33,8 @@ pub struct ListQuery {
     pub plugin: Option<String>,
     /// Only scans that have ended with an issue of this severity or worse.
     pub min_severity: Option<Severity>,
+    /// Only scans with this tag.
+    pub tag: Option<String>,
     /// The order.
     pub order: ScanOrder,
     /// Keyset: only scans with an id below this one.
@@ -64,6 +66,7 @@ impl Default for ListQuery {
             created_until: None,
             plugin: None,
             min_severity: None,
+            tag: None,
             order: ScanOrder::Newest,
             before: None,
             after: None,

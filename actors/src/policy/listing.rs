@@ -82,7 +82,8 @@ pub fn target_contains(target: &str, text: &str) -> bool {
     unicode.to_lowercase().contains(&idna::domain_to_unicode(text).0)
 }
 
-/// Returns true if a scan passes the filters of a list. The page position is not a filter.
+/// Returns true if a scan passes the filters of a list. The page position is not a filter, and tags
+/// are no part of a record: the store compares them.
 #[must_use]
 pub fn matches(record: &ScanRecord, query: &ListQuery) -> bool {
     query.projects.holds(&record.project)

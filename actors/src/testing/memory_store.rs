@@ -357,8 +357,10 @@ impl ScanRepository for MemoryStore {
 impl ScanQueries for MemoryStore {
     async fn list(&self, query: ListQuery) -> Result<ScanPage, StoreError> {
         let state = self.state();
+        let has_tag = |id: ScanId| query.tag.as_ref().is_none_or(|tag| state.findings.has_tag(id, tag));
+        let passes = |record: &ScanRecord| matches(record, &query) && has_tag(record.id);
         let all: Vec<&ScanRecord> =
-            in_order(state.scans.values().filter(|record| matches(record, &query)).collect(), query.order);
+            in_order(state.scans.values().filter(|record| passes(record)).collect(), query.order);
         let total = query.count.then_some(all.len() as u64);
         let begins = query
             .from

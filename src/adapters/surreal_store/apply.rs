@@ -68,13 +68,15 @@ const WRITE_EVENT: &str = update_with!(write_event!(),);
 /// The update that ends a scan, with its event and the scan's `ended` and `found` rows.
 const WRITE_END: &str = update_with!(write_ended!(), write_event!(),);
 
-/// The transfer of a scan that has ended, with its event. Its `ended` and `found` rows go to the
-/// other project, and its public links and shares end. The relay moves the count of its day.
+/// The transfer of a scan that has ended, with its event. Its `ended` and `found` rows and its tags
+/// go to the other project, and its public links and shares end. The relay moves the count of its
+/// day.
 const WRITE_TRANSFER: &str = update_with!(
     write_ended!(),
     "UPDATE $key SET project = $ended.project RETURN NONE;
     DELETE public_link WHERE scan = $ended.number RETURN NONE;
-    DELETE share WHERE scan = $ended.number RETURN NONE;",
+    DELETE share WHERE scan = $ended.number RETURN NONE;
+    UPDATE scan_tag:[$ended.number]..[$ended.number + 1] SET project = $ended.project RETURN NONE;",
     write_event!(),
 );
 

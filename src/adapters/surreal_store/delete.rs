@@ -42,6 +42,7 @@ const DELETE: &str = concat!(
         DELETE public_link WHERE scan = $number RETURN NONE;
         DELETE share WHERE scan = $number RETURN NONE;
         DELETE $notes RETURN NONE;
+        DELETE scan_tag:[$number]..[$number + 1] RETURN NONE;
         ",
     write_event!(),
     "

@@ -3,8 +3,9 @@
 //! The cost does not depend on the number of scans. A page follows one index, chosen by the most
 //! selective filter, from its cursor, and applies the other filters to the rows that it reads. The
 //! number of rows without a match is bounded, and a page that stops at that bound is marked as
-//! partial. A text filter on targets is matched against the distinct targets. Unreadable rows are
-//! left out and counted.
+//! partial. A text filter on targets is matched against the distinct targets. A row of a scan does
+//! not have its tags: a list with a tag follows the index of tags, or reads the tags of its rows.
+//! Unreadable rows are left out and counted.
 //!
 //! Each index of lists has the project first. A list of one project follows its part of the index;
 //! a list of several or all projects follows one part for each, and merges them.
@@ -16,7 +17,7 @@ mod scope;
 mod sql;
 mod stats;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use kastrel_actors::model::{Cursor, ListQuery, ScanId, ScanOrder, ScanPage, Severity, StoreStats};
@@ -30,6 +31,7 @@ use self::ranked::{Place, merged};
 use self::scope::Scope;
 use self::sql::{Bound, Counts, Keys, Last, Moment, Numbers, RankedScans, Rows, Sql, Step};
 use super::calls::{self, Nothing};
+use super::findings::tag_key;
 use super::found::Found;
 use super::row::{self, at_most};
 use super::store::SurrealStore;
@@ -41,6 +43,22 @@ const MAX_TARGETS: usize = 48;
 const MAX_COUNT: usize = 1000;
 /// How many rows are read at a time when filters are applied to rows.
 const CHUNK: usize = 100;
+
+/// The scans that have the tag of a query.
+enum WithTag {
+    /// The query has no tag.
+    Any,
+    Only(HashSet<i64>),
+}
+
+impl WithTag {
+    fn holds(&self, number: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(numbers) => numbers.contains(&number),
+        }
+    }
+}
 
 impl SurrealStore {
     pub(super) async fn page(&self, query: &ListQuery) -> Result<ScanPage, StoreError> {
@@ -125,6 +143,7 @@ impl SurrealStore {
             ranked.retain(|one| one.rank.is_some());
             let is_last = read < want || ranked.len() < read;
             let numbers: Vec<i64> = ranked.iter().map(|one| one.number).collect();
+            let with_tag = self.with_tag(query, &numbers).await?;
             let mut rows: HashMap<i64, Found> =
                 self.rows(&numbers).await?.into_iter().map(|found| (found.number, found)).collect();
             for one in ranked {
@@ -135,7 +154,7 @@ impl SurrealStore {
                 // A scan that was deleted in the meantime has no row.
                 let Some(Found { number, record }) = rows.remove(&one.number) else { continue };
                 let at = Cursor { rank: place.rank.to_string(), ..cursor_at(number) };
-                page.take(record, at, |record| matches(record, query));
+                page.take(record, at, |record| with_tag.holds(number) && matches(record, query));
             }
             if is_last || page.is_over() || page.gives_up() {
                 break;
@@ -176,13 +195,15 @@ impl SurrealStore {
                     )
                     .await?;
                 let is_last = rows.len() < want;
+                let numbers: Vec<i64> = rows.iter().map(|found| found.number).collect();
+                let with_tag = self.with_tag(query, &numbers).await?;
                 for Found { number, record } in rows {
                     if page.is_over() {
                         break 'targets;
                     }
                     hi = number;
                     let at = Cursor { rank: target.clone(), ..cursor_at(number) };
-                    page.take(record, at, |record| matches(record, query));
+                    page.take(record, at, |record| with_tag.holds(number) && matches(record, query));
                 }
                 if page.is_over() {
                     break 'targets;
@@ -216,7 +237,7 @@ impl SurrealStore {
 
     async fn plan(&self, query: &ListQuery) -> Result<Plan, StoreError> {
         let targets = match query.target.as_deref() {
-            Some(text) if !text.is_empty() && query.plugin.is_none() => {
+            Some(text) if !text.is_empty() && query.plugin.is_none() && query.tag.is_none() => {
                 let found = self.targets.containing(&self.inner.db, text, "", MAX_TARGETS + 1).await?;
                 found.filter(|targets| targets.len() <= MAX_TARGETS)
             }
@@ -270,7 +291,7 @@ impl SurrealStore {
                 [target] => Some((sql::OF_TARGET, target.clone())),
                 _ => None,
             },
-            IndexScan::Found(_) | IndexScan::Severe(_) => None,
+            IndexScan::Found(_) | IndexScan::Severe(_) | IndexScan::Tagged(_) => None,
         };
         let mut rows = if let (Some((sql, value)), [project]) = (single, scope.projects.as_slice()) {
             let step = Step {
@@ -319,6 +340,9 @@ impl SurrealStore {
             IndexScan::Found(plugin) => {
                 vec![(if oldest_first { sql::FOUND_OLDEST } else { sql::FOUND_NEWEST }, plugin_text(plugin))]
             }
+            IndexScan::Tagged(tag) => {
+                vec![(if oldest_first { sql::TAGGED_OLDEST } else { sql::TAGGED_NEWEST }, tag.clone())]
+            }
             IndexScan::Severe(least) => {
                 let statement = if oldest_first { sql::WORST_OLDEST } else { sql::WORST_NEWEST };
                 Severity::ALL
@@ -356,6 +380,14 @@ impl SurrealStore {
             numbers.reverse();
         }
         Ok(if is_single { numbers } else { numbers.into_iter().skip(start).take(limit).collect() })
+    }
+
+    /// Which of these scans have the tag of the query.
+    async fn with_tag(&self, query: &ListQuery, numbers: &[i64]) -> Result<WithTag, StoreError> {
+        let Some(tag) = query.tag.as_deref().filter(|_| !numbers.is_empty()) else { return Ok(WithTag::Any) };
+        let keys = numbers.iter().map(|number| tag_key(tag, *number)).collect();
+        let Numbers { numbers } = calls::call_again(&self.inner.db, sql::WITH_TAG, Keys { keys }).await?;
+        Ok(WithTag::Only(numbers.into_iter().collect()))
     }
 
     async fn rows(&self, numbers: &[i64]) -> Result<Vec<Found>, StoreError> {
@@ -398,7 +430,11 @@ impl SurrealStore {
                         false,
                     ));
                 }
-                IndexScan::Targets(_) | IndexScan::Mode(_) | IndexScan::Found(_) | IndexScan::Severe(_) => {}
+                IndexScan::Targets(_)
+                | IndexScan::Mode(_)
+                | IndexScan::Found(_)
+                | IndexScan::Severe(_)
+                | IndexScan::Tagged(_) => {}
             }
         }
         if !checks {

@@ -7,8 +7,8 @@
 //!   `second_factor`, `recovery_code`, `pending_sign_in`, `public_link`, `share`, `mail_request`,
 //!   `passkey`, `passkey_owner`, `signed_challenge`, `provider_identity`, `provider_subject`,
 //!   `provider_sign_in`, `device_login`, `target`, `finding`, `scan_result`, `scan_observed`,
-//!   `target_assets`, `scan_notes`, `sla_policy`, `saved_filter` and `migration` of one database:
-//!   embedded, with the lock of the data folder, or on a server, with one connection.
+//!   `target_assets`, `scan_notes`, `scan_tag`, `sla_policy`, `saved_filter` and `migration` of one
+//!   database: embedded, with the lock of the data folder, or on a server, with one connection.
 //! - **The content of a scan** is JSON: the row of `scan` has the
 //!   [`ScanRecord`](kastrel_actors::model::ScanRecord) without its plugins, and each plugin of an
 //!   attempt has a row of its own in `plugin_result`. serde's defaults let a newer version read old

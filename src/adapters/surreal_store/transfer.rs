@@ -313,6 +313,7 @@ pub(super) const CLEAR: &str = "
     LET $observed = SELECT VALUE id FROM scan_observed LIMIT 20;
     LET $assets = SELECT VALUE id FROM target_assets LIMIT 20;
     LET $notes = SELECT VALUE id FROM scan_notes LIMIT 500;
+    LET $tags = SELECT VALUE id FROM scan_tag LIMIT 500;
     LET $policies = SELECT VALUE id FROM sla_policy LIMIT 500;
     LET $filters = SELECT VALUE id FROM saved_filter LIMIT 500;
     LET $outbox = SELECT VALUE id FROM outbox LIMIT 500;
@@ -344,11 +345,12 @@ pub(super) const CLEAR: &str = "
     DELETE $observed RETURN NONE;
     DELETE $assets RETURN NONE;
     DELETE $notes RETURN NONE;
+    DELETE $tags RETURN NONE;
     DELETE $policies RETURN NONE;
     DELETE $filters RETURN NONE;
     DELETE $outbox RETURN NONE;
     RETURN {
-        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $passkeys, $passkey_owners, $links, $identities, $subjects, $shares, $targets, $findings, $scan_results, $observed, $assets, $notes, $policies, $filters, $outbox)),
+        deleted: array::len(array::concat($scans, $keys, $results, $aims, $ended, $found, $days, $audit, $accounts, $members, $projects, $tokens, $clearances, $seals, $factors, $codes, $passkeys, $passkey_owners, $links, $identities, $subjects, $shares, $targets, $findings, $scan_results, $observed, $assets, $notes, $tags, $policies, $filters, $outbox)),
     };
     COMMIT;";
 

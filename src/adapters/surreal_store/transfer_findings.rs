@@ -9,12 +9,13 @@
 
 use std::ops::Bound;
 
-use kastrel_actors::model::{ScanId, TargetRecord};
+use kastrel_actors::model::{ScanId, ScanNotes, TargetRecord};
 use kastrel_actors::ports::StoreError;
 use serde::{Deserialize, Serialize};
 use surrealdb::types::{RecordId, RecordIdKey, RecordIdKeyRange, SurrealValue};
 
 use super::calls;
+use super::findings::tag_key;
 use super::row::{at_most, parts_key};
 use super::store::SurrealStore;
 use super::transfer::{Import, ImportError, refused};
@@ -153,6 +154,25 @@ struct Keyed<T: SurrealValue> {
     row: T,
 }
 
+/// A tag of a scan. It is no row of a backup: the notes have it.
+#[derive(Debug, Clone, SurrealValue)]
+struct ImportTag {
+    key: RecordId,
+    of_scan: RecordId,
+    scan: i64,
+    tag: String,
+}
+
+impl ImportTag {
+    /// The tags of a scan. Notes that cannot be read have none; they are stored as they are.
+    fn of(notes: &ExportedNotes) -> Vec<Self> {
+        let scan = notes.scan;
+        let Ok(ScanNotes { tags, .. }) = serde_json::from_str(&notes.body) else { return Vec::new() };
+        let tag = |tag: String| Self { key: tag_key(&tag, scan), of_scan: RecordId::new("scan", scan), scan, tag };
+        tags.into_iter().map(tag).collect()
+    }
+}
+
 #[derive(Debug, Clone, SurrealValue)]
 struct ImportRows {
     run: String,
@@ -160,6 +180,7 @@ struct ImportRows {
     results: Vec<Keyed<ExportedResult>>,
     observed: Vec<Keyed<ExportedObserved>>,
     notes: Vec<Keyed<ExportedNotes>>,
+    tags: Vec<ImportTag>,
     findings: Vec<Keyed<ExportedFinding>>,
     assets: Vec<Keyed<ExportedAssets>>,
     targets: Vec<Keyed<ExportedTarget>>,
@@ -192,6 +213,13 @@ const IMPORT: &str = "
     };
     FOR $one IN $notes {
         UPSERT $one.key SET scan = $one.row.scan, body = $one.row.body, made_by = $run RETURN NONE;
+    };
+    FOR $one IN $tags {
+        LET $of_scan = $one.of_scan;
+        LET $project = (SELECT VALUE project FROM ONLY $of_scan);
+        IF $project != NONE {
+            UPSERT $one.key SET tag = $one.tag, number = $one.scan, project = $project RETURN NONE;
+        };
     };
     FOR $one IN $findings {
         UPSERT $one.key SET
@@ -368,6 +396,7 @@ impl Import<'_> {
             results: Vec::new(),
             observed: Vec::new(),
             notes: Vec::new(),
+            tags: Vec::new(),
             findings: Vec::new(),
             assets: Vec::new(),
             targets: Vec::new(),
@@ -379,7 +408,10 @@ impl Import<'_> {
             match row {
                 ExportedFindings::ScanResult(row) => all.results.push(Keyed { key, ordinal, row }),
                 ExportedFindings::ScanObserved(row) => all.observed.push(Keyed { key, ordinal, row }),
-                ExportedFindings::ScanNotes(row) => all.notes.push(Keyed { key, ordinal, row }),
+                ExportedFindings::ScanNotes(row) => {
+                    all.tags.extend(ImportTag::of(&row));
+                    all.notes.push(Keyed { key, ordinal, row });
+                }
                 ExportedFindings::Finding(row) => all.findings.push(Keyed { key, ordinal, row }),
                 ExportedFindings::TargetAssets(row) => all.assets.push(Keyed { key, ordinal, row }),
                 ExportedFindings::Target(row) => all.targets.push(Keyed { key, ordinal, row }),
@@ -402,5 +434,6 @@ mod tests {
         for name in Table::ALL.map(Table::name) {
             assert!(CLEAR.contains(&format!("SELECT VALUE id FROM {name} LIMIT")), "{name}");
         }
+        assert!(CLEAR.contains("SELECT VALUE id FROM scan_tag LIMIT"));
     }
 }

@@ -64,6 +64,9 @@ fn findings_targets_and_results_are_restored() {
         }
         let notes = restored.scan_notes(ScanId(1)).await.unwrap();
         assert_eq!((notes.notes.as_str(), notes.tags.len()), ("<b>\0\n", 1));
+        let tagged = ListQuery { tag: Some("release".into()), ..ListQuery::default() };
+        let listed = restored.list(tagged).await.unwrap().scans;
+        assert_eq!(listed.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), [1]);
         let policy = restored.sla_policy(&ProjectId::default()).await.unwrap();
         assert_eq!(policy.days, BTreeMap::from([(Severity::High, 14)]));
         let filters = restored.saved_filters("user:ana").await.unwrap();

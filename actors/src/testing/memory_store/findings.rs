@@ -51,6 +51,10 @@ fn is_at<K: Ord, T>(rows: &BTreeMap<K, Row<T>>, key: &K, version: u64) -> bool {
 }
 
 impl FindingRows {
+    pub(super) fn has_tag(&self, scan: ScanId, tag: &str) -> bool {
+        self.notes.get(&scan).is_some_and(|notes| notes.tags.iter().any(|one| one == tag))
+    }
+
     fn next_mark(&mut self, row: Changed) -> u64 {
         self.mark += 1;
         self.changes.insert(self.mark, row);

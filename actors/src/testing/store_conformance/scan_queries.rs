@@ -1,6 +1,7 @@
 //! The contract of lists, counts and trends.
 
 use super::*;
+use crate::model::ScanNotes;
 
 /// The cases of this suite.
 #[macro_export]
@@ -15,6 +16,7 @@ macro_rules! scan_queries_cases {
             a_list_is_filtered_by_target
             a_list_is_filtered_by_mode_and_day
             a_list_is_filtered_by_plugin_with_findings
+            a_list_is_filtered_by_tag
             a_list_is_filtered_by_project
             filters_narrow_together
             pages_go_both_ways
@@ -213,6 +215,62 @@ pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: 
             "{plugin}"
         );
     }
+}
+
+/// Only scans with exactly this tag, with every other filter and in every order, while they have it,
+/// and in the project in which they are.
+pub async fn a_list_is_filtered_by_tag<H: StoreHarness>(world: World<H>) {
+    world.register("a").await;
+    for number in 1..=6_u64 {
+        let scan = world.scan(&format!("h{}.test", number % 2)).await;
+        if number <= 4 {
+            let leased = world.committed(scan.id, lease("a")).await;
+            world.harness.advance(Duration::from_secs(2));
+            world.committed(scan.id, finish(leased.token, Resolution::Complete(found(&[("whatweb", number)])))).await;
+        }
+    }
+    let set = async |scan: u64, tags: &[&str]| {
+        let notes = ScanNotes { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), notes: String::new() };
+        assert!(world.store.set_scan_notes(ScanId(scan), notes, &Principal::System).await.unwrap());
+    };
+    for (scan, tags) in [(1, &["release", "eu"][..]), (2, &["release"]), (3, &["Release", "release/2"]), (4, &["eu"])] {
+        set(scan, tags).await;
+    }
+    set(6, &["release"]).await;
+    let tagged = |tag: &str| ListQuery { tag: Some(tag.into()), count: true, ..ListQuery::default() };
+    let failed = vec![ScanStatus::Failed];
+    for (query, expected) in [
+        (tagged("release"), vec![6, 2, 1]),
+        (tagged("eu"), vec![4, 1]),
+        (tagged("Release"), vec![3]),
+        (tagged("rel"), vec![]),
+        (tagged("'; DELETE scan"), vec![]),
+        (ListQuery { order: ScanOrder::Oldest, ..tagged("release") }, vec![1, 2, 6]),
+        (ListQuery { order: ScanOrder::Target, ..tagged("release") }, vec![6, 2, 1]),
+        (ListQuery { order: ScanOrder::Findings, ..tagged("release") }, vec![2, 1]),
+        (ListQuery { statuses: vec![ScanStatus::Pending], ..tagged("release") }, vec![6]),
+        (ListQuery { statuses: failed, ..tagged("release") }, vec![]),
+        (ListQuery { target: Some("h1".into()), ..tagged("release") }, vec![1]),
+        (ListQuery { plugin: Some("whatweb".into()), ..tagged("release") }, vec![2, 1]),
+    ] {
+        let page = world.store.list(query.clone()).await.unwrap();
+        assert_eq!(page.scans.iter().map(|scan| scan.id.0).collect::<Vec<_>>(), expected, "{query:?}");
+        if !query.order.is_of_ended() {
+            assert_eq!(page.total, Some(expected.len() as u64), "{query:?}");
+        }
+        assert_eq!(world.pages_of_one(query.clone()).await, expected, "{query:?}");
+    }
+    // A tag that is taken away, and a scan that moves to another project or is deleted.
+    set(1, &["eu"]).await;
+    assert_eq!(world.listed(tagged("release")).await, [6, 2]);
+    let team: ProjectId = "team".parse().unwrap();
+    let transfer = Command::Transfer { from: ProjectId::default(), to: team.clone(), principal: Principal::System };
+    world.committed(ScanId(2), transfer).await;
+    let of = |project: ProjectId| ListQuery { projects: ProjectFilter::of(project), ..tagged("release") };
+    assert_eq!(world.listed(of(team)).await, [2]);
+    assert_eq!(world.listed(of(ProjectId::default())).await, [6]);
+    assert!(matches!(world.store.delete(ScanId(2), &Principal::System).await.unwrap(), Deleted::Gone(_)));
+    assert_eq!(world.listed(tagged("release")).await, [6]);
 }
 
 impl<H: StoreHarness> World<H> {

@@ -64,9 +64,14 @@ const SET_POLICY: &str = concat!(
 const SET_NOTES: &str = concat!(
     "
     BEGIN;
-    LET $has_scan = (SELECT VALUE number FROM ONLY $of_scan FOR UPDATE) != NONE;
+    LET $project = (SELECT VALUE project FROM ONLY $of_scan FOR UPDATE);
+    LET $has_scan = $project != NONE;
     IF $has_scan AND (SELECT VALUE made_by FROM ONLY $key) != $event.nonce {
         UPSERT $key SET scan = $scan, body = $body, made_by = $event.nonce RETURN NONE;
+        DELETE scan_tag:[$scan]..[$scan + 1] WHERE tag NOT IN $tags RETURN NONE;
+        FOR $one IN $tag_rows {
+            UPSERT $one.key SET tag = $one.tag, number = $scan, project = $project RETURN NONE;
+        };
         ",
     write_event!(),
     "
@@ -128,7 +133,15 @@ struct SetNotes {
     of_scan: RecordId,
     scan: i64,
     body: String,
+    tags: Vec<String>,
+    tag_rows: Vec<TagRow>,
     event: EventRows,
+}
+
+#[derive(Debug, Clone, SurrealValue)]
+struct TagRow {
+    key: RecordId,
+    tag: String,
 }
 
 #[derive(Debug, Clone, SurrealValue)]
@@ -168,6 +181,11 @@ fn policy_key(project: &ProjectId) -> RecordId {
 /// The key of the tags and notes of a scan.
 pub(in crate::adapters::surreal_store) fn notes_key(scan: i64) -> RecordId {
     RecordId::new("scan_notes", row::parts_key([scan.into_value()]))
+}
+
+/// The key of a tag of a scan.
+pub(in crate::adapters::surreal_store) fn tag_key(tag: &str, scan: i64) -> RecordId {
+    RecordId::new("scan_tag", row::parts_key([scan.into_value(), tag.to_owned().into_value()]))
 }
 
 fn filter_key(owner: &str, name: &str) -> RecordId {
@@ -235,6 +253,8 @@ impl SurrealStore {
             of_scan,
             scan: number,
             body: text("the notes of a scan", notes)?,
+            tags: notes.tags.clone(),
+            tag_rows: notes.tags.iter().map(|tag| TagRow { key: tag_key(tag, number), tag: tag.clone() }).collect(),
             event: self.audited_about(&DomainEvent::ScanNotesChanged, by, scan)?,
         };
         let IsStored { stored } = calls::call_again(&self.inner.db, SET_NOTES, arguments).await?;

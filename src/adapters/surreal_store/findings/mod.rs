@@ -24,7 +24,7 @@ use kastrel_actors::ports::{FindingStore, StoreError};
 use kastrel_findings::identity::{FindingId, TargetId};
 use kastrel_findings::lifecycle::{ScanOrder, SlaPolicy};
 
-pub(super) use self::edits::notes_key;
+pub(super) use self::edits::{notes_key, tag_key};
 use super::store::SurrealStore;
 
 #[async_trait]

@@ -12,6 +12,8 @@ pub(super) enum IndexScan {
     Found(String),
     /// Finished scans whose worst issue has at least this severity.
     Severe(Severity),
+    /// Scans with this tag. No row has its tags, so a list with a tag follows this index.
+    Tagged(String),
 }
 
 /// An index scan, and whether its rows must still be checked.
@@ -26,9 +28,17 @@ pub(super) struct Plan {
 pub(super) fn plan(query: &ListQuery, targets: Option<Vec<String>>) -> Plan {
     let asks_target = query.target.as_deref().is_some_and(|text| !text.is_empty());
     let narrows_status = distinct(&query.statuses).len() < ScanStatus::ALL.len();
-    let filters =
-        [query.plugin.is_some(), asks_target, query.min_severity.is_some(), narrows_status, query.mode.is_some()];
-    let (scan, covered) = if let Some(plugin) = &query.plugin {
+    let filters = [
+        query.tag.is_some(),
+        query.plugin.is_some(),
+        asks_target,
+        query.min_severity.is_some(),
+        narrows_status,
+        query.mode.is_some(),
+    ];
+    let (scan, covered) = if let Some(tag) = &query.tag {
+        (IndexScan::Tagged(tag.clone()), 1)
+    } else if let Some(plugin) = &query.plugin {
         (IndexScan::Found(plugin.clone()), 1)
     } else if let Some(targets) = targets.filter(|_| asks_target) {
         (IndexScan::Targets(targets), 1)
@@ -115,6 +125,13 @@ mod tests {
                 ListQuery { plugin: Some("zap".into()), target: Some("ex".into()), ..all() },
                 None,
                 IndexScan::Found("zap".into()),
+                true,
+            ),
+            (ListQuery { tag: Some("eu".into()), ..all() }, None, IndexScan::Tagged("eu".into()), false),
+            (
+                ListQuery { tag: Some("eu".into()), plugin: Some("zap".into()), ..all() },
+                None,
+                IndexScan::Tagged("eu".into()),
                 true,
             ),
             (ListQuery { min_severity: high, ..all() }, None, IndexScan::Severe(Severity::High), false),

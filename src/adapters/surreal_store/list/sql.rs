@@ -177,6 +177,14 @@ pub(super) const WORST_NEWEST: &str = "
 pub(super) const WORST_OLDEST: &str = "
     RETURN { numbers: (SELECT VALUE number FROM ended WHERE project = $project AND worst = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
 
+pub(super) const TAGGED_NEWEST: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM scan_tag WHERE project = $project AND tag = $value AND number < $bound ORDER BY number DESC LIMIT $limit START $start) };";
+pub(super) const TAGGED_OLDEST: &str = "
+    RETURN { numbers: (SELECT VALUE number FROM scan_tag WHERE project = $project AND tag = $value AND number > $bound ORDER BY number ASC LIMIT $limit START $start) };";
+
+/// The scans of these tags of scans; a tag that a scan does not have has no row.
+pub(super) const WITH_TAG: &str = "RETURN { numbers: (SELECT VALUE number FROM $keys) };";
+
 /// The scans after `$rank` and `$number` in the order by a column, highest first.
 ///
 /// Two queries, because the engine follows the index on the column and the number in each of them,
