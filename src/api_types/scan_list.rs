@@ -82,6 +82,9 @@ pub struct ScanListParams {
     /// Only scans that have ended with an issue of this severity or worse.
     #[param(pattern = "^ *(critical|high|medium|low|informational|unknown)? *$")]
     pub min_severity: Option<String>,
+    /// Only scans with exactly this tag.
+    #[param(max_length = 280)]
+    pub tag: Option<String>,
     /// Only scans that were accepted on this day or later, or from this moment on.
     #[param(
         pattern = "^ *(([012][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([012][0-9](0[48]|[2468][048]|[13579][26])|(0[048]|1[26]|2[048])00)-02-29)(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))?)? *$"

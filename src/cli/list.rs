@@ -39,7 +39,7 @@ pub(super) async fn run(args: &ListArgs, context: &mut Context) -> Result<Exit, 
         }
         return Ok(Exit::Done);
     }
-    let filter = ListFilter { status: args.status(), target: args.target.clone(), limit };
+    let filter = ListFilter { status: args.status(), target: args.target.clone(), tag: args.tag.clone(), limit };
     let answer = session.backend.list(&filter).await;
     session.close().await;
     let answer = answer?;

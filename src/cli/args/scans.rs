@@ -49,8 +49,11 @@ pub struct ListArgs {
     /// Only scans whose target contains this text
     #[arg(long, value_name = "TEXT")]
     pub target: Option<String>,
+    /// Only scans with this tag
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
     /// Only the scans that are shared with your account, which other lists do not have
-    #[arg(long, conflicts_with_all = ["status", "target"])]
+    #[arg(long, conflicts_with_all = ["status", "target", "tag"])]
     pub shared: bool,
     /// Maximum number of scans
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]

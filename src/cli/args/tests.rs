@@ -434,6 +434,7 @@ fn share_is_what_the_words_say() {
         "transfer 7",
         "transfer 7 Team",
         "list --shared --status failed",
+        "list --shared --tag release",
     ] {
         assert!(parsed(wrong).is_err(), "{wrong}");
     }

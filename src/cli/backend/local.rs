@@ -180,6 +180,7 @@ impl ScanBackend for LocalBackend {
         let query = ListQuery {
             statuses: filter.status.into_iter().collect(),
             target: filter.target.as_deref().map(search_text),
+            tag: filter.tag.clone().filter(|tag| !tag.is_empty()),
             limit: filter.limit,
             count: true,
             ..ListQuery::default()

@@ -610,6 +610,7 @@ impl ScanBackend for RemoteBackend {
                 per_page: u32::try_from(per_page).ok(),
                 status: filter.status.map(|status| status.to_string()),
                 target: filter.target.clone(),
+                tag: filter.tag.clone(),
                 ..ScanListParams::default()
             };
             let list: Option<ScanList> = self.get_json("api/scans", &query_of(&params)).await?;

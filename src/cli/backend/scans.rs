@@ -69,6 +69,8 @@ pub struct ListFilter {
     pub status: Option<ScanStatus>,
     /// Only targets that contain this text.
     pub target: Option<String>,
+    /// Only scans with this tag.
+    pub tag: Option<String>,
     /// The maximum number of scans.
     pub limit: usize,
 }

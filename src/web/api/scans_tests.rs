@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use kastrel_actors::Client;
 use kastrel_actors::model::{
-    AttemptNumber, Failure, FailureKind, PluginResult, PluginStatus, Resolution, ScanId, ScanRequestDraft, Verdict,
+    AttemptNumber, Failure, FailureKind, PluginResult, PluginStatus, Principal, Resolution, ScanId, ScanNotes,
+    ScanRequestDraft, Verdict,
 };
 use kastrel_actors::ports::store::prelude::*;
 use kastrel_actors::testing::fixtures;
@@ -36,6 +37,29 @@ async fn a_submission_is_stored_and_has_an_address() {
     assert_eq!((&body["request"]["overrides"][0], &body["warning"]), (&"zap.depth=••••••".into(), &Value::Null));
     assert_eq!(app.memory.history().len(), 1);
     assert_eq!(json_of(app.get("/api/scans/1").await).await["request"]["mode"], "both");
+}
+
+#[tokio::test]
+async fn scans_are_listed_by_tag() {
+    let app = TestApp::new();
+    for _ in 0..3 {
+        app.submitted("shop.example").await;
+    }
+    for (scan, tag) in [(1, "release"), (2, "eu"), (3, "release")] {
+        let notes = ScanNotes { tags: vec![tag.into()], notes: String::new() };
+        assert!(app.memory.set_scan_notes(ScanId(scan), notes, &Principal::System).await.unwrap());
+    }
+    let body = json_of(app.get("/api/scans?tag=release").await).await;
+    let listed: Vec<u64> =
+        body["scans"].as_array().unwrap().iter().map(|scan| scan["scan_id"].as_u64().unwrap()).collect();
+    assert_eq!((listed, &body["total"]), (vec![3, 1], &2.into()));
+    let page = text_of(app.get("/scans?tag=release").await).await;
+    assert!(page.contains("/scans/3\"") && !page.contains("/scans/2\""), "{page}");
+    assert!(page.contains("id=\"filter-tag\" name=\"tag\" value=\"release\""), "{page}");
+    let scan = text_of(app.get("/scans/3").await).await;
+    assert!(scan.contains("<a class=\"tag\" href=\"/scans?tag=release\">release</a>"), "{scan}");
+    let csv = text_of(app.get("/api/scans/export.csv?tag=eu").await).await;
+    assert_eq!(csv.lines().count(), 2, "{csv}");
 }
 
 #[tokio::test]

@@ -91,6 +91,7 @@ struct FilterView {
     statuses: Vec<&'static str>,
     plugin: String,
     plugins: Vec<String>,
+    tag: String,
     from: String,
     to: String,
     /// The time zone that the form sends.
@@ -303,6 +304,7 @@ impl FilterView {
                 .flat_map(|catalogue| &catalogue.plugins)
                 .map(|plugin| clean(&plugin.name))
                 .collect(),
+            tag: clean(query.tag.as_deref().unwrap_or_default()),
             from: query.from.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             to: query.to.as_ref().map(|day| clean(&day.text)).unwrap_or_default(),
             zone: if has_days { query.zone.name() } else { zone.name() }.to_owned(),

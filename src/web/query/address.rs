@@ -26,6 +26,7 @@ impl ScanListQuery {
                 "mode" => name_of(&value).map(|mode| list.mode = mode),
                 "plugin" => text(&value).map(|text| list.plugin = text),
                 "min_severity" => name_of(&value).map(|least| list.min_severity = least),
+                "tag" => text(&value).map(|text| list.tag = text),
                 "from" => {
                     from = value.into_owned();
                     Ok(())
@@ -84,7 +85,7 @@ impl ScanListQuery {
         if let Some(project) = &self.project {
             any("project", project.as_str());
         }
-        for (name, value) in [("target", &self.target), ("plugin", &self.plugin)] {
+        for (name, value) in [("target", &self.target), ("plugin", &self.plugin), ("tag", &self.tag)] {
             if let Some(value) = value {
                 any(name, value);
             }
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn query_parses_every_parameter() {
         let (list, errors) = ScanListQuery::parse(Some(
-            "page=3&per_page=50&status=failed,running&status=pending&target=Example&before=77&utm=1&mode=both&plugin=zap&from=2026-11-01&to=2026-11-02&sort=oldest",
+            "page=3&per_page=50&status=failed,running&status=pending&target=Example&before=77&utm=1&mode=both&plugin=zap&tag=+release/2+&from=2026-11-01&to=2026-11-02&sort=oldest",
         ));
         assert_eq!(errors, []);
         assert_eq!((list.page, list.per_page, list.before), (3, 50, Some(ScanId(77))));
@@ -213,6 +214,7 @@ mod tests {
             (store.target.as_deref(), store.offset, store.mode, store.plugin.as_deref()),
             (Some("example"), 100, Some(ScanMode::Both), Some("zap"))
         );
+        assert_eq!(store.tag.as_deref(), Some("release/2"));
         assert_eq!(
             (store.created_from, store.created_until),
             ("2026-11-01T00:00:00Z".parse().ok(), "2026-11-03T00:00:00Z".parse().ok())
@@ -238,13 +240,13 @@ mod tests {
 
     #[test]
     fn link_parses_back_to_its_query() {
-        let asked = "status=failed,running&target=a%26b&per_page=50&plugin=x%20y&mode=active&from=2026-11-01&sort=target&at=a~b~7";
+        let asked = "status=failed,running&target=a%26b&per_page=50&plugin=x%20y&tag=eu&mode=active&from=2026-11-01&sort=target&at=a~b~7";
         let (list, errors) = ScanListQuery::parse(Some(asked));
         assert_eq!(errors, []);
         let link = list.link("/scans");
         assert_eq!(
             link,
-            "/scans?per_page=50&status=running&status=failed&target=a%26b&plugin=x+y&mode=active&from=2026-11-01&sort=target&at=a%7Eb%7E7"
+            "/scans?per_page=50&status=running&status=failed&target=a%26b&plugin=x+y&tag=eu&mode=active&from=2026-11-01&sort=target&at=a%7Eb%7E7"
         );
         assert_eq!(ScanListQuery::parse(link.split_once('?').map(|(_, query)| query)).0, list);
         assert_eq!(ScanListQuery::default().link("/scans"), "/scans");

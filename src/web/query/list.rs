@@ -21,6 +21,7 @@ pub(crate) struct ScanListQuery {
     pub(crate) mode: Option<ScanMode>,
     pub(crate) plugin: Option<String>,
     pub(crate) min_severity: Option<Severity>,
+    pub(crate) tag: Option<String>,
     /// The first day, as written in the query.
     pub(crate) from: Option<Day>,
     /// The last day, as written in the query.
@@ -47,6 +48,7 @@ impl Default for ScanListQuery {
             mode: None,
             plugin: None,
             min_severity: None,
+            tag: None,
             from: None,
             to: None,
             zone: Zone::default(),
@@ -71,6 +73,7 @@ impl ScanListQuery {
             created_until: self.to.as_ref().map(|day| day.ends),
             plugin: self.plugin.clone(),
             min_severity: self.min_severity,
+            tag: self.tag.clone(),
             order: self.order,
             before: self.before,
             after: self.after,

@@ -176,7 +176,7 @@ async fn lists_are_read_page_by_page() {
     let pages = |uri: axum::http::Uri| async move {
         let query = uri.query().unwrap_or_default().to_owned();
         assert!(
-            query.contains("per_page=100") && query.contains("status=failed") && query.contains("target=a+b"),
+            ["per_page=100", "status=failed", "target=a+b", "tag=eu"].iter().all(|part| query.contains(part)),
             "{query}"
         );
         let count = if query.starts_with("page=1&") { 100 } else { 50 };
@@ -184,7 +184,12 @@ async fn lists_are_read_page_by_page() {
         json(200, format!(r#"{{"scans":[{scans}],"total":150}}"#))
     };
     let backend = serve(Router::new().route("/api/scans", get(pages))).await;
-    let filter = |limit| ListFilter { status: Some(ScanStatus::Failed), target: Some("a b".into()), limit };
+    let filter = |limit| ListFilter {
+        status: Some(ScanStatus::Failed),
+        target: Some("a b".into()),
+        tag: Some("eu".into()),
+        limit,
+    };
     assert_eq!(backend.list(&filter(1000)).await.unwrap().scans.len(), 150);
     assert_eq!(backend.list(&filter(120)).await.unwrap().scans.len(), 120);
 }

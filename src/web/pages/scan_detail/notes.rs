@@ -5,13 +5,15 @@ use kastrel_actors::model::{FieldError, Operation, ScanRecord};
 use kastrel_actors::policy::access::decide;
 
 use crate::web::pages::findings::form::Field;
+use crate::web::query::ScanListQuery;
 use crate::web::state::WebInner;
 use crate::web::text::clean;
 use crate::web::viewer::Viewer;
 
 /// The section.
 pub(crate) struct NotesSection {
-    pub(crate) tags: Vec<String>,
+    /// The tags, with links to the scans that have them.
+    pub(crate) tags: Vec<(String, String)>,
     pub(crate) notes: String,
     /// The form, for those who may change them.
     pub(crate) form: Option<NotesForm>,
@@ -49,8 +51,11 @@ impl NotesSection {
             tags: Field::new("tags", typed.tags, typed.errors),
             notes: Field::new("notes", typed.notes, typed.errors),
         });
-        let section =
-            Self { tags: stored.tags.iter().map(|tag| clean(tag)).collect(), notes: clean(&stored.notes), form };
+        let link = |tag: &String| {
+            let list = ScanListQuery { tag: Some(tag.clone()), ..ScanListQuery::default() };
+            (clean(tag), list.link("/scans"))
+        };
+        let section = Self { tags: stored.tags.iter().map(link).collect(), notes: clean(&stored.notes), form };
         (section.form.is_some() || !section.tags.is_empty() || !section.notes.is_empty()).then_some(section)
     }
 }

@@ -63,7 +63,10 @@ mod tests {
         let html = text_of(app.get(&format!("/scans/{scan}?notice=noted")).await).await;
         assert_harmless(&html);
         assert!(html.contains("The tags and the notes were changed."), "{html}");
-        assert!(html.contains("<span class=\"tag\">prod</span>") && html.contains("ask first"), "{html}");
+        assert!(
+            html.contains("<a class=\"tag\" href=\"/scans?tag=prod\">prod</a>") && html.contains("ask first"),
+            "{html}"
+        );
         assert!(html.contains("value=\"prod, web\""), "{html}");
         let wrong = app.post_form(&path, &body("<script>alert", "typed")).await;
         assert_eq!(wrong.status(), 422);
