@@ -52,13 +52,25 @@ fn ran(plugin: &'static str) -> impl Strategy<Value = Option<Ran>> {
     )
 }
 
-fn random_scan() -> impl Strategy<Value = Vec<Ran>> {
+/// A random scan: its plugins, and what it means for one that it does not have.
+#[derive(Debug, Clone)]
+struct RandomScan {
+    plugins: Vec<Ran>,
+    absent: Check,
+}
+
+fn random_scan() -> impl Strategy<Value = RandomScan> {
     let plugins = (ran(PLUGINS[0]), ran(PLUGINS[1])).prop_map(|(one, other)| one.into_iter().chain(other).collect());
-    (plugins, proptest::bool::weighted(0.1)).prop_map(|(mut plugins, is_dry): (Vec<Ran>, bool)| {
-        if is_dry {
+    // A dry run may have rows of plugins or none, and so may a scan that ended early.
+    let absent = prop_oneof![6 => Just(Check::Skipped), 1 => Just(Check::Cancelled), 1 => Just(Check::DryRun)];
+    (plugins, absent, proptest::bool::weighted(0.3)).prop_map(|(mut plugins, absent, is_bare): (Vec<Ran>, _, _)| {
+        if absent == Check::DryRun {
             plugins.iter_mut().for_each(|plugin| plugin.end = PluginEnd::DryRun);
         }
-        plugins
+        if absent != Check::Skipped && is_bare {
+            plugins.clear();
+        }
+        RandomScan { plugins, absent }
     })
 }
 
@@ -71,7 +83,7 @@ struct Delivery {
     person: Option<(Index, u8)>,
 }
 
-fn deliveries() -> impl Strategy<Value = (Vec<Vec<Ran>>, Vec<Delivery>)> {
+fn deliveries() -> impl Strategy<Value = (Vec<RandomScan>, Vec<Delivery>)> {
     proptest::collection::vec(random_scan(), 1..7).prop_flat_map(|scans| {
         let count = scans.len();
         let order = (Just((0..count).collect::<Vec<_>>()).prop_shuffle(), proptest::collection::vec(0..count, 0..4));
@@ -87,10 +99,13 @@ fn deliveries() -> impl Strategy<Value = (Vec<Vec<Ran>>, Vec<Delivery>)> {
     })
 }
 
-fn readings(scans: &[Vec<Ran>]) -> Vec<ScanReading> {
-    let reading = |(ran, minute): (&Vec<Ran>, u64)| {
-        let ran: Vec<_> = ran.iter().map(|ran| (ran.plugin, ran.end, ran.depth, ran.seen.as_slice())).collect();
-        scan(minute, &ran)
+fn readings(scans: &[RandomScan]) -> Vec<ScanReading> {
+    let reading = |(random, minute): (&RandomScan, u64)| {
+        let plugins = random.plugins.iter();
+        let ran: Vec<_> = plugins.map(|ran| (ran.plugin, ran.end, ran.depth, ran.seen.as_slice())).collect();
+        let mut reading = scan(minute, &ran);
+        reading.head.absent = random.absent;
+        reading
     };
     scans.iter().zip(1..).map(reading).collect()
 }
@@ -257,7 +272,7 @@ fn slow_check(reading: &ScanReading, row: &FindingRecord, seen_with: &CheckScope
     if reading.is_dry_run() {
         return Check::DryRun;
     }
-    let Some(check) = reading.checks.get(&row.plugin) else { return Check::Skipped };
+    let Some(check) = reading.checks.get(&row.plugin) else { return reading.head.absent };
     match check.end {
         PluginEnd::Failed => Check::Failed,
         PluginEnd::TimedOut => Check::TimedOut,
@@ -375,6 +390,33 @@ proptest! {
             let ingestion = Ingestion::new(Stores::of(&world.store).hooked(&slow).findings, Arc::new(SystemClock));
             let ended = futures_util::future::join_all(all.iter().map(|reading| ingestion.ingest(reading))).await;
             prop_assert!(ended.iter().all(Result::is_ok), "{:?}", ended);
+            world.check_promises(&all).await?;
+            world.check_state(&all).await
+        })?;
+    }
+
+    // The rebuild has listed its scans before the others ended.
+    #[test]
+    fn rebuild_beside_ingestions_gives_what_the_model_says(
+        waits in proptest::collection::vec(0..20_u64, 40), scans in proptest::collection::vec(random_scan(), 2..6),
+        late in 1..3_usize,
+    ) {
+        let all = readings(&scans);
+        block_on(async {
+            let world = World::new();
+            let (earlier, later) = all.split_at(all.len() - late.min(all.len() - 1));
+            for reading in earlier {
+                world.ingestion(None).ingest(reading).await.unwrap();
+            }
+            let at = AtomicUsize::new(0);
+            let slow = Faults::new(move || {
+                Fault::Slow(Duration::from_millis(waits[at.fetch_add(1, Ordering::Relaxed) % waits.len()]))
+            });
+            let ingestion = Ingestion::new(Stores::of(&world.store).hooked(&slow).findings, Arc::new(SystemClock));
+            let source = Files(earlier.to_vec());
+            let ingests = futures_util::future::join_all(later.iter().map(|reading| ingestion.ingest(reading)));
+            let (ended, rebuilt) = tokio::join!(ingests, ingestion.rebuild(head(1).target(), &source));
+            prop_assert!(ended.iter().all(Result::is_ok) && rebuilt.is_ok(), "{:?} {:?}", ended, rebuilt);
             world.check_promises(&all).await?;
             world.check_state(&all).await
         })?;
