@@ -1,5 +1,7 @@
 //! Writes a backup of the store to a file.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kastrel_actors::model::ScanId;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -7,7 +9,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::error::BackupError;
 use super::format::{Checksum, Counts, Header, Line, MissingScan, Summary, earlier_line, line, lines};
 use super::version::FIRST_FORMAT;
-use crate::adapters::surreal_store::{Exported, ExportedChain, ExportedEntry, SurrealStore};
+use crate::adapters::surreal_store::{Exported, ExportedChain, ExportedEntry, ExportedFindings, SurrealStore};
 
 /// The approximate number of bytes that are read from the database at once.
 const PAGE_BYTES: u64 = 2 << 20;
@@ -51,6 +53,7 @@ pub(super) async fn write_of_schema(
     let mut checksum = Checksum::default();
     put(&mut into, &mut checksum, &line(&header)?).await?;
     let (mut counts, mut missing, mut first, mut page) = (Counts::default(), Vec::new(), 1, FIRST_PAGE);
+    let mut scans = BTreeSet::new();
     while first <= last {
         let end = last.min(first + page - 1);
         let before = checksum.bytes;
@@ -58,6 +61,7 @@ pub(super) async fn write_of_schema(
             let next = match exported {
                 Exported::Scan(mut scan) => {
                     counts.scans += 1;
+                    scans.insert(scan.record.id.0);
                     scan.record.request.leave_out_clear_secrets();
                     if header.format() == FIRST_FORMAT {
                         vec![line(&earlier_line(&scan.record)?)?]
@@ -125,11 +129,11 @@ pub(super) async fn write_of_schema(
         rows = store.export_access(header.schema(), Some(&last), ENTRIES).await.map_err(BackupError::Export)?;
     }
     let mut rows = store.export_findings(header.schema(), None, ENTRIES).await.map_err(BackupError::Export)?;
+    let is_part = |row: &ExportedFindings| {
+        row.scan().is_none_or(|scan| u64::try_from(scan).is_ok_and(|scan| scans.contains(&scan)))
+    };
     while let Some(after) = rows.last().cloned() {
-        for row in rows
-            .into_iter()
-            .filter(|row| row.scan().is_none_or(|scan| u64::try_from(scan).is_ok_and(|scan| scan <= last)))
-        {
+        for row in rows.into_iter().filter(is_part) {
             counts.findings += 1;
             put(&mut into, &mut checksum, &line(&Line::Findings(row))?).await?;
         }

@@ -30,27 +30,29 @@ impl<'a> Reader<'a> {
         self.errors.push(FieldError::new(name, message));
     }
 
-    /// Returns the values of a parameter, without the empty ones.
+    /// Returns the values of a parameter without the spaces around them, and without the empty ones.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.parameters
-            .iter()
-            .filter(move |(other, _)| other == name)
-            .map(|(_, value)| value.trim())
-            .filter(|value| !value.is_empty())
+        self.sent(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// Returns a parameter that is there at most once and has at most `most` characters.
+    /// Returns the values of a parameter as they were sent.
+    fn sent(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.parameters.iter().filter(move |(other, _)| other == name).map(|(_, value)| &**value)
+    }
+
+    /// Returns a parameter that is there at most once and has at most `most` characters, with the
+    /// spaces around it.
     pub(super) fn text(&mut self, name: &str, most: usize) -> Option<String> {
+        let is_long = self.sent(name).any(|value| value.chars().count() > most);
         let values: Vec<String> = self.all(name).map(str::to_owned).collect();
         if values.len() > 1 {
             self.wrong(name, "expected it once");
         }
-        let value = values.into_iter().next()?;
-        if value.chars().count() > most {
+        if is_long {
             self.wrong(name, format!("expected at most {most} characters"));
             return None;
         }
-        Some(value)
+        values.into_iter().next()
     }
 
     /// Returns a number.
