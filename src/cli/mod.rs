@@ -36,6 +36,7 @@ pub mod interrupt;
 mod links;
 mod list;
 mod login;
+mod manual;
 mod mcp;
 mod new_file;
 mod nodes;
@@ -68,11 +69,11 @@ use std::sync::Arc;
 
 pub use app_host::KastrelHost;
 use args::{
-    AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, CompareArgs, ConfigCommand, DeadLettersCommand,
-    DoctorArgs, DrainArgs, FindingsCommand, LinkCommand, ListArgs, LoginArgs, LogoutArgs, McpArgs, OneScanArgs,
-    PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs, ScanArgs, ScanNoteArgs,
-    ScanTagArgs, ServeArgs, ServiceAccountCommand, ShareCommand, TargetCommand, TokenCommand, TransferArgs,
-    UserCommand, WorkerArgs,
+    AuditCommand, BackupArgs, BackupsArgs, ClearanceCommand, CompareArgs, CompletionsArgs, ConfigCommand,
+    DeadLettersCommand, DoctorArgs, DrainArgs, FindingsCommand, LinkCommand, ListArgs, LoginArgs, LogoutArgs, ManArgs,
+    McpArgs, OneScanArgs, PauseArgs, PluginsArgs, ProjectCommand, ReadArgs, ReadyArgs, RestoreArgs, ResumeArgs,
+    ScanArgs, ScanNoteArgs, ScanTagArgs, ServeArgs, ServiceAccountCommand, ShareCommand, TargetCommand, TokenCommand,
+    TransferArgs, UserCommand, WorkerArgs,
 };
 use clap::{Parser, Subcommand};
 use context::Context;
@@ -180,6 +181,11 @@ pub enum Command {
     /// Inspect the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder; packages contain them
+    #[command(hide = true)]
+    Man(ManArgs),
     /// Run the built-in scanner, which takes KAST's arguments
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Scanner {
@@ -273,6 +279,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
+        Command::Completions(args) => manual::completions(&args, context),
+        Command::Man(args) => manual::pages(&args),
         // Only reached if something is in front of the word; otherwise main passes all arguments on
         // to the scanner.
         Command::Scanner { .. } => Err(CliError::Usage("`scanner` must be the first argument".into())),

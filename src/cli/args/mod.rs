@@ -47,7 +47,7 @@ pub use notes::{ScanNoteArgs, ScanTagArgs};
 pub use scan::ScanArgs;
 pub use scans::{ListArgs, OneScanArgs};
 pub use serve::{ReadyArgs, ServeArgs, WorkerArgs};
-pub use setup::{ConfigCommand, DoctorArgs, PluginsArgs};
+pub use setup::{CompletionsArgs, ConfigCommand, DoctorArgs, ManArgs, PluginsArgs};
 pub use shares::{ShareCommand, ShareCreateArgs, ShareListArgs, ShareRevokeArgs, TransferArgs};
 pub use targets::{
     TagChange, TargetArgs, TargetCheckArgs, TargetCommand, TargetListArgs, TargetNoteArgs, TargetTagArgs, WantedTarget,

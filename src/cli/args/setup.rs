@@ -1,6 +1,9 @@
-//! `plugins`, `doctor` and `config`: what this machine has.
+//! `plugins`, `doctor` and `config`: what this machine has; `completions` and `man`: what it gets.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use clap_complete::Shell;
 use kastrel_actors::model::MailAddress;
 
 use super::common::{ConfigArgs, ScannerArgs, ServerArgs};
@@ -51,6 +54,22 @@ pub enum ConfigCommand {
         #[command(flatten)]
         serve: ServeArgs,
     },
+}
+
+/// `kastrel completions`
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// Shell that reads the script
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `kastrel man`
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// Folder of the pages; created if it is missing
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
 }
 
 impl PluginsArgs {

@@ -40,7 +40,6 @@ impl FindingService {
     /// Reads all findings into the index of the lists, in the background. A list that is needed
     /// meanwhile waits for it. After a failure the next list reads the rest. Dropping the handle
     /// ends it.
-    #[must_use]
     pub fn preload(&self) -> AbortOnDropHandle<()> {
         let index = Arc::clone(&self.index);
         AbortOnDropHandle::new(tokio::spawn(async move {
