@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench screenshots server lint lint-text fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare screenshots server lint lint-text fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -16,8 +16,10 @@ run: dependencies
 	cargo run --locked -- serve
 
 # Runs every test: pure policy, actors under paused time, real processes, the real embedded
-# database, a real Redis, a real database server and a real browser.
+# database, a real Redis, a real database server and a real browser. The first line has the pure
+# parts of the comparison's harness: it takes a second and starts nothing.
 test: test-dependencies
+	cd benches/compare && python3 -m unittest discover --quiet --start-directory tests --top-level-directory .
 	cargo test --locked --workspace
 
 # Runs the tests that start no program: pure policy, actors under paused time, pages, parsers, the
@@ -52,6 +54,15 @@ chaos: test-dependencies
 bench: test-dependencies
 	cargo build --locked --release --bin kastrel --examples
 	cargo bench --locked --bench kastrel
+
+# Measures Kastrel beside other job systems, each in an environment of its own: docs/benchmarks.md.
+# Everything takes many hours. Smaller: `make bench-compare COMPARE="--tests T1,T8 --rounds 1
+# --systems kastrel,celery"`; all options: `make bench-compare COMPARE=--help`. `--write` puts the
+# tables into docs/benchmarks.md.
+bench-compare:
+	./scripts/dependencies build compare
+	cargo build --locked --release --bin kastrel --example surreal-server
+	cd benches/compare && python3 -m compare $(COMPARE)
 
 # Writes the README's pictures to docs/images, with the browser of the tests and the demo of the
 # fake KAST.

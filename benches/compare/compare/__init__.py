@@ -1,0 +1,1 @@
+"""The side-by-side benchmark of Kastrel and other job systems. See docs/benchmarks.md."""

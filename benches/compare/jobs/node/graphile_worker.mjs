@@ -1,0 +1,29 @@
+import { EventEmitter } from "node:events";
+import { makeWorkerUtils, run as start } from "graphile-worker";
+import pg from "pg";
+import { isNoLoss, run, slots } from "./job.mjs";
+
+const connectionString = process.env.DATABASE_URL;
+const events = new EventEmitter();
+
+if (isNoLoss) {
+  // The documentation's advice: unlock the jobs of workers that are known to be dead. Those are the
+  // ones that this worker's number had before.
+  const number = Number(process.env.COMPARE_WORKER);
+  const pool = new pg.Pool({ connectionString, max: 2 });
+  const { rows } = await pool.query("delete from worker_id where number = $1 returning id", [number]);
+  const utils = await makeWorkerUtils({ connectionString });
+  if (rows.length > 0) await utils.forceUnlockWorkers(rows.map((row) => row.id));
+  await utils.release();
+  events.on("worker:create", ({ worker }) => {
+    pool.query("insert into worker_id (number, id) values ($1, $2)", [number, worker.workerId]);
+  });
+}
+
+const runner = await start({
+  connectionString,
+  events,
+  concurrency: slots,
+  taskList: { scan: async ({ job, target }, helpers) => run(job, target, helpers.abortSignal) },
+});
+await runner.promise;
