@@ -106,6 +106,18 @@ def interrupted(events: Iterable[Event], killed_ns: int) -> dict[int, int]:
     }
 
 
+def outlived(events: Iterable[Event], running: dict[int, int], killed_ns: int) -> set[int]:
+    """Returns those of the processes that ran at a kill which ran to their end after it."""
+    return {
+        run.pid
+        for run in runs(events)
+        if running.get(run.job) == run.pid
+        and run.started_ns < killed_ns
+        and run.finished_ns is not None
+        and run.finished_ns > killed_ns
+    }
+
+
 def recoveries(events: Iterable[Event], jobs: Iterable[int], killed_ns: int) -> dict[int, float]:
     """Returns the seconds from a kill to the next start of each of these jobs that started again."""
     wanted = set(jobs)

@@ -7,6 +7,7 @@ from compare.journal import (
     first_starts,
     interrupted,
     outcome,
+    outlived,
     parse,
     processes_by_job,
     recoveries,
@@ -73,6 +74,11 @@ class Journal(unittest.TestCase):
             "start 1 100 10", "finish 1 100 20", "start 2 101 15", "start 3 102 18", "start 4 103 60", "finish 3 102 70"
         )
         self.assertEqual(interrupted(events, 50), {2: 101, 3: 102})
+
+    def test_process_that_ends_after_the_kill_outlived_it(self):
+        events = log("start 1 100 10", "start 2 101 11", "finish 1 100 60", "start 2 100 61", "finish 2 100 70")
+        self.assertEqual(outlived(events, {1: 100, 2: 101}, 50), {100})
+        self.assertEqual(outlived(events, {}, 50), set())
 
     def test_recovery_is_the_next_start_after_the_kill(self):
         events = log(f"start 1 100 {S}", f"start 1 101 {3 * S}", f"start 1 102 {9 * S}", f"start 2 103 {S}")

@@ -13,9 +13,9 @@ class Graphile(NodeSystem):
     def settings(self) -> list[str]:
         lines = ["run(): concurrency = slots; jobs of a dead worker are free after 4 h (default)"]
         if self.profile == NO_LOSS:
-            lines.append("each start calls forceUnlockWorkers for the ids of its predecessor")
+            lines.append("each start calls forceUnlockWorkers for the id of its predecessor")
         return lines + self.server_settings()
 
     def prepare(self) -> None:
-        self.postgres.sql("create table worker_id (number int not null, id text not null)")
+        self.postgres.sql("create table pool_id (number int not null, id text not null)")
         self.run(*self.program("client"), "migrate")

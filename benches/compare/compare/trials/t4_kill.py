@@ -2,6 +2,7 @@
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from .. import journal, processes
 from ..statistics import median
@@ -15,7 +16,7 @@ COLUMNS = [
     Column("unfinished", "without a result at the limit"),
     Column("doubled", "ran to the end twice"),
     Column("overlapped", "two processes at once"),
-    Column("orphans", "scanners alive 1 s after the kill"),
+    Column("orphans", "scanners that outlived it by 1 s or to their end"),
     Column("recovery", "kill to next start, median s", 1),
     Column("slowest", "slowest, s", 1),
 ]
@@ -29,7 +30,8 @@ def run(system: System, sizes: Sizes) -> Result:
     random_moments = random.Random(sizes.seed)
     tail = Tail(system.place.log)
     accepted: list[int] = []
-    interrupted = orphans = 0
+    interrupted = 0
+    orphans: set[tuple[int, int]] = set()
     recoveries: list[float] = []
     kills: list[tuple[int, dict[int, int]]] = []
     for _ in range(sizes.kills):
@@ -46,14 +48,17 @@ def run(system: System, sizes: Sizes) -> Result:
         running = journal.interrupted(tail.read(), killed_ns)
         interrupted += len(running)
         kills.append((killed_ns, running))
-        system.start_worker(0)
-        time.sleep(max(0.0, 1 - (time.monotonic_ns() - killed_ns) / 1e9))
-        # Only the processes from before the kill: the new worker may have started others.
-        orphans += sum(pid in system.scanners() for pid in running.values())
+        with ThreadPoolExecutor(1) as pool:
+            restart = pool.submit(system.start_worker, 0)
+            time.sleep(max(0.0, 1 - (time.monotonic_ns() - killed_ns) / 1e9))
+            # Only the processes from before the kill: the new worker may have started others.
+            orphans |= {(killed_ns, pid) for pid in set(running.values()) & system.scanners()}
+            restart.result()
         settle(system, jobs, sizes.kill_limit_s)
     events = tail.read()
     for killed_ns, running in kills:
         recoveries += journal.recoveries(events, running, killed_ns).values()
+        orphans |= {(killed_ns, pid) for pid in journal.outlived(events, running, killed_ns)}
     outcome = journal.outcome(events, accepted, system.results(accepted))
     notes = []
     if outcome.unfinished:
@@ -67,7 +72,7 @@ def run(system: System, sizes: Sizes) -> Result:
             "unfinished": len(outcome.unfinished),
             "doubled": len(outcome.doubled),
             "overlapped": len(outcome.overlapped),
-            "orphans": orphans,
+            "orphans": len(orphans),
             "recovery": median(recoveries) if recoveries else None,
             "slowest": max(recoveries) if recoveries else None,
         },

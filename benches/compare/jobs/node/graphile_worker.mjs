@@ -8,15 +8,15 @@ const events = new EventEmitter();
 
 if (isNoLoss) {
   // The documentation's advice: unlock the jobs of workers that are known to be dead. Those are the
-  // ones that this worker's number had before.
+  // ones that this worker's number had before. A job is locked by the id of its worker's pool.
   const number = Number(process.env.COMPARE_WORKER);
   const pool = new pg.Pool({ connectionString, max: 2 });
-  const { rows } = await pool.query("delete from worker_id where number = $1 returning id", [number]);
+  const { rows } = await pool.query("delete from pool_id where number = $1 returning id", [number]);
   const utils = await makeWorkerUtils({ connectionString });
   if (rows.length > 0) await utils.forceUnlockWorkers(rows.map((row) => row.id));
   await utils.release();
-  events.on("worker:create", ({ worker }) => {
-    pool.query("insert into worker_id (number, id) values ($1, $2)", [number, worker.workerId]);
+  events.on("pool:create", ({ workerPool }) => {
+    pool.query("insert into pool_id (number, id) values ($1, $2)", [number, workerPool.id]);
   });
 }
 

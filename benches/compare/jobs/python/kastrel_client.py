@@ -3,35 +3,37 @@
 import http.client
 import json
 import os
+import select
 import socket
 import threading
-import time
 
 from client_loop import serve
 
 PORT = int(os.environ["COMPARE_PORT"])
 HEADERS = {"content-type": "application/json"}
-# The server closes a connection that was idle for 75 s.
-IDLE_S = 30
 _local = threading.local()
 
 
 def connection() -> http.client.HTTPConnection:
-    """Returns the connection of this thread, or a new one if the server may have closed it."""
-    now = time.monotonic()
-    if getattr(_local, "connection", None) is None or now - _local.used > IDLE_S:
+    """Returns the connection of this thread, or a new one if the server has closed it."""
+    if getattr(_local, "connection", None) is None or is_closed(_local.connection.sock):
         _local.connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
         _local.connection.connect()
         _local.connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _local.used = now
     return _local.connection
+
+
+def is_closed(connection: socket.socket | None) -> bool:
+    """True if a connection without a request in it has something to read: its end."""
+    return connection is None or bool(select.select([connection], [], [], 0)[0])
 
 
 def post(path: str, body: dict | None) -> tuple[int, http.client.HTTPMessage, bytes]:
     """Sends a request, once: a second one could submit a second scan."""
     try:
-        connection().request("POST", path, None if body is None else json.dumps(body), HEADERS)
-        answer = connection().getresponse()
+        server = connection()
+        server.request("POST", path, None if body is None else json.dumps(body), HEADERS)
+        answer = server.getresponse()
         return answer.status, answer.headers, answer.read()
     except (OSError, http.client.HTTPException):
         _local.connection = None
