@@ -52,7 +52,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="keep the folders of the rounds")
     parser.add_argument("--install-only", action="store_true", help="install, and measure nothing")
     parser.add_argument("--list", action="store_true", help="list systems and tests")
-    parser.add_argument("--table", type=Path, help="write the tables of this file of results again, and measure nothing")
+    parser.add_argument(
+        "--table", type=Path, help="write the tables of this file of results again, and measure nothing"
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     return parser.parse_args()
 

@@ -30,7 +30,9 @@ def evaluate(log: str, called: dict[int, int]) -> str:
     latencies = summarize((began[job] - at) / 1e6 for job, at in called.items() if job in began)
     # Its rows are not known: each job counts as stored.
     outcome = journal.outcome(events, called, Counter(dict.fromkeys(called, 1)))
-    lines = [f"{len(called)} calls, {len(outcome.unfinished)} never finished, {len(outcome.doubled)} ran to the end twice"]
+    lines = [
+        f"{len(called)} calls, {len(outcome.unfinished)} never finished, {len(outcome.doubled)} ran to the end twice"
+    ]
     if latencies is not None:
         lines.append(
             f"call to first instruction: median {latencies.median:.1f} ms, p99 {latencies.p99:.1f} ms,"

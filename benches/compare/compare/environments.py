@@ -80,7 +80,11 @@ class Node(Environment):
             shutil.copy(source, self.folder / source.name)
 
     def versions(self, packages: list[str]) -> dict[str, str]:
-        found = {"node": subprocess.run([self.node(), "--version"], capture_output=True, text=True, check=True).stdout.strip()}
+        found = {
+            "node": subprocess.run(
+                [self.node(), "--version"], capture_output=True, text=True, check=True
+            ).stdout.strip()
+        }
         for package in packages:
             manifest = self.folder / "node_modules" / package / "package.json"
             found[package] = json.loads(manifest.read_text())["version"]
@@ -91,7 +95,9 @@ class Cargo(Environment):
     """A release build of a Rust program."""
 
     def install(self, source: Path) -> None:
-        wanted = "".join(path.read_text() for path in sorted(source.rglob("*")) if path.is_file() and "target" not in path.parts)
+        wanted = "".join(
+            path.read_text() for path in sorted(source.rglob("*")) if path.is_file() and "target" not in path.parts
+        )
         if self.is_complete(wanted):
             return
         self.folder.mkdir(parents=True, exist_ok=True)

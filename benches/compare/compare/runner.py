@@ -37,7 +37,11 @@ def machine(folder: Path) -> dict[str, str]:
     )
     memory = next(int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if "MemTotal" in line)
     command = ["findmnt", "-n", "-o", "FSTYPE", "-T", str(folder)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() if shutil.which("findmnt") else ""
+    found = (
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        if shutil.which("findmnt")
+        else ""
+    )
     distribution = platform.freedesktop_os_release().get("PRETTY_NAME", "")
     return {
         "processor": f"{processor}, {os.cpu_count()} cores",
@@ -122,7 +126,9 @@ class Runner:
         fresh.write_text(json.dumps(self.run, indent=1) + "\n")
         fresh.rename(self.output)
 
-    def all(self, systems: list[System], trials: list[ModuleType], rounds: int, histories: list[int], keep: bool) -> None:
+    def all(
+        self, systems: list[System], trials: list[ModuleType], rounds: int, histories: list[int], keep: bool
+    ) -> None:
         for system in systems:
             found = {"system": system.name, "profile": system.profile}
             self.run["systems"].append({**found, "versions": system.versions(), "settings": system.settings()})

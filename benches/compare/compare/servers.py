@@ -137,7 +137,11 @@ class Redis(Server):
 
     @staticmethod
     def version() -> str:
-        return subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout.split()[2].removeprefix("v=")
+        return (
+            subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True)
+            .stdout.split()[2]
+            .removeprefix("v=")
+        )
 
 
 class Postgres(Server):
@@ -162,7 +166,9 @@ class Postgres(Server):
 
     @classmethod
     def version(cls) -> str:
-        text = subprocess.run([cls.programs() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run(
+            [cls.programs() / "postgres", "--version"], capture_output=True, text=True, check=True
+        ).stdout
         return text.split()[2]
 
     def user(self) -> str | None:
@@ -175,7 +181,18 @@ class Postgres(Server):
             account = pwd.getpwnam("postgres")
             os.chown(self.folder, account.pw_uid, account.pw_gid)
             owner = {"user": "postgres", "group": account.pw_gid, "extra_groups": []}
-        command = [self.programs() / "initdb", "-D", self.data, "-U", "compare", "-A", "trust", "-E", "UTF8", "--no-locale"]
+        command = [
+            self.programs() / "initdb",
+            "-D",
+            self.data,
+            "-U",
+            "compare",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **owner)
 
     def command(self) -> list[str]:
@@ -210,7 +227,9 @@ class Postgres(Server):
 
     def results(self) -> Counter[int]:
         """Returns the number of result rows of each job."""
-        return Counter({int(job): int(count) for job, count in self.sql("select job, count(*) from result group by job")})
+        return Counter(
+            {int(job): int(count) for job, count in self.sql("select job, count(*) from result group by job")}
+        )
 
     def count(self) -> int:
         """Returns the number of result rows, over a connection that stays open."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 from .statistics import median
 
@@ -56,7 +56,9 @@ def notes(records: Iterable[dict]) -> list[str]:
         for note in record.get("notes", []):
             found[note] = None
         if "failed" in record:
-            found[f"{record['system']} ({record['profile']}), round {record['round']} failed: {record['failed']}"] = None
+            found[f"{record['system']} ({record['profile']}), round {record['round']} failed: {record['failed']}"] = (
+                None
+            )
     return list(found)
 
 
@@ -96,7 +98,9 @@ def report(run: dict, trials: list) -> str:
     text = ""
     for part in parts:
         # Notes are one list.
-        text += ("\n" if part.startswith("- ") and text.rstrip("\n").split("\n")[-1].startswith("- ") else "\n\n") + part
+        text += (
+            "\n" if part.startswith("- ") and text.rstrip("\n").split("\n")[-1].startswith("- ") else "\n\n"
+        ) + part
     return text.strip() + "\n"
 
 

@@ -30,10 +30,15 @@ class Table(unittest.TestCase):
             record("a", 2, values={"ms": 4.0, "left": None}),
         ]
         lines = table.test_table(TRIAL.COLUMNS, records).splitlines()
-        self.assertEqual(lines[2:], ["| a | no-loss | 2 | 3.0 (2.0 to 4.0) | 0 |", "| b | no-loss | 0 | failed: see the notes | – |"])
+        rows = ["| a | no-loss | 2 | 3.0 (2.0 to 4.0) | 0 |", "| b | no-loss | 0 | failed: see the notes | – |"]
+        self.assertEqual(lines[2:], rows)
 
     def test_notes_are_shown_once_and_name_failures(self):
-        records = [record("a", 1, values={}, notes=["x"]), record("a", 2, values={}, notes=["x"]), record("b", 1, failed="y")]
+        records = [
+            record("a", 1, values={}, notes=["x"]),
+            record("a", 2, values={}, notes=["x"]),
+            record("b", 1, failed="y"),
+        ]
         self.assertEqual(table.notes(records), ["x", "b (no-loss), round 1 failed: y"])
 
     def test_report_says_what_was_not_measured_and_where_the_rest_was(self):

@@ -57,7 +57,7 @@ class Kastrel(System):
 
     def settings(self) -> list[str]:
         return [
-            "kastrel serve --concurrency = slots; defaults: one settings profile, embedded database, each commit synced",
+            "kastrel serve --concurrency = slots; defaults: embedded database, each commit synced",
             "KASTREL_ALLOW_PRIVATE_TARGETS=true, KASTREL_LOG__LEVEL=warn",
         ]
 
@@ -79,7 +79,14 @@ class Kastrel(System):
         return [sys.executable, "-m", "kastrel_client"]
 
     def worker_command(self, number: int) -> list[str]:
-        return [str(self.program), "serve", "--listen", f"127.0.0.1:{self.port}", "--concurrency", str(self.place.slots)]
+        return [
+            str(self.program),
+            "serve",
+            "--listen",
+            f"127.0.0.1:{self.port}",
+            "--concurrency",
+            str(self.place.slots),
+        ]
 
     def is_worker_ready(self, number: int) -> bool:
         return self.api.is_ready()
@@ -171,7 +178,7 @@ class Web(Server):
     name = "kastrel-web"
     is_own = True
 
-    def __init__(self, folder: Path, system: "KastrelServers") -> None:
+    def __init__(self, folder: Path, system: KastrelServers) -> None:
         super().__init__(folder)
         self.system = system
 

@@ -22,7 +22,9 @@ class Procrastinate(QueueSystem):
     def settings(self) -> list[str]:
         lines = ["procrastinate worker --concurrency = slots, asynchronous job"]
         if self.profile == NO_LOSS:
-            lines.append("the documented periodic task retries stalled jobs, each minute; RetryStrategy(max_attempts=3)")
+            lines.append(
+                "the documented periodic task retries stalled jobs, each minute; RetryStrategy(max_attempts=3)"
+            )
         return lines + self.server_settings()
 
     def prepare(self) -> None:

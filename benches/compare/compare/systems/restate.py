@@ -21,7 +21,16 @@ class RestateServer(Server):
         self.admin, self.node = free_port(), free_port()
 
     def command(self) -> list[str]:
-        return [str(self.program), "--base-dir", str(self.folder / "data"), "--node-name", "compare", "--listen-mode", "tcp", "--no-logo"]
+        return [
+            str(self.program),
+            "--base-dir",
+            str(self.folder / "data"),
+            "--node-name",
+            "compare",
+            "--listen-mode",
+            "tcp",
+            "--no-logo",
+        ]
 
     def environment(self) -> dict[str, str]:
         return {

@@ -22,7 +22,10 @@ class Rq(QueueSystem):
         return {**self.python.versions(["rq", "redis", "psycopg"]), **self.server_versions()}
 
     def settings(self) -> list[str]:
-        lines = ["rq worker-pool --num-workers = slots --worker-class rq.worker.RoundRobinWorker; queues a and b", "job_timeout 14400 s"]
+        lines = [
+            "rq worker-pool --num-workers = slots --worker-class rq.worker.RoundRobinWorker; queues a and b",
+            "job_timeout 14400 s",
+        ]
         if self.profile == NO_LOSS:
             lines.append("Retry(max=3): a job of a dead worker is retried")
         return lines + self.server_settings()
