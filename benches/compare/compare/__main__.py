@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -76,6 +77,8 @@ def write(run: dict, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    # The servers and workers of a round end with this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     if options.list:
         print("systems:", ", ".join(system.name for system in systems.ALL))

@@ -12,6 +12,7 @@ The other operation is `cancel`, with a job.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
@@ -106,7 +107,8 @@ class Client:
         return self._process.pid
 
     def stop(self) -> None:
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

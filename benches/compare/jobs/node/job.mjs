@@ -3,6 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { openSync, closeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 
 const { COMPARE_SCANNER, COMPARE_RESULTS, DATABASE_URL } = process.env;
@@ -10,12 +11,25 @@ const pool = DATABASE_URL && new pg.Pool({ connectionString: DATABASE_URL, max: 
 // A lost connection of the pool is opened again.
 pool?.on("error", (error) => console.error(error.message));
 
+// How long, and after which pause, a job tries again to store its result.
+const storeLimitMs = 60_000;
+const storePauseMs = 200;
+
+// The scan is not thrown away because the database is away for a moment.
 async function store(job, pid, code) {
-  await pool.query({
-    name: "store",
-    text: "insert into result (job, pid, exit_code) values ($1, $2, $3)",
-    values: [job, pid, code],
-  });
+  const giveUp = Date.now() + storeLimitMs;
+  for (;;) {
+    try {
+      return await pool.query({
+        name: "store",
+        text: "insert into result (job, pid, exit_code) values ($1, $2, $3)",
+        values: [job, pid, code],
+      });
+    } catch (error) {
+      if (Date.now() > giveUp) throw error;
+      await sleep(storePauseMs);
+    }
+  }
 }
 
 // `signal` is the system's own signal that the job must end.

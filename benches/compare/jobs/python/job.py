@@ -11,6 +11,9 @@ import psycopg
 SCANNER = os.environ["COMPARE_SCANNER"]
 RESULTS = os.environ["COMPARE_RESULTS"]
 INSERT = "insert into result (job, pid, exit_code) values (%s, %s, %s)"
+# How long, and after which pause, a job tries again to store its result.
+STORE_LIMIT_S = 60
+STORE_PAUSE_S = 0.2
 
 _local = threading.local()
 
@@ -25,13 +28,22 @@ def log(job: int):
 
 
 def store(job: int, pid: int, code: int) -> None:
-    """Commits the result over the connection of this thread. It connects again if that is lost."""
-    connection = getattr(_local, "connection", None)
-    # A fork must not use the connection of its parent.
-    if connection is None or connection.closed or _local.owner != os.getpid():
-        connection = _local.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
-        _local.owner = os.getpid()
-    connection.execute(INSERT, (job, pid, code))
+    """Commits the result over the connection of this thread. The scan is not thrown away because the
+    database is away for a moment."""
+    give_up = time.monotonic() + STORE_LIMIT_S
+    while True:
+        try:
+            connection = getattr(_local, "connection", None)
+            # A fork must not use the connection of its parent.
+            if connection is None or connection.closed or _local.owner != os.getpid():
+                connection = _local.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+                _local.owner = os.getpid()
+            connection.execute(INSERT, (job, pid, code))
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(STORE_PAUSE_S)
 
 
 def run(job: int, target: str) -> None:

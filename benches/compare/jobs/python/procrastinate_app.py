@@ -1,8 +1,10 @@
 import asyncio
 import os
 import signal
+import time
 
 import procrastinate
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 import job
@@ -16,12 +18,24 @@ async def store(number: int, pid: int, code: int) -> None:
     global _pool
     if _pool is None:
         pool = AsyncConnectionPool(
-            os.environ["DATABASE_URL"], min_size=1, max_size=4, open=False, kwargs={"autocommit": True}
+            os.environ["DATABASE_URL"],
+            min_size=1,
+            max_size=4,
+            open=False,
+            kwargs={"autocommit": True},
         )
         await pool.open()
         _pool = pool
-    async with _pool.connection() as connection:
-        await connection.execute(job.INSERT, (number, pid, code))
+    give_up = time.monotonic() + job.STORE_LIMIT_S
+    while True:
+        try:
+            async with _pool.connection() as connection:
+                await connection.execute(job.INSERT, (number, pid, code))
+                return
+        except psycopg.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(job.STORE_PAUSE_S)
 
 
 @app.task(name="scan", retry=procrastinate.RetryStrategy(max_attempts=3) if no_loss else False)

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PgPool, PostgresStorage, queries};
@@ -17,6 +17,9 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 const QUEUE: &str = "scan";
+/// How long, and after which pause, a job tries again to store its result.
+const STORE_LIMIT: Duration = Duration::from_secs(60);
+const STORE_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Serialize, Deserialize)]
 struct Scan {
@@ -63,10 +66,8 @@ async fn worker(pool: PgPool) -> Result<(), BoxDynError> {
     };
     if is_no_loss() {
         let config = config.batch_size(slots).heartbeat_interval(Duration::from_secs(10)).missed_heartbeats(3);
-        let backend = PostgresStorage::new(&pool)
-            .with_config(config)
-            .with_pubsub()
-            .poll_with_interval(Duration::from_secs(1));
+        let backend =
+            PostgresStorage::new(&pool).with_config(config).with_pubsub().poll_with_interval(Duration::from_secs(1));
         let worker = WorkerBuilder::new(name).backend(backend).concurrency(slots).parallelize(tokio::spawn);
         worker.build(scan).run().await?;
     } else {
@@ -94,13 +95,19 @@ async fn run(pool: PgPool, scan: Scan) -> Result<(), BoxDynError> {
         .spawn()?;
     let pid = i32::try_from(child.id().ok_or("the scanner has no process id")?)?;
     let status = child.wait().await?;
-    sqlx::query("insert into result (job, pid, exit_code) values ($1, $2, $3)")
-        .bind(scan.job)
-        .bind(pid)
-        .bind(status.code().unwrap_or(128))
-        .execute(&pool)
-        .await?;
-    Ok(())
+    // The scan is not thrown away because the database is away for a moment.
+    let give_up = Instant::now() + STORE_LIMIT;
+    loop {
+        let insert = sqlx::query("insert into result (job, pid, exit_code) values ($1, $2, $3)")
+            .bind(scan.job)
+            .bind(pid)
+            .bind(status.code().unwrap_or(128));
+        match insert.execute(&pool).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > give_up => return Err(error.into()),
+            Err(_) => tokio::time::sleep(STORE_PAUSE).await,
+        }
+    }
 }
 
 async fn client(pool: PgPool) -> Result<(), BoxDynError> {
