@@ -75,17 +75,24 @@ def pss_mb(pids: Iterable[int]) -> float:
     return total / 1024
 
 
-def switches(pids: Iterable[int]) -> int:
-    """Returns the context switches of all threads so far, each of which is a wake-up before."""
-    total = 0
+def switches(pids: Iterable[int]) -> dict[tuple[int, int], int]:
+    """Returns the context switches of each thread so far, each of which is a wake-up before."""
+    found = {}
     for pid in pids:
         for status in Path(f"/proc/{pid}/task").glob("*/status"):
             try:
                 text = status.read_text()
             except OSError:
                 continue
-            total += sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
-    return total
+            lines = [line for line in text.splitlines() if "ctxt_switches" in line]
+            found[pid, int(status.parent.name)] = sum(int(line.split()[1]) for line in lines)
+    return found
+
+
+def fresh_switches(before: dict[tuple[int, int], int], now: dict[tuple[int, int], int]) -> int:
+    """Returns the switches between two looks. A thread that began in between counts from 0; what one
+    that ended did in its last moments is not known."""
+    return sum(count - before.get(thread, 0) for thread, count in now.items())
 
 
 def send(pids: Iterable[int], what: signal.Signals) -> None:

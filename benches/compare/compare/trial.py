@@ -56,6 +56,7 @@ class Tail:
         self.path = path
         self.events: list[Event] = []
         self._offset = 0
+        self._finished: set[int] = set()
 
     def read(self) -> list[Event]:
         if self.path.exists() and self.path.stat().st_size > self._offset:
@@ -64,8 +65,15 @@ class Tail:
                 fresh = log.read()
             fresh = fresh[: fresh.rfind(b"\n") + 1]
             self._offset += len(fresh)
-            self.events.extend(journal.parse(fresh.decode()))
+            events = journal.parse(fresh.decode())
+            self.events.extend(events)
+            self._finished.update(event.job for event in events if event.kind == "finish")
         return self.events
+
+    def is_finished(self, job: int) -> bool:
+        """Whether a process of the job ran to its end."""
+        self.read()
+        return job in self._finished
 
     def count(self, kind: str) -> int:
         return sum(event.kind == kind for event in self.read())
@@ -90,15 +98,16 @@ def start_latencies(system: System, count: int) -> tuple[list[float], list[float
     """Submits jobs one after the other. Returns the milliseconds from each call to the first
     instruction of the scanner, and to the answer."""
     tail = Tail(system.place.log)
-    first = len(tail.read())
-    finished, rows = tail.count("finish"), system.count()
+    rows = system.count()
     starts, answers = [], []
     submissions = []
     for number in range(1, count + 1):
-        submissions.append(system.client.submit(INSTANT))
-        tail.wait("a single job", "finish", finished + number, 120)
+        submission = system.client.submit(INSTANT)
+        submissions.append(submission)
+        # Looks at a file alone while the job starts: a query would disturb it.
+        processes.until("a single job", lambda job=submission.job: tail.is_finished(job), 120, 0.001)
         stored(system, rows + number, 60, 0.002)
-    began = journal.first_starts(tail.events[first:])
+    began = journal.first_starts(tail.events)
     for submission in submissions:
         starts.append((began[submission.job] - submission.called_ns) / 1e6)
         answers.append((submission.answered_ns - submission.called_ns) / 1e6)

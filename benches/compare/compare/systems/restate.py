@@ -38,6 +38,8 @@ class RestateServer(Server):
             "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{self.admin}",
             "RESTATE_BIND_ADDRESS": f"127.0.0.1:{self.node}",
             "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{self.node}/",
+            # The limit holds for each partition.
+            "RESTATE_DEFAULT_NUM_PARTITIONS": "1",
             "RESTATE_WORKER__INVOKER__CONCURRENT_INVOCATIONS_LIMIT": str(self.slots),
             "RESTATE_LOG_FILTER": "warn",
             "RESTATE_DISABLE_TELEMETRY": "true",
@@ -74,7 +76,7 @@ class Restate(NodeSystem):
     max_workers = 1
 
     def settings(self) -> list[str]:
-        lines = ["worker.invoker.concurrent-invocations-limit = slots; the job is one ctx.run"]
+        lines = ["worker.invoker.concurrent-invocations-limit = slots, for its one partition; the job is one ctx.run"]
         if self.profile == NO_LOSS:
             lines.append("inactivityTimeout and abortTimeout 4 h: longer than the longest job")
         return [*lines, "Restate server: one node, embedded store", *self.server_settings()]

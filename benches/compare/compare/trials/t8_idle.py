@@ -18,6 +18,7 @@ COLUMNS = [
 WORKERS = 1
 LOCKS = False
 SETTLE_S = 10
+LOOK_S = 1
 
 
 def run(system: System, sizes: Sizes) -> Result:
@@ -27,10 +28,16 @@ def run(system: System, sizes: Sizes) -> Result:
     servers = system.server_pids()
     begin = time.monotonic()
     before, before_servers = processes.switches(own), processes.switches(servers)
-    time.sleep(sizes.idle_s)
+    of_own = of_servers = 0.0
+    # Threads of a pool come and go, so one look at the end would miss some.
+    while time.monotonic() - begin < sizes.idle_s:
+        time.sleep(LOOK_S)
+        now, now_servers = processes.switches(own), processes.switches(servers)
+        of_own += processes.fresh_switches(before, now)
+        of_servers += processes.fresh_switches(before_servers, now_servers)
+        before, before_servers = now, now_servers
     took = time.monotonic() - begin
-    of_own = (processes.switches(own) - before) / took
-    of_servers = (processes.switches(servers) - before_servers) / took
+    of_own, of_servers = of_own / took, of_servers / took
     memory, memory_of_servers = processes.pss_mb(own), processes.pss_mb(servers)
     return Result(
         {

@@ -5,7 +5,7 @@ import time
 from .. import processes
 from ..statistics import median, percentile
 from ..system import System
-from ..trial import INSTANT, Column, Result, Sizes, Tail, start_latencies, warm_up
+from ..trial import INSTANT, Column, Result, Sizes, Tail, start_latencies, stored, warm_up
 
 NAME = "T9"
 TITLE = "With finished jobs in the store"
@@ -27,18 +27,18 @@ def run(system: System, sizes: Sizes) -> Result:
         return Result(dict.fromkeys(("median", "p99", "memory", "disk", "restart")), [f"{system.name}: not measured"])
     warm_up(system)
     system.store_finished(sizes.history)
-    tail = Tail(system.place.log)
-    finished = tail.count("finish")
     # Jobs run in order, so this one is the last.
+    rows = system.count()
     system.client.submit(INSTANT)
-    tail.wait("the last job", "finish", finished + 1, FILL_LIMIT_S)
+    stored(system, rows + 1, FILL_LIMIT_S, 0.1)
     warm_up(system)
     starts, _ = start_latencies(system, min(SINGLES, sizes.singles))
     memory = processes.pss_mb([*system.own_pids(), *system.server_pids()])
     disk = system.disk_mb()
     processes.end(system.workers[0])
-    begin = time.monotonic()
+    tail = Tail(system.place.log)
     starts_before = tail.count("start")
+    begin = time.monotonic()
     system.start_worker(0)
     system.client.submit(INSTANT)
     tail.wait("the first job after the restart", "start", starts_before + 1, 600)
