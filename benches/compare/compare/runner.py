@@ -57,7 +57,9 @@ class Runner:
         self.scanner, self.data, self.slots, self.sizes = scanner, data, slots, sizes
         now = datetime.datetime.now(datetime.UTC)
         self.output = results / f"{now:%Y-%m-%d-%H%M%S}.json"
-        shown = ", ".join(f"{name} {value}" for name, value in {"slots": slots, **asdict(sizes)}.items())
+        shown = ", ".join(
+            f"{name} {value}" for name, value in {"slots": slots, **asdict(sizes)}.items() if name != "history"
+        )
         self.run = {
             "machine": machine(data),
             "date": f"{now:%Y-%m-%d %H:%M} UTC",

@@ -33,7 +33,10 @@ class Apalis(QueueSystem):
                 " max_attempts 3"
             )
         else:
-            lines.append("polling; heartbeat 30 s, 10 missed heartbeats, max_attempts 25 (defaults)")
+            lines.append(
+                "the storage of the basic example, without LISTEN or a polling strategy; heartbeat 30 s,"
+                " 10 missed heartbeats, max_attempts 25 (defaults)"
+            )
         return lines + self.server_settings()
 
     def program(self, part: str) -> list[str]:

@@ -45,7 +45,8 @@ def run(system: System, sizes: Sizes) -> Result:
         time.sleep(random_moments.uniform(0.05, 2 * JOB_MS / 1000 - 0.2))
         system.kill_worker(0)
         killed_ns = time.monotonic_ns()
-        running = journal.interrupted(tail.read(), killed_ns)
+        # Processes of earlier rounds that a kill ended have no end in the log either.
+        running = {job: pid for job, pid in journal.interrupted(tail.read(), killed_ns).items() if job in jobs}
         interrupted += len(running)
         kills.append((killed_ns, running))
         with ThreadPoolExecutor(1) as pool:

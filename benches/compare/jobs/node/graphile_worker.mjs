@@ -1,10 +1,14 @@
 import { EventEmitter } from "node:events";
-import { makeWorkerUtils, run as start } from "graphile-worker";
+import { Logger, makeWorkerUtils, run as start } from "graphile-worker";
 import pg from "pg";
 import { isNoLoss, run, slots } from "./job.mjs";
 
 const connectionString = process.env.DATABASE_URL;
 const events = new EventEmitter();
+// Errors and warnings, as the other workers log.
+const logger = new Logger(() => (level, message) => {
+  if (level === "error" || level === "warning") console.error(message);
+});
 
 if (isNoLoss) {
   // The documentation's advice: unlock the jobs of workers that are known to be dead. Those are the
@@ -23,6 +27,7 @@ if (isNoLoss) {
 const runner = await start({
   connectionString,
   events,
+  logger,
   concurrency: slots,
   taskList: { scan: async ({ job, target }, helpers) => run(job, target, helpers.abortSignal) },
 });
