@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,9 +115,12 @@ def start_latencies(system: System, count: int) -> tuple[list[float], list[float
     return starts, answers
 
 
-def settle(system: System, jobs: list[int], limit_s: float) -> tuple[float, int]:
+def settle(system: System, jobs: list[int], limit_s: float, job_s: float) -> tuple[float, int]:
     """Waits until each of the jobs has a result, and starts ended workers again meanwhile. Returns the
-    seconds, also if the limit was reached, and the number of workers that had ended."""
+    seconds, also if the limit was reached, and the number of workers that had ended.
+
+    Then waits for the end of scanners that still run, for at most the time of a job: a second process
+    of a job shows only then whether it runs to its end."""
     begin = time.monotonic()
     revived = 0
     open_jobs = set(jobs)
@@ -125,4 +129,7 @@ def settle(system: System, jobs: list[int], limit_s: float) -> tuple[float, int]
         open_jobs -= set(system.results(sorted(open_jobs)))
         if open_jobs:
             time.sleep(0.1)
-    return time.monotonic() - begin, revived
+    took = time.monotonic() - begin
+    with contextlib.suppress(processes.TimedOut):
+        processes.until("the end of all scanners", lambda: not system.scanners(), job_s + 1, 0.05)
+    return took, revived

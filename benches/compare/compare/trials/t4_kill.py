@@ -55,7 +55,7 @@ def run(system: System, sizes: Sizes) -> Result:
             # Only the processes from before the kill: the new worker may have started others.
             orphans |= {(killed_ns, pid) for pid in set(running.values()) & system.scanners()}
             restart.result()
-        settle(system, jobs, sizes.kill_limit_s)
+        settle(system, jobs, sizes.kill_limit_s, JOB_MS / 1000)
     events = tail.read()
     for killed_ns, running in kills:
         recoveries += journal.recoveries(events, running, killed_ns).values()

@@ -55,7 +55,7 @@ def run(system: System, sizes: Sizes) -> Result:
     frozen_ns = time.monotonic_ns()
     time.sleep(sizes.freeze_s)
     processes.send(frozen, signal.SIGCONT)
-    settle(system, jobs, MORE_S + sizes.kill_limit_s)
+    settle(system, jobs, MORE_S + sizes.kill_limit_s, sizes.freeze_s + MORE_S)
     events = tail.read()
     outcome = journal.outcome(events, jobs, system.results(jobs))
     again = journal.recoveries(events, jobs, frozen_ns)

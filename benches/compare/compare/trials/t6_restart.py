@@ -22,6 +22,7 @@ COLUMNS = [
 WORKERS = 1
 LOCKS = True
 CALLS_PER_SECOND = 10
+JOB_MS = 200
 
 
 def run(system: System, sizes: Sizes) -> Result:
@@ -31,7 +32,7 @@ def run(system: System, sizes: Sizes) -> Result:
 
     def call() -> int | None:
         try:
-            return system.client.submit("200ms.test").job
+            return system.client.submit(f"{JOB_MS}ms.test").job
         except Refused:
             return None
 
@@ -60,7 +61,7 @@ def run(system: System, sizes: Sizes) -> Result:
                 refused += 1
             else:
                 accepted.append(job)
-    took, more = settle(system, accepted, sizes.kill_limit_s)
+    took, more = settle(system, accepted, sizes.kill_limit_s, JOB_MS / 1000)
     tail = Tail(system.place.log)
     outcome = journal.outcome(tail.read(), accepted, system.results(accepted))
     restarted = " and ".join(name for name in names if name)
