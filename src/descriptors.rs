@@ -13,9 +13,13 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 static AT_START: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the soft limit to the hard limit.
+///
+/// The database engine reads the load of all processes of the machine with `sysinfo`, which would
+/// keep a descriptor open for each of them and for each of their threads: up to half of the limit.
 pub fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let limit = AT_START.get_or_init(|| limit);
+    sysinfo::set_open_files_limit(0);
     if limit.current == limit.maximum {
         return;
     }
