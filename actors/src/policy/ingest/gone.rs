@@ -166,6 +166,10 @@ impl<'a> Memory<'a> {
     pub fn target(&self, stored: Option<&TargetRecord>, computed: Option<TargetRecord>) -> Option<TargetRecord> {
         let Some(stored) = stored else { return computed };
         let is_gone = |order: &ScanOrder| self.is_gone(order.scan);
+        // A scan that may have ended before a plugin does not have it. If no scan that was read has
+        // it either, only the stored row knows of the plugin.
+        let is_said =
+            |(order, check): &(ScanOrder, Check)| is_gone(order) || (*check == Check::Cancelled && self.left.is_none());
         let has_scans = computed.is_some() || is_gone(&stored.last_scan);
         let mut target = match computed {
             Some(computed) => TargetRecord {
@@ -178,7 +182,7 @@ impl<'a> Memory<'a> {
         };
         for (plugin, last) in &stored.checks {
             let complete = last.complete.filter(is_gone);
-            let newest = Some(last.newest).filter(|(order, _)| is_gone(order));
+            let newest = Some(last.newest).filter(is_said);
             let Some(newest) = newest.or(complete.map(|order| (order, Check::Completed))) else { continue };
             let known = target.checks.entry(plugin.clone()).or_insert(crate::model::LastCheck { complete, newest });
             known.complete = known.complete.max(complete);

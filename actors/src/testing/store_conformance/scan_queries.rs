@@ -217,8 +217,8 @@ pub async fn a_list_is_filtered_by_plugin_with_findings<H: StoreHarness>(world: 
     }
 }
 
-/// Only scans with exactly this tag, with every other filter and in every order, while they have it,
-/// and in the project in which they are.
+/// Only scans with exactly this tag, with every other filter and in every order, while they have
+/// it, and in the project in which they are.
 pub async fn a_list_is_filtered_by_tag<H: StoreHarness>(world: World<H>) {
     world.register("a").await;
     for number in 1..=6_u64 {
