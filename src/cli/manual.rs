@@ -1,9 +1,8 @@
 //! `kastrel completions` and `kastrel man`: the completion scripts and the manual pages, generated
 //! from the grammar of the command line.
 
-use clap::CommandFactory as _;
+use clap::Command;
 
-use super::Cli;
 use super::args::{CompletionsArgs, ManArgs};
 use super::context::Context;
 use super::error::CliError;
@@ -12,13 +11,17 @@ use super::exit::Exit;
 /// The name of the program in scripts and pages.
 const PROGRAM: &str = "kastrel";
 
-/// Prints the completion script for a shell.
+/// Prints the completion script for a shell. `grammar` is the grammar of the command line.
 ///
 /// # Errors
 /// The output cannot be written.
-pub(super) fn completions(args: &CompletionsArgs, context: &mut Context) -> Result<Exit, CliError> {
+pub(super) fn completions(
+    args: &CompletionsArgs,
+    mut grammar: Command,
+    context: &mut Context,
+) -> Result<Exit, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), PROGRAM, &mut script);
+    clap_complete::generate(args.shell, &mut grammar, PROGRAM, &mut script);
     context.output.bytes(&script)?;
     Ok(Exit::Done)
 }
@@ -27,22 +30,24 @@ pub(super) fn completions(args: &CompletionsArgs, context: &mut Context) -> Resu
 ///
 /// # Errors
 /// The folder or a page cannot be written.
-pub(super) fn pages(args: &ManArgs) -> Result<Exit, CliError> {
+pub(super) fn pages(args: &ManArgs, grammar: Command) -> Result<Exit, CliError> {
     std::fs::create_dir_all(&args.output)?;
-    clap_mangen::generate_to(Cli::command(), &args.output)?;
+    clap_mangen::generate_to(grammar, &args.output)?;
     Ok(Exit::Done)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
     use clap_complete::Shell;
 
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn each_command_has_a_manual_page_without_hidden_commands() {
         let folder = tempfile::tempdir().unwrap();
-        pages(&ManArgs { output: folder.path().join("man1") }).unwrap();
+        pages(&ManArgs { output: folder.path().join("man1") }, Cli::command()).unwrap();
         let page = |name: &str| std::fs::read_to_string(folder.path().join("man1").join(name)).ok();
         let command = Cli::command();
         for one in command.get_subcommands() {

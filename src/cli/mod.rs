@@ -75,7 +75,7 @@ use args::{
     ScanArgs, ScanNoteArgs, ScanTagArgs, ServeArgs, ServiceAccountCommand, ShareCommand, TargetCommand, TokenCommand,
     TransferArgs, UserCommand, WorkerArgs,
 };
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use context::Context;
 use error::{CliError, chain};
 use exit::Exit;
@@ -279,8 +279,8 @@ pub async fn dispatch(command: Command, context: &mut Context) -> Result<Exit, C
         Command::Whoami(args) => whoami::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Config(ConfigCommand::Show { json, serve }) => config::show(&serve, json, context),
-        Command::Completions(args) => manual::completions(&args, context),
-        Command::Man(args) => manual::pages(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command(), context),
+        Command::Man(args) => manual::pages(&args, Cli::command()),
         // Only reached if something is in front of the word; otherwise main passes all arguments on
         // to the scanner.
         Command::Scanner { .. } => Err(CliError::Usage("`scanner` must be the first argument".into())),

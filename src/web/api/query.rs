@@ -30,7 +30,7 @@ impl<'a> Reader<'a> {
         self.errors.push(FieldError::new(name, message));
     }
 
-    /// Returns the values of a parameter without the spaces around them, and without the empty ones.
+    /// Returns the values of a parameter without the spaces around them, but for the empty ones.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.sent(name).map(str::trim).filter(|value| !value.is_empty())
     }
