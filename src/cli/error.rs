@@ -92,6 +92,12 @@ pub enum CliError {
     /// The database has lost rows or is damaged.
     #[error(transparent)]
     Storage(Box<dyn Error + Send + Sync>),
+    /// The working directory was removed, or cannot be read.
+    #[error("failed to read the working directory")]
+    Directory(#[source] io::Error),
+    /// The handlers of the process's signals could not be installed.
+    #[error("failed to install the signal handlers")]
+    Signals(#[source] io::Error),
     /// The result could not be written.
     #[error("failed to write the output")]
     Output(#[from] io::Error),
@@ -123,6 +129,8 @@ impl CliError {
             | Self::NotLoggedIn(_)
             | Self::NoShare(..)
             | Self::App(_)
+            | Self::Directory(_)
+            | Self::Signals(_)
             | Self::Output(_) => Exit::Failed,
         }
     }

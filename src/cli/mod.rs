@@ -214,13 +214,13 @@ pub async fn run(args: Vec<OsString>, host: Arc<dyn AppHost>) -> ExitCode {
         }
     };
     let mut output = Output::standard(&env);
-    let world = std::env::current_dir().and_then(|directory| {
-        interrupt::let_large_writes_fail()?;
-        Ok((directory, Interrupts::of_process()?))
+    let world = std::env::current_dir().map_err(CliError::Directory).and_then(|directory| {
+        let signals = interrupt::let_large_writes_fail().and_then(|()| Interrupts::of_process());
+        signals.map(|interrupts| (directory, interrupts)).map_err(CliError::Signals)
     });
     let (directory, interrupts) = match world {
         Ok(world) => world,
-        Err(error) => return finish(Err(error.into()), &mut output).into(),
+        Err(error) => return finish(Err(error), &mut output).into(),
     };
     let mut context = Context { env, directory, output, interrupts, host };
     let result = dispatch(cli.command, &mut context).await;

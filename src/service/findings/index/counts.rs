@@ -154,8 +154,8 @@ impl<'t> Counts<'t> {
         let text = |text: &&str| (*text).to_owned();
         let kept = |values: &[String], value: &str| values.iter().any(|one| one == value);
         vec![
-            facet("severity", severities.map(|(severity, count)| (severity.name().to_owned(), count)), |_| true),
-            facet("status", statuses.map(|(status, count)| (status.name().to_owned(), count)), |_| true),
+            scale("severity", severities.map(|(severity, count)| (severity.name().to_owned(), count))),
+            scale("status", statuses.map(|(status, count)| (status.name().to_owned(), count))),
             facet("plugin", named(&table.plugins, &self.plugins), |value| filter.plugins.contains(value)),
             facet("category", named(&table.categories, &self.categories), |value| filter.categories.contains(value)),
             facet("target", targets.iter().map(|(name, count)| (text(name), *count)), |value| {
@@ -168,9 +168,9 @@ impl<'t> Counts<'t> {
             facet("project", self.projects.iter().map(|(project, count)| (project.to_string(), *count)), |value| {
                 filter.projects.iter().any(|project| project.to_string() == value)
             }),
-            facet("new", days(&self.new), |_| true),
-            facet("age", days(&self.ages), |_| true),
-            facet("is", flags.map(|(flag, count)| (flag.name().to_owned(), count)), |_| true),
+            scale("new", days(&self.new)),
+            scale("age", days(&self.ages)),
+            scale("is", flags.map(|(flag, count)| (flag.name().to_owned(), count))),
         ]
     }
 }
@@ -181,8 +181,14 @@ fn add(counts: &mut [usize], number: Name) {
     }
 }
 
-/// Creates a facet: the values with findings, most first, and of many values those that are in the
-/// filter and the largest others.
+/// Creates a facet whose values have an order of their own, such as worst first: those with
+/// findings, in this order.
+fn scale(name: &'static str, values: impl IntoIterator<Item = (String, usize)>) -> Facet {
+    Facet { name, values: values.into_iter().filter(|(_, count)| *count > 0).collect() }
+}
+
+/// Creates a facet of names: the values with findings, most first, and of many values those that
+/// are in the filter and the largest others.
 fn facet(
     name: &'static str,
     values: impl IntoIterator<Item = (String, usize)>,

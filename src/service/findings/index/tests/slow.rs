@@ -233,6 +233,16 @@ pub(super) fn slow_facet(
         }
     }
     let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
-    counts.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    let scale: Vec<String> = match name {
+        "severity" => Severity::ALL.iter().map(|severity| severity.name().to_owned()).collect(),
+        "status" => Status::ALL.iter().map(|status| status.name().to_owned()).collect(),
+        "is" => FindingFlag::ALL.iter().map(|flag| flag.name().to_owned()).collect(),
+        "new" | "age" => (0..=365).map(|days| format!("{days}d")).collect(),
+        _ => {
+            counts.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+            return counts;
+        }
+    };
+    counts.sort_by_key(|(value, _)| scale.iter().position(|one| one == value).unwrap());
     counts
 }
