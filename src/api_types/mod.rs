@@ -70,7 +70,10 @@ pub use notes::{NewFilterBody, SavedFilterBody, SavedFilterList, ScanNotesBody, 
 pub use plugins::{Catalogue, SettingBody};
 pub use problem::ProblemBody;
 pub use queue::{BlockerBody, PauseBody, QueueBody, WaitingBody};
-pub use scan_list::{AcceptedScan, ExportItem, RerunBody, RerunChoice, ScanList, ScanListParams, UnreadableScan};
+pub use scan_list::{
+    AcceptedScan, BatchBody, BatchItem, BatchResult, ExportItem, RerunBody, RerunChoice, ScanList, ScanListParams,
+    UnreadableScan,
+};
 pub use scans::{
     AttemptBody, PluginBody, ReportsBody, RequestBody, ScanDetail, ScanProgress, ScanSummary, StatusBody, error_of,
 };

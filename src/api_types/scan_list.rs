@@ -1,9 +1,11 @@
 //! Lists and exports of scans, and the responses to a submission.
 
+use kastrel_actors::model::ScanRequestDraft;
 use kastrel_actors::service::RerunPlugins;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::problem::ProblemBody;
 use super::scans::{ScanDetail, ScanSummary};
 
 /// A page of scans.
@@ -145,6 +147,41 @@ pub struct AcceptedScan {
     #[serde(default)]
     #[schema(required = true)]
     pub warnings: Vec<String>,
+}
+
+/// The scans of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Batch)]
+pub struct BatchBody {
+    /// 1 to 500 scans. All are checked before the first one is stored.
+    #[schema(min_items = 1, max_items = 500)]
+    pub scans: Vec<ScanRequestDraft>,
+}
+
+/// The results of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BatchResult {
+    /// How many scans are accepted and stored.
+    pub accepted: usize,
+    /// The result of each scan, in the order of the request.
+    pub scans: Vec<BatchItem>,
+}
+
+/// The result of one scan of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BatchItem {
+    /// The target, as submitted.
+    pub target: String,
+    /// The scan's number; null if it was not accepted.
+    pub scan_id: Option<u64>,
+    /// Whether this request created the scan. False if it was not accepted, or if an earlier
+    /// request with the same idempotency key created it.
+    pub created: bool,
+    /// The warnings, as in the response to a single submission.
+    pub warnings: Vec<String>,
+    /// Why the scan was not accepted; null if it was.
+    pub problem: Option<ProblemBody>,
 }
 
 /// The options of a rerun, besides those of the repeated scan.

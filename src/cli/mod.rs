@@ -49,6 +49,7 @@ mod queue;
 mod ready;
 mod restore;
 mod scan;
+mod scan_batch;
 mod scan_exports;
 mod secret_file;
 mod serve;

@@ -1,7 +1,7 @@
-//! `kastrel scan`: runs one scan and follows it to its end.
+//! `kastrel scan`: runs one scan and follows it to its end, or submits those of a file.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{CancelledBy, ScanId, ScanStatus};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanRequestDraft, ScanStatus};
 use serde::Serialize;
 
 use super::args::ScanArgs;
@@ -15,10 +15,10 @@ use super::interrupt::Interrupts;
 use super::output::Output;
 use super::progress::Progress;
 use super::scan_exports::ScanExports;
-use super::secret_file;
 use super::summary::summary;
 use super::text::{brief, plain};
 use super::view::ScanView;
+use super::{scan_batch, secret_file};
 use crate::sentence::sentence;
 
 /// The JSON output at the end.
@@ -69,6 +69,13 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
         secrets = secrets(args) => secrets?,
         () = context.interrupts.next() => return Ok(Exit::Interrupted),
     };
+    let targets = match &args.file {
+        None => None,
+        Some(file) => tokio::select! {
+            targets = scan_batch::read(file.clone()) => Some(targets?),
+            () = context.interrupts.next() => return Ok(Exit::Interrupted),
+        },
+    };
     let opener = context.opener();
     let open = async {
         let server = &args.server;
@@ -91,7 +98,10 @@ pub(super) async fn run(args: &ScanArgs, context: &mut Context) -> Result<Exit, 
             .output
             .note("note: The server or its workers use their own scanner; --kast and --scanner have no effect there");
     }
-    let ended = submit_and_follow(args, secrets, exports, context, &session).await;
+    let ended = match targets {
+        None => submit_and_follow(args, secrets, exports, context, &session).await,
+        Some(targets) => scan_batch::submit(args, secrets, &targets, context, &session).await.map(Ended::Exit),
+    };
     match ended {
         // Dropping the session kills its scan, as the second interrupt requests.
         Ok(Ended::Abandoned) => Ok(Exit::Interrupted),
@@ -119,13 +129,7 @@ async fn submit_and_follow(
     context: &mut Context,
     session: &Session,
 ) -> Result<Ended, CliError> {
-    let mut draft = args.draft();
-    draft.overrides.extend(secrets);
-    for name in args.exposed() {
-        context.output.note(&format!(
-            "warning: The value of {name} is visible in the process list; use --set-secret {name}=FILE"
-        ));
-    }
+    let draft = draft(args, secrets, context);
     let answer = session.backend.submit(&draft).await?;
     if let Some(warning) = &answer.warning {
         context.output.note(&format!("warning: {}", sentence(&brief(warning, 500))));
@@ -196,6 +200,18 @@ async fn submit_and_follow(
             Ok(Ended::Exit(exit))
         }
     }
+}
+
+/// Returns the request, and warns of settings that others can read.
+pub(super) fn draft(args: &ScanArgs, secrets: Vec<String>, context: &mut Context) -> ScanRequestDraft {
+    let mut draft = args.draft();
+    draft.overrides.extend(secrets);
+    for name in args.exposed() {
+        context.output.note(&format!(
+            "warning: The value of {name} is visible in the process list; use --set-secret {name}=FILE"
+        ));
+    }
+    draft
 }
 
 /// Reads the settings of `--set-secret`.

@@ -129,8 +129,8 @@ impl ScanExports {
 
 /// Returns the target of the scan as its findings have it.
 fn target_of(args: &ScanArgs) -> Result<Origin, CliError> {
-    let target: Target =
-        args.target.trim().parse().map_err(|error: TargetError| CliError::Usage(format!("target: {error}")))?;
+    let text = args.target.as_deref().unwrap_or_default().trim();
+    let target: Target = text.parse().map_err(|error: TargetError| CliError::Usage(format!("target: {error}")))?;
     Origin::of_target(&target.to_string()).map_err(|error| CliError::Usage(format!("target: {error}")))
 }
 

@@ -14,28 +14,15 @@ use crate::sentence::sentence;
 
 /// Renders a problem for the clients of `path`: JSON for programs, a page for people.
 pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, reader: &Reader<'_>) -> Response {
-    let (status, slug, title) = problem.kind.about();
-    let trace_id = trace.trace_id();
-    problem.log(path, &trace_id);
-    // The response is small, however large the request was.
-    let (detail, instance) = (shortened(&problem.detail, MOST_DETAIL), shortened(path, MOST_NAME));
-    // A detail that begins with the name of a field keeps that name as it is.
-    let detail = if problem.errors.is_empty() { sentence(&detail) } else { detail.into_owned() };
+    let body = problem_body(problem, path, trace);
+    let status = problem.status();
     let mut response = if is_for_programs(path) {
-        let body = ProblemBody {
-            kind: format!("urn:kastrel:problem:{slug}"),
-            title: title.to_owned(),
-            status: status.as_u16(),
-            detail,
-            instance: instance.into_owned(),
-            trace_id,
-            errors: problem.errors.clone(),
-        };
         let mut response = (status, Json(body)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     } else {
-        (status, ErrorPage::new(status.as_u16(), title, &detail, trace_id, reader, path)).into_response()
+        let title = problem.kind.about().2;
+        (status, ErrorPage::new(status.as_u16(), title, &body.detail, body.trace_id, reader, path)).into_response()
     };
     if let Some(seconds) = problem.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -48,6 +35,26 @@ pub(crate) fn render(problem: &Problem, path: &str, trace: &TraceContext, reader
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Renders a problem as JSON, and writes a failure of the server to the log.
+pub(crate) fn problem_body(problem: &Problem, path: &str, trace: &TraceContext) -> ProblemBody {
+    let (status, slug, title) = problem.kind.about();
+    let trace_id = trace.trace_id();
+    problem.log(path, &trace_id);
+    // The response is small, however large the request was.
+    let (detail, instance) = (shortened(&problem.detail, MOST_DETAIL), shortened(path, MOST_NAME));
+    // A detail that begins with the name of a field keeps that name as it is.
+    let detail = if problem.errors.is_empty() { sentence(&detail) } else { detail.into_owned() };
+    ProblemBody {
+        kind: format!("urn:kastrel:problem:{slug}"),
+        title: title.to_owned(),
+        status: status.as_u16(),
+        detail,
+        instance: instance.into_owned(),
+        trace_id,
+        errors: problem.errors.clone(),
+    }
 }
 
 #[cfg(test)]

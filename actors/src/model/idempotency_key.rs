@@ -29,6 +29,15 @@ impl IdempotencyKey {
             }
         }
     }
+
+    /// Returns the key of one scan of a batch that was submitted with this key: the key, a slash
+    /// and the place of the scan, counted from 0.
+    ///
+    /// # Errors
+    /// The key would be too long.
+    pub fn at(&self, place: usize) -> Result<Self, IdempotencyKeyError> {
+        format!("{}/{place}", self.0).parse()
+    }
 }
 
 impl std::str::FromStr for IdempotencyKey {

@@ -1,9 +1,10 @@
-//! Submissions: the checks of a draft, the place in the queue, and the repetition of a scan.
+//! Submissions: the checks of a draft, of a batch of drafts, and the place in the queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tracing::warn;
 
 use super::scans::ScanService;
@@ -75,6 +76,15 @@ pub enum SubmitError {
     Store(#[from] StoreError),
 }
 
+/// A submission that passed all checks, and is not stored yet.
+struct Checked {
+    scan: NewScan,
+    notes: Vec<String>,
+}
+
+/// How many scans of a batch are committed at once, so that they share the writes to the disk.
+const BATCH_COMMITS: usize = 8;
+
 impl ScanService {
     /// Checks and accepts a scan, and counts it against the share of `client`. When this returns
     /// `Ok`, the scan is committed. A second submission of the same principal with the same key
@@ -90,6 +100,50 @@ impl ScanService {
         draft: &ScanRequestDraft,
         idempotency_key: Option<&IdempotencyKey>,
     ) -> Result<Accepted, SubmitError> {
+        let Checked { scan, notes } = self.prepare(context, draft, idempotency_key).await?;
+        self.accept(client, scan, notes).await
+    }
+
+    /// Checks all drafts, and accepts them if all pass. Each draft has the key of its place in the
+    /// batch ([`IdempotencyKey::at`]). Returns a result for each draft, in their order: an error is
+    /// a limit of the queue that was reached meanwhile, a used key, or a failure of the store.
+    ///
+    /// # Errors
+    /// The drafts that do not pass their checks, by their places. Nothing was stored.
+    pub async fn submit_all(
+        &self,
+        context: &RequestContext,
+        client: Client,
+        drafts: &[ScanRequestDraft],
+        idempotency_key: Option<&IdempotencyKey>,
+    ) -> Result<Vec<Result<Accepted, SubmitError>>, Vec<(usize, SubmitError)>> {
+        let (mut checked, mut refused) = (Vec::new(), Vec::new());
+        for (place, draft) in drafts.iter().enumerate() {
+            let prepared = match idempotency_key.map(|key| key.at(place)).transpose() {
+                Ok(key) => self.prepare(context, draft, key.as_ref()).await,
+                Err(why) => Err(SubmitError::Invalid(vec![FieldError::new("Idempotency-Key", why.to_string())])),
+            };
+            match prepared {
+                Ok(one) => checked.push(one),
+                // The others would wait for the store as well.
+                Err(error @ SubmitError::Store(_)) => return Err(vec![(place, error)]),
+                Err(error) => refused.push((place, error)),
+            }
+        }
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        let accept = |Checked { scan, notes }| self.accept(client, scan, notes);
+        Ok(stream::iter(checked).map(accept).buffered(BATCH_COMMITS).collect().await)
+    }
+
+    /// Checks a draft and the rights that it needs.
+    async fn prepare(
+        &self,
+        context: &RequestContext,
+        draft: &ScanRequestDraft,
+        idempotency_key: Option<&IdempotencyKey>,
+    ) -> Result<Checked, SubmitError> {
         if !draft.plugins.is_empty()
             || !draft.overrides.is_empty()
             || draft.mode.as_deref().is_some_and(|mode| mode != ScanMode::Passive.as_str())
@@ -117,7 +171,7 @@ impl ScanService {
             submitted_by: context.principal.clone(),
             project,
         };
-        self.accept(client, scan, warnings).await
+        Ok(Checked { scan, notes: warnings })
     }
 
     /// Returns the project of a draft: the one that it names, or else the default project, or the
@@ -428,6 +482,40 @@ mod tests {
         };
         assert_eq!(submit(&anonymous).await, (true, false));
         assert_eq!(submit(&system).await, (false, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batch_is_accepted_as_a_whole_and_once() {
+        let cluster = Cluster::new(ScriptedRunner::new(|_| Script::Busy));
+        let draft = |target: &str| ScanRequestDraft { target: target.into(), ..ScanRequestDraft::default() };
+        let key: IdempotencyKey = "a-1".parse().unwrap();
+        let submit = async |targets: &[&str], key: Option<&IdempotencyKey>| {
+            let drafts: Vec<_> = targets.iter().map(|target| draft(target)).collect();
+            cluster.service.submit_all(&fixtures::context(), Client::Local, &drafts, key).await
+        };
+        // One wrong draft keeps all from being stored.
+        let refused = submit(&["a.test", "-oX", "b.test", "10.0.0.1"], Some(&key)).await.unwrap_err();
+        assert_eq!(refused.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [1, 3], "{refused:?}");
+        assert!(cluster.store.get(ScanId(1)).await.unwrap().is_none());
+        let long: IdempotencyKey = "x".repeat(254).parse().unwrap();
+        let refused = submit(&["a.test"], Some(&long)).await.unwrap_err();
+        assert!(matches!(&refused[0].1, SubmitError::Invalid(errors) if errors[0].field == "Idempotency-Key"));
+
+        let targets = ["a.test", "b.test", "a.test"];
+        let mut ids = Vec::new();
+        for round in [true, false] {
+            let accepted = submit(&targets, Some(&key)).await.unwrap();
+            let of_round: Vec<_> = accepted.into_iter().map(Result::unwrap).collect();
+            assert!(of_round.iter().all(|one| one.created == round));
+            let answered = of_round.iter().map(|one| one.scan.record.request.target.to_string());
+            assert_eq!(answered.collect::<Vec<_>>(), targets, "in the order of the drafts");
+            ids.push(of_round.iter().map(|one| one.scan.record.id).collect::<Vec<_>>());
+        }
+        assert_eq!(ids[0], ids[1]);
+        // A repetition with another target at a place names that place alone.
+        let results = submit(&["a.test", "c.test", "a.test"], Some(&key)).await.unwrap();
+        let is_refused = |one: &Result<Accepted, SubmitError>| matches!(one, Err(SubmitError::KeyReused(_)));
+        assert_eq!(results.iter().map(is_refused).collect::<Vec<_>>(), [false, true, false]);
     }
 
     #[tokio::test(start_paused = true)]

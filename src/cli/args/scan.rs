@@ -23,7 +23,13 @@ fn formats() -> impl Iterator<Item = &'static str> {
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct ScanArgs {
     /// A host, host:port, or http(s) URL
-    pub target: String,
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    pub target: Option<String>,
+    /// A file with up to 500 targets, one on a line (- for standard input), each of which gets a
+    /// scan with these options; empty lines and lines that begin with # are skipped. All targets are
+    /// checked before the first scan is stored
+    #[arg(short, long, value_name = "FILE", requires = "no_wait", conflicts_with = "output")]
+    pub file: Option<String>,
     /// Scan mode [default: passive]
     #[arg(short, long, value_name = "MODE", value_parser = names(ScanMode::ALL.iter().map(|one| one.as_str())))]
     pub mode: Option<String>,
@@ -114,7 +120,7 @@ impl ScanArgs {
     #[must_use]
     pub fn draft(&self) -> ScanRequestDraft {
         ScanRequestDraft {
-            target: self.target.clone(),
+            target: self.target.clone().unwrap_or_default(),
             mode: self.mode.clone(),
             plugins: self.run_only.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect(),
             parallel: self.no_parallel.then_some(false).or(self.parallel.then_some(true)),

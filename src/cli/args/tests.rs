@@ -84,6 +84,17 @@ fn secrets_come_from_files_and_those_on_the_command_line_are_named() {
 }
 
 #[test]
+fn targets_of_a_file_replace_the_target_and_are_not_waited_for() {
+    let args = scan(&["-f", "targets.txt", "--no-wait", "--mode", "passive"]);
+    assert_eq!((args.file.as_deref(), args.target.as_deref()), (Some("targets.txt"), None));
+    for wrong in
+        [&["-f", "x"][..], &[], &["a.test", "-f", "x", "--no-wait"], &["-f", "x", "--no-wait", "--output", "y"]]
+    {
+        assert!(Cli::try_parse_from(["kastrel", "scan"].iter().chain(wrong)).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
 fn a_scan_is_what_the_words_say() {
     assert_eq!(
         scan(&["example.com"]).draft(),

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use kastrel_actors::Client;
 use kastrel_actors::model::{
-    CancelledBy, ListQuery, ReportFiles, RequestContext, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot,
+    CancelledBy, FieldError, ListQuery, ReportFiles, RequestContext, ScanId, ScanRecord, ScanRequestDraft, ScanSnapshot,
 };
 use kastrel_actors::policy::listing::search_text;
 use kastrel_actors::policy::reports::missing_of;
-use kastrel_actors::service::{CancelOutcome, Services, SubmitError};
+use kastrel_actors::service::{Accepted, CancelOutcome, Services, SubmitError};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -112,20 +112,50 @@ async fn reports(record: &ScanRecord, artifacts: &dyn ArtifactStore) -> Option<P
     tokio::time::timeout(REPORT_PATIENCE, both).await.ok().flatten()
 }
 
+fn answer(accepted: Accepted) -> SubmitAnswer {
+    SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }
+}
+
+fn refusal(error: SubmitError) -> BackendError {
+    match error {
+        SubmitError::Invalid(errors) => BackendError::Invalid(errors),
+        SubmitError::Store(error) => error.into(),
+        SubmitError::KeyReused(_) | SubmitError::NotEnded(..) | SubmitError::Denied(_) | SubmitError::Queue(_) => {
+            BackendError::Other(error.to_string())
+        }
+    }
+}
+
 #[async_trait]
 impl ScanBackend for LocalBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
         let submit = async { self.services.scans.submit(&context(), Client::Local, draft, None).await };
+        submit.instrument(telemetry::cli_span()).await.map(answer).map_err(refusal)
+    }
+
+    async fn submit_all(
+        &self,
+        drafts: &[ScanRequestDraft],
+    ) -> Result<Vec<Result<SubmitAnswer, BackendError>>, BackendError> {
+        let submit = async { self.services.scans.submit_all(&context(), Client::Local, drafts, None).await };
         match submit.instrument(telemetry::cli_span()).await {
-            Ok(accepted) => Ok(SubmitAnswer { id: accepted.scan.record.id, warning: accepted.warning() }),
-            Err(SubmitError::Invalid(errors)) => Err(BackendError::Invalid(errors)),
-            Err(SubmitError::Store(error)) => Err(error.into()),
-            Err(
-                error @ (SubmitError::KeyReused(_)
-                | SubmitError::NotEnded(..)
-                | SubmitError::Denied(_)
-                | SubmitError::Queue(_)),
-            ) => Err(BackendError::Other(error.to_string())),
+            Ok(results) => Ok(results.into_iter().map(|result| result.map(answer).map_err(refusal)).collect()),
+            Err(refused) => {
+                let (mut errors, mut other) = (Vec::new(), None);
+                for (place, error) in refused {
+                    match refusal(error) {
+                        BackendError::Invalid(of_scan) => errors.extend(
+                            of_scan
+                                .into_iter()
+                                .map(|error| FieldError::new(format!("scans[{place}].{}", error.field), error.message)),
+                        ),
+                        error => {
+                            other.get_or_insert(error);
+                        }
+                    }
+                }
+                Err(other.filter(|_| errors.is_empty()).unwrap_or(BackendError::Invalid(errors)))
+            }
         }
     }
 

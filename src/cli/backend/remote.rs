@@ -26,7 +26,8 @@ use super::locate::is_loopback;
 use super::scans::{CancelAnswer, ListAnswer, ListFilter, PluginList, ScanBackend, SubmitAnswer, Views};
 use super::sse::EventReader;
 use crate::api_types::{
-    Catalogue, LogBody, ProblemBody, Proof, Readiness, ScanDetail, ScanList, ScanListParams, StatusBody,
+    BatchItem, BatchResult, Catalogue, LogBody, ProblemBody, Proof, Readiness, ScanDetail, ScanList, ScanListParams,
+    StatusBody,
 };
 use crate::cli::view::ScanView;
 use crate::identity::token::ApiToken;
@@ -293,6 +294,26 @@ impl RemoteBackend {
         BackendError::Unreachable { url: shown(&self.base), source: Some(Box::new(error.without_url())) }
     }
 
+    /// Sends a submission. If the response is lost, it is sent once more with the same idempotency
+    /// key, which gets the scans of the first one.
+    async fn post_submission(&self, path: &str, body: &Value) -> Result<Response, BackendError> {
+        let url = self.url(path)?;
+        let key = uuid::Uuid::new_v4().to_string();
+        let send = async {
+            let mut request = self.client.post(url).header("idempotency-key", key).json(body).timeout(PATIENCE);
+            // If telemetry is exported, the trace of the scan begins here.
+            if let Some(trace) = telemetry::current() {
+                request = request.header("traceparent", trace.to_string());
+            }
+            let again = request.try_clone();
+            match (self.execute(request).await, again) {
+                (Err(error), Some(again)) if !error.is_connect() => self.execute(again).await,
+                (answer, _) => answer,
+            }
+        };
+        send.instrument(telemetry::cli_span()).await.map_err(|error| self.unreachable(error))
+    }
+
     pub(super) async fn send(
         &self,
         method: reqwest::Method,
@@ -517,26 +538,8 @@ enum Streamed {
 #[async_trait]
 impl ScanBackend for RemoteBackend {
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError> {
-        let url = self.url("api/scans")?;
-        // If the response is lost, a retry with the same key gets the first submission's scan.
-        let key = uuid::Uuid::new_v4().to_string();
-        let send = async {
-            let mut request =
-                self.client.post(url).header("idempotency-key", key).json(&without_nulls(draft)).timeout(PATIENCE);
-            // If telemetry is exported, the trace of the scan begins here.
-            if let Some(trace) = telemetry::current() {
-                request = request.header("traceparent", trace.to_string());
-            }
-            let again = request.try_clone();
-            match (self.execute(request).await, again) {
-                (Err(error), Some(again)) if !error.is_connect() => self.execute(again).await,
-                (answer, _) => answer,
-            }
-        };
-        let response = send.instrument(telemetry::cli_span()).await;
-        let response = response.map_err(|error| self.unreachable(error))?;
-        let status = response.status();
-        if !status.is_success() {
+        let response = self.post_submission("api/scans", &without_nulls(draft)).await?;
+        if !response.status().is_success() {
             return Err(self.problem(response).await);
         }
         let location = header(&response, "location").rsplit('/').next().and_then(|id| id.parse().ok());
@@ -545,6 +548,34 @@ impl ScanBackend for RemoteBackend {
         let id = body.get("scan_id").or_else(|| body.get("id")).and_then(Value::as_u64).map(ScanId).or(location);
         let warning = body.get("warning").and_then(Value::as_str).map(str::to_owned);
         id.map(|id| SubmitAnswer { id, warning }).ok_or_else(|| self.strange("a scan without a number"))
+    }
+
+    async fn submit_all(
+        &self,
+        drafts: &[ScanRequestDraft],
+    ) -> Result<Vec<Result<SubmitAnswer, BackendError>>, BackendError> {
+        let scans: Vec<Value> = drafts.iter().map(without_nulls).collect();
+        let response = self.post_submission("api/scans/batch", &serde_json::json!({ "scans": scans })).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+                return Err(self.strange("it is of an earlier version and accepts no batch of scans"));
+            }
+            status if !status.is_success() => return Err(self.problem(response).await),
+            _ => {}
+        }
+        let result: BatchResult = self.body(response).await?;
+        if result.scans.len() != drafts.len() {
+            return Err(self.strange("not one result for each scan"));
+        }
+        let answer = |BatchItem { scan_id, warnings, problem, .. }: BatchItem| match (scan_id, problem) {
+            (Some(id), _) => {
+                let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+                Ok(SubmitAnswer { id: ScanId(id), warning })
+            }
+            (None, Some(problem)) => Err(problem.into()),
+            (None, None) => Err(self.strange("a scan without a number")),
+        };
+        Ok(result.scans.into_iter().map(answer).collect())
     }
 
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError> {

@@ -14,6 +14,17 @@ pub trait ScanBackend: Send + Sync {
     /// Submits a scan. If this returns `Ok`, the scan is committed.
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError>;
 
+    /// Submits up to 500 scans. All are checked before the first one is stored. Returns a result for
+    /// each, in their order.
+    ///
+    /// # Errors
+    /// No scan is stored: a field is invalid, named as `scans[0].target`, or a right is lacking.
+    /// Or it is unknown whether scans are stored, because the backend failed.
+    async fn submit_all(
+        &self,
+        drafts: &[ScanRequestDraft],
+    ) -> Result<Vec<Result<SubmitAnswer, BackendError>>, BackendError>;
+
     /// Follows a scan: the channel receives its current view, then each change, and at last the
     /// view of its end. Returns `None` if the scan does not exist.
     async fn watch(&self, id: ScanId) -> Result<Option<Views>, BackendError>;

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Web> {
     OpenApiRouter::with_openapi(Description::openapi())
         .grouped(Viewer, routes!(scans::list_scans))
         .grouped(Scanner, routes!(scans::submit_scan))
+        .grouped(Scanner, routes!(scans::submit_batch))
         .grouped(Viewer, routes!(export::export_csv))
         .grouped(Viewer, routes!(export::export_json))
         .grouped(Viewer, routes!(finding_exports::export_findings))
@@ -273,6 +274,7 @@ mod tests {
             "POST /api/queue/pause",
             "POST /api/queue/resume",
             "POST /api/scans",
+            "POST /api/scans/batch",
             "POST /api/scans/{id}/cancel",
             "POST /api/scans/{id}/links",
             "POST /api/scans/{id}/rerun",

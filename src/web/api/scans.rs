@@ -8,20 +8,25 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kastrel_actors::model::{CancelledBy, ScanRecord, ScanRequestDraft, ScanSnapshot};
 use kastrel_actors::policy::waiting::Waiting;
-use kastrel_actors::service::{Accepted, CancelOutcome, RerunPlugins};
+use kastrel_actors::service::{Accepted, CancelOutcome, RerunPlugins, SubmitError};
 use serde::Serialize;
 
-use super::submission::{read_key, read_object, read_submission};
+use super::submission::{in_batch, read_batch, read_batch_key, read_key, read_object, read_submission};
 use crate::api_types::{
-    AcceptedScan, ProblemBody, ReportsBody, RerunBody, ScanDetail, ScanList, ScanListParams, ScanSummary,
+    AcceptedScan, BatchBody, BatchItem, BatchResult, ProblemBody, ReportsBody, RerunBody, ScanDetail, ScanList,
+    ScanListParams, ScanSummary,
 };
 use crate::service::DeletionOutcome;
 use crate::web::error::{Problem, ProblemKind};
 use crate::web::files::reports_at_end;
 use crate::web::path::{PathId, no_scan};
+use crate::web::problem_response::problem_body;
 use crate::web::query::{ScanListQuery, place_text};
 use crate::web::state::{Web, WebInner};
 use crate::web::viewer::Viewer;
+
+/// The path of batches.
+const BATCH: &str = "/api/scans/batch";
 
 /// Lists scans, by default newest first.
 #[utoipa::path(
@@ -92,6 +97,93 @@ pub(crate) async fn submit_scan(
     let draft = submission.readable(|draft| web.scans().check(&viewer.context, draft))?;
     let accepted = web.scans().submit(&viewer.context, viewer.client, &draft, key.as_ref()).await?;
     Ok(answer(&web, &accepted))
+}
+
+/// Submits up to 500 scans. All are checked before the first one is stored; an invalid field of
+/// one keeps all from being stored.
+#[utoipa::path(
+    post, path = "/api/scans/batch", tag = "scans", request_body(content = BatchBody, content_type = "application/json"),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 251, pattern = "^[!-~]{1,251}$", description = "1 to 251 visible ASCII characters. The scan at place n, counted from 0, has this key with `/n`: a repeated request gets the scans of the first one"),
+        ("traceparent" = Option<String>, Header, description = "The W3C trace context that the scans continue"),
+    ),
+    responses(
+        (status = 201, description = "All accepted and stored", body = BatchResult, content_type = "application/json"),
+        (status = 200, description = "The scans of an earlier submission with this key", body = BatchResult, content_type = "application/json"),
+        (status = 207, description = "Some accepted and stored; each other one has its problem", body = BatchResult, content_type = "application/json"),
+        (status = 400, description = "Not a JSON object, or an invalid idempotency key", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Sent by another site, or a right or the clearance of a target is missing; nothing is stored", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Invalid fields, each listed as `scans[0].target`, and nothing is stored; or idempotency keys that belong to other requests", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "This client has its maximum number of queued scans; none is stored", body = ProblemBody, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "Seconds after which to try again"))),
+        (status = 503, description = "The queue is full, or database not responding; none is known to be stored", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn submit_batch(
+    State(web): State<Web>,
+    viewer: Viewer,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let key = read_batch_key(&headers)?;
+    let drafts = read_batch(&headers, body)?.readable(|draft| web.scans().check(&viewer.context, draft))?;
+    let results = web.scans().submit_all(&viewer.context, viewer.client, &drafts, key.as_ref()).await;
+    batch_answer(&viewer, &drafts, results.map_err(refused_batch)?)
+}
+
+/// The problem of a batch of which some drafts do not pass their checks: the wrong fields of all,
+/// or else the first other reason.
+fn refused_batch(refused: Vec<(usize, SubmitError)>) -> Problem {
+    let (mut errors, mut other) = (Vec::new(), None);
+    for (place, error) in refused {
+        match error {
+            SubmitError::Invalid(of_scan) => errors.extend(in_batch(place, of_scan)),
+            error @ SubmitError::Store(_) => other = Some(error.into()),
+            error => {
+                other.get_or_insert_with(|| Problem::from(error).after(&format!("scans[{place}] is refused")));
+            }
+        }
+    }
+    let invalid = |errors| Problem::fields(ProblemKind::InvalidFields, errors);
+    other.filter(|_| errors.is_empty()).unwrap_or_else(|| invalid(errors))
+}
+
+/// The response to a batch that was accepted at least in part.
+fn batch_answer(
+    viewer: &Viewer,
+    drafts: &[ScanRequestDraft],
+    results: Vec<Result<Accepted, SubmitError>>,
+) -> Result<Response, Problem> {
+    let is_created = results.iter().flatten().any(|accepted| accepted.created);
+    let accepted = results.iter().flatten().count();
+    let mut first = None;
+    let item = |(draft, result): (&ScanRequestDraft, Result<Accepted, SubmitError>)| {
+        let target = draft.target.clone();
+        match result {
+            Ok(accepted) => BatchItem {
+                target,
+                scan_id: Some(accepted.scan.record.id.0),
+                created: accepted.created,
+                warnings: accepted.warnings(),
+                problem: None,
+            },
+            Err(error) => {
+                let problem = Problem::from(error);
+                let body = problem_body(&problem, BATCH, &viewer.context.trace);
+                first.get_or_insert(problem);
+                BatchItem { target, scan_id: None, created: false, warnings: Vec::new(), problem: Some(body) }
+            }
+        }
+    };
+    let scans = drafts.iter().zip(results).map(item).collect();
+    let status = match first {
+        Some(problem) if accepted == 0 => return Err(problem),
+        Some(_) => StatusCode::MULTI_STATUS,
+        None if is_created => StatusCode::CREATED,
+        None => StatusCode::OK,
+    };
+    Ok(fresh(status, &BatchResult { accepted, scans }))
 }
 
 /// Shows the details of a scan.

@@ -40,6 +40,73 @@ async fn a_submission_is_stored_and_has_an_address() {
 }
 
 #[tokio::test]
+async fn batch_is_stored_once_and_each_scan_has_its_result() {
+    let app = TestApp::new();
+    let body = json!({"scans": [{"target": "a.example"}, {"target": "B.example", "dry_run": true}]});
+    let key = [("idempotency-key", "nightly-1")];
+    for (status, created) in [(201, true), (200, false)] {
+        let response = app.post_json("/api/scans/batch", &key, &body).await;
+        assert_eq!(response.status(), status);
+        let body = json_of(response).await;
+        assert_eq!(body["accepted"], 2);
+        let item = |at: usize| {
+            let item = &body["scans"][at];
+            (item["target"].as_str().unwrap(), item["scan_id"].as_u64().unwrap(), item["created"].as_bool().unwrap())
+        };
+        assert_eq!([item(0), item(1)], [("a.example", 1, created), ("B.example", 2, created)]);
+        assert_eq!(body["scans"][0]["problem"], Value::Null);
+    }
+    // One scan of the batch alone has the key of its place.
+    let one = app.post_json("/api/scans", &[("idempotency-key", "nightly-1/0")], &json!({"target": "a.example"})).await;
+    assert_eq!((one.status().as_u16(), json_of(one).await["scan_id"].as_u64()), (200, Some(1)));
+    // A key that belongs to another request refuses that scan alone.
+    let body = json!({"scans": [{"target": "a.example"}, {"target": "c.example"}]});
+    let response = app.post_json("/api/scans/batch", &key, &body).await;
+    assert_eq!(response.status(), 207);
+    let body = json_of(response).await;
+    assert_eq!((&body["accepted"], &body["scans"][1]["scan_id"]), (&1.into(), &Value::Null));
+    assert_eq!(body["scans"][1]["problem"]["type"], "urn:kastrel:problem:idempotency-key-reused");
+    assert_eq!(body["scans"][1]["problem"]["instance"], "/api/scans/batch");
+    assert_eq!(app.memory.history().len(), 2);
+}
+
+#[tokio::test]
+async fn batch_with_an_invalid_field_stores_nothing_and_names_each() {
+    let app = TestApp::new();
+    let refused = async |body: Value| {
+        let response = app.post_json("/api/scans/batch", &[], &body).await;
+        assert_eq!(response.status(), 422, "{body}");
+        json_of(response).await
+    };
+    let body =
+        json!({"scans": [{"target": "a.example"}, {"target": "10.0.0.1", "mode": "x"}, {"target": 5}, {"colour": 1}]});
+    let named = refused(body).await;
+    assert_eq!(
+        fields(&named),
+        ["scans[1].target", "scans[1].mode", "scans[2].target", "scans[3].colour", "scans[3].target"]
+    );
+    // The same without fields of a wrong type, which only the service finds.
+    let named = refused(json!({"scans": [{"target": "a.example"}, {"target": "10.0.0.1"}]})).await;
+    assert_eq!(fields(&named), ["scans[1].target"]);
+    let many: Vec<Value> = (0..501).map(|_| json!({"target": "a.example"})).collect();
+    for (body, field) in [
+        (json!({}), "scans"),
+        (json!({"scans": []}), "scans"),
+        (json!({"scans": {"target": "a.example"}}), "scans"),
+        (json!({"scans": many}), "scans"),
+        (json!({"scans": [{"target": "a.example"}], "mode": "passive"}), "mode"),
+        (json!({"scans": ["a.example"]}), "scans[0]"),
+    ] {
+        assert_eq!(fields(&refused(body).await), [field]);
+    }
+    let body = json!({"scans": [{"target": "a.example"}]});
+    let long = "x".repeat(252);
+    let response = app.post_json("/api/scans/batch", &[("idempotency-key", &long)], &body).await;
+    assert_eq!((response.status().as_u16(), app.memory.history().len()), (400, 0));
+    assert_eq!(app.post_json("/api/scans/batch", &[], &json!([])).await.status(), 400);
+}
+
+#[tokio::test]
 async fn scans_are_listed_by_tag() {
     let app = TestApp::new();
     for _ in 0..3 {

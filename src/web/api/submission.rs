@@ -1,5 +1,5 @@
-//! Reads a submission from JSON. The response to an invalid submission names every wrong field at
-//! once, whether its name, its type or its value is wrong.
+//! Reads a submission, or a batch of them, from JSON. The response to an invalid submission names
+//! every wrong field at once, whether its name, its type or its value is wrong.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -12,6 +12,8 @@ use crate::web::error::{Problem, ProblemKind};
 use crate::web::same_origin::is_json;
 
 const KEY_HEADER: &str = "idempotency-key";
+/// The most scans of a batch.
+const MOST_IN_BATCH: usize = 500;
 const OVERRIDES_FORM: &str = "expected a list of strings of the form plugin.key=value";
 
 /// A submission as read from JSON.
@@ -30,20 +32,88 @@ impl Submission {
         self,
         check: impl FnOnce(&ScanRequestDraft) -> Vec<FieldError>,
     ) -> Result<ScanRequestDraft, Problem> {
-        let Self { draft, wrong: mut errors } = self;
-        if errors.is_empty() {
-            return Ok(draft);
+        if self.wrong.is_empty() {
+            return Ok(self.draft);
         }
+        Err(Problem::fields(ProblemKind::InvalidFields, self.errors(check)))
+    }
+
+    /// Returns the errors of the fields that could not be read, and those that `check` finds in the
+    /// other fields.
+    fn errors(self, check: impl FnOnce(&ScanRequestDraft) -> Vec<FieldError>) -> Vec<FieldError> {
+        let Self { draft, wrong: mut errors } = self;
         // Do not report errors about the default of a field that could not be read: the client did
         // not send it.
         let known: Vec<String> = errors.iter().map(|error| root(&error.field).to_owned()).collect();
         errors.extend(check(&draft).into_iter().filter(|error| !known.contains(&error.field)));
-        Err(Problem::fields(ProblemKind::InvalidFields, errors))
+        errors
     }
+}
+
+/// A batch as read from JSON.
+#[derive(Debug)]
+pub(crate) struct Batch(Vec<Submission>);
+
+impl Batch {
+    /// Returns the drafts, if every field of each could be read. Otherwise the problem has the
+    /// errors of all submissions.
+    pub(crate) fn readable(
+        self,
+        check: impl Fn(&ScanRequestDraft) -> Vec<FieldError>,
+    ) -> Result<Vec<ScanRequestDraft>, Problem> {
+        if self.0.iter().all(|one| one.wrong.is_empty()) {
+            return Ok(self.0.into_iter().map(|one| one.draft).collect());
+        }
+        let errors = self.0.into_iter().enumerate().flat_map(|(place, one)| in_batch(place, one.errors(&check)));
+        Err(Problem::fields(ProblemKind::InvalidFields, errors.collect()))
+    }
+}
+
+/// Names the fields of one submission in a batch: `scans[3].target`.
+pub(crate) fn in_batch(place: usize, errors: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
+    errors.into_iter().map(move |error| FieldError::new(format!("scans[{place}].{}", error.field), error.message))
 }
 
 /// Reads the body of a submission.
 pub(crate) fn read_submission(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Submission, Problem> {
+    let (draft, wrong) = typed(read_fields(headers, body, "{\"target\": \"example.com\"}")?);
+    Ok(Submission { draft, wrong })
+}
+
+/// Reads the body of a batch.
+pub(crate) fn read_batch(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Batch, Problem> {
+    let mut fields = read_fields(headers, body, "{\"scans\": [{\"target\": \"example.com\"}]}")?;
+    let scans = fields.remove("scans");
+    let mut errors: Vec<FieldError> =
+        fields.keys().map(|name| FieldError::new(printable(&without_value(name, name)), "unknown field")).collect();
+    let count = scans.as_ref().and_then(Value::as_array).map(Vec::len);
+    if !count.is_some_and(|count| (1..=MOST_IN_BATCH).contains(&count)) {
+        errors.push(FieldError::new("scans", format!("expected a list of 1 to {MOST_IN_BATCH} scans")));
+    }
+    let mut batch = Vec::new();
+    if let Some(Value::Array(scans)) = scans.filter(|_| errors.is_empty()) {
+        for (place, scan) in scans.into_iter().enumerate() {
+            match scan {
+                Value::Object(fields) => {
+                    let (draft, wrong) = typed(fields);
+                    batch.push(Submission { draft, wrong });
+                }
+                _ => errors.push(FieldError::new(
+                    format!("scans[{place}]"),
+                    "expected an object such as {\"target\": \"example.com\"}",
+                )),
+            }
+        }
+    }
+    if errors.is_empty() { Ok(Batch(batch)) } else { Err(Problem::fields(ProblemKind::InvalidFields, errors)) }
+}
+
+/// Reads a JSON object. `example` is one, for the error.
+fn read_fields(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    example: &str,
+) -> Result<Map<String, Value>, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(content_type) {
         return Err(Problem::new(ProblemKind::NotJson, "send JSON with `Content-Type: application/json`"));
@@ -52,14 +122,13 @@ pub(crate) fn read_submission(headers: &HeaderMap, body: Result<Bytes, BytesReje
     let value: Value = serde_json::from_slice(&body).map_err(|error| {
         Problem::new(ProblemKind::Malformed, format!("the request body is not valid JSON: {error}"))
     })?;
-    let Value::Object(fields) = value else {
-        return Err(Problem::new(
+    match value {
+        Value::Object(fields) => Ok(fields),
+        _ => Err(Problem::new(
             ProblemKind::Malformed,
-            "the request body must be a JSON object such as {\"target\": \"example.com\"}",
-        ));
-    };
-    let (draft, wrong) = typed(fields);
-    Ok(Submission { draft, wrong })
+            format!("the request body must be a JSON object such as {example}"),
+        )),
+    }
 }
 
 /// Reads a small JSON object, or the default value from an empty body. An error names the wrong
@@ -108,6 +177,16 @@ pub(crate) fn read_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Pr
     value.to_str().unwrap_or_default().parse().map(Some).map_err(|error: IdempotencyKeyError| {
         Problem::fields(ProblemKind::InvalidKey, vec![FieldError::new("Idempotency-Key", error.to_string())])
     })
+}
+
+/// Reads the idempotency key of a batch, to which the places of the scans are added.
+pub(crate) fn read_batch_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let key = read_key(headers)?;
+    if key.as_ref().is_some_and(|key| key.at(MOST_IN_BATCH - 1).is_err()) {
+        let wrong = FieldError::new("Idempotency-Key", "expected 1 to 251 visible ASCII characters for a batch");
+        return Err(Problem::fields(ProblemKind::InvalidKey, vec![wrong]));
+    }
+    Ok(key)
 }
 
 /// Converts the rejection of a body into a problem.
@@ -202,6 +281,15 @@ mod tests {
                 "{overrides}: {errors:?}"
             );
         }
+    }
+
+    #[test]
+    fn key_of_a_batch_has_room_for_the_places() {
+        let read = |length: usize| {
+            read_batch_key(&HeaderMap::from_iter([(KEY_HEADER.parse().unwrap(), "x".repeat(length).parse().unwrap())]))
+        };
+        assert!(read(251).unwrap().is_some() && read(252).is_err());
+        assert_eq!(read_batch_key(&HeaderMap::new()).unwrap(), None);
     }
 
     #[test]

@@ -38,6 +38,10 @@ include-name = "POST /api/scans"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
+include-name = "POST /api/scans/batch"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
 include-name = "POST /api/scans/{id}/transfer"
 checks.positive_data_acceptance.enabled = false
 

@@ -62,6 +62,39 @@ async fn submission_is_retried_with_the_same_key_only() {
 }
 
 #[tokio::test]
+async fn batch_is_sent_in_one_request_and_each_scan_has_its_result() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let submit = move |headers: HeaderMap, body: String| async move {
+        log.lock().unwrap().push((headers.contains_key("idempotency-key"), body));
+        let full = r#"{"title":"The queue is full","detail":"try later","status":503}"#;
+        json(
+            207,
+            format!(
+                r#"{{"accepted":1,"scans":[
+                {{"target":"a.test","scan_id":4,"created":true,"warnings":["one","two"],"problem":null}},
+                {{"target":"b.test","scan_id":null,"created":false,"warnings":[],"problem":{full}}}]}}"#
+            ),
+        )
+    };
+    let backend = serve(Router::new().route("/api/scans/batch", post(submit))).await;
+    let drafts = ["a.test", "b.test"].map(|target| ScanRequestDraft { target: target.into(), ..Default::default() });
+    let results = backend.submit_all(&drafts).await.unwrap();
+    let answer = SubmitAnswer { id: ScanId(4), warning: Some("one; two".into()) };
+    assert_eq!(results[0].as_ref().unwrap(), &answer);
+    let error = results[1].as_ref().unwrap_err().to_string();
+    assert_eq!(error, "the server refused: The queue is full: try later (HTTP 503)");
+    let body = r#"{"scans":[{"overrides":[],"plugins":[],"target":"a.test"},{"overrides":[],"plugins":[],"target":"b.test"}]}"#;
+    assert_eq!(*seen.lock().unwrap(), [(true, body.to_owned())]);
+    // One result for two scans is no answer; a server without the route is an earlier version.
+    let short = r#"{"accepted":0,"scans":[]}"#;
+    let backend = serve(Router::new().route("/api/scans/batch", post(move || async move { json(201, short) }))).await;
+    assert!(backend.submit_all(&drafts).await.unwrap_err().to_string().contains("not one result for each scan"));
+    let backend = serve(Router::new().route("/api/scans/{id}", get(|| async { json(200, "{}") }))).await;
+    assert!(backend.submit_all(&drafts).await.unwrap_err().to_string().contains("earlier version"));
+}
+
+#[tokio::test]
 async fn invalid_fields_of_a_submission_are_named() {
     let body = r#"{"title":"Wrong fields","errors":[{"field":"target","message":"the target is private"}]}"#;
     let backend = serve(Router::new().route("/api/scans", post(move || async move { json(422, body) }))).await;

@@ -165,6 +165,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("POST /api/queue/pause", ADMIN),
     ("POST /api/queue/resume", ADMIN),
     ("POST /api/scans", SCAN),
+    ("POST /api/scans/batch", SCAN),
     ("POST /api/scans/{id}/cancel", SCAN),
     ("POST /api/scans/{id}/links", OPERATE),
     ("POST /api/scans/{id}/rerun", SCAN),
@@ -301,6 +302,7 @@ pub(super) fn address(route: &str, scan: u64, project: &str) -> (String, String)
 pub(super) fn body(route: &str, scan: u64) -> String {
     let text = match route {
         "POST /api/scans" => r#"{"target":"new.example.com","project":"red"}"#,
+        "POST /api/scans/batch" => r#"{"scans":[{"target":"new.example.com","project":"red"}]}"#,
         "POST /api/accounts" => r#"{"name":"new"}"#,
         "POST /api/projects" => r#"{"id":"new"}"#,
         "POST /api/accounts/{name}/tokens" => r#"{"label":"new"}"#,
