@@ -116,7 +116,8 @@ impl SurrealServer {
         let pid = Pid::from_child(self.child.as_ref().expect("the server does not run"));
         kill_process(pid, signal).unwrap();
         if signal == Signal::STOP {
-            let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+            let stopped = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::UNTRACED));
+            let (_, status) = stopped.unwrap().unwrap();
             assert!(status.stopped(), "{status:?}");
         }
     }

@@ -110,8 +110,9 @@ fn a_connection_that_ends_early_is_no_clean_scan() {
             connections[0].split(' ').next().unwrap().parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
         let handle = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
         rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).unwrap();
-        let gone = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
-        rustix::event::poll(&mut { gone }, None).unwrap();
+        let mut gone = [rustix::event::PollFd::new(&handle, rustix::event::PollFlags::IN)];
+        // The ends of other tests' children are signals, which interrupt poll(2).
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut gone, None)).unwrap();
         for plugin in ["whatweb", "wafw00f"] {
             std::fs::write(gates.path().join(plugin), "").unwrap();
         }

@@ -1,13 +1,15 @@
 //! Checks by a trial run whether this machine supports the egress limit.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::PidfdFlags;
+use tokio::time::Instant;
 
 use super::super::environment;
 use super::super::folder::TmpFolder;
@@ -58,6 +60,19 @@ fn broken(error: &dyn std::fmt::Display) -> String {
     format!("scans.egress_limit could not be tried out: {error}")
 }
 
+/// Waits for the end of a process. Returns false if it takes longer than `limit`. A signal to this
+/// process, such as the end of a child, interrupts poll(2) and not the wait.
+fn has_ended(process: &OwnedFd, limit: Duration) -> io::Result<bool> {
+    let until = Instant::now() + limit;
+    loop {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).unwrap_or_default();
+        match rustix::event::poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            ended => return Ok(ended? > 0),
+        }
+    }
+}
+
 /// Runs this program with `--version`, as the scanners' user, in a network in which only the
 /// resolvers are reachable. Blocks.
 ///
@@ -84,10 +99,7 @@ fn try_out(keepers: &Keepers, tools: Tools, folder: &Path) -> Result<(), String>
         .map_err(|error| broken(&error))?;
     drop(ends);
     let exit = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|error| broken(&error))?;
-    let limit = Timespec { tv_sec: LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
-    let ended =
-        rustix::event::poll(&mut [PollFd::new(&exit, PollFlags::IN)], Some(&limit)).map_err(|error| broken(&error))?;
-    if ended == 0 {
+    if !has_ended(&exit, LIMIT).map_err(|error| broken(&error))? {
         return Err(broken(&format_args!("it took longer than {} s", LIMIT.as_secs())));
     }
     let exit = keeper.exit().map_err(|error| broken(&error))?;

@@ -124,7 +124,8 @@ pub(super) fn send_start(
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(descriptors));
     // The descriptors are sent with the first byte. The kernel may send only a part of the rest.
-    let sent = rustix::net::sendmsg(stream.as_fd(), &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL)?;
+    let send = || rustix::net::sendmsg(stream.as_fd(), &[IoSlice::new(&head)], &mut control, SendFlags::NOSIGNAL);
+    let sent = rustix::io::retry_on_intr(send)?;
     stream.write_all(&head[sent..])?;
     stream.write_all(&content)
 }
@@ -156,9 +157,10 @@ pub(super) fn receive(stream: &mut UnixStream) -> io::Result<Option<Received>> {
     let mut head = [0; HEAD];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let read =
-        rustix::net::recvmsg(stream.as_fd(), &mut [IoSliceMut::new(&mut head)], &mut control, RecvFlags::CMSG_CLOEXEC)?
-            .bytes;
+    let receive = || {
+        rustix::net::recvmsg(stream.as_fd(), &mut [IoSliceMut::new(&mut head)], &mut control, RecvFlags::CMSG_CLOEXEC)
+    };
+    let read = rustix::io::retry_on_intr(receive)?.bytes;
     if read == 0 {
         return Ok(None);
     }
