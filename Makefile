@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare screenshots server lint lint-text fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots server lint lint-text fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -63,6 +63,13 @@ bench-compare:
 	./scripts/dependencies build compare
 	cargo build --locked --release --bin kastrel --example surreal-server
 	cd benches/compare && python3 -m compare $(COMPARE)
+
+# Keeps a server under load for an hour, with faults in the first half, and checks that no scan is
+# lost and that memory stays flat: docs/benchmarks.md. Shorter: `make soak SOAK="--minutes 10"`.
+soak:
+	./scripts/dependencies build soak
+	cargo build --locked --release --bin kastrel
+	cd benches/compare && python3 -m compare.soak $(SOAK)
 
 # Writes the README's pictures to docs/images, with the browser of the tests and the demo of the
 # fake KAST.
