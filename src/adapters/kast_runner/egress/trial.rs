@@ -89,8 +89,8 @@ fn try_out(keepers: &Keepers, tools: Tools, folder: &Path) -> Result<(), String>
         network: Some(network.to_text()?),
     };
     let mut keeper = keepers.fresh().map_err(|error| broken(&error))?;
-    let (_stdout, stdout_end) = std::io::pipe().map_err(|error| broken(&error))?;
-    let (mut stderr, stderr_end) = std::io::pipe().map_err(|error| broken(&error))?;
+    let (_stdout, stdout_end) = io::pipe().map_err(|error| broken(&error))?;
+    let (mut stderr, stderr_end) = io::pipe().map_err(|error| broken(&error))?;
     let ends = (OwnedFd::from(stdout_end), OwnedFd::from(stderr_end));
     let folder = std::fs::File::open(folder).map_err(|error| broken(&error))?;
     let pid = keeper
