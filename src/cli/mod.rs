@@ -51,6 +51,7 @@ mod restore;
 mod scan;
 mod scan_batch;
 mod scan_exports;
+mod scan_request;
 mod secret_file;
 mod serve;
 mod shares;

@@ -1,7 +1,7 @@
 //! `kastrel scan`: runs one scan and follows it to its end, or submits those of a file.
 
 use jiff::Timestamp;
-use kastrel_actors::model::{CancelledBy, ScanId, ScanRequestDraft, ScanStatus};
+use kastrel_actors::model::{CancelledBy, ScanId, ScanStatus};
 use serde::Serialize;
 
 use super::args::ScanArgs;
@@ -14,11 +14,12 @@ use super::host::Role;
 use super::interrupt::Interrupts;
 use super::output::Output;
 use super::progress::Progress;
+use super::scan_batch;
 use super::scan_exports::ScanExports;
+use super::scan_request::{draft, secrets};
 use super::summary::summary;
 use super::text::{brief, plain};
 use super::view::ScanView;
-use super::{scan_batch, secret_file};
 use crate::sentence::sentence;
 
 /// The JSON output at the end.
@@ -200,28 +201,6 @@ async fn submit_and_follow(
             Ok(Ended::Exit(exit))
         }
     }
-}
-
-/// Returns the request, and warns of settings that others can read.
-pub(super) fn draft(args: &ScanArgs, secrets: Vec<String>, context: &mut Context) -> ScanRequestDraft {
-    let mut draft = args.draft();
-    draft.overrides.extend(secrets);
-    for name in args.exposed() {
-        context.output.note(&format!(
-            "warning: The value of {name} is visible in the process list; use --set-secret {name}=FILE"
-        ));
-    }
-    draft
-}
-
-/// Reads the settings of `--set-secret`.
-async fn secrets(args: &ScanArgs) -> Result<Vec<String>, CliError> {
-    if args.set_secret.is_empty() {
-        return Ok(Vec::new());
-    }
-    let args = args.clone();
-    let read = secret_file::on_own_thread(move || args.secrets(secret_file::read)).await?;
-    read.map_err(CliError::Usage)
 }
 
 /// Shows the result: the plan of a dry run, the summary, and why the scan fails its gate.

@@ -11,7 +11,7 @@ use super::backend::{BackendError, SubmitAnswer};
 use super::context::{Context, Session};
 use super::error::CliError;
 use super::exit::Exit;
-use super::scan;
+use super::scan_request::draft;
 use super::secret_file::on_own_thread;
 use super::text::{brief, plain};
 use crate::sentence::sentence;
@@ -99,7 +99,7 @@ pub(super) async fn submit(
     context: &mut Context,
     session: &Session,
 ) -> Result<Exit, CliError> {
-    let draft = scan::draft(args, secrets, context);
+    let draft = draft(args, secrets, context);
     let drafts: Vec<ScanRequestDraft> =
         lines.iter().map(|line| ScanRequestDraft { target: line.target.clone(), ..draft.clone() }).collect();
     let results = session.backend.submit_all(&drafts).await.map_err(|error| by_line(error, lines))?;

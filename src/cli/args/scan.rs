@@ -26,8 +26,8 @@ pub struct ScanArgs {
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     pub target: Option<String>,
     /// A file with up to 500 targets, one on a line (- for standard input), each of which gets a
-    /// scan with these options; empty lines and lines that begin with # are skipped. All targets are
-    /// checked before the first scan is stored
+    /// scan with these options; empty lines and lines that begin with # are skipped. All targets
+    /// are checked before the first scan is stored
     #[arg(short, long, value_name = "FILE", requires = "no_wait", conflicts_with = "output")]
     pub file: Option<String>,
     /// Scan mode [default: passive]

@@ -14,8 +14,8 @@ pub trait ScanBackend: Send + Sync {
     /// Submits a scan. If this returns `Ok`, the scan is committed.
     async fn submit(&self, draft: &ScanRequestDraft) -> Result<SubmitAnswer, BackendError>;
 
-    /// Submits up to 500 scans. All are checked before the first one is stored. Returns a result for
-    /// each, in their order.
+    /// Submits up to 500 scans. All are checked before the first one is stored. Returns a result
+    /// for each, in their order.
     ///
     /// # Errors
     /// No scan is stored: a field is invalid, named as `scans[0].target`, or a right is lacking.
