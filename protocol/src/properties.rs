@@ -93,11 +93,7 @@ pub(crate) fn of(bounds: &Bounds) -> Vec<Property<Protocol>> {
         }));
     }
     if faults.queue_losses + faults.lost_answers > 0 {
-        all.push(Property::sometimes(SECOND_DELIVERY_HAPPENS, |_, state: &State| {
-            state.nodes.iter().any(|node| {
-                matches!(node.dispatcher, Dispatcher::Delivered { scan } if !matches!(state.scans[scan].row, RowState::Pending { .. }))
-            })
-        }));
+        all.push(Property::sometimes(SECOND_DELIVERY_HAPPENS, |_, state: &State| has_needless_delivery(state)));
     }
     if bounds.has_outbox {
         all.push(Property::always(END_HAS_EVENT, |_, state: &State| ends_have_events(state)));
@@ -152,6 +148,13 @@ fn signals_are_kept(state: &State) -> bool {
             || !scan.in_hands.is_empty()
             || scan.is_unsignalled
             || state.nodes.iter().any(|node| node.dispatcher == Dispatcher::Delivered { scan: index })
+    })
+}
+
+fn has_needless_delivery(state: &State) -> bool {
+    state.nodes.iter().any(|node| match node.dispatcher {
+        Dispatcher::Delivered { scan } => !matches!(state.scans[scan].row, RowState::Pending { .. }),
+        _ => false,
     })
 }
 

@@ -3,13 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::mem::{Discriminant, discriminant};
 
 use kastrel_protocol::bounds::{self, Bounds};
+use kastrel_protocol::code::STEPS;
 use kastrel_protocol::properties;
 use kastrel_protocol::protocol::Protocol;
 use kastrel_protocol::state::State;
+use kastrel_protocol::steps::Step;
 use kastrel_protocol::variant::Variant;
 use stateright::{Checker as _, Expectation, HasDiscoveries, Model as _};
 
@@ -132,15 +135,19 @@ fn every_wrong_variant_has_a_property_of_its_bounds() {
 /// however it was reached. Both are exact if no path returns to a state, and if a condition that
 /// holds once holds for ever.
 #[test]
-fn liveness_is_checked_exactly() {
+fn liveness_is_checked_exactly_and_every_step_is_taken() {
+    let mut taken = HashSet::new();
     for bounds in bounds::ALL {
-        walk(&Protocol::new(bounds));
+        walk(&Protocol::new(bounds), &mut taken);
+    }
+    for step in STEPS {
+        assert!(taken.contains(&discriminant(&step)), "{step:?} is taken within none of the bounds");
     }
 }
 
-/// Visits every state, the newest first. Fails at a path that returns to a state of its own, and at
-/// a step after which an *eventually* holds no more.
-fn walk(protocol: &Protocol) {
+/// Visits every state, the newest first, and collects the kinds of steps. Fails at a path that
+/// returns to a state of its own, and at a step after which an *eventually* holds no more.
+fn walk(protocol: &Protocol, taken: &mut HashSet<Discriminant<Step>>) {
     let properties = protocol.properties();
     let liveness: Vec<_> =
         properties.iter().filter(|property| property.expectation == Expectation::Eventually).collect();
@@ -153,14 +160,15 @@ fn walk(protocol: &Protocol) {
     let mut path = Vec::new();
     for state in protocol.init_states() {
         known.insert(hash(&state), true);
-        path.push((hash(&state), holds(&state), protocol.next_states(&state)));
+        path.push((hash(&state), holds(&state), protocol.next_steps(&state)));
     }
     while let Some((key, held, next)) = path.last_mut() {
-        let Some(state) = next.pop() else {
+        let Some((step, state)) = next.pop() else {
             known.insert(*key, false);
             path.pop();
             continue;
         };
+        taken.insert(discriminant(&step));
         let now = holds(&state);
         assert!(held.iter().zip(&now).all(|(before, after)| !before || *after), "{state:?}");
         let key = hash(&state);
@@ -169,7 +177,7 @@ fn walk(protocol: &Protocol) {
             Some(false) => {}
             None => {
                 known.insert(key, true);
-                let next = protocol.next_states(&state);
+                let next = protocol.next_steps(&state);
                 path.push((key, now, next));
             }
         }
