@@ -8,8 +8,8 @@ use crate::state::{Faults, Time};
 pub struct Timing {
     /// How long a renewal is valid.
     pub ttl: Time,
-    /// How long a node relies on a renewal. The 22 s of the code are more than 2 units and less than
-    /// 3; an action that is due at a moment happens before the next one, so 2 units end later.
+    /// How long a node relies on a renewal. The 22 s of the code are more than 2 units and less
+    /// than 3; an action that is due at a moment happens before the next one, so 2 units end later.
     pub trusted: Time,
     /// The interval of renewals, and the timeout of one.
     pub renew_every: Time,

@@ -1,5 +1,6 @@
 //! The protocol by which nodes share scans, as a model: leases, fencing tokens, rescues, queue
-//! signals, the outbox, and the fire of a schedule. The tests check every state within small bounds.
+//! signals, the outbox, and the fire of a schedule. The tests check every state within small
+//! bounds.
 //!
 //! The model is code of its own, and depends on no other crate of Kastrel. [`code`] names the
 //! function, the statement or the script that implements each step, and a test verifies that they

@@ -327,8 +327,8 @@ impl Node {
 pub enum Window {
     /// The node found its lease to be good, was frozen, and started the scanner when it continued.
     LateLaunch,
-    /// The node leased the row, was frozen, lost its lease, got another one, and started the scanner
-    /// under that one. Another node may have found the row in between.
+    /// The node leased the row, was frozen, lost its lease, got another one, and started the
+    /// scanner under that one. Another node may have found the row in between.
     StaleLaunch,
     /// The node and its watchdog were frozen together when the lease ended.
     OutlivedLease,

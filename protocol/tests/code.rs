@@ -76,8 +76,8 @@ fn durations_of_the_model_are_those_of_the_code() {
     assert!(keys.contains(&format!("max_attempts: u32 = {MAX_ATTEMPTS},")));
 }
 
-/// The model assumes that these are shorter than the margin: an answer that is late by more than the
-/// margin could start an attempt under the next lease of its node, without any freeze.
+/// The model assumes that these are shorter than the margin: an answer that is late by more than
+/// the margin could start an attempt under the next lease of its node, without any freeze.
 #[test]
 fn waits_of_the_dispatcher_are_shorter_than_the_margin() {
     let margin = seconds("actors/src/policy/lease.rs", "margin: ");

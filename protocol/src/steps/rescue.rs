@@ -1,5 +1,5 @@
-//! The reconciler: ends leases, takes over the rows of nodes without one, hands back rows without an
-//! owner, and repeats signals. And the queue, which takes deliveries away from silent readers.
+//! The reconciler: ends leases, takes over the rows of nodes without one, hands back rows without
+//! an owner, and repeats signals. And the queue, which takes deliveries away from silent readers.
 
 use super::attempt::{fail_row, finish, to_announce};
 use super::dispatch::take_out_of_hands;
