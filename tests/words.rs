@@ -150,7 +150,7 @@ impl<'ast> Visit<'ast> for Strings {
 fn files() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> =
-        ["actors", "benches", "docs", "findings", "observability", "scanner", "src", "templates", "tests"]
+        ["actors", "benches", "docs", "findings", "observability", "protocol", "scanner", "src", "templates", "tests"]
             .iter()
             .map(|folder| root().join(folder))
             .collect();
