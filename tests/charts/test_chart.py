@@ -1,12 +1,14 @@
 """Renders charts/kastrel with the engine of Helm, and checks the objects: by the published schemas,
 and by what Kastrel's own files say about keys, variables, addresses and metrics.
 
-`make chart-test` runs it. KASTREL_CHART_TOOLS names the folder of the packages.
+`make chart-test` runs it. KASTREL_CHART_TOOLS names the folder of the packages. With KASTREL_PROGRAM,
+the program itself reads the environment of every pod.
 """
 
 import json
 import os
 import re
+import subprocess
 import tomllib
 import unittest
 from functools import cache
@@ -84,6 +86,7 @@ SETS = {
                 "node.min_free_bytes": 134217728,
                 "scans.resume": False,
             },
+            "backup": {"enabled": True},
             "networkPolicy": {"web": {"egress": [OUT]}},
         },
     ),
@@ -340,6 +343,29 @@ class Configuration(unittest.TestCase):
                     self.assertNotEqual(value, "", variable)
                     seen.add(variable)
         self.assertIn("OTEL_METRICS_EXPORTER", seen)
+
+    @unittest.skipUnless(os.environ.get("KASTREL_PROGRAM"), "KASTREL_PROGRAM names no program")
+    def test_program_accepts_the_environment_of_every_pod(self):
+        secrets = {
+            "KASTREL_DATABASE_URL": "wss://kastrel:p@database.example:8000/kastrel/kastrel",
+            "REDIS_URL": "rediss://kastrel:p@redis.example:6379/0",
+            "KASTREL_MAIL__SMTP_URL": "smtps://kastrel:p@mail.example:465",
+        }
+        for name in SETS:
+            for _, template, part in pods(rendered(name)):
+                given = variables(template).items()
+                env = {key: value if isinstance(value, str) else secrets.get(key, "x") for key, value in given}
+                # A folder without config/kastrel.toml.
+                result = subprocess.run(
+                    [os.environ["KASTREL_PROGRAM"], "config", "show", "--json"], env=env, cwd="/", capture_output=True, text=True
+                )
+                with self.subTest(values=name, part=part):
+                    self.assertEqual((result.returncode, result.stderr), (0, ""))
+                    self.assertTrue(json.loads(result.stdout))
+
+    def test_only_web_nodes_sign_people_in(self):
+        modes = {part: variables(template)["KASTREL_AUTH_MODE"] for _, template, part in pods(rendered("cluster, OIDC and mail"))}
+        self.assertEqual(modes, {"web": "oidc", "worker": "local", "backup": "local"})
 
     def test_variables_are_unique(self):
         for name in SETS:

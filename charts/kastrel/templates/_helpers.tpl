@@ -90,7 +90,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- define "kastrel.variables" -}}
 {{- $v := .root.Values -}}
 {{- $isCluster := eq $v.mode "cluster" -}}
-{{- $env := dict "HOME" "/var/lib/kastrel" "KASTREL_DATA_DIR" "/var/lib/kastrel/data" "KASTREL_LOG__FORMAT" "json" "KASTREL_AUTH_MODE" $v.auth.mode -}}
+{{- $env := dict "HOME" "/var/lib/kastrel" "KASTREL_DATA_DIR" "/var/lib/kastrel/data" "KASTREL_LOG__FORMAT" "json" "KASTREL_AUTH_MODE" "local" -}}
 {{- if $v.secretsKey.name }}{{ $_ := set $env "KASTREL_SECRETS__KEY_FILE" "/run/kastrel/secrets-key/secrets.key" }}{{ end -}}
 {{- if $v.scope.allow }}{{ $_ := set $env "KASTREL_SCOPE__ALLOW" (join "," $v.scope.allow) }}{{ end -}}
 {{- if $v.scope.deny }}{{ $_ := set $env "KASTREL_SCOPE__DENY" (join "," $v.scope.deny) }}{{ end -}}
@@ -120,6 +120,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- $_ := set $env "KASTREL_WORKER__ALLOW_ANY_ADDRESS" "true" -}}
 {{- end -}}
 {{- if eq .part "web" -}}
+{{- /* The other parts sign nobody in, so they need no identity provider. */ -}}
+{{- $_ := set $env "KASTREL_AUTH_MODE" $v.auth.mode -}}
 {{- $_ := set $env "KASTREL_LISTEN" "0.0.0.0:5000" -}}
 {{- if $v.publicUrl }}{{ $_ := set $env "KASTREL_PUBLIC_URL" $v.publicUrl }}{{ end -}}
 {{- $service := printf "%s-web" (include "kastrel.fullname" .root) -}}
