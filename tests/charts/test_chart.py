@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import tomllib
 import unittest
 from functools import cache
@@ -567,6 +568,25 @@ class Running(unittest.TestCase):
             self.assertIn(trigger["name"], scaled["advanced"]["scalingModifiers"]["formula"].split(" + "))
         url = one(rendered("cluster, everything"), "ScaledObject")["spec"]["triggers"][0]["metadata"]["url"]
         self.assertTrue(url.startswith("https://scans-web."), url)
+
+    def test_backup_job_keeps_the_newest_and_stops_at_a_failure(self):
+        job = one(rendered("cluster, everything"), "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        (shell, flags, script) = job["containers"][0]["command"]
+        for outcome, left in ((0, 7), (1, 9)):
+            with tempfile.TemporaryDirectory() as folder:
+                program = Path(folder) / "kastrel"
+                program.write_text(f'#!/bin/sh\n[ "$1" = backup ] && [ {outcome} = 0 ] && : > "$2"\n')
+                program.chmod(0o700)
+                old = [Path(folder) / f"kastrel-2026010{day}T032000Z.backup" for day in range(1, 10)]
+                for path in old:
+                    path.touch()
+                env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+                result = subprocess.run([shell, flags, script.replace("/backups/", f"{folder}/")], env=env)
+                self.assertEqual(result.returncode, outcome)
+                found = sorted(path.name for path in Path(folder).glob("*.backup"))
+                self.assertEqual(len(found), left)
+                # Six of the old ones and the new one, which is the last by its name.
+                self.assertEqual(found[0], old[3 if outcome == 0 else 0].name)
 
     def test_maintenance_runs_nothing(self):
         manifests, notes = render(deep(SETS["cluster, KEDA"], {"maintenance": True, "backup": {"enabled": True}}))
