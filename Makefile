@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots server lint lint-text fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots server chart-test lint lint-text fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -75,6 +75,12 @@ soak:
 # fake KAST.
 screenshots: test-dependencies
 	cargo test --locked --workspace --test integration -- --ignored --exact browser::screenshots::screenshots
+
+# Renders the chart with the engine of Helm, and checks the objects by the published schemas: no
+# cluster, no build. The tools go into a cache folder.
+chart-test:
+	./scripts/dependencies chart
+	cd tests/charts && folder="$$(../../scripts/dependencies chart-folder)" && KASTREL_CHART_TOOLS="$$folder" "$$folder/bin/python" -B -m unittest --quiet test_chart
 
 # The lints. CI runs clippy and rustdoc in the build of its tests instead: see .ci/run.
 lint: lint-text
