@@ -60,12 +60,14 @@ fn package_has_every_file_that_the_script_writes() {
         // cargo-deb puts a file into the folder that it has here.
         let parent = Path::new(&source).parent().unwrap();
         assert_eq!(Path::new(place.as_str().unwrap()), parent, "{source}");
-        let all = source.ends_with("/*");
-        let of_asset: Vec<_> = written
-            .iter()
-            .filter(|file| if all { file.parent() == Some(parent) } else { **file == Path::new(&source) })
-            .cloned()
-            .collect();
+        let matches = |file: &Path| match source.split_once('*') {
+            Some((begin, end)) => {
+                let file = file.to_str().unwrap();
+                file.starts_with(begin) && file.ends_with(end)
+            }
+            None => file == Path::new(&source),
+        };
+        let of_asset: Vec<_> = written.iter().filter(|file| matches(file)).cloned().collect();
         assert!(!of_asset.is_empty(), "scripts/dist does not write {source}");
         named.extend(of_asset);
     }
