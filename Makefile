@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots server chart-test lint lint-text fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots dist dist-test server chart-test lint lint-text fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -70,6 +70,17 @@ soak:
 	./scripts/dependencies build soak
 	cargo build --locked --release --bin kastrel
 	cd benches/compare && python3 -m compare.soak $(SOAK)
+
+# Builds the packages into target/packages: a tarball, a Debian package, a bill of materials, checksums.
+# `make dist PROGRAM=target/release/kastrel` packages a program that is built already.
+dist:
+	./scripts/dist $(PROGRAM)
+
+# Installs the packages of `make dist` in a clean Debian root, in a container: start, scan, upgrade with
+# a running scan, removal, purge. Needs root.
+dist-test:
+	./scripts/dependencies dist-test
+	./scripts/dist-test target/packages/*.deb target/packages/*.tar.gz
 
 # Writes the README's pictures to docs/images, with the browser of the tests and the demo of the
 # fake KAST.

@@ -8,6 +8,7 @@ mod dockerfile;
 mod dockerignore;
 mod image;
 mod observability;
+mod packages;
 mod stack;
 mod systemd;
 

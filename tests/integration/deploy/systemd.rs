@@ -2,8 +2,10 @@
 //! their notification protocol is tested with a real process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use kastrel::cli::exit::Exit;
 use kastrel::config::{KEYS, Sources};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixDatagram;
@@ -13,6 +15,8 @@ use crate::kast_runner::stage::PATIENCE;
 
 const UNITS: [&str; 2] = ["kastrel.service", "kastrel-worker.service"];
 const PROGRAM: &str = "/usr/local/bin/kastrel";
+/// The settings of an installed Kastrel. Their source is `config/systemd/kastrel.toml`.
+const SETTINGS: &str = "/etc/kastrel/kastrel.toml";
 
 /// Returns the lines of a unit: section, key, value.
 fn unit(name: &str) -> Vec<(String, String, String)> {
@@ -48,25 +52,39 @@ fn users() -> BTreeSet<String> {
     text.lines().filter_map(|line| line.strip_prefix("u ")?.split(' ').next().map(str::to_owned)).collect()
 }
 
+/// Returns the data folders that systemd-tmpfiles makes. The scanners' group may pass through them.
+fn folders() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(repository("config/systemd/kastrel-tmpfiles.conf")).unwrap();
+    let open_to_scanners =
+        |line: &str| line.strip_prefix("d ")?.strip_suffix(" 0710 kastrel kastrel-scan -").map(str::to_owned);
+    text.lines().filter_map(open_to_scanners).collect()
+}
+
 #[test]
 fn systemd_units_match_the_program() {
     let known: BTreeSet<String> =
         KEYS.iter().flat_map(|key| key.env.iter().map(ToString::to_string).chain([key.variable()])).collect();
-    for (name, expected) in UNITS.iter().zip([["serve"], ["worker"]]) {
+    let settings = std::fs::read_to_string(repository("config/systemd/kastrel.toml")).unwrap();
+    for (name, expected) in UNITS.iter().zip(["serve", "worker"]) {
         let unit = unit(name);
         assert_eq!(value(&unit, "Service", "Type"), "notify", "{name}");
-        assert_eq!(words(&unit), expected);
+        assert_eq!(words(&unit), [expected, "--config", SETTINGS]);
         assert_is_command(&words(&unit));
         let set = value(&unit, "Service", "Environment").split(' ').map(|one| one.split_once('=').unwrap());
         let env: BTreeMap<String, String> =
             set.map(|(variable, value)| (variable.to_owned(), value.to_owned())).collect();
         assert!(env.keys().all(|variable| known.contains(variable)), "{env:?}");
-        assert_eq!(
-            env["KASTREL_DATA_DIR"],
-            format!("/var/lib/{}", value(&unit, "Service", "StateDirectory")),
-            "the only folder that it may write to"
-        );
-        let scans = Sources::of(&env).resolve().unwrap().config.scans;
+        let data = env["KASTREL_DATA_DIR"].as_str();
+        assert_eq!(value(&unit, "Service", "ReadWritePaths"), data, "the only folder that it may write to");
+        assert_eq!(value(&unit, "Unit", "RequiresMountsFor"), data, "{name}");
+        assert!(folders().contains(data), "{name}: nothing makes {data}");
+        let file = Some((SETTINGS.into(), settings.clone()));
+        let config = Sources { file, ..Sources::of(&env) }.resolve().unwrap().config;
+        assert_eq!(config.data.dir, Path::new(data), "{name}");
+        let scans = config.scans;
+        // What fails in the same way at each start is not started again.
+        let codes: Vec<&str> = value(&unit, "Service", "RestartPreventExitStatus").split(' ').collect();
+        assert_eq!(codes, [Exit::Usage, Exit::Storage].map(|exit| exit.code().to_string()), "{name}");
         let stop: u64 = value(&unit, "Service", "TimeoutStopSec").parse().unwrap();
         assert!(
             stop > (scans.shutdown_finish_seconds + scans.shutdown_grace_seconds).as_secs(),
@@ -118,8 +136,13 @@ async fn server_notifies_systemd_of_ready_and_stopping() {
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_kastrel"));
+    let settings = repository("config/systemd/kastrel.toml");
+    let arguments = words(&unit("kastrel.service")).into_iter().map(|word| match word.as_str() {
+        SETTINGS => settings.clone().into_os_string(),
+        _ => word.into(),
+    });
     command
-        .args(words(&unit("kastrel.service")))
+        .args(arguments)
         .env_remove("KASTREL_SERVER")
         .env("NOTIFY_SOCKET", &path)
         .env("KASTREL_LISTEN", "127.0.0.1:0");
