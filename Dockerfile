@@ -51,7 +51,7 @@ COPY --from=program /out/kastrel /usr/local/lib/kastrel/kastrel
 # Started as root, it drops root before it starts the program; see docs/isolation.md.
 COPY config/container/kastrel /usr/local/bin/kastrel
 
-# The user kastrel. A number, so that Kubernetes can tell that it is not root.
+# The user kastrel. A number, so that Kubernetes knows that it is not root.
 USER 10001
 WORKDIR /var/lib/kastrel
 ENV KASTREL_DATA_DIR=/var/lib/kastrel \

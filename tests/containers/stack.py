@@ -53,7 +53,7 @@ class Stack:
                      "--scale", f"worker={workers}", *words, *SERVICES)
 
     def containers(self, service, running=True):
-        """Returns what the engine tells of the containers of a service."""
+        """Returns what the engine knows of the containers of a service."""
         words = [] if running else ["--all"]
         found = self.engine.ids("container", *words, "--filter", f"label=com.docker.compose.project={PROJECT}",
                                 "--filter", f"label=com.docker.compose.service={service}")
@@ -121,7 +121,7 @@ class Stack:
             return status, text
 
     def get(self, path):
-        """Reads a resource that must be there. An answer that says "later" is asked for again."""
+        """Reads a resource that must be there. It tries again while the server is not ready."""
         def answered():
             status, body = self.request("GET", path)
             if status in (0, 503):
