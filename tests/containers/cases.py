@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -164,14 +163,16 @@ def logs(stack):
     """Logs are JSON where the docs say so, and hold no secrets."""
     text = stack.logs("web", "worker")
     lines = [line for line in text.splitlines() if line.strip()]
-    parsed = []
+    parsed, plain = [], []
     for line in lines:
         try:
             parsed.append(json.loads(line))
         except ValueError:
-            raise Failed(f"a line of the log is not JSON: {line}") from None
+            plain.append(line)
+    check(len(plain) == 3 and all(" listens on http://" in line for line in plain),
+          "the only lines that are not JSON name the address of web and of each worker", plain)
     lacking = [line for line in parsed if not {"timestamp", "level"} <= set(line)]
-    check(not lacking, f"all {len(parsed)} lines of web and the workers are JSON with a time and a level", lacking[:1])
+    check(not lacking, f"the other {len(parsed)} lines are JSON with a time and a level", lacking[:1])
     levels = Counter(line["level"] for line in parsed)
     check("ERROR" not in levels, f"no error is logged: {dict(levels)}",
           [line for line in parsed if line["level"] == "ERROR"][:3])
@@ -296,8 +297,7 @@ def redis_restarted(stack):
     ok("killed Redis, and started it 3 s later")
     time.sleep(3)
     stack.compose("rm", "--stop", "--force", "redis")
-    volume = stack.config["volumes"]["redis"]["name"].replace(stack.config["name"], "kastrel-test")
-    stack.engine.docker("volume", "rm", volume)
+    stack.engine.docker("volume", "rm", stack.config["volumes"]["redis"]["name"])
     stack.compose("up", "--detach", "--no-build", "--wait", "redis")
     ok("removed Redis with its volume, and started an empty one")
     time.sleep(5)
@@ -320,8 +320,8 @@ def database_restarted(stack):
     stack.engine.docker("start", database)
     stack.wait_health("healthy", "surrealdb")
     ok("killed the database, and started it 3 s later")
-    wait_for("a submission after it", lambda: (lambda count: wait_for("one", lambda: len(submitter.accepted) > count + 3, 90))
-             (len(submitter.accepted)), 100)
+    count = len(submitter.accepted)
+    wait_for("submissions are accepted again", lambda: len(submitter.accepted) > count + 3, 120)
     numbers += submitter.finish()
     check(submitter.refusals > 0, f"{len(numbers)} scans were accepted, {submitter.refusals} requests refused meanwhile")
     end_as_counted(stack, before, numbers)
@@ -373,7 +373,7 @@ def restored(stack):
     codes = [one["State"]["ExitCode"] for service in ["web", "worker"] for one in stack.containers(service, running=False)]
     check(codes == [0, 0, 0], "web and workers end with 0 at a stop", codes)
     stack.compose("rm", "--stop", "--force", "surrealdb")
-    stack.engine.docker("volume", "rm", stack.config["volumes"]["surrealdb"]["name"].replace(stack.config["name"], "kastrel-test"))
+    stack.engine.docker("volume", "rm", stack.config["volumes"]["surrealdb"]["name"])
     stack.compose("up", "--detach", "--no-build", "--wait", "surrealdb")
     stack.compose("run", "--rm", "-T", "web", "restore", "-", input=backup)
     ok("restored it into a database with a new volume")
