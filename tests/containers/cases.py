@@ -91,9 +91,10 @@ def access(stack):
     """A program gets an account and a token."""
     status, _ = stack.request("POST", "/api/scans", {"target": "http://quick.test/"})
     check(status == 401, "without a token a submission is refused", status)
-    stack.kastrel("service-account", "create", "ci", "--role", "operator")
-    stack.token = stack.kastrel("token", "create", "--account", "ci", "--label", "test", "--role", "operator").split()[-1]
-    # Its details of the state of the server need a role on the server.
+    # An auditor may read the nodes.
+    stack.kastrel("service-account", "create", "ci", "--auditor", "--role", "operator")
+    stack.token = stack.kastrel("token", "create", "--account", "ci", "--label", "test", "--role", "operator",
+                                "--server-role").strip()
     status, ready = stack.request("GET", "/readyz")
     check(status == 200 and ready["ready"], "/readyz: every check is ok", ready)
     nodes = stack.wait_nodes(2)
