@@ -180,4 +180,5 @@ class Stack:
         return self.get("/api/stats")["scans"]["total"]
 
     def logs(self, *services):
-        return self.compose("logs", "--no-color", "--no-log-prefix", *services).stdout
+        texts = [self.engine.docker("logs", one["Id"]) for service in services for one in self.containers(service, running=False)]
+        return "".join(text.stdout + text.stderr for text in texts)
