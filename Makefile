@@ -1,7 +1,7 @@
 # The commands of the README. Each works in a fresh clone on a machine with the Rust toolchain.
 # Missing build dependencies are installed first, or the command that installs them is printed.
 
-.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots dist dist-test server chart-test lint lint-text fmt
+.PHONY: dependencies test-dependencies run test test-fast test-kast chaos simulate bench bench-compare soak screenshots dist dist-test compose-test server chart-test lint lint-text fmt
 
 # Installs a C++ compiler and libclang.
 dependencies:
@@ -81,6 +81,20 @@ dist:
 dist-test:
 	./scripts/dependencies dist-test
 	./scripts/dist-test target/packages/*.deb target/packages/*.tar.gz
+
+# Runs docker-compose.yml in real containers of a Docker Engine of its own: scans, a killed worker,
+# restarts of Redis and the database, scaling, backup and restore, an upgrade. Needs root. Takes
+# minutes, so it is no part of .ci/run. With programs that are built already:
+# `make compose-test PROGRAMS=DIR`, a folder with `kastrel` and `examples/surreal-server`.
+# A part: `make compose-test COMPOSE_TEST="--only start,access,scans"`.
+compose-test:
+ifdef PROGRAMS
+	./scripts/dependencies containers
+else
+	./scripts/dependencies build containers
+	cargo build --locked --profile test --bin kastrel --example surreal-server
+endif
+	python3 tests/containers --programs "$(or $(PROGRAMS),$(or $(CARGO_TARGET_DIR),target)/debug)" $(COMPOSE_TEST)
 
 # Writes the README's pictures to docs/images, with the browser of the tests and the demo of the
 # fake KAST.

@@ -46,6 +46,10 @@ pub(super) struct Service {
     #[serde(default)]
     pub(super) cap_add: Vec<String>,
     #[serde(default)]
+    pub(super) read_only: bool,
+    #[serde(default)]
+    pub(super) tmpfs: Vec<String>,
+    #[serde(default)]
     pub(super) user: Option<String>,
     #[serde(default)]
     pub(super) profiles: Vec<String>,

@@ -34,19 +34,51 @@ fn kastrel_image_has_the_current_version_and_is_built_from_the_repository() {
         let build = service.build.as_ref().unwrap();
         assert_eq!(build.context, ".");
         assert!(build.args["BASE"].starts_with("debian:"), "without KAST_IMAGE the base is the Dockerfile's own");
-        assert_eq!(
-            (service.cap_drop.as_slice(), service.security_opt.as_slice()),
-            (&["ALL".to_owned()][..], &["no-new-privileges:true".to_owned()][..])
-        );
-        assert_eq!(
-            service.cap_add,
-            ["SETUID", "SETGID", "KILL"],
-            "what the image needs to run scanners as another user, and nothing else"
-        );
-        assert_eq!(service.user, None, "the image gives root up by itself");
+        assert_eq!(build.args["PROGRAM"], "build", "{name}");
+        assert_eq!(service.user, None, "the image has a user who is not root");
+        assert_eq!(service.tmpfs, ["/tmp"], "{name}");
     }
-    let named = Compose::read(&[("KAST_IMAGE", "registry.example/kast:3")]);
-    assert_eq!(named.service("worker").build.as_ref().unwrap().args["BASE"], "registry.example/kast:3");
+    let named = Compose::read(&[("KAST_IMAGE", "registry.example/kast:3"), ("KASTREL_PROGRAM", "ready")]);
+    let args = &named.service("worker").build.as_ref().unwrap().args;
+    assert_eq!((args["BASE"].as_str(), args["PROGRAM"].as_str()), ("registry.example/kast:3", "ready"));
+}
+
+#[test]
+fn services_have_no_capabilities_and_a_read_only_root() {
+    let compose = Compose::read(&[]);
+    for name in ["web", "worker", "redis", "surrealdb"] {
+        let service = compose.service(name);
+        assert_eq!(service.cap_drop, ["ALL"], "{name}");
+        assert_eq!(service.cap_add, Vec::<String>::new(), "{name}");
+        assert_eq!(service.security_opt, ["no-new-privileges:true"], "{name}");
+        assert!(service.read_only, "{name}");
+    }
+}
+
+/// Compose appends the lists of the second file, and its other values replace those of the first.
+#[test]
+fn scanners_can_have_a_user_of_their_own() {
+    let text = std::fs::read_to_string(repository("config/container/scan-user.yml")).unwrap();
+    let file: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let services = file["services"].as_object().unwrap();
+    let compose = Compose::read(&[]);
+    assert_eq!(
+        services.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        compose.kastrel().into_iter().map(|(name, _)| name).collect()
+    );
+    for (name, service) in services {
+        assert_eq!(service["user"], "root", "{name}: only root may change the user");
+        assert_eq!(
+            service["cap_add"],
+            serde_json::json!(["SETUID", "SETGID", "KILL"]),
+            "{name}: what the image needs to run scanners as another user, and nothing else"
+        );
+    }
+    let homes = services["worker"]["tmpfs"].as_array().unwrap();
+    assert!(
+        homes.iter().any(|home| home.as_str().unwrap().starts_with("/var/lib/kastrel-scan:uid=10002,")),
+        "{homes:?}"
+    );
 }
 
 /// The server must speak the protocol of the library in the program.
@@ -76,6 +108,7 @@ fn only_this_machine_reaches_what_is_published() {
     assert_eq!(compose.service("redis").ports, Vec::<String>::new(), "it has no password");
     assert_eq!(compose.service("surrealdb").ports, Vec::<String>::new());
     assert_eq!(compose.service("web").ports, ["127.0.0.1:5000:5000"]);
+    assert_eq!(Compose::read(&[("KASTREL_PORT", "8080")]).service("web").ports, ["127.0.0.1:8080:5000"]);
 }
 
 #[test]
@@ -253,7 +286,8 @@ fn redis_persists_writes_and_never_evicts() {
     let compose = Compose::read(&[]);
     let words: Vec<&str> = compose.service("redis").command.iter().map(String::as_str).collect();
     assert_eq!(words[0], "redis-server");
-    for option in [["--appendonly", "yes"], ["--maxmemory-policy", "noeviction"]] {
+    // Debian's Redis refuses other containers in the protected mode.
+    for option in [["--appendonly", "yes"], ["--maxmemory-policy", "noeviction"], ["--protected-mode", "no"]] {
         assert!(words.windows(2).any(|pair| pair == option), "{option:?}");
     }
 }

@@ -12,11 +12,13 @@ use super::{assert_is_command, repository};
 #[test]
 fn base_images_are_pinned() {
     let stages = stages();
-    let [arguments, build, last] = stages.as_slice() else { panic!("{} stages", stages.len() - 1) };
+    let [arguments, build, ready, program, last] = stages.as_slice() else { panic!("{} stages", stages.len() - 1) };
     let arguments: Vec<(&str, &str)> =
         all(arguments, "ARG").iter().map(|one| one.rest.split_once('=').unwrap()).collect();
     let value = |name: &str| arguments.iter().find(|(given, _)| *given == name).unwrap().1;
-    assert_eq!((build[0].rest.as_str(), last[0].rest.as_str()), ("rust:${RUST} AS build", "${BASE}"));
+    let bases = [build, ready, program, last].map(|stage| stage[0].rest.as_str());
+    assert_eq!(bases, ["rust:${RUST} AS build", "scratch AS ready", "${PROGRAM} AS program", "${BASE}"]);
+    assert_eq!(value("PROGRAM"), "build", "a build compiles the program, unless told otherwise");
     let manifest: toml::Table = std::fs::read_to_string(repository("Cargo.toml")).unwrap().parse().unwrap();
     let least = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
     assert_eq!(value("RUST"), format!("{least}-bookworm"), "the compiler is the one that Cargo.toml asks for");
@@ -27,6 +29,8 @@ fn base_images_are_pinned() {
     );
     let compose = std::fs::read_to_string(repository("docker-compose.yml")).unwrap();
     assert!(compose.contains(&format!("${{KAST_IMAGE:-{base}}}")), "docker-compose.yml has another base");
+    let text = std::fs::read_to_string(repository("Dockerfile")).unwrap();
+    assert!(!text.starts_with("# syntax="), "the builder would fetch one more image");
 }
 
 #[test]
@@ -46,11 +50,14 @@ fn every_copy_has_a_source() {
             let words: Vec<&str> = copy.rest.split(' ').collect();
             let (_, sources) = words.split_last().unwrap();
             match sources {
-                ["--from=build", file] => {
-                    assert!(
-                        number == 2 && all(&stages[1], "RUN").iter().any(|run| run.rest.ends_with(file)),
-                        "{copy:?}"
-                    );
+                // Both stages that `program` may stand for have the file at the same place.
+                ["--from=program", file] => {
+                    assert_eq!(number, 4, "{copy:?}");
+                    assert!(all(&stages[1], "RUN").iter().any(|run| run.rest.ends_with(file)), "{copy:?}");
+                    assert!(all(&stages[2], "COPY").iter().any(|copy| copy.rest.ends_with(file)), "{copy:?}");
+                }
+                ["--chmod=0755", file] => {
+                    assert!(number == 2 && DockerIgnore::read().admits(file), "{copy:?}");
                 }
                 sources => sources.iter().for_each(|source| assert!(repository(source).exists(), "{copy:?}")),
             }
@@ -58,12 +65,12 @@ fn every_copy_has_a_source() {
     }
 }
 
-/// The image starts as root, and drops root before the program runs. Another user could not start
-/// scanners as a different user.
+/// The image starts as Kastrel's user. Started as root, with the capabilities for it, it starts
+/// scanners as another user.
 #[test]
 fn image_has_separate_users_for_program_and_scanners() {
     let last = stages().pop().unwrap();
-    assert_eq!(all(&last, "USER").iter().map(|one| one.rest.as_str()).collect::<Vec<_>>(), ["root"]);
+    assert_eq!(all(&last, "USER").iter().map(|one| one.rest.as_str()).collect::<Vec<_>>(), ["root", "10001"]);
     let run = &all(&last, "RUN")[0].rest;
     for wanted in [
         "useradd --system --uid 10001 --home-dir /var/lib/kastrel ",
@@ -76,7 +83,10 @@ fn image_has_separate_users_for_program_and_scanners() {
     let copies: Vec<&str> = all(&last, "COPY").iter().map(|one| one.rest.as_str()).collect();
     assert_eq!(
         copies,
-        ["--from=build /out/kastrel /usr/local/lib/kastrel/kastrel", "config/container/kastrel /usr/local/bin/kastrel"]
+        [
+            "--from=program /out/kastrel /usr/local/lib/kastrel/kastrel",
+            "config/container/kastrel /usr/local/bin/kastrel"
+        ]
     );
 }
 

@@ -26,7 +26,7 @@ impl DockerIgnore {
         Self { rules: lines.map(rule).collect() }
     }
 
-    fn admits(&self, path: &str) -> bool {
+    pub(super) fn admits(&self, path: &str) -> bool {
         let is_at_or_below = |pattern: &str| {
             pattern == "*" || path == pattern || path.strip_prefix(pattern).is_some_and(|rest| rest.starts_with('/'))
         };
