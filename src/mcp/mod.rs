@@ -6,7 +6,7 @@
 //! mcp` on standard input and output, and the web server over the services, for `/mcp`.
 //!
 //! A result is the JSON of the HTTP API, bounded in size. Texts that Kastrel did not make, such as
-//! those of scanned sites, are below the key `untrusted_text` ([`untrusted`]): an assistant must
+//! those of scanned sites, are below the key `untrusted_text`: an assistant must
 //! not take them for instructions.
 
 mod access;

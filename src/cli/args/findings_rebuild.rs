@@ -11,7 +11,7 @@ use crate::config::FlagValue;
 #[derive(Debug, Clone, Args)]
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct FindingsRebuildArgs {
-    /// Only the target with the scheme, host and port of this address, such as https://shop.example
+    /// Only the target with the scheme, host and port of this URL
     #[arg(long, value_name = "URL", value_parser = origin)]
     pub target: Option<Origin>,
     /// Only the targets of this project

@@ -76,7 +76,7 @@ impl std::fmt::Display for WantedTarget {
 #[derive(Debug, Clone, Args)]
 #[expect(missing_docs, reason = "the help texts say it")]
 pub struct TargetArgs {
-    /// Id of the target, or its address, such as shop.example or https://shop.example:8443
+    /// Id of the target, or its address: a host, host:port, or URL
     pub target: WantedTarget,
     #[command(flatten)]
     pub common: ReadArgs,
