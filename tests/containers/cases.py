@@ -59,7 +59,7 @@ def image(stack):
 
     def state():
         return engine.inspect(name)[0]["State"]
-    wait_for("a container by itself is healthy", lambda: state()["Health"]["Status"] == "healthy", 120)
+    wait_for("a container by itself is healthy", lambda: state()["Health"]["Status"] == "healthy", 300)
     ok("a container by itself, with an embedded database, is healthy by the image's own check")
     engine.docker("stop", "--time", "30", name)
     check(state()["ExitCode"] == 0, "it ends with 0 at a stop", state())
